@@ -272,7 +272,7 @@ async def evaluate_sample(context: SplitContext, listed: Sample, answered: Calla
         outcome = outcome_of(result)
         flags = result.flags if isinstance(result, Response) else ()
         record = record_of(context.display, asked, {"outcome": outcome, "flags": flags})
-        share = _running_share(context, label_outcome(record, context.split))
+        share = _find_share(context, label_outcome(record, context.split))
         context.progress.answered(context.display, context.name, outcome, share=share, fresh=fresh)
         if outcome == "answered" and isinstance(result, Response):
             answer = PendingAnswer(
@@ -361,13 +361,13 @@ def show_verdict(
     decision = decision_of(line)
     if isinstance(decision, Verdict):
         label = translation.get(decision.label, decision.label)
-        share = _running_share(context, replace(record, label=label, axes=decision.axes))
+        share = _find_share(context, replace(record, label=label, axes=decision.axes))
         context.progress.judged(context.display, context.name, label, share=share, fresh=fresh)
     else:
         context.progress.judged(context.display, context.name, decision.state, fresh=fresh)
 
 
-def _running_share(context: SplitContext, record: Record) -> Share:
+def _find_share(context: SplitContext, record: Record) -> Share:
     """The share of a record in the main metric's running value; a metric that fails is reported at the end."""
     try:
         share = context.metric.score(record) if record.resolved else NOT_COUNTED

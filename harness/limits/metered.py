@@ -162,7 +162,7 @@ class MeteredCalls:
             if result.throttled and call.own:
                 why = f"{result.message} (refused {OWN} times while other requests passed)"
                 return self._end(replace(result, message=why.strip()))
-            wait = _asked_wait(result)
+            wait = _get_wait(result)
             if result.throttled and wait > self._policy.patience:
                 return self._end(result)
             if not result.transient or tries >= self._policy.tries or throttled >= self._policy.throttled_tries:
@@ -189,7 +189,7 @@ class MeteredCalls:
             self.endpoint.record_success(call)
             self.breaker.record_success()
             return result
-        wait = _asked_wait(result)
+        wait = _get_wait(result)
         too_long = wait > self._policy.patience
         if result.throttled:
             self.endpoint.record_refusal(call, started, 0.0 if too_long else wait, passes)
@@ -332,7 +332,7 @@ def explain_bad_answer(answer: object, kind: type[object] = Response) -> str:
     return ""
 
 
-def _asked_wait(failure: Failure) -> float:
+def _get_wait(failure: Failure) -> float:
     """Seconds the provider asked to wait; 0 if it asked for none."""
     wait = failure.retry_after or 0.0
     return wait if wait > 0 else 0.0  # NaN is not

@@ -30,7 +30,7 @@ _STATUSES = {
 
 def system_text(request: Request) -> str:
     """The words of the system messages at the start."""
-    texts = (part.text for message in _leading(request) for part in message.content if isinstance(part, Text))
+    texts = (part.text for message in _take_system(request) for part in message.content if isinstance(part, Text))
     return "\n\n".join(text for text in texts if text.strip())
 
 
@@ -43,7 +43,7 @@ def turns(request: Request) -> list[Json]:
         request: with its images opened.
     """
     found: list[Json] = []
-    for message in request.messages[len(_leading(request)) :]:
+    for message in request.messages[len(_take_system(request)) :]:
         parts = [part for part in message.content if isinstance(part, Image) or part.text.strip()]
         if len(parts) == 1 and isinstance(parts[0], Text):
             found.append({"role": message.role, "content": parts[0].text})
@@ -63,7 +63,7 @@ def turns(request: Request) -> list[Json]:
 
 def has_stray_system(request: Request) -> bool:
     """Whether a system message has no place in the API: it comes after another, or holds an image."""
-    leading = _leading(request)
+    leading = _take_system(request)
     later = any(message.role == "system" for message in request.messages[len(leading) :])
     return later or any(isinstance(part, Image) for message in leading for part in message.content)
 
@@ -73,7 +73,7 @@ def has_prefill(request: Request) -> bool:
     return bool(request.prefill) or request.messages[-1].role == "assistant"
 
 
-def _leading(request: Request) -> tuple[Message, ...]:
+def _take_system(request: Request) -> tuple[Message, ...]:
     return tuple(takewhile(lambda message: message.role == "system", request.messages))
 
 

@@ -96,7 +96,7 @@ def safety_settings(settings: Settings, categories: tuple[str, ...]) -> dict[str
     return {"safetySettings": [{"category": name, "threshold": settings["safety"]} for name in categories]}
 
 
-def fixed_config(settings: Settings) -> dict[str, Json]:
+def build_config(settings: Settings) -> dict[str, Json]:
     """What the settings fix of `generationConfig`.
 
     Raises HarnessError if a budget and a level of thinking are both given, or `extra` is not a JSON object or holds
@@ -148,12 +148,12 @@ class Dialect:
 
     def parameters(self, request: Request) -> dict[str, Json]:
         """What is sent of a request's settings, under the names of `generationConfig`."""
-        wanted = {_WIRE[name]: value for name, value in self._sampling(request.settings).items()}
+        wanted = {_WIRE[name]: value for name, value in self._build_sampling(request.settings).items()}
         if request.schema is not None and self.schema:
             wanted |= {"responseMimeType": "application/json", "responseJsonSchema": request.schema}
         return wanted
 
-    def _sampling(self, settings: Generation) -> dict[str, Json]:
+    def _build_sampling(self, settings: Generation) -> dict[str, Json]:
         given: dict[str, Json] = {
             "temperature": settings.temperature,
             "max_tokens": None if settings.max_tokens is None else settings.max_tokens + self.room,
@@ -175,7 +175,7 @@ class Dialect:
             named = tuple(name for name in self.categories if name in message)
         if refused := _SPARED.intersection(named):
             return replace(self, categories=tuple(name for name in self.categories if name not in refused))
-        sent = self._sampling(request.settings)
+        sent = self._build_sampling(request.settings)
         found = next((name for name in sent if refuses(message, _WIRE[name])), None)
         return self if found is None else replace(self, dropped=self.dropped | {found})
 

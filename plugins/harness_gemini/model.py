@@ -43,8 +43,8 @@ from .messages import (
     Dialect,
     GoogleError,
     Rejected,
+    build_config,
     error_outcome,
-    fixed_config,
     image_limit,
     read_answer,
     refuses,
@@ -262,7 +262,7 @@ def _find_address(settings: Settings, *, vertex: bool) -> Address:
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[GeminiModel]:
     """Connect a model. Raises HarnessError if the settings do not fit together or a key is missing."""
-    parameters = fixed_config(settings)
+    parameters = build_config(settings)
     async with connect(name, settings) as connection:
         yield GeminiModel(name, settings, parameters, connection)
 

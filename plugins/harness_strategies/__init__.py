@@ -1,4 +1,4 @@
-"""Strategies that papers set beside a model: a defence in the system prompt, chain of thought, two-step answering."""
+"""Strategies that papers put around a model: a defence in the system prompt, chain of thought, two-step answering."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def prepare() -> None:
 
 
 @contextmanager
-def apart(log: Path) -> Generator[None]:
+def redirect_children(log: Path) -> Generator[None]:
     """Children that this thread starts in this block write to a file, and Ctrl-C does not reach them."""
     resource_tracker.ensure_running()  # it unblocks Ctrl-C when it starts by itself, in the middle of the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -19,7 +19,7 @@ import anyio
 import anyio.to_thread
 
 from harness import Failure, HarnessError
-from harness_vllm.children import apart
+from harness_vllm.children import redirect_children
 
 _JOIN_SECONDS: Final = 10.0
 #: For the engine to end its workers and free shared memory; vLLM's own 5 seconds are too short for that.
@@ -119,7 +119,7 @@ class EngineStart:
         log = Path(name)
         engines = import_module("vllm.v1.engine.async_llm").AsyncLLM
         try:
-            with apart(log):
+            with redirect_children(log):
                 llm = engines.from_vllm_config(config, disable_log_stats=True)
         except Exception as error:
             _end_processes(self._children())

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from harness_vllm.adapter import Adapter, check_adapter, read_adapter
-from harness_vllm.children import ENVIRONMENT, LOG, apart, prepare, settle
+from harness_vllm.children import ENVIRONMENT, LOG, prepare, redirect_children, settle
 from harness_vllm.engine import death_error, start_error, to_failure
 from harness_vllm.generation import PromptStyle, find_style
 from harness_vllm.model import ModelSource, build_arguments
@@ -250,7 +250,7 @@ def log(folder: Path, line: str) -> Path:
 class TestVllmsProcesses:
     def test_write_to_the_log_and_leave_ctrl_c_to_us(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         file = tmp_path / "engine.log"
-        with apart(file):
+        with redirect_children(file):
             child = multiprocessing.get_context("spawn").Process(target=in_a_child)
             child.start()
             child.join()
@@ -260,7 +260,7 @@ class TestVllmsProcesses:
         assert LOG not in os.environ
 
     def test_are_let_be_where_they_are_not_ours(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        with apart(tmp_path / "engine.log"):
+        with redirect_children(tmp_path / "engine.log"):
             settle()
         os.write(1, b"still here\n")
         assert capfd.readouterr().out == "still here\n"
