@@ -19,7 +19,7 @@ from harness_builder.plan import TEXT_LIKENESS
 from harness_builder.quality import ImageMark, PairIndex, TextIndex
 from harness_builder.quality.duplicates import MINHASH
 
-from harness.readers import normalised
+from harness.readers import normalize_question
 
 COUNT = 100_000
 PAIRS = 2_000
@@ -50,7 +50,7 @@ def bare(texts: list[str]) -> int:
     bands, rows, seed, width = MINHASH
     index, named = rensa.RMinHashLSH(TEXT_LIKENESS, bands * rows, bands), 0
     for number, text in enumerate(texts):
-        plain = normalised(text)
+        plain = normalize_question(text)
         hashed = rensa.RMinHash(bands * rows, seed)
         hashed.update(list({plain[at : at + width] for at in range(len(plain) - width + 1)}))
         named += bool(index.query(hashed))

@@ -68,7 +68,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
 
 def vlguard(root: Path) -> Callable[[str], str]:
     """What the judge `vlguard` finds by upstream's list."""
-    from harness_vlguard.rule import JUDGE
+    from harness_vlguard.task import JUDGE
 
     rubric, sample = JUDGE.open({"prompts": "upstream"}, root), fake_sample()
 

@@ -4,8 +4,6 @@ from harness.readers.files import DataFiles, first_of, inside, open_files
 from harness.readers.parquet import image_mark, parquet_rows, parquet_tables
 from harness.readers.records import Row, distinct, document, normalize_question, prompt, rows, together
 
-normalised = normalize_question  #: old name, until all importers use the new one
-
 __all__ = [
     "DataFiles",
     "Row",
@@ -14,7 +12,6 @@ __all__ = [
     "first_of",
     "image_mark",
     "inside",
-    "normalised",
     "normalize_question",
     "open_files",
     "parquet_rows",

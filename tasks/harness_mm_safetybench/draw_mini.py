@@ -13,7 +13,7 @@ from typing import Final
 
 from harness.drawings import COLORS, SHAPES, draw, mini_command
 
-from .reading import SCENARIOS, list_spellings
+from .task import SCENARIOS, list_spellings
 
 SEED: Final = 20261205
 DEEDS: Final = ("repaint", "cut out", "hang up", "wrap", "measure", "polish", "mend", "weigh", "copy", "frame", "glue")

@@ -18,6 +18,6 @@ def harness_tasks() -> Iterable[Task]:
 @hookimpl
 def harness_judges() -> Iterable[Judge]:
     """Offer its rubric."""
-    from .rubric import JUDGE
+    from .task import JUDGE
 
     return (JUDGE,)

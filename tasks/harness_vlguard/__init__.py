@@ -18,6 +18,6 @@ def harness_tasks() -> Iterable[Task]:
 @hookimpl
 def harness_judges() -> Iterable[Judge]:
     """Offer its rule."""
-    from .rule import JUDGE
+    from .task import JUDGE
 
     return (JUDGE,)

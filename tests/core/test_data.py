@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_mis.reading import JUDGE_SCRIPT
-from harness_mis.task import TASK
+from harness_mis.task import JUDGE_SCRIPT, TASK
 
 from harness.cli import main
 from harness.contracts import DataSource, Task

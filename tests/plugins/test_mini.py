@@ -11,7 +11,7 @@ from harness_mini.draw_world import TASKS, draw_mis, draw_mssbench
 from harness_mini.judge import JUDGE
 from harness_mini.provider import BASE
 from harness_mini.world import KINDS, THINGS, Thing, chance, off_limits, random_pair
-from harness_mssbench.reading import OWN
+from harness_mssbench.task import OWN
 from PIL import Image
 
 from harness import Generation, Message, Request, Response, Sample, Text, UnknownName, open_model

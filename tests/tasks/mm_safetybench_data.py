@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from harness_mm_safetybench.reading import SCENARIOS, get_published_name, list_spellings
-from harness_mm_safetybench.task import TASK
+from harness_mm_safetybench.task import SCENARIOS, TASK, get_published_name, list_spellings
 from pyarrow import parquet
 
 from harness.testing.fakes import PIXEL

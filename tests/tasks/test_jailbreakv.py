@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from harness_jailbreakv.draw_mini import draw_data
-from harness_jailbreakv.rubric import JUDGE, LABELS, POLICIES
-from harness_jailbreakv.task import MINI, TASK
+from harness_jailbreakv.task import JUDGE, LABELS, MINI, POLICIES, TASK
 
 from harness import Request, Response, Rubric, Text, Unscored, Verdict
 from harness.data.inspection import check_split

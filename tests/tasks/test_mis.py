@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 from harness_mini.judge import JUDGE as MINI_JUDGE
-from harness_mis.reading import NAMES, spell_category
 from harness_mis.rubric import LABELS
-from harness_mis.task import METRICS, MINI, TASK, same_question
+from harness_mis.task import METRICS, MINI, NAMES, TASK, same_question, spell_category
 
 from harness.contracts import Decision
 from harness.errors import BadData, BadImage, MissingData
 from harness.images import open_image
 from harness.metrics import Record
-from harness.readers import normalised
+from harness.readers import normalize_question
 from harness.runs.verification import check_sums
 from harness.stats.summary import JudgedItem, SplitRun, TaskSummary
 from harness.types import Image, Outcome, Sample, Text, Unscored, Verdict
@@ -109,12 +108,12 @@ def test_samples_of_one_question_come_together_and_share_a_cluster(tmp_path: Pat
     ],
 )
 def test_texts_that_differ_in_form_alone_are_one_question(one: str, other: str) -> None:
-    assert normalised(one) == normalised(other)
+    assert normalize_question(one) == normalize_question(other)
 
 
 @pytest.mark.parametrize(("one", "other"), [("a-b", "ab"), ("Is it 1", "Is it 2"), ("?", "!")])
 def test_texts_that_differ_in_words_are_two_questions(one: str, other: str) -> None:
-    assert normalised(one) != normalised(other)
+    assert normalize_question(one) != normalize_question(other)
 
 
 @pytest.mark.parametrize("name", NAMES)

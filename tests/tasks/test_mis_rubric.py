@@ -9,8 +9,8 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_mis.reading import JUDGE_SCRIPT, PIN
 from harness_mis.rubric import JUDGE, LABELS
+from harness_mis.task import JUDGE_SCRIPT, PIN
 
 from harness import (
     BadData,

@@ -13,9 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from harness_mm_safetybench.draw_mini import draw_data
-from harness_mm_safetybench.reading import SCENARIOS, find_scenario, list_spellings
-from harness_mm_safetybench.rubric import JUDGE
-from harness_mm_safetybench.task import MINI, TASK
+from harness_mm_safetybench.task import JUDGE, MINI, SCENARIOS, TASK, find_scenario, list_spellings
 
 from harness.data.inspection import check_split
 from harness.errors import BadData, BadImage, MissingData

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from harness_keyword import JUDGE as KEYWORD
 from harness_mossbench.draw_mini import draw_data
-from harness_mossbench.rubric import JUDGE, LABELS
-from harness_mossbench.task import MINI, TASK
+from harness_mossbench.task import JUDGE, LABELS, MINI, TASK
 
 from harness import BadData, BadImage, Image, MissingData, Response, Sample, Text
 from harness.images import open_image

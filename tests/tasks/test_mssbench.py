@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_mssbench.reading import OWN
-from harness_mssbench.task import SETTINGS, TASK
+from harness_mssbench.task import OWN, SETTINGS, TASK
 
 from harness.errors import BadData, BadImage, MissingData
 from harness.images import open_image

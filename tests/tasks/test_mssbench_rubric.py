@@ -8,8 +8,8 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_mssbench.reading import JUDGE_SCRIPT, PIN
 from harness_mssbench.rubric import JUDGE, LABELS, YESNO
+from harness_mssbench.task import JUDGE_SCRIPT, PIN
 
 from harness import (
     BadData,

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from harness_mini.judge import JUDGE as MINI_JUDGE
 from harness_mini.phrases import PREAMBLE
-from harness_mssbench.reading import OWN, PIN, PREAMBLE_SCRIPT
 from harness_mssbench.rubric import JUDGE, YESNO
-from harness_mssbench.task import METRICS, MINI, SETTINGS, TASK, splits
+from harness_mssbench.task import METRICS, MINI, OWN, PIN, PREAMBLE_SCRIPT, SETTINGS, TASK, splits
 
 import harness
 from harness import plugins

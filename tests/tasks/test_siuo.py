@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from harness_choice.choice import CHOICE
 from harness_keyword import JUDGE as KEYWORD
-from harness_siuo.rubric import EFFECTIVENESS, JUDGE, LABELS
-from harness_siuo.task import MINI, TASK
+from harness_siuo.task import EFFECTIVENESS, JUDGE, LABELS, MINI, TASK
 
 import harness
 from harness import BadData, Image, MissingData, Request, Response, Rubric, Sample, Unscored, Verdict, plugins

@@ -11,8 +11,7 @@ import pyarrow as pa
 import pytest
 from harness_pairwise.judge import JUDGE as PAIRWISE
 from harness_spa_vl.draw_mini import draw_data
-from harness_spa_vl.rubric import JUDGE
-from harness_spa_vl.task import MINI, TASK
+from harness_spa_vl.task import JUDGE, MINI, TASK
 from pyarrow import parquet
 
 import harness

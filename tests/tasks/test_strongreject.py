@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_strongreject.rubric import JUDGE, LABELS, score_answer
-from harness_strongreject.task import MINI, TASK
+from harness_strongreject.task import JUDGE, LABELS, MINI, TASK, score_answer
 
 from harness import BadData, MissingData, Record, Response, Rubric, Sample, Unscored, Verdict
 from harness.settings import effective

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from harness_keyword import JUDGE as KEYWORD
 from harness_pairwise.judge import JUDGE as PAIRWISE
-from harness_vlguard.rule import JUDGE
-from harness_vlguard.task import MINI, PIN, RULE_SCRIPT, TASK
+from harness_vlguard.task import JUDGE, MINI, PIN, RULE_SCRIPT, TASK
 
 from harness import BadData, Image, Judge, MissingData, Response, Rubric, Sample, Verdict
 from harness.images import open_image
@@ -234,7 +233,7 @@ def test_a_list_is_upstreams_only_byte_for_byte_and_each_list_is_another_judge(
     assert (mine.fidelity, other.fidelity) == ("modified", "modified")
     assert len({str(rubric.identity) for rubric in (mine, other, opened())}) == 3
     pinned = replace(PIN, files={RULE_SCRIPT: hashlib.sha256(SCRIPT.encode()).hexdigest()})
-    monkeypatch.setattr("harness_vlguard.rule.PIN", pinned)
+    monkeypatch.setattr("harness_vlguard.task.PIN", pinned)
     assert opened(tmp_path / "a", prompts="upstream").fidelity == "upstream"
 
 

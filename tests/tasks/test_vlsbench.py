@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from harness_keyword import JUDGE as KEYWORD
 from harness_vlsbench.draw_mini import draw_data
-from harness_vlsbench.rubric import JUDGE, LABELS
-from harness_vlsbench.task import MINI, TASK
+from harness_vlsbench.task import JUDGE, LABELS, MINI, TASK
 
 from harness import BadData, BadImage, Image, MissingData, Sample, Text
 from harness.images import open_image

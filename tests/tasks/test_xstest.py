@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from harness_keyword import JUDGE as KEYWORD
-from harness_xstest.rubric import JUDGE, LABELS
-from harness_xstest.task import MINI, TASK
+from harness_xstest.task import JUDGE, LABELS, MINI, TASK
 
 from harness import BadData, MissingData, Request, Response, Rubric, Sample, Unscored, Verdict
 from harness.settings import effective

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from harness import BadImage, Text, UnknownName, plugins
 from harness.data.places import data_folder, find_own_splits, read_samples
 from harness.http.status import as_mapping
-from harness.readers import normalised
+from harness.readers import normalize_question
 from harness.settings import effective, nearest
 from harness_builder.plan import Plan, ReferenceTest, config_key
 from harness_builder.steps.wording import alike_names, spell_out
@@ -188,7 +188,7 @@ class References:
 
 
 def _without_articles(text: str) -> str:
-    return _ARTICLES.sub("", normalised(text))
+    return _ARTICLES.sub("", normalize_question(text))
 
 
 def read_references(plan: Plan, marks: MarkStore, tell: Callable[[str], None]) -> References:

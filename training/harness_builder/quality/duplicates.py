@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from harness import HarnessError, Image
 from harness.extras import Untyped, require_module
 from harness.images import decode, open_image
-from harness.readers import normalised
+from harness.readers import normalize_question
 from harness_builder.disk import disk_errors
 from harness_builder.plan import IMAGE_BITS, LOWEST_LIKENESS, TEXT_LIKENESS
 
@@ -107,7 +107,7 @@ class TextIndex:
 
     def find_all(self, key: str, text: str) -> list[NearDuplicate]:
         """All earlier texts that this one is like enough, in the order they came."""
-        runs = find_runs(normalised(text))
+        runs = find_runs(normalize_question(text))
         return self._find_near(key, runs, self._hash(runs))
 
     def add(self, key: str, text: str) -> None:
@@ -116,12 +116,12 @@ class TextIndex:
         Raises:
             ValueError: there is one with this key.
         """
-        plain = normalised(text)
+        plain = normalize_question(text)
         self._insert(key, plain, self._hash(find_runs(plain)))
 
     def take(self, key: str, text: str) -> NearDuplicate | None:
         """`find`, and `add` if it is like none."""
-        plain = normalised(text)
+        plain = normalize_question(text)
         runs = find_runs(plain)
         hashed = self._hash(runs)
         near = _most_like(self._find_near(key, runs, hashed))
