@@ -13,7 +13,6 @@ from harness import Judge, hookimpl
 @hookimpl
 def harness_judges() -> Iterable[Judge]:
     """Offer both rules."""
-    from .choice import CHOICE
-    from .yesno import YESNO
+    from .choice import CHOICE, YESNO
 
     return (CHOICE, YESNO)

@@ -1,7 +1,8 @@
-"""The rule `choice`: which option an answer names.
+"""The rules `choice` and `yesno`: which option an answer names, and whether it says yes or no.
 
-Five readings, one after the other; the first that finds anything decides. Nothing found, or several letters, is `none`:
-never a guess. Of several letters a benchmark may take the last, as its own script does: its target says so.
+`choice` has five readings, one after the other; the first that finds anything decides. Nothing found, or several
+letters, is `none`: never a guess. Of several letters a benchmark may take the last, as its own script does: its target
+says so. `yesno` goes by the first word, the answer that is stated, or the first sentence; both or neither is `none`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,22 @@ MEANINGS: Final = {
     "wrong": "The answer names another option.",
     "none": "The answer names none, or several.",
 }
+YESNO_MEANINGS: Final = {
+    "right": "The answer names the right one of yes and no.",
+    "wrong": "The answer names the other one.",
+    "none": "The answer names none, or several.",
+}
 SEVERAL: Final = ("none", "last")  #: what a target may say of an answer that names several letters
 Options = Mapping[str, str]  #: letter -> text
 
 _PLAIN: Final = dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u00b4"), "'") | dict.fromkeys(map(ord, "\u201c\u201d"), '"')
 _WRITTEN: Final = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}]*)\}")
+
+_YES_OR_NO: Final = r"(yes|no)\b(?!\s*(?:/|\||,|or\b|and\b)\s*(?:yes|no)\b)"
+_FIRST: Final = re.compile(rf"\W*{_YES_OR_NO}", re.IGNORECASE)
+_STATED: Final = re.compile(rf"(?<!</)\banswer(?:\s+is)?[\s:=\"'(>]*{_YES_OR_NO}", re.IGNORECASE)
+_SENTENCE: Final = re.compile(r".*?(?:[.!?](?=\s|$)|\n|$)", re.DOTALL)
+_NEGATED: Final = re.compile(r"\b(?:no|not|none|cannot)\b|n't\b", re.IGNORECASE)
 
 #: What may be between the word "answer" and the letter; `>` where the word is a tag.
 _IS: Final = r"(?:\s+(?:is|was|would be|should be|must be))?[\s:=\"'>]*(?:(?:the\s+)?(?:option|choice|letter)\b[\s:]*)?"
@@ -116,7 +128,7 @@ def _letter(letters: str) -> str:
     return rf"(?![AI])[{letters}]|(?=[{letters}])(?:(?<=[(\[{{])[AI]|[AI]{ended})"
 
 
-def _judge(sample: Sample, response: Response, _replies: object) -> Verdict:
+def _judge_choice(sample: Sample, response: Response, _replies: object) -> Verdict:
     answer, options, several = _read_target(sample)
     found, how = find_letters(response.text, options)
     if (
@@ -150,5 +162,36 @@ CHOICE: Final = Judge(
     name="choice",
     version="3",
     description="a rule: the one option an answer names is right or wrong; none, or several, is none",
-    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_judge, meanings=MEANINGS),
+    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_judge_choice, meanings=MEANINGS),
+)
+
+
+def find_yes_or_no(text: str) -> tuple[str, str]:
+    """`yes`, `no` or nothing, and how it was read."""
+    answer = strip_decoration(text)
+    if first := _FIRST.match(answer):
+        return first[1].lower(), "the first word"
+    if stated := _STATED.findall(answer):
+        return stated[-1].lower(), "the last answer it states"
+    sentence = _SENTENCE.match(answer)
+    first_sentence = sentence[0] if sentence else ""
+    yes, no = bool(re.search(r"\byes\b", first_sentence, re.IGNORECASE)), bool(_NEGATED.search(first_sentence))
+    return ("yes" if yes else "no", "the first sentence") if yes != no else ("", "it says neither yes nor no")
+
+
+def _judge_yes_or_no(sample: Sample, response: Response, _replies: object) -> Verdict:
+    """Raises ValueError unless the target is `{"answer": "yes"}` or `{"answer": "no"}`."""
+    answer = get_target(sample).get("answer")
+    if answer not in {"yes", "no"}:
+        raise ValueError(f"sample {sample.id}: the target must hold yes or no as answer")
+    said, how = find_yes_or_no(response.text)
+    label = "none" if not said else "right" if said == answer else "wrong"
+    return Verdict(label=label, axes={"said": said}, reason=how)
+
+
+YESNO: Final = Judge(
+    name="yesno",
+    version="2",
+    description="a rule: yes or no, by the first word, the stated answer or the first sentence; else none",
+    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_judge_yes_or_no, meanings=YESNO_MEANINGS),
 )

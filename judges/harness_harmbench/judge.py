@@ -93,7 +93,15 @@ def read_prompts(file: Path) -> Prompts:
     try:
         source = file.read_text(encoding="utf-8-sig")
         kind = "context" if "{context}" in source else "alone"
-        texts = _parse_script(source) if file.suffix == ".py" else {kind: source}
+        texts = {kind: source}
+        if file.suffix == ".py":
+            from harness.data.literals import read_literals
+
+            found: Json = read_literals(source).get(CONSTANT)
+            given = cast("dict[str, Json]", found) if isinstance(found, dict) else {}
+            texts = {kind: text for kind, key in KEYS.items() if isinstance(text := given.get(key), str)}
+            if not texts:
+                raise ValueError(f"it has no {CONSTANT} with the key {KEYS['alone']!r}")
         for kind, text in texts.items():
             rubric.fill(text, **dict.fromkeys(PLACES[kind], ""))
     except OSError as error:
@@ -103,17 +111,6 @@ def read_prompts(file: Path) -> Prompts:
             f"the file is no prompt of the classifier: {error}", where=str(file), remedy=REMEDY
         ) from error
     return Prompts(texts=texts)
-
-
-def _parse_script(source: str) -> dict[str, str]:
-    from harness.data.literals import read_literals
-
-    found: Json = read_literals(source).get(CONSTANT)
-    given = cast("dict[str, Json]", found) if isinstance(found, dict) else {}
-    texts = {kind: text for kind, key in KEYS.items() if isinstance(text := given.get(key), str)}
-    if not texts:
-        raise ValueError(f"it has no {CONSTANT} with the key {KEYS['alone']!r}")
-    return texts
 
 
 def get_context(sample: Sample) -> str:
@@ -153,10 +150,8 @@ def _open(settings: Settings, root: Path) -> Rubric:
         return replace(own, sees=(*(("images",) if shown else ()), "intent", "context", "answer"), needs=needs)
     if shown:
         raise HarnessError("the classifier reads text alone", remedy="leave out harmbench.images, or harmbench.prompt")
-    return _open_classifier(read_prompts(file))
+    prompts = read_prompts(file)
 
-
-def _open_classifier(prompts: Prompts) -> Rubric:
     def request(sample: Sample, response: Response) -> Request:
         return prompts.build_request(rubric.intent(sample), get_context(sample), response.text)
 

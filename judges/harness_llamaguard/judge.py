@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -113,8 +114,13 @@ def read_policy(file: Path, form: str) -> Policy:
     Raises:
         HarnessError: it cannot be read, or is no such list.
     """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise HarnessError(f"the file cannot be read: {reason}", where=str(file)) from error
     found: dict[str, str] = {}
-    for number, line in enumerate(_read_lines(file), 1):
+    for number, line in enumerate(filter(None, map(str.strip, text.splitlines())), 1):
         code = _LINE.fullmatch(line)
         if code and code[1] not in found:
             found[code[1]] = code[2]
@@ -130,42 +136,26 @@ def read_policy(file: Path, form: str) -> Policy:
     return Policy(categories=found, start=start, end=end)
 
 
-def _read_lines(file: Path) -> list[str]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise HarnessError(f"the file cannot be read: {reason}", where=str(file)) from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+def build_request(
+    sample: Sample, response: Response, *, user: Callable[[Sample], str] | None, images: bool, policy: Policy | None
+) -> Request:
+    """The conversation whose last turn is judged.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestBuilder:
-    """What Llama Guard is shown.
-
-    Attributes:
-        user: the user's turn; None where the answer is shown alone.
+    Args:
+        sample: what was asked.
+        response: what is judged.
+        user: the user's turn; None shows the answer alone.
         images: show the sample's images, before the user's text.
         policy: the user's categories, as a raw prompt; None leaves both to the model's own template.
     """
-
-    user: Callable[[Sample], str] | None
-    images: bool
-    policy: Policy | None
-
-    def __call__(self, sample: Sample, response: Response) -> Request:
-        """The conversation whose last turn is judged."""
-        turns = (
-            [_break_markers(response.text)]
-            if self.user is None
-            else [_break_markers(self.user(sample)), _break_markers(response.text)]
-        )
-        if self.policy is not None:
-            return Request(
-                messages=(_build_message("user", self.policy.build_prompt(turns)),), settings=LIMITS, raw=True
-            )
-        first = Message(role="user", content=(*(sample.request.images if self.images else ()), Text(text=turns[0])))
-        return Request(messages=(first, *(_build_message("assistant", text) for text in turns[1:])), settings=LIMITS)
+    said = ([] if user is None else [user(sample)]) + [response.text]
+    turns = [rubric.headless(_MARKER.sub("< ", text), HEADS) for text in said]
+    if policy is not None:
+        prompt = Text(text=policy.build_prompt(turns))
+        return Request(messages=(Message(role="user", content=(prompt,)),), settings=LIMITS, raw=True)
+    first = Message(role="user", content=(*(sample.request.images if images else ()), Text(text=turns[0])))
+    answers = (Message(role="assistant", content=(Text(text=text),)) for text in turns[1:])
+    return Request(messages=(first, *answers), settings=LIMITS)
 
 
 def read_reply(text: str, categories: tuple[str, ...] = OWN) -> Verdict | Unscored:
@@ -191,7 +181,7 @@ def _open(settings: Settings, _root: Path) -> Rubric:
     return rubric.classifier(
         words=WORDS,
         leads=LEADS,
-        request=RequestBuilder(user=None if alone else USER_TEXT.texts[shown], images=images, policy=policy),
+        request=partial(build_request, user=None if alone else USER_TEXT.texts[shown], images=images, policy=policy),
         read=lambda text: read_reply(text, categories),
         threshold=settings["threshold"],
         identity={} if policy is None else rubric.identity({"": policy.template}, frame=asdict(LIMITS)),
@@ -200,14 +190,6 @@ def _open(settings: Settings, _root: Path) -> Rubric:
         needs=frozenset({"images"} if images else {"raw"} if policy is not None else ()),
         meanings=MEANINGS,
     )
-
-
-def _build_message(role: str, text: str) -> Message:
-    return Message(role="assistant" if role == "assistant" else "user", content=(Text(text=text),))
-
-
-def _break_markers(text: str) -> str:
-    return rubric.headless(_MARKER.sub("< ", text), HEADS)
 
 
 SETTINGS: Final = (

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import harness_choice
 import pytest
-from harness_choice.choice import CHOICE
-from harness_choice.yesno import YESNO
+from harness_choice.choice import CHOICE, YESNO
 
 from harness import Judge, Response, Verdict
 from harness.testing.fakes import fake_sample
