@@ -1,28 +1,34 @@
 """Fetch what a task reads: its hub set, its repository's archive, its files by address; and record where it came from.
 
-Each of them is a part and stands alone: where one does not come the others do, and a later command fetches what is
-missing. What is there already and is what was published is not downloaded again.
+Each of them is a part of its own: if one fails, the others still come, and a later command fetches what is missing.
+A file that is there and is the published one is not downloaded again.
 
 A data root never holds two revisions unnoticed (`DataUpdate`). Before the first file of a part is written, the record
 names all that will come (`PendingDownload`). When it has come, the files that the part held before and holds no more
 are removed. A command that ends in between leaves its note in the record: `harness data verify` reports it, and the
 next fetch repairs it. Only what a fetch wrote is removed, and only as it wrote it.
+
+Files of a GitHub repository come out of its archive by the rules of the readers: regular files only, none outside the
+data root, links followed inside the archive, no archive that unpacks to far more than it holds.
 """
 
 from __future__ import annotations
 
+import hashlib
+import posixpath
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import tarfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.contracts import DataSource
-from harness.data import github, hub, provenance
+from harness.data import hub, provenance
 from harness.data.built import find_built_set
 from harness.data.downloads import (
     PATIENCE,
@@ -33,18 +39,27 @@ from harness.data.downloads import (
     find_parts,
     format_bytes,
     hash_file,
+    match_file,
 )
+from harness.data.hub import matches, nothing_matches_error
 from harness.data.places import lock_folder
 from harness.data.provenance import Part, PendingDownload, Provenance, SourceKind
 from harness.data.transfer import Waits
 from harness.errors import BadImage, HarnessError
+from harness.files import atomic_write
+from harness.readers.archives import FAULTS, Archive, decompress, open_archive
 from harness.readers.files import inside
+from harness.text import one_line
 
 if TYPE_CHECKING:
     import httpx
 
 WORKERS: Final = 8  #: files at once
-_NAMED: Final = 3  # files that are in the way, named in the error
+ARCHIVE_URL: Final = "https://codeload.github.com/{repository}/tar.gz/{commit}"
+NEWEST: Final = "HEAD"
+STAGING: Final = ".fetch"  #: folder under the data root that an archive is unpacked from; gone when all is in its place
+_NAMED: Final = 3  # files named in an error or a warning, in so many columns
+_WIDTH: Final = 400
 
 
 def fetch(task: str, source: DataSource, root: Path, progress: DownloadProgress, *, revision: str = "") -> Provenance:
@@ -142,7 +157,7 @@ class _Fetch:
             self._keep(there)
             return
         downloads = Downloads(self._client, self._progress)
-        commit, files = github.fetch_archive(downloads, archive, self._root, revision=revision, begin=begin)
+        commit, files = fetch_archive(downloads, archive, self._root, revision=revision, begin=begin)
         self._update.end(_new_part("archive", name, commit, files))
 
     def _fetch_url(self, file: RemoteFile) -> None:
@@ -185,6 +200,88 @@ class _Fetch:
         return {path: ((self._root / path).stat().st_size, sha256) for path, sha256 in done.items()}
 
 
+def fetch_archive(
+    downloads: Downloads,
+    archive: tuple[str, str, tuple[str, ...]],
+    root: Path,
+    *,
+    revision: str = "",
+    begin: Callable[[str, Mapping[str, int]], None] = lambda _commit, _sizes: None,
+) -> tuple[str, dict[str, tuple[int, str]]]:
+    """Download a repository's archive and put the files that match into the data root, under their own paths.
+
+    Args:
+        downloads: does the downloading.
+        archive: as `DataSource.archive` has it.
+        root: the task's data root.
+        revision: instead of the pinned commit; without either, the newest.
+        begin: is called with the commit and the size of each file before the first is written.
+
+    Returns:
+        The commit as the archive itself names it, empty where it does not; path under the data root -> size in bytes
+        and sha256.
+
+    Raises:
+        HarnessError: it does not come, is damaged, is another commit, or holds nothing that matches.
+    """
+    repository, pinned, patterns = archive
+    wanted = revision or pinned or NEWEST
+    staging = root / STAGING
+    packed, plain = staging / "archive.tar.gz", staging / "archive.tar"
+    url = ARCHIVE_URL.format(repository=repository, commit=wanted)
+    try:
+        with downloads.progress.of(f"{repository} (archive)"):
+            downloads.get(RemoteFile(path=packed.name, url=url), packed)
+        decompress(packed, plain)
+        with tarfile.open(plain, "r:") as file:
+            commit = str(file.pax_headers.get("comment", ""))  # git writes it into the head of an archive
+            names = [posixpath.normpath(info.name) for info in file if not info.isdir()]
+        if wanted != NEWEST and commit and not commit.startswith(wanted) and len(wanted) == len(commit):
+            raise HarnessError(f"the archive of {repository} is of commit {commit}, not {wanted}", where=url)
+        opened = open_archive(plain)
+        refused = _list_refused(names, opened, patterns)
+        if refused:
+            more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
+            line = f"refused {len(refused)} of the archive's members: {', '.join(refused[:_NAMED])}"
+            downloads.progress.tell(f"warning: {repository}: {one_line(line, _WIDTH)}{more}")
+        members = {path.removeprefix(opened.top): member for path, member in opened.members.items()}
+        chosen = {path: each for path, each in members.items() if matches(path, patterns) and not each.refused}
+        if not chosen:
+            raise nothing_matches_error(repository, patterns, list(members))
+        begin(commit, {path: member.size for path, member in chosen.items()})
+        files: dict[str, tuple[int, str]] = {}
+        for path, member in chosen.items():
+            data = member.read()
+            sha256 = hashlib.sha256(data).hexdigest()
+            files[path] = (member.size, sha256)
+            # A file that lies there already stays the one it is.
+            if not match_file(RemoteFile(path=path, url="", kind="sha256", digest=sha256), root / path):
+                target = root / path
+                atomic_write(target, data, sync=False, scratch=target.with_name(f"{target.name}.new.part"))
+    except Refusal as refusal:
+        remedy = "see its commits, and name one with --revision" if refusal.status == 404 else "try again later"
+        raise HarnessError(f"the archive of {repository} does not come: {refusal}", remedy=remedy) from None
+    except FAULTS as fault:
+        if isinstance(fault, OSError) and fault.filename:
+            raise HarnessError(f"cannot be written: {fault.strerror}", where=str(fault.filename)) from None
+        reason = " ".join(str(fault).split()) or type(fault).__name__
+        what = f"the archive of {repository} came damaged: {reason}"
+        raise HarnessError(what, remedy="run the command again") from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return commit, files
+
+
+def _list_refused(names: list[str], archive: Archive, patterns: tuple[str, ...]) -> list[str]:
+    """Members that are never written: all that lead out of the archive, and matching ones that are no regular files."""
+    unknown = [name for name in names if name not in archive.members]
+    outside = [name for name in unknown if name.startswith(("/", ".."))]
+    others = {name: "no regular file" for name in unknown if name not in outside}
+    others |= {name: member.refused for name, member in archive.members.items() if member.refused}
+    matching = [name for name in others if matches(name.removeprefix(archive.top), patterns)]
+    return [f"{name} (outside the archive)" for name in outside] + [f"{name} ({others[name]})" for name in matching]
+
+
 def _new_part(kind: SourceKind, name: str, revision: str, files: provenance.Files) -> Part:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Part(kind=kind, name=name, revision=revision, fetched=now, files=files)
@@ -200,7 +297,7 @@ class DataUpdate:
     def __init__(self, root: Path, record: Provenance) -> None:
         self.record = record
         self._root = root
-        self._former = _FormerFiles(root=root, parts=(), notes=())
+        self._former: list[Part] = []  # what came from the same place before
         self._stale: list[str] = []
         self._found: dict[str, tuple[int, int]] = {}
 
@@ -215,12 +312,13 @@ class DataUpdate:
             HarnessError: a file of what was there before would have to go, and is not as a fetch wrote it.
         """
         names = {pending.name, *aliases}
-        parts = [part for part in self.record.parts if part.kind == pending.kind and part.name in names]
+        self._former = [part for part in self.record.parts if part.kind == pending.kind and part.name in names]
         notes = [note for note in self.record.coming if note.kind == pending.kind and note.name in names]
-        self._former = former = _FormerFiles(root=self._root, parts=parts, notes=notes)
-        others = {path for part in self.record.parts if part not in parts for path in part.files}
-        self._stale = sorted(path for path in former.paths - set(pending.files) - others if _is_inside(path))
-        foreign = [path for path in self._stale if not former.is_as_written(path)]
+        noted = {path: size for note in notes for path, size in note.files.items()}  # by a fetch that did not end
+        former = {path for part in self._former for path in part.files} | set(noted)
+        others = {path for part in self.record.parts if part not in self._former for path in part.files}
+        self._stale = sorted(path for path in former - set(pending.files) - others if _is_inside(path))
+        foreign = [path for path in self._stale if not self._is_as_written(path, noted)]
         if foreign:
             named = ", ".join(foreign[:_NAMED])
             more = f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else ""
@@ -230,10 +328,11 @@ class DataUpdate:
                 where=str(self._root),
                 remedy="move them away or delete them, or fetch into another folder with --data DIR",
             )
-        there = {path: _stamp(self._root / path) for path in pending.files if path not in former.written}
+        written = {path for part in self._former for path in part.files if path not in part.found} | set(noted)
+        there = {path: _stamp(self._root / path) for path in pending.files if path not in written}
         self._found = {path: stamp for path, stamp in there.items() if stamp}
         ours = {path: size for path, size in pending.files.items() if path not in self._found}
-        note = replace(pending, files={**former.noted, **ours})
+        note = replace(pending, files={**noted, **ours})
         self.record = replace(self.record, coming=(*(each for each in self.record.coming if each not in notes), note))
         self.record.write(self._root)
 
@@ -242,46 +341,24 @@ class DataUpdate:
         for path in self._stale:
             _remove(self._root, path)
         found = frozenset(path for path, stamp in self._found.items() if stamp == _stamp(self._root / path))
-        record = self.record.with_part(replace(part, found=found), instead_of=self._former.parts)
+        record = self.record.with_part(replace(part, found=found), instead_of=self._former)
         self.record = replace(record, coming=tuple(note for note in record.coming if note.name != part.name))
         self.record.write(self._root)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FormerFiles:
-    """What came from one place before: whole parts, and what a fetch that did not end was about to bring."""
-
-    root: Path
-    parts: Sequence[Part]
-    notes: Sequence[PendingDownload]
-
-    @property
-    def noted(self) -> Mapping[str, int | None]:
-        return {path: size for note in self.notes for path, size in note.files.items()}
-
-    @property
-    def written(self) -> set[str]:
-        """What a fetch wrote, or was about to."""
-        return {path for part in self.parts for path in part.files if path not in part.found} | set(self.noted)
-
-    @property
-    def paths(self) -> set[str]:
-        return {path for part in self.parts for path in part.files} | set(self.noted)
-
-    def is_as_written(self, path: str) -> bool:
+    def _is_as_written(self, path: str, noted: Mapping[str, int | None]) -> bool:
         """Whether what lies there is what a fetch wrote, or nothing; of an unfinished fetch only the size is known."""
-        target = self.root / path
+        target = self._root / path
         if not target.is_file():
             return not target.exists()
-        if not target.resolve().is_relative_to(self.root.resolve()):
+        if not target.resolve().is_relative_to(self._root.resolve()):
             return False  # a link of the user's leads out
         size = target.stat().st_size
-        for part in self.parts:
+        for part in self._former:
             if path in part.files and path not in part.found:
                 known_size, sha256 = part.files[path]
                 if size == known_size and hash_file(target)[0] == sha256:
                     return True
-        return path in self.noted and self.noted[path] in (None, size)
+        return path in noted and noted[path] in (None, size)
 
 
 def _is_inside(path: str) -> bool:

@@ -1,8 +1,18 @@
 """Safe readers of data files, for task authors."""
 
 from harness.readers.files import DataFiles, first_of, inside, open_files
-from harness.readers.parquet import image_mark, parquet_rows, parquet_tables
-from harness.readers.records import Row, distinct, document, normalize_question, prompt, rows, together
+from harness.readers.records import (
+    Row,
+    distinct,
+    document,
+    image_mark,
+    normalize_question,
+    parquet_rows,
+    parquet_tables,
+    prompt,
+    rows,
+    together,
+)
 
 __all__ = [
     "DataFiles",

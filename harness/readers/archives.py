@@ -172,8 +172,13 @@ def read_member(file: zipfile.ZipFile, lock: AbstractContextManager[Any], info: 
         one of FAULTS: it is not what it says of itself, or cannot be unpacked.
     """
     bounded = info.compress_type in _BOUNDED
+    packed = info
+    if not bounded:  # to be read as it is packed
+        packed = copy.copy(info)
+        packed.compress_type, packed.file_size = zipfile.ZIP_STORED, info.compress_size
+        del packed.CRC  # it is that of the unpacked bytes
     with lock:
-        member = file.open(info if bounded else _as_stored(info))
+        member = file.open(packed)
     try:
         if not bounded:
             return _unpack(info, member)
@@ -181,14 +186,6 @@ def read_member(file: zipfile.ZipFile, lock: AbstractContextManager[Any], info: 
     finally:
         with lock:
             member.close()
-
-
-def _as_stored(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    """The same member, to be read as it is packed."""
-    raw = copy.copy(info)
-    raw.compress_type, raw.file_size = zipfile.ZIP_STORED, info.compress_size
-    del raw.CRC  # it is that of the unpacked bytes
-    return raw
 
 
 def _unpack(info: zipfile.ZipInfo, packed: IO[bytes]) -> bytes:

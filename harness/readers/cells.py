@@ -57,11 +57,6 @@ class ImageColumn:
     struct: bool
 
 
-def find_plain_columns(schema: Untyped) -> list[str]:
-    """The columns whose values are texts, numbers, truth values, nulls, and lists and objects of these."""
-    return [field.name for field in schema if _is_plain(field.type)]
-
-
 def find_image_columns(schema: Untyped, leaves: list[str]) -> list[ImageColumn]:
     """The columns of images.
 
@@ -85,6 +80,7 @@ def find_image_columns(schema: Untyped, leaves: list[str]) -> list[ImageColumn]:
 
 
 def _is_plain(kind: Untyped) -> bool:
+    """Whether values are texts, numbers, truth values, nulls, or lists and objects of these."""
     types = arrow.types
     if _is_list(kind) or types.is_dictionary(kind):
         return _is_plain(kind.value_type)
@@ -125,7 +121,7 @@ class Table:
         groups = [meta.row_group(number).num_rows for number in range(meta.num_row_groups)]
         self._starts = list(accumulate(groups, initial=0))
         self._leaves = [schema.column(number).path for number in range(len(schema.names))]
-        self.plain = find_plain_columns(self._file.schema_arrow)
+        self.plain: list[str] = [field.name for field in self._file.schema_arrow if _is_plain(field.type)]
         self.images = {column.name: column for column in find_image_columns(self._file.schema_arrow, self._leaves)}
 
     def records(self, name: str) -> Iterator[Mapping[str, Json]]:
@@ -141,7 +137,12 @@ class Table:
                 for column in self.images.values():
                     present = self._find_present(column, batch if column in mixed else None, len(batch))
                     for number, (record, there) in enumerate(zip(found, present, strict=True), first):
-                        record[column.name] = _format_place(f"{name}#{column.name}/{number}", there)
+                        place = f"{name}#{column.name}/{number}"
+                        if isinstance(there, bool):
+                            record[column.name] = place if there else None
+                        else:
+                            places = enumerate(there or (), 1)
+                            record[column.name] = there and [f"{place}/{at}" if one else None for at, one in places]
                 yield from found
                 first += len(batch)
 
@@ -166,16 +167,14 @@ class Table:
 
     def find_broken_column(self) -> str:
         """The first column that cannot be read to its end; empty when all can."""
-        return next((column for column in (*self.plain, *self.images) if not self._is_readable(column)), "")
-
-    def _is_readable(self, column: str) -> bool:
-        try:
-            with _open(self._path) as file:
-                for batch in file.iter_batches(batch_size=_IMAGES, columns=[column], use_threads=False):
-                    batch.to_pylist()
-        except FAULTS:
-            return False
-        return True
+        for column in (*self.plain, *self.images):
+            try:
+                with _open(self._path) as file:
+                    for batch in file.iter_batches(batch_size=_IMAGES, columns=[column], use_threads=False):
+                        batch.to_pylist()
+            except FAULTS:
+                return column
+        return ""
 
     def _record_images(self, column: ImageColumn, row: int) -> Images:
         with self._lock:
@@ -192,7 +191,11 @@ class Table:
         start = self._starts[bisect_right(self._starts, row) - 1]
         cursor = self._cursors.get(column.name)
         if cursor is None or not start <= cursor.next <= row:
-            cursor = self._cursors[column.name] = _Cursor(start, self._batches_from(column, start))
+            groups = list(range(self._starts.index(start), len(self._starts) - 1))
+            batches: Iterator[Untyped] = self._file.iter_batches(
+                batch_size=_IMAGES, row_groups=groups, columns=[column.data], use_threads=False
+            )
+            cursor = self._cursors[column.name] = _Cursor(start, batches)
         while True:
             batch = next(cursor.batches, None)
             if batch is None:
@@ -203,13 +206,6 @@ class Table:
                 _cache.put((*self._stamp, column.name, number), images)
             if row < cursor.next:
                 return rows[row - first]
-
-    def _batches_from(self, column: ImageColumn, start: int) -> Iterator[Untyped]:
-        groups = range(self._starts.index(start), len(self._starts) - 1)
-        batches: Iterator[Untyped] = self._file.iter_batches(
-            batch_size=_IMAGES, row_groups=list(groups), columns=[column.data], use_threads=False
-        )
-        return batches
 
     def _count_nulls(self, column: ImageColumn) -> int:
         """How many records have no image; -1 where only reading them shows it."""
@@ -236,12 +232,6 @@ def open_table(path: Path, _size: int, mtime_ns: int) -> Table:
 
 def _open(path: Path) -> Untyped:
     return parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
-
-
-def _format_place(place: str, there: Json) -> Json:
-    if isinstance(there, bool):
-        return place if there else None
-    return there and [f"{place}/{number}" if one else None for number, one in enumerate(there, 1)]
 
 
 def _read_batch(column: ImageColumn, values: list[Json]) -> list[Images]:

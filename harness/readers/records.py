@@ -5,6 +5,10 @@
         prompt(files.image(row.text("image")), row.text("question"))
 
 A missing file is a MissingData; a wrong one is a BadData that names file, record number and field.
+
+A parquet file may hold the images themselves. Its column of images reads as text: the place of the image, which
+`files.image` takes. So the same code reads a JSON file that names images in a folder. `image_mark` tells which records
+show the same image.
 """
 
 from __future__ import annotations
@@ -17,10 +21,13 @@ import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.errors import BadData, BadImage, MissingData
-from harness.readers.files import DataFiles
+from harness.extras import require
+from harness.readers.files import IN_PARQUET, DataFiles
 from harness.types import Image, Json, Message, Part, Request, Text
 
 T = TypeVar("T")
@@ -134,7 +141,7 @@ class Row:
 def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
     """The records of the first of these files that is there: a JSON list, JSON lines, CSV (TSV) with a header, parquet.
 
-    A parquet name may hold `*`; see `harness.readers.parquet_rows`, which gives the same records lazily.
+    A parquet name may hold `*`; see `parquet_rows`, which gives the same records lazily.
 
     Raises:
         MissingData: none of them is there.
@@ -142,14 +149,16 @@ def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
     """
     there = next((name for name in names if files.matching(name)), names[0])
     if there.lower().endswith(".parquet"):
-        from harness.readers.parquet import parquet_rows
-
         return tuple(parquet_rows(files, *names[names.index(there) :]))
     name, text = _read_text(files, names)
     if name.lower().endswith((".csv", ".tsv")):
         records: Iterable[Json] = _read_table(name, text)
+    elif text.lstrip().startswith("{"):
+        records = _read_lines(name, text)
     else:
-        records = _read_lines(name, text) if text.lstrip().startswith("{") else _read_list(name, text)
+        records = value = _parse(name, text)
+        if not _is(value, list):
+            raise BadData(f"the file {_describe_mismatch(value, list)} of records", where=name)
     return tuple(_make_row(record, name, number) for number, record in enumerate(records, 1))
 
 
@@ -251,13 +260,6 @@ def _parse(name: str, text: str, *, line: str = "") -> Json:
     raise BadData(what, where=where)
 
 
-def _read_list(name: str, text: str) -> Json:
-    value = _parse(name, text)
-    if not _is(value, list):
-        raise BadData(f"the file {_describe_mismatch(value, list)} of records", where=name)
-    return value
-
-
 def _read_lines(name: str, text: str) -> Iterator[Json]:
     # Only a line feed ends a line: U+2028 and its like may stand in a JSON text as they are.
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
@@ -288,3 +290,94 @@ def _is(value: Json, kind: type[Any]) -> bool:
 
 def _describe_mismatch(value: Json, kind: type[Any]) -> str:
     return f"is {_KINDS[type(value)]}, not {_KINDS[kind]}"
+
+
+def parquet_rows(files: DataFiles, *names: str) -> Iterator[Row]:
+    """The records of the first of these files that is there, lazily.
+
+    A name may hold `*` and then stands for all files it matches, in order: the shards of one split. Columns that hold
+    neither texts, numbers, lists or objects nor images are left out.
+
+    Raises:
+        MissingData: none of them is there.
+        BadData: a file or one of its columns cannot be read.
+        HarnessError: pyarrow is not installed.
+    """
+    found = next((matched for name in names if (matched := files.matching(name))), ())
+    if not found:
+        raise MissingData(f"{' or '.join(names)} is not there", where=str(files.root))
+    return (row for name in found for row in _read_parquet(files, name))
+
+
+def parquet_tables(files: DataFiles) -> Mapping[str, tuple[str, ...]]:
+    """All parquet files of the folder, by the table they are the shards of, in order.
+
+    The table `data/Fraud/SD` is that file, or `data/Fraud/SD-00000-of-00002` and the next, or the numbered files of a
+    folder `data/Fraud/SD`, as the hub's own conversion has them.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for name in files.matching("**/*.parquet"):
+        table = re.sub(r"(-\d+-of-\d+|/\d+)?\.parquet$", "", name)
+        found[table] = (*found.get(table, ()), name)
+    return found
+
+
+def _read_parquet(files: DataFiles, name: str) -> Iterator[Row]:
+    with require("hub", by="a parquet file", where=name):
+        from harness.readers.cells import FAULTS, open_table
+
+    what, where, table = "the parquet file", name, None
+    try:
+        place, size, mtime_ns = files.stamp(name)
+        if not Path(place).is_file():
+            raise BadData("a parquet file inside an archive is not read", where=place, remedy="unpack the archive")
+        table = open_table(Path(place), size, mtime_ns)
+        for number, values in enumerate(table.records(name), 1):
+            yield Row(values=values, place=f"{name}, record {number}", number=number)
+    except (*FAULTS, BadImage) as fault:
+        if table and (column := table.find_broken_column()):
+            what, where = f"column {column!r}", f"{name}, column {column}"
+        reason = str(fault).strip().partition("\n")[0] or type(fault).__name__
+        raise BadData(f"{what} cannot be read: {reason}", where=where) from None
+
+
+def image_mark(files: DataFiles, place: str) -> str:
+    """A text that all records of one image share, and no record of another image.
+
+    An image that a data file names is known by its path, so listing opens nothing. One in a parquet file is known by a
+    hash of its bytes: each column is read once, a few images at a time, and nothing is decoded.
+
+    Args:
+        files: of the data root.
+        place: of the image, as `files.image` takes it: a path, or a place in a parquet file.
+
+    Returns:
+        The path; for a place in a parquet file `sha256:…` of the bytes there, or the place where they cannot be read.
+    """
+    table, found, cell = place.partition(IN_PARQUET)
+    if not found:
+        return place
+    column, *numbers = cell.split("/")
+    try:
+        name, size, mtime_ns = files.stamp(f"{table}{IN_PARQUET[:-1]}")
+        record, number = (int(text) for text in (*numbers, "1")[:2])
+        return _hash_column(name, size, mtime_ns, column)[record, number]
+    except (BadImage, ValueError, KeyError):
+        return place
+
+
+@lru_cache(maxsize=64)
+def _hash_column(name: str, size: int, mtime_ns: int, column: str) -> Mapping[tuple[int, int], str]:
+    """Marks by record and number, up to the first record that cannot be read; the last columns are remembered."""
+    from hashlib import sha256
+
+    from harness.readers.cells import FAULTS, open_table
+
+    marks: dict[tuple[int, int], str] = {}
+    try:
+        for record, images in enumerate(open_table(Path(name), size, mtime_ns).column(column), 1):
+            known = ((number, image) for number, image in enumerate(images, 1) if image)
+            marks |= {(record, number): f"sha256:{sha256(image).hexdigest()}" for number, image in known}
+    except FAULTS:
+        pass  # opening such an image says what is wrong with it
+    return marks

@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from harness.contracts import Split, Task
-from harness.data import github
+from harness.data import fetching
 from harness.data.downloads import DownloadProgress
 from harness.data.fetching import fetch
 from harness.data.inspection import check_split
@@ -107,7 +107,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Published]:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with Published() as place:
         monkeypatch.setenv("HF_ENDPOINT", place.url)
-        monkeypatch.setattr(github, "ARCHIVE_URL", place.archive_url)
+        monkeypatch.setattr(fetching, "ARCHIVE_URL", place.archive_url)
         yield place
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import DataSource
-from harness.data import downloads, github
+from harness.data import downloads, fetching
 from harness.data.downloads import DownloadProgress
 from harness.data.fetching import fetch
 from harness.data.places import LOCK
@@ -38,7 +38,7 @@ def shapes_published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
     monkeypatch.setattr(downloads, "PAUSES", (0.0,) * len(downloads.PAUSES))
     with Published() as place:
         monkeypatch.setenv("HF_ENDPOINT", place.url)
-        monkeypatch.setattr(github, "ARCHIVE_URL", place.archive_url)
+        monkeypatch.setattr(fetching, "ARCHIVE_URL", place.archive_url)
         place.sets[HUB] = DataSet(dict(FILES))
         yield place
 

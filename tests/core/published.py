@@ -2,7 +2,7 @@
 
     with Published() as place:
         place.sets["someone/shapes"] = DataSet({"a.json": b"[]"})      # HF_ENDPOINT=place.url
-        place.archives["someone/code"] = {"data/a.csv": b"x"}          # place.archive_url for harness.data.github
+        place.archives["someone/code"] = {"data/a.csv": b"x"}          # place.archive_url for harness.data.fetching
         place.files["a.tsv"] = b"…"                                    # place.url + "/files/a.tsv"
 
 Every request is kept in `asked`. A large file is served the way the hub does it: by a redirect to another host name.

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from harness.cli import main
-from harness.data import github
+from harness.data import fetching
 from harness.data.provenance import FILE
 from harness.drawings import draw, png
 from tests.core.published import COMMIT, DataSet, Published, tar_gz
@@ -135,7 +135,7 @@ def test_verify_warns_of_files_that_the_fetch_did_not_bring(place: Published, ru
 def test_fetch_says_that_a_source_is_not_pinned_and_which_commit_it_took(
     place: Published, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(github, "ARCHIVE_URL", place.archive_url)
+    monkeypatch.setattr(fetching, "ARCHIVE_URL", place.archive_url)
     files = {"data/behavior_datasets/harmbench_behaviors_multimodal_all.csv": b"Behavior\n"}
     place.archives["centerforaisafety/HarmBench"] = tar_gz(files, commit="7" * 40)
     code, out, err = run("data", "fetch", "harmbench-mm", "--data", tmp_path)

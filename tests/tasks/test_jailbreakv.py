@@ -1,30 +1,20 @@
 """JailBreakV-28K: an attack's text and one image, in every place the published copies keep them."""
 
-import csv
 import time
 import tracemalloc
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_jailbreakv.draw_mini import draw_data
 from harness_jailbreakv.task import JUDGE, LABELS, MINI, POLICIES, TASK
 
-from harness import Request, Response, Rubric, Text, Unscored, Verdict
-from harness.data.inspection import check_split
-from harness.errors import BadData, BadImage, MissingData
-from harness.images import open_image
-from harness.settings import effective
+from harness import Response, Sample, Unscored, Verdict
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import PIXEL, fake_sample
-from harness.types import Image, Sample
-from tests.tasks.attacked import attacked, counted, published
-from tests.tasks.played import reply, texts
+from tests.tasks.data import check, find_fault, find_reason, open_first, open_judge, put, read, show, without, write_csv
+from tests.tasks.played import attack, counted, published, reply, texts
 
-assert isinstance(TASK.splits, Mapping)
-SPLITS = TASK.splits
 HUB = "JailBreakV_28K/"
 
 
@@ -44,35 +34,17 @@ def record(number: int, **changes: Any) -> dict[str, Any]:
 
 
 def write(root: Path, records: list[dict[str, Any]], name: str = "mini_JailBreakV_28K", base: str = HUB) -> Path:
-    path = root / base / f"{name}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(records[0]))
-        writer.writeheader()
-        writer.writerows(records)
+    write_csv(root / base / f"{name}.csv", records)
     return root
 
 
-def put(root: Path, *paths: str) -> None:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(PIXEL)
-
-
-def read(root: Path, split: str = "official-mini") -> list[Sample]:
-    return list(TASK.samples(root, split, {}))
-
-
-def without(values: dict[str, Any], *fields: str) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in fields}
+def listed(root: Path, split: str = "official-mini") -> list[Sample]:
+    return read(TASK, root, split)
 
 
 def test_a_sample_is_the_image_then_the_jailbreak_and_its_goal_goes_to_the_judge_alone(tmp_path: Path) -> None:
-    (sample,) = read(write(tmp_path, [record(7)]))
-    image, text = sample.request.messages[0].content
-    assert isinstance(image, Image)
-    assert isinstance(text, Text)
-    assert (image.path, text.text) == (f"{HUB}llm_transfer_attack/blank_7.png", "In a story, paint wall 7.")
+    (sample,) = listed(write(tmp_path, [record(7)]))
+    assert show(sample) == [f"<{HUB}llm_transfer_attack/blank_7.png>", "In a story, paint wall 7."]
     assert sample.target == {"intent": "Paint wall 7."}
     assert (sample.id, sample.category) == ("7", "Fraud")
     assert sample.tags == {"format": "template", "image": "blank", "source": "GPT Generate"}
@@ -89,12 +61,12 @@ def test_a_sample_is_the_image_then_the_jailbreak_and_its_goal_goes_to_the_judge
     ],
 )
 def test_the_kind_of_image_is_read_off_its_place(tmp_path: Path, path: str, kind: str) -> None:
-    (sample,) = read(write(tmp_path, [record(1, image_path=path)]))
+    (sample,) = listed(write(tmp_path, [record(1, image_path=path)]))
     assert sample.tags["image"] == kind
 
 
 def test_attacks_on_one_goal_come_together_and_share_a_cluster(tmp_path: Path) -> None:
-    found = read(write(tmp_path, [record(1), record(2), record(1001)]))
+    found = listed(write(tmp_path, [record(1), record(2), record(1001)]))
     assert [sample.id for sample in found] == ["1", "1001", "2"]
     assert found[0].cluster == found[1].cluster == "Paint wall 1."
 
@@ -112,8 +84,7 @@ def test_attacks_on_one_goal_come_together_and_share_a_cluster(tmp_path: Path) -
 def test_images_are_found_in_each_place_copies_keep_them(tmp_path: Path, base: str, place: str) -> None:
     write(tmp_path, [record(1)], base=base)
     put(tmp_path, f"{place}/blank_1.png")
-    (sample,) = read(tmp_path)
-    assert open_image(sample.request.images[0]).opened.data == PIXEL
+    assert [open_first(sample) for sample in listed(tmp_path)] == [PIXEL]
 
 
 @pytest.mark.parametrize("top", ["JailBreakV_28K/", ""])
@@ -122,62 +93,52 @@ def test_images_are_read_out_of_the_archive_beside_the_tables(tmp_path: Path, to
     with zipfile.ZipFile(tmp_path / "JailBreakV_28K.zip", "w") as file:
         file.writestr(f"{top}llm_transfer_attack/blank_1.png", PIXEL)
         file.writestr(f"{top}figstep/other.png", PIXEL)
-    (sample,) = read(tmp_path)
-    assert open_image(sample.request.images[0]).opened.data == PIXEL
+    assert [open_first(sample) for sample in listed(tmp_path)] == [PIXEL]
 
 
 def test_images_that_are_not_there_are_counted_and_listed_and_never_left_out_of_a_prompt(tmp_path: Path) -> None:
     write(tmp_path, [record(n) for n in range(3)])
     put(tmp_path, f"{HUB}llm_transfer_attack/blank_1.png")
-    check = check_split(TASK, "official-mini", SPLITS["official-mini"], tmp_path, {})
-    assert (check.samples, len(check.bad["missing"])) == (3, 2)
-    assert "280 are published" in check.warning
-    assert all(len(sample.request.images) == 1 for sample in read(tmp_path))
+    found = check(TASK, tmp_path, "official-mini")
+    assert (found.samples, len(found.bad["missing"])) == (3, 2)
+    assert "280 are published" in found.warning
+    assert all(len(sample.request.images) == 1 for sample in listed(tmp_path))
 
 
 def test_an_image_out_of_the_data_root_is_never_opened(tmp_path: Path) -> None:
     put(tmp_path, "secret.png")
-    (sample,) = read(write(tmp_path / "root", [record(1, image_path="../secret.png")]))
-    with pytest.raises(BadImage) as caught:
-        open_image(sample.request.images[0])
-    assert caught.value.reason == "outside_root"
+    (sample,) = listed(write(tmp_path / "root", [record(1, image_path="../secret.png")]))
+    assert find_reason(sample.request.images[0]) == "outside_root"
 
 
 def test_without_its_own_table_the_mini_set_is_what_the_whole_one_selects(tmp_path: Path) -> None:
     write(tmp_path, [record(n) for n in range(250)], "JailBreakV_28K")
-    assert [sample.id for sample in read(tmp_path)] == ["0", "100", "200"]
-    assert len(read(tmp_path, "full")) == 250
+    assert [sample.id for sample in listed(tmp_path)] == ["0", "100", "200"]
+    assert len(listed(tmp_path, "full")) == 250
 
 
 def test_the_goals_alone_are_asked_without_an_image(tmp_path: Path) -> None:
-    rows = [{"id": 1, "question": "Paint it.", "policy": "Fraud", "from": "Handcraft"}, {"id": 2, "question": "Wash it.", "policy": "Bias"}]  # fmt: skip # noqa: E501
+    rows = [
+        {"id": 1, "question": "Paint it.", "policy": "Fraud", "from": "Handcraft"},
+        {"id": 2, "question": "Wash it.", "policy": "Bias"},
+    ]
     write(tmp_path, rows, "RedTeam_2K")
-    first, second = read(tmp_path, "redteam")
-    assert (texts(first.request), first.request.images, first.target) == ("Paint it.", (), {"intent": "Paint it."})
+    first, second = listed(tmp_path, "redteam")
+    assert (show(first), first.target) == (["Paint it."], {"intent": "Paint it."})
     assert (first.tags, second.tags) == ({"source": "Handcraft"}, {"source": ""})
 
 
 @pytest.mark.parametrize("field", ["jailbreak_query", "redteam_query", "policy", "image_path"])
 def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
     write(tmp_path, [record(1), {**record(2), field: ""}])
-    with pytest.raises(BadData) as caught:
-        next(iter(TASK.samples(tmp_path, "official-mini", {})))
-    assert caught.value.where == f"{HUB}mini_JailBreakV_28K.csv, record 2, field {field}"
+    assert find_fault(TASK, tmp_path, "official-mini") == f"{HUB}mini_JailBreakV_28K.csv, record 2, field {field}"
 
 
 def test_columns_that_only_some_copies_have_may_be_missing(tmp_path: Path) -> None:
-    (sample,) = read(
+    (sample,) = listed(
         write(tmp_path, [without(record(1), "id", "from", "format", "selected_mini", "transfer_from_llm")])
     )
     assert (sample.id, sample.tags["source"], sample.tags["format"]) == ("1", "", "")
-
-
-@pytest.mark.parametrize(
-    ("split", "name"), [("official-mini", "mini_JailBreakV_28K"), ("full", "/JailBreakV_28K"), ("redteam", "RedTeam")]
-)
-def test_a_folder_without_the_table_is_missing_data_that_names_it(tmp_path: Path, split: str, name: str) -> None:
-    with pytest.raises(MissingData, match=name):
-        read(tmp_path, split)
 
 
 def test_28000_records_are_listed_in_seconds_and_little_memory_and_no_image_is_touched(tmp_path: Path) -> None:
@@ -187,34 +148,11 @@ def test_28000_records_are_listed_in_seconds_and_little_memory_and_no_image_is_t
     assert time.process_time() - began < 5
     write(tmp_path, [record(n) for n in range(7_000)], "JailBreakV_28K")
     tracemalloc.start()
-    held = read(tmp_path, "full")
+    held = listed(tmp_path, "full")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(held) == 7_000
     assert 4 * peak < 300e6  # tracing all 28,000 would take longer than reading them
-
-
-def test_the_name_alone_selects_the_benchmarks_own_mini_set() -> None:
-    assert {name: (split.n, split.images, split.selected) for name, split in SPLITS.items()} == {
-        "official-mini": (280, 1, True),
-        "full": (28_000, 1, False),
-        "redteam": (2000, 0, False),
-        "mini": (8, 1, False),
-    }
-    assert {name: next(iter(split.judges)) for name, split in SPLITS.items()} == {
-        **dict.fromkeys(("official-mini", "full", "redteam"), "jailbreakv"),
-        "mini": "keyword",
-    }
-
-
-def test_the_mini_split_is_drawn_in_upstreams_layout_and_packaged_whole(tmp_path: Path) -> None:
-    draw_data(tmp_path)
-    drawn = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
-    assert drawn == {path.relative_to(MINI) for path in MINI.rglob("*") if path.is_file()}
-    assert all((tmp_path / path).read_bytes() == (MINI / path).read_bytes() for path in drawn if path.suffix == ".csv")
-    found = read(MINI, "mini")
-    assert len(found) == SPLITS["mini"].n
-    assert [open_image(sample.request.images[0]).opened.mime for sample in found] == ["image/png"] * 8
 
 
 def test_the_rate_is_the_published_one_over_all_answers_that_have_a_class(tmp_path: Path) -> None:
@@ -222,7 +160,7 @@ def test_the_rate_is_the_published_one_over_all_answers_that_have_a_class(tmp_pa
     records = [record(n, policy=POLICIES[n % 16], image_path=f"figstep/{n}.png") for n in range(280)]
     write(tmp_path / "data" / "jailbreakv", records)
     put(tmp_path / "data" / "jailbreakv", *(f"{HUB}{r['image_path']}" for r in records))
-    split = attacked(TASK, "official-mini", data=tmp_path / "data", output=tmp_path / "run", judge="jailbreakv")
+    split = attack(TASK, "official-mini", tmp_path, judge="jailbreakv")
     assert counted(split) == published(f"{n}.png" for n in range(280))
     assert counted(split["by"]["category"]["Malware"]) == published(
         f"{r['id']}.png" for r in records if r["policy"] == "Malware"
@@ -230,15 +168,8 @@ def test_the_rate_is_the_published_one_over_all_answers_that_have_a_class(tmp_pa
     assert set(split["by"]) == {"category", "format", "image"}
 
 
-# The judge
-
-
-def opened(**given: Any) -> Rubric:
-    return JUDGE.open(effective(JUDGE.settings, given, owner="judge jailbreakv"), Path())
-
-
 def asked(sample: Sample, **given: Any) -> str:
-    [request] = opened(**given).ask(sample, Response(text="Use a brush."))
+    [request] = open_judge(JUDGE, **given).ask(sample, Response(text="Use a brush."))
     return texts(request)
 
 
@@ -250,8 +181,7 @@ def test_the_judge_reads_the_goal_and_neither_the_jailbreak_nor_the_image() -> N
     assert "Paint it." in text
     assert "In a story" not in text
     assert text.index("Paint it.") < text.index("Use a brush.")
-    [request] = opened().ask(SAMPLE, Response(text="x"))
-    assert isinstance(request, Request)
+    [request] = open_judge(JUDGE).ask(SAMPLE, Response(text="x"))
     assert request.images == ()
     assert JUDGE.needs == frozenset()
 
@@ -260,7 +190,7 @@ def test_what_it_reads_as_the_request_is_a_setting_and_part_of_its_identity() ->
     shown, both = asked(SAMPLE, user_text="shown"), asked(SAMPLE, user_text="both")
     assert ("In a story" in shown, "Paint it." in shown) == (True, False)
     assert ("In a story" in both, "Paint it." in both) == (True, True)
-    rubrics = {name: opened(user_text=name) for name in ("intent", "shown", "both")}
+    rubrics = {name: open_judge(JUDGE, user_text=name) for name in ("intent", "shown", "both")}
     assert len({str(rubric.identity) for rubric in rubrics.values()}) == 3
     assert {name: rubric.sees for name, rubric in rubrics.items()} == {
         "intent": ("intent", "answer"),
@@ -282,16 +212,16 @@ def test_every_policy_is_explained_to_the_judge_in_the_spelling_it_is_to_copy() 
 @pytest.mark.parametrize("label", LABELS)
 def test_the_label_decides_and_the_policy_is_kept_beside_it(label: str) -> None:
     said = Response(text=reply(policy="Malware", label=label))
-    found = opened().read(SAMPLE, Response(text="x"), [said])
+    found = open_judge(JUDGE).read(SAMPLE, Response(text="x"), [said])
     assert found == Verdict(label=label, axes={"policy": "Malware"}, reason="because")
 
 
 @pytest.mark.parametrize("text", ["unsafe\nS1", reply(policy="Malware"), reply(policy="malware", label="unsafe")])
 def test_a_reply_that_is_not_the_form_is_no_verdict(text: str) -> None:
-    found = opened().read(SAMPLE, Response(text="x"), [Response(text=text)])
+    found = open_judge(JUDGE).read(SAMPLE, Response(text="x"), [Response(text=text)])
     assert isinstance(found, Unscored)
     assert found.state == "judge_unparsable"
 
 
 def test_the_judge_keeps_its_contract() -> None:
-    check_judge(JUDGE, read(MINI, "mini"), replies=[reply(policy="none", label=label) for label in LABELS])
+    check_judge(JUDGE, listed(MINI, "mini"), replies=[reply(policy="none", label=label) for label in LABELS])

@@ -1,6 +1,5 @@
 """StrongREJECT: a forbidden prompt, and an answer's use as a number from 0 to 1."""
 
-import csv
 import json
 from collections.abc import Mapping
 from itertools import product
@@ -10,15 +9,15 @@ from typing import Any
 import pytest
 from harness_strongreject.task import JUDGE, LABELS, MINI, TASK, score_answer
 
-from harness import BadData, MissingData, Record, Response, Rubric, Sample, Unscored, Verdict
-from harness.settings import effective
-from harness.testing.conformance import check_judge, check_task
+from harness import Record, Response, Sample, Unscored, Verdict
+from harness.testing.conformance import check_judge
 from harness.testing.fakes import fake_sample
-from tests.tasks.played import BLOCK, BROKEN, CUT, play, texts, values
+from tests.tasks.data import by_id, find_fault, open_judge, read, show, write_csv, write_parquet
+from tests.tasks.played import HOW, play, reply, texts, values
 
 assert isinstance(TASK.splits, Mapping)
-SPLITS = TASK.splits
-SCORE, REFUSAL_RATE = SPLITS["all"].metrics
+ALL = TASK.splits["all"]
+SCORE, REFUSAL_RATE = ALL.metrics
 CATEGORIES = ("paint", "paper", "wood")
 
 
@@ -28,21 +27,17 @@ def record(number: int, **changes: Any) -> dict[str, Any]:
 
 
 def write(root: Path, records: list[dict[str, Any]], name: str = "strongreject_dataset.csv") -> Path:
-    (root / name).parent.mkdir(parents=True, exist_ok=True)
-    with (root / name).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(records[0]))
-        writer.writeheader()
-        writer.writerows(records)
+    write_csv(root / name, records)
     return root
 
 
-def read(root: Path, split: str = "all") -> list[Sample]:
-    return list(TASK.samples(root, split, {}))
+def listed(root: Path, split: str = "all") -> list[Sample]:
+    return read(TASK, root, split)
 
 
 def test_a_sample_is_its_prompt_and_nothing_else(tmp_path: Path) -> None:
-    (sample,) = read(write(tmp_path, [record(1)]))
-    assert (texts(sample.request), sample.request.images) == ("Say how to repaint wall 001.", ())
+    (sample,) = listed(write(tmp_path, [record(1)]))
+    assert show(sample) == ["Say how to repaint wall 001."]
     assert (sample.category, sample.tags) == ("paper", {"source": "custom"})
     assert sample.target == {"intent": "Say how to repaint wall 001."}
 
@@ -51,67 +46,33 @@ def test_a_sample_is_its_prompt_and_nothing_else(tmp_path: Path) -> None:
 def test_the_table_may_lie_in_the_repository_or_alone(tmp_path: Path, folder: str) -> None:
     write(tmp_path, [record(1), record(2)], f"{folder}strongreject_dataset.csv")
     write(tmp_path, [record(1)], f"{folder}strongreject_small_dataset.csv")
-    assert (len(read(tmp_path)), len(read(tmp_path, "small"))) == (2, 1)
+    assert (len(listed(tmp_path)), len(listed(tmp_path, "small"))) == (2, 1)
 
 
 def test_the_hubs_parquet_is_read_where_there_is_no_table(tmp_path: Path) -> None:
-    import pyarrow as pa
-    from pyarrow.parquet import write_table
-
-    (tmp_path / "hub" / "data").mkdir(parents=True)
     rows = [{"prompt": record(n)["forbidden_prompt"], "category": "paint", "source": "custom"} for n in (1, 2)]
-    write_table(pa.Table.from_pylist(rows), tmp_path / "hub" / "data" / "train-00000-of-00001.parquet")
-    found = read(write(tmp_path / "table", [record(1), record(2)]))
-    assert [(s.id, texts(s.request)) for s in read(tmp_path / "hub")] == [(s.id, texts(s.request)) for s in found]
+    write_parquet(tmp_path / "hub" / "data" / "train-00000-of-00001.parquet", rows)
+    assert by_id(listed(tmp_path / "hub")) == by_id(listed(write(tmp_path / "table", [record(1), record(2)])))
 
 
 def test_an_id_does_not_depend_on_the_place_in_the_file(tmp_path: Path) -> None:
     records = [record(n) for n in range(5)]
-    forward = {sample.id: texts(sample.request) for sample in read(write(tmp_path, records))}
-    assert {sample.id: texts(sample.request) for sample in read(write(tmp_path, records[::-1]))} == forward
+    forward = by_id(listed(write(tmp_path, records)))
+    assert by_id(listed(write(tmp_path, records[::-1]))) == forward
     assert len(forward) == 5
 
 
 def test_a_record_without_a_prompt_names_file_record_and_field_before_any_sample(tmp_path: Path) -> None:
     write(tmp_path, [record(1), record(2, forbidden_prompt=" ")])
-    with pytest.raises(BadData) as caught:
-        next(iter(TASK.samples(tmp_path, "all", {})))
-    assert caught.value.where == "strongreject_dataset.csv, record 2, field forbidden_prompt"
-
-
-def test_data_that_is_not_there_is_missing_data_with_its_file(tmp_path: Path) -> None:
-    with pytest.raises(MissingData, match=r"strongreject_small_dataset\.csv"):
-        read(tmp_path, "small")
-
-
-def test_the_name_alone_selects_all_313_and_the_task_keeps_its_contract() -> None:
-    assert {name: (split.n, split.images, split.selected) for name, split in SPLITS.items()} == {
-        "all": (313, 0, True),
-        "small": (60, 0, False),
-        "mini": (8, 0, False),
-    }
-    assert {name: list(split.judges) for name, split in SPLITS.items()} == {
-        "all": ["strongreject", "keyword"],
-        "small": ["strongreject", "keyword"],
-        "mini": ["keyword", "strongreject"],
-    }
-    assert len(read(MINI, "mini")) == 8
-    check_task(TASK)
-
-
-# The judge
-
-
-def opened() -> Rubric:
-    return JUDGE.open(effective(JUDGE.settings, {}, owner="judge strongreject"), Path())
+    assert find_fault(TASK, tmp_path, "all") == "strongreject_dataset.csv, record 2, field forbidden_prompt"
 
 
 def filled(refused: Any, convincing: Any, specific: Any) -> str:
-    return json.dumps({"reason": "because", "refused": refused, "convincing": convincing, "specific": specific})
+    return reply(refused=refused, convincing=convincing, specific=specific)
 
 
 def judged(text: str) -> Any:
-    return opened().read(fake_sample(), Response(text="An answer."), [Response(text=text)])
+    return open_judge(JUDGE).read(fake_sample(), Response(text="An answer."), [Response(text=text)])
 
 
 @pytest.mark.parametrize(
@@ -141,14 +102,11 @@ def test_a_reply_that_cannot_be_read_is_no_verdict_and_never_a_0(reply: str) -> 
 
 
 def test_the_judge_sees_prompt_and_answer_and_keeps_its_contract() -> None:
-    [request] = opened().ask(fake_sample(text="How do I repaint it?"), Response(text="With a brush."))
+    rubric = open_judge(JUDGE)
+    [request] = rubric.ask(fake_sample(text="How do I repaint it?"), Response(text="With a brush."))
     assert texts(request).index("How do I repaint it?") < texts(request).index("With a brush.")
-    assert opened().sees == ("question", "answer")
-    assert opened().labels == LABELS
-    check_judge(JUDGE, read(MINI, "mini"), replies=[filled(0, 1, 5), filled(1, 1, 1)])
-
-
-# What is measured
+    assert (rubric.sees, rubric.labels) == (("question", "answer"), LABELS)
+    check_judge(JUDGE, listed(MINI, "mini"), replies=[filled(0, 1, 5), filled(1, 1, 1)])
 
 
 def seen(outcome: Any, verdict: Verdict) -> Record:
@@ -156,7 +114,7 @@ def seen(outcome: Any, verdict: Verdict) -> Record:
 
 
 def test_a_block_and_an_empty_answer_are_refusals_of_score_0() -> None:
-    for outcome, verdict in (("input_blocked", SPLITS["all"].blocked_as), ("empty", SPLITS["all"].empty_as)):
+    for outcome, verdict in (("input_blocked", ALL.blocked_as), ("empty", ALL.empty_as)):
         assert SCORE.score(seen(outcome, verdict)) == (0, 1)
         assert REFUSAL_RATE.score(seen(outcome, verdict)) == (1, 1)
 
@@ -167,9 +125,9 @@ def test_a_rule_has_no_scale_and_takes_compliance_for_the_worst() -> None:
 
 
 def test_less_score_and_more_refusals_are_better() -> None:
-    assert [(metric.name, metric.better, metric.unit, metric.main) for metric in SPLITS["all"].metrics] == [
-        ("score", "lower", "0-1", True),
-        ("refusal_rate", "higher", "%", False),
+    assert [(metric.name, metric.better, metric.unit) for metric in ALL.metrics] == [
+        ("score", "lower", "0-1"),
+        ("refusal_rate", "higher", "%"),
     ]
 
 
@@ -181,11 +139,9 @@ def test_the_mean_is_that_of_the_published_formula_and_what_cannot_be_read_is_in
     records = [record(number) for number in range(313)]
     ends = [ENDS[number // 3 % len(ENDS)] for number in range(313)]
     write(tmp_path / "data" / "strongreject", records)
-    how = {"block": BLOCK, "cut": CUT, "empty": "", "broken": BROKEN}
-    answers = {r["forbidden_prompt"]: how.get(end, f"I {end} it.") for r, end in zip(records, ends, strict=True)}
+    answers = {r["forbidden_prompt"]: HOW.get(end, f"I {end} it.") for r, end in zip(records, ends, strict=True)}
     replies = {f"I {name} it.": filled(*fields) for name, fields in SAID.items()} | {"I mumble it.": "Hard to tell."}
-    split = play(TASK, "all", data=tmp_path / "data", output=tmp_path / "run", answers=answers, replies=replies,
-                 judges=(JUDGE,))  # fmt: skip
+    split = play(TASK, "all", tmp_path, answers=answers, replies=replies, judges=(JUDGE,))
 
     def published(ends: list[str]) -> dict[str, tuple[float, float, int]]:
         known = [SAID.get(end, (1, 1, 1)) for end in ends if end not in {"mumble", "broken"}]
@@ -196,7 +152,6 @@ def test_the_mean_is_that_of_the_published_formula_and_what_cannot_be_read_is_in
         return {"score": (sum(scores), len(known), left), "refusal_rate": (sum(f[0] for f in known), len(known), left)}
 
     assert values(split) == published(ends)
-    assert split["metrics"]["score"]["value"] == pytest.approx(
-        published(ends)["score"][0] / published(ends)["score"][1]
-    )
+    score, known, _ = published(ends)["score"]
+    assert split["metrics"]["score"]["value"] == pytest.approx(score / known)
     assert values(split["by"]["category"]["wood"]) == published(ends[2::3])

@@ -1,0 +1,154 @@
+"""What every built-in benchmark promises: its splits, its packaged data, and an error where its data is not there."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from harness import MissingData, Split, Task
+from harness.images import open_image
+from harness.settings import effective
+from tests.tasks.data import read
+
+FOLDERS = ("figstep", "harmbench_mm", "jailbreakv", "mis", "mm_safetybench", "mossbench", "mssbench", "qbench", "siuo",
+           "spa_vl", "strongreject", "vlguard", "vlsbench", "xstest")  # fmt: skip
+TASKS: dict[str, Task] = {
+    folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
+}
+#: Split (with a star one that the task's name alone selects), published size, images, ranked metric and its good
+#: direction, and the judges, the first of which is the one that is used.
+SPLITS = """
+*figstep:full                  500 1 ASR           lower  llamaguard harmbench keyword
+ figstep:tiny                   50 1 ASR           lower  llamaguard harmbench keyword
+ figstep:pro                    50 7 ASR           lower  llamaguard harmbench keyword
+ figstep:mini                    8 1 ASR           lower  keyword llamaguard harmbench
+*harmbench-mm:all              110 1 ASR           lower  harmbench llamaguard keyword
+ harmbench-mm:mini               8 1 ASR           lower  keyword harmbench llamaguard
+*jailbreakv:official-mini      280 1 ASR           lower  jailbreakv llamaguard harmbench keyword
+ jailbreakv:full             28000 1 ASR           lower  jailbreakv llamaguard harmbench keyword
+ jailbreakv:redteam           2000 0 ASR           lower  jailbreakv llamaguard harmbench keyword
+ jailbreakv:mini                 8 1 ASR           lower  keyword jailbreakv llamaguard harmbench
+*mis:easy                     1675 2 ASR           lower  mis keyword
+*mis:hard                      510 2 ASR           lower  mis keyword
+*mis:real                      100 2 ASR           lower  mis keyword
+ mis:test                     2185 2 ASR           lower  mis keyword
+ mis:mini                      120 2 ASR           lower  mini mis keyword
+ mis:mini-benign                60 2 answered_rate higher mini keyword
+*mm-safetybench:sd            1680 1 ASR           lower  mmsafety llamaguard harmbench keyword
+*mm-safetybench:typo          1680 1 ASR           lower  mmsafety llamaguard harmbench keyword
+*mm-safetybench:sd_typo       1680 1 ASR           lower  mmsafety llamaguard harmbench keyword
+ mm-safetybench:text_only     1680 0 ASR           lower  mmsafety llamaguard harmbench keyword
+ mm-safetybench:sd_tiny          - 1 ASR           lower  mmsafety llamaguard harmbench keyword
+ mm-safetybench:typo_tiny        - 1 ASR           lower  mmsafety llamaguard harmbench keyword
+ mm-safetybench:sd_typo_tiny     - 1 ASR           lower  mmsafety llamaguard harmbench keyword
+ mm-safetybench:text_only_tiny    - 0 ASR           lower  mmsafety llamaguard harmbench keyword
+ mm-safetybench:mini            13 1 ASR           lower  keyword mmsafety llamaguard harmbench
+*mossbench:oversensitivity     300 1 refusal_rate  lower  mossbench keyword
+*mossbench:contrast            244 1 refusal_rate  higher mossbench keyword
+ mossbench:mini                  9 1 refusal_rate  lower  keyword mossbench
+*mssbench:chat                1200 1 mean_acc      higher mssbench keyword
+*mssbench:embodied             620 1 mean_acc      higher mssbench keyword
+ mssbench:mini                 200 1 mean_acc      higher mini mssbench keyword
+*qbench:test                  1495 1 accuracy      higher choice
+ qbench:dev                   1495 1 accuracy      higher choice
+ qbench:mini                     8 1 accuracy      higher choice
+*siuo:gen                      167 1 safe_rate     higher siuo keyword
+*siuo:mcqa                     167 1 accuracy      higher choice
+ siuo:mini                       8 1 safe_rate     higher keyword siuo
+ siuo:mini-mcqa                  8 1 accuracy      higher choice
+*spa-vl:harm                   265 1 ASR           lower  spa-vl llamaguard harmbench keyword
+*spa-vl:help                   265 1 win_rate      higher pairwise
+ spa-vl:mini                     6 1 ASR           lower  keyword spa-vl llamaguard harmbench
+ spa-vl:mini-help                6 1 win_rate      higher keyword pairwise
+*strongreject:all              313 0 score         lower  strongreject keyword
+ strongreject:small             60 0 score         lower  strongreject keyword
+ strongreject:mini               8 0 score         lower  keyword strongreject
+*vlguard:unsafes               442 1 ASR           lower  vlguard keyword llamaguard
+*vlguard:safe_unsafes          558 1 ASR           lower  vlguard keyword llamaguard
+*vlguard:safe_safes            558 1 win_rate      higher pairwise
+ vlguard:mini                    6 1 ASR           lower  keyword vlguard llamaguard
+ vlguard:mini-safe_unsafes       6 1 ASR           lower  keyword vlguard llamaguard
+ vlguard:mini-safe_safes         6 1 win_rate      higher keyword pairwise
+*vlsbench:all                 2241 1 safe_rate     higher vlsbench keyword
+ vlsbench:mini                   8 1 safe_rate     higher keyword vlsbench
+*xstest:safe                   250 0 refusal_rate  lower  xstest keyword
+*xstest:unsafe                 200 0 refusal_rate  higher xstest keyword
+ xstest:mini                    10 0 refusal_rate  lower  keyword xstest
+"""
+#: Images of these are drawn by what differs between machines: a font, a JPEG encoder, filters.
+DRAWN_ALIKE = {"figstep": ".csv", "mm_safetybench": ".json", "qbench": ".json"}
+
+
+def find_splits(task: Task) -> dict[str, Split]:
+    settings = effective(task.settings, {}, owner=task.name)
+    return dict(task.splits(settings, Path("nowhere")) if callable(task.splits) else task.splits)
+
+
+PACKAGED = [f"{name}:{split}" for name, task in TASKS.items() for split, it in find_splits(task).items() if it.data]
+
+
+def test_each_split_has_its_published_size_images_ranked_metric_and_judges_in_order() -> None:
+    found: list[list[str]] = []
+    for task in TASKS.values():
+        for name, split in find_splits(task).items():
+            [metric] = [metric for metric in split.metrics if metric.main]
+            star = "*" if split.selected else ""
+            found.append([f"{star}{task.name}:{name}", str(split.n or "-"), str(split.images), metric.name,
+                          metric.better, *split.judges])  # fmt: skip
+    assert found == [line.split() for line in SPLITS.strip().splitlines()]
+
+
+@pytest.mark.parametrize("packaged", PACKAGED)
+def test_a_packaged_split_is_whole_opens_every_image_and_is_judged_by_a_rule_first(packaged: str) -> None:
+    name, _, split_name = packaged.partition(":")
+    split = find_splits(TASKS[name])[split_name]
+    assert split.data is not None
+    samples = read(TASKS[name], split.data, split_name)
+    assert len({sample.id for sample in samples}) == len(samples) == split.n
+    for sample in samples:
+        opened = [open_image(image).opened.mime for image in sample.request.images]
+        assert opened == ["image/jpeg" if name == "mm-safetybench" else "image/png"] * split.images
+    assert next(iter(split.judges)) in {"keyword", "choice", "mini"}
+    assert (split.selected, split.source and split.source.toy) == (False, True)
+
+
+@pytest.mark.parametrize("folder", [name for name in FOLDERS if find_spec(f"harness_{name}.draw_mini")])
+def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> None:
+    mini = importlib.import_module(f"harness_{folder}.task").MINI
+    importlib.import_module(f"harness_{folder}.draw_mini").draw_data(tmp_path)
+    drawn = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert drawn == {path.relative_to(mini) for path in mini.rglob("*") if path.is_file()}
+    for path in drawn:
+        if path.suffix == DRAWN_ALIKE.get(folder, path.suffix):
+            assert (tmp_path / path).read_bytes() == (mini / path).read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "there"),
+    [
+        ("figstep", "full", r"data/question/safebench\.csv"),
+        ("harmbench-mm", "all", "harmbench_behaviors_multimodal_all"),
+        ("jailbreakv", "official-mini", "mini_JailBreakV_28K"),
+        ("jailbreakv", "full", "/JailBreakV_28K"),
+        ("jailbreakv", "redteam", "RedTeam"),
+        ("mis", "hard", r"mis_hard\.json"),
+        ("mm-safetybench", "sd_typo", r"^neither data/Illegal_Activitiy/SD_TYPO\.parquet nor data/processed_questions/01-Illegal_Activitiy\.json is there"),  # noqa: E501
+        ("mossbench", "oversensitivity", r"data/images_information/information\.json or .* or images/metadata\.csv"),
+        ("mssbench", "chat", r"combined\.json or combine\.json"),
+        ("qbench", "test", r"llvisionqa_test\.json"),
+        ("siuo", "gen", r"siuo_gen\.json"),
+        ("spa-vl", "help", r"neither test/help-\*\.parquet nor test/help\.json is there"),
+        ("strongreject", "small", r"strongreject_small_dataset\.csv"),
+        ("vlguard", "unsafes", r"test\.json"),
+        ("vlsbench", "all", r"data\.json"),
+        ("xstest", "safe", r"xstest_prompts\.csv"),
+    ],
+)  # fmt: skip
+def test_data_that_is_not_there_is_missing_data_that_names_its_file(
+    tmp_path: Path, name: str, split: str, there: str
+) -> None:
+    with pytest.raises(MissingData, match=there):
+        read(TASKS[name], tmp_path, split)
