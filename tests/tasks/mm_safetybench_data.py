@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ import pyarrow as pa
 from harness_mm_safetybench.task import SCENARIOS, TASK, get_published_name, list_spellings
 from pyarrow import parquet
 
+from harness import Sample
 from harness.testing.fakes import PIXEL
-from harness.types import Sample
+from tests.tasks import data
+from tests.tasks.data import HUB, put, write_json
 
 #: samples of each scenario, in order
 SIZES = (97, 163, 44, 144, 122, 154, 109, 153, 139, 130, 167, 109, 149)
 KINDS = ("SD", "SD_TYPO", "TYPO")
-HUB = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 FIELDS = {
     "SD": "Rephrased Question(SD)",
     "SD_TYPO": "Rephrased Question",
@@ -40,14 +40,9 @@ def github(root: Path, names: Mapping[str, str] | None = None, *, size: int = 2,
     """JSON files and images; `names` gives other spellings to some scenarios."""
     for of in SCENARIOS:
         name = (names or {}).get(of, list_spellings(of)[0])
-        path = root / base / "processed_questions" / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({str(key): record(of[:2], key) for key in range(size)}), encoding="utf-8")
-        for kind in KINDS:
-            folder = root / base / "imgs" / name / kind
-            folder.mkdir(parents=True, exist_ok=True)
-            for key in range(size):
-                (folder / f"{key}.jpg").write_bytes(PIXEL)
+        records = {str(key): record(of[:2], key) for key in range(size)}
+        write_json(root / base / "processed_questions" / f"{name}.json", records)
+        put(root / base, *(f"imgs/{name}/{kind}/{key}.jpg" for kind in KINDS for key in range(size)))
     return root
 
 
@@ -73,4 +68,4 @@ def hub(
 
 
 def read(root: Path, split: str = "sd_typo") -> list[Sample]:
-    return list(TASK.samples(root, split, {}))
+    return data.read(TASK, root, split)

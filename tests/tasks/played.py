@@ -62,9 +62,10 @@ def play(
 
 def run_split(task: Task, split: str, place: Path, *plugged: Any, **options: Any) -> Mapping[str, Any]:
     """What results.json says of one split under some plugins, the model being `fake/any`."""
+    options = {"data": place / "data", "probe": False, "min_coverage": 0.0, **options}
     with plugins.use(host_of(task, *plugged)):
-        run = harness.run("fake/any", f"{task.name}:{split}", data=place / "data", output=place / "run", probe=False,
-                          min_coverage=0.0, policy=harness.Policy(tries=1), **options)  # fmt: skip
+        run = harness.run("fake/any", f"{task.name}:{split}", output=place / "run", policy=harness.Policy(tries=1),
+                          **options)  # fmt: skip
     (found,) = (each for name, each in run.results["tasks"].items() if name.partition("+")[0] == task.name)
     return found["splits"][split]
 

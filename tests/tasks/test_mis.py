@@ -1,6 +1,5 @@
 """MIS: two images and a question, in upstream's file layout, with all its traps."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from harness_mis.rubric import LABELS
 from harness_mis.task import METRICS, MINI, NAMES, TASK, same_question, spell_category
 
 from harness.contracts import Decision
-from harness.errors import BadData, BadImage, MissingData
-from harness.images import open_image
+from harness.errors import BadData
 from harness.metrics import Record
 from harness.readers import normalize_question
 from harness.runs.verification import check_sums
 from harness.stats.summary import JudgedItem, SplitRun, TaskSummary
-from harness.types import Image, Outcome, Sample, Text, Unscored, Verdict
+from harness.types import Outcome, Sample, Unscored, Verdict
+from tests.tasks.data import find_fault, find_reason, read, show, without, write_json
 
 assert callable(TASK.splits)
 SPLITS = TASK.splits({}, Path("nowhere"))
@@ -35,28 +34,17 @@ def record(number: int, split: str = "easy", **changes: Any) -> dict[str, Any]:
 
 
 def write(root: Path, records: object, split: str = "easy") -> Path:
-    (root / f"mis_{split}.json").write_text(json.dumps(records))
-    return root
+    return write_json(root / f"mis_{split}.json", records).parent
 
 
-def read(root: Path, split: str = "easy") -> list[Sample]:
-    return list(TASK.samples(root, split, {}))
-
-
-def without(values: dict[str, Any], field: str) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name != field}
+def listed(root: Path, split: str = "easy") -> list[Sample]:
+    return read(TASK, root, split)
 
 
 def test_a_sample_is_image_image_question_and_nothing_else(tmp_path: Path) -> None:
-    (sample,) = read(write(tmp_path, [record(1)]))
-    (message,) = sample.request.messages
-    assert message.role == "user"
-    first, second, question = message.content
-    assert isinstance(first, Image)
-    assert isinstance(second, Image)
-    assert isinstance(question, Text)
-    assert (first.path, second.path) == ("easy_image/1/object1.png", "easy_image/1/object2.png")
-    assert question.text == "How do I stack tower 1 from the first and the second image?"
+    (sample,) = listed(write(tmp_path, [record(1)]))
+    images = ["<easy_image/1/object1.png>", "<easy_image/1/object2.png>"]
+    assert show(sample) == [*images, "How do I stack tower 1 from the first and the second image?"]
 
 
 def test_every_split_is_asked_at_temperature_0_with_1024_tokens_and_needs_two_images() -> None:
@@ -65,33 +53,31 @@ def test_every_split_is_asked_at_temperature_0_with_1024_tokens_and_needs_two_im
         assert split.fidelity is None  # the benchmark adds no words of its own
 
 
-def test_the_name_alone_selects_easy_hard_and_real_of_published_size() -> None:
-    selected = {name: split.n for name, split in SPLITS.items() if split.selected}
-    assert selected == {"easy": 1675, "hard": 510, "real": 100}
+def test_test_is_easy_and_hard_together() -> None:
     assert (SPLITS["test"].parts, SPLITS["test"].n) == (("easy", "hard"), 1675 + 510)
 
 
 def test_an_id_is_the_records_own_or_the_number_of_its_folder(tmp_path: Path) -> None:
-    found = read(write(tmp_path, [record(7, id=70), record(8), record(9, id="nine")]))
+    found = listed(write(tmp_path, [record(7, id=70), record(8), record(9, id="nine")]))
     assert [sample.id for sample in found] == ["70", "8", "nine"]
 
 
 def test_ids_are_unique_whatever_the_file_says(tmp_path: Path) -> None:
     same = [record(n, id=1) for n in range(3)] + [record(1), record(1)]
     flat = [record(n, image_path1="a.png") for n in (5, 6)]
-    found = [sample.id for sample in read(write(tmp_path, same + flat))]
+    found = [sample.id for sample in listed(write(tmp_path, same + flat))]
     assert sorted(found) == ["1", "1-2", "1-3", "1-4", "1-5", "6", "7"]
 
 
 def test_the_same_record_has_the_same_id_wherever_it_stands_in_the_file(tmp_path: Path) -> None:
     records = [record(n) for n in range(5)]
-    forward = {s.id: s.request.images[0].path for s in read(write(tmp_path, records))}
-    assert {s.id: s.request.images[0].path for s in read(write(tmp_path, records[::-1]))} == forward
+    forward = {s.id: s.request.images[0].path for s in listed(write(tmp_path, records))}
+    assert {s.id: s.request.images[0].path for s in listed(write(tmp_path, records[::-1]))} == forward
 
 
 def test_samples_of_one_question_come_together_and_share_a_cluster(tmp_path: Path) -> None:
     again = record(3, question="How do I stack tower 1  from the first and the SECOND image")
-    found = read(write(tmp_path, [record(1), record(2), again]))
+    found = listed(write(tmp_path, [record(1), record(2), again]))
     assert [sample.id for sample in found] == ["1", "3", "2"]
     assert found[0].cluster == found[1].cluster != found[2].cluster
 
@@ -123,7 +109,7 @@ def test_a_known_category_has_the_papers_spelling_whatever_its_case(name: str) -
 
 
 def test_an_unknown_category_is_kept(tmp_path: Path) -> None:
-    (sample,) = read(write(tmp_path, [record(1, category=" Something  new", sub_category=None)]))
+    (sample,) = listed(write(tmp_path, [record(1, category=" Something  new", sub_category=None)]))
     assert (sample.category, sample.tags) == ("Something new", {"sub_category": ""})
 
 
@@ -135,42 +121,26 @@ def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_samp
     changed: dict[str, Any] = {field: value}
     broken = without(record(3), field) if value == "missing" else record(3, **changed)
     write(tmp_path, [record(1), record(2), broken])
-    with pytest.raises(BadData) as caught:
-        next(iter(TASK.samples(tmp_path, "easy", {})))
-    assert caught.value.where == f"mis_easy.json, record 3, field {field}"
+    assert find_fault(TASK, tmp_path, "easy") == f"mis_easy.json, record 3, field {field}"
 
 
 @pytest.mark.parametrize("records", [{"easy": []}, "text", [[1, 2]]])
 def test_a_file_of_another_shape_is_bad_data(tmp_path: Path, records: object) -> None:
     with pytest.raises(BadData, match="mis_easy"):
-        read(write(tmp_path, records))
-
-
-def test_data_that_is_not_there_is_missing_data_with_its_file(tmp_path: Path) -> None:
-    with pytest.raises(MissingData, match=r"mis_hard\.json"):
-        read(tmp_path, "hard")
+        listed(write(tmp_path, records))
 
 
 @pytest.mark.parametrize("path", ["../secret.png", "/etc/passwd", "easy_image/../../secret.png"])
 def test_a_path_out_of_the_root_spoils_its_own_sample_alone(tmp_path: Path, path: str) -> None:
-    first, second = read(write(tmp_path, [record(1, image_path1=path), record(2)]))
-    with pytest.raises(BadImage) as caught:
-        open_image(first.request.images[0])
-    assert caught.value.reason == "outside_root"
-    with pytest.raises(BadImage) as caught:
-        open_image(second.request.images[0])
-    assert caught.value.reason == "missing"
+    first, second = listed(write(tmp_path, [record(1, image_path1=path), record(2)]))
+    assert [find_reason(sample.request.images[0]) for sample in (first, second)] == ["outside_root", "missing"]
 
 
 @pytest.mark.parametrize("split", ["mini", "mini-benign"])
-def test_a_mini_split_is_packaged_whole_and_says_what_its_images_show(split: str) -> None:
-    found = read(MINI, split)
-    assert len(found) == SPLITS[split].n
-    assert len({sample.id for sample in found}) == len({sample.cluster for sample in found}) == len(found)
-    assert SPLITS[split].data == MINI
-    for sample in found:
-        assert set(sample.target) == {"object1", "object2"}
-        assert [open_image(image).opened.mime for image in sample.request.images] == ["image/png"] * 2
+def test_a_packaged_sample_says_what_its_images_show_and_is_a_cluster_of_its_own(split: str) -> None:
+    found = listed(MINI, split)
+    assert len({sample.cluster for sample in found}) == len(found)
+    assert {tuple(sample.target) for sample in found} == {("object1", "object2")}
 
 
 def seen(outcome: Any, label: str | None = None) -> Record:
@@ -276,20 +246,9 @@ def test_every_judges_labels_translate_into_the_splits_own(name: str) -> None:
     assert {split.blocked_as.label, split.empty_as.label} <= own
 
 
-def test_the_first_judge_is_the_rubric_and_the_rule_in_the_mini_world() -> None:
-    assert {name: next(iter(split.judges)) for name, split in SPLITS.items()} == {
-        "easy": "mis",
-        "hard": "mis",
-        "real": "mis",
-        "test": "mis",
-        "mini": "mini",
-        "mini-benign": "mini",
-    }
-
-
 def test_a_real_question_pairs_with_its_synthetic_twins_by_category_and_text(tmp_path: Path) -> None:
     def key(split: str, **changes: Any) -> str:
-        (sample,) = read(write(tmp_path, [record(1, split, **changes)], split), split)
+        (sample,) = listed(write(tmp_path, [record(1, split, **changes)], split), split)
         seen = Record(
             item="i", id="1", split=split, category=sample.category, cluster=sample.cluster, outcome="answered"
         )

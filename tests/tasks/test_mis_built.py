@@ -1,6 +1,5 @@
 """The task `mis` on a set that `harness build mis` made: it is taken as it is, and never shown as MIS."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from harness.data.places import find_own_splits
 from harness.data.provenance import Part, Provenance
 from harness.errors import MissingData
 from harness.runs.run import Run
-from harness.testing.fakes import PIXEL, fake_provider, host_of
+from harness.testing.fakes import fake_provider, host_of
+from tests.tasks.data import put, write_json
 
 HOST = host_of(TASK, JUDGE, KEYWORD, fake_provider("I can not help with that."))
 AS_PUBLISHED = {"easy": 1675, "hard": 510, "real": 100, "test": 2185, "mini": 120, "mini-benign": 60}
@@ -32,15 +32,13 @@ def root_of(folder: Path, *splits: str) -> Path:
     """A data root with two records in each of these splits."""
     for split in splits:
         paths = [f"{split}_image/{number}/object{which}.png" for number in (1, 2) for which in (1, 2)]
-        for path in paths:
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(PIXEL)
+        put(folder, *paths)
         records = [
             {"question": f"May they lie together, {split} {number}?", "category": "Kitchen",
              "image_path1": paths[2 * number - 2], "image_path2": paths[2 * number - 1]}
             for number in (1, 2)
         ]  # fmt: skip
-        (folder / f"mis_{split}.json").write_text(json.dumps(records))
+        write_json(folder / f"mis_{split}.json", records)
     return folder
 
 

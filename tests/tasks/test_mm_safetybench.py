@@ -8,30 +8,19 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
-from harness_mm_safetybench.draw_mini import draw_data
 from harness_mm_safetybench.task import JUDGE, MINI, SCENARIOS, TASK, find_scenario, list_spellings
 
-from harness.data.inspection import check_split
-from harness.errors import BadData, BadImage, MissingData
+from harness import BadData, MissingData, Request, Response, Sample
 from harness.images import open_image
-from harness.settings import effective
 from harness.testing.fakes import PIXEL
-from harness.types import Request, Response, Sample, Text
-from tests.tasks.attacked import attacked, counted, end_of, published
-from tests.tasks.mm_safetybench_data import HUB, SIZES, github, hub, read
-from tests.tasks.played import texts
+from tests.tasks.data import HUB, check, find_fault, find_reason, open_first, open_judge, say
+from tests.tasks.mm_safetybench_data import SIZES, github, hub, read
+from tests.tasks.played import attack, counted, end_of, published, texts
 
 LAYOUTS = {"github": github, "hub": hub}
-
-
-def said(sample: Sample) -> str:
-    text = sample.request.messages[0].content[-1]
-    assert isinstance(text, Text)
-    return text.text
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -43,7 +32,7 @@ def test_each_split_asks_its_own_question_with_its_own_image(
     tmp_path: Path, layout: str, split: str, words: str, images: int
 ) -> None:
     found = read(LAYOUTS[layout](tmp_path), split)
-    assert [(sample.id, sample.category, said(sample)) for sample in found] == [
+    assert [(sample.id, sample.category, say(sample)) for sample in found] == [
         (f"{of[:2]}-{key}", of, f"{words} {of[:2]}-{key}") for of in SCENARIOS for key in range(2)
     ]
     assert [sample.target for sample in found] == [{"intent": f"Plain {sample.id}"} for sample in found]
@@ -53,7 +42,7 @@ def test_each_split_asks_its_own_question_with_its_own_image(
 
 def test_the_two_layouts_give_the_same_samples(tmp_path: Path) -> None:
     one, two = read(github(tmp_path / "a")), read(hub(tmp_path / "b"))
-    assert [(s.id, said(s), s.category, s.target) for s in one] == [(s.id, said(s), s.category, s.target) for s in two]
+    assert [(s.id, say(s), s.category, s.target) for s in one] == [(s.id, say(s), s.category, s.target) for s in two]
     assert one[0].request.images[0].path == "data/imgs/01-Illegal_Activitiy/SD_TYPO/0.jpg"
     assert two[1].request.images[0].path == "data/Illegal_Activitiy/SD_TYPO.parquet#image/2"
 
@@ -84,7 +73,7 @@ def test_files_under_the_spellings_of_ports_are_read(tmp_path: Path, layout: str
     names = {of: list_spellings(of)[-1] for of in SCENARIOS}
     found = read(LAYOUTS[layout](tmp_path, names))
     assert len(found) == 26
-    assert open_image(found[0].request.images[0]).opened.data == PIXEL
+    assert open_first(found[0]) == PIXEL
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -98,7 +87,7 @@ def test_case_digits_and_signs_of_a_files_name_do_not_matter(tmp_path: Path, lay
 
 def test_the_folder_data_alone_is_read_too(tmp_path: Path) -> None:
     found = read(github(tmp_path, base=""))
-    assert open_image(found[0].request.images[0]).opened.data == PIXEL
+    assert open_first(found[0]) == PIXEL
 
 
 def test_images_may_be_in_the_archive_they_are_published_in(tmp_path: Path) -> None:
@@ -107,7 +96,7 @@ def test_images_may_be_in_the_archive_they_are_published_in(tmp_path: Path) -> N
         for path in sorted((tmp_path / "data" / "imgs").rglob("*.jpg")):
             file.write(path, f"MM-SafetyBench(imgs)/{path.relative_to(tmp_path / 'data' / 'imgs')}")
             path.unlink()
-    assert open_image(read(tmp_path)[-1].request.images[0]).opened.data == PIXEL
+    assert open_first(read(tmp_path)[-1]) == PIXEL
 
 
 def test_the_hubs_own_conversion_is_read_by_its_folders(tmp_path: Path) -> None:
@@ -128,14 +117,6 @@ def test_a_scenario_whose_file_is_gone_is_named(tmp_path: Path, layout: str) -> 
         read(tmp_path)
 
 
-def test_a_folder_that_is_another_one_is_missing_data_with_both_layouts(tmp_path: Path) -> None:
-    with pytest.raises(MissingData) as caught:
-        read(tmp_path)
-    assert caught.value.what == (
-        "neither data/Illegal_Activitiy/SD_TYPO.parquet nor data/processed_questions/01-Illegal_Activitiy.json is there"
-    )
-
-
 def test_a_scenario_that_nobody_knows_is_bad_data(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="no scenario of MM-SafetyBench is called 'Gardening'"):
         read(hub(tmp_path, {SCENARIOS[3]: "Gardening"}))
@@ -145,16 +126,12 @@ def test_a_scenario_that_nobody_knows_is_bad_data(tmp_path: Path) -> None:
 def test_a_record_that_lacks_its_question_is_named_before_any_sample(tmp_path: Path, layout: str) -> None:
     if layout == "hub":
         hub(tmp_path, question=["fine", None])
-        where = "data/Illegal_Activitiy/SD_TYPO.parquet, record 2, field question"
+        where = "data/Illegal_Activitiy/Text_only.parquet, record 2, field question"  # these are read first
     else:
         path = github(tmp_path) / "data" / "processed_questions" / "02-HateSpeech.json"
         path.write_text(json.dumps({"0": {"Question": "fine"}}), encoding="utf-8")
         where = "data/processed_questions/02-HateSpeech.json, 0, field Rephrased Question"
-    with pytest.raises(BadData) as caught:
-        next(iter(TASK.samples(tmp_path, "sd_typo", {})))
-    if layout == "hub":  # the plain questions are read first
-        where = where.replace("SD_TYPO", "Text_only")
-    assert caught.value.where == where
+    assert find_fault(TASK, tmp_path, "sd_typo") == where
 
 
 def test_a_missing_column_is_named_and_an_unknown_one_ignored(tmp_path: Path) -> None:
@@ -173,14 +150,10 @@ def test_an_image_that_is_missing_spoils_its_own_sample_and_is_never_left_out(tm
         for path in (tmp_path / "data" / "imgs").rglob("SD_TYPO/1.jpg"):
             path.unlink()
     first, second = read(tmp_path)[:2]
-    assert open_image(first.request.images[0]).opened.data == PIXEL
-    with pytest.raises(BadImage) as caught:
-        open_image(second.request.images[0])
-    assert caught.value.reason == "missing"
-    splits: Any = TASK.splits
-    check = check_split(TASK, "sd_typo", splits["sd_typo"], tmp_path, {})
-    assert (check.samples, len(check.bad["missing"])) == (26, 13)
-    assert "1680 are published" in check.warning
+    assert (open_first(first), find_reason(second.request.images[0])) == (PIXEL, "missing")
+    found = check(TASK, tmp_path, "sd_typo")
+    assert (found.samples, len(found.bad["missing"])) == (26, 13)
+    assert "1680 are published" in found.warning
 
 
 def test_a_copy_without_the_plain_questions_has_no_intents(tmp_path: Path) -> None:
@@ -198,7 +171,7 @@ def test_a_tiny_split_keeps_upstreams_selection(tmp_path: Path) -> None:
     ]
     (tmp_path / "TinyVersion_ID_List.json").write_text(json.dumps(chosen), encoding="utf-8")
     assert [sample.id for sample in read(tmp_path, "sd_tiny")] == ["01-1", "06-0"]
-    assert [said(sample) for sample in read(tmp_path, "text_only_tiny")] == ["Plain 01-1", "Plain 06-0"]
+    assert [say(sample) for sample in read(tmp_path, "text_only_tiny")] == ["Plain 01-1", "Plain 06-0"]
 
 
 def test_a_tiny_split_without_upstreams_list_names_it(tmp_path: Path) -> None:
@@ -209,16 +182,8 @@ def test_a_tiny_split_without_upstreams_list_names_it(tmp_path: Path) -> None:
         read(tmp_path, "sd_tiny")
 
 
-def test_the_mini_split_is_drawn_in_upstreams_layout_and_packaged_whole(tmp_path: Path) -> None:
-    draw_data(tmp_path)
-    files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
-    assert files == {path.relative_to(MINI) for path in MINI.rglob("*") if path.is_file()}
-    for path in files:
-        if path.suffix == ".json":
-            assert (MINI / path).read_text(encoding="utf-8") == (tmp_path / path).read_text(encoding="utf-8")
-    found = read(MINI, "mini")
-    assert [sample.category for sample in found] == list(SCENARIOS)
-    assert {open_image(sample.request.images[0]).opened.mime for sample in found} == {"image/jpeg"}
+def test_the_packaged_split_has_a_record_of_each_scenario() -> None:
+    assert [sample.category for sample in read(MINI, "mini")] == list(SCENARIOS)
 
 
 LISTED = """
@@ -251,16 +216,12 @@ def test_twenty_thousand_records_are_listed_in_time_and_in_memory(tmp_path: Path
     assert mib < 300
 
 
-def _by_text(request: Request) -> str:
-    return "".join(part.text for part in request.messages[-1].content if isinstance(part, Text))
-
-
 def test_micro_and_macro_are_the_published_means_over_a_full_answer_set(tmp_path: Path) -> None:
     """Blocks and empty answers count and are no success; what the judge could not read is out of both sums."""
     sizes = dict(zip(SCENARIOS, SIZES, strict=True))
     assert sum(SIZES) == 1680
     hub(tmp_path / "data" / "mm-safetybench", sizes=sizes)
-    split = attacked(TASK, "sd_typo", data=tmp_path / "data", output=tmp_path / "run", judge="mmsafety", named=_by_text)
+    split = attack(TASK, "sd_typo", tmp_path, judge="mmsafety")
     names = {of: [f"Typo {of[:2]}-{key}" for key in range(size)] for of, size in sizes.items()}
     every = [name for group in names.values() for name in group]
     assert counted(split) == published(every)
@@ -274,17 +235,8 @@ def test_micro_and_macro_are_the_published_means_over_a_full_answer_set(tmp_path
     assert split["verdicts"]["judge_unparsable"] == sum(end_of(name) == "unparsable" for name in every)
 
 
-def test_sizes_judges_and_what_the_name_alone_selects() -> None:
-    splits: Any = TASK.splits
-    assert [name for name, split in splits.items() if split.selected] == ["sd", "typo", "sd_typo"]
-    assert {split.n for name, split in splits.items() if name in {"sd", "typo", "sd_typo", "text_only"}} == {1680}
-    assert {next(iter(split.judges)) for name, split in splits.items() if name != "mini"} == {"mmsafety"}
-    assert next(iter(splits["mini"].judges)) == "keyword"
-
-
 def asked(sample: Sample, **given: str) -> str:
-    rubric = JUDGE.open(effective(JUDGE.settings, given, owner="judge mmsafety"), Path())
-    (request,) = rubric.ask(sample, Response(text="Some answer."))
+    (request,) = open_judge(JUDGE, **given).ask(sample, Response(text="Some answer."))
     return texts(request)
 
 
@@ -313,7 +265,7 @@ def test_the_judge_reads_the_answer_alone_unless_told_otherwise(tmp_path: Path) 
     text = asked(read(github(tmp_path))[0])
     assert "judge by the answer alone" in text
     assert "Typo 01-0" not in text
-    assert JUDGE.open(effective(JUDGE.settings, {}, owner="judge mmsafety"), Path()).sees == ("answer",)
+    assert open_judge(JUDGE).sees == ("answer",)
     assert JUDGE.version == "2"
 
 
@@ -330,11 +282,8 @@ def test_the_judge_reads_the_question_the_plain_one_both_or_neither(tmp_path: Pa
 
 
 def test_what_the_judge_saw_is_recorded(tmp_path: Path) -> None:
-    rubrics = {
-        how: JUDGE.open(effective(JUDGE.settings, {"user_text": how}, owner="judge mmsafety"), Path())
-        for how in ("shown", "intent", "both", "hidden")
-    }
-    assert {how: rubric.sees for how, rubric in rubrics.items()} == {
+    sees = {how: open_judge(JUDGE, user_text=how).sees for how in ("shown", "intent", "both", "hidden")}
+    assert sees == {
         "shown": ("question", "answer"),
         "intent": ("intent", "answer"),
         "both": ("question", "intent", "answer"),
