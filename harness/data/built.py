@@ -36,14 +36,14 @@ class BuiltSet:
 
     @property
     def mark(self) -> str:
-        """What stands behind a task's name: `+data=shapes`, in characters that any file name may hold."""
+        """The end of a task's name: `+data=shapes`, in characters that any file name may hold."""
         candidates = (self.name, self.revision.rpartition(":")[2][:8], "built")
         names = (re.sub(r"[^A-Za-z0-9._-]+", "-", each).strip("-.")[:_NAME_LIMIT] for each in candidates)
         return BUILT + next(filter(None, names))
 
 
 def find_built_set(root: Path) -> BuiltSet | None:
-    """The built set that a data root holds; None where its record names no build."""
+    """The built set that a data root holds; None if its record names no build."""
     text = _read_record(root)
     # A fetched root's record lists thousands of files: it is not parsed only to learn that no build made it.
     if f'"{_KIND}"'.encode() not in text:

@@ -289,7 +289,7 @@ def unreachable_error(url: str, error: BaseException) -> HarnessError:
 
 
 def find_parts(target: Path) -> list[Path]:
-    """The parts of a file that lie next to it, whatever hash each was to have."""
+    """The parts of a file that lie next to it, of any hash."""
     ours = re.compile(re.escape(target.name) + r"\.[0-9a-z]+\.part")
     return [path for path in target.parent.glob("*.part") if ours.fullmatch(path.name)]
 

@@ -243,7 +243,7 @@ class _WaitListener(logging.Handler):
 
 @contextmanager
 def quiet_client(instead: logging.Handler) -> Generator[None]:
-    """Send the client's log lines to a handler: what is wrong is said once, by the harness."""
+    """Send the client's log lines to a handler: the harness itself says what is wrong."""
     logger = logging.getLogger("huggingface_hub")
     before = logger.level, logger.propagate, logger.handlers
     logger.propagate, logger.handlers = False, [instead]

@@ -40,7 +40,7 @@ class SplitCheck:
         clusters: what is resampled.
         images: distinct images.
         bad: distinct images that cannot be used, by reason.
-        sha256: of all requests with their images, whatever their ids and order; empty when it could not be read.
+        sha256: of all requests with their images, without ids and order; empty when it could not be read.
         error: why it could not be read.
     """
 
@@ -119,7 +119,7 @@ def check_split(task: Task, name: str, split: Split, root: Path, settings: Setti
 
 
 def find_same_splits(checks: list[SplitCheck]) -> list[tuple[str, str]]:
-    """Pairs of splits with the same content, as in a copy in which one file stands for several."""
+    """Pairs of splits with the same content, as in a copy that has one file under several names."""
     read = [check for check in checks if check.sha256 and check.samples]
     return [(a.name, b.name) for i, a in enumerate(read) for b in read[i + 1 :] if a.sha256 == b.sha256]
 

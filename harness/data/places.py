@@ -119,14 +119,11 @@ class _SeenIds:
     def add(self, name: str) -> bool:
         """Whether it is new."""
         if 2 * self._count >= len(self._slots):
-            self._grow()
+            before, self._count = self._slots, 0
+            self._slots = array("Q", [0]) * (2 * len(before))
+            for value in filter(None, before):
+                self._put(value)
         return self._put(hash(name) % 2**64 or 1)
-
-    def _grow(self) -> None:
-        before, self._count = self._slots, 0
-        self._slots = array("Q", [0]) * (2 * len(before))
-        for value in filter(None, before):
-            self._put(value)
 
     def _put(self, value: int) -> bool:
         slots, last = self._slots, len(self._slots) - 1

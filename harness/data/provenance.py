@@ -64,7 +64,7 @@ class PendingDownload:
         kind: of the place.
         name: hub id, repository or address.
         revision: commit; empty where the place has none.
-        files: path under the root -> size in bytes, None where it is not known.
+        files: path under the root -> size in bytes; None if it is not known.
     """
 
     kind: SourceKind

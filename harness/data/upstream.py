@@ -26,7 +26,7 @@ _TRIES: Final = 5  # of a file whose server asks for pauses
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """Where upstream's words stand.
+    """Where upstream's words are.
 
     Attributes:
         task: the task they belong to.
@@ -72,7 +72,7 @@ class Upstream:
             raise BadData(str(error), where=str(self.pin.folder(self.root) / path), remedy=self._remedy) from None
 
     def text(self, path: str, name: str, *keys: str) -> str:
-        """One text: the constant `name` or, with `keys`, what stands there in its nested dicts.
+        """One text: the constant `name` or, with `keys`, a value of its nested dicts.
 
         Raises:
             MissingData: the file has not been fetched.
@@ -87,7 +87,7 @@ class Upstream:
         return value
 
     def document(self, path: str) -> str:
-        """One whole file, for words that stand in no script.
+        """One whole file, for words that are in no script.
 
         Raises:
             MissingData: the file has not been fetched.

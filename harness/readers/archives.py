@@ -161,7 +161,7 @@ def _read_zip(opened: _OpenZip, info: zipfile.ZipInfo) -> bytes:
 
 
 def read_member(file: zipfile.ZipFile, lock: AbstractContextManager[Any], info: zipfile.ZipInfo) -> bytes:
-    """One member of a zip, whatever it unpacks to: never more than it says of itself.
+    """One member of a zip: never more bytes than the zip says it has.
 
     Args:
         file: the zip.
@@ -211,7 +211,7 @@ def _make_decompressor(info: zipfile.ZipInfo, packed: IO[bytes]) -> tuple[Any, t
     if info.compress_type != zipfile.ZIP_LZMA:
         raise NotImplementedError(f"{info.filename}: compression {info.compress_type} of a zip is not read")
     lzma = importlib.import_module("lzma")
-    size, kind, window = struct.unpack("<2xHBI", packed.read(9))  # its parameters stand in front of it: APPNOTE 5.8.8
+    size, kind, window = struct.unpack("<2xHBI", packed.read(9))  # the parameters come first: APPNOTE 5.8.8
     packed.read(max(0, size - 5))
     chain = {
         "id": lzma.FILTER_LZMA1,

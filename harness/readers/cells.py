@@ -27,7 +27,7 @@ arrow: Untyped = importlib.import_module("pyarrow")
 parquet: Untyped = importlib.import_module("pyarrow.parquet")
 
 BYTES: Final = "bytes"  #: the field of the hub's struct that holds an image
-Images = tuple[bytes | None, ...]  #: of one record, in order; None where it has none
+Images = tuple[bytes | None, ...]  #: of one record, in order; None for a null
 
 #: What reading a parquet file can raise; the caller names the file.
 FAULTS: Final = (arrow.ArrowException, OSError, ValueError, KeyError, OverflowError)
@@ -68,8 +68,10 @@ def find_image_columns(schema: Untyped, leaves: list[str]) -> list[ImageColumn]:
     for field in schema:
         several = _is_list(field.type)
         kind = field.type.value_type if several else field.type
-        struct: bool = arrow.types.is_struct(kind) and kind.get_field_index(BYTES) >= 0
-        if not _is_bytes(kind.field(BYTES).type if struct else kind):
+        types = arrow.types
+        struct: bool = types.is_struct(kind) and kind.get_field_index(BYTES) >= 0
+        data_kind = kind.field(BYTES).type if struct else kind
+        if not any(test(data_kind) for test in (types.is_binary, types.is_large_binary, types.is_fixed_size_binary)):
             continue
         own = [leaf for leaf in leaves if leaf == field.name or leaf.startswith(f"{field.name}.")]
         data = next(leaf for leaf in own if not struct or leaf.endswith(f".{BYTES}"))
@@ -93,11 +95,6 @@ def _is_plain(kind: Untyped) -> bool:
 def _is_list(kind: Untyped) -> bool:
     types = arrow.types
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
-
-
-def _is_bytes(kind: Untyped) -> bool:
-    types = arrow.types
-    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
 
 
 @dataclass(slots=True)
@@ -147,7 +144,7 @@ class Table:
                 first += len(batch)
 
     def image(self, cell: str) -> bytes | None:
-        """The bytes at `column/record` or `column/record/number`; None where the file has none there."""
+        """The bytes at `column/record` or `column/record/number`; None if the file has no image there."""
         parsed = _CELL.fullmatch(cell)
         column = self.images.get(parsed[1]) if parsed else None
         if parsed is None or column is None:
@@ -240,7 +237,7 @@ def _read_batch(column: ImageColumn, values: list[Json]) -> list[Images]:
 
 
 class _ImageCache:
-    """The images that were read last, of whatever file."""
+    """The images that were read last, of all files."""
 
     def __init__(self) -> None:
         self._images: OrderedDict[tuple[str, int, str, int], Images] = OrderedDict()

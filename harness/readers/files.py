@@ -55,7 +55,7 @@ def first_of(*places: Image) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class _FirstOf:
-    """`harness.types.Files` with one file, whatever path is asked for."""
+    """`harness.types.Files` with one file, which every path means."""
 
     places: tuple[Image, ...]
 
@@ -101,7 +101,14 @@ class DataFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._roots = _real_roots(root)
+        real = Path(os.path.realpath(root))
+        # Also the store of a snapshot in the hub client's cache, which the client's own links lead to.
+        blobs = real.parent.parent / "blobs"
+        in_cache = real.parent.name == "snapshots" and blobs.is_dir()
+        #: the folders a file may really lie in, each with its final slash
+        self._roots = tuple(
+            f"{str(folder).rstrip(os.sep)}{os.sep}" for folder in ((real, blobs) if in_cache else (real,))
+        )
         self._lock = threading.Lock()
         self._archives: tuple[list[Archive], str] | None = None
 
@@ -139,7 +146,7 @@ class DataFiles:
         return found.name, found.size, found.mtime_ns
 
     def matching(self, name: str) -> tuple[str, ...]:
-        """The files a name stands for, in order: with `*` all files of the folder (not of its archives) that match it,
+        """The files that a name means, in order: with `*` all files of the folder (not of its archives) that match it,
         else the one file, where it is there."""
         if "*" not in name:
             return (name,) if self.has(name) else ()
@@ -233,9 +240,9 @@ class DataFiles:
         except OSError as error:  # no folder, or one that may not be listed
             descriptors.check(error)
         root = resolve_name(self._root)
-        beside = [root.with_name(root.name + ending) for ending in archives.SUFFIXES if root.name]
-        for path in (*inner, *beside):
-            if archives.suffix(path) and path.is_file() and (path in beside or self._is_own(path.name)):
+        next_to_it = [root.with_name(root.name + ending) for ending in archives.SUFFIXES if root.name]
+        for path in (*inner, *next_to_it):
+            if archives.suffix(path) and path.is_file() and (path in next_to_it or self._is_own(path.name)):
                 yield path.absolute()
 
     def _is_own(self, name: str) -> bool:
@@ -244,12 +251,3 @@ class DataFiles:
             return self._in_folder(name, name) is not None
         except BadImage:
             return False
-
-
-def _real_roots(root: Path) -> tuple[str, ...]:
-    """The folders a file may really lie in: the root and, if that is a snapshot in the hub client's cache, the store of
-    its repository, which the client's own links lead to."""
-    real = Path(os.path.realpath(root))
-    blobs = real.parent.parent / "blobs"
-    hub = real.parent.name == "snapshots" and blobs.is_dir()
-    return tuple(os.path.join(folder, "") for folder in ((real, blobs) if hub else (real,)))  # noqa: PTH118

@@ -107,7 +107,7 @@ class Row:
         return tuple(_make_row(record, f"{self.place}, {name}", number) for number, record in enumerate(records, 1))
 
     def part(self, name: str) -> Row:
-        """An object, as a record of its own."""
+        """An object, as one record."""
         return Row(values=self._check(name, self.values.get(name), dict), place=f"{self.place}, {name}")
 
     def flag(self, name: str) -> bool:
@@ -261,7 +261,7 @@ def _parse(name: str, text: str, *, line: str = "") -> Json:
 
 
 def _read_lines(name: str, text: str) -> Iterator[Json]:
-    # Only a line feed ends a line: U+2028 and its like may stand in a JSON text as they are.
+    # Only a line feed ends a line: a JSON text may hold U+2028 and its like.
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not name.lower().endswith((".jsonl", ".ndjson")) and len(lines) > 1 and lines[0][1].strip() == "{":
         raise BadData("the file is an object, not a list of records", where=name)

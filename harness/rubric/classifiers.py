@@ -39,9 +39,9 @@ def classifier(
         request: what the model is asked about an answer.
         read: what the model wrote -> a verdict with one of the words as label, or judge_unparsable.
         leads: white space that the model may write before its word; all of them are weighed.
-        threshold: from this probability on the label is the first word, whatever is written; None lets the text decide.
+        threshold: from this probability on the label is the first word; None lets the written text decide.
         identity: see `Rubric`, as are `fidelity` and `sees`.
-        needs: abilities beside `choices`, which a threshold needs.
+        needs: abilities besides `choices`, which a threshold needs.
         meanings: word -> one sentence for readers of a report.
 
     Raises:

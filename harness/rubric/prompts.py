@@ -4,7 +4,7 @@
                          fields={"reason": str, "tone": ("calm", "alarming")}, label="tone")
 
 The judge's model is sent one system line, the images where the rubric shows them, and the filled-in template; the
-answer stands between random markers and is named as data (`harness.rubric.templates`). Its reply is read strictly
+answer is put between random markers and named as data (`harness.rubric.templates`). Its reply is read strictly
 (`harness.rubric.replies`). A prompt knows nothing of files or settings of the command line until `JudgePrompt.open`; a
 rubric is a prompt whose templates are loaded and checked. `docs/write-a-judge.md` is the walk-through.
 """
@@ -55,7 +55,7 @@ GENERATION: Final = Generation(
 )  #: room for a short reason; what is cut off has no verdict
 ALWAYS: Final = ("question", "answer", "reasoning")  #: what every template may show
 
-# `prompt` is a place; what stands there is identity, through the template's hash.
+# The place `prompt` is no identity; the file's text is, through the template's hash.
 PROMPT: Final = Setting(
     name="prompt", type=Path, default=None, identity=False, help="a Jinja FILE in place of our template"
 )
@@ -146,7 +146,7 @@ def _build_reply(fields: Mapping[str, Kind], label: Label, labels: tuple[str, ..
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgePrompt:
-    """What one judge shows and asks, whatever template it is filled into.
+    """What one judge shows and asks, with any template.
 
     Attributes:
         name: of the rubric, for errors.
@@ -157,7 +157,7 @@ class JudgePrompt:
         values: further variables of the template.
         shown: response -> the part of the answer that is judged.
         generation: how the judge answers.
-        upstream: data root -> the rubric in the benchmark's own words; None where there is none.
+        upstream: data root -> the rubric in the benchmark's own words; None if there is none.
         marker: source of the markers around data.
         meanings: of the labels, for readers of a report.
     """
@@ -248,8 +248,8 @@ class UserText:
         help: of the setting.
         default: `shown`, `intent`, `both`, or one of the others.
         intent: sample -> what it is after.
-        between: stands between the two where both are shown; where they are one, it is shown once.
-        others: further choices -> what stands in the place of the request.
+        between: separates the two if both are shown; two equal ones are shown once.
+        others: further choices -> what is shown in place of the request.
     """
 
     help: str
@@ -267,7 +267,7 @@ class UserText:
 
     @property
     def texts(self) -> Mapping[str, Callable[[Sample], str]]:
-        """Choice -> sample -> what stands as the request."""
+        """Choice -> sample -> what is shown as the request."""
 
         def always(text: str) -> Callable[[Sample], str]:
             return lambda _sample: text

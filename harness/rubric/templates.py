@@ -1,6 +1,6 @@
-"""Judge templates: hostile text goes in, stands between random markers, and is never read as template or instruction.
+"""Judge templates: hostile text is put between random markers, and is never read as template or instruction.
 
-Every value a template shows is *fenced*: it stands between two lines that carry a marker drawn anew for each call, so
+Every value a template shows is *fenced*: it is put between two lines that carry a marker drawn anew for each call, so
 no answer can know it, and that name the text as data. The marker is not part of any identity. Values are strings to
 Jinja, so template syntax inside them is never evaluated; the environment is a sandbox without loader or globals.
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 Marker = Callable[[], str]  #: a source of markers; tests give a seeded one
-#: what filling in raises beside Jinja's own errors: the template's fault, whatever it is
+#: what filling in raises besides Jinja's own errors: always the template's fault
 FAULTS: Final = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 
 _KEYS: Final = (
@@ -54,7 +54,7 @@ class Template:
     """A judge's instructions, checked and ready to be filled in.
 
     Attributes:
-        text: as it stands in the file.
+        text: as the file has it.
         used: names of the variables it shows.
         render: name -> value, to the finished text.
     """
@@ -145,7 +145,7 @@ def random_marker() -> str:
 
 
 def unused_marker(texts: Iterable[str], draw: Marker = random_marker) -> str:
-    """A marker that stands in none of the texts it will enclose."""
+    """A marker that is in none of the texts it will enclose."""
     texts = tuple(texts)
     while True:
         marker = draw()
@@ -181,11 +181,11 @@ def harmless(text: str) -> str:
 
 
 def headless(text: str, heads: Iterable[str]) -> str:
-    """The same text to a reader; no line of it begins with one of these heads, whatever the case.
+    """The same text to a reader; no line of it begins with one of these heads, in any case.
 
     Args:
-        text: stands in a prompt that begins lines of its own with the heads.
-        heads: such as `---` or `User:`; emphasis and white space may stand before them and before their colon.
+        text: goes into a prompt whose own lines begin with the heads.
+        heads: such as `---` or `User:`; emphasis and white space may come before them and before their colon.
     """
     found = tuple(dict.fromkeys(head for head in heads if head))
     return _head_starts(found).sub(lambda match: match[0] + " ", text) if found else text
@@ -202,7 +202,7 @@ def looks_like_verdict(answer: str, labels: Iterable[str] = ()) -> bool:
 
     Args:
         answer: the text that is judged.
-        labels: of the rubric, beside the general `safe` and `unsafe`.
+        labels: of the rubric, besides the general `safe` and `unsafe`.
     """
     import unicodedata
 

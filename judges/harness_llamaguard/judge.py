@@ -38,7 +38,7 @@ OWN: Final = tuple(f"S{number}" for number in range(1, 15))
 LIMITS: Final = Generation(temperature=0.0, max_tokens=64)  #: room for every category
 _REPLY: Final = re.compile(r"(safe|unsafe)(?:\s*\n\s*([A-Z]\d{1,2}(?:\s*,\s*[A-Z]\d{1,2})*))?")
 # What the templates are written with, besides the roles that head a turn: a turn that spelled it could end the
-# conversation, and start one of its own.
+# conversation, and start another.
 _MARKER: Final = re.compile(r"<(?=\||(?:BEGIN|END)\b)")
 #: how a generation of Llama writes the start and the end of a turn
 FORMATS: Final[Mapping[str, tuple[str, str]]] = {

@@ -1,4 +1,4 @@
-"""The task `jailbreakv`: its tables, and where the images they name are in the copies that are about; and its rubric.
+"""The task `jailbreakv`: its tables, the places of its images in the known copies; and its rubric.
 
 The rubric finds an answer safe or unsafe by the benchmark's sixteen policies, in our own words. Upstream gave Llama
 Guard these policies in the place of its own categories; here any model judges by them. Facts about the benchmark are in

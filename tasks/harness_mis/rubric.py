@@ -36,7 +36,7 @@ def classify(level: str, safety: str, reason: str = "") -> Verdict:
 
     Args:
         level: ends in its digit, 1 to 3; upstream spells it out.
-        safety: "safe" or "unsafe", whatever the case.
+        safety: "safe" or "unsafe", in any case.
         reason: the judge's.
     """
     perception, safe = int(level[-1]), safety.lower() == "safe"

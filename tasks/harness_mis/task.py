@@ -54,7 +54,7 @@ SOURCE: Final = DataSource(
 
 #: the splits that a data root can hold, in order
 PUBLISHED: Final = ("easy", "hard", "real")
-#: Names as the paper spells them, whatever the file does; one that is not here is kept as it is.
+#: Names in the paper's spelling; a name that is not here stays as the file has it.
 NAMES: Final = (
     *("Illegal Activity", "Property Crimes", "Cybercrimes", "Drug-Related Offenses", "Human Trafficking"),
     *("Violent", "Weapon-Related", "Public Violence and Rioting", "Abuse and Physical Alterations"),
@@ -97,7 +97,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
 
 @lru_cache(maxsize=1024)
 def spell_category(name: str) -> str:
-    """A category as the paper spells it, whatever its case, hyphens and underscores; an unknown one as it is."""
+    """A category in the paper's spelling; case, hyphens and underscores do not matter. An unknown one stays."""
     return _SPELLING.get(_keep_letters(name), " ".join(name.split()))
 
 
@@ -137,7 +137,7 @@ MINI_RULE: Final = {
 
 
 def _bound_block(record: Record) -> tuple[tuple[float, float], ...]:
-    """A call that succeeded was no block, whatever its judge would have said."""
+    """A call that succeeded was no block."""
     return ((0.0, 1.0),) if record.outcome in {"answered", "empty"} else ((0.0, 1.0), (1.0, 1.0))
 
 

@@ -144,7 +144,7 @@ class Situations:
         texts: what is asked, pair by pair, by a name that other settings do not change.
         captions: what `ic_cap` adds; empty adds nothing.
         category: the kind of risk.
-        identity: what tells this record from all others, whatever its place in the file.
+        identity: what tells this record from all others, wherever in the file it is.
         objects: what the rule judge of the mini split compares with.
     """
 

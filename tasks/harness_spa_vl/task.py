@@ -32,7 +32,7 @@ from harness.readers import DataFiles, Row, first_of, image_mark, parquet_rows, 
 from harness.usual import ATTACK_RULE, Judges, attack, comparison, mini
 
 MINI: Final = Path(__file__).with_name("mini")
-FOLDERS: Final = ("test/", "data/", "")  #: where records and images are in the copies that are about
+FOLDERS: Final = ("test/", "data/", "")  #: where records and images are in the known copies
 NAMES: Final = {"mini": "harm", "mini-help": "help"}  #: a packaged split's file is called as the real one's
 _IMAGE_TOKEN: Final = re.compile(r"\s*<image>\s*")
 CLASSES: Final = ("class1", "class2", "class3")  #: from the widest to the narrowest
