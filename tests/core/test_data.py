@@ -1,7 +1,9 @@
-"""Where data lies, how to get it, and what `harness data` says about it."""
+"""Where data lies, how to get it, what `harness data` says about it, and which revision the results name."""
+
+from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +11,20 @@ from typing import Any
 import pytest
 from harness_mis.task import JUDGE_SCRIPT, TASK
 
+import harness
+from harness import plugins
 from harness.cli import main
 from harness.contracts import DataSource, Task
 from harness.data import places as data
 from harness.data.inspection import check_split, find_same_splits, hash_record_files
+from harness.data.provenance import FILE
 from harness.drawings import draw, png
 from harness.errors import BadData, MissingData
+from harness.runs.run import Run
+from harness.testing.fakes import fake_judge, fake_provider, fake_task, host_of
 
 Outcome = tuple[int, str, str]
-Run = Callable[..., Outcome]
+Command = Callable[..., Outcome]
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +33,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
+def run(capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line: exit code, stdout, stderr."""
 
     def run(*arguments: str | Path) -> Outcome:
@@ -167,7 +174,7 @@ def test_files_of_records_are_hashed_and_images_are_not_taken_for_them(tmp_path:
     assert hash_record_files(tmp_path / "nowhere") == {}
 
 
-def test_list_shows_what_is_here_its_licence_its_size_and_where_it_is_expected(tmp_path: Path, run: Run) -> None:
+def test_list_shows_what_is_here_its_licence_its_size_and_where_it_is_expected(tmp_path: Path, run: Command) -> None:
     lay_out(tmp_path / "mis", {"easy": 1, "real": 1})
     code, out, _ = run("data", "list", "--data", tmp_path)
     lines = {line.split()[0]: line for line in out.splitlines()}
@@ -180,7 +187,7 @@ def test_list_shows_what_is_here_its_licence_its_size_and_where_it_is_expected(t
 
 
 def test_list_fits_the_terminal_and_names_roots_that_lie_elsewhere(
-    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "90")
     lay_out(tmp_path / "mis", {"easy": 1})
@@ -191,7 +198,7 @@ def test_list_fits_the_terminal_and_names_roots_that_lie_elsewhere(
     assert "mssbench: /elsewhere/mss" in rows
 
 
-def test_list_tells_all_that_is_known_as_json(tmp_path: Path, run: Run) -> None:
+def test_list_tells_all_that_is_known_as_json(tmp_path: Path, run: Command) -> None:
     lay_out(tmp_path / "mis", {"easy": 1, "hard": 1})
     (tmp_path / "mis/mis_hard.json").write_text("{")
     _, out, _ = run("data", "list", "--json", "--data", tmp_path)
@@ -204,12 +211,12 @@ def test_list_tells_all_that_is_known_as_json(tmp_path: Path, run: Run) -> None:
     assert "not for commercial use" in found["mm-safetybench"]["licence"]
 
 
-def test_a_task_is_shown_with_where_its_data_is_its_size_and_its_licence(run: Run) -> None:
+def test_a_task_is_shown_with_where_its_data_is_its_size_and_its_licence(run: Command) -> None:
     shown = run("tasks", "show", "siuo")[1]
     assert "data sinwang/SIUO; size: not published; licence: CC BY-NC 4.0 (research only, no commercial use)\n" in shown
 
 
-def test_list_calls_data_broken_that_is_there_and_cannot_be_read(tmp_path: Path, run: Run) -> None:
+def test_list_calls_data_broken_that_is_there_and_cannot_be_read(tmp_path: Path, run: Command) -> None:
     (tmp_path / "mis").mkdir()
     (tmp_path / "mis/mis_easy.json").write_text("<html>rate limited</html>")
     code, out, _ = run("data", "list", "--data", tmp_path)
@@ -217,7 +224,7 @@ def test_list_calls_data_broken_that_is_there_and_cannot_be_read(tmp_path: Path,
     assert "broken: not JSON" in out
 
 
-def test_verify_ends_with_0_when_all_is_well_and_warns_of_another_size(tmp_path: Path, run: Run) -> None:
+def test_verify_ends_with_0_when_all_is_well_and_warns_of_another_size(tmp_path: Path, run: Command) -> None:
     lay_out(tmp_path / "mis", {"easy": 2, "hard": 3, "real": 4})
     code, out, err = run("data", "verify", "mis", "--data", tmp_path)
     assert code == 0
@@ -226,7 +233,7 @@ def test_verify_ends_with_0_when_all_is_well_and_warns_of_another_size(tmp_path:
     assert "reading mis:easy" in err
 
 
-def test_verify_ends_with_3_for_bad_images_and_names_some(tmp_path: Path, run: Run) -> None:
+def test_verify_ends_with_3_for_bad_images_and_names_some(tmp_path: Path, run: Command) -> None:
     lay_out(tmp_path / "mis", {"easy": 9, "hard": 1, "real": 1})
     for number in range(8):
         (tmp_path / f"mis/easy_image/{number}/object1.png").unlink()
@@ -239,7 +246,7 @@ def test_verify_ends_with_3_for_bad_images_and_names_some(tmp_path: Path, run: R
 
 @pytest.mark.parametrize("name", ["xstest_prompts.csv", "xstest_v2_prompts.csv"])
 @pytest.mark.parametrize("content", ["", "<!DOCTYPE html>\n", "id,prompt,type,label\n"])
-def test_verify_ends_with_3_for_a_split_without_samples(tmp_path: Path, run: Run, name: str, content: str) -> None:
+def test_verify_ends_with_3_for_a_split_without_samples(tmp_path: Path, run: Command, name: str, content: str) -> None:
     (tmp_path / "xstest").mkdir()
     (tmp_path / "xstest" / name).write_text(content)
     code, out, _ = run("data", "verify", "xstest:safe", "--data", tmp_path)
@@ -247,20 +254,20 @@ def test_verify_ends_with_3_for_a_split_without_samples(tmp_path: Path, run: Run
     assert "warning: safe holds 0 samples, 250 are published" in out
 
 
-def test_one_bad_image_is_one_image(tmp_path: Path, run: Run) -> None:
+def test_one_bad_image_is_one_image(tmp_path: Path, run: Command) -> None:
     lay_out(tmp_path / "mis", {"easy": 1})
     (tmp_path / "mis/easy_image/0/object1.png").write_bytes(b"")
     assert "easy: 1 image not_an_image" in run("data", "verify", "mis:easy", "--data", tmp_path)[1]
 
 
-def test_verify_ends_with_2_when_a_run_could_not_start_and_says_how_to_mend_it_once(tmp_path: Path, run: Run) -> None:
+def test_verify_ends_with_2_when_a_run_could_not_start_and_says_how_to_mend_it_once(tmp_path: Path, run: Command) -> None:
     code, out, _ = run("data", "verify", "mis", "--data", tmp_path)
     assert code == 2
     assert out.count("harness data fetch mis --data") == 1
     assert out.count("is not on this machine") == 3
 
 
-def test_verify_names_file_record_and_field_of_broken_data(tmp_path: Path, run: Run) -> None:
+def test_verify_names_file_record_and_field_of_broken_data(tmp_path: Path, run: Command) -> None:
     lay_out(tmp_path / "mis", {"hard": 1, "real": 1})
     (tmp_path / "mis/mis_easy.json").write_text('[{"question": 5}]')
     code, out, _ = run("data", "verify", "mis:easy", "--data", tmp_path)
@@ -268,7 +275,7 @@ def test_verify_names_file_record_and_field_of_broken_data(tmp_path: Path, run: 
     assert "mis_easy.json, record 1, field" in out
 
 
-def test_verify_takes_one_split_and_a_root_of_its_own_and_prints_json(tmp_path: Path, run: Run) -> None:
+def test_verify_takes_one_split_and_a_root_of_its_own_and_prints_json(tmp_path: Path, run: Command) -> None:
     lay_out(tmp_path / "elsewhere", {"real": 2})
     code, out, _ = run("data", "verify", "mis:real", "-T", f"mis.data={tmp_path / 'elsewhere'}", "--json")
     found = json.loads(out)
@@ -277,7 +284,7 @@ def test_verify_takes_one_split_and_a_root_of_its_own_and_prints_json(tmp_path: 
     assert len(found["files"]["mis_real.json"]["sha256"]) == 64
 
 
-def test_the_packaged_splits_verify_without_any_data(run: Run, tmp_path: Path) -> None:
+def test_the_packaged_splits_verify_without_any_data(run: Command, tmp_path: Path) -> None:
     for name in ("mis:mini", "mis:mini-benign", "mssbench:mini"):
         code, out, _ = run("data", "verify", name, "--data", tmp_path)
         assert code == 0, out
@@ -298,14 +305,14 @@ def test_the_packaged_splits_verify_without_any_data(run: Run, tmp_path: Path) -
     ],
 )
 def test_a_misspelling_or_a_flag_that_means_nothing_ends_with_2_and_the_way_out(
-    run: Run, arguments: tuple[str, ...], told: str
+    run: Command, arguments: tuple[str, ...], told: str
 ) -> None:
     code, _, err = run(*arguments)
     assert code == 2
     assert told in err
 
 
-def test_fetch_takes_upstreams_script_from_a_copy_and_refuses_one_without_the_words(tmp_path: Path, run: Run) -> None:
+def test_fetch_takes_upstreams_script_from_a_copy_and_refuses_one_without_the_words(tmp_path: Path, run: Command) -> None:
     clone = tmp_path / "clone"
     (clone / JUDGE_SCRIPT).parent.mkdir(parents=True)
     (clone / JUDGE_SCRIPT).write_text("nothing = 1")
@@ -316,7 +323,7 @@ def test_fetch_takes_upstreams_script_from_a_copy_and_refuses_one_without_the_wo
 
 
 def test_the_words_of_a_suite_are_those_of_its_tasks_that_have_any_and_one_that_does_not_come_keeps_none(
-    tmp_path: Path, run: Run
+    tmp_path: Path, run: Command
 ) -> None:
     clone = tmp_path / "clone"
     clone.mkdir()
@@ -329,13 +336,13 @@ def test_the_words_of_a_suite_are_those_of_its_tasks_that_have_any_and_one_that_
     assert "rubric mssbench: modified" in out
 
 
-def test_fetch_from_a_place_that_has_no_script_ends_with_2(tmp_path: Path, run: Run) -> None:
+def test_fetch_from_a_place_that_has_no_script_ends_with_2(tmp_path: Path, run: Command) -> None:
     code, _, err = run("data", "fetch", "mis", "--prompts", "--from", tmp_path, "--data", tmp_path)
     assert code == 2
     assert JUDGE_SCRIPT in err
 
 
-def test_fetch_says_whose_words_it_found(tmp_path: Path, run: Run) -> None:
+def test_fetch_says_whose_words_it_found(tmp_path: Path, run: Command) -> None:
     clone = tmp_path / "clone"
     clone.mkdir()
     (clone / "prompts.py").write_text("\n".join(f"{name} = 'Words of {name}: '" for name in MSS_WORDS))
@@ -355,3 +362,95 @@ prompt_chat = prompt_embodied = {
 }
 annotation_aspects_chat = annotation_aspects_embodied = {"do_not_answer": {"0": "a", "1": "b", "2": "c", "3": "d"}}
 """
+
+
+OPEN = """
+from collections.abc import Mapping
+from harness import hookimpl, MissingData
+from harness.contracts import DataSource
+from harness.testing.fakes import fake_sample, fake_task
+from dataclasses import replace
+
+class Any(Mapping):
+    def __init__(self, one): self.one = one
+    def __getitem__(self, name): return self.one
+    def __iter__(self): return iter(())
+    def __len__(self): return 0
+
+def samples(root, split, settings):
+    if not (root / split).exists():
+        raise MissingData(f"{split} is not there")
+    yield fake_sample("1", split=split)
+
+@hookimpl
+def harness_tasks():
+    task = fake_task(name="anything")
+    one = replace(next(iter(task.splits.values())), n=None, data=None)
+    return [replace(task, splits=Any(one), samples=samples, source=DataSource(url="https://example.org"))]
+"""
+
+
+@pytest.fixture
+def run_open(run: Command, tmp_path: Path) -> Command:
+    """The command line with a plugin that offers an open set."""
+    (tmp_path / "open.py").write_text(OPEN)
+    return lambda *arguments: run(*arguments, "--plugin", tmp_path / "open.py", "--data", tmp_path)
+
+
+def test_a_split_of_an_open_set_is_verified_by_its_name(tmp_path: Path, run_open: Command) -> None:
+    (tmp_path / "anything").mkdir()
+    (tmp_path / "anything" / "mine").touch()
+    code, out, err = run_open("data", "verify", "anything:mine")
+    assert (code, err) == (0, "reading anything:mine\n")
+    assert "mine   1        ?" in out
+    code, out, _ = run_open("data", "verify", "anything:yours")
+    assert (code, "yours is not there" in out) == (2, True)
+
+
+def test_a_set_that_lists_no_split_is_not_called_missing(run_open: Command) -> None:
+    _, out, _ = run_open("data", "list")
+    assert next(line.split()[-2:] for line in out.splitlines() if line.startswith("anything ")) == [
+        "name:",
+        "anything:NAME",
+    ]
+
+
+def test_a_packaged_split_is_whole_whatever_became_of_a_fetch(tmp_path: Path, run_open: Command) -> None:
+    root = tmp_path / "mmstar"
+    root.mkdir()
+    coming = {"kind": "url", "name": "https://example.org/MMStar.tsv", "revision": "", "files": {"MMStar.tsv": None}}
+    about = {"schema": "harness.source/1", "task": "mmstar", "licence": "", "parts": [], "coming": [coming]}
+    (root / FILE).write_text(json.dumps(about))
+    code, out, _ = run_open("data", "verify", "mmstar:mini")
+    assert (code, "did not end" in out) == (0, False)
+    code, out, _ = run_open("data", "verify", "mmstar")
+    assert (code, "did not end" in out) == (2, True)
+    assert FILE not in out  # it says where records came from and is none of them
+
+
+def ask(task: Task, tmp_path: Path) -> Run:
+    with plugins.use(host_of(fake_provider(lambda _: "no"), task, fake_judge())):
+        return harness.run(model="fake/m", tasks=["fake"], data=tmp_path / "data", output=tmp_path / "run", probe=False)
+
+
+def revision(found: Run) -> str:
+    return str(found.results["tasks"]["fake"]["data"]["revision"])
+
+
+def test_a_task_that_can_tell_says_which_revision_of_its_data_was_asked(tmp_path: Path) -> None:
+    def told(root: Path, splits: Sequence[str]) -> str:
+        return f"{root.relative_to(tmp_path)} {', '.join(splits)}"
+
+    assert revision(ask(replace(fake_task(data=None), revision=told), tmp_path)) == "data/fake all"
+
+
+def test_a_task_that_cannot_tell_says_nothing_and_one_that_raises_costs_the_run_nothing(tmp_path: Path) -> None:
+    def silent(_root: Path, _splits: Sequence[str]) -> str:
+        return ""
+
+    def broken(_root: Path, _splits: Sequence[str]) -> str:
+        raise KeyError("no such file")
+
+    assert revision(ask(replace(fake_task(data=None), revision=silent), tmp_path / "silent")) == ""
+    found = ask(replace(fake_task(data=None), revision=broken), tmp_path / "broken")
+    assert (found.exit_code, revision(found)) == (0, "not known: KeyError: 'no such file'")
