@@ -11,27 +11,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
-from harness import (
-    BadData,
+from harness import BadData, HarnessError, rubric
+from harness.contracts import Ability, Judge, Rubric
+from harness.keys import text_hash
+from harness.types import (
     Fidelity,
     Generation,
-    HarnessError,
     Json,
-    Judge,
     Message,
     Request,
     Response,
-    Rubric,
     Sample,
     Setting,
     Settings,
     Text,
     Unscored,
     Verdict,
-    rubric,
 )
-from harness.contracts import Ability
-from harness.keys import text_hash
 
 WORDS: Final = ("yes", "no")
 MEANINGS: Final = {

@@ -11,22 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from harness import (
-    Generation,
-    HarnessError,
-    Judge,
-    Message,
-    Request,
-    Response,
-    Rubric,
-    Sample,
-    Setting,
-    Settings,
-    Text,
-    Unscored,
-    Verdict,
-    rubric,
-)
+from harness import HarnessError, rubric
+from harness.contracts import Judge, Rubric
+from harness.types import Generation, Message, Request, Response, Sample, Setting, Settings, Text, Unscored, Verdict
 
 WORDS: Final = ("unsafe", "safe")
 MEANINGS: Final = {

@@ -11,25 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
-from harness import (
-    HarnessError,
-    Json,
-    Judge,
-    MissingData,
-    Request,
-    Response,
-    Rubric,
-    Sample,
-    Setting,
-    Settings,
-    Unscored,
-    Verdict,
-    open_files,
-    rows,
-    rubric,
-)
+from harness import HarnessError, MissingData, rubric
+from harness.contracts import Judge, Rubric
 from harness.keys import digest
-from harness.readers import Row
+from harness.readers import Row, open_files, rows
+from harness.types import Json, Request, Response, Sample, Setting, Settings, Unscored, Verdict
 
 LABELS: Final = ("win", "tie", "loss")
 MEANINGS: Final = {

@@ -12,23 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from harness import (
-    BadData,
-    DataSource,
-    Image,
-    Sample,
-    Setting,
-    Settings,
-    Split,
-    Task,
-    distinct,
-    open_files,
-    prompt,
-    rows,
-)
+from harness import BadData, DataSource, Image, Sample, Setting, Settings, Split, Task
 from harness.data.upstream import Pin, Upstream
 from harness.keys import text_hash
-from harness.readers import DataFiles, Row, first_of
+from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows
 from harness.types import Fidelity
 from harness.usual import ATTACK_RULE, attack, mini
 

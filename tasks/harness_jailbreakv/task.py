@@ -12,22 +12,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from harness import (
-    DataSource,
-    Rubric,
-    Sample,
-    Settings,
-    Split,
-    Task,
-    distinct,
-    open_files,
-    prompt,
-    rows,
-    rubric,
-    together,
-)
+from harness import DataSource, Rubric, Sample, Settings, Split, Task, rubric
 from harness.contracts import UNSEEN
-from harness.readers import DataFiles, Row, first_of
+from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows, together
 from harness.usual import ATTACK_RULE, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")

@@ -13,21 +13,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from harness import (
-    DataSource,
-    Generation,
-    Metric,
-    MissingData,
-    Pairing,
-    Record,
-    Sample,
-    Settings,
-    Split,
-    Task,
-    Verdict,
-    rate,
-)
-from harness.contracts import UNSEEN
+from harness import Generation, Metric, MissingData, Pairing, Record, Sample, Settings, Verdict, rate
+from harness.contracts import UNSEEN, DataSource, Split, Task
 from harness.data.built import find_built_set
 from harness.data.upstream import Pin
 from harness.readers import DataFiles, Row, distinct, normalize_question, open_files, prompt, rows, together

@@ -16,26 +16,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from harness import (
-    BadData,
-    DataSource,
-    Image,
-    Metric,
-    MissingData,
-    Rubric,
-    Sample,
-    Settings,
-    Split,
-    Task,
+from harness import BadData, DataSource, Image, Metric, MissingData, Rubric, Sample, Settings, Split, Task, rubric
+from harness.contracts import UNSEEN
+from harness.readers import (
+    DataFiles,
     distinct,
     document,
+    first_of,
     open_files,
+    parquet_rows,
+    parquet_tables,
     prompt,
     rows,
-    rubric,
 )
-from harness.contracts import UNSEEN
-from harness.readers import DataFiles, first_of, parquet_rows, parquet_tables
 from harness.usual import ATTACK_RULE, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")

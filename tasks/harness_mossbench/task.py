@@ -10,22 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from harness import (
-    DataSource,
-    Generation,
-    MissingData,
-    Sample,
-    Settings,
-    Task,
-    distinct,
-    document,
-    open_files,
-    prompt,
-    rows,
-    rubric,
-    together,
-)
-from harness.readers import Row, normalize_question
+from harness import DataSource, Generation, MissingData, Sample, Settings, Task, rubric
+from harness.readers import Row, distinct, document, normalize_question, open_files, prompt, rows, together
 from harness.usual import REFUSAL_RULE, Judges, mini, over_refusal
 
 MINI: Final = Path(__file__).with_name("mini")

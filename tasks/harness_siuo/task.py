@@ -12,30 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness import (
-    BadData,
-    DataSource,
-    Generation,
-    Json,
-    Judge,
-    Request,
-    Response,
-    Rubric,
-    Sample,
-    Settings,
-    Split,
-    Task,
-    Unscored,
-    Verdict,
-    distinct,
-    open_files,
-    prompt,
-    rate,
-    rows,
-    rubric,
-)
+from harness import BadData, Generation, Json, Request, Response, Sample, Settings, Unscored, Verdict, rate, rubric
+from harness.contracts import DataSource, Judge, Rubric, Split, Task
 from harness.keys import digest, text_hash
-from harness.readers import DataFiles, Row, first_of
+from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows
 from harness.usual import mini, right_answers
 
 MINI: Final = Path(__file__).with_name("mini")

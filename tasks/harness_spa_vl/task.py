@@ -11,24 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from harness import (
-    BadData,
-    DataSource,
-    Image,
-    MissingData,
-    Sample,
-    Settings,
-    Task,
-    distinct,
-    open_files,
-    prompt,
-    rows,
-    rubric,
-    together,
-)
+from harness import BadData, DataSource, Image, MissingData, Sample, Settings, Task, rubric
 from harness.contracts import UNSEEN
 from harness.keys import short
-from harness.readers import DataFiles, Row, first_of, image_mark, parquet_rows, parquet_tables
+from harness.readers import (
+    DataFiles,
+    Row,
+    distinct,
+    first_of,
+    image_mark,
+    open_files,
+    parquet_rows,
+    parquet_tables,
+    prompt,
+    rows,
+    together,
+)
 from harness.usual import ATTACK_RULE, Judges, attack, comparison, mini
 
 MINI: Final = Path(__file__).with_name("mini")

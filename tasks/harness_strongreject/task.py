@@ -14,25 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness import (
-    DataSource,
-    Generation,
-    Metric,
-    Record,
-    Sample,
-    Settings,
-    Split,
-    Task,
-    Verdict,
-    distinct,
-    open_files,
-    prompt,
-    rate,
-    rows,
-    rubric,
-)
+from harness import DataSource, Generation, Metric, Record, Sample, Settings, Split, Task, Verdict, rate, rubric
 from harness.contracts import UNSEEN
 from harness.keys import short
+from harness.readers import distinct, open_files, prompt, rows
 from harness.usual import REFUSAL_RULE, mini
 
 MINI: Final = Path(__file__).with_name("mini")

@@ -12,30 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, cast
 
-from harness import (
-    BadData,
-    DataSource,
-    Fidelity,
-    Generation,
-    Json,
-    Judge,
-    MissingData,
-    Response,
-    Rubric,
-    Sample,
-    Setting,
-    Settings,
-    Task,
-    Verdict,
-    distinct,
-    open_files,
-    prompt,
-    rows,
-)
+from harness import BadData, Fidelity, Generation, Json, MissingData, Response, Sample, Setting, Settings, Verdict
+from harness.contracts import DataSource, Judge, Rubric, Task
 from harness.data.upstream import Pin, Upstream
 from harness.keys import digest
 from harness.phrases import REFUSALS, finder, read_phrases
-from harness.readers import DataFiles, Row, first_of
+from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows
 from harness.usual import ATTACK_RULE, Judges, attack, comparison, mini
 
 MINI: Final = Path(__file__).with_name("mini")

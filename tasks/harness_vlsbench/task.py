@@ -9,25 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from harness import (
-    DataSource,
-    Generation,
-    Sample,
-    Settings,
-    Split,
-    Task,
-    Verdict,
-    distinct,
-    open_files,
-    prompt,
-    rate,
-    rows,
-    rubric,
-    together,
-)
+from harness import DataSource, Generation, Sample, Settings, Split, Task, Verdict, rate, rubric
 from harness.contracts import UNSEEN
 from harness.keys import short
-from harness.readers import Row, image_mark
+from harness.readers import Row, distinct, image_mark, open_files, prompt, rows, together
 from harness.usual import mini
 
 MINI: Final = Path(__file__).with_name("mini")

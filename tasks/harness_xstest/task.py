@@ -10,30 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
-from harness import (
-    BadData,
-    DataSource,
-    Generation,
-    Json,
-    Request,
-    Response,
-    Rubric,
-    Sample,
-    Setting,
-    Settings,
-    Split,
-    Task,
-    Unscored,
-    Verdict,
-    distinct,
-    open_files,
-    prompt,
-    rate,
-    rows,
-    rubric,
-)
+from harness import BadData, Generation, Json, Request, Response, Sample, Setting, Settings, Unscored, Verdict, rubric
+from harness.contracts import DataSource, Rubric, Split, Task
 from harness.keys import short
-from harness.readers import Row
+from harness.metrics import rate
+from harness.readers import Row, distinct, open_files, prompt, rows
 from harness.usual import mini
 
 MINI: Final = Path(__file__).with_name("mini")

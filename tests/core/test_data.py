@@ -260,7 +260,9 @@ def test_one_bad_image_is_one_image(tmp_path: Path, run: Command) -> None:
     assert "easy: 1 image not_an_image" in run("data", "verify", "mis:easy", "--data", tmp_path)[1]
 
 
-def test_verify_ends_with_2_when_a_run_could_not_start_and_says_how_to_mend_it_once(tmp_path: Path, run: Command) -> None:
+def test_verify_ends_with_2_when_a_run_could_not_start_and_says_once_how_to_fix_it(
+    tmp_path: Path, run: Command
+) -> None:
     code, out, _ = run("data", "verify", "mis", "--data", tmp_path)
     assert code == 2
     assert out.count("harness data fetch mis --data") == 1
@@ -312,7 +314,9 @@ def test_a_misspelling_or_a_flag_that_means_nothing_ends_with_2_and_the_way_out(
     assert told in err
 
 
-def test_fetch_takes_upstreams_script_from_a_copy_and_refuses_one_without_the_words(tmp_path: Path, run: Command) -> None:
+def test_fetch_takes_upstreams_script_from_a_copy_and_refuses_one_without_the_words(
+    tmp_path: Path, run: Command
+) -> None:
     clone = tmp_path / "clone"
     (clone / JUDGE_SCRIPT).parent.mkdir(parents=True)
     (clone / JUDGE_SCRIPT).write_text("nothing = 1")
