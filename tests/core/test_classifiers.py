@@ -8,20 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from harness import (
-    Failure,
-    HarnessError,
-    Message,
-    ModelInfo,
-    Request,
-    Response,
-    Rubric,
-    Text,
-    Unscored,
-    Verdict,
-    rubric,
-)
-from harness.contracts import Ability, Judge
+from harness import Failure, HarnessError, Message, Request, Response, Text, Unscored, Verdict, rubric
+from harness.contracts import Ability, Judge, ModelInfo, Rubric
 from harness.evaluation.judges import OpenJudge
 from harness.store.records import Judgement
 from harness.testing.fakes import FakeModel, fake_sample

@@ -16,21 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import (
-    Generation,
-    HarnessError,
-    Image,
-    Judge,
-    Message,
-    Request,
-    Response,
-    Rubric,
-    Sample,
-    Text,
-    Unscored,
-    Verdict,
-    rubric,
-)
+from harness import Generation, HarnessError, Image, Message, Request, Response, Sample, Text, Unscored, Verdict, rubric
+from harness.contracts import Judge, Rubric
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import fake_sample
 

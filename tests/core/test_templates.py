@@ -10,17 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import (
-    BadData,
-    HarnessError,
-    Message,
-    Request,
-    Response,
-    Rubric,
-    Sample,
-    Text,
-    rubric,
-)
+from harness import BadData, HarnessError, Message, Request, Response, Rubric, Sample, Text, rubric
 from harness.rubric.templates import fence, load_template, unused_marker
 
 

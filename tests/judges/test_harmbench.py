@@ -11,20 +11,8 @@ import pytest
 from harness_harmbench.judge import JUDGE, read_reply
 
 import harness
-from harness import (
-    Failure,
-    HarnessError,
-    ModelInfo,
-    Request,
-    Response,
-    Rubric,
-    Sample,
-    Text,
-    Unscored,
-    Verdict,
-    plugins,
-)
-from harness.contracts import Ability
+from harness import Failure, HarnessError, Request, Response, Sample, Text, Unscored, Verdict, plugins
+from harness.contracts import Ability, ModelInfo, Rubric
 from harness.evaluation.judges import OpenJudge
 from harness.keys import text_hash
 from harness.settings import effective

@@ -13,20 +13,8 @@ import pytest
 from harness_mis.rubric import JUDGE, LABELS
 from harness_mis.task import JUDGE_SCRIPT, PIN
 
-from harness import (
-    BadData,
-    Image,
-    Message,
-    MissingData,
-    ModelInfo,
-    Request,
-    Response,
-    Rubric,
-    Sample,
-    Text,
-    Unscored,
-    Verdict,
-)
+from harness import BadData, Image, Message, MissingData, Request, Response, Sample, Text, Unscored, Verdict
+from harness.contracts import ModelInfo, Rubric
 from harness.evaluation.judges import OpenJudge
 from harness.testing.fakes import FakeModel
 from tests.tasks.data import open_judge

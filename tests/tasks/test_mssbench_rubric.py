@@ -11,19 +11,7 @@ import pytest
 from harness_mssbench.rubric import JUDGE, LABELS, YESNO
 from harness_mssbench.task import JUDGE_SCRIPT, PIN
 
-from harness import (
-    BadData,
-    Message,
-    MissingData,
-    ModelInfo,
-    Request,
-    Response,
-    Rubric,
-    Sample,
-    Text,
-    Unscored,
-    Verdict,
-)
+from harness import BadData, Message, MissingData, ModelInfo, Request, Response, Rubric, Sample, Text, Unscored, Verdict
 from harness.evaluation.judges import OpenJudge
 from harness.testing.fakes import FakeModel
 from tests.tasks.data import open_judge
