@@ -8,7 +8,8 @@ import pytest
 from harness_keyword import JUDGE as KEYWORD
 from harness_xstest.task import JUDGE, LABELS, MINI, TASK
 
-from harness import BadData, Decision, Response, Rubric, Sample, Verdict
+from harness import BadData, Response, Rubric, Sample, Verdict
+from harness.contracts import Decision
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import fake_sample
 from tests.tasks.data import by_id, find_fault, open_judge, read, say, show, without, write_csv, write_parquet
