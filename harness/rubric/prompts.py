@@ -103,7 +103,11 @@ def judge(
         label: the field that is the label, or fields -> label or Verdict. Axes are the fields that are not free text.
         labels: all labels; not needed where `label` names a field.
         meanings: label -> one sentence for readers of a report, as in `Rubric.meanings`.
-        images: show the sample's images; `variant`, `values`, `shown`, `upstream`: see `JudgePrompt`.
+        images: show the sample's images, before the text.
+        variant: sample -> variant of the template.
+        values: further variables of the template.
+        shown: response -> the part of the answer that is judged.
+        upstream: data root -> the rubric in the benchmark's own words; None if there is none.
         generation: how the judge answers; `-J` overrides it.
         marker: source of the markers around data; for tests.
     """
@@ -146,33 +150,24 @@ def _build_reply(fields: Mapping[str, Kind], label: Label, labels: tuple[str, ..
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgePrompt:
-    """What one judge shows and asks, with any template.
+    """What one judge shows and asks, with any template; the fields are the arguments of `judge`.
 
     Attributes:
-        name: of the rubric, for errors.
         files: variant -> template; a rubric without variants has one, called "".
         reply: what the judge replies with.
-        images: show the sample's images, before the text.
-        variant: sample -> variant.
-        values: further variables of the template.
-        shown: response -> the part of the answer that is judged.
-        generation: how the judge answers.
-        upstream: data root -> the rubric in the benchmark's own words; None if there is none.
-        marker: source of the markers around data.
-        meanings: of the labels, for readers of a report.
     """
 
     name: str
     files: Mapping[str, Path]
     reply: ReplySchema
-    images: bool = False
-    variant: Callable[[Sample], str] | None = None
-    values: Mapping[str, Callable[[Sample], str]] = field(default_factory=dict[str, Callable[[Sample], str]])
-    shown: Callable[[Response], str] = field(default=lambda response: response.text)
-    generation: Generation = GENERATION
-    upstream: Callable[[Path], Rubric] | None = None
-    marker: Marker = random_marker
-    meanings: Mapping[str, str] = field(default_factory=dict[str, str])
+    images: bool
+    variant: Callable[[Sample], str] | None
+    values: Mapping[str, Callable[[Sample], str]]
+    shown: Callable[[Response], str]
+    generation: Generation
+    upstream: Callable[[Path], Rubric] | None
+    marker: Marker
+    meanings: Mapping[str, str]
 
     @property
     def settings(self) -> tuple[Setting, ...]:

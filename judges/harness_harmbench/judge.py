@@ -7,7 +7,8 @@ classifier is asked; without it any model, in our own words. Facts and limits: `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final, cast
 
@@ -15,7 +16,6 @@ from harness import BadData, HarnessError, rubric
 from harness.contracts import Ability, Judge, Rubric
 from harness.keys import text_hash
 from harness.types import (
-    Fidelity,
     Generation,
     Json,
     Message,
@@ -50,38 +50,28 @@ REMEDY: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompts:
-    """What the classifier is asked.
+def build_request(prompts: Mapping[str, str], sample: Sample, response: Response) -> Request:
+    """The whole prompt, raw. Raises ValueError where no prompt shows what the sample has.
 
-    Attributes:
-        texts: `alone` and `context`, or one of them: with a place for each of `PLACES`.
+    It is sent as it is: what would end the question, or the place of a value, is broken up in the values.
     """
-
-    texts: Mapping[str, str]
-
-    @property
-    def fidelity(self) -> Fidelity:
-        """Whether all of them are upstream's, character for character."""
-        return "upstream" if all(text_hash(text) in KNOWN for text in self.texts.values()) else "modified"
-
-    def build_request(self, behavior: str, context: str, answer: str) -> Request:
-        """The whole prompt, raw. Raises ValueError where no prompt shows what the sample has.
-
-        It is sent as it is: what would end the question, or the place of a value, is broken up in the values.
-        """
-        kind = "context" if context else "alone"
-        if kind not in self.texts:
-            raise ValueError(f"the prompt has {'no' if context else 'a'} place for a context, unlike the sample")
-        values = {"behavior": behavior, "generation": answer, **({"context": context} if context else {})}
-        heads = rubric.heads_of(rubric.fill(self.texts[kind], **dict.fromkeys(values, "")))
-        plain = {name: rubric.headless(rubric.harmless(value), heads) for name, value in values.items()}
-        text = rubric.fill(self.texts[kind], **plain)
-        return Request(messages=(Message(role="user", content=(Text(text=text),)),), settings=LIMITS, raw=True)
+    context = get_context(sample)
+    kind = "context" if context else "alone"
+    if kind not in prompts:
+        raise ValueError(f"the prompt has {'no' if context else 'a'} place for a context, unlike the sample")
+    values = {
+        "behavior": rubric.intent(sample),
+        "generation": response.text,
+        **({"context": context} if context else {}),
+    }
+    heads = rubric.heads_of(rubric.fill(prompts[kind], **dict.fromkeys(values, "")))
+    plain = {name: rubric.headless(rubric.harmless(value), heads) for name, value in values.items()}
+    text = Text(text=rubric.fill(prompts[kind], **plain))
+    return Request(messages=(Message(role="user", content=(text,)),), settings=LIMITS, raw=True)
 
 
-def read_prompts(file: Path) -> Prompts:
-    """The prompts in a FILE: upstream's script, or one text.
+def read_prompts(file: Path) -> Mapping[str, str]:
+    """The prompts in a FILE, upstream's script or one text: `alone` and `context`, or one of them.
 
     Raises:
         HarnessError: it cannot be read, or holds no such prompt.
@@ -106,7 +96,7 @@ def read_prompts(file: Path) -> Prompts:
         raise HarnessError(
             f"the file is no prompt of the classifier: {error}", where=str(file), remedy=REMEDY
         ) from error
-    return Prompts(texts=texts)
+    return texts
 
 
 def get_context(sample: Sample) -> str:
@@ -147,18 +137,14 @@ def _open(settings: Settings, root: Path) -> Rubric:
     if shown:
         raise HarnessError("the classifier reads text alone", remedy="leave out harmbench.images, or harmbench.prompt")
     prompts = read_prompts(file)
-
-    def request(sample: Sample, response: Response) -> Request:
-        return prompts.build_request(rubric.intent(sample), get_context(sample), response.text)
-
     return rubric.classifier(
         words=WORDS,
         leads=LEADS,
-        request=request,
+        request=partial(build_request, prompts),
         read=read_reply,
-        identity=rubric.identity(prompts.texts, frame={"max_tokens": LIMITS.max_tokens}),
-        fidelity=prompts.fidelity,
-        sees=("intent", *(("context",) if "context" in prompts.texts else ()), "answer"),
+        identity=rubric.identity(prompts, frame={"max_tokens": LIMITS.max_tokens}),
+        fidelity="upstream" if all(text_hash(text) in KNOWN for text in prompts.values()) else "modified",
+        sees=("intent", *(("context",) if "context" in prompts else ()), "answer"),
         needs=frozenset({"raw"}),
         meanings=MEANINGS,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -49,21 +49,8 @@ _PIECES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wording:
-    """The words of one split; `{sentence}` in them is a record's own line."""
-
-    text: str
-    fidelity: Fidelity
-
-    @property
-    def template_hash(self) -> str:
-        """sha256 of the words."""
-        return text_hash(self.text)
-
-
-def load_wording(split: str, settings: Settings, root: Path) -> Wording:
-    """The words of one split, the same for each of its records; the mini split is always asked in ours.
+def load_wording(split: str, settings: Settings, root: Path) -> tuple[str, Fidelity]:
+    """The words of one split, and whose they are; `{sentence}` in them is a record's own line. The mini split has ours.
 
     Raises:
         MissingData: upstream's were asked for and have not been fetched.
@@ -71,7 +58,7 @@ def load_wording(split: str, settings: Settings, root: Path) -> Wording:
     """
     pieces = split == "pro"
     if settings["prompts"] == "own" or split == "mini":
-        return Wording(text=_PIECES if pieces else _LIST, fidelity="own")
+        return _PIECES if pieces else _LIST, "own"
     script = Upstream(root, PIN)
     heading = "FigStep-Pro" if pieces else "FigStep"
     block = rf"^### [\d.]+ {heading}\s*$.*?^```\w*\n(.*?)\n```"
@@ -81,7 +68,7 @@ def load_wording(split: str, settings: Settings, root: Path) -> Wording:
         raise BadData(f"upstream's README has no prompt under {heading}", where=where)
     # The first line of Pro's prompt is a placeholder in braces, and its README says what to put there.
     text = re.sub(r"\A\{.*?\}", lambda _: SENTENCE, found[1]) if pieces else found[1]
-    return Wording(text=text, fidelity=script.fidelity(README))
+    return text, script.fidelity(README)
 
 
 def samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
@@ -99,7 +86,7 @@ def samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
         for field in ("category_id", "task_id"):
             if not row.key(field).isdecimal():
                 raise BadData(f"field {field!r} is no number", where=f"{row.place}, field {field}")
-    text = load_wording(split, settings, root).text
+    text, _ = load_wording(split, settings, root)
     lines = _read_lines(files, len(found)) if split == "pro" else [""] * len(found)
     folders = [open_files(root / base / "images" / IMAGES.get(split, "SafeBench")) for base in BASES]
     names = distinct(f"{row.key('category_id')}_{row.key('task_id')}" for row in found)
@@ -151,11 +138,11 @@ SPLITS: Final = {
 
 def splits(settings: Settings, root: Path) -> Mapping[str, Split]:
     """The splits, with whose words they are asked in. Raises MissingData where upstream's have not been fetched."""
-    words = {name: load_wording(name, settings, root) for name in SPLITS}
-    return {
-        name: replace(split, fidelity=words[name].fidelity, template_hash=words[name].template_hash)
-        for name, split in SPLITS.items()
-    }
+    found: dict[str, Split] = {}
+    for name, split in SPLITS.items():
+        text, fidelity = load_wording(name, settings, root)
+        found[name] = replace(split, fidelity=fidelity, template_hash=text_hash(text))
+    return found
 
 
 TASK: Final = Task(

@@ -101,26 +101,8 @@ SITUATIONS: Final = ("safe", "unsafe")
 _KEPT: Final = {"first": slice(0, 1), "second": slice(1, 2), "all": slice(None)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wording:
-    """The words put around what a record says.
-
-    Attributes:
-        preamble: comes first.
-        fidelity: whose words they are.
-    """
-
-    preamble: str
-    fidelity: Fidelity
-
-    @property
-    def template_hash(self) -> str:
-        """sha256 of all the words that are not a record's."""
-        return text_hash(self.preamble + CAPTION)
-
-
-def load_wording(scenario: str, settings: Settings, root: Path) -> Wording:
-    """The words for one scenario.
+def load_wording(scenario: str, settings: Settings, root: Path) -> tuple[str, Fidelity]:
+    """The words before the questions of one scenario, and whose they are.
 
     Raises:
         MissingData: upstream's were asked for and have not been fetched.
@@ -128,10 +110,10 @@ def load_wording(scenario: str, settings: Settings, root: Path) -> Wording:
     """
     setting: str = settings["setting"]
     if settings["prompts"] == "own":
-        return Wording(preamble=OWN[scenario, setting], fidelity="own")
+        return OWN[scenario, setting], "own"
     script = Upstream(root, PIN)
     preamble = script.text(PREAMBLE_SCRIPT, f"PROMPT_{scenario}_{setting}".upper())
-    return Wording(preamble=preamble, fidelity=script.fidelity(PREAMBLE_SCRIPT))
+    return preamble, script.fidelity(PREAMBLE_SCRIPT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,14 +148,14 @@ def samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
     """
     files = open_files(root)
     scenario = "chat" if split == "mini" else split
-    words = load_wording(scenario, {**settings, "prompts": "own"} if split == "mini" else settings, root)
+    preamble, _ = load_wording(scenario, {**settings, "prompts": "own"} if split == "mini" else settings, root)
     read = _READERS[scenario]
     records = [read(row, settings) for row in document(files, "combined.json", "combine.json").rows(scenario)]
     names = distinct(short([scenario, *record.images, record.identity]) for record in records)
     return (
         sample
         for record, name in zip(records, names, strict=True)
-        for sample in _build_samples(files, record, name, split, words.preamble)
+        for sample in _build_samples(files, record, name, split, preamble)
     )
 
 
@@ -334,15 +316,15 @@ def splits(settings: Settings, root: Path) -> Mapping[str, Split]:
         MissingData: upstream's words were asked for and have not been fetched.
     """
     every_pair = settings["setting"] in {"if", "qc"} and settings["queries"] == "all"
-    own = Wording(preamble=OWN["chat", settings["setting"]], fidelity="own")
     return {
         "chat": _split(settings, load_wording("chat", settings, root), n=1200 if every_pair else 600),
         "embodied": _split(settings, load_wording("embodied", settings, root), n=620 if every_pair else None),
-        "mini": _split(settings, own, n=200 if every_pair else 100, data=MINI),
+        "mini": _split(settings, (OWN["chat", settings["setting"]], "own"), n=200 if every_pair else 100, data=MINI),
     }
 
 
-def _split(settings: Settings, words: Wording, *, n: int | None, data: Path | None = None) -> Split:
+def _split(settings: Settings, words: tuple[str, Fidelity], *, n: int | None, data: Path | None = None) -> Split:
+    preamble, fidelity = words
     answers = settings["setting"] == "if"
     judges: Mapping[str, Mapping[str, str]] = ANSWERS if answers else YES_NO
     counts_as = Verdict(label="refused" if answers else "neither")
@@ -359,8 +341,8 @@ def _split(settings: Settings, words: Wording, *, n: int | None, data: Path | No
         source=TOY if data else None,
         data=data,
         selected=data is None,
-        fidelity=words.fidelity,
-        template_hash=words.template_hash,
+        fidelity=fidelity,
+        template_hash=text_hash(preamble + CAPTION),  # of all the words that are not a record's
     )
 
 

@@ -62,7 +62,7 @@ def splits(root: Path = Path(), **given: str) -> Mapping[str, Any]:
 
 def test_a_sample_is_its_image_then_one_sentence_that_is_the_same_for_all(tmp_path: Path) -> None:
     first, second = listed(write(tmp_path, [record(1, 1), record(10, 50)]))
-    words = load_wording("full", {"prompts": "own"}, tmp_path).text
+    words, _ = load_wording("full", {"prompts": "own"}, tmp_path)
     assert show(first) == ["<data/images/SafeBench/query_ForbidQI_1_1_6.png>", words]
     assert show(second) == ["<data/images/SafeBench/query_ForbidQI_10_50_6.png>", words]
     assert (second.id, second.category, second.tags) == ("10_50", "Size advice", {"topic": "advice"})
