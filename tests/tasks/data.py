@@ -14,6 +14,7 @@ from pyarrow.parquet import write_table
 
 from harness import BadData, BadImage, Image, Judge, Rubric, Sample, Task, Text
 from harness.data.inspection import SplitCheck, check_split
+from harness.data.places import find_splits
 from harness.images import open_image
 from harness.settings import effective
 from harness.testing.fakes import PIXEL
@@ -98,8 +99,7 @@ def open_first(sample: Sample) -> bytes:
 def check(task: Task, root: Path, split: str) -> SplitCheck:
     """What `harness data verify` finds in one split."""
     settings = effective(task.settings, {}, owner=task.name)
-    splits = task.splits(settings, root) if callable(task.splits) else task.splits
-    return check_split(task, split, splits[split], root, settings)
+    return check_split(task, split, find_splits(task, settings, root)[split], root, settings)
 
 
 def find_reason(image: Image) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import MissingData, Split, Task
+from harness.data.places import find_splits
 from harness.images import open_image
 from harness.settings import effective
 from tests.tasks.data import read
@@ -82,18 +83,17 @@ SPLITS = """
 DRAWN_ALIKE = {"figstep": ".csv", "mm_safetybench": ".json", "qbench": ".json"}
 
 
-def find_splits(task: Task) -> dict[str, Split]:
-    settings = effective(task.settings, {}, owner=task.name)
-    return dict(task.splits(settings, Path("nowhere")) if callable(task.splits) else task.splits)
+def splits_of(task: Task) -> dict[str, Split]:
+    return dict(find_splits(task, effective(task.settings, {}, owner=task.name), Path("nowhere")))
 
 
-PACKAGED = [f"{name}:{split}" for name, task in TASKS.items() for split, it in find_splits(task).items() if it.data]
+PACKAGED = [f"{name}:{split}" for name, task in TASKS.items() for split, it in splits_of(task).items() if it.data]
 
 
 def test_each_split_has_its_published_size_images_ranked_metric_and_judges_in_order() -> None:
     found: list[list[str]] = []
     for task in TASKS.values():
-        for name, split in find_splits(task).items():
+        for name, split in splits_of(task).items():
             [metric] = [metric for metric in split.metrics if metric.main]
             star = "*" if split.selected else ""
             found.append([f"{star}{task.name}:{name}", str(split.n or "-"), str(split.images), metric.name,
@@ -104,7 +104,7 @@ def test_each_split_has_its_published_size_images_ranked_metric_and_judges_in_or
 @pytest.mark.parametrize("packaged", PACKAGED)
 def test_a_packaged_split_is_whole_opens_every_image_and_is_judged_by_a_rule_first(packaged: str) -> None:
     name, _, split_name = packaged.partition(":")
-    split = find_splits(TASKS[name])[split_name]
+    split = splits_of(TASKS[name])[split_name]
     assert split.data is not None
     samples = read(TASKS[name], split.data, split_name)
     assert len({sample.id for sample in samples}) == len(samples) == split.n
