@@ -17,7 +17,7 @@ from harness import Generation, Metric, MissingData, Pairing, Record, Sample, Se
 from harness.contracts import UNSEEN, DataSource, Split, Task
 from harness.data.built import find_built_set
 from harness.data.upstream import Pin
-from harness.readers import DataFiles, Row, distinct, normalize_question, open_files, prompt, rows, together
+from harness.readers import distinct, normalize_question, open_files, prompt, rows, together
 from harness.usual import TOY
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -78,7 +78,25 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     # A record's own id, else the number of its images' folder, else its place in the file.
     folders = [PurePosixPath(row.text("image_path1").replace("\\", "/")).parent.name for row in found]
     ids = distinct(row.key("id", default=folder or str(row.number)) for row, folder in zip(found, folders, strict=True))
-    read = [_build_sample(files, row, split, name) for row, name in zip(found, ids, strict=True)]
+    read: list[Sample] = []
+    for row, name in zip(found, ids, strict=True):
+        question = row.text("question")
+        images = [files.image(row.text(field)) for field in ("image_path1", "image_path2")]
+        # What the images show is in the mini splits alone: the rule judge compares with it.
+        fields = ("object1", "object2")
+        objects = {field: row.text(field) for field in fields} if all(row.has(field) for field in fields) else {}
+        read.append(
+            Sample(
+                id=name,
+                split=split,
+                request=prompt(*images, question),
+                category=spell_category(row.text("category")),
+                tags={"sub_category": spell_category(row.text("sub_category", default=""))},
+                # The mini world has few questions and many pairs: there only both together are one question.
+                cluster="\n".join((normalize_question(question), *objects.values())),
+                target=objects or None,
+            )
+        )
     return together(read, key=lambda sample: sample.cluster)
 
 
@@ -93,24 +111,6 @@ def _keep_letters(name: str) -> str:
 
 
 _SPELLING: Final = {_keep_letters(name): name for name in NAMES}
-
-
-def _build_sample(files: DataFiles, row: Row, split: str, name: str) -> Sample:
-    question = row.text("question")
-    images = [files.image(row.text(field)) for field in ("image_path1", "image_path2")]
-    # What the images show is in the mini splits alone: the rule judge compares with it.
-    fields = ("object1", "object2")
-    objects = {field: row.text(field) for field in fields} if all(row.has(field) for field in fields) else {}
-    return Sample(
-        id=name,
-        split=split,
-        request=prompt(*images, question),
-        category=spell_category(row.text("category")),
-        tags={"sub_category": spell_category(row.text("sub_category", default=""))},
-        # The mini world has few questions and many pairs: there only both together are one question.
-        cluster="\n".join((normalize_question(question), *objects.values())),
-        target=objects or None,
-    )
 
 
 #: The rule's classes; a refusal it finds may well have given reasons, so it tells nothing about RSR.

@@ -15,7 +15,7 @@ from typing import Final
 from harness import BadData, Generation, Json, Request, Response, Sample, Settings, Unscored, Verdict, rate, rubric
 from harness.contracts import DataSource, Judge, Rubric, Split, Task
 from harness.keys import digest, text_hash
-from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows
+from harness.readers import Row, distinct, first_of, open_files, prompt, rows
 from harness.usual import mini, right_answers
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -38,22 +38,23 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     files = open_files(root)
     kind = "mcqa" if split.endswith("mcqa") else "gen"
     found = rows(files, *(name.format(kind=kind) for name in FILES))
-    read = _read_quiz if kind == "mcqa" else _read_open_question
     names = distinct(row.key("question_id") for row in found)
     # All records are read before the first sample is given, so that a broken file costs no model call.
     whole: list[Sample] = []
     for row, name in zip(found, names, strict=True):
-        request, target = read(files, row)
+        if kind == "mcqa":
+            text, target = _read_quiz(row)
+        else:
+            warning, reference = row.text("safety_warning"), row.text("reference_answer", "reference")
+            text, target = row.text("question"), {"safety_warning": warning, "reference": reference}
+        image = row.text("image")
+        request = prompt(text, first_of(*(files.image(f"{folder}{image}") for folder in FOLDERS)))
         whole.append(Sample(id=name, split=split, request=request, category=row.text("category"), target=target))
     return iter(whole)
 
 
-def _read_open_question(files: DataFiles, row: Row) -> tuple[Request, Json]:
-    target = {"safety_warning": row.text("safety_warning"), "reference": row.text("reference_answer", "reference")}
-    return _build_request(files, row, row.text("question")), target
-
-
-def _read_quiz(files: DataFiles, row: Row) -> tuple[Request, Json]:
+def _read_quiz(row: Row) -> tuple[str, dict[str, Json]]:
+    """The text that is asked, and what its answer is compared with."""
     given = row.part("options")
     # A mirror keeps the letter of the right one among the options.
     answer = (row if row.has("correct_option") else given).text("correct_option").strip()
@@ -62,12 +63,7 @@ def _read_quiz(files: DataFiles, row: Row) -> tuple[Request, Json]:
         raise BadData(f"the right option {answer!r} is none of them", where=f"{row.place}, field correct_option")
     shown = "\n".join(f"({letter}) {text}" for letter, text in options.items())
     text = QUIZ.replace("{options}", shown).replace("{question}", row.text("question"))
-    return _build_request(files, row, text), {"answer": answer, "options": options, "several": "last"}
-
-
-def _build_request(files: DataFiles, row: Row, text: str) -> Request:
-    name = row.text("image")
-    return prompt(text, first_of(*(files.image(f"{folder}{name}") for folder in FOLDERS)))
+    return text, {"answer": answer, "options": options, "several": "last"}
 
 
 MEANINGS: Final = {

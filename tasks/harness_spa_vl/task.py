@@ -49,7 +49,20 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
         row.key("id", default=short([read_question(row), *(row.text(each, default="") for each in CLASSES)]))
         for row, _ in found
     )
-    read = [_build_sample(files, row, image, split, name) for (row, image), name in zip(found, names, strict=True)]
+    read: list[Sample] = []
+    for (row, image), name in zip(found, names, strict=True):
+        reference = row.text("reference", "chosen", default="")  # only preference data has `chosen`
+        read.append(
+            Sample(
+                id=name,
+                split=split,
+                request=prompt(image, read_question(row)),
+                category=row.text("class1", default=""),
+                tags={tag: row.text(tag, default="") for tag in CLASSES[1:]},
+                cluster=image_mark(files, image.path),
+                target={"reference": reference} if reference else None,
+            )
+        )
     return together(read, key=lambda sample: sample.cluster)
 
 
@@ -63,19 +76,6 @@ def read_question(row: Row) -> str:
     if not text:
         raise BadData("field 'question' is blank", where=f"{row.place}, field question")
     return text
-
-
-def _build_sample(files: DataFiles, row: Row, image: Image, split: str, name: str) -> Sample:
-    reference = row.text("reference", "chosen", default="")  # the test splits have none; preference data has `chosen`
-    return Sample(
-        id=name,
-        split=split,
-        request=prompt(image, read_question(row)),
-        category=row.text("class1", default=""),
-        tags={tag: row.text(tag, default="") for tag in CLASSES[1:]},
-        cluster=image_mark(files, image.path),
-        target={"reference": reference} if reference else None,
-    )
 
 
 def _read_rows(files: DataFiles, name: str) -> Iterator[tuple[Row, str]]:
