@@ -84,7 +84,7 @@ def match_pairs(left: Table, right: Table) -> MatchedPairs:
         estimated = (judged, judged + waits) if waits else None
     return MatchedPairs(
         units=units,
-        weights=[1 / ours.strata] * ours.strata + [-1 / ours.strata] * ours.strata,
+        weights=[1 / max(ours.strata, 1)] * ours.strata + [-1 / max(ours.strata, 1)] * ours.strata,
         pairs=pairs,
         unmatched=len(our_key) - pairs,
         unmatched_right=int((~np.isin(their_key, our_key)).sum()),

@@ -151,6 +151,13 @@ def test_stratified_metrics_compare_means_over_strata() -> None:
     assert found.test == "interval"
 
 
+def test_a_stratified_metric_that_names_no_strata_has_no_difference_without_records() -> None:
+    macro = Metric(name="macro", score=ASR.score, stratum=lambda r: r.tags["s"], better="lower")
+    found = paired(macro, [], [])
+    assert (found.pairs, found.difference, found.bounds, found.p) == (0, None, None, None)
+    assert found.why == "no record counts, so there is nothing to divide by"
+
+
 def twins() -> tuple[list[Record], list[Record]]:
     real = [record(f"r{q}", c, split="real", tags={"q": q}, cluster=q) for q, c in (("a", "U"), ("b", "S"), ("x", "U"))]
     made = [
