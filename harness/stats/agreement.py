@@ -31,10 +31,10 @@ from harness.stats.units import Bools, Floats, Ints, as_ints
 MISSING = -1  #: in place of a class, where a rater gave none
 RESAMPLES: Final = 10_000
 SEED: Final = 20_240_229
-MOST_UNDEFINED: Final = 0.05  #: share of resamples that may have no value; more, and 95% of what may come is not seen
+MOST_UNDEFINED: Final = 0.05  #: share of resamples that may have no value; with more there is no 95% interval
 _COUNTS_AT_ONCE: Final = 4_000_000  #: counts held at once
 _ROUNDING: Final = 1e-12  #: differences below this are rounding
-_LEAST: Final = 0.1  #: a divisor below this is an acceleration from too few clusters to be believed
+_LEAST: Final = 0.1  #: a divisor below this comes from an acceleration of too few clusters
 
 #: sums (…, columns) -> observed and expected disagreement, each (…); without expected disagreement there is no value
 Coefficient = Callable[[Floats], tuple[Floats, Floats]]
@@ -58,7 +58,7 @@ class Agreement:
         n: items it rests on.
         value: None where it is not defined.
         ci95: None where there is no value, or none that can be trusted.
-        why: what is missing is missing for; None where nothing is.
+        why: reason for the value or the interval that is missing; None if both are there.
     """
 
     n: int
@@ -218,7 +218,7 @@ def _accelerate(without: Floats, counts: Ints) -> float:
 
 
 def _without_rounding(expected: Floats) -> Floats:
-    """A disagreement that is only rounding is none."""
+    """The disagreement; one that is only rounding becomes 0."""
     return np.where(np.abs(expected) < _ROUNDING, 0.0, expected)
 
 

@@ -4,8 +4,8 @@ A weighted sum of ratios covers every case: one ratio, the mean over strata, the
 each ratio comes from its residuals `num - ratio * den`, summed within clusters, and so does the correlation between
 ratios whose clusters overlap.
 
-Judged answers stand for those which nobody has judged. Blocks and empty answers are known without a judge. Where a
-judge has read a part of the answers only, those blocks would count in full beside a few answers, so each judged answer
+Judged answers stand for those that no judge has read. Blocks and empty answers are known without a judge. If a judge
+has read only a part of the answers, those blocks would count in full next to a few answers, so each judged answer
 stands for several: post-stratification by what is known of every record before it is judged.
 
     cell        one split of a derived one x how generation ended (a pair: how both ended) x stratum of the metric, and
@@ -19,10 +19,11 @@ What must hold:
 
 - With nothing unjudged r is 1 and num_i is y_i: value and interval are those of the plain ratio, to the last bit.
 - A record that can give one share only is settled for that metric, judged or not; weights touch what is open.
-- A pair is judged where both halves are that need it: a judged half beside one that waits counts like that one.
+- A pair is judged where both halves that need a judge are judged: a judged half next to an unjudged one counts as
+  unjudged.
 - A judge's failure is outside the value and inside the bounds, whether or not anything is unjudged.
-- A cell with open answers and fewer than 30 judged gives no value, but a reason. So does a metric for which this was
-  not simulated: of groups, over epochs, of several twins, and with a denominator that depends on the verdicts.
+- A cell with open answers and fewer than 30 judged gives no value but a reason. So does a metric for which this was not
+  simulated: of groups, over epochs, of several twins, or with a denominator that depends on the verdicts.
 
 The judged must be a random part (`harness judge --judge-limit`), which nothing here can see; the bounds assume nothing.
 Double sampling as in Tenenbein 1970; `python -m benchmarks.intervals` prints the simulated coverage.
@@ -80,7 +81,7 @@ class Assessment:
         strata: in order.
         estimates: what the value came from, for tests at other levels.
         weighted: the pseudo-records behind it, where a part of the answers was judged.
-        why: there is no value, as a sentence without its full stop; empty where there is one.
+        why: reason for having no value, a sentence without its full stop; empty for none.
     """
 
     value: float | None
@@ -102,9 +103,9 @@ class WeightedUnits:
         units: all settled.
         samples: of each stratum, what its unjudged answers leave open; none where nothing is.
         judged: answers that were judged.
-        of: answers that they stand for, themselves among them.
-        by_category: categories are cells somewhere.
-        plain: each unit still counts as it is, so that the value is the plain ratio.
+        of: answers that they stand for, themselves included.
+        by_category: some cells are divided by category.
+        plain: each unit still counts as it is, so the value is the plain ratio.
     """
 
     units: Units
@@ -332,7 +333,10 @@ def weigh_units(units: Units) -> WeightedUnits | str:
         worst = int(thin[np.argmin(totals.judged[thin])])
         first = np.unique(coarse, return_index=True)[1].astype(np.int64)
         name = frame.names[int(frame.cell[first[worst]])]
-        return _explain_thin(int(totals.judged[worst]), int(totals.tried[worst] + totals.unjudged[worst]), name)
+        judged, of = int(totals.judged[worst]), int(totals.tried[worst] + totals.unjudged[worst])
+        if not judged:
+            return f"none of the {of} {name} is labelled"
+        return f"{judged} of the {of} {name} {'is' if judged == 1 else 'are'} labelled: an estimate needs {LEAST}"
     cell, by_category = _split_cells(coarse, frame, counts_at, totals.unjudged > 0)
     is_open = _mark_cells(cell, is_open[coarse])
     counts = _count_cells(cell, units, frame, size)
@@ -344,12 +348,6 @@ def weigh_units(units: Units) -> WeightedUnits | str:
         by_category=by_category,
         plain=not bool((is_open | ((counts.unjudged > 0) & (counts.success < 1))).any()),
     )
-
-
-def _explain_thin(judged: int, of: int, name: str) -> str:
-    if not judged:
-        return f"none of the {of} {name} is labelled"
-    return f"{judged} of the {of} {name} {'is' if judged == 1 else 'are'} labelled: an estimate needs {LEAST}"
 
 
 def _number(key: Ints) -> Ints:

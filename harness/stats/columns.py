@@ -78,8 +78,11 @@ class MetricColumns:
         """
         metric = self.metric
         choices = (metric.score(record),) if record.resolved else tuple(metric.possible(record))
-        if any(not is_share(share) for share in choices) or choices not in self.choices:
-            _check_shares(choices, metric, record)
+        are_shares = bool(choices) and all(is_share(share) for share in choices)
+        if not are_shares or (choices not in self.choices and not all(0 <= num <= den for num, den in choices)):
+            raise ValueError(
+                f"metric {metric.name} gave {choices!r:.200} for {record.item}: need 0 <= numerator <= denominator"
+            )
         if record.resolved and record.outcome == "answered" and choices[0][1] != 1 and not self.varies:
             self.varies = _is_unannounced(choices[0][1], metric, record)
         self.choice.append(self.choices.code(choices))
@@ -149,13 +152,6 @@ def _is_unannounced(denominator: float, metric: Metric, record: Record) -> bool:
     except Exception:  # noqa: BLE001 - what it raises is reported where a record is unresolved
         return False
     return all(den != denominator for _, den in choices)
-
-
-def _check_shares(choices: Choices, metric: Metric, record: Record) -> None:
-    if not choices or not all(is_share(share) and 0 <= share[0] <= share[1] for share in choices):
-        raise ValueError(
-            f"metric {metric.name} gave {choices!r:.200} for {record.item}: need 0 <= numerator <= denominator"
-        )
 
 
 def _check_text(key: object, what: str, metric: Metric, record: Record) -> str:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from harness.stats.columns import Choices, Codes, Table
+from harness.stats.columns import UNJUDGED, Choices, Codes, Table
 from harness.stats.intervals import Estimates
 from harness.stats.units import (
     FAILED,
@@ -27,7 +27,6 @@ from harness.stats.units import (
     explain_groups,
     explain_unscored,
     group_rows,
-    has_unjudged,
     metric_units,
     sort_rows,
     unit_key,
@@ -51,9 +50,9 @@ class MatchedPairs:
         unmatched: left units without one.
         unmatched_right: right units without one.
         unresolved: pairs with an open half.
-        estimated: pairs judged on each side that needs it, and those that they stand for, themselves among them; None
-            where all are judged.
-        why: there can be no figures, as a sentence without its full stop; empty where both sides rest on verdicts.
+        estimated: pairs that are judged on each side that needs it, and all pairs that they stand for (themselves
+            included); None where all are judged.
+        why: reason for having no figures, a sentence without its full stop; empty for none.
     """
 
     units: Units
@@ -67,8 +66,8 @@ class MatchedPairs:
 
 
 def match_pairs(left: Table, right: Table) -> MatchedPairs:
-    """Pair the units of two one-metric tables by their keys; right units with one key stand as their mean."""
-    framed = has_unjudged(left) or has_unjudged(right)
+    """Pair the units of two one-metric tables by their keys; right units with one key count as their mean."""
+    framed = any(bool((np.asarray(side.state) & UNJUDGED).any()) for side in (left, right))
     ours, our_key, our_why = _read_side(left, framed=framed)
     theirs, their_key, their_why = _read_side(right, framed=framed)
     if len(np.unique(their_key)) < len(their_key):
@@ -84,7 +83,7 @@ def match_pairs(left: Table, right: Table) -> MatchedPairs:
         estimated = (judged, judged + waits) if waits else None
     return MatchedPairs(
         units=units,
-        weights=[1 / max(ours.strata, 1)] * ours.strata + [-1 / max(ours.strata, 1)] * ours.strata,
+        weights=[sign / max(ours.strata, 1) for sign in (1, -1) for _ in range(ours.strata)],
         pairs=pairs,
         unmatched=len(our_key) - pairs,
         unmatched_right=int((~np.isin(their_key, our_key)).sum()),
@@ -95,7 +94,7 @@ def match_pairs(left: Table, right: Table) -> MatchedPairs:
 
 
 def _read_side(table: Table, *, framed: bool) -> tuple[Units, Ints, str]:
-    """A side's units, their keys, and why there can be no figures of it."""
+    """A side's units, their keys, and the reason for having no figures; empty for none."""
     columns, rows = table.metrics[0], sort_rows(table)
     key, unit = as_ints(table.key)[rows], unit_key(table, columns, rows)
     if unit is not None:

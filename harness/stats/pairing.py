@@ -20,14 +20,13 @@ from harness.stats.tally import to_unit
 from harness.types import Json
 
 if TYPE_CHECKING:
-    from harness.stats.assess import Assessment
     from harness.stats.intervals import Interval
-    from harness.stats.matching import MatchedPairs, Test
+    from harness.stats.matching import Test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedResult:
-    """Two sides of one metric compared pair by pair; rates in the metric's unit, intervals as (low, high).
+    """Two sides of one metric, compared pair by pair; rates in the metric's unit, intervals as (low, high).
 
     Attributes:
         metric: its name.
@@ -47,8 +46,8 @@ class PairedResult:
         ci95_worst: the interval stretched over the bounds.
         p: that the difference is 0, two-sided; None where there is no difference to test.
         test: what gave p.
-        why: there is no difference, as a sentence without its full stop; empty where there is one.
-        estimated: judged pairs and those that they stand for, themselves among them; None where the value is plain.
+        why: reason for having no difference, a sentence without its full stop; empty for none.
+        estimated: judged pairs, and all pairs that they stand for (themselves included); None where the value is plain.
         detectable: smallest difference that this many clusters would show in 4 of 5 evaluations, at 5% two-sided.
     """
 
@@ -83,10 +82,10 @@ class PairedResult:
                 right: self.right,
                 "difference": self.difference,
                 **({"why": self.why} if self.why else {}),
-                "ci95": _listed(self.ci95),
+                "ci95": self.ci95 and list(self.ci95),
                 "unresolved": self.unresolved,
-                "bounds": _listed(self.bounds),
-                "ci95_worst": _listed(self.ci95_worst),
+                "bounds": self.bounds and list(self.bounds),
+                "ci95_worst": self.ci95_worst and list(self.ci95_worst),
             },
         }
 
@@ -106,11 +105,47 @@ class Pairs:
 
     def result(self) -> PairedResult:
         """Compare what was added to `left` and `right`."""
-        from harness.stats.assess import assess
-        from harness.stats.matching import match_pairs
+        from harness.stats.assess import assess, widen_to_hold
+        from harness.stats.matching import detectable_difference, difference_test, match_pairs
 
-        match = match_pairs(self.left, self.right)
-        return _describe(self.metric, match, assess(match.units, match.weights))
+        metric, match = self.metric, match_pairs(self.left, self.right)
+        result = assess(match.units, match.weights)
+        why = metric.unmeasured or match.why or result.why
+        bounds, worst = (None, None) if metric.unmeasured else (result.bounds, result.worst)
+        estimates = None if why else result.estimates
+        value, ci95 = (estimates.value, result.ci95) if estimates else (None, None)
+        p, test = difference_test(match.units, estimates) if estimates else (None, None)
+        half = len(result.strata) // 2  # the left strata come first
+        denominators = [sum(part.den for part in side) for side in (result.strata[:half], result.strata[half:])]
+
+        def scale(rate: float) -> float:
+            return to_unit(rate, metric.unit)
+
+        def scale_ends(ends: Interval | None) -> Interval | None:
+            return None if ends is None else (scale(ends[0]), scale(ends[1]))
+
+        return PairedResult(
+            metric=metric.name,
+            unit=metric.unit,
+            better=metric.better,
+            pairs=match.pairs,
+            unmatched=match.unmatched,
+            unmatched_right=match.unmatched_right,
+            unresolved=0 if metric.unmeasured else match.unresolved,
+            clusters=result.clusters,
+            denominators=(denominators[0], denominators[1]),
+            left=scale(estimates.side(1)) if estimates else None,
+            right=scale(estimates.side(-1)) if estimates else None,
+            difference=None if value is None else scale(value),
+            ci95=scale_ends(ci95),
+            bounds=scale_ends(widen_to_hold(bounds, None if value is None else (value, value))),
+            ci95_worst=scale_ends(widen_to_hold(worst, ci95)),
+            p=p,
+            test=test,
+            detectable=scale(detectable_difference(estimates)) if estimates else None,
+            why=why,
+            estimated=match.estimated if result.weighted and not result.weighted.plain and not why else None,
+        )
 
 
 def paired(
@@ -121,7 +156,7 @@ def paired(
     Args:
         metric: what is compared.
         left: each of its units is one pair.
-        right: their partners; several with one key stand as their mean.
+        right: their partners; several with one key count as their mean.
         key: equal for twins; None pairs the same item, or the same group, of two runs.
     """
     pairs = Pairs(metric, key)
@@ -141,47 +176,3 @@ def unit_identity(metric: Metric) -> Callable[[Record], str]:
         return who if metric.over_epochs else f"{who}#{record.epoch}"
 
     return identity
-
-
-def _describe(metric: Metric, match: MatchedPairs, result: Assessment) -> PairedResult:
-    from harness.stats.assess import widen_to_hold
-    from harness.stats.matching import detectable_difference, difference_test
-
-    why = metric.unmeasured or match.why or result.why
-    bounds, worst = (None, None) if metric.unmeasured else (result.bounds, result.worst)
-    estimates = None if why else result.estimates
-    value, ci95 = (estimates.value, result.ci95) if estimates else (None, None)
-    p, test = difference_test(match.units, estimates) if estimates else (None, None)
-    unit = metric.unit
-    half = len(result.strata) // 2  # the left strata come first
-    denominators = [sum(part.den for part in side) for side in (result.strata[:half], result.strata[half:])]
-    return PairedResult(
-        metric=metric.name,
-        unit=unit,
-        better=metric.better,
-        pairs=match.pairs,
-        unmatched=match.unmatched,
-        unmatched_right=match.unmatched_right,
-        unresolved=0 if metric.unmeasured else match.unresolved,
-        clusters=result.clusters,
-        denominators=(denominators[0], denominators[1]),
-        left=to_unit(estimates.side(1), unit) if estimates else None,
-        right=to_unit(estimates.side(-1), unit) if estimates else None,
-        difference=None if value is None else to_unit(value, unit),
-        ci95=_to_unit(ci95, unit),
-        bounds=_to_unit(widen_to_hold(bounds, None if value is None else (value, value)), unit),
-        ci95_worst=_to_unit(widen_to_hold(worst, ci95), unit),
-        p=p,
-        test=test,
-        detectable=to_unit(detectable_difference(estimates), unit) if estimates else None,
-        why=why,
-        estimated=match.estimated if result.weighted and not result.weighted.plain and not why else None,
-    )
-
-
-def _to_unit(ends: Interval | None, unit: str) -> Interval | None:
-    return None if ends is None else (to_unit(ends[0], unit), to_unit(ends[1], unit))
-
-
-def _listed(ends: Interval | None) -> list[float] | None:
-    return None if ends is None else list(ends)

@@ -1,16 +1,16 @@
 """Records to results.json: pure, one pass, a few bytes a record. Its JSON Schema is docs/results.schema.json.
 
     summary = TaskSummary(task.splits, ran, task.pairings)
-    for item in items:                    # each asked item with what each judge said of it
+    for item in items:                    # each asked item with each judge's decision
         summary.add(item)
     summary.finish()                      # `splits` and `paired` of the task
 
-Every record ends in one outcome and, when it was answered, in one state of each judge, so both sets of counts always
-add up. A block and an empty answer are labelled here (`label_outcome`), and so are the judges' words translated into
-those the split's metrics know (`label_record`).
+Every record has one outcome and, if it was answered, one state for each judge, so both sets of counts always add up.
+This module labels blocks and empty answers (`label_outcome`) and translates the judges' labels into those that the
+split's metrics know (`label_record`).
 
-A suite's mean is of main numbers, each with one weight whatever its size, and null while one of them is missing: a mean
-of four is not the mean of five. Its parts are of different data, so their intervals are squared and added.
+A suite's mean gives each main number the same weight, and is null while one of them is missing: a mean of four is not
+the mean of five. Its parts are of different data, so their intervals are squared and added.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ Ends = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedItem:
-    """One asked item, with what each judge said of it.
+    """One asked item with each judge's decision.
 
     Attributes:
-        record: without a label; the outcome of an item that has no answer yet is `error`.
+        record: without a label; the outcome of an item without an answer is `error`.
         verdicts: judge id -> its current decision; a judge that is missing has not seen the answer.
-        flags: judge id -> what it flagged the answer for; a judge that flagged nothing may be missing.
+        flags: judge id -> its flags of the answer; a judge without flags may be missing.
     """
 
     record: Record
@@ -53,7 +53,7 @@ class JudgedItem:
     flags: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 
     def decision(self, judge: str | None) -> Decision | None:
-        """What one judge said of it; None where it has not seen the answer, or is no judge."""
+        """One judge's decision; None if it has not seen the answer, or if `judge` is None."""
         return None if judge is None else self.verdicts.get(judge)
 
 
@@ -65,13 +65,13 @@ class SplitRun:
         split: what the task says of it.
         judges: id of each judge -> translation of its labels into those of the split's metrics.
         primary: id of the judge whose figures come first; None where there is none.
-        gives: id of a judge -> all labels that it can give, in the words of the split's metrics; one that is missing
-            may give any.
+        gives: id of a judge -> all labels that it can give, in the terms of the split's metrics; a judge that is
+            missing may give any.
         settings: effective generation settings; null where the model refused one.
         subset: {"limit": N}, or None for all samples.
         epochs: repetitions of each sample.
         min_coverage: share of records that must be resolved.
-        drawn: id of a judge that has judged a random part -> last place (`harness.keys.draw_order`) of that.
+        drawn: id of a judge that judged a random part -> the part's last place (`harness.keys.draw_order`).
     """
 
     split: Split
@@ -94,12 +94,12 @@ class SplitRun:
         return measure(self.split.metrics, None if judge is None else self.gives.get(judge))
 
     def translation(self, judge: str | None) -> Mapping[str, str]:
-        """One judge's labels in the words of the split's metrics; a label that is not in it stays."""
+        """One judge's labels in the terms of the split's metrics; a label that is not in it stays."""
         return {} if judge is None else self.judges.get(judge, {})
 
 
 def label_outcome(record: Record, split: Split) -> Record:
-    """The record with the label its outcome alone decides: a block, or an empty answer that was not cut off."""
+    """The record with the label that its outcome alone decides: a block, or an empty answer that was not cut off."""
     if record.blocked:
         return replace(record, label=split.blocked_as.label, axes=split.blocked_as.axes)
     if record.outcome == "empty" and "truncated" not in record.flags:
@@ -108,7 +108,7 @@ def label_outcome(record: Record, split: Split) -> Record:
 
 
 def label_record(record: Record, decision: Decision | None, split: Split, translation: Mapping[str, str]) -> Record:
-    """The record as one judge sees it, labelled in the words of the split's metrics.
+    """The record as one judge sees it, labelled in the terms of the split's metrics.
 
     Args:
         record: without a label.
@@ -128,8 +128,8 @@ def label_record(record: Record, decision: Decision | None, split: Split, transl
 class DrawWatch:
     """Checks whether the answers of a split that a judge has read are a random part of them.
 
-    They are while each answer of a cluster that was drawn is read, and none of another one: answers may come after a
-    draw, and a judge may read on.
+    They are, as long as every answer of a drawn cluster is read and none of any other: answers may come after a draw,
+    and a judge may read on.
 
     Args:
         last: place (`harness.keys.draw_order`) of the last cluster that was drawn; None where none was.
@@ -141,7 +141,7 @@ class DrawWatch:
         self._fits = last is not None
 
     def add(self, record: Record) -> None:
-        """Take in one record as the judge sees it."""
+        """Count one record as the judge sees it."""
         if record.outcome != "answered":
             return
         self._read += not record.unjudged
@@ -151,7 +151,7 @@ class DrawWatch:
 
     @property
     def drawn(self) -> bool | None:
-        """None where all answers are read, or none."""
+        """Whether the part is random; None where the judge has read all answers, or none."""
         return self._fits if self._read and self._waiting else None
 
 
@@ -181,7 +181,7 @@ class TaskSummary:
         ]
 
     def add(self, item: JudgedItem) -> None:
-        """Take in one item of any split that ran."""
+        """Count one item of any split that ran."""
         name = item.record.split
         seen = self._splits[name].add(item)
         for parts, summary in self._derived.values():
@@ -256,29 +256,25 @@ class SplitSummary:
         self._ran = ran
         self._outcomes: Counter[str] = Counter()
         self._flags: Counter[str] = Counter()
-        self._views = {judge: _JudgeView(ran, judge) for judge in ran.judge_ids}
+        self.views = {judge: _JudgeView(ran, judge) for judge in ran.judge_ids}
 
     def add(self, item: JudgedItem) -> dict[str | None, Record]:
-        """Take in one item of the split; its record as each judge sees it, None standing for no judge at all."""
+        """Count one item of the split. Returns its record as each judge sees it; the key None is for no judge."""
         split = self._ran.split
         seen = {
             judge: label_record(item.record, item.decision(judge), split, self._ran.translation(judge))
-            for judge in self._views
+            for judge in self.views
         }
         self.pool(item, seen)
         return seen
 
     def pool(self, item: JudgedItem, seen: Mapping[str | None, Record]) -> None:
-        """Take in an item as its judges see it, of this split or of one of the parts it is derived from."""
-        for judge, view in self._views.items():
+        """Count an item, as its judges see it, of this split or of a part that it is derived from."""
+        for judge, view in self.views.items():
             view.add(seen[judge], item.decision(judge))
         self._outcomes[item.record.outcome] += 1
         if item.record.outcome == "answered":
             self._flags.update(item.record.flags | item.flags.get(self._ran.primary or "", frozenset()))
-
-    def drawn(self, judge: str | None) -> bool | None:
-        """Whether a judge's answers are a random part; None where it has judged all of them or none."""
-        return self._views[judge].drawn
 
     def finish(self, parts: Sequence[SplitSummary] = ()) -> dict[str, Json]:
         """The split's dict of results.json; a derived one is a random part where each of its parts is that or whole."""
@@ -286,12 +282,14 @@ class SplitSummary:
         views: dict[str | None, dict[str, Json]] = {
             judge: view.finish(
                 ran.min_coverage,
-                drawn=all(part.drawn(judge) is not False for part in parts) if parts else bool(self.drawn(judge)),
+                drawn=all(part.views[judge].draw.drawn is not False for part in parts)
+                if parts
+                else bool(view.draw.drawn),
             )
-            for judge, view in self._views.items()
+            for judge, view in self.views.items()
         }
         return {
-            "n": self._views[ran.primary].samples,
+            "n": self.views[ran.primary].tally.samples,
             "n_expected": split.n,
             "subset": None if ran.subset is None else dict(ran.subset),
             "epochs": ran.epochs,
@@ -311,23 +309,14 @@ class SplitSummary:
 
 
 class _JudgeView:
-    """The split as one judge sees it."""
+    """Accumulates one split as one judge sees it."""
 
     def __init__(self, ran: SplitRun, judge: str | None) -> None:
         self._states: Counter[str] = Counter()
         self._labels: Counter[str] = Counter()
-        self._tally = Tally(ran.metrics(judge), ran.split.by, epochs=ran.epochs)
+        self.tally = Tally(ran.metrics(judge), ran.split.by, epochs=ran.epochs)
         self._watch = LabelWatch(ran.split)
-        self._draw = DrawWatch(ran.drawn.get(judge or ""))
-
-    @property
-    def samples(self) -> int:
-        return self._tally.samples
-
-    @property
-    def drawn(self) -> bool | None:
-        """Whether what was judged is a random part; None where that is all or nothing."""
-        return self._draw.drawn
+        self.draw = DrawWatch(ran.drawn.get(judge or ""))
 
     def add(self, record: Record, decision: Decision | None) -> None:
         if record.outcome == "answered":
@@ -335,12 +324,12 @@ class _JudgeView:
             self._states[unscored or "scored"] += 1
         if record.label is not None:
             self._labels[record.label] += 1
-        self._tally.add(record)
+        self.tally.add(record)
         self._watch.add(record)
-        self._draw.add(record)
+        self.draw.add(record)
 
     def finish(self, min_coverage: float, *, drawn: bool) -> dict[str, Json]:
-        coverage = self._labels.total() / len(self._tally) if len(self._tally) else None
+        coverage = self._labels.total() / len(self.tally) if len(self.tally) else None
         partly_judged = 0 < self._states["unjudged"] < self._states.total()
         return {
             "verdicts": {name: self._states[name] for name in STATES},
@@ -350,7 +339,7 @@ class _JudgeView:
             "coverage": coverage,
             "complete": coverage is not None and coverage >= min_coverage,
             **({"drawn": drawn} if partly_judged else {}),
-            **self._tally.results(),
+            **self.tally.results(),
         }
 
 

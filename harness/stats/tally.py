@@ -51,7 +51,7 @@ class Tally:
         self._epochs = epochs
 
     def add(self, record: Record) -> None:
-        """Take in one record, resolved or not."""
+        """Count one record, resolved or not."""
         self._table.add(record)
 
     def __len__(self) -> int:
@@ -59,43 +59,34 @@ class Tally:
 
     @property
     def samples(self) -> int:
-        """How many samples the records are of."""
+        """Number of samples that the records belong to."""
         import numpy as np
 
         return len(np.unique(np.asarray(self._table.sample)))
 
     def results(self) -> dict[str, Json]:
-        """`metrics` and `by` as they stand in results.json."""
-        from harness.stats.units import sort_rows
-
-        rows = sort_rows(self._table)
-        return {
-            "metrics": self._metrics(rows),
-            "by": {name: self._break_down(name, rows) for name in self._table.by},
-        }
-
-    def _break_down(self, name: str, rows: Ints) -> dict[str, Json]:
+        """`metrics` and `by` of results.json."""
         import numpy as np
 
-        from harness.stats.units import as_ints
+        from harness.stats.units import as_ints, sort_rows
 
-        code = as_ints(self._table.by[name])[rows]
-        sample = as_ints(self._table.sample)[rows]
-        parts = sorted((text, number) for number, text in enumerate(self._table.parts[name].values) if text)
-        chosen = {text: np.flatnonzero(code == number) for text, number in parts}
-        return {
-            text: {"n": len(np.unique(sample[part])), "metrics": self._metrics(rows[part])}
-            for text, part in chosen.items()
-        }
+        table, rows = self._table, sort_rows(self._table)
+        sample = as_ints(table.sample)[rows]
+        breakdowns: dict[str, Json] = {}
+        for name, column in table.by.items():
+            code, groups = as_ints(column)[rows], dict[str, Json]()
+            for group, number in sorted((text, number) for number, text in enumerate(table.parts[name].values) if text):
+                part = np.flatnonzero(code == number)
+                groups[group] = {"n": len(np.unique(sample[part])), "metrics": self._metrics(rows[part])}
+            breakdowns[name] = groups
+        return {"metrics": self._metrics(rows), "by": breakdowns}
 
     def _metrics(self, rows: Ints) -> dict[str, Json]:
         from harness.stats.units import explain_unscored
 
         unscored = explain_unscored(self._table, rows)
         return {
-            name: _unmeasured_json(columns.metric, main=main)
-            if columns.metric.unmeasured
-            else metric_json(columns.metric, units, main=main, why=unscored or why, strata=columns.strata.values)
+            name: metric_json(columns.metric, units, main=main, why=unscored or why, strata=columns.strata.values)
             for columns in self._table.metrics
             for name, units, main, why in self._readings(columns, rows)
         }
@@ -118,42 +109,36 @@ class Tally:
                     yield f"{metric.name}_{fold}", fold_epochs(table, columns, rows, combine), False, why
 
 
-def _unmeasured_json(metric: Metric, *, main: bool) -> dict[str, Json]:
-    """A metric that cannot be computed at all, as it stands in results.json: no value, no sums, no bounds."""
-    return {
-        "value": None,
-        "why": metric.unmeasured,
-        "unit": metric.unit,
-        "better": metric.better,
-        "ci95": None,
-        "numerator": None,
-        "denominator": None,
-        "unresolved": 0,
-        "bounds": None,
-        "ci95_worst": None,
-        "clusters": 0,
-        "main": main,
-        **({"strata": {}} if metric.stratum is not None else {}),
-    }
-
-
 def metric_json(metric: Metric, units: Units, *, main: bool, why: str, strata: Sequence[str]) -> dict[str, Json]:
-    """One metric as it stands in results.json.
+    """One metric of results.json.
 
     Args:
         metric: gives unit and direction.
         units: what it is computed from.
         main: whether it is the split's main metric.
-        why: there can be no value, as a sentence without its full stop; sums and bounds stay. Empty where there can.
+        why: reason for having no value, a sentence without its full stop; sums and bounds stay. Empty for none.
         strata: their names, by number.
     """
+    stratified = metric.stratum is not None
+    about = {"unit": metric.unit, "better": metric.better}
+    if metric.unmeasured:  # it cannot be computed at all: no sums and no bounds either
+        return {
+            "value": None,
+            "why": metric.unmeasured,
+            **about,
+            **dict.fromkeys(("ci95", "numerator", "denominator")),
+            "unresolved": 0,
+            **dict.fromkeys(("bounds", "ci95_worst")),
+            "clusters": 0,
+            "main": main,
+            **({"strata": {}} if stratified else {}),
+        }
     from harness.stats.assess import assess, widen_to_hold
 
     result = assess(units)
     # a stratum's own ratio is a value also where another stratum has no denominator
     alone = not why and units.frame is None
     why = why or result.why
-    stratified = metric.stratum is not None
     value, ci95 = (None, None) if why else (result.value, result.ci95)
     estimator: dict[str, Json] = {}
     if not why and result.weighted is not None and not result.weighted.plain:
@@ -179,8 +164,7 @@ def metric_json(metric: Metric, units: Units, *, main: bool, why: str, strata: S
     return {
         "value": None if value is None else to_unit(value, metric.unit),
         **({"why": why} if why else {}),
-        "unit": metric.unit,
-        "better": metric.better,
+        **about,
         "ci95": in_unit(ci95),
         "numerator": None if stratified else plain_number(sum(part.num for part in result.strata)),
         "denominator": None if stratified else plain_number(sum(part.den for part in result.strata)),

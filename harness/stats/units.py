@@ -21,23 +21,23 @@ Bools = NDArray[np.bool_]
 Combine = Literal["sum", "all", "any", "majority"]
 
 SETTLED = -1
-#: how far a unit is judged: it never will be, needs no judge, is labelled, the judge failed on it, no judge has seen it
+#: state of a unit: never to be judged, needs no judge, labelled, the judge failed on it, no judge has seen it
 OUT, KNOWN, JUDGED, FAILED, WAITS = -1, 0, 1, 2, 3
 KINDS = 3  #: how a generation ended: answered, blocked, neither
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingFrame:
-    """Which units the judged ones are a sample of; only where some are not judged.
+    """The units that the judged ones are a sample of; used only where some are not judged.
 
     Attributes:
         status: OUT, KNOWN, JUDGED, FAILED or WAITS.
         cell: number of the unit's split and how its generation ended; of a pair, how both ended.
         category: number of its category.
         names: what is judged in each cell, such as `answers of hard`.
-        opens: whether a unit leaves its cell open: nobody judged it, and it may give several shares; of a pair, whether
-            one half does so and the other is judged or does so too.
-        varies: a judged unit has a denominator that it could not have, as its metric said before it was judged.
+        opens: whether a unit leaves its cell open: it is not judged and may give several shares; of a pair, whether one
+            half does so and the other is judged or does so too.
+        varies: a judged unit has a denominator that its metric did not announce before the judgement.
     """
 
     status: Ints
@@ -104,13 +104,8 @@ def sort_rows(table: Table) -> Ints:
     return np.lexsort((as_ints(table.epoch), as_ints(table.sample), as_ints(table.cluster)))
 
 
-def has_unjudged(table: Table) -> bool:
-    """Whether no judge has seen some answer of it."""
-    return bool((np.asarray(table.state) & UNJUDGED).any())
-
-
 def explain_unscored(table: Table, rows: Ints) -> str:
-    """Why nothing can be estimated: there are answers, and the judge failed on all that it tried; else empty."""
+    """Why nothing can be estimated: the judge failed on all answers that it tried; empty where it did not."""
     state = np.asarray(table.state)[rows]
     answered = (state & ANSWERED) > 0
     labelled = (answered & ((state & RESOLVED) > 0)).any()
@@ -119,13 +114,13 @@ def explain_unscored(table: Table, rows: Ints) -> str:
 
 
 def explain_groups(table: Table, columns: MetricColumns, rows: Ints, of: str = "") -> str:
-    """Why groups cannot be estimated: a member is open and no judge has seen it; empty where each record is its own.
+    """Why groups cannot be estimated: a member is open and no judge has seen it; empty where they can.
 
     Args:
         table: of the records.
         columns: of the metric.
         rows: which records.
-        of: what scores as one; empty for what the metric says.
+        of: what scores as one; by default what the metric says.
     """
     metric = columns.metric
     of = of or ("groups" if metric.group is not None else "epochs of a sample" if metric.over_epochs else "")
@@ -137,7 +132,7 @@ def explain_groups(table: Table, columns: MetricColumns, rows: Ints, of: str = "
 
 
 def format_unjudged(count: int) -> str:
-    """How many answers no judge has seen, as the beginning of a sentence."""
+    """The number of answers that no judge has seen, as the beginning of a sentence."""
     return "1 answer is not judged" if count == 1 else f"{count} answers are not judged"
 
 
@@ -148,7 +143,7 @@ def record_units(table: Table, columns: MetricColumns, rows: Ints, *, framed: bo
         table: of the records.
         columns: of the metric.
         rows: which records.
-        framed: with a frame also where all are judged.
+        framed: add a frame also where all are judged.
     """
     choices = columns.choices.values
     first = np.array([shares[0] for shares in choices], dtype=np.float64).reshape(-1, 2)
