@@ -20,6 +20,11 @@ def format_value(value: float | None, unit: str = "%") -> str:
     return f"{value:.1f}" if unit == "%" else f"{value:.3f}"
 
 
+def format_head(name: str, unit: str, better: str) -> str:
+    """A metric as the head of a column: `ASR % ↓`."""
+    return f"{name} {'% ' if unit == '%' else ''}{ARROWS.get(better, '')}".rstrip()
+
+
 def format_interval(ends: Sequence[float | None] | None, unit: str = "%") -> str:
     """An interval: `[78.3, 82.1]`; empty when there is none."""
     if ends is None or any(end is None for end in ends):

@@ -5,10 +5,14 @@ wording, task version, data and settings. Each class is a board of its own, whic
 Subsets and incomplete results are in the class they would belong to and are never ranked. A rank is one more than the
 number of rows whose whole interval is better, so rows that cannot be told apart share it. The interval is
 `ci95_worst`, which covers what unresolved records could still have been.
+
+`list_lines` is the long form for a sheet of numbers: one line per row, metric and breakdown group, and one per mean of
+a suite, in full precision.
 """
 
 from __future__ import annotations
 
+import json
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,14 +29,32 @@ from harness.board.display import (
 from harness.board.rows import Ends, Measure, Row, Section, list_sections, parse_ends, read_rows, strategy_name
 from harness.contracts import BUILT, Results
 from harness.metrics import Better
-from harness.types import Json
+from harness.stats.summary import FLAGS, STATES
+from harness.types import OUTCOMES, Json
 
 Standing = Literal["best", "second", ""]
 
 _TURNS: Final[Mapping[Better, float]] = {"lower": 1.0, "higher": -1.0, "neither": 0.0}
 _NAMED: Final = 5  #: models in one remark; more are counted
 _IN_THE_NAME: Final = frozenset({"strategy", "system"})  #: cautions that the row's name tells already
+_NO_ENDS: Final[Ends] = (None, None)
+_LETTERS: Final = (*string.ascii_uppercase, *(a + b for a in string.ascii_uppercase for b in string.ascii_uppercase))
 _Basis = tuple[tuple[str, str], ...]
+
+Cell = str | int | float | bool | None
+
+COLUMNS: Final[tuple[str, ...]] = (
+    *("model", "ref", "strategy", "kind", "task", "split", "part_of", "suite", "by", "group"),
+    *("metric", "main", "unit", "better", "value", "why", "ci95_low", "ci95_high", "ci95_worst_low", "ci95_worst_high"),
+    *("bounds_low", "bounds_high", "numerator", "denominator", "unresolved", "clusters", "judged", "estimated_for"),
+    *("n", "n_expected", "subset", "epochs", "records", "coverage", "complete", "drawn"),
+    *("rank_group", "rank", "unranked", "flags", "missing"),
+    *("judge", "rubric", "judge_model", "primary", "rubric_fidelity", "input_fidelity"),
+    *("source", "revision", "licence", "resolved", "model_revision", "finished"),
+    *OUTCOMES,
+    *FLAGS,
+    *STATES,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,18 +133,22 @@ def _rank_split(board: Board) -> Iterator[Board]:
     if len(asked) == 1:
         rows = [replace(row, basis={**row.basis, "data": row.data[:8]}) if row.asked in asked else row for row in rows]
     classes = _group_by_basis(rows)
-    letters = dict(zip(classes, _letters(), strict=False)) if len(classes) > 1 else {}
+    letters = dict(zip(classes, _LETTERS, strict=False)) if len(classes) > 1 else {}
     names = dict.fromkeys(name for basis in classes for name, _ in basis)
     differing = [name for name in names if len({dict(basis).get(name, "") for basis in classes}) > 1]
     for basis, members in classes.items():
         apart = "; ".join(f"{name} {dict(basis).get(name) or 'unset'}" for name in differing)
         members.sort(key=_sort_key)
-        placed = tuple(replace(row, rank=_find_rank(row, members)) for row in members)
+        placed: list[Row] = []
+        intervals = [None if row.unranked else _worst_interval(row) for row in members]
+        for row, mine in zip(members, intervals, strict=True):
+            better = sum(mine is not None and other is not None and other[1] < mine[0] for other in intervals)
+            placed.append(replace(row, rank=None if mine is None else 1 + better))
         notes = [f"Ranked apart from other results of this split, by: {apart}."] if apart else []
         notes += _list_remarks(board.split, placed)
         yield replace(
             board,
-            rows=placed,
+            rows=tuple(placed),
             group=letters.get(basis, ""),
             apart=apart,
             notes=tuple(dict.fromkeys(notes)),  # two judges of a run may earn the same
@@ -151,12 +177,6 @@ def _open_basis(row: Row) -> frozenset[str]:
     return frozenset(name for name, is_free in free if is_free)
 
 
-def _letters() -> Iterator[str]:
-    yield from string.ascii_uppercase
-    for first in string.ascii_uppercase:
-        yield from (first + second for second in string.ascii_uppercase)
-
-
 def _explain_unranked(row: Row) -> str:
     if row.main is None or row.main.value is None:
         return (row.main and row.main.why) or "nothing scored"
@@ -177,14 +197,6 @@ def _worst_interval(row: Row) -> tuple[float, float] | None:
     if low is None or high is None:
         return None
     return (low, high) if row.main.better == "lower" else (-high, -low)
-
-
-def _find_rank(row: Row, rows: Sequence[Row]) -> int | None:
-    mine = None if row.unranked else _worst_interval(row)
-    if mine is None:
-        return None
-    rivals = (_worst_interval(other) for other in rows if not other.unranked)
-    return 1 + sum(rival is not None and rival[1] < mine[0] for rival in rivals)
 
 
 def _sort_key(row: Row) -> tuple[bool, bool, float]:
@@ -407,3 +419,100 @@ def means(results: Sequence[Results]) -> tuple[Mean, ...]:
             )
     order = list(dict.fromkeys(mean.suite for mean in found))
     return tuple(sorted(found, key=lambda mean: order.index(mean.suite)))
+
+
+def list_lines(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[Mapping[str, Cell]]:
+    """Every number of the boards, then the means; each line holds the columns that it has a value for."""
+    for board in boards:
+        for row in board.rows:
+            about = _row_cells(board, row)
+            for measure in row.measures:
+                yield {**about, "n": row.n, **_measure_cells(measure)}
+                for stratum, body in measure.strata.items():  # the intervals belong to the whole metric
+                    own = {key: body.get(key) for key in ("value", "numerator", "denominator", "unresolved")}
+                    none = {
+                        **_ends(_NO_ENDS, _NO_ENDS, _NO_ENDS),
+                        **dict.fromkeys(("clusters", "judged", "estimated_for")),
+                    }
+                    whole = {**about, "by": "stratum", "group": stratum, **_measure_cells(measure)}
+                    yield {**whole, **none, "why": "", **own}
+            for by, groups in row.by.items():
+                for group, (n, measures) in groups.items():
+                    for measure in measures:
+                        yield {**about, "by": by, "group": group, "n": n, **_measure_cells(measure)}
+    for mean in means:
+        yield {
+            "kind": "suite",
+            "model": mean.model,
+            "ref": mean.ref,
+            "strategy": mean.strategy,
+            "suite": mean.suite,
+            "metric": "mean",
+            "unit": mean.unit,
+            "better": mean.better,
+            "value": mean.value,
+            **_ends(mean.ci95, mean.ci95_worst, mean.bounds),
+            "complete": mean.complete,
+            "missing": ", ".join(mean.missing),
+        }
+
+
+def _row_cells(board: Board, row: Row) -> dict[str, Cell]:
+    return {
+        "kind": "split",
+        "model": row.model,
+        "ref": row.ref,
+        "strategy": row.strategy,
+        "task": board.task,
+        "split": board.split,
+        "part_of": board.part_of,
+        "judge": row.judge.id,
+        "rubric": row.judge.rubric,
+        "judge_model": row.judge.model,
+        "primary": row.primary,
+        "rubric_fidelity": row.judge.fidelity,
+        "input_fidelity": row.fidelity,
+        "source": row.source,
+        "revision": row.revision,
+        "licence": row.licence,
+        "resolved": ", ".join(row.resolved),
+        "model_revision": row.model_revision,
+        "finished": row.finished,
+        "rank_group": board.group,
+        "rank": row.rank,
+        "unranked": row.unranked,
+        "flags": row.caution_kinds,
+        "n_expected": row.n_expected,
+        "subset": json.dumps(row.subset) if row.subset is not None else None,
+        "epochs": row.epochs,
+        "records": row.records,
+        "coverage": row.coverage,
+        "complete": row.complete,
+        "drawn": row.drawn,
+        **{name: row.outcomes.get(name, 0) for name in OUTCOMES},
+        **{name: row.flags.get(name, 0) for name in FLAGS},
+        **{name: row.verdicts.get(name, 0) for name in STATES},
+    }
+
+
+def _ends(ci95: Ends, ci95_worst: Ends, bounds: Ends) -> dict[str, Cell]:
+    pairs = {"ci95": ci95, "ci95_worst": ci95_worst, "bounds": bounds}
+    return {f"{name}_{end}": pair[place] for name, pair in pairs.items() for place, end in enumerate(("low", "high"))}
+
+
+def _measure_cells(measure: Measure) -> dict[str, Cell]:
+    return {
+        "metric": measure.name,
+        "main": measure.main,
+        "unit": measure.unit,
+        "better": measure.better,
+        "value": measure.value,
+        "why": measure.why,
+        **_ends(measure.ci95, measure.ci95_worst, measure.bounds),
+        "numerator": measure.numerator,
+        "denominator": measure.denominator,
+        "unresolved": measure.unresolved,
+        "clusters": measure.clusters,
+        "judged": None if measure.estimated is None else measure.estimated[0],
+        "estimated_for": None if measure.estimated is None else measure.estimated[1],
+    }

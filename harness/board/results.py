@@ -1,4 +1,8 @@
-"""Finding and reading results.json: by run folder, by file, or by a pattern that names several."""
+"""Finds, reads and checks results.json: by run folder, by file, or by a pattern that names several.
+
+The models below are what of a results.json the boards rest on; any other file is refused before anything is drawn. The
+whole schema is docs/results.schema.json; keys that no report reads may be missing or of another type here.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import glob
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, cast
+from typing import Annotated, Any, Final, Literal, cast
+
+import pydantic
 
 from harness.contracts import Results
 from harness.errors import BadData, HarnessError
@@ -14,6 +20,174 @@ from harness.types import Json
 
 FILE: Final = "results.json"
 SCHEMA: Final = "harness.results/1"
+
+_Number = Annotated[float, pydantic.Field(allow_inf_nan=False)]
+_Count = Annotated[int, pydantic.Field(ge=0)]
+_Figure = _Number | None
+_Ends = Annotated[list[_Figure], pydantic.Field(min_length=2, max_length=2)] | None
+_Texts = list[str] | str | None
+_Words = dict[str, Any] | None  #: a mapping of what is shown as it is, or nothing
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True, frozen=True)
+
+
+class _Stratum(_Strict):
+    value: _Figure
+    numerator: _Number
+    denominator: _Number
+
+
+class _Estimator(_Strict):
+    name: str
+    judged: _Count
+    of: _Count
+
+
+class _Metric(_Strict):
+    value: _Figure
+    why: str | None = None
+    estimator: _Estimator | None = None
+    unit: str
+    better: Literal["lower", "higher", "neither"]
+    main: bool = False
+    ci95: _Ends = None
+    ci95_worst: _Ends = None
+    bounds: _Ends = None
+    numerator: _Figure = None
+    denominator: _Figure = None
+    unresolved: _Figure = None
+    clusters: _Count | None = None
+    strata: dict[str, _Stratum] | None = None
+
+
+class _Part(_Strict):
+    n: _Count
+    metrics: dict[str, _Metric]
+
+
+class _Judged(_Strict):
+    verdicts: dict[str, _Count]
+    labels: dict[str, _Count]
+    coverage: _Figure
+    complete: bool
+    drawn: bool | None = None
+    metrics: dict[str, _Metric]
+    by: dict[str, dict[str, _Part]] | None = None
+
+
+class _Outcomes(_Strict):
+    answered: _Count
+    input_blocked: _Count
+    output_blocked: _Count
+    empty: _Count
+    bad_sample: _Count
+    error: _Count
+
+
+class _SplitData(_Strict):
+    source: str | None = None
+    revision: str | None = None
+    licence: str | None = None
+    toy: bool | None = None
+    checked: str | None = None
+
+
+class _Split(_Judged):
+    n: _Count
+    n_expected: _Count | None = None
+    subset: _Words = None
+    epochs: _Count = 1
+    records: _Count
+    outcomes: _Outcomes
+    flags: dict[str, _Count] | None = None
+    settings: _Words = None
+    template_hash: str | None = None
+    fidelity: str | None = None
+    parts: list[str] | None = None
+    judge: str | None = None
+    other_judges: dict[str, _Judged] | None = None
+    data: _SplitData | None = None
+    group: str | None = None
+    definitions: dict[str, str] | None = None
+
+
+class _Data(_Strict):
+    source: str | None = None
+    revision: str | None = None
+    sha256: str | None = None
+    licence: str | None = None
+    checked: str | None = None
+
+
+class _Task(_Strict):
+    version: str | int | None = None
+    data: _Data | None = None
+    splits: dict[str, _Split]
+    paired: _Words = None
+
+
+class _Training(_Strict):
+    tuned_from: str | None = None
+    trained_on: _Texts = None
+    held_out: _Texts = None
+    base_files: str | None = None
+
+
+class _Identity(_Strict):
+    overrides: _Words = None
+    fingerprint: str | dict[str, Any] | None = None
+
+
+class _Model(_Strict):
+    ref: str
+    resolved: _Texts = None
+    identity: str | _Identity | None = None
+    settings: dict[str, Any] = {}
+    strategy: str | dict[str, Any] | None = None
+    notes: _Texts = None
+    training: _Training | None = None
+
+
+class _Judge(_Strict):
+    rubric: str
+    version: str | int | None = None
+    fidelity: str | None = None
+    model: str | dict[str, Any] | None = None
+    resolved: _Texts = None
+
+
+class _Named(_Strict):
+    metric: str
+    value: _Number
+
+
+class _Mean(_Strict):
+    value: _Figure
+    ci95: _Ends
+    ci95_worst: _Ends
+    bounds: _Ends = None
+    unit: str | None
+    better: Literal["lower", "higher", "neither"] | None
+    of: dict[str, _Named]
+    missing: list[str]
+    complete: bool
+
+
+class _Suite(_Strict):
+    mean: _Mean | None
+
+
+class _Results(_Strict):
+    harness: str
+    started: str
+    finished: str
+    wall_s: _Number
+    model: _Model
+    judges: dict[str, _Judge] | None = None
+    tasks: dict[str, _Task]
+    suites: dict[str, _Suite] | None = None
 
 
 def find_results(places: Iterable[str]) -> list[Path]:
@@ -31,7 +205,7 @@ def find_results(places: Iterable[str]) -> list[Path]:
 
 
 def read_results(path: Path) -> Results:
-    """One results.json; with `bare` set where the run's lines do not lie next to it.
+    """One results.json; with `bare` set where the lines of the run are not next to it.
 
     Raises:
         BadData: it is not JSON, of another schema, or lacks a key.
@@ -45,12 +219,21 @@ def read_results(path: Path) -> Results:
     except json.JSONDecodeError as error:
         where = f"{path}: line {error.lineno}: {error.msg}"
         raise BadData("results are not JSON", where=where, remedy=_remedy(path, "get a whole copy of it")) from None
-    _check_schema(results, path)
+    named = cast("dict[str, Json]", results) if isinstance(cast("Json", results), dict) else {}
+    schema = named.get("schema")
+    if schema is not None and schema != SCHEMA:
+        writer = f"vlm-safety-harness {named.get('harness') or 'of its time'}"
+        remedy = _remedy(path, f"render it with the version that wrote it: {writer}")
+        raise BadData(f"results of the schema {schema!r}, not {SCHEMA}", where=str(path), remedy=remedy)
+    fault = "the whole: no schema is named" if schema is None else find_fault(results)
+    if fault:
+        remedy = _remedy(path, "get the file as `harness run` wrote it")
+        raise BadData(f"not results as {SCHEMA} has them", where=f"{path}: {fault}", remedy=remedy)
     return results if _has_run(path.parent) else {**results, "bare": True}
 
 
 def _has_run(folder: Path) -> bool:
-    """Whether the run that the results were made of is there, so that they can be made again."""
+    """Whether the lines of the run are there, so that its results can be computed again."""
     return (folder / "run.json").is_file() and any(folder.glob("*/responses.jsonl"))
 
 
@@ -79,22 +262,17 @@ def _find_in_place(place: str) -> Iterator[Path]:
 
 
 def _remedy(path: Path, otherwise: str) -> str:
-    """How to make results again: from the run's lines, where they are there."""
+    """How to get results again: from the run's lines if they are there, else otherwise."""
     if not _has_run(path.parent):
         return otherwise
     return "move it away: the same `harness run` command makes it again from the run's lines, and asks nothing twice"
 
 
-def _check_schema(results: Json, path: Path) -> None:
-    from harness.board.schema import find_fault  # pydantic: imported on use
-
-    named = cast("dict[str, Json]", results) if isinstance(results, dict) else {}
-    schema = named.get("schema")
-    if schema is not None and schema != SCHEMA:
-        writer = f"vlm-safety-harness {named.get('harness') or 'of its time'}"
-        remedy = _remedy(path, f"render it with the version that wrote it: {writer}")
-        raise BadData(f"results of the schema {schema!r}, not {SCHEMA}", where=str(path), remedy=remedy)
-    fault = "the whole: no schema is named" if schema is None else find_fault(results)
-    if fault:
-        remedy = _remedy(path, "get the file as `harness run` wrote it")
-        raise BadData(f"not results as {SCHEMA} has them", where=f"{path}: {fault}", remedy=remedy)
+def find_fault(results: Json) -> str:
+    """The first fault of some results and where it is: `tasks.mis.splits.easy.n: Field required`; empty for none."""
+    try:
+        _Results.model_validate(results)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(str(step) for step in first['loc']) or 'the whole'}: {first['msg']}"
+    return ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Final
 
 from harness.contracts import Results
@@ -519,18 +518,14 @@ def _training_sets_of(row: Row, task: str, source: str) -> list[str]:
     return found
 
 
-@cache
-def _family_patterns() -> dict[str, re.Pattern[str]]:
-    return {
-        family: re.compile(rf"(?<![a-z])(?:{'|'.join(words.split())})", re.IGNORECASE)
-        for family, words in _FAMILIES.items()
-    }
-
-
 def find_families(*names: str) -> frozenset[str]:
     """The families of models that some names of a model mean; empty where they tell nothing.
 
     A name may mean two: a distilled or merged model is of both.
     """
     text = " ".join(name.replace("_", "-") for name in names)
-    return frozenset(family for family, pattern in _family_patterns().items() if pattern.search(text))
+    return frozenset(
+        family
+        for family, words in _FAMILIES.items()
+        if re.search(rf"(?<![a-z])(?:{'|'.join(words.split())})", text, re.IGNORECASE)
+    )

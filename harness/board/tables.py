@@ -12,9 +12,10 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Final, TextIO
 
-from harness.board.display import ARROWS, format_estimate, format_interval, format_share, format_value
+from harness.board.display import format_estimate, format_head, format_interval, format_share, format_value
 from harness.board.leaderboard import Board, boards, find_standing, list_flags, means
 from harness.board.rows import Measure, Row
 from harness.contracts import Results
@@ -35,7 +36,7 @@ _LEGEND: Final = f"{_MARKS['best']} best, {_MARKS['second']} second: where no ot
 
 
 def render_drawing(drawing: Drawing, width: int) -> str:
-    """What is drawn on a console of this width, as plain text."""
+    """A drawing as plain text of this width."""
     from rich.console import Console
 
     out = io.StringIO()
@@ -44,7 +45,7 @@ def render_drawing(drawing: Drawing, width: int) -> str:
 
 
 def print_drawing(drawing: Drawing, width: int, stream: TextIO | None = None) -> None:
-    """Print what is drawn: on a terminal in colour and as wide as that, elsewhere plain and `width` wide."""
+    """Print a drawing: on a terminal in colour and as wide as that, elsewhere plain and `width` wide."""
     from rich.console import Console
 
     out = sys.stdout if stream is None else stream
@@ -71,7 +72,7 @@ def print_run_table(results: Results | Sequence[Results], stream: TextIO | None 
 def _draw_run_table(console: Console, results: Results | Sequence[Results]) -> None:
     every = results if isinstance(results, Sequence) else [results]
     made = boards(every)
-    width = max((len(measure_label(measure)) for board in made for measure in board.measures), default=0)
+    width = max((len(_format_head(measure)) for board in made for measure in board.measures), default=0)
     for place, board in enumerate(made):
         for number, row in enumerate(board.rows):
             console.print(*([""] if place or number else []), *_run_row(board, row, width), sep="\n")
@@ -101,7 +102,7 @@ def _run_row(board: Board, row: Row, width: int) -> Iterator[RenderableType]:
     for measure in row.measures:
         style = "bold" if measure.main else ""
         value, interval = format_value(measure.value, measure.unit), format_interval(measure.ci95, measure.unit)
-        cells = (f"  {measure_label(measure)}", value, interval)
+        cells = (f"  {_format_head(measure)}", value, interval)
         table.add_row(*(Text(text, style=style) for text in cells), Text(_describe_basis(measure)))
     yield table
 
@@ -120,13 +121,12 @@ def _list_facts(row: Row) -> Iterator[str]:
         yield f"wording {one_line(row.fidelity)}"
 
 
-def measure_label(measure: Measure) -> str:
-    """A metric as the head of a column: `ASR % ↓`."""
-    return f"{one_line(measure.name)} {'% ' if measure.unit == '%' else ''}{ARROWS[measure.better]}".rstrip()
+def _format_head(measure: Measure) -> str:
+    return format_head(one_line(measure.name), measure.unit, measure.better)
 
 
 def _describe_basis(measure: Measure) -> str:
-    """What the value was divided by, how it was made where that is not all, or why there is none."""
+    """What the value is divided by, how it was estimated, or why there is none."""
     divided = ""
     if measure.strata:
         parts: list[str] = []
@@ -161,7 +161,7 @@ def print_report_table(results: Sequence[Results], stream: TextIO | None = None)
 
 
 def draw_report_table(console: Console, results: Sequence[Results]) -> None:
-    """Print the table of `harness report` on a console of the caller's."""
+    """Print the table of `harness report` on the caller's console."""
     for number, board in enumerate(boards(results)):
         if number:
             console.print()
@@ -196,7 +196,7 @@ def _draw_board(console: Console, board: Board) -> None:
 
 
 def shorten_middle(text: str, width: int) -> str:
-    """A text of at most so many columns; names are told apart by how they begin and end."""
+    """A text of at most so many columns, without its middle: names differ by how they begin and end."""
     from rich.cells import cell_len, set_cell_size
 
     if cell_len(text) <= width:
@@ -228,31 +228,26 @@ class _Column:
 
 
 def _fit_columns(board: Board, width: int) -> tuple[tuple[_Column, ...], int]:
-    """A board's columns as they fit, and the width of the model's name, which is the second of them.
+    """The columns of a board that fit, and the width of the model's name, which is the second column.
 
-    As much as fits: the main metric and its interval, then other metrics, then their intervals.
+    First the main metric and its interval, then other metrics, then their intervals.
     """
     ranks = [("—" if row.rank is None else f"{row.rank}{_MARKS[find_standing(board, row)]}") for row in board.rows]
     rank = _Column(head="#", cells=tuple(ranks), right=False)
     name = _Column(head="model", cells=tuple(one_line(row.model) for row in board.rows), right=False)
     columns: tuple[_Column, ...] = (rank, name)
     left = width
-    for between in _column_choices(board):
-        columns = (rank, name, *between)
+    # what may follow the name, best first: flags next to each other or one a line, then fewer metrics
+    whole = [_metric_column(board, measure, interval=True) for measure in board.measures]
+    short = [_metric_column(board, measure, interval=False) for measure in board.measures]
+    choices = [whole, *([*whole[:1], *short[1:count]] for count in range(len(whole), 1, -1)), whole[:1], short[:1]]
+    tails = [_tail_columns(board, joined=True), _tail_columns(board, joined=False)]
+    for metrics, tail in product(choices, tails):
+        columns = (rank, name, *metrics, *tail)
         left = width - sum(column.width + _GAP for column in columns if column is not name)
         if left >= min(name.width, _LEAST):
             break
     return columns, max(1, min(left, name.width))
-
-
-def _column_choices(board: Board) -> Iterator[tuple[_Column, ...]]:
-    """What may follow the model's name, best first: flags next to each other or one a line, then fewer metrics."""
-    whole = tuple(_metric_column(board, measure, interval=True) for measure in board.measures)
-    short = tuple(_metric_column(board, measure, interval=False) for measure in board.measures)
-    choices = [whole, *((*whole[:1], *short[1:count]) for count in range(len(whole), 1, -1)), whole[:1], short[:1]]
-    tails = [_tail_columns(board, joined=True), _tail_columns(board, joined=False)]
-    for metrics in choices:
-        yield from ((*metrics, *tail) for tail in tails)
 
 
 def _metric_column(board: Board, measure: Measure, *, interval: bool) -> _Column:
@@ -265,7 +260,7 @@ def _metric_column(board: Board, measure: Measure, *, interval: bool) -> _Column
             cells.append(format_estimate(found.value, found.ci95, found.unit))
         else:
             cells.append(format_value(found.value, found.unit))
-    return _Column(head=measure_label(measure), cells=tuple(cells))
+    return _Column(head=_format_head(measure), cells=tuple(cells))
 
 
 def _tail_columns(board: Board, *, joined: bool) -> tuple[_Column, ...]:
@@ -281,7 +276,7 @@ def _tail_columns(board: Board, *, joined: bool) -> tuple[_Column, ...]:
 
 
 def _row_flags(row: Row) -> Iterator[str]:
-    """What must be held against a row, a word each; the notes say it in full."""
+    """The row's faults and cautions, a word each; the notes say them in full."""
     if row.main is None or row.main.value is None:
         yield "unscored"
     if row.subset is not None:

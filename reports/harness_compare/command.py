@@ -15,7 +15,7 @@ from harness.text import say
 if TYPE_CHECKING:
     from harness import Comparison
 
-    from .words import Texts
+    from .formats import Texts
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FORMATS = {"terminal": ".txt", "markdown": ".md", "latex": ".tex", "json": ".json"}
@@ -101,8 +101,7 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
 
 
 def _render(found: Comparison, name: str, given: dict[str, Any]) -> str:
-    from .formats import render_latex, render_markdown, render_terminal
-    from .words import add_texts, load_texts
+    from .formats import add_texts, load_texts, render_latex, render_markdown, render_terminal
 
     if name == "json":
         show: int | None = given["show"]
@@ -116,7 +115,7 @@ def _render(found: Comparison, name: str, given: dict[str, Any]) -> str:
 
 def _load_flips(found: Comparison, given: dict[str, Any]) -> tuple[Texts, int]:
     """The texts of the flips that are listed, nothing without --reveal; and how many are listed."""
-    from .words import load_texts
+    from .formats import load_texts
 
     show: int = _LISTED if given["show"] is None else given["show"]
     return load_texts(found, show) if given["reveal"] else {}, show

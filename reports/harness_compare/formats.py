@@ -1,19 +1,25 @@
-"""A comparison as text: on the terminal, as Markdown for a pull request, and as a LaTeX table for a paper."""
+"""A comparison as text: on the terminal, as Markdown for a pull request, and as a LaTeX table for a paper.
+
+Every format says the same sentences: the functions below `render_latex` make them, and escape nothing.
+"""
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness import Comparison
-from harness.board.display import NOTHING
-from harness.runs.comparing.comparison import Finding, MetricChange, SplitComparison
+from harness.board.display import NOTHING, format_head, format_interval, format_share, format_value
+from harness.board.rows import TOY_DATA
+from harness.runs.comparing.comparison import ALPHA, Finding, Flip, MetricChange, SplitComparison
+from harness.runs.stored import open_run
+from harness.store.reader import Answer
 from harness.text import escape_markdown, escape_tex, one_line, plain
-
-from . import words
-from .words import Texts
+from harness.types import Json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +34,15 @@ _COLOURS: Final = {
     Finding.OPEN_WORSE: "yellow",
 }
 _TEX_ARROWS: Final = {"lower": r"$\downarrow$", "higher": r"$\uparrow$", "neither": ""}
+
+
+Texts = Mapping[tuple[str, str], Answer]  #: (letter of the run, item) -> question and answer
+
+_TESTS: Final = {"mcnemar": "McNemar's exact test", "interval": "the level at which the interval touches 0"}
+_LEGEND: Final = (
+    "n: what both are divided by, of the pairs resolved in both. Difference: run - baseline. Brackets: 95% interval;"
+    " worst case: stretched over all that the unresolved could have been."
+)
 
 
 def print_terminal(found: Comparison, texts: Texts, most: int) -> None:
@@ -59,37 +74,33 @@ def _draw(console: Console, found: Comparison, texts: Texts, most: int) -> None:
     for side in found.runs:
         runs.add_row(Text(side.letter, style="bold"), *(Text(one_line(each)) for each in (side.name, side.folder)))
     console.print(runs)
-    for note in words.list_notes(found):
+    for note in list_notes(found):
         _print_line(console, note, style="yellow")
-    for aside in words.list_asides(found):
+    for aside in list_asides(found):
         _print_line(console, aside, style="dim")
     for each in found.splits:
-        _draw_split(console, found, each)
-        for text, flips in words.describe_flips(found, each):
+        console.print()
+        _print_line(console, f"{each.title}: {each.run} beside {found.baseline.letter}", style="bold", indent=0)
+        _print_line(console, " · ".join(describe_counts(found, each)), style="dim")
+        metrics = {format_metric(change): change for change in each.changes.values()}
+        _print(console, _build_table(found, each, "", metrics), indent=2)
+        _print_line(console, describe_conclusion(found, each), style=_COLOURS.get(each.main.finding, ""))
+        if each.by:
+            console.print()
+            head = f"{format_metric(each.main)} by {found.by}"
+            _print(console, _build_table(found, each, head, each.by), indent=2)
+        for missing in explain_missing(each):
+            _print_line(console, missing, style="dim")
+        for text, flips in describe_flips(found, each):
             more = "" if most >= len(flips) else f", {min(most, len(flips))} listed (--show N)"
             _print_line(console, f"{text}{more}")
             for flip in flips[:most]:
                 _print_line(console, f"{flip.item}  {flip.baseline_label} → {flip.other_label}", indent=4)
-                for name, content in words.list_texts(found, each, flip, texts):
+                for name, content in list_texts(found, each, flip, texts):
                     _print_line(console, name, style="dim", indent=6)
                     _print(console, Text(plain(content).strip()), indent=8)
     console.print()
-    _print_line(console, words.describe_tests(found), style="dim", indent=0)
-
-
-def _draw_split(console: Console, found: Comparison, each: SplitComparison) -> None:
-    console.print()
-    _print_line(console, f"{each.title}: {each.run} beside {found.baseline.letter}", style="bold", indent=0)
-    _print_line(console, " · ".join(words.describe_counts(found, each)), style="dim")
-    metrics = {words.format_metric(change): change for change in each.changes.values()}
-    _print(console, _build_table(found, each, "", metrics), indent=2)
-    _print_line(console, words.describe_conclusion(found, each), style=_COLOURS.get(each.main.finding, ""))
-    if each.by:
-        console.print()
-        head = f"{words.format_metric(each.main)} by {found.by}"
-        _print(console, _build_table(found, each, head, each.by), indent=2)
-    for text in words.explain_missing(each):
-        _print_line(console, text, style="dim")
+    _print_line(console, describe_tests(found), style="dim", indent=0)
 
 
 def _build_table(found: Comparison, each: SplitComparison, head: str, changes: Mapping[str, MetricChange]) -> Table:
@@ -97,7 +108,7 @@ def _build_table(found: Comparison, each: SplitComparison, head: str, changes: M
     from rich.table import Table
     from rich.text import Text
 
-    base, run, is_open = found.baseline.letter, each.run, words.has_open(each)
+    base, run, is_open = found.baseline.letter, each.run, has_open(each)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column(Text(one_line(head)), overflow="fold", min_width=8)
     for title in ("n", base, run, f"{run} - {base}"):
@@ -105,7 +116,7 @@ def _build_table(found: Comparison, each: SplitComparison, head: str, changes: M
     for title in ("95% interval", *(("worst case",) if is_open else ())):
         table.add_column(title, no_wrap=True)
     for name, change in changes.items():
-        cells = (one_line(name), *words.format_change(change, is_open=is_open))
+        cells = (one_line(name), *format_change(change, is_open=is_open))
         table.add_row(*map(Text, cells), style="bold" if change.main else "")
     return table
 
@@ -125,42 +136,42 @@ def _print(console: Console, content: Table | Text, *, indent: int) -> None:
 def render_markdown(found: Comparison, texts: Texts, most: int) -> str:
     """A comparison as Markdown; `most` flips of each way are listed."""
     runs = [f"- **{side.letter}** {escape_markdown(side.name)} ({escape_markdown(side.folder)})" for side in found.runs]
-    notes = [f"- **{escape_markdown(note)}**" for note in words.list_notes(found)]
-    notes += [f"- {escape_markdown(aside)}" for aside in words.list_asides(found)]
+    notes = [f"- **{escape_markdown(note)}**" for note in list_notes(found)]
+    notes += [f"- {escape_markdown(aside)}" for aside in list_asides(found)]
     blocks = ["\n".join(runs), "\n".join(notes)]
     for each in found.splits:
-        metrics = {words.format_metric(change): change for change in each.changes.values()}
-        by = f"{words.format_metric(each.main)} by {found.by}"
+        metrics = {format_metric(change): change for change in each.changes.values()}
+        by = f"{format_metric(each.main)} by {found.by}"
         blocks += [
             f"### {escape_markdown(each.title)}: {each.run} beside {found.baseline.letter}",
-            escape_markdown(" · ".join(words.describe_counts(found, each))),
+            escape_markdown(" · ".join(describe_counts(found, each))),
             _tabulate_markdown(found, each, "Metric", metrics),
-            f"**{escape_markdown(words.describe_conclusion(found, each))}**",
+            f"**{escape_markdown(describe_conclusion(found, each))}**",
             _tabulate_markdown(found, each, by, each.by) if each.by else "",
-            "\n".join(f"- {escape_markdown(text)}" for text in words.explain_missing(each)),
+            "\n".join(f"- {escape_markdown(text)}" for text in explain_missing(each)),
             "\n".join(_list_flips(found, each, texts, most)),
         ]
-    blocks.append(f"<sub>{escape_markdown(words.describe_tests(found))}</sub>")
+    blocks.append(f"<sub>{escape_markdown(describe_tests(found))}</sub>")
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def _tabulate_markdown(found: Comparison, each: SplitComparison, head: str, changes: Mapping[str, MetricChange]) -> str:
-    base, run, is_open = found.baseline.letter, each.run, words.has_open(each)
+    base, run, is_open = found.baseline.letter, each.run, has_open(each)
     heads = [head, "n", base, run, f"{run} - {base}", "95% interval", *(["Worst case"] if is_open else [])]
     lines = [[escape_markdown(text) for text in heads], ["---", *["---:"] * (len(heads) - 1)]]
     for name, change in changes.items():
-        lines.append([escape_markdown(cell) for cell in (name, *words.format_change(change, is_open=is_open))])
+        lines.append([escape_markdown(cell) for cell in (name, *format_change(change, is_open=is_open))])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _list_flips(found: Comparison, each: SplitComparison, texts: Texts, most: int) -> Iterator[str]:
-    for text, flips in words.describe_flips(found, each):
+    for text, flips in describe_flips(found, each):
         more = "" if most >= len(flips) else f", {min(most, len(flips))} listed"
         yield f"- {escape_markdown(text)}{more}"
         for flip in flips[:most]:
             item, before, after = map(escape_markdown, (flip.item, flip.baseline_label, flip.other_label))
             yield f"  - {item}: {before} → {after}"
-            for name, content in words.list_texts(found, each, flip, texts):
+            for name, content in list_texts(found, each, flip, texts):
                 yield f"    - {name}: {escape_markdown(content)}"
 
 
@@ -168,18 +179,18 @@ def render_latex(found: Comparison) -> str:
     """One booktabs table of all metrics; every name is escaped."""
     base = found.baseline.letter
     others = "/".join(side.letter for side in found.runs[1:])
-    is_open = any(words.has_open(each) for each in found.splits)
+    is_open = any(has_open(each) for each in found.splits)
     heads = ["Metric", "$n$", base, others, "Diff.", r"95\% interval", *(["Worst case"] if is_open else []), "$p$"]
     runs = "; ".join(f"{side.letter}: {escape_tex(side.name)}" for side in found.runs)
-    judges = dict.fromkeys(judge for each in found.splits for judge in words.list_judges(each))
-    facts = (*words.list_notes(found), *words.list_asides(found), f"judge {', '.join(judges)}")
+    judges = dict.fromkeys(judge for each in found.splits for judge in list_judges(each))
+    facts = (*list_notes(found), *list_asides(found), f"judge {', '.join(judges)}")
     told = " ".join(f"{escape_tex(fact[:1].upper() + fact[1:])}." for fact in facts)
     return "\n".join(
         [
             r"% needs \usepackage{booktabs}",
             r"\begin{table}[t]",
             r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-            rf"\caption{{{runs}. {told} {escape_tex(words.describe_tests(found))}}}",
+            rf"\caption{{{runs}. {told} {escape_tex(describe_tests(found))}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
             r"\toprule",
             " & ".join(heads) + r" \\",
@@ -193,7 +204,7 @@ def render_latex(found: Comparison) -> str:
 
 
 def _tabulate_latex(found: Comparison, each: SplitComparison, columns: int, *, is_open: bool) -> Iterator[str]:
-    unresolved = words.describe_unresolved(found, each)
+    unresolved = describe_unresolved(found, each)
     counts = f"{each.counts.resolved} of {each.counts.common} resolved in both; {unresolved}"
     title = f"{each.title}, {each.run} beside {found.baseline.letter}: {counts}"
     yield r"\midrule"
@@ -202,19 +213,199 @@ def _tabulate_latex(found: Comparison, each: SplitComparison, columns: int, *, i
     for name, change in (*each.changes.items(), *by):
         percent = r"\% " if change.paired.unit == "%" else ""
         head = f"{escape_tex(name)} {percent}{_TEX_ARROWS[change.paired.better]}".rstrip()
-        n, *numbers = words.format_change(change, is_open=is_open)
-        p = words.format_p(change.p_holm) if change.main else ""
-        cells = [rf"\textbf{{{head}}}" if change.main else head, n, *map(_format_math, (*numbers, p))]
+        n, *numbers = format_change(change, is_open=is_open)
+        p = format_p(change.p_holm) if change.main else ""
+        maths = ("--" if text == NOTHING else f"${text}$" if text else "" for text in (*numbers, p))  # a minus is one
+        cells = [rf"\textbf{{{head}}}" if change.main else head, n, *maths]
         yield " & ".join(cells) + r" \\"
     comments = (
-        *words.describe_counts(found, each),
-        words.describe_conclusion(found, each),
-        *words.explain_missing(each),
-        *(text for text, _ in words.describe_flips(found, each)),
+        *describe_counts(found, each),
+        describe_conclusion(found, each),
+        *explain_missing(each),
+        *(text for text, _ in describe_flips(found, each)),
     )
     yield from (f"% {escape_tex(comment)}" for comment in comments)
 
 
-def _format_math(text: str) -> str:
-    """A number as mathematics, so that a minus is one."""
-    return "--" if text == NOTHING else f"${text}$" if text else ""
+def format_signed(value: float | None, unit: str) -> str:
+    """A difference with its sign."""
+    if value is None:
+        return NOTHING
+    text = format_value(value, unit)
+    return text.replace("-", "") if not float(text) else text if value < 0 else f"+{text}"
+
+
+def format_p(p: float | None) -> str:
+    """A p-value: two digits, and never 0."""
+    if p is None:
+        return NOTHING
+    if p < 0.0001:
+        return "<0.0001"
+    return f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+def format_metric(change: MetricChange) -> str:
+    """A metric's name with unit and direction."""
+    return format_head(change.paired.metric, change.paired.unit, change.paired.better)
+
+
+def format_change(change: MetricChange, *, is_open: bool) -> list[str]:
+    """The cells of a metric: n, both values, the difference, its interval, and where `is_open` the worst case.
+
+    n is what both sides are divided by; the baseline's comes first where they differ. The worst case is the interval
+    stretched over what is unresolved; empty where nothing is.
+    """
+    found, unit = change.paired, change.paired.unit
+    run, baseline = (f"{side:g}" for side in found.denominators)
+    worst = (format_interval(found.ci95_worst, unit) or NOTHING) if found.unresolved else ""
+    return [
+        baseline if baseline == run else f"{baseline}/{run}",
+        format_value(change.baseline, unit),
+        format_value(change.value, unit),
+        format_signed(found.difference, unit),
+        format_interval(found.ci95, unit) or NOTHING,
+        *([worst] if is_open else []),
+    ]
+
+
+def has_open(each: SplitComparison) -> bool:
+    """Whether a worst case has to be shown next to an interval."""
+    return any(change.paired.unresolved for change in (*each.changes.values(), *each.by.values()))
+
+
+def describe_counts(found: Comparison, each: SplitComparison) -> Iterator[str]:
+    """The sentences above the numbers of a split."""
+    counts, base = each.counts, found.baseline.letter
+    missing = counts.common - counts.resolved
+    yield f"{counts.common} common items, {counts.resolved} resolved in both ({missing} not)"
+    yield describe_unresolved(found, each)
+    if counts.only_baseline or counts.only_other:
+        yield f"left out: {counts.only_baseline} only in {base}, {counts.only_other} only in {each.run}"
+    if each.epochs != (1, 1):
+        yield f"epochs {base} {each.epochs[0]}, {each.run} {each.epochs[1]}"
+    yield f"judge {' and '.join(list_judges(each))}"
+    if each.main.paired.estimated is not None:
+        judged, of = each.main.paired.estimated
+        yield f"estimated for {of} pairs from {judged} judged in both"
+
+
+def list_judges(each: SplitComparison) -> list[str]:
+    """The judges whose verdicts count, the baseline's first."""
+    return list(dict.fromkeys((each.judge_baseline or "none", each.judge_other or "none")))
+
+
+def describe_unresolved(found: Comparison, each: SplitComparison) -> str:
+    """The number and share of common items that are unresolved on each side."""
+    counts = each.counts
+    sides = ((found.baseline.letter, counts.unresolved_baseline), (each.run, counts.unresolved_other))
+    shares = [
+        (letter, count, format_share(count / counts.common) if counts.common else NOTHING) for letter, count in sides
+    ]
+    return "unresolved " + ", ".join(f"{letter} {count} ({part})" for letter, count, part in shares)
+
+
+def describe_conclusion(found: Comparison, each: SplitComparison) -> str:
+    """The main metric's result, its test, and the smallest difference that could have been seen."""
+    change, result = each.main, each.main.paired
+    said = change.finding.value
+    if change.finding.shown:
+        said = f"{each.run} is {said}"
+    if each.pooled_in:
+        return f"{result.metric}: {said}: {each.pooled_in} holds its items and is tested"
+    if result.p is None or result.test is None:
+        return f"{result.metric}: {said}{f': {result.why}' if result.why else ''}"
+    points = " points" if result.unit == "%" else ""
+    over = f", {format_p(change.p_holm)} after Holm over {found.family}" if found.family > 1 else ""
+    return (
+        f"{result.metric}: {said} (p {format_p(result.p)} by {_TESTS[result.test]}{over});"
+        f" {result.clusters} clusters could show a difference of {format_value(result.detectable, result.unit)}{points}"
+    )
+
+
+def explain_missing(each: SplitComparison) -> Iterator[str]:
+    """Why other metrics, and groups of the main one, have no difference; one sentence for each reason."""
+    named: dict[str, list[str]] = {}
+    for name, change in (*each.changes.items(), *each.by.items()):
+        if change.paired.why and change is not each.main:
+            named.setdefault(change.paired.why, []).append(name)
+    yield from (f"no difference of {', '.join(names)}: {why}" for why, names in named.items())
+
+
+def describe_flips(found: Comparison, each: SplitComparison) -> Iterator[tuple[str, Sequence[Flip]]]:
+    """Both ways of flipping: how many items changed how, and these flips."""
+    metric, base = each.main.paired.metric, found.baseline.letter
+    for letter, other, flips in ((base, each.run, each.flips.only_baseline), (each.run, base, each.flips.only_other)):
+        pairs = Counter(f"{flip.baseline_label} → {flip.other_label}" for flip in flips)
+        listed = ", ".join(f"{pair} {count}" for pair, count in pairs.most_common(5))
+        more = f", {len(pairs) - 5} more" if len(pairs) > 5 else ""
+        yield f"{metric} in {letter} and not in {other}: {len(flips)}{f' ({listed}{more})' if listed else ''}", flips
+
+
+def list_notes(found: Comparison) -> Iterator[str]:
+    """What a reader must know before the numbers."""
+    yield from (f"not measured alike: {each.text}" for each in found.mismatches)
+    yield from (f"could not be compared: {title}: {fault}" for title, fault in found.unscored.items())
+    toys = dict.fromkeys(each.title for each in found.splits if each.toy)
+    if toys:
+        yield f"{TOY_DATA}: {', '.join(toys)}"
+    undrawn: dict[str, None] = {}  # judges that have read a part of a split which nothing says is a random one
+    for each in found.splits:
+        for letter, part in ((found.baseline.letter, each.part_baseline), (each.run, each.part_other)):
+            if part is not None and not part.drawn:
+                read = f"the judge of {letter} has read {part.read} of {part.answers} answers"
+                text = f"not drawn: {each.title}: {read}, which are no random part: the others may be unlike them"
+                undrawn[text] = None
+    yield from undrawn
+
+
+def list_asides(found: Comparison) -> Iterator[str]:
+    """How the models differ, and what was left out."""
+    yield from (f"differs: {each.text}" for each in found.differing)
+    yield from (f"left out: {each}" for each in found.left_out)
+
+
+def describe_tests(found: Comparison) -> str:
+    """How to read the numbers and the tests."""
+    adjusted = f" p is adjusted by Holm over {found.family} main metrics." if found.family > 1 else ""
+    by = f" By {found.by}: exploratory, not adjusted." if found.by else ""
+    return (
+        f"{_LEGEND}{adjusted} A difference is told where p is below {ALPHA:g}. Could show: what a test at 5% finds in 4"
+        f" of 5 evaluations.{by}"
+    )
+
+
+def load_texts(found: Comparison, most: int | None) -> Texts:
+    """The questions and answers of the first `most` flips of each way, or of all."""
+    wanted: set[tuple[str, str]] = set()
+    for each in found.splits:
+        for way in (each.flips.only_baseline, each.flips.only_other):
+            wanted.update((found.baseline.letter, flip.item) for flip in way[:most])
+            wanted.update((each.run, flip.other) for flip in way[:most])
+    texts: dict[tuple[str, str], Answer] = {}
+    for side in found.runs:
+        if any(letter == side.letter for letter, _ in wanted):
+            run = open_run(Path(side.folder))
+            for answer in (answer for title in run.splits for answer in run.answers(title)):
+                if (side.letter, answer.item) in wanted:
+                    texts[side.letter, answer.item] = answer
+    return texts
+
+
+def list_texts(found: Comparison, each: SplitComparison, flip: Flip, texts: Texts) -> list[tuple[str, str]]:
+    """The question and both answers of a flip, by name; nothing where they are not loaded."""
+    base = found.baseline.letter
+    ours, theirs = texts.get((base, flip.item)), texts.get((each.run, flip.other))
+    if ours is None or theirs is None:
+        return []
+    return [("question", ours.question), (f"answer of {base}", ours.text), (f"answer of {each.run}", theirs.text)]
+
+
+def add_texts(body: dict[str, Json], texts: Texts) -> dict[str, Json]:
+    """The JSON of a comparison with the `question` and the `answers` of each item that it lists."""
+    baseline = str(body["baseline"])
+    for split in body["splits"] if texts else ():
+        for way in split["flips"].values():
+            for item in way["items"]:
+                ours, theirs = texts[baseline, item["item"]], texts[str(split["run"]), item["item_in_run"]]
+                item |= {"question": ours.question, "answers": {"baseline": ours.text, "run": theirs.text}}
+    return body

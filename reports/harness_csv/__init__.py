@@ -12,8 +12,7 @@ def render(results: Sequence[Results]) -> str:
     import csv
     import io
 
-    from harness.board.leaderboard import boards, means
-    from harness.board.longform import COLUMNS, list_lines
+    from harness.board.leaderboard import COLUMNS, boards, list_lines, means
     from harness.text import escape_cell, plain
 
     out = io.StringIO()

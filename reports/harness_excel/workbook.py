@@ -16,8 +16,17 @@ from typing import Any, Final, Generic, TypeVar
 import xlsxwriter  # type: ignore[import-untyped]
 
 from harness.board.display import format_value
-from harness.board.leaderboard import Board, Mean, boards, find_standing, list_flags, means
-from harness.board.longform import COLUMNS, Cell, list_lines
+from harness.board.leaderboard import (
+    COLUMNS,
+    Board,
+    Cell,
+    Mean,
+    boards,
+    find_standing,
+    list_flags,
+    list_lines,
+    means,
+)
 from harness.board.rows import Measure, Row
 from harness.contracts import Results
 from harness.text import one_line

@@ -1,45 +1,47 @@
-"""Runs as `.eval` files: one for each split that was asked, the same bytes for the same run.
+"""Runs as `.eval` files of inspect_ai: one for each split that was asked, the same bytes for the same run.
 
-A split that is pooled from others has no samples of its own and no log: its parts have theirs. The numbers of a log are
-those of results.json.
+A split that is pooled from others has no samples and so no log: its parts have theirs. The numbers of a log are those
+of results.json.
+
+Only what a judge labelled has a score. A block is inspect's `content_filter`; an error and a bad sample are errors; an
+answer that a judge did not label is inspect's unscored. So nothing that failed can be counted as a wrong answer. The
+text of a sample is in the log only with `--reveal`, without control characters and direction marks; else its length is.
 """
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from inspect_ai.log import (
-    EvalConfig,
-    EvalDataset,
-    EvalLog,
-    EvalMetric,
-    EvalResults,
-    EvalScore,
-    EvalSpec,
-    EvalStats,
-    write_eval_log,
-)
-from inspect_ai.model import GenerateConfig, ModelUsage
+from inspect_ai import log as evallog
+from inspect_ai import model as chat
+from inspect_ai.scorer import Score
 
 from harness.board.results import FILE, read_results
-from harness.board.rows import Measure, Row, list_sections
-from harness.board.rows import read_rows as rows
-from harness.keys import short
+from harness.board.rows import Row, list_sections, read_rows
+from harness.keys import canonical, short
+from harness.runs.items import Item
 from harness.runs.stored import StoredRun, open_run
 from harness.store.folder import file_name
 from harness.store.run_file import Invocation
 from harness.text import one_line, plain
-from harness.types import Json
-
-from .samples import SampleBuilder
+from harness.types import BLOCKED, Json
 
 _LONGEST: Final = 80  #: characters of a title in a file's name
+_FAILED: Final = ("error", "bad_sample")
+_NO_LINE: Final[Mapping[str, Any]] = {
+    "flags": [],
+    "usage": {},
+    "prompt": [],
+    "model": "",
+    "reason": "no answer is stored",
+}
 
 
 def render_logs(folders: Sequence[Path], *, reveal: bool) -> Mapping[str, bytes]:
@@ -53,37 +55,36 @@ def render_logs(folders: Sequence[Path], *, reveal: bool) -> Mapping[str, bytes]
         run, whole = open_run(folder), read_results(folder / FILE)
         by_title: dict[str, list[Row]] = {}
         for section in list_sections(whole):
-            by_title.setdefault(f"{section.task}:{section.split}", []).extend(rows(section))
+            by_title.setdefault(f"{section.task}:{section.split}", []).extend(read_rows(section))
         for title in run.splits:
             if by_title.get(title):
-                log = _build_log(run, title, by_title[title], reveal=reveal)
-                parts = (_find_invocation(run, title).started, file_name(title)[:_LONGEST], log.eval.task_id)
+                found, when = by_title[title], _find_invocation(run, title)
+                builder = SampleBuilder(model=one_line(run.file.model.ref), by=tuple(found[0].by), reveal=reveal)
+                samples = [builder.build(item) for item in run.items(title)]
+                usage = sum((each.output.usage or chat.ModelUsage() for each in samples), chat.ModelUsage())
+                ids = list(dict.fromkeys(str(each.id) for each in samples))
+                log = evallog.EvalLog(
+                    status="success",
+                    eval=_build_spec(run, title, found[0], ids, reveal=reveal),
+                    results=build_results(found),
+                    stats=evallog.EvalStats(
+                        started_at=when.started, completed_at=when.finished, model_usage={builder.model: usage}
+                    ),
+                    samples=samples,
+                )
+                parts = (when.started, file_name(title)[:_LONGEST], log.eval.task_id)
                 name = "_".join(re.sub(r"[_/:+]", "-", part) for part in parts)
                 names = (f"{name}-{number}.eval" if number > 1 else f"{name}.eval" for number in range(1, 10**6))
                 files[next(each for each in names if each not in files)] = _write_log(log)
     return files
 
 
-def _build_log(run: StoredRun, title: str, found: Sequence[Row], *, reveal: bool) -> EvalLog:
-    builder = SampleBuilder(model=one_line(run.file.model.ref), by=tuple(found[0].by), reveal=reveal)
-    samples = [builder.build(item) for item in run.items(title)]
-    usage = sum((each.output.usage or ModelUsage() for each in samples), ModelUsage())
-    when = _find_invocation(run, title)
-    return EvalLog(
-        status="success",
-        eval=_build_spec(run, title, found[0], list(dict.fromkeys(str(each.id) for each in samples)), reveal=reveal),
-        results=build_results(found),
-        stats=EvalStats(started_at=when.started, completed_at=when.finished, model_usage={builder.model: usage}),
-        samples=samples,
-    )
-
-
-def _write_log(log: EvalLog) -> bytes:
+def _write_log(log: evallog.EvalLog) -> bytes:
     """The archive without the time it was written at, and in the compression that every program knows."""
     out = BytesIO()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.eval"
-        write_eval_log(log, str(path))
+        evallog.write_eval_log(log, str(path))
         with ZipFile(path) as old, ZipFile(out, "w", ZIP_DEFLATED) as new:
             for entry in old.infolist():
                 new.writestr(ZipInfo(entry.filename), old.read(entry), ZIP_DEFLATED)
@@ -99,7 +100,7 @@ def _find_invocation(run: StoredRun, title: str) -> Invocation:
     return Invocation(started=began, finished=began, seconds=0, command=(), tasks=(title,), end="", reason="")
 
 
-def _build_spec(run: StoredRun, title: str, row: Row, ids: list[str], *, reveal: bool) -> EvalSpec:
+def _build_spec(run: StoredRun, title: str, row: Row, ids: list[str], *, reveal: bool) -> evallog.EvalSpec:
     """One split of a run as inspect's evaluation.
 
     Args:
@@ -112,7 +113,9 @@ def _build_spec(run: StoredRun, title: str, row: Row, ids: list[str], *, reveal:
     entry, file, model = run.split(title), run.file, run.file.model
     task = file.tasks[title.rpartition(":")[0]]
     sampling = {name: row.settings.get(name) for name in ("temperature", "max_tokens", "top_p", "seed")}
-    return EvalSpec(
+    tags = ["vlm-safety-harness", "revealed" if reveal else "redacted"]
+    tags += [*([] if row.complete else ["incomplete"]), *([] if row.subset is None else ["subset"])]
+    return evallog.EvalSpec(
         eval_id=_make_id(run, "eval", file.started, title),
         run_id=_make_id(run, "run", file.started),
         task_id=_make_id(run, "task", title),
@@ -120,16 +123,18 @@ def _build_spec(run: StoredRun, title: str, row: Row, ids: list[str], *, reveal:
         task=one_line(title),
         task_version=task.version,
         task_args=dict(task.settings),
-        tags=list(_list_tags(row, reveal=reveal)),
-        dataset=EvalDataset(name=one_line(title), location=task.data.source, samples=len(ids), sample_ids=[*ids]),
+        tags=tags,
+        dataset=evallog.EvalDataset(
+            name=one_line(title), location=task.data.source, samples=len(ids), sample_ids=[*ids]
+        ),
         model=one_line(model.ref),
         model_args=dict(model.settings),
-        model_generate_config=GenerateConfig(
+        model_generate_config=chat.GenerateConfig(
             **sampling,
             stop_seqs=list(row.settings.get("stop") or ()) or None,
             system_message=plain(row.system) or None,
         ),
-        config=EvalConfig(limit=entry.limit, epochs=entry.epochs),
+        config=evallog.EvalConfig(limit=entry.limit, epochs=entry.epochs),
         packages={"vlm-safety-harness": str(run.folder.results.get("harness", ""))},
         metadata={
             "n": row.n,
@@ -152,35 +157,37 @@ def _make_id(run: StoredRun, *parts: str) -> str:
     return short([dict(run.file.identity), *parts], 22)
 
 
-def _list_tags(row: Row, *, reveal: bool) -> Iterator[str]:
-    yield "vlm-safety-harness"
-    yield "revealed" if reveal else "redacted"
-    if not row.complete:
-        yield "incomplete"
-    if row.subset is not None:
-        yield "subset"
-
-
-def build_results(rows: Iterable[Row]) -> EvalResults:
+def build_results(rows: Iterable[Row]) -> evallog.EvalResults:
     """One score for each judge; a metric without a value is in the score's metadata, with its bounds."""
     found = list(rows)
     first = found[0]
     failed = sum(first.outcomes.get(name, 0) for name in ("error", "bad_sample"))
     scores = [_build_score(row) for row in found]
-    return EvalResults(total_samples=first.records, completed_samples=first.records - failed, scores=scores)
+    return evallog.EvalResults(total_samples=first.records, completed_samples=first.records - failed, scores=scores)
 
 
-def _build_score(row: Row) -> EvalScore:
+def _build_score(row: Row) -> evallog.EvalScore:
     scored = row.verdicts.get("scored", 0)
-    metrics: dict[str, EvalMetric] = {}
+    metrics: dict[str, evallog.EvalMetric] = {}
     without_value: dict[str, Json] = {}
     for measure in sorted(row.measures, key=lambda each: not each.main):  # inspect's lists show the first
-        about = _describe_measure(measure)
+        about: dict[str, Json] = {
+            "unit": measure.unit,
+            "better": measure.better,
+            "main": measure.main,
+            "ci95": list(measure.ci95),
+            "ci95_worst": list(measure.ci95_worst),
+            "bounds": list(measure.bounds),
+            "numerator": measure.numerator,
+            "denominator": measure.denominator,
+            "unresolved": measure.unresolved,
+            **({"strata": dict(measure.strata)} if measure.strata else {}),
+        }
         if measure.value is None:
             without_value[measure.name] = about
         else:
-            metrics[measure.name] = EvalMetric(name=measure.name, value=measure.value, metadata=about)
-    return EvalScore(
+            metrics[measure.name] = evallog.EvalMetric(name=measure.name, value=measure.value, metadata=about)
+    return evallog.EvalScore(
         name=plain(row.judge.id) or "unjudged",
         scorer=plain(row.judge.id) or "unjudged",
         scored_samples=scored,
@@ -200,17 +207,135 @@ def _build_score(row: Row) -> EvalScore:
     )
 
 
-def _describe_measure(measure: Measure) -> dict[str, Json]:
-    """What belongs to a value."""
-    return {
-        "unit": measure.unit,
-        "better": measure.better,
-        "main": measure.main,
-        "ci95": list(measure.ci95),
-        "ci95_worst": list(measure.ci95_worst),
-        "bounds": list(measure.bounds),
-        "numerator": measure.numerator,
-        "denominator": measure.denominator,
-        "unresolved": measure.unresolved,
-        **({"strata": dict(measure.strata)} if measure.strata else {}),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleBuilder:
+    """Builds the samples of one log.
+
+    Attributes:
+        model: name of the evaluated model in the log.
+        by: tags that the results break down by; other tags are only in a revealed log.
+        reveal: whether the log holds texts of samples.
+    """
+
+    model: str
+    by: Sequence[str]
+    reveal: bool
+
+    def build(self, item: Item) -> evallog.EvalSample:
+        """One item as it is stored."""
+        asked, line = item.answer.asked, item.answer.response or _NO_LINE
+        safe = file_name(asked["id"])  # names a file in the log: one that cannot is told apart by a piece of its hash
+        name = safe if safe == asked["id"] else f"{safe}-{short(asked['id'])}"
+        turns = self._build_turns(line["prompt"], f"{name}-{asked['epoch']}")
+        content: list[chat.Content] = [chat.ContentText(text=self._show_text(item.answer.text))]
+        if (thought := self._reveal_text(line.get("reasoning", ""))) is not None:
+            content.insert(0, chat.ContentReasoning(reasoning=thought))
+        answer = chat.ChatMessageAssistant(id=f"{name}-{asked['epoch']}-answer", content=content)
+        into, out = line["usage"].get("input_tokens", 0), line["usage"].get("output_tokens", 0)
+        usage = chat.ModelUsage(
+            input_tokens=into,
+            output_tokens=out,  # reasoning is among them, as in inspect
+            total_tokens=into + out,
+            reasoning_tokens=line["usage"].get("reasoning_tokens", 0),
+        )
+        stop: chat.StopReason = "unknown" if item.outcome in _FAILED else "stop"
+        if item.outcome in BLOCKED or "truncated" in line["flags"]:
+            stop = "content_filter" if item.outcome in BLOCKED else "max_tokens"
+        error = None
+        if item.outcome in _FAILED:
+            why = (item.outcome, plain(line.get("reason", "")), self._reveal_text(line.get("message", "")))
+            error = evallog.EvalError(message=": ".join(filter(None, why)), traceback="", traceback_ansi="")
+        target: Json = asked["target"]
+        shows_target = target is not None and self.reveal
+        return evallog.EvalSample(
+            id=name,
+            epoch=asked["epoch"] + 1,
+            input=turns,
+            target=plain(target if isinstance(target, str) else canonical(target)) if shows_target else "",
+            messages=[*turns, answer],
+            output=chat.ModelOutput(
+                model=plain(line["model"]) or self.model,
+                choices=[chat.ChatCompletionChoice(message=answer, stop_reason=stop)],
+                usage=usage,
+            ),
+            scores=self._build_scores(item),
+            metadata=self._describe(item, line),
+            model_usage={self.model: usage},
+            total_time=line.get("seconds"),
+            uuid=short(item.item, 22),
+            error=error,
+        )
+
+    def _show_text(self, text: str) -> str:
+        """A text, or its length in brackets; an empty one stays empty."""
+        if not text:
+            return ""
+        return plain(text) if self.reveal else f"[{len(text)} characters]"
+
+    def _reveal_text(self, text: str) -> str | None:
+        return plain(text) if self.reveal and text else None
+
+    def _build_turns(self, prompt: Sequence[Mapping[str, Any]], name: str) -> list[chat.ChatMessage]:
+        """The messages that were sent; parts that follow each other in one role are one message."""
+        turns: list[chat.ChatMessage] = []
+        parts: list[chat.Content] = []
+        images = 0
+        for place, part in enumerate(prompt):
+            if "text" in part:
+                text = self._show_text(part["text"])
+            else:  # never an image part: a reader would open what a data set calls a path
+                images += 1
+                text = f"[image {images}: {plain(str(part['image']))}]" if self.reveal else f"[image {images}]"
+            parts.append(chat.ContentText(text=text))
+            if place + 1 == len(prompt) or prompt[place + 1]["role"] != part["role"]:
+                roles = {"system": chat.ChatMessageSystem, "assistant": chat.ChatMessageAssistant}
+                message = roles.get(part["role"], chat.ChatMessageUser)
+                turns.append(message(id=f"{name}-{place}", content=parts))
+                parts = []
+        return turns
+
+    def _build_scores(self, item: Item) -> dict[str, Score]:
+        scores: dict[str, Score] = {}
+        for judge, said in item.said.items():
+            axes = {
+                plain(name): plain(value) if isinstance(value, str) else value
+                for name, value in said.axes.items()
+                if self.reveal or isinstance(value, bool | int | float)
+            }
+            about: dict[str, Json] = {
+                "state": said.state,
+                "axes": axes,
+                "models": [plain(name) for name in said.models],
+                **({"raw": [plain(reply) for reply in said.raw]} if self.reveal else {}),
+            }
+            reason, answer = self._reveal_text(said.reason), self._reveal_text(item.answer.text)
+            if said.state == "scored":
+                score = Score(value=plain(said.label), answer=answer, explanation=reason, metadata=about)
+            else:
+                score = Score.unscored(reason=said.state, answer=answer, explanation=reason, metadata=about)
+            scores[plain(judge)] = score
+        return scores
+
+    def _describe(self, item: Item, line: Mapping[str, Any]) -> dict[str, Json]:
+        """Who it is, how it ended, and what it counts as."""
+        asked = item.answer.asked
+        tags: Mapping[str, str] = asked["tags"]
+        about: dict[str, Json] = {
+            "item": plain(item.item),
+            "sample": plain(asked["id"]),
+            "category": plain(asked["category"]),
+            "tags": {plain(name): plain(tag) for name, tag in tags.items() if self.reveal or name in self.by},
+            "outcome": item.outcome,
+            "counts_as": plain(item.label),
+            "flags": list(item.flags),
+        }
+        if line.get("reason"):
+            about["failure"] = plain(line["reason"])
+        if self.reveal:
+            images = [part for part in line["prompt"] if "image" in part]
+            about["cluster"] = plain(asked["cluster"])
+            about["images"] = [{"path": plain(str(part["image"])), "sha256": part["sha256"]} for part in images]
+            steps: Mapping[str, str] = line.get("steps", {})
+            if steps:
+                about["steps"] = {plain(name): plain(text) for name, text in steps.items()}
+        return about

@@ -9,16 +9,16 @@ from harness import Report, Results, hookimpl
 
 def vlmevalkit_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """The folders that VLMEvalKit keeps under `outputs`: one for each run."""
-    from .vlmevalkit import render_files
+    from .layouts import render_vlmevalkit
 
-    return render_files(results)
+    return render_vlmevalkit(results)
 
 
 def lm_eval_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """The folders that lm-eval keeps under its output path: one for each model, one file for each run."""
-    from .lm_eval import render_files
+    from .layouts import render_lm_eval
 
-    return render_files(results)
+    return render_lm_eval(results)
 
 
 @hookimpl

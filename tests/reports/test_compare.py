@@ -11,8 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 from click.testing import CliRunner, Result
-from harness_compare.formats import render_latex, render_markdown, render_terminal
-from harness_compare.words import format_p, format_signed
+from harness_compare.formats import format_p, format_signed, render_latex, render_markdown, render_terminal
 
 from harness import Comparison
 from harness.cli import cli

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from harness_vlmeval.known import KNOWN
 from harness_zoos import lm_eval_files, vlmevalkit_files
-from harness_zoos.vlmevalkit import SETS
+from harness_zoos.layouts import SETS
 
 from harness.testing.results import Body, judged, results, split
 from tests import golden
