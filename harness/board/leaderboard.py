@@ -171,7 +171,7 @@ def _group_by_basis(rows: Sequence[Row]) -> dict[_Basis, list[Row]]:
 
 
 def _open_basis(row: Row) -> frozenset[str]:
-    """What of its basis says nothing: a subset has other samples, a row without a judge no judge, some no hash."""
+    """The names of its basis that decide nothing: a subset has other samples, some rows have no judge or no hash."""
     part = row.subset is not None
     free = (("samples", part), ("data", part or "data" not in row.basis), ("judge", not row.judge.id))
     return frozenset(name for name, is_free in free if is_free)
@@ -190,7 +190,7 @@ def _explain_unranked(row: Row) -> str:
 
 
 def _worst_interval(row: Row) -> tuple[float, float] | None:
-    """The interval ranks use, turned so that lower is better; None when there is none, or neither direction is."""
+    """The interval that ranks use, turned so that lower is better; None if there is none or neither is better."""
     if row.main is None or row.main.better == "neither":
         return None
     low, high = row.main.ci95_worst
@@ -206,10 +206,10 @@ def _sort_key(row: Row) -> tuple[bool, bool, float]:
 
 
 def find_standing(board: Board, row: Row) -> Standing:
-    """What a report may mark: `best` for the one row of rank 1, `second` for the one of rank 2 before others.
+    """The mark of a row: `best` for the only row of rank 1, `second` for the only one of rank 2 if others follow.
 
-    A rank is significant by itself: it counts the rows whose whole interval is better. A row alone is not best, and
-    rows that share a rank are neither.
+    A rank is significant by itself: it counts the rows whose whole interval is better. A single row is not best, and
+    rows that share a rank have no mark.
     """
     ranks = [other.rank for other in board.rows if other.rank is not None]
     if len(ranks) < 2 or row.rank is None or row.rank > 2 or ranks.count(1) != 1 or ranks.count(row.rank) != 1:
@@ -230,7 +230,8 @@ def _name_apart(rows: Sequence[Row]) -> Iterator[Row]:
         replace(
             row,
             model=with_detail(
-                base(row), _differing_options(row.options, [each.options for each in rows if base(each) == base(row)])
+                base(row),
+                _list_differing_options(row.options, [each.options for each in rows if base(each) == base(row)]),
             ),
         )
         for row in rows
@@ -246,7 +247,7 @@ def _name_apart(rows: Sequence[Row]) -> Iterator[Row]:
             yield row
 
 
-def _differing_options(mine: Mapping[str, str], all_options: Sequence[Mapping[str, str]]) -> str:
+def _list_differing_options(mine: Mapping[str, str], all_options: Sequence[Mapping[str, str]]) -> str:
     names = dict.fromkeys(name for options in all_options for name in options)
     differing = [name for name in names if len({options.get(name, "") for options in all_options}) > 1]
     told = [f"{name}={mine.get(name) or 'unset'}" for name in differing if name != "identity"]
@@ -260,7 +261,7 @@ def _format_subset(row: Row) -> str:
 
 
 def _list_remarks(split: str, rows: Sequence[Row]) -> Iterator[str]:
-    """What is remarked on rows, row by row; what holds for several is said once."""
+    """The remarks on rows, row by row; a remark on several rows names them all."""
     models: dict[str, list[str]] = {}
     for row in rows:
         pairings = (text for pairing in row.paired.values() for text in _describe_pairing(pairing, split, row))
@@ -291,7 +292,7 @@ def _remark_on(row: Row) -> Iterator[str]:
 
 
 def _describe_pairing(pairing: Mapping[str, Json], left: str, row: Row) -> Iterator[str]:
-    """One comparison inside the task, for each metric it was made on."""
+    """A sentence on each metric of a comparison inside the task."""
     units = {measure.name: measure.unit for measure in row.measures}
     matched = f"{pairing['pairs']} pairs, {pairing['unmatched']} unmatched"
     for metric in pairing:
@@ -304,8 +305,11 @@ def _describe_pairing(pairing: Mapping[str, Json], left: str, row: Row) -> Itera
 
 
 def list_flags(board: Board) -> tuple[str, ...]:
-    """One sentence for each run with answers that are cut off, marked as a refusal or shaped like a verdict, one for
-    numbers beside the main one that have no value or are estimated, and one for categories that a training left out."""
+    """Sentences on the rows of a board.
+
+    Each row with answers that are cut off, marked as a refusal or shaped like a verdict has one; so have other numbers
+    than the main one without a value, estimated numbers, and categories that a training left out.
+    """
     marked = ((row, format_flags(row.flags)) for row in board.rows)
     sentences = [f"{row.model}: of {row.outcomes['answered']} answers, {flags}." for row, flags in marked if flags]
     sentences = list(dict.fromkeys(sentences))
@@ -337,8 +341,8 @@ class Mean:
     """The unweighted mean of the main numbers of a suite's parts, for one run.
 
     Attributes:
-        suite: its name, with the sets that were built which it was asked on: a mean over those is another one.
-        model: how it is shown: the ref, and the strategy that wrapped it.
+        suite: its name, and the built sets that it was asked on: a mean over those is another mean.
+        model: its shown name: the ref, and the strategy that wrapped it.
         ref: as the user wrote it.
         strategy: its name; empty for none.
         value: None while a part is missing.
@@ -372,12 +376,10 @@ class Mean:
         return len(self.of) + len(self.missing)
 
     @property
-    def told(self) -> str:
-        """In one line: `general: mean of 5, 61.3 [60.2, 62.4] ↑`, and what keeps it from being one."""
-        arrow = ARROWS[self.better] if self.better else ""
-        number = (
-            f"{self.suite}: mean of {self.parts}, {format_estimate(self.value, self.ci95, self.unit)} {arrow}".rstrip()
-        )
+    def line(self) -> str:
+        """In one line: `general: mean of 5, 61.3 [60.2, 62.4] ↑`, and what it lacks."""
+        estimate = format_estimate(self.value, self.ci95, self.unit)
+        number = f"{self.suite}: mean of {self.parts}, {estimate} {ARROWS.get(self.better or '', '')}".rstrip()
         if self.missing:
             return f"{number} (missing: {', '.join(self.missing)})"
         return number if self.complete else f"{number} (a part is a subset or incomplete)"

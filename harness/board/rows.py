@@ -1,7 +1,7 @@
 """A row of a leaderboard: one model on one split under one judge, read from results.json.
 
-A number never comes alone: its interval, what it was divided by, coverage, blocks, judge and fidelity are in the same
-row, and so are the cautions that a reader must hold against it. Keys are those of the schema `harness.results/1`.
+A number never comes alone: its interval, denominator, coverage, blocks, judge and fidelity are in the same row, and so
+are the cautions that a reader needs. Keys are those of the schema `harness.results/1`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.metrics import Better
 from harness.text import one_line
 from harness.types import BLOCKED, Json
 
-#: what is said of a revision of data; nothing where it is the one that the counts were checked with
+#: remark on a revision of data that is not the one that the counts were checked with
 _CHECKED: Final[Mapping[str, str]] = {
     "another": "(not the revision that the counts were checked with)",
     "unknown": "(which revision is not known)",
@@ -76,11 +76,11 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeNote:
-    """Who judged: shown beside each number.
+    """The judge, shown next to each number.
 
     Attributes:
-        id: as in results.json; empty where nobody judged.
-        rubric: name, whose words and version, as it is shown: `mis (own rubric v1)`.
+        id: as in results.json; empty if there is no judge.
+        rubric: its name, fidelity and version as they are shown: `mis (own rubric v1)`.
         model: the judge's model; empty for a rule.
         fidelity: of the rubric.
     """
@@ -92,18 +92,18 @@ class JudgeNote:
 
     @property
     def label(self) -> str:
-        """How it is shown: `mis (own rubric v1) by openai/NAME`; `none` where nobody judged."""
+        """Its shown name: `mis (own rubric v1) by openai/NAME`; `none` if there is no judge."""
         named = self.rubric or self.id or "none"
         return f"{named} by {self.model}" if self.model else named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caution:
-    """What a reader must hold against a number.
+    """A reason to doubt a number.
 
     Attributes:
         kind: `own_family`, `trained_on`, `sampling`, `strategy`, `system`, `names`, `not_drawn` or `unverifiable`.
-        told: in words, as the rest of a sentence that begins with the model.
+        told: the rest of a sentence that begins with the model.
     """
 
     kind: str
@@ -115,7 +115,7 @@ class Row:
     """One model on one split under one judge.
 
     Attributes:
-        model: how it is shown: the ref, the strategy, a system prompt, and what tells it from another row of this ref.
+        model: its shown name: the ref, the strategy, a system prompt, and what differs from other rows of this ref.
         ref: as the user wrote it.
         strategy: that wrapped the model; empty for none.
         system: message that was put before each request; empty for none.
@@ -125,16 +125,16 @@ class Row:
         tuned_from: ref of the model it was tuned from, as declared; empty where nothing is.
         trained_on: names of data it was tuned on, as declared.
         held_out: names of categories that its training left out.
-        files: hash of the model's files; empty where they are not known, and where an adapter lies on them.
+        files: hash of the model's files; empty if they are not known, or if there is an adapter on them.
         base_files: the same of the model it was tuned from, as declared.
-        bare: its results.json lies without the lines it was made of, so that it cannot be made again.
-        cautions: what a reader must hold against the number.
+        bare: its results.json is without the lines of its run, so it cannot be computed again.
+        cautions: reasons to doubt the number.
         finished: when the run's last invocation ended, ISO 8601.
-        local: it ran on a machine of the user's, by its files; else it is somebody's API.
+        local: the user's machine ran it from its files; else it is an API.
         judge: who judged.
         primary: the judge is the run's own, not one of `other_judges`.
-        fidelity: whose words the input is in; empty where the benchmark adds none.
-        n: samples; `n_expected` is the published number, `subset` what was asked for less.
+        fidelity: of the input's wording; empty where the benchmark adds no words.
+        n: samples; `n_expected` is the published number, `subset` the limit that the user set.
         records: samples x epochs.
         outcomes: how generation ended, in records.
         flags: answers that are marked (`truncated`, `refusal`, `verdict_like`), in records.
@@ -148,7 +148,7 @@ class Row:
         by: breakdown -> group -> (n, measures).
         paired: comparisons of this split with its twins, as in results.json.
         settings: effective generation settings.
-        options: what can tell it from another row of the same ref, as text.
+        options: settings and identity by which rows of the same ref may differ, as text.
         data: hash of the task's data, over the splits in `asked`.
         source: of the split's data, with its `revision` and `licence` as the run recorded them.
         checked: whether that is the revision that the task's counts were checked with; empty where results do not say.
@@ -361,7 +361,7 @@ def parse_ends(pair: Sequence[float | None] | None) -> Ends:
 
 
 def strategy_name(run: Results) -> str:
-    """What was put around the model of a run; empty for nothing."""
+    """The strategy that wrapped the model of a run; empty for none."""
     return _name_of(run["model"].get("strategy"))
 
 
@@ -380,7 +380,7 @@ def _read_judge(run: Results, judge: str) -> JudgeNote:
 
 
 def _read_basis(section: Section, judge: str, note: JudgeNote) -> dict[str, str]:
-    """What two rows must share to be ranked against each other, by the word a reader knows it by."""
+    """What two rows must share to be ranked against each other, under the names that a reader knows."""
     body = section.body
     settings = {name: _as_text(value) for name, value in _dict(body, "settings").items() if name not in _FREE}
     return {
@@ -405,7 +405,7 @@ def _read_pairings(section: Section) -> dict[str, Json]:
 
 
 def _read_options(section: Section) -> dict[str, str]:
-    """What can tell two rows of one ref apart: the model's own settings, then its identity."""
+    """Settings and identity by which rows of one ref may differ."""
     model = section.run["model"]
     own = {name: _as_text(value) for name, value in _dict(model, "settings").items()}
     effective = {name: _as_text(value) for name, value in _dict(section.body, "settings").items()}
@@ -434,7 +434,7 @@ def _model_revision(model: Mapping[str, Json]) -> str:
 
 
 def _files_digest(identity: str | dict[str, Json] | None) -> str:
-    """Hash of the model's files; empty where they are not known, and where an adapter lies on them."""
+    """Hash of the model's files; empty if they are not known, or if there is an adapter on them."""
     if not isinstance(identity, dict) or not _is_local(identity) or isinstance(identity["fingerprint"], str):
         return ""
     files = _dict(identity, "fingerprint")
@@ -485,7 +485,7 @@ def find_cautions(row: Row, task: str, source: str) -> Iterator[Caution]:
     if row.judge.model and (shared or row.judge.model in (row.ref, *names)):
         family = ", ".join(sorted(shared)) or row.ref
         yield Caution(kind="own_family", told=f"judged by a model of its own family ({family})")
-    if same := _training_sets_of(row, task, source):
+    if same := _find_training_sets(row, task, source):
         yield Caution(kind="trained_on", told=f"trained on data of this test's source ({', '.join(same)})")
     if "temperature" in row.settings and row.settings["temperature"] is None:
         yield Caution(kind="sampling", told="provider sampling (no temperature was set)")
@@ -503,8 +503,8 @@ def find_cautions(row: Row, task: str, source: str) -> Iterator[Caution]:
         yield Caution(kind="unverifiable", told="not verifiable: its results stand without the answers they count")
 
 
-def _training_sets_of(row: Row, task: str, source: str) -> list[str]:
-    """What the model was trained on that is the test's source or a part of it: `mis`, `mis-train`, `owner/mis`."""
+def _find_training_sets(row: Row, task: str, source: str) -> list[str]:
+    """Training data that is the test's source or a part of it: `mis`, `mis-train`, `owner/mis`."""
 
     def plain(name: str) -> str:
         return name.strip().casefold().replace("_", "-")
@@ -519,10 +519,7 @@ def _training_sets_of(row: Row, task: str, source: str) -> list[str]:
 
 
 def find_families(*names: str) -> frozenset[str]:
-    """The families of models that some names of a model mean; empty where they tell nothing.
-
-    A name may mean two: a distilled or merged model is of both.
-    """
+    """The families of models that the names of a model contain; empty for none, two for a distilled or merged model."""
     text = " ".join(name.replace("_", "-") for name in names)
     return frozenset(
         family

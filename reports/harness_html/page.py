@@ -1,9 +1,16 @@
-"""Results to one HTML file without an outside resource, and to the folder of a Hugging Face Space that serves it."""
+"""Results to one HTML file without an outside resource, and to the folder of a Hugging Face Space that serves it.
+
+The page's numbers are there for a reader's own program too: a flat row for each, the same in the page, in CSV and in
+JSON.
+"""
 
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
+import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files as packaged
 from importlib.util import find_spec
@@ -11,13 +18,16 @@ from typing import Any, Final
 
 from harness import Results
 from harness.board import display
-from harness.board.leaderboard import boards, licences, means
+from harness.board.leaderboard import Board, boards, licences, means
 from harness.board.published import find_references
-from harness.text import plain
+from harness.board.rows import Measure, Row
+from harness.text import escape_cell, one_line, plain
 
-from . import data, views
+from . import views
 from .figures import draw_figures, write_figures
-from .figures.theme import DARK, LIGHT, declare_variables
+from .figures.charts import DARK, LIGHT, declare_variables
+
+Flat = dict[str, str | int | float | bool | None]
 
 TITLE: Final = "Safety leaderboard"
 _CARD: Final = """\
@@ -47,7 +57,15 @@ def render_page(results: Sequence[Results]) -> str:
     every, suites = boards(results), means(results)
     anchors = [f"board-{place}" for place, _ in enumerate(every, 1)]  # no name can break such an id
     tasks = [task for task, _ in plugins.current().offers("tasks")]
-    style, script = _read_asset("page.css") + _declare_colours(), _read_asset("page.js")
+    # the figures' colours in both themes, which follow the page's
+    light, dark = declare_variables(LIGHT), declare_variables(DARK)
+    colours = (
+        f":root {{ {light} }}",
+        f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme='light']) {{ {dark} }} }}",
+        f":root[data-theme='dark'] {{ {dark} }}",
+        f"@media print {{ :root:root {{ {light} }} }}\n",
+    )
+    style, script = _read_asset("page.css") + "\n".join(colours), _read_asset("page.js")
     environment = Environment(
         loader=PackageLoader(__package__ or "", "templates"),
         autoescape=True,
@@ -82,7 +100,7 @@ def render_page(results: Sequence[Results]) -> str:
         figures=draw_figures(every, suites) if _can_draw() else (),
         methods=views.describe_methods(results, every, suites),
         licences=licences(every),
-        data=data.to_page(every),
+        data=_embed_numbers(every),
         runs=len(results),
         day=max((str(each.get("finished") or "")[:10] for each in results), default=""),
     )
@@ -99,8 +117,8 @@ def render_space(results: Sequence[Results]) -> Mapping[str, bytes]:
     texts = {
         "README.md": _CARD.format(title=TITLE),
         "index.html": render_page(results),
-        "leaderboard.csv": data.to_csv(every),
-        "leaderboard.json": data.to_json(every),
+        "leaderboard.csv": to_csv(every),
+        "leaderboard.json": json.dumps(list_numbers(every), ensure_ascii=True, allow_nan=False, indent=1) + "\n",
     }
     files = {name: text.encode() for name, text in texts.items()}
     if _can_draw():
@@ -120,14 +138,63 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _declare_colours() -> str:
-    """The figures' colours in both themes, which follow the page's."""
-    light, dark = declare_variables(LIGHT), declare_variables(DARK)
-    system = f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme='light']) {{ {dark} }} }}"
-    paper = f"@media print {{ :root:root {{ {light} }} }}"
-    return "\n".join((f":root {{ {light} }}", system, f":root[data-theme='dark'] {{ {dark} }}", paper, ""))
-
-
 def _drop_controls(value: object) -> object:
     """Text without controls; what the templates marked as safe stays."""
     return plain(value) if type(value) is str else value
+
+
+def list_numbers(boards: Sequence[Board]) -> list[Flat]:
+    """Each metric of each row; breakdowns are left to `--format csv`."""
+    return [_flatten(board, row, measure) for board in boards for row in board.rows for measure in row.measures]
+
+
+def _embed_numbers(boards: Sequence[Board]) -> str:
+    """The names once and the rows as arrays, for the page; `<` is escaped, so that no text ends a script element."""
+    rows = list_numbers(boards)
+    whole = {"names": list(rows[0]) if rows else [], "rows": [list(row.values()) for row in rows]}
+    text = json.dumps(whole, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def to_csv(boards: Sequence[Board]) -> str:
+    """CSV, no cell of which a spreadsheet takes for a formula."""
+    rows, out = list_numbers(boards), io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n", restval="")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: escape_cell(cell) if isinstance(cell, str) else cell for name, cell in row.items()})
+    return out.getvalue()
+
+
+def _flatten(board: Board, row: Row, measure: Measure) -> Flat:
+    return {
+        "model": one_line(row.model),
+        "task": one_line(board.task),
+        "split": one_line(board.split),
+        "class": board.group,
+        "metric": one_line(measure.name),
+        "main": measure.main,
+        "unit": measure.unit,
+        "better": measure.better,
+        "value": measure.value,
+        "why": one_line(measure.why, 200),
+        "ci95_low": measure.ci95[0],
+        "ci95_high": measure.ci95[1],
+        "ci95_worst_low": measure.ci95_worst[0],
+        "ci95_worst_high": measure.ci95_worst[1],
+        "numerator": measure.numerator,
+        "denominator": measure.denominator,
+        "unresolved": measure.unresolved,
+        "n": row.n,
+        "coverage": row.coverage,
+        "complete": row.complete,
+        "blocked": row.blocked,
+        "rank": row.rank if measure.main else None,
+        "unranked": one_line(row.unranked),
+        "judge": one_line(row.judge.id),
+        "flags": " ".join(caution.kind for caution in row.cautions),
+        "finished": one_line(row.finished),
+        "model_revision": one_line(row.model_revision),
+        "data": one_line(row.data),
+        "revision": one_line(row.revision),
+    }

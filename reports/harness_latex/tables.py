@@ -1,7 +1,7 @@
 r"""Boards as LaTeX: one booktabs `table` each, with what belongs to every number in its columns, caption and notes.
 
 Only escaped text and numbers reach the file. Marks are macros, so that a paper can set them its own way. Who is marked
-best or second is the board's word: only a significant lead is.
+best or second is decided by the board: only a significant lead is.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _join_distinct(texts: Iterator[str]) -> str:
 
 
 def _pick_measure(board: Board, column: Measure) -> Callable[[Row], str]:
-    """The cell of a metric; the main one with its mark and interval."""
+    """The cell of a metric; the main metric's with its mark and interval."""
 
     def cell(row: Row) -> str:
         mine = next((each for each in row.measures if each.name == column.name), None)
@@ -118,7 +118,7 @@ def _pick_measure(board: Board, column: Measure) -> Callable[[Row], str]:
 
 
 def _list_notes(board: Board) -> Iterator[str]:
-    """The board's own, with the dagger where one says why a row is not ranked, and the marks of its answers."""
+    """The board's notes, with the dagger at those that say why a row is not ranked, then the flags of its answers."""
     why = tuple(f"{row.model}: not ranked" for row in board.rows if row.unranked)
     for note in board.notes:
         yield (r"\unranked{} " if note.startswith(why) else "") + escape_tex(note)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.board.display import ARROWS, NOTHING, format_estimate, format_share, format_value
+from harness.board.display import ARROWS, NOTHING, format_estimate, format_head, format_share, format_value
 from harness.board.leaderboard import Board, Mean, licences, list_flags
-from harness.board.rows import Measure, Row
+from harness.board.rows import Row
 from harness.keys import canonical
 from harness.text import escape_markdown
 
@@ -22,7 +22,7 @@ Text = Callable[[Row], str]
 _FACTS: Final[Sequence[tuple[str, Text]]] = (
     ("Judge", lambda row: row.judge.label),
     ("Input wording", lambda row: row.fidelity),
-)  #: said once where all rows agree, else a column
+)  #: in the line above the table where all rows agree, else a column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,23 +50,21 @@ def render_tables(boards: Sequence[Board], means: Sequence[Mean] = ()) -> str:
 
 
 def _render_means(means: Sequence[Mean]) -> str:
-    lines = [_join_cells(["Model", "Suite", "Mean", "Of"]), _join_cells(["---", "---", "---:", "---"])]
+    lines = [["Model", "Suite", "Mean", "Of"], ["---", "---", "---:", "---"]]
     for mean in means:
         arrow = f" {ARROWS[mean.better]}".rstrip() if mean.better and mean.value is not None else ""
         partial = "" if mean.complete or mean.missing else " (incomplete)"
         of = ", ".join(f"{title} {format_value(value, mean.unit)}" for title, (_, value) in mean.of.items())
         missing = f"; missing: {', '.join(mean.missing)}" if mean.missing else ""
         number = f"{format_estimate(mean.value, mean.ci95, mean.unit)}{arrow}{partial}"
-        lines.append(
-            _join_cells(
-                [escape_markdown(mean.model), escape_markdown(mean.suite), number, escape_markdown(f"{of}{missing}")]
-            )
-        )
-    return "\n\n".join(["### Means over suites", "\n".join(lines)])
+        names = (escape_markdown(mean.model), escape_markdown(mean.suite))
+        lines.append([*names, number, escape_markdown(f"{of}{missing}")])
+    return "\n\n".join(["### Means over suites", "\n".join(map(_join_cells, lines))])
 
 
 def _render_board(board: Board) -> str:
-    common = _find_common_settings(board)
+    names = {name for row in board.rows for name in row.settings}
+    common = {name for name in names if len({canonical(row.settings.get(name)) for row in board.rows}) == 1}
     shared = [(head, text(board.rows[0])) for head, text in _FACTS if _is_same(board, text)]
     shared.append(("Settings", _format_settings(board.rows[0], common)))
     left_out = [measure.name for measure in board.measures[_MOST_METRICS:]]
@@ -86,8 +84,7 @@ def _list_columns(board: Board, common: set[str]) -> list[Column]:
         columns.append(Column(head="#", cell=lambda row: NOTHING if row.rank is None else str(row.rank)))
     columns.append(_text_column("Model", lambda row: row.model))
     for measure in board.measures[:_MOST_METRICS]:
-        unit = " %" if measure.unit == "%" else ""
-        head = f"{escape_markdown(measure.name)}{unit} {ARROWS[measure.better]}".rstrip()
+        head = format_head(escape_markdown(measure.name), measure.unit, measure.better)
         columns.append(Column(head=head, cell=_pick_measure(measure.name)))
     columns += [
         Column(head="n", cell=lambda row: f"{row.n} (subset)" if row.subset is not None else str(row.n)),
@@ -110,14 +107,15 @@ def _text_column(head: str, text: Text) -> Column:
 
 
 def _pick_measure(name: str) -> Text:
-    """The cell of a metric; the main one with its interval."""
+    """The cell of a metric; the main metric's with its interval."""
 
-    def format_measure(measure: Measure) -> str:
-        if measure.main:
-            return format_estimate(measure.value, measure.ci95, measure.unit)
-        return format_value(measure.value, measure.unit)
+    def format_measure(row: Row) -> str:
+        mine = next((each for each in row.measures if each.name == name), None)
+        if mine is None:
+            return NOTHING
+        return format_estimate(mine.value, mine.ci95 if mine.main else None, mine.unit)
 
-    return lambda row: next((format_measure(mine) for mine in row.measures if mine.name == name), NOTHING)
+    return format_measure
 
 
 def _tabulate(columns: Sequence[Column], rows: Sequence[Row]) -> str:
@@ -137,12 +135,6 @@ def _tabulate(columns: Sequence[Column], rows: Sequence[Row]) -> str:
 
 def _join_cells(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _find_common_settings(board: Board) -> set[str]:
-    """Settings that have one value in all rows."""
-    names = {name for row in board.rows for name in row.settings}
-    return {name for name in names if len({canonical(row.settings.get(name)) for row in board.rows}) == 1}
 
 
 def _format_settings(row: Row, names: set[str]) -> str:

@@ -69,7 +69,7 @@ def view_command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) ->
         if folder is None:
             _serve(indexes, port=given["port"], browser=not given["no_browser"])
         else:
-            from .export import export
+            from .page import export
 
             count = export(indexes, folder)
             say(f"{folder / 'index.html'}")
@@ -111,7 +111,7 @@ def show_command(ctx: click.Context, /, run: Path, item: str, reveal: bool, as_j
     codes: 0 shown, 2 an error you can fix.
     """
     loaded(ctx)
-    from .details import encode_json
+    from .index import encode_json
     from .show import WIDTH, find_item, print_item, to_json
 
     found = find_item(run, item, data)

@@ -19,9 +19,8 @@ from harness.types import Json
 from harness.web import new_token
 from harness.web.pages import page_app, page_assets, serve_page
 
-from .details import MissingImage, draw_placeholder, encode_json
-from .index import RunIndex
-from .web import build_page
+from .index import MissingImage, RunIndex, draw_placeholder, encode_json
+from .page import build_page
 
 _BATCH: Final = 250  #: items read at once: a few hundredths of a second, in which a request may wait
 _REST: Final = 0.4  #: seconds between two looks at a run without anything new

@@ -17,7 +17,7 @@ from harness.store.run_file import RunFile
 from harness.text import one_line, plain
 from harness.types import Json
 
-from .details import (
+from .index import (
     MissingImage,
     PromptImages,
     describe_item,

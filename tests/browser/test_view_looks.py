@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness_view.export import export
 from harness_view.index import open_indexes
+from harness_view.page import export
 from playwright.sync_api import Page
 
 from tests.browser.pages import browser, violations

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from harness_html import render, space_files
-from harness_html.data import to_csv
+from harness_html.page import to_csv
 from harness_html.views import Scale
 
 from harness import plugins

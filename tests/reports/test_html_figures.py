@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 from harness_html.figures import draw_figures
+from harness_html.figures.charts import LIGHT
 from harness_html.figures.readings import read_kind, read_measure
-from harness_html.figures.theme import LIGHT
 
 from harness.board.leaderboard import boards
 from harness.board.rows import Measure

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from harness_html.figures import Draft, draw_figures, write_figures
-from harness_html.figures.captions import make_distinct, make_slug, shorten
-from harness_html.figures.labels import Box, Mark, place_names, place_numbers
+from harness_html.figures.charts import DARK, HIGH, LIGHT, VARIABLES, Theme, declare_variables
+from harness_html.figures.readings import make_distinct, make_slug, shorten
 from harness_html.figures.render import draw, widen
-from harness_html.figures.theme import DARK, HIGH, LIGHT, VARIABLES, Theme, declare_variables
+from harness_html.figures.scatter import Box, Mark, place_names, place_numbers
 from PIL import Image, ImageOps
 
 from harness import HarnessError

@@ -16,8 +16,8 @@ import anyio
 import httpx
 import pytest
 from click.testing import CliRunner, Result
-from harness_view.export import SIDE
 from harness_view.index import Mode, RunIndex, open_indexes
+from harness_view.page import SIDE
 from harness_view.server import view_app
 from PIL import Image
 

@@ -11,9 +11,8 @@ from dataclasses import replace
 
 from harness.board.leaderboard import Board, Mean
 
-from .categories import draft_categories
+from .categories import draft_categories, draft_classes
 from .charts import Draft, Figure
-from .classes import draft_classes
 from .forest import draft_forests, draft_judges, draft_splits
 from .scatter import draft_abilities, draft_tradeoffs
 

@@ -13,40 +13,9 @@ from harness.board.display import format_value
 from harness.board.leaderboard import Board
 from harness.board.rows import JudgeNote, Row
 
-from . import captions
-from .captions import IN_TABLE, make_distinct, make_slug, shorten
-from .charts import (
-    STEP,
-    WIDTH,
-    Draft,
-    Spec,
-    Table,
-    axis,
-    draw_dots,
-    format_remark,
-    layer,
-    make_dot,
-    name_axis,
-    number,
-    plot,
-    word,
-    write_at_right,
-)
-from .readings import (
-    MOST,
-    Entry,
-    Key,
-    Reading,
-    describe_intervals,
-    find_ends,
-    identify,
-    list_basis,
-    list_entries,
-    read_measure,
-    select_primary_boards,
-    select_whole_boards,
-)
-from .theme import LIGHT
+from . import charts, readings
+from .charts import LIGHT, STEP, WIDTH, Draft, Spec, Table
+from .readings import IN_TABLE, MOST, Entry, Key, Reading, make_distinct, make_slug, shorten
 
 _SPLITS_WIDTH: Final = 540  #: px, of all panels of splits together
 _LEAST_WIDTH: Final = 110  #: px, of one of them
@@ -87,7 +56,11 @@ class JudgeRange:
 
 def draft_forests(boards: Sequence[Board]) -> Iterator[Draft]:
     """A forest for each board with several rows, then those with a single one together, each in its own panel."""
-    found = [(board, entries) for board in select_primary_boards(boards) if (entries := list_entries(board))]
+    found = [
+        (board, entries)
+        for board in readings.select_primary_boards(boards)
+        if (entries := readings.list_entries(board))
+    ]
     for board, entries in found:
         if len(entries) > 1:
             yield _draft_forest(board, entries)
@@ -101,19 +74,19 @@ def draft_forests(boards: Sequence[Board]) -> Iterator[Draft]:
 
 
 def _draft_forest(board: Board, entries: Sequence[Entry]) -> Draft:
-    drawn, first, title = entries[:MOST], entries[0].reading, captions.format_board(board)
+    drawn, first, title = entries[:MOST], entries[0].reading, readings.format_board(board)
     rows = [each.row for each in drawn]
     return Draft(
         name=make_slug("forest", board.name),
         title=f"{title}: {shorten(first.label)} with intervals",
-        caption=captions.join_clauses(
-            f"{first.head} of {captions.format_count(len(drawn), 'model')} on {title}",
-            captions.describe_direction(first.better),
-            captions.describe_judges(rows),
-            captions.format_sizes(row.n for row in rows),
-            describe_intervals(each.reading for each in drawn),
-            captions.describe_unranked(rows),
-            captions.describe_rest(len(drawn), len(entries)),
+        caption=readings.join_clauses(
+            f"{first.head} of {readings.format_count(len(drawn), 'model')} on {title}",
+            readings.describe_direction(first.better),
+            readings.describe_judges(rows),
+            readings.format_sizes(row.n for row in rows),
+            readings.describe_intervals(each.reading for each in drawn),
+            readings.describe_unranked(rows),
+            readings.describe_rest(len(drawn), len(entries)),
         ),
         chart=_draw_forest(drawn, f"{first.head} on {title}"),
         table=(("Model", first.head, "n"), *((each.name, _format_entry(each), f"{each.row.n:,}") for each in drawn)),
@@ -121,18 +94,18 @@ def _draft_forest(board: Board, entries: Sequence[Entry]) -> Draft:
 
 
 def _draft_singles(members: Sequence[tuple[Board, Entry]]) -> Draft:
-    drawn = [(f"{captions.format_board(board)}: {entry.reading.head}", entry) for board, entry in members[:MOST]]
+    drawn = [(f"{readings.format_board(board)}: {entry.reading.head}", entry) for board, entry in members[:MOST]]
     entries = [entry for _, entry in drawn]
     rows, unit = [entry.row for entry in entries], entries[0].reading.unit
     return Draft(
         name=make_slug("forest-single", "" if unit == "%" else unit),
         title="Splits with one result each",
-        caption=captions.join_clauses(
-            f"the main number of {captions.format_count(len(drawn), 'split')} that one model was measured on",
-            captions.format_sizes(row.n for row in rows),
-            describe_intervals(each.reading for each in entries),
-            captions.describe_unranked(rows),
-            captions.describe_rest(len(drawn), len(members), "split"),
+        caption=readings.join_clauses(
+            f"the main number of {readings.format_count(len(drawn), 'split')} that one model was measured on",
+            readings.format_sizes(row.n for row in rows),
+            readings.describe_intervals(each.reading for each in entries),
+            readings.describe_unranked(rows),
+            readings.describe_rest(len(drawn), len(members), "split"),
         ),
         chart={"vconcat": [{**_draw_forest([each], None), "title": title} for title, each in drawn], "spacing": 14},
         table=(
@@ -146,19 +119,19 @@ def _draw_forest(entries: Sequence[Entry], title: str | None) -> Spec:
     names = [each.name for each in entries]
     data = [
         {
-            **make_dot(each.name, each.reading, each.row),
+            **charts.make_dot(each.name, each.reading, each.row),
             "text": _format_entry(each),
             "ink": LIGHT.quiet if each.row.unranked else LIGHT.ink,
         }
         for each in entries
     ]
-    dots = draw_dots(data, names, title, find_ends(each.reading for each in entries))
-    return layer(*dots, *write_at_right(data, names, WIDTH), width=WIDTH, step=STEP)
+    dots = charts.draw_dots(data, names, title, readings.find_ends(each.reading for each in entries))
+    return charts.layer(*dots, *charts.write_at_right(data, names, WIDTH), width=WIDTH, step=STEP)
 
 
 def _format_entry(entry: Entry) -> str:
     """The number, its interval, and why it has no rank."""
-    remark = format_remark(entry.row)
+    remark = charts.format_remark(entry.row)
     return f"{entry.reading.text}{f'  {remark}' if remark else ''}"
 
 
@@ -167,13 +140,13 @@ def draft_splits(boards: Sequence[Board]) -> Iterator[Draft]:
     pooled = {(board.task, board.part_of) for board in boards if board.part_of}
     families: dict[tuple[str, ...], list[Panel]] = {}
     for board in boards:
-        entries = list_entries(board)
+        entries = readings.list_entries(board)
         if entries and (board.task, board.split) not in pooled and any(each.row.primary for each in entries):
             first = entries[0]
             metric = first.reading.label, first.reading.better, first.reading.unit
             name = f"{shorten(board.split)} ({board.group})" if board.group else shorten(board.split)
-            panel = Panel(name=name, entries={identify(each.row): each for each in entries})
-            families.setdefault((board.task, *metric, *list_basis(first.row, _OF_A_SPLIT)), []).append(panel)
+            panel = Panel(name=name, entries={readings.identify(each.row): each for each in entries})
+            families.setdefault((board.task, *metric, *readings.list_basis(first.row, _OF_A_SPLIT)), []).append(panel)
     for (task, *_), panels in families.items():
         if len({panel.name for panel in panels}) > 1:
             yield _draft_splits(task, panels)
@@ -194,19 +167,19 @@ def _draft_splits(task: str, every: Sequence[Panel]) -> Draft:
     rows, first = [each.row for each in drawn], drawn[0].reading
     firsts = (next(panel.entries[model] for panel in panels if model in panel.entries) for model in shown)
     names = dict(zip(shown, make_distinct(each.row.model for each in firsts), strict=True))
-    sizes = [f"{panel.name} {captions.format_sizes(each.row.n for each in panel.entries.values())}" for panel in panels]
+    sizes = [f"{panel.name} {readings.format_sizes(each.row.n for each in panel.entries.values())}" for panel in panels]
     return Draft(
         name=make_slug("splits", task),
         title=f"{shorten(first.label)} on the splits of {title}",
-        caption=captions.join_clauses(
-            f"{first.head} of {captions.format_count(len(shown), 'model')} on "
-            f"{captions.format_count(len(panels), 'split')} of {title} ({', '.join(sizes)}), "
-            f"{captions.describe_direction(first.better)}",
-            captions.describe_judges(rows),
-            describe_intervals(each.reading for each in drawn),
-            captions.describe_unranked(rows),
-            captions.describe_rest(len(shown), len(models)),
-            captions.describe_rest(len(panels), len(every), "split"),
+        caption=readings.join_clauses(
+            f"{first.head} of {readings.format_count(len(shown), 'model')} on "
+            f"{readings.format_count(len(panels), 'split')} of {title} ({', '.join(sizes)}), "
+            f"{readings.describe_direction(first.better)}",
+            readings.describe_judges(rows),
+            readings.describe_intervals(each.reading for each in drawn),
+            readings.describe_unranked(rows),
+            readings.describe_rest(len(shown), len(models)),
+            readings.describe_rest(len(panels), len(every), "split"),
         ),
         chart=_draw_splits(panels, names, first.head),
         table=(
@@ -220,24 +193,24 @@ def _draft_splits(task: str, every: Sequence[Panel]) -> Draft:
 
 
 def _draw_splits(panels: Sequence[Panel], names: Mapping[Key, str], title: str) -> Spec:
-    ends = find_ends(entry.reading for panel in panels for entry in panel.entries.values())
+    ends = readings.find_ends(entry.reading for panel in panels for entry in panel.entries.values())
     width, lines = max(_LEAST_WIDTH, _SPLITS_WIDTH // len(panels)), list(names.values())
     drawn: list[Spec] = []
     for panel in panels:
         data = [
-            make_dot(name, entry.reading, entry.row)
+            charts.make_dot(name, entry.reading, entry.row)
             for model, name in names.items()
             if (entry := panel.entries.get(model)) is not None
         ]
-        dots = draw_dots(data, lines, title, ends, shown=not drawn)
-        drawn.append(layer(*dots, width=width, step=STEP, title={"text": panel.name, "limit": width}))
+        dots = charts.draw_dots(data, lines, title, ends, shown=not drawn)
+        drawn.append(charts.layer(*dots, width=width, step=STEP, title={"text": panel.name, "limit": width}))
     return {"hconcat": drawn, "spacing": 18}
 
 
 def draft_judges(boards: Sequence[Board]) -> Iterator[Draft]:
     """How far the main numbers of each split move when another judge reads the same answers."""
     splits: dict[str, list[Row]] = {}
-    for board in select_whole_boards(boards):
+    for board in readings.select_whole_boards(boards):
         splits.setdefault(board.title, []).extend(board.rows)
     for title, rows in splits.items():
         ranges = sorted(_list_ranges(rows), key=attrgetter("order"))
@@ -249,9 +222,13 @@ def _list_ranges(rows: Sequence[Row]) -> Iterator[JudgeRange]:
     """The models that several judges read, alike in all but the judge."""
     alike: dict[tuple[Key, Key], list[Row]] = {}
     for row in rows:
-        alike.setdefault((identify(row), list_basis(row, _OF_A_JUDGE)), []).append(row)
+        alike.setdefault((readings.identify(row), readings.list_basis(row, _OF_A_JUDGE)), []).append(row)
     for members in alike.values():
-        given = {row.judge: found for row in members if row.judge.id and (found := read_measure(row.main)) is not None}
+        given = {
+            row.judge: found
+            for row in members
+            if row.judge.id and (found := readings.read_measure(row.main)) is not None
+        }
         if len(given) > 1 and len({(each.label, each.unit, each.better) for each in given.values()}) == 1:
             own = next((row for row in members if row.primary), members[0])
             values = [each.value for each in given.values()]
@@ -263,18 +240,18 @@ def _draft_judges(title: str, ranges: Sequence[JudgeRange]) -> Draft:
     rows = [each.row for each in drawn]
     judges = list(dict.fromkeys(judge for each in drawn for judge in each.readings))
     labels = dict(zip(judges, make_distinct((judge.label for judge in judges), 60), strict=True))
-    count = captions.format_count(len(judges), "judge")
+    count = readings.format_count(len(judges), "judge")
     widest = max(each.high - each.low for each in drawn)
     return Draft(
         name=make_slug("judges", title),
         title=f"{shorten(first.label)} on {shown} under {count}",
-        caption=captions.join_clauses(
-            f"{first.head} of {captions.format_count(len(drawn), 'model')} on {shown} as each of {count} reads the "
-            f"same answers, {captions.describe_direction(first.better)}",
-            captions.format_sizes(row.n for row in rows),
+        caption=readings.join_clauses(
+            f"{first.head} of {readings.format_count(len(drawn), 'model')} on {shown} as each of {count} reads the "
+            f"same answers, {readings.describe_direction(first.better)}",
+            readings.format_sizes(row.n for row in rows),
             f"a bar leads from the least to the greatest number, at most {format_value(widest, first.unit)} apart",
-            captions.describe_unranked(rows, "with a remark at the right"),
-            captions.describe_rest(len(drawn), len(ranges)),
+            readings.describe_unranked(rows, "with a remark at the right"),
+            readings.describe_rest(len(drawn), len(ranges)),
         ),
         chart=_draw_judges(f"{first.head} on {shown}", drawn, labels, first.unit),
         table=_tabulate_judges(drawn, labels, first.unit),
@@ -287,7 +264,7 @@ def _draw_judges(title: str, ranges: Sequence[JudgeRange], labels: Mapping[Judge
     bars: list[dict[str, Any]] = []
     marks: list[dict[str, Any]] = []
     for name, each in zip(names, ranges, strict=True):
-        remark = format_remark(each.row)
+        remark = charts.format_remark(each.row)
         text = f"{format_value(each.low, unit)} to {format_value(each.high, unit)}{f'  {remark}' if remark else ''}"
         bars.append({"name": name, "low": each.low, "high": each.high, "text": text, "ink": LIGHT.quiet})
         marks += [
@@ -299,20 +276,20 @@ def _draw_judges(title: str, ranges: Sequence[JudgeRange], labels: Mapping[Judge
         "size": (_SIZES, _SIZES[-1]),
     }
     channels = {
-        channel: word(
+        channel: charts.word(
             "judge",
             scale={"domain": list(labels.values()), "range": [*own, *([other] * len(labels))][: len(labels)]},
             legend={"title": None, "orient": "top", "columns": 1},
         )
         for channel, (own, other) in looks.items()
     }
-    x = axis("low", title, find_ends(found for each in ranges for found in each.readings.values()))
+    x = charts.axis("low", title, readings.find_ends(found for each in ranges for found in each.readings.values()))
     bar = {"type": "bar", "height": 7, "color": LIGHT.line}
     mark = {"type": "point", "opacity": 1, "stroke": LIGHT.ground, "strokeWidth": 0.7}
-    return layer(
-        plot(bars, bar, x=x, x2={"field": "high"}, y=name_axis(names, grid=True)),
-        plot(marks, mark, y=name_axis(names), x=number("value"), **channels),
-        *write_at_right(bars, names, WIDTH),
+    return charts.layer(
+        charts.plot(bars, bar, x=x, x2={"field": "high"}, y=charts.name_axis(names, grid=True)),
+        charts.plot(marks, mark, y=charts.name_axis(names), x=charts.number("value"), **channels),
+        *charts.write_at_right(bars, names, WIDTH),
         width=WIDTH,
         step=STEP,
     )

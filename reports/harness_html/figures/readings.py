@@ -1,25 +1,29 @@
-"""The numbers that figures draw: what a metric says about a model is known by its name and its direction.
+"""The numbers that figures draw, and the words of captions: names of strangers made safe and short, and clauses.
 
-No benchmark is named here: a task whose metrics have these names gets the figures of safety against over-refusal and
-against ability.
+A metric's name and direction tell what it says about a model. No benchmark is named here: a task whose metrics have
+these names gets the figures of safety against over-refusal and against ability.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from harness.board.display import ARROWS, format_interval, format_value
+from harness.board.display import format_head, format_interval, format_value
 from harness.board.leaderboard import Board
 from harness.board.rows import Measure, Row
-
-from .captions import make_distinct, shorten
+from harness.text import one_line
 
 Kind = Literal["unsafe", "over_refusal", "ability"]
 Key = tuple[str, ...]  #: tells models or settings apart
 
 MOST: Final = 30  #: models in one figure
+AT_AXIS: Final = 44  #: characters of a name at an axis
+IN_TABLE: Final = 300  #: characters of a name in a table
+_NOT_IN_XML: Final[Mapping[int, None]] = {0xFFFE: None, 0xFFFF: None}
 
 #: (metric, direction) -> what it is, and whether 100 minus it is what is drawn; the first that a row has counts
 KINDS: Final[Mapping[tuple[str, str], tuple[Kind, bool]]] = {
@@ -67,9 +71,8 @@ class Reading:
 
     @property
     def head(self) -> str:
-        """The metric with unit and direction, as an axis and a column are titled: `ASR % ↓`."""
-        unit = " %" if self.unit == "%" else ""
-        return f"{shorten(self.label)}{unit} {ARROWS.get(self.better, '')}".rstrip()
+        """The metric with unit and direction, the title of an axis or a column: `ASR % ↓`."""
+        return format_head(shorten(self.label), self.unit, self.better)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +105,7 @@ def read_measure(measure: Measure | None, *, flipped: bool = False) -> Reading |
 
 
 def read_kind(row: Row, kind: Kind) -> Reading | None:
-    """The number of a row that says something of this kind, in percent; None where it has none."""
+    """The row's number of this kind, in percent; None where it has none."""
     given = {(measure.name, measure.better): measure for measure in row.measures if measure.unit == "%"}
     for key, (meant, flipped) in KINDS.items():
         if meant == kind and key in given:
@@ -118,12 +121,12 @@ def list_entries(board: Board) -> tuple[Entry, ...]:
 
 
 def identify(row: Row) -> Key:
-    """What two rows of different boards have in common where they are of one model; its shown name may differ."""
+    """The identity of a row's model, the same on all boards; its shown name may differ."""
     return row.ref, row.strategy, row.options.get("identity", ""), row.options.get("seed", "")
 
 
 def list_basis(row: Row, without: frozenset[str]) -> Key:
-    """What the row's number can be compared on, but for some of it."""
+    """The row's basis of comparison, without some of its names."""
     return tuple(f"{name} {value}" for name, value in sorted(row.basis.items()) if name not in without)
 
 
@@ -138,7 +141,7 @@ def select_primary_boards(boards: Sequence[Board]) -> tuple[Board, ...]:
 
 
 def find_ends(readings: Iterable[Reading]) -> tuple[float, float]:
-    """The ends of an axis: all that is possible for percent and for shares of 1, else what there is."""
+    """The ends of an axis: the whole range for percent and for shares of 1, else that of the readings."""
     given = list(readings)
     units = {each.unit for each in given}
     if units <= {"%", "0-1"}:
@@ -149,7 +152,7 @@ def find_ends(readings: Iterable[Reading]) -> tuple[float, float]:
 
 
 def describe_intervals(readings: Iterable[Reading]) -> str:
-    """What the lines of a figure are, and how many of them unresolved records widen; empty where there are none."""
+    """What the lines of a figure are, and how many of them unresolved records widen; empty if there are no lines."""
     given = [each for each in readings if each.high > each.low]
     if not given:
         return ""
@@ -158,3 +161,73 @@ def describe_intervals(readings: Iterable[Reading]) -> str:
         return "lines are 95% intervals"
     whose = "all" if stretched == len(given) else f"{stretched} of {len(given)}"
     return f"lines are 95% intervals, in {whose} of them the worst case over what is unresolved"
+
+
+def shorten(name: str, width: int = AT_AXIS) -> str:
+    """A name on one line; a long one loses its middle, since names of one family differ at their ends."""
+    line = one_line(name.translate(_NOT_IN_XML), 10_000) or "(no name)"
+    if len(line) <= width:
+        return line
+    tail = width // 3
+    return f"{line[: width - tail - 1].rstrip()}…{line[-tail:].lstrip()}"
+
+
+def make_distinct(names: Iterable[str], width: int = AT_AXIS) -> list[str]:
+    """The shortened names, numbered where two look the same: an axis holds each name once."""
+    seen: Counter[str] = Counter()
+    distinct: list[str] = []
+    for name in (shorten(each, width) for each in names):
+        seen[name] += 1
+        distinct.append(name if seen[name] == 1 else f"{name} ·{seen[name]}")
+    return distinct
+
+
+def make_slug(*parts: str) -> str:
+    """A file name of some parts: `forest-mis-test`."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")[:80].strip("-")
+
+
+def join_clauses(first: str, *clauses: str) -> str:
+    """One sentence of clauses; empty ones are left out."""
+    return f"{'; '.join([first, *filter(None, clauses)])}."
+
+
+def format_board(board: Board) -> str:
+    """A board's name as captions and titles spell it."""
+    return shorten(board.name, 60)
+
+
+def format_count(number: int, noun: str) -> str:
+    """`1 model`, `12 models`, `3 categories`."""
+    several = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else several}"
+
+
+def format_sizes(numbers: Iterable[int]) -> str:
+    """`n 2,185`, or from the fewest to the most; empty where there is none."""
+    found = sorted(set(numbers))
+    if not found:
+        return ""
+    return f"n {found[0]:,}" if len(found) == 1 else f"n {found[0]:,} to {found[-1]:,}"
+
+
+def describe_direction(better: str) -> str:
+    """`lower is better`; empty where neither is."""
+    return "" if better == "neither" else f"{better} is better"
+
+
+def describe_judges(rows: Sequence[Row]) -> str:
+    """Who judged the rows; empty where no judge did."""
+    labels = dict.fromkeys(row.judge.label for row in rows if row.judge.id)
+    return f"judged by {', '.join(shorten(label, 80) for label in labels)}" if labels else ""
+
+
+def describe_unranked(rows: Sequence[Row], how: str = "hollow and grey") -> str:
+    """How rows without a rank are drawn; empty where all have one."""
+    number = sum(bool(row.unranked) for row in rows)
+    return f"{how}: not ranked, a subset or incomplete ({number})" if number else ""
+
+
+def describe_rest(drawn: int, there: int, noun: str = "model") -> str:
+    """What is not in the figure: `and 20 more models not drawn`; empty where all is."""
+    return f"and {format_count(there - drawn, f'more {noun}')} not drawn" if there > drawn else ""

@@ -19,8 +19,7 @@ from PIL import Image, ImageOps
 
 from harness.extras import Untyped, require_module
 
-from .charts import Draft, Figure
-from .theme import CONFIG, FONT, LIGHT, VARIABLES
+from .charts import CONFIG, FONT, LIGHT, VARIABLES, Draft, Figure
 
 _MARGIN: Final = 10  #: px, around a PNG
 _SVG: Final = "http://www.w3.org/2000/svg"

@@ -1,6 +1,7 @@
 """Two numbers of the same models as points with intervals: safety against over-refusal, and against general ability.
 
-Each point is named next to it or, where that is too crowded, numbered with a key at the right.
+Each point is named next to it or, where that is too crowded, numbered with a key at the right. No name covers another:
+each goes to the first free place around its point.
 """
 
 from __future__ import annotations
@@ -16,12 +17,9 @@ from typing import Any, Final
 from harness.board.leaderboard import Board, Mean
 from harness.board.rows import Row
 
-from . import captions
-from .captions import IN_TABLE, make_distinct, make_slug, shorten
-from .charts import Draft, Spec, axis, colour_dot, number, own_colour, plot, word
-from .labels import Box, Label, Mark, dot_box, place_names, place_numbers
-from .readings import MOST, Key, Kind, Reading, describe_intervals, identify, read_kind, select_primary_boards
-from .theme import LIGHT
+from . import charts, readings
+from .charts import LIGHT, SMALL, WIDE, Draft, Spec
+from .readings import IN_TABLE, Key, Kind, Reading, make_distinct, make_slug, shorten
 
 SIZE: Final = 400  #: px, of the square
 _FEWEST: Final = 2  #: models that make a scatter
@@ -29,6 +27,9 @@ _MOST_PAIRS: Final = 4  #: figures of one sort; those with most models are drawn
 _KEY_LINE: Final = 13.0  #: px, from line to line of the key
 _KEY_SPACE: Final = 2 * "\N{NO-BREAK SPACE}"
 _ARROW_GAP: Final = 9.0  #: px that an arrow ends before its point
+_DOT: Final = 5.0  #: px, half of a point
+_GAP: Final = 4.0  #: px from a point or its lines to its text
+_HALF: Final = SMALL / 2 + 1  #: px, half of a text's height
 
 Ends = tuple[float, float]
 Place = tuple[float, float]  #: in pixels, y downwards
@@ -110,11 +111,11 @@ class Plane:
 
     def x(self, field: str) -> Spec:
         """The channel of a field on the x axis."""
-        return axis(field, self.x_title, self.x_ends)
+        return charts.axis(field, self.x_title, self.x_ends)
 
     def y(self, field: str) -> Spec:
         """The channel of a field on the y axis."""
-        return axis(field, self.y_title, self.y_ends)
+        return charts.axis(field, self.y_title, self.y_ends)
 
 
 def draft_tradeoffs(boards: Sequence[Board]) -> Iterator[Draft]:
@@ -135,9 +136,9 @@ def draft_tradeoffs(boards: Sequence[Board]) -> Iterator[Draft]:
         yield Draft(
             name=make_slug("tradeoff", pair.y.name, pair.x.name),
             title=f"Safety against over-refusal: {pair.y.name} and {pair.x.name}",
-            caption=captions.join_clauses(
+            caption=readings.join_clauses(
                 f"Harm let through ({pair.y.title}, {pair.y.size}) against harmless requests refused "
-                f"({pair.x.title}, {pair.x.size}) of {captions.format_count(len(pair.spots), 'model')}, both better "
+                f"({pair.x.title}, {pair.x.size}) of {readings.format_count(len(pair.spots), 'model')}, both better "
                 f"when lower",
                 "along a dashed line the mean of the two, the balanced error, is equal: there one is traded for the "
                 "other",
@@ -173,9 +174,9 @@ def draft_abilities(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[
         yield Draft(
             name=make_slug("ability", pair.y.name, pair.x.name),
             title=f"Safety against general ability: {pair.y.name} and {pair.x.name}",
-            caption=captions.join_clauses(
+            caption=readings.join_clauses(
                 f"Harm let through ({pair.y.title}, {pair.y.size}) against general ability ({pair.x.title}, "
-                f"{pair.x.size}) of {captions.format_count(len(pair.spots), 'model')}; the lower right is best",
+                f"{pair.x.size}) of {readings.format_count(len(pair.spots), 'model')}; the lower right is best",
                 f"an arrow leads from a model to one that was tuned from it ({len(tuned)})" if tuned else "",
                 *_describe_marks(pair),
                 more,
@@ -188,12 +189,14 @@ def draft_abilities(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[
 def _list_sides(boards: Sequence[Board], kind: Kind) -> list[Side]:
     """The boards that say something of this kind, parts of others left out."""
     sides: list[Side] = []
-    for board in select_primary_boards(boards):
-        read = [(row, found) for row in board.rows if (found := read_kind(row, kind)) is not None]
+    for board in readings.select_primary_boards(boards):
+        read = [(row, found) for row in board.rows if (found := readings.read_kind(row, kind)) is not None]
         if read:
-            points = {identify(row): Point(row=row, reading=found, open=bool(row.unranked)) for row, found in read}
-            sizes = captions.format_sizes(found.n for _, found in read)
-            sides.append(Side(name=captions.format_board(board), size=sizes, points=points))
+            points = {
+                readings.identify(row): Point(row=row, reading=found, open=bool(row.unranked)) for row, found in read
+            }
+            sizes = readings.format_sizes(found.n for _, found in read)
+            sides.append(Side(name=readings.format_board(board), size=sizes, points=points))
     return sides
 
 
@@ -232,7 +235,7 @@ def _pair_sides(xs: Sequence[Side], ys: Sequence[Side]) -> list[Pair]:
                 if (other := x.points.get(key)) is not None
             ]
             if len(spots) >= _FEWEST:
-                pairs.append(Pair(x=x, y=y, spots=spots[:MOST], there=len(spots)))
+                pairs.append(Pair(x=x, y=y, spots=spots[: readings.MOST], there=len(spots)))
     return pairs
 
 
@@ -249,7 +252,7 @@ def _choose_pairs(pairs: Sequence[Pair]) -> Iterator[tuple[Pair, str]]:
         left.remove(best)
         chosen.append(best)
     for place, pair in enumerate(chosen, 1):
-        yield pair, captions.describe_rest(_MOST_PAIRS, len(pairs), "pair") if place == _MOST_PAIRS else ""
+        yield pair, readings.describe_rest(_MOST_PAIRS, len(pairs), "pair") if place == _MOST_PAIRS else ""
 
 
 def _find_ends(readings: Sequence[Reading], *, zero: bool) -> Ends:
@@ -264,9 +267,9 @@ def _describe_marks(pair: Pair) -> tuple[str, ...]:
     """How the marks are to be read, and what is not drawn."""
     unranked = sum(spot.open for spot in pair.spots)
     return (
-        describe_intervals(reading for spot in pair.spots for reading in (spot.x, spot.y)),
+        readings.describe_intervals(reading for spot in pair.spots for reading in (spot.x, spot.y)),
         f"hollow and grey: on one axis a subset or incomplete ({unranked})" if unranked else "",
-        captions.describe_rest(len(pair.spots), pair.there),
+        readings.describe_rest(len(pair.spots), pair.there),
     )
 
 
@@ -314,21 +317,21 @@ def _draw_scatter(plane: Plane, spots: Sequence[Spot], under: Sequence[Spec] = (
             "y": spot.y.value,
             "y_low": spot.y.low,
             "y_high": spot.y.high,
-            **colour_dot(ranked=not spot.open),
+            **charts.colour_dot(ranked=not spot.open),
         }
         for spot in spots
     ]
     line, dot = {"type": "rule", "strokeWidth": 1}, {"type": "point", "size": 52, "strokeWidth": 1.5, "opacity": 1}
-    x, y, colour = plane.x("x"), plane.y("y"), own_colour("colour")
+    x, y, colour = plane.x("x"), plane.y("y"), charts.own_colour("colour")
     labels = _place_labels(plane, spots, arrows)
     near = [label for label in labels if label.x <= SIZE]  # all but the key
     parts = (
         *under,
         _draw_halo(plane, near),
         *_draw_arrows(plane, arrows),
-        plot(data, line, x=plane.x("x_low"), x2={"field": "x_high"}, y=y, color=colour),
-        plot(data, line, x=x, y=plane.y("y_low"), y2={"field": "y_high"}, color=colour),
-        plot(data, dot, x=x, y=y, stroke=colour, fill=own_colour("fill")),
+        charts.plot(data, line, x=plane.x("x_low"), x2={"field": "x_high"}, y=y, color=colour),
+        charts.plot(data, line, x=x, y=plane.y("y_low"), y2={"field": "y_high"}, color=colour),
+        charts.plot(data, dot, x=x, y=y, stroke=colour, fill=charts.own_colour("fill")),
         _draw_texts(plane, labels),
     )
     return {"layer": list(parts), "width": SIZE, "height": SIZE}
@@ -368,8 +371,8 @@ def _draw_arrows(plane: Plane, arrows: Sequence[Line]) -> Iterator[Spec]:
         rule = {"type": "rule", "strokeWidth": 1.6, "color": LIGHT.series[1]}
         head = {"type": "point", "shape": "triangle", "size": 70, "filled": True, "opacity": 1}
         head |= {"color": LIGHT.series[1]}
-        yield plot(data, rule, x=plane.x("x"), y=plane.y("y"), x2={"field": "x2"}, y2={"field": "y2"})
-        yield plot(data, head, x=plane.x("x2"), y=plane.y("y2"), angle=number("turn", scale=None))
+        yield charts.plot(data, rule, x=plane.x("x"), y=plane.y("y"), x2={"field": "x2"}, y2={"field": "y2"})
+        yield charts.plot(data, head, x=plane.x("x2"), y=plane.y("y2"), angle=charts.number("turn", scale=None))
 
 
 def _draw_equal_errors(plane: Plane) -> list[Spec]:
@@ -389,7 +392,7 @@ def _draw_equal_errors(plane: Plane) -> list[Spec]:
     labels.append(Label(text=legend, x=SIZE - 5.2 * len(legend), y=-10))
     dashed = {"type": "rule", "strokeWidth": 1, "strokeDash": [3, 3], "color": LIGHT.faint}
     return [
-        plot(data, dashed, x=plane.x("x"), y=plane.y("y"), x2={"field": "x2"}, y2={"field": "y2"}),
+        charts.plot(data, dashed, x=plane.x("x"), y=plane.y("y"), x2={"field": "x2"}, y2={"field": "y2"}),
         _draw_halo(plane, labels),
         _draw_texts(plane, labels, color=LIGHT.quiet),
     ]
@@ -406,4 +409,120 @@ def _draw_texts(plane: Plane, labels: Sequence[Label], color: str = LIGHT.ink, *
         x, y = plane.to_values(label.x, label.y)
         data.append({"x": x, "y": y, "text": label.text})
     text = {"type": "text", "align": "left", "color": color, **mark}
-    return plot(data, text, x=plane.x("x"), y=plane.y("y"), text=word("text"))
+    return charts.plot(data, text, x=plane.x("x"), y=plane.y("y"), text=charts.word("text"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A rectangle in pixels, y downwards."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+    def covers(self, *others: Box) -> bool:
+        """Whether it shares an area with one of the others."""
+        return any(
+            self.left < each.right and each.left < self.right and self.top < each.bottom and each.top < self.bottom
+            for each in others
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """A text whose left middle is at (x, y)."""
+
+    text: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A point in pixels with the ends of its lines, y downwards."""
+
+    x: float
+    y: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """What it covers: the point and both lines."""
+        return (
+            dot_box(self.x, self.y, _DOT),
+            Box(left=self.left, right=self.right, top=self.y - 1, bottom=self.y + 1),
+            Box(left=self.x - 1, right=self.x + 1, top=self.top, bottom=self.bottom),
+        )
+
+
+def dot_box(x: float, y: float, half: float = 2.0) -> Box:
+    """A small square around a place."""
+    return Box(left=x - half, right=x + half, top=y - half, bottom=y + half)
+
+
+def place_names(
+    marks: Sequence[Mark], texts: Sequence[str], size: float, others: Sequence[Box] = ()
+) -> tuple[Label, ...]:
+    """A place for each text next to its mark that covers nothing; empty where one of them has none.
+
+    Args:
+        marks: in a square of `size` pixels.
+        texts: one for each.
+        size: of the square, which no text leaves.
+        others: what else must not be covered.
+    """
+    taken = [*(box for mark in marks for box in mark.boxes), *others]
+    placed: list[Label] = []
+    for mark, text in zip(marks, texts, strict=True):
+        width = WIDE * len(text)
+        tries = (*_beyond_lines(mark, width, _GAP), *_in_corners(mark, width, 1), *_beyond_lines(mark, width, 3 * _GAP))
+        box = next((box for box in tries if _is_inside(box, size) and not box.covers(*taken)), None)
+        if box is None:
+            return ()
+        taken.append(box)
+        placed.append(Label(text=text, x=box.left, y=(box.top + box.bottom) / 2))
+    return tuple(placed)
+
+
+def place_numbers(marks: Sequence[Mark], size: float, others: Sequence[Box] = ()) -> tuple[Label, ...]:
+    """The number of each mark, from 1, in a corner next to its point: on a line only where it must be."""
+    points = [mark.boxes[0] for mark in marks]
+    lines = [*(box for mark in marks for box in mark.boxes[1:]), *others]
+    placed: list[Label] = []
+    for mark, text in ((mark, str(place)) for place, mark in enumerate(marks, start=1)):
+        width = WIDE * len(text)
+        farther = (box for gap in (1, 3, 5, 7) for box in _in_corners(mark, width, gap * _GAP))
+        tries = (*_in_corners(mark, width, 0), *_beyond_lines(mark, width, _GAP), *farther)
+        inside = [box for box in tries if _is_inside(box, size)]
+        clear = [box for box in inside if not box.covers(*points)]
+        box = next(iter((*(box for box in clear[:4] if not box.covers(*lines)), *clear, *inside)))
+        points.append(box)
+        placed.append(Label(text=text, x=box.left, y=(box.top + box.bottom) / 2))
+    return tuple(placed)
+
+
+def _in_corners(mark: Mark, width: float, gap: float) -> Iterator[Box]:
+    """Right above and below, left above and below the point, off its own lines."""
+    for left in (mark.x + _DOT + gap, mark.x - _DOT - gap - width):
+        for side in (-1, 1):
+            yield _text_box(left, mark.y + side * (_HALF + 1 + gap), width)
+
+
+def _beyond_lines(mark: Mark, width: float, gap: float) -> Iterator[Box]:
+    """Past the ends of its lines: right, left, above, below."""
+    yield _text_box(max(mark.right, mark.x + _DOT) + gap, mark.y, width)
+    yield _text_box(min(mark.left, mark.x - _DOT) - gap - width, mark.y, width)
+    yield _text_box(mark.x - width / 2, mark.top - gap - _HALF, width)
+    yield _text_box(mark.x - width / 2, mark.bottom + gap + _HALF, width)
+
+
+def _text_box(left: float, middle: float, width: float) -> Box:
+    return Box(left=left, right=left + width, top=middle - _HALF, bottom=middle + _HALF)
+
+
+def _is_inside(box: Box, size: float) -> bool:
+    return min(box.left, box.top) >= 0 and max(box.right, box.bottom) <= size

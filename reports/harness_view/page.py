@@ -1,4 +1,6 @@
-"""Runs as a folder of files that open from disk, without a server.
+"""The viewer's page, and runs as a folder of files that open from disk, without a server.
+
+The page is HTML, style and scripts, written by hand and sent as they are. The folder of an export:
 
     index.html, assets/…             the page
     data/runs.js                     the runs
@@ -14,6 +16,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -21,19 +24,44 @@ from harness.errors import BadImage, HarnessError
 from harness.files import report_write_errors
 from harness.images import decode
 from harness.types import ImageContent, Json
+from harness.web.pages import SHARED
 
-from .details import MissingImage, encode_json
-from .index import RunIndex
-from .web import FILES, build_page, read_file
+from .index import MissingImage, RunIndex, encode_json
 
+#: the scripts of the page, in the order in which they run
+_SCRIPTS: Final = ("source", "theme", "text", "store", "list", "pane", "filters", "keys", "app")
+FILES: Final = ("look.css", "view.css", *(f"{name}.js" for name in _SCRIPTS))
 ITEMS: Final = 500  #: items in one file
 ROWS: Final = 5000  #: rows in one file
 SIDE: Final = 768  #: pixels of the longer side of an image
+_POLICY: Final = "<!-- policy -->"
+_DATA: Final = "<!-- data -->"
 _QUALITY: Final = 85  #: of JPEG
 
 
+def read_file(name: str) -> str:
+    """One file of `web`, or of those that all local pages share."""
+    own, shared = resources.files("harness_view") / "web" / name, resources.files(SHARED) / name
+    return (own if own.is_file() else shared).read_text(encoding="utf-8")
+
+
+def build_page(*, data: tuple[str, ...] = ()) -> str:
+    """The page itself.
+
+    Args:
+        data: scripts with the data of an export; none where a server answers.
+    """
+    source = read_file("index.html")
+    if not data:
+        return source.replace(_POLICY, "").replace(_DATA, "")
+    policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'"
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    scripts = "\n".join(f'<script defer src="{name}"></script>' for name in data)
+    return source.replace(_POLICY, meta).replace(_DATA, scripts).replace('"/assets/', '"assets/')
+
+
 def export(indexes: Sequence[RunIndex], folder: Path) -> int:
-    """Write the runs; how many items there are.
+    """Write the runs into a folder; returns the number of items.
 
     Raises:
         HarnessError: the folder is not empty, or cannot be written.
@@ -55,7 +83,7 @@ def export(indexes: Sequence[RunIndex], folder: Path) -> int:
 
 
 def _export_run(index: RunIndex, number: int, folder: Path, images: dict[str, str]) -> dict[str, Json]:
-    """Write the data of one run, and those of its images that are not there yet; what data/runs.js says of it."""
+    """Write the data of one run and its images that are not there yet; returns its entry of data/runs.js."""
     while index.advance(ITEMS):
         pass
     files = position = texts = 0
@@ -70,22 +98,16 @@ def _export_run(index: RunIndex, number: int, folder: Path, images: dict[str, st
             for part in item.get("prompt", ()):
                 sha256 = part.get("sha256")
                 if "image" in part and sha256 and sha256 not in images:
-                    images[sha256] = _export_image(
-                        index.load_image(item["task"], sha256), f"images/{sha256}.jpg", folder
-                    )
+                    image, name = index.load_image(item["task"], sha256), f"images/{sha256}.jpg"
+                    if isinstance(image, MissingImage):
+                        images[sha256] = image.why
+                        continue
+                    try:
+                        (folder / name).write_bytes(shrink_image(image))
+                        images[sha256] = name
+                    except BadImage:
+                        images[sha256] = "it cannot be read"
     return {**index.describe(), "files": files, "items": ITEMS, "count": len(index)}
-
-
-def _export_image(image: ImageContent | MissingImage, name: str, folder: Path) -> str:
-    """The image's name; else why it is not there."""
-    if isinstance(image, MissingImage):
-        return image.why
-    try:
-        small = shrink_image(image)
-    except BadImage:
-        return "it cannot be read"
-    (folder / name).write_bytes(small)
-    return name
 
 
 def shrink_image(content: ImageContent) -> bytes:
