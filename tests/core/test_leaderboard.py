@@ -1,15 +1,27 @@
+"""The leaderboard: ranks, classes, names, notes, cautions, and numbers of which no direction is better."""
+
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from harness_csv import render as csv
+from harness_markdown import render as markdown
+from harness_vlmeval.scoring import YESNO
 
-from harness.board.leaderboard import Board, boards, find_standing
+from harness.board.leaderboard import Board, boards, find_standing, means
+from harness.board.results import find_results, read_results
+from harness.board.rows import find_families
+from harness.board.tables import render_run_table as table
+from harness.metrics import Better, rate
+from harness.stats.summary import suite_results
 from harness.testing.results import Body, judged, results, split
+from tests.core.recorded import figures, record, tally
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
 
@@ -334,3 +346,151 @@ def marks(*unsafe: int) -> list[str]:
 )
 def test_only_a_significant_lead_is_marked(unsafe: tuple[int, ...], marked: list[str]) -> None:
     assert marks(*unsafe) == marked
+
+
+# -- Cautions ----------------------------------------------------------------------------------------------------------
+
+
+def run_judged_by(ref: str = "x/a", by: str = "", *, source: str = "example", **model: Any) -> Body:
+    name = f"mis-{by.replace('/', '-')}-1f3a9c2e" if by else "mini-1f3a9c2e"
+    body = results(ref, {"mis": {"easy": split(judged({"unsafe": 5, "safe": 5}, main="unsafe"), judge=name)}}, **model)
+    body["judges"][name] |= {"model": {"ref": by} if by else None, "resolved": []}
+    body["tasks"]["mis"]["data"]["source"] = source
+    return body
+
+
+def caution_kinds(body: Body) -> list[str]:
+    ((row,),) = (board.rows for board in boards([body]))
+    return [caution.kind for caution in row.cautions]
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("openai/gpt-4o-2024-08-06", {"OpenAI"}),
+        ("openrouter/openai/o3", {"OpenAI"}),
+        ("hf/Qwen/Qwen2.5-VL-7B-Instruct", {"Qwen"}),
+        ("vllm/meta-llama/Llama-Guard-3-8B", {"Meta"}),
+        ("hf/llava-hf/llava-onevision-qwen2-7b-ov-hf", {"Qwen"}),
+        ("hf/deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", {"DeepSeek", "Qwen"}),
+        ("hf/OpenGVLab/InternVL2_5-8B", {"OpenGVLab"}),
+        ("mini/base", set()),
+        ("hf/octo-3", set()),
+    ],
+)
+def test_a_name_tells_the_families_of_its_model(name: str, family: set[str]) -> None:
+    assert find_families(name) == family
+
+
+def test_a_judge_of_the_models_own_family_is_flagged() -> None:
+    assert caution_kinds(run_judged_by("openai/gpt-5", "openai/gpt-4o")) == ["own_family"]
+    assert caution_kinds(run_judged_by("openai/gpt-5", "anthropic/claude-opus-4")) == []
+
+
+def test_the_name_a_provider_reports_tells_the_family_too() -> None:
+    assert caution_kinds(run_judged_by("azure/prod", "openai/gpt-4o")) == []
+    reported = run_judged_by("azure/prod", "openai/gpt-4o")
+    reported["model"]["resolved"] = ["gpt-5-mini"]
+    assert caution_kinds(reported) == ["own_family"]
+
+
+def test_a_model_that_judges_itself_is_flagged_whatever_it_is_called() -> None:
+    assert caution_kinds(run_judged_by("vllm/acme", "vllm/acme")) == ["own_family"]
+
+
+def test_a_rule_is_of_no_family() -> None:
+    assert caution_kinds(run_judged_by("openai/gpt-5")) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "flagged"),
+    [
+        (["mis-train"], True),
+        (["MIS"], True),
+        (["Tuwhy/MIS_train"], True),
+        (["owner/example"], True),
+        (["missing"], False),
+        (["vlguard"], False),
+    ],
+)
+def test_declared_training_on_the_tests_source_is_flagged(names: list[str], flagged: bool) -> None:
+    body = run_judged_by(training={"tuned_from": "x/base", "trained_on": names}, source="owner/example")
+    assert (caution_kinds(body) == ["trained_on"]) is flagged
+
+
+def test_sampling_a_strategy_and_a_system_prompt_are_flagged() -> None:
+    body = run_judged_by(strategy={"name": "ecso"}, identity={"overrides": {"system": "Be safe."}})
+    body["tasks"]["mis"]["splits"]["easy"]["settings"] = {"temperature": None}
+    assert caution_kinds(body) == ["sampling", "strategy", "system"]
+
+
+def test_results_without_the_lines_they_count_are_flagged_as_not_verifiable(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(json.dumps(run_judged_by()), encoding="utf-8")
+    (alone,) = (read_results(path) for path in find_results([str(tmp_path)]))
+    assert caution_kinds(dict(alone)) == ["unverifiable"]
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "mis").mkdir()
+    (tmp_path / "mis" / "responses.jsonl").touch()
+    assert caution_kinds(dict(read_results(tmp_path / "results.json"))) == []
+
+
+def test_cautions_are_told_in_the_notes_of_the_board() -> None:
+    (board,) = boards([run_judged_by("vllm/acme", "vllm/acme")])
+    assert board.notes == ("vllm/acme: judged by a model of its own family (vllm/acme).",)
+
+
+def test_what_holds_for_several_models_is_noted_once() -> None:
+    bodies = [run_judged_by(f"vllm/{name}") | {"bare": True} for name in "abcdefgh"]
+    (board,) = boards(bodies)
+    (note,) = board.notes
+    assert note.startswith("vllm/a, vllm/b, vllm/c, vllm/d, vllm/e and 3 more: not verifiable: ")
+
+
+# -- Neither direction is better ---------------------------------------------------------------------------------------
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/results.schema.json").read_text(encoding="utf-8"))
+
+
+def run_asked(ref: str, yes: int) -> Body:
+    finding = judged({"yes": yes, "no": 100 - yes}, main="yes", better="neither")
+    return results(ref, {"asked": {"all": split(finding, judge="r-1f3a9c2e")}})
+
+
+def test_the_share_of_yes_answers_has_no_better_direction() -> None:
+    assert {metric.name: metric.better for metric in YESNO}["yes_rate"] == "neither"
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_its_figures_are_those_of_a_metric_with_a_direction(better: Better) -> None:
+    records = [record(n, "yes" if n % 3 else None, cluster=str(n // 2)) for n in range(20)]
+    neither, other = (figures(rate("r", "yes", better=which), records) for which in ("neither", better))
+    assert {**neither, "better": better} == other
+
+
+def test_over_epochs_it_has_a_majority_and_no_worst() -> None:
+    made = tally([rate("r", "yes", better="neither", main=True)], [], epochs=2)
+    for number in range(8):
+        made.add(record(number // 2, "yes" if number % 3 else "no", epoch=number % 2))
+    assert list(made.results()["metrics"]) == ["r", "r_majority"]
+
+
+def test_rows_stay_in_their_order_unranked_and_say_why() -> None:
+    (made,) = boards([run_asked("x/b", 80), run_asked("x/a", 20), run_asked("x/c", 50)])
+    assert [(row.ref, row.rank) for row in made.rows] == [("x/b", None), ("x/a", None), ("x/c", None)]
+    assert {row.unranked for row in made.rows} == {"neither direction of yes is better"}
+
+
+def test_no_report_gives_it_an_arrow() -> None:
+    run_ = run_asked("x/a", 20)
+    run_["suites"] = {"s": suite_results(("asked:all",), ("asked:all",), run_["tasks"])}
+    assert means([run_])[0].better == "neither"
+    for shown in (table(run_), markdown([run_])):
+        assert re.search(r"yes %", shown)
+        assert not re.search(r"(yes %|\]) *[↑↓]", shown)
+        assert re.search(r"no % ↓", shown)
+    assert "neither" in csv([run_])
+
+
+def test_results_with_it_keep_the_schema() -> None:
+    run_ = run_asked("x/a", 20)
+    run_["suites"] = {"s": suite_results(("asked:all",), ("asked:all",), run_["tasks"])}
+    jsonschema.validate(run_, SCHEMA)

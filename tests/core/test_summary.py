@@ -1,16 +1,30 @@
-"""From judged items to a split's dict of results.json; splits pooled from others and compared with their twins."""
+"""From judged items to results.json: splits, pooled splits, pairings and suites; valid by the published schema."""
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from harness.metrics import Metric
-from harness.stats.summary import STATES, JudgedItem, SplitRun, SplitSummary, label_outcome
-from harness.types import OUTCOMES, UNSCORED, Unscored, Verdict
+from harness.stats.summary import (
+    STATES,
+    JudgedItem,
+    SplitRun,
+    SplitSummary,
+    TaskSummary,
+    UsageSum,
+    build_results,
+    label_outcome,
+    usage_json,
+)
+from harness.types import OUTCOMES, UNSCORED, Unscored, Usage, Verdict
 from tests.core.summed import SPLITS, TWINS, all_ran, ran, row, rows, split, task
 
 
@@ -22,8 +36,6 @@ def summary(rows: list[JudgedItem], how: SplitRun | None = None) -> dict[str, An
 
 
 # -- Outcomes, states, labels ----------------------------------------------------------------------------------------
-
-
 def test_every_outcome_and_every_state_is_named_even_where_it_is_0() -> None:
     found = summary([row("1", said="unsafe")])
     assert tuple(found["outcomes"]) == OUTCOMES
@@ -121,8 +133,6 @@ def test_the_axes_of_a_verdict_reach_the_metrics() -> None:
 
 
 # -- Coverage, completeness, epochs ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("errors", "complete"), [(2, True), (3, False)])
 def test_complete_means_that_coverage_reaches_the_minimum(errors: int, complete: bool) -> None:
     rows = [row(str(i), "error" if i < errors else "answered", "unsafe") for i in range(100)]
@@ -145,8 +155,6 @@ def test_n_counts_samples_and_records_count_every_epoch() -> None:
 
 
 # -- Judges ----------------------------------------------------------------------------------------------------------
-
-
 def test_without_a_judge_all_answers_are_unjudged_and_every_value_is_null() -> None:
     found = summary([row("1"), row("2", "input_blocked")], ran(judges={}, primary=None))
     assert (found["judge"], found["other_judges"]) == (None, {})
@@ -219,3 +227,109 @@ def test_a_pairing_needs_all_its_splits_and_one_judge() -> None:
 def test_a_pairing_of_a_metric_nobody_has_is_refused() -> None:
     with pytest.raises(ValueError, match="pairing real: split real has no metric FOO"):
         task([], replace(TWINS, metric="FOO"), **all_ran())
+
+
+# -- The whole file ----------------------------------------------------------------------------------------------------
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json").read_text(encoding="utf-8"))
+
+
+def whole(**tasks: Mapping[str, Any]) -> dict[str, Any]:
+    spend = UsageSum()
+    spend.add(Usage(input_tokens=10, output_tokens=5))
+    spend.add(Usage(input_tokens=1, reasoning_tokens=2))
+    card: dict[str, Any] = {
+        "rubric": "mis",
+        "version": "1",
+        "template_hash": "0f",
+        "fidelity": "own",
+        "model": None,
+        "resolved": [],
+        "settings": {},
+        "sees": ["answer"],
+    }
+    about = {
+        "version": "1",
+        "settings": {},
+        "data": {"source": "here", "revision": "", "sha256": None, "licence": "apache-2.0"},
+    }
+    made = build_results(
+        version="0.1.0",
+        started="2026-11-20T10:00:00+00:00",
+        finished="2026-11-20T10:01:00+00:00",
+        command=["harness", "run"],
+        environment={"python": "3.11", "platform": "x", "gpu": None},
+        model={"ref": "fake/a", "resolved": [], "identity": "k1:00", "settings": {}, "strategy": None},
+        judges={"J": card},
+        plugins={"mis": "vlm-safety-harness 0.1.0"},
+        tasks={name: {**about, **body} for name, body in tasks.items()},
+        usage=usage_json(spend, {"J": UsageSum()}),
+        wall_s=60.5,
+    )
+    return json.loads(json.dumps(made, allow_nan=False))  # type: ignore[no-any-return]
+
+
+def faults(results: Mapping[str, Any]) -> list[str]:
+    return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(SCHEMA).iter_errors(results)]
+
+
+def stratified() -> dict[str, Any]:
+    mean = Metric(
+        name="mean_acc",
+        score=lambda r: (float(r.label == "unsafe"), 1.0),
+        stratum=lambda r: r.cluster,
+        strata=("a", "b", "never"),
+        better="higher",
+    )
+    made = TaskSummary({"all": split(metrics=(mean,))}, {"all": ran(split(metrics=(mean,)), epochs=2)})
+    for epoch in (0, 1):
+        made.add(row("1", said="unsafe", split="all", cluster="a", epoch=epoch))
+        made.add(row("2", split="all", cluster="b", epoch=epoch))
+    return made.finish()
+
+
+def test_the_published_schema_is_a_schema() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_results_are_valid_by_the_published_schema() -> None:
+    how = all_ran(easy=ran(SPLITS["easy"], judges={"J": {}, "K": {}}))
+    nothing = TaskSummary({"all": split()}, {"all": ran(judges={}, primary=None)}).finish()
+    second = replace(TWINS, name="hard", left="hard", right=("easy",))
+    results = whole(
+        mis=task(rows(), TWINS, **how),
+        twice=task(rows(), TWINS, second, **how),
+        mean=stratified(),
+        nothing=nothing,
+    )
+    assert faults(results) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("schema",),
+        ("usage", "cost_usd"),
+        ("tasks", "mis", "splits", "easy", "outcomes", "error"),
+        ("tasks", "mis", "splits", "easy", "verdicts", "unjudged"),
+        ("tasks", "mis", "splits", "easy", "metrics", "ASR", "bounds"),
+        ("tasks", "mis", "paired", "ASR", "ci95"),
+    ],
+    ids=".".join,
+)
+def test_the_schema_refuses_results_that_lack_a_key_or_have_one_more(path: tuple[str, ...]) -> None:
+    results = whole(mis=task(rows(), TWINS, **all_ran()))
+    holder: Any = results
+    for key in path[:-1]:
+        holder = holder[key]
+    removed = holder.pop(path[-1])
+    assert faults(results)
+    holder[path[-1]] = removed
+    assert not faults(results)
+    holder["surprise"] = "?"
+    assert faults(results)
+
+
+def test_usage_adds_up_and_an_unknown_cost_is_null() -> None:
+    found = whole()["usage"]
+    assert found["model"] == {"calls": 2, "input_tokens": 11, "output_tokens": 5, "reasoning_tokens": 2}
+    assert found["cost_usd"] is None
