@@ -376,6 +376,11 @@ class Mean:
         return len(self.of) + len(self.missing)
 
     @property
+    def sources(self) -> str:
+        """The numbers that it is the mean of: `a:b 61.2, c:d 60.0`."""
+        return ", ".join(f"{title} {format_value(value, self.unit)}" for title, (_, value) in self.of.items())
+
+    @property
     def line(self) -> str:
         """In one line: `general: mean of 5, 61.3 [60.2, 62.4] ↑`, and what it lacks."""
         estimate = format_estimate(self.value, self.ci95, self.unit)

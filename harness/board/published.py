@@ -40,12 +40,12 @@ _CLOSE: Final = 1e-9  # sums of decimals are a little off in binary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedSource:
-    """Where a number stands.
+    """Where a number was published.
 
     Attributes:
         title: of the paper or page.
         url: its address.
-        place: in it: a table, with its number in other versions where it has another.
+        place: in it: a table, with its numbers in other versions if they differ.
         judge: who judged, as the source says.
         note: what else a reader must know.
     """
@@ -67,9 +67,9 @@ class PublishedRow:
         model: as the source names it.
         values: metric, under the name it has here -> number, as printed.
         implied: metric -> (numerator, denominator) that give the printed decimals; inferred, never printed.
-        slips: what is wrong with the row; empty for a row that holds.
+        slips: what is wrong with the row; empty for none.
         note: what is special about it.
-        source: where it stands.
+        source: where it was published.
     """
 
     task: str
@@ -123,7 +123,9 @@ def find_references(board: Board, tasks: Iterable[Task]) -> tuple[PublishedRow, 
 def _read_table(task: str, table: Mapping[str, Any], source: PublishedSource) -> Iterator[PublishedRow]:
     metrics: Sequence[str] = table["metrics"]
     rows = [
-        (model, split, _as_mapping(raw)) for model, splits in table["rows"].items() for split, raw in splits.items()
+        (model, split, cast("Mapping[str, Any]", raw if isinstance(raw, Mapping) else {"values": raw}))
+        for model, splits in table["rows"].items()
+        for split, raw in splits.items()
     ]
     decimals: dict[str, int] = {}  # split -> most that any of its numbers has
     for _, split, row in rows:
@@ -145,10 +147,6 @@ def _read_table(task: str, table: Mapping[str, Any], source: PublishedSource) ->
             note=row.get("note", ""),
             source=source,
         )
-
-
-def _as_mapping(raw: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", raw) if isinstance(raw, Mapping) else {"values": raw}
 
 
 def _find_slips(

@@ -221,6 +221,10 @@ class Row:
         """The number the row is ranked by."""
         return next((measure for measure in self.measures if measure.main), None)
 
+    def find_measure(self, name: str) -> Measure | None:
+        """One metric of the row; None where it lacks it."""
+        return next((measure for measure in self.measures if measure.name == name), None)
+
     @property
     def caution_kinds(self) -> str:
         """The kinds of the row's cautions: `own_family, trained_on`; empty for none."""

@@ -253,7 +253,7 @@ def _fit_columns(board: Board, width: int) -> tuple[tuple[_Column, ...], int]:
 def _metric_column(board: Board, measure: Measure, *, interval: bool) -> _Column:
     cells: list[str] = []
     for row in board.rows:
-        found = next((each for each in row.measures if each.name == measure.name), None)
+        found = row.find_measure(measure.name)
         if found is None:
             cells.append("")
         elif interval:

@@ -15,7 +15,6 @@ from typing import Any, Final, Generic, TypeVar
 
 import xlsxwriter  # type: ignore[import-untyped]
 
-from harness.board.display import format_value
 from harness.board.leaderboard import (
     COLUMNS,
     Board,
@@ -79,9 +78,7 @@ _MEANS: Final[Sequence[Column[Mean]]] = (
     Column("Unit", lambda mean: mean.unit),
     Column("Better", lambda mean: mean.better),
     Column("Complete", lambda mean: mean.complete),
-    Column(
-        "Of", lambda mean: ", ".join(f"{name} {format_value(value, mean.unit)}" for name, (_, value) in mean.of.items())
-    ),
+    Column("Of", lambda mean: mean.sources),
     Column("Missing", lambda mean: ", ".join(mean.missing)),
 )
 _NOTES: Final[Sequence[Column[tuple[str, str, str]]]] = (
@@ -103,7 +100,11 @@ def build_workbook(results: Sequence[Results]) -> bytes:
         writer.write(board.name, list(_list_columns(board)), board.rows)
     if suites:
         writer.write("Suites", _MEANS, suites)
-    numbers = [_pick_column(name) for name in COLUMNS]
+
+    def pick_column(name: str) -> Column[Mapping[str, Cell]]:
+        return Column(name, lambda line: line.get(name))
+
+    numbers = [pick_column(name) for name in COLUMNS]
     writer.write("All numbers", numbers, list(list_lines(every, suites)))
     writer.write("Notes", _NOTES, list(_list_notes(every)))
     book.close()
@@ -115,10 +116,6 @@ def _parse_time(text: str) -> datetime | None:
         return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None, microsecond=0)
     except (ValueError, OverflowError):
         return None
-
-
-def _pick_column(name: str) -> Column[Mapping[str, Cell]]:
-    return Column(name, lambda line: line.get(name))
 
 
 def _list_columns(board: Board) -> Iterator[Column[Row]]:
@@ -153,7 +150,7 @@ def _list_columns(board: Board) -> Iterator[Column[Row]]:
 
 def _pick(name: str, cell: Callable[[Measure], Cell]) -> Callable[[Row], Cell]:
     """A cell of a row's metric; empty where the row lacks it."""
-    return lambda row: next((cell(measure) for measure in row.measures if measure.name == name), None)
+    return lambda row: None if (mine := row.find_measure(name)) is None else cell(mine)
 
 
 def _list_notes(boards: Sequence[Board]) -> Iterator[tuple[str, str, str]]:

@@ -105,7 +105,7 @@ def _pick_measure(board: Board, column: Measure) -> Callable[[Row], str]:
     """The cell of a metric; the main metric's with its mark and interval."""
 
     def cell(row: Row) -> str:
-        mine = next((each for each in row.measures if each.name == column.name), None)
+        mine = row.find_measure(column.name)
         if mine is None:
             return _format_number(None, column.unit)
         value = _format_number(mine.value, mine.unit)
@@ -135,10 +135,9 @@ def _tabulate_means(means: Sequence[Mean]) -> str:
         return f"{_format_number(mean.value, mean.unit)}{arrow}{_format_interval(mean.ci95, mean.unit)}"
 
     def note(mean: Mean) -> str:
-        of = ", ".join(f"{title} {format_value(value, mean.unit)}" for title, (_, value) in mean.of.items())
         missing = f"; missing: {', '.join(mean.missing)}" if mean.missing else ""
         partial = "" if mean.complete or mean.missing else "; a part is a subset or incomplete"
-        return escape_tex(f"{mean.model}, {mean.suite}: {of or 'nothing'}{missing}{partial}.")
+        return escape_tex(f"{mean.model}, {mean.suite}: {mean.sources or 'nothing'}{missing}{partial}.")
 
     columns: list[Column[Mean]] = [
         Column(head="Model", cell=lambda mean: escape_tex(mean.model), left=True),

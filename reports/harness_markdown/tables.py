@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.board.display import ARROWS, NOTHING, format_estimate, format_head, format_share, format_value
+from harness.board.display import ARROWS, NOTHING, format_estimate, format_head, format_share
 from harness.board.leaderboard import Board, Mean, licences, list_flags
 from harness.board.rows import Row
 from harness.keys import canonical
@@ -54,11 +54,10 @@ def _render_means(means: Sequence[Mean]) -> str:
     for mean in means:
         arrow = f" {ARROWS[mean.better]}".rstrip() if mean.better and mean.value is not None else ""
         partial = "" if mean.complete or mean.missing else " (incomplete)"
-        of = ", ".join(f"{title} {format_value(value, mean.unit)}" for title, (_, value) in mean.of.items())
         missing = f"; missing: {', '.join(mean.missing)}" if mean.missing else ""
         number = f"{format_estimate(mean.value, mean.ci95, mean.unit)}{arrow}{partial}"
         names = (escape_markdown(mean.model), escape_markdown(mean.suite))
-        lines.append([*names, number, escape_markdown(f"{of}{missing}")])
+        lines.append([*names, number, escape_markdown(f"{mean.sources}{missing}")])
     return "\n\n".join(["### Means over suites", "\n".join(map(_join_cells, lines))])
 
 
@@ -110,7 +109,7 @@ def _pick_measure(name: str) -> Text:
     """The cell of a metric; the main metric's with its interval."""
 
     def format_measure(row: Row) -> str:
-        mine = next((each for each in row.measures if each.name == name), None)
+        mine = row.find_measure(name)
         if mine is None:
             return NOTHING
         return format_estimate(mine.value, mine.ci95 if mine.main else None, mine.unit)

@@ -150,7 +150,11 @@ def _stage(run: RunFolder, into: Path, *, full: bool) -> None:
             with target.open("wb") as written:
                 for number, line in enumerate(_read_lines(source), 1):
                     try:
-                        written.write(encode_line(_remove_keys_in_line(line) if full else redact(line), target))
+                        body = remove_keys(line) if full else redact(line)
+                        # an answer that held a key keeps the hash by which its verdicts are found
+                        if full and "outcome" in line and body["text"] != line["text"]:
+                            body = {**body, TAKEN_OUT: line_hash(line)}
+                        written.write(encode_line(body, target))
                     except (KeyError, TypeError, AttributeError) as error:
                         where = f"{source}, line {number}: {type(error).__name__}: {error}"
                         what = "a line is not one that a run writes, so it cannot be exported"
@@ -166,13 +170,6 @@ def _read_lines(source: Path) -> Iterator[Mapping[str, Any]]:
         yield from load_lines(source)
     except ValueError as error:
         raise HarnessError(f"a line is not JSON: {error}", where=str(source)) from None
-
-
-def _remove_keys_in_line(line: Mapping[str, Any]) -> Mapping[str, Json]:
-    """A line as it is; an answer that held a key keeps the hash by which its verdicts are found."""
-    bare: dict[str, Json] = remove_keys(line)
-    changed = "outcome" in line and bare["text"] != line["text"]
-    return {**bare, TAKEN_OUT: line_hash(line)} if changed else bare
 
 
 def _pack(folder: Path, name: str, output: Path) -> None:

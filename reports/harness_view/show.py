@@ -49,15 +49,6 @@ class StoredItem:
     file: RunFile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageState:
-    """One image of a prompt: its path, its hash, and whether the file is still there."""
-
-    path: str
-    sha256: str
-    state: str
-
-
 def find_item(folder: Path, wanted: str, data: Path | None = None) -> StoredItem:
     """The item with this name: `task/split/id#epoch`, without its epoch, its id alone, or a part that no other has.
 
@@ -119,16 +110,16 @@ def to_json(stored: StoredItem, *, reveal: bool) -> dict[str, Json]:
         **describe_item(stored.item, stored.part, redacted=not shows),
         "model_ref": stored.file.model.ref,
         "tags": tags,
-        "pictures": [{"path": each.path, "sha256": each.sha256, "state": each.state} for each in _check_images(stored)],
+        "pictures": _check_images(stored),
         **({} if shows else {"hidden": hidden}),
     }
 
 
-def _check_images(stored: StoredItem) -> list[ImageState]:
-    """The images of an item, in order; each file is opened and hashed."""
+def _check_images(stored: StoredItem) -> list[dict[str, str]]:
+    """Path, hash and state of each image of an item, in order; each file is opened and hashed."""
     images = PromptImages()
     images.add(stored.item, stored.part)
-    states: list[ImageState] = []
+    states: list[dict[str, str]] = []
     for part in get_prompt(stored.item):
         if "image" in part:
             sha256, state = str(part["sha256"] or ""), "it was not opened"
@@ -137,7 +128,7 @@ def _check_images(stored: StoredItem) -> list[ImageState]:
             elif sha256:
                 image = images.load(stored.part.display, sha256)
                 state = image.why if isinstance(image, MissingImage) else _THERE
-            states.append(ImageState(path=str(part["image"]), sha256=sha256, state=state))
+            states.append({"path": str(part["image"]), "sha256": sha256, "state": state})
     return states
 
 
@@ -225,9 +216,9 @@ def _list_facts(stored: StoredItem, *, reveal: bool) -> list[Line]:
         lines.append(("answered by", one_line(str(response["model"])), ""))
     lines.append(("at", one_line(str(response.get("at", NOTHING))), ""))
     for number, each in enumerate(_check_images(stored), 1):
-        style = "" if each.state == _THERE else "yellow"
-        lines.append((f"image {number}", f"{one_line(each.path)}: {each.state}", style))
-        lines.append(("  sha256", one_line(each.sha256) or NOTHING, "dim"))
+        style = "" if each["state"] == _THERE else "yellow"
+        lines.append((f"image {number}", f"{one_line(each['path'])}: {each['state']}", style))
+        lines.append(("  sha256", one_line(each["sha256"]) or NOTHING, "dim"))
     return lines
 
 

@@ -14,7 +14,7 @@ from harness.board.leaderboard import Board
 from harness.board.rows import JudgeNote, Row
 
 from . import charts, readings
-from .charts import LIGHT, STEP, WIDTH, Draft, Spec, Table
+from .charts import LIGHT, STEP, WIDTH, Draft, Spec
 from .readings import IN_TABLE, MOST, Entry, Key, Reading, make_distinct, make_slug, shorten
 
 _SPLITS_WIDTH: Final = 540  #: px, of all panels of splits together
@@ -167,6 +167,18 @@ def _draft_splits(task: str, every: Sequence[Panel]) -> Draft:
     rows, first = [each.row for each in drawn], drawn[0].reading
     firsts = (next(panel.entries[model] for panel in panels if model in panel.entries) for model in shown)
     names = dict(zip(shown, make_distinct(each.row.model for each in firsts), strict=True))
+    ends = readings.find_ends(entry.reading for panel in panels for entry in panel.entries.values())
+    width, lines = max(_LEAST_WIDTH, _SPLITS_WIDTH // len(panels)), list(names.values())
+    charts_of_panels: list[Spec] = []
+    for panel in panels:
+        data = [
+            charts.make_dot(name, entry.reading, entry.row)
+            for model, name in names.items()
+            if (entry := panel.entries.get(model)) is not None
+        ]
+        dots = charts.draw_dots(data, lines, first.head, ends, shown=not charts_of_panels)
+        title_of_panel = {"text": panel.name, "limit": width}
+        charts_of_panels.append(charts.layer(*dots, width=width, step=STEP, title=title_of_panel))
     sizes = [f"{panel.name} {readings.format_sizes(each.row.n for each in panel.entries.values())}" for panel in panels]
     return Draft(
         name=make_slug("splits", task),
@@ -181,7 +193,7 @@ def _draft_splits(task: str, every: Sequence[Panel]) -> Draft:
             readings.describe_rest(len(shown), len(models)),
             readings.describe_rest(len(panels), len(every), "split"),
         ),
-        chart=_draw_splits(panels, names, first.head),
+        chart={"hconcat": charts_of_panels, "spacing": 18},
         table=(
             ("Model", *(panel.name for panel in panels)),
             *(
@@ -192,47 +204,25 @@ def _draft_splits(task: str, every: Sequence[Panel]) -> Draft:
     )
 
 
-def _draw_splits(panels: Sequence[Panel], names: Mapping[Key, str], title: str) -> Spec:
-    ends = readings.find_ends(entry.reading for panel in panels for entry in panel.entries.values())
-    width, lines = max(_LEAST_WIDTH, _SPLITS_WIDTH // len(panels)), list(names.values())
-    drawn: list[Spec] = []
-    for panel in panels:
-        data = [
-            charts.make_dot(name, entry.reading, entry.row)
-            for model, name in names.items()
-            if (entry := panel.entries.get(model)) is not None
-        ]
-        dots = charts.draw_dots(data, lines, title, ends, shown=not drawn)
-        drawn.append(charts.layer(*dots, width=width, step=STEP, title={"text": panel.name, "limit": width}))
-    return {"hconcat": drawn, "spacing": 18}
-
-
 def draft_judges(boards: Sequence[Board]) -> Iterator[Draft]:
     """How far the main numbers of each split move when another judge reads the same answers."""
     splits: dict[str, list[Row]] = {}
     for board in readings.select_whole_boards(boards):
         splits.setdefault(board.title, []).extend(board.rows)
     for title, rows in splits.items():
-        ranges = sorted(_list_ranges(rows), key=attrgetter("order"))
+        alike: dict[tuple[Key, Key], list[Row]] = {}  # in all but the judge
+        for row in rows:
+            alike.setdefault((readings.identify(row), readings.list_basis(row, _OF_A_JUDGE)), []).append(row)
+        ranges: list[JudgeRange] = []
+        for members in alike.values():
+            read = ((row.judge, readings.read_measure(row.main)) for row in members if row.judge.id)
+            given = {judge: found for judge, found in read if found is not None}
+            if len(given) > 1 and len({(each.label, each.unit, each.better) for each in given.values()}) == 1:
+                own = next((row for row in members if row.primary), members[0])
+                values = [each.value for each in given.values()]
+                ranges.append(JudgeRange(row=own, readings=given, low=min(values), high=max(values)))
         if ranges:
-            yield _draft_judges(title, ranges)
-
-
-def _list_ranges(rows: Sequence[Row]) -> Iterator[JudgeRange]:
-    """The models that several judges read, alike in all but the judge."""
-    alike: dict[tuple[Key, Key], list[Row]] = {}
-    for row in rows:
-        alike.setdefault((readings.identify(row), readings.list_basis(row, _OF_A_JUDGE)), []).append(row)
-    for members in alike.values():
-        given = {
-            row.judge: found
-            for row in members
-            if row.judge.id and (found := readings.read_measure(row.main)) is not None
-        }
-        if len(given) > 1 and len({(each.label, each.unit, each.better) for each in given.values()}) == 1:
-            own = next((row for row in members if row.primary), members[0])
-            values = [each.value for each in given.values()]
-            yield JudgeRange(row=own, readings=given, low=min(values), high=max(values))
+            yield _draft_judges(title, sorted(ranges, key=attrgetter("order")))
 
 
 def _draft_judges(title: str, ranges: Sequence[JudgeRange]) -> Draft:
@@ -242,6 +232,10 @@ def _draft_judges(title: str, ranges: Sequence[JudgeRange]) -> Draft:
     labels = dict(zip(judges, make_distinct((judge.label for judge in judges), 60), strict=True))
     count = readings.format_count(len(judges), "judge")
     widest = max(each.high - each.low for each in drawn)
+    lines = [("Model", *labels.values(), "Range")]
+    for each in drawn:
+        cells = (each.readings[judge].text if judge in each.readings else "" for judge in labels)
+        lines.append((shorten(each.row.model, IN_TABLE), *cells, format_value(each.high - each.low, first.unit)))
     return Draft(
         name=make_slug("judges", title),
         title=f"{shorten(first.label)} on {shown} under {count}",
@@ -254,7 +248,7 @@ def _draft_judges(title: str, ranges: Sequence[JudgeRange]) -> Draft:
             readings.describe_rest(len(drawn), len(ranges)),
         ),
         chart=_draw_judges(f"{first.head} on {shown}", drawn, labels, first.unit),
-        table=_tabulate_judges(drawn, labels, first.unit),
+        table=tuple(lines),
     )
 
 
@@ -293,11 +287,3 @@ def _draw_judges(title: str, ranges: Sequence[JudgeRange], labels: Mapping[Judge
         width=WIDTH,
         step=STEP,
     )
-
-
-def _tabulate_judges(ranges: Sequence[JudgeRange], labels: Mapping[JudgeNote, str], unit: str) -> Table:
-    lines = [("Model", *labels.values(), "Range")]
-    for each in ranges:
-        cells = (each.readings[judge].text if judge in each.readings else "" for judge in labels)
-        lines.append((shorten(each.row.model, IN_TABLE), *cells, format_value(each.high - each.low, unit)))
-    return tuple(lines)
