@@ -418,7 +418,6 @@ def _read_options(section: Section) -> dict[str, str]:
 
 
 def _system_message(identity: str | dict[str, Json] | None) -> str:
-    """The system message the user put before each request."""
     if identity is None or isinstance(identity, str):
         return ""
     return str(_dict(identity, "overrides").get("system") or "")
@@ -464,7 +463,6 @@ def _texts(value: str | list[str] | None) -> tuple[str, ...]:
 
 
 def _name_of(thing: Json, key: str = "name") -> str:
-    """A thing that is given by its name, or as a dict that holds it."""
     return thing if isinstance(thing, str) else str(_dict({"": thing}, "").get(key, ""))
 
 

@@ -82,7 +82,6 @@ def _draw_run_table(console: Console, results: Results | Sequence[Results]) -> N
 
 
 def _draw_means(console: Console, results: Sequence[Results]) -> None:
-    """Print the means of suites, a line each."""
     for mean in means(results):
         console.print("", f"{one_line(mean.model)}  {one_line(mean.line)}", sep="\n", markup=False)
 

@@ -227,5 +227,4 @@ def _is_complete(ratings: Ints) -> Bools:
 
 
 def _count_classes(ratings: Ints, classes: int) -> Floats:
-    """How many raters put each item into each class."""
     return np.stack([(ratings == label).sum(axis=1) for label in range(classes)], axis=1).astype(np.float64)

@@ -355,7 +355,6 @@ def _number(key: Ints) -> Ints:
 
 
 def _mark_cells(cell: Ints, rows: Bools) -> Bools:
-    """Whether each cell has one of the rows."""
     return np.bincount(cell, weights=rows, minlength=int(cell.max(initial=-1)) + 1) > 0
 
 

@@ -213,7 +213,6 @@ def _group_key(table: Table, columns: MetricColumns, rows: Ints) -> Ints:
 
 
 def _epoch_key(table: Table, columns: MetricColumns, rows: Ints) -> Ints:
-    """A number for each record's group and epoch."""
     _, group = group_rows(_group_key(table, columns, rows))
     epoch = as_ints(table.epoch)[rows]
     return group * (int(epoch.max(initial=0)) + 1) + epoch

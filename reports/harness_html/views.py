@@ -293,10 +293,18 @@ def describe_methods(results: Sequence[Results], boards: Sequence[Board], means:
         splits.setdefault(board.task, {})[board.split] = None
     asked = _join([f"{task} ({', '.join(names)})" for task, names in splits.items()])
     judges = _join({row.judge.label for row in rows if row.judge.id})
+    given: Mapping[str, set[str]] = {
+        name: {str(row.settings[name]) for row in rows if row.settings.get(name) is not None}
+        for name in ("temperature", "max_tokens")
+    }
+    clauses = [f"at temperature {_join(given['temperature'])}"] if given["temperature"] else []
+    clauses += [f"with at most {_join(given['max_tokens'])} tokens"] if given["max_tokens"] else []
+    if any("temperature" in row.settings and row.settings["temperature"] is None for row in rows):
+        clauses.append("with their provider's own sampling where they refuse a temperature")
     sentences = [
         f"{models} ran under vlm-safety-harness {versions} {when}.",
         f"The splits asked were those of {asked}.",
-        _describe_generation(rows),
+        f"Answers were generated {', '.join(clauses) if clauses else _OWN_SETTINGS}.",
         f"They were judged by {judges}." if judges else "Nobody has judged them.",
         _OUTCOMES,
         _INTERVALS,
@@ -308,18 +316,6 @@ def describe_methods(results: Sequence[Results], boards: Sequence[Board], means:
         shown = f"{unranked} of {_count(len(rows), 'result')} {'are' if unranked > 1 else 'is'} shown unranked"
         sentences.append(f"{shown}: incomplete, a subset, or not judged.")
     return [one_line(sentence, 2000) for sentence in sentences]
-
-
-def _describe_generation(rows: Sequence[Row]) -> str:
-    given: Mapping[str, set[str]] = {
-        name: {str(row.settings[name]) for row in rows if row.settings.get(name) is not None}
-        for name in ("temperature", "max_tokens")
-    }
-    clauses = [f"at temperature {_join(given['temperature'])}"] if given["temperature"] else []
-    clauses += [f"with at most {_join(given['max_tokens'])} tokens"] if given["max_tokens"] else []
-    if any("temperature" in row.settings and row.settings["temperature"] is None for row in rows):
-        clauses.append("with their provider's own sampling where they refuse a temperature")
-    return f"Answers were generated {', '.join(clauses) if clauses else _OWN_SETTINGS}."
 
 
 def _count(number: int, noun: str) -> str:

@@ -14,7 +14,7 @@ from harness.cli.options import loaded, plugin_options
 from harness.text import one_line, plain, say
 
 if TYPE_CHECKING:
-    from harness.runs.verification import VerifiedPart, VerifiedRun
+    from harness.runs.verification import VerifiedRun
     from harness.types import Json
 
     from .export import Exported
@@ -44,7 +44,7 @@ def verify_command(ctx: click.Context, /, runs: tuple[str, ...], as_json: bool) 
     from .export import MANIFEST, list_changed_files
 
     verified: list[VerifiedRun] = []
-    for place in _find_places(runs):
+    for place in (place for run in runs for place in _find_places(run)):
         found = verify_run(place)
         if place.is_dir() and (changed := list_changed_files(place)):  # only an unpacked archive has a manifest
             note = f"not what {MANIFEST} lists: {', '.join(changed)}"
@@ -59,19 +59,19 @@ def verify_command(ctx: click.Context, /, runs: tuple[str, ...], as_json: bool) 
     return max(_CODES[each.state] for each in verified)
 
 
-def _find_places(runs: tuple[str, ...]) -> Iterator[Path]:
-    """Where each run is, with results or not. Raises HarnessError where there is none."""
+def _find_places(run: str) -> list[Path]:
+    """The folders of runs, with results or not, or files of results. Raises HarnessError where there is none."""
     from harness.board.results import find_results
 
-    for run in runs:
-        if (Path(run) / "run.json").is_file():
-            yield Path(run)
-        else:
-            yield from (path.parent if (path.parent / "run.json").is_file() else path for path in find_results((run,)))
+    if (Path(run) / "run.json").is_file():
+        return [Path(run)]
+    return [path.parent if (path.parent / "run.json").is_file() else path for path in find_results((run,))]
 
 
 def format_verified(run: VerifiedRun) -> Iterator[str]:
-    """The lines a person reads of a verified run."""
+    """The lines of a verified run that a person reads."""
+    from harness.runs.verification import NOTHING
+
     yield f"{one_line(run.place)}  {one_line(run.model)}".rstrip() + f": {_STATES[run.state]}"
     yield from (f"  {one_line(text)}" for text in (run.why, *run.faults) if text)
     parts = [part for part in run.parts if part.records is not None or part.differences]
@@ -82,22 +82,16 @@ def format_verified(run: VerifiedRun) -> Iterator[str]:
         why = f"  {one_line(part.why)}" if part.why else ""
         yield f"  {one_line(part.title).ljust(width)}  {state}{records}{why}"
         yield from (f"    {one_line(fault)}" for fault in part.faults)
-        yield from _format_differences(part)
+        for each in part.differences[:_MOST_DIFFERENCES]:
+            path = ".".join(map(one_line, each.path)) or "all of it"
+            stored, found = (
+                one_line(repr(value) if value is NOTHING else json.dumps(value, ensure_ascii=False, default=str), 60)
+                for value in (each.stored, each.found)
+            )
+            yield f"    {path}: {stored} stored, {found} computed"
+        if len(part.differences) > _MOST_DIFFERENCES:
+            yield f"    and {len(part.differences) - _MOST_DIFFERENCES} more: --json has all"
     yield from (f"  note: {one_line(note)}" for note in run.notes)
-
-
-def _format_differences(part: VerifiedPart) -> Iterator[str]:
-    from harness.runs.verification import NOTHING
-
-    for each in part.differences[:_MOST_DIFFERENCES]:
-        path = ".".join(map(one_line, each.path)) or "all of it"
-        stored, found = (
-            one_line(repr(value) if value is NOTHING else json.dumps(value, ensure_ascii=False, default=str), 60)
-            for value in (each.stored, each.found)
-        )
-        yield f"    {path}: {stored} stored, {found} computed"
-    if len(part.differences) > _MOST_DIFFERENCES:
-        yield f"    and {len(part.differences) - _MOST_DIFFERENCES} more: --json has all"
 
 
 def to_json(run: VerifiedRun) -> dict[str, Json]:

@@ -321,7 +321,6 @@ def _redact_data(data: Raw) -> dict[str, Json]:
 
 
 def _redact_plugins(plugins: Raw) -> dict[str, Json]:
-    """Plugin -> distribution and version."""
     return {redact_word(plugin): _redact_words(str(origin)) for plugin, origin in plugins.items()}
 
 
@@ -464,7 +463,6 @@ def _keep_who(line: Raw) -> dict[str, Json]:
 
 
 def _keep_calls(line: Raw) -> dict[str, Json]:
-    """How often a model was asked, where the line says it."""
     return _keep_counts({"calls": line["calls"]}) if "calls" in line else {}
 
 

@@ -245,7 +245,6 @@ def _list_tokens(usage: Mapping[str, int]) -> list[str]:
 
 
 def _format_named(name: str, value: object, *, reveal: bool) -> str:
-    """A tag, or a score given with a label."""
     shown = one_line(str(value), 60) if reveal or not is_text(value) else f"{len(str(value))} characters"
     return f"{one_line(name)}={shown}"
 

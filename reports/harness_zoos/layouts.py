@@ -142,7 +142,6 @@ def _list_accuracies(part: str, row: Row) -> dict[str, Json]:
 
 
 def _write_line(line: Mapping[str, Json]) -> bytes:
-    """A CSV file of one line."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([escape_cell(one_line(name)) for name in line])

@@ -130,7 +130,6 @@ def _draw_forest(entries: Sequence[Entry], title: str | None) -> Spec:
 
 
 def _format_entry(entry: Entry) -> str:
-    """The number, its interval, and why it has no rank."""
     remark = charts.format_remark(entry.row)
     return f"{entry.reading.text}{f'  {remark}' if remark else ''}"
 
@@ -169,16 +168,15 @@ def _draft_splits(task: str, every: Sequence[Panel]) -> Draft:
     names = dict(zip(shown, make_distinct(each.row.model for each in firsts), strict=True))
     ends = readings.find_ends(entry.reading for panel in panels for entry in panel.entries.values())
     width, lines = max(_LEAST_WIDTH, _SPLITS_WIDTH // len(panels)), list(names.values())
-    charts_of_panels: list[Spec] = []
+    columns: list[Spec] = []
     for panel in panels:
         data = [
             charts.make_dot(name, entry.reading, entry.row)
             for model, name in names.items()
             if (entry := panel.entries.get(model)) is not None
         ]
-        dots = charts.draw_dots(data, lines, first.head, ends, shown=not charts_of_panels)
-        title_of_panel = {"text": panel.name, "limit": width}
-        charts_of_panels.append(charts.layer(*dots, width=width, step=STEP, title=title_of_panel))
+        dots = charts.draw_dots(data, lines, first.head, ends, shown=not columns)
+        columns.append(charts.layer(*dots, width=width, step=STEP, title={"text": panel.name, "limit": width}))
     sizes = [f"{panel.name} {readings.format_sizes(each.row.n for each in panel.entries.values())}" for panel in panels]
     return Draft(
         name=make_slug("splits", task),
@@ -193,7 +191,7 @@ def _draft_splits(task: str, every: Sequence[Panel]) -> Draft:
             readings.describe_rest(len(shown), len(models)),
             readings.describe_rest(len(panels), len(every), "split"),
         ),
-        chart={"hconcat": charts_of_panels, "spacing": 18},
+        chart={"hconcat": columns, "spacing": 18},
         table=(
             ("Model", *(panel.name for panel in panels)),
             *(
