@@ -12,19 +12,11 @@ ASR = rate("ASR", "unsafe", better="lower", main=True)
 
 
 def record(
-    index: int, label: str | None, *, epoch: int = 0, outcome: Outcome = "answered", cluster: str = "", **more: Any
+    name: int | str, label: str | None, *, split: str = "s", epoch: int = 0, outcome: Outcome = "answered", **more: Any
 ) -> Record:
-    name = str(index)
-    return Record(
-        item=f"t/s/{name}#{epoch}",
-        id=name,
-        split="s",
-        epoch=epoch,
-        cluster=cluster or name,
-        outcome=outcome,
-        label=label,
-        **more,
-    )
+    """One record; its cluster is the sample itself unless given."""
+    fields = {"id": str(name), "split": split, "epoch": epoch, "cluster": str(name)} | more
+    return Record(item=f"t/{split}/{name}#{epoch}", outcome=outcome, label=label, **fields)
 
 
 def figures(metric: Metric, records: list[Record], **more: Any) -> dict[str, Any]:

@@ -382,24 +382,19 @@ def test_a_name_tells_the_families_of_its_model(name: str, family: set[str]) -> 
     assert find_families(name) == family
 
 
-def test_a_judge_of_the_models_own_family_is_flagged() -> None:
-    assert caution_kinds(run_judged_by("openai/gpt-5", "openai/gpt-4o")) == ["own_family"]
-    assert caution_kinds(run_judged_by("openai/gpt-5", "anthropic/claude-opus-4")) == []
-
-
-def test_the_name_a_provider_reports_tells_the_family_too() -> None:
-    assert caution_kinds(run_judged_by("azure/prod", "openai/gpt-4o")) == []
-    reported = run_judged_by("azure/prod", "openai/gpt-4o")
-    reported["model"]["resolved"] = ["gpt-5-mini"]
-    assert caution_kinds(reported) == ["own_family"]
-
-
-def test_a_model_that_judges_itself_is_flagged_whatever_it_is_called() -> None:
-    assert caution_kinds(run_judged_by("vllm/acme", "vllm/acme")) == ["own_family"]
-
-
-def test_a_rule_is_of_no_family() -> None:
-    assert caution_kinds(run_judged_by("openai/gpt-5")) == []
+@pytest.mark.parametrize(
+    ("ref", "by", "resolved", "kinds"),
+    [
+        ("openai/gpt-5", "openai/gpt-4o", [], ["own_family"]),
+        ("openai/gpt-5", "anthropic/claude-opus-4", [], []),
+        ("azure/prod", "openai/gpt-4o", [], []),
+        ("azure/prod", "openai/gpt-4o", ["gpt-5-mini"], ["own_family"]),  # the name that the provider reports
+        ("vllm/acme", "vllm/acme", [], ["own_family"]),  # a model that judges itself, whatever its name
+        ("openai/gpt-5", "", [], []),  # a rule
+    ],
+)
+def test_a_judge_of_the_models_own_family_is_flagged(ref: str, by: str, resolved: list[str], kinds: list[str]) -> None:
+    assert caution_kinds(run_judged_by(ref, by, resolved=resolved)) == kinds
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,9 @@ from harness.metrics import Metric, Record, Share, rate
 from harness.stats.intervals import wilson
 from harness.stats.matching import holm, mcnemar
 from harness.stats.pairing import paired
-from harness.types import Outcome
+from tests.core.recorded import record
 
 ASR = rate("ASR", "U", better="lower", main=True)
-
-
-def record(name: str, label: str | None, *, split: str = "s", epoch: int = 0, **more: Any) -> Record:
-    outcome: Outcome = "answered"
-    fields = {"cluster": name, "outcome": outcome} | more
-    return Record(item=f"t/{split}/{name}#{epoch}", id=name, split=split, epoch=epoch, label=label, **fields)
 
 
 def run(labels: str, **more: Any) -> list[Record]:

@@ -21,6 +21,7 @@ from harness.stats.assess import assess
 from harness.stats.intervals import Z95, Estimates, find_extreme, wilson
 from harness.stats.units import SETTLED, Units
 from harness.types import Outcome
+from tests.core.recorded import record
 
 
 def units(num: object, den: object, cluster: object, stratum: object = 0, strata: int = 1) -> Units:
@@ -142,11 +143,6 @@ COMBINES: tuple[Literal["sum", "all", "any", "majority"], ...] = ("sum", "all", 
 OUTCOMES: tuple[Outcome, ...] = ("answered", "input_blocked", "empty", "error", "bad_sample")
 
 
-def record(index: int, outcome: Outcome, label: str | None, **more: object) -> Record:
-    fields = {"id": str(index), "split": "s", "cluster": str(index), "item": f"t/s/{index}#0"} | more
-    return Record(outcome=outcome, label=label, **fields)  # type: ignore[arg-type]
-
-
 # -- Metrics as task authors write them ------------------------------------------------------------------------------
 def _blk(r: Record) -> Share:
     return (float(r.blocked), 1.0)
@@ -258,7 +254,7 @@ def _draw(rng: random.Random) -> list[Record]:
         if outcome == "answered" and rng.random() < 0.5:
             label = rng.choice(("yes", "no"))
         tags = {"group": rng.choice("ab")}
-        records.append(record(index, outcome, label, tags=tags, target=rng.choice(("yes", "no"))))
+        records.append(record(index, label, outcome=outcome, tags=tags, target=rng.choice(("yes", "no"))))
     return records
 
 
@@ -310,8 +306,8 @@ def test_the_extreme_of_a_ratio_of_sums_is_exact_whatever_the_denominators(
 
 def test_an_answer_without_a_verdict_cannot_turn_out_to_have_been_a_block() -> None:
     tally = Tally([METRICS[1]], by=())
-    tally.add(record(0, "answered", "yes"))
-    tally.add(record(1, "answered", None))
+    tally.add(record(0, "yes"))
+    tally.add(record(1, None))
     figures = tally.results()["metrics"]["BLK"]
     assert figures["bounds"] == [0.0, 0.0]
     assert figures["unresolved"] == 1
@@ -323,7 +319,7 @@ def test_the_share_of_blocks_keeps_the_denominator_of_the_other_shares_and_lies_
     for index in range(100):
         label = ("yes", "no")[index % 2] if index < 89 else None
         outcome: Outcome = "answered" if index < 90 else "input_blocked"
-        drawn = record(index, outcome, "blocked" if outcome == "input_blocked" else label, category="a")
+        drawn = record(index, "blocked" if outcome == "input_blocked" else label, outcome=outcome, category="a")
         tally.add(drawn)
     found = tally.results()
     for metrics in (found["metrics"], found["by"]["category"]["a"]["metrics"]):
@@ -335,7 +331,7 @@ def test_the_share_of_blocks_keeps_the_denominator_of_the_other_shares_and_lies_
 def test_a_group_that_is_decided_whatever_its_open_member_gives_has_tight_bounds() -> None:
     metric = Metric(name="any", score=_hit, group=lambda _: "g", combine="any", better="lower")
     tally = Tally([metric], by=())
-    tally.add(record(0, "answered", "yes"))
-    tally.add(record(1, "error", None))
+    tally.add(record(0, "yes"))
+    tally.add(record(1, None, outcome="error"))
     figures = tally.results()["metrics"]["any"]
     assert (figures["value"], figures["unresolved"], figures["bounds"]) == (None, 1, [100.0, 100.0])
