@@ -5,8 +5,6 @@ Every format says the same sentences: the functions below `render_latex` make th
 
 from __future__ import annotations
 
-import io
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from harness import Comparison
 from harness.board.display import NOTHING, format_head, format_interval, format_share, format_value
 from harness.board.rows import TOY_DATA
+from harness.board.tables import WIDTH, print_drawing, render_drawing
 from harness.runs.comparing.comparison import ALPHA, Finding, Flip, MetricChange, SplitComparison
 from harness.runs.stored import open_run
 from harness.store.reader import Answer
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-WIDTH: Final = 120  #: columns where there is no terminal
 _COLOURS: Final = {
     Finding.BETTER: "green",
     Finding.WORSE: "red",
@@ -47,21 +45,12 @@ _LEGEND: Final = (
 
 def print_terminal(found: Comparison, texts: Texts, most: int) -> None:
     """Print a comparison on stdout, in colour where that is a terminal; `most` flips of each way are listed."""
-    from rich.console import Console
-
-    if sys.stdout.isatty():
-        _draw(Console(highlight=False), found, texts, most)
-    else:
-        sys.stdout.write(render_terminal(found, texts, most))
+    print_drawing(lambda console: _draw(console, found, texts, most), WIDTH)
 
 
 def render_terminal(found: Comparison, texts: Texts, most: int, width: int = WIDTH) -> str:
     """What `print_terminal` prints, without colour."""
-    from rich.console import Console
-
-    out = io.StringIO()
-    _draw(Console(file=out, width=width, highlight=False, color_system=None), found, texts, most)
-    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+    return render_drawing(lambda console: _draw(console, found, texts, most), width)
 
 
 def _draw(console: Console, found: Comparison, texts: Texts, most: int) -> None:
