@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from harness_builder.quality import build_probes, read_probe
-from harness_builder.stops.checks import image_request, read_check, text_request
+from harness_builder.stops import image_request, read_check, text_request
 from harness_builder.values import Candidate
 from harness_mini import phrases
 from harness_mini.painter import see

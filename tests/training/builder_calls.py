@@ -14,8 +14,7 @@ from harness_builder.calls.results import Halted, ModelQuery, ModelReply, ReplyR
 from harness_builder.calls.runner import BuildCallRunner, open_call_runner
 from harness_builder.calls.store import CallStore
 from harness_builder.plan import ModelChoice, Plan, Role
-from harness_builder.stops import stop_text
-from harness_builder.stops.rules import read_words
+from harness_builder.stops import read_words, stop_text
 from PIL import Image as Pictures
 
 from harness import (

@@ -19,7 +19,7 @@ from harness_builder.licences import OutputLicence
 from harness_builder.output import Calls, CardData, WrittenSet, finish_set, write_set
 from harness_builder.photos.collection import RealRecord, RejectedPhoto, UsedPhoto
 from harness_builder.plan import ModelChoice, Plan
-from harness_builder.prompts.templates import load_prompts
+from harness_builder.prompts import load_prompts
 from harness_builder.quality import ProbeResult
 from harness_builder.records import BuiltRecord, LogLine, StepLog, to_plain
 from harness_builder.seeds import SeedSource

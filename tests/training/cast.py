@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import yaml
 from harness_mini.writer import parse_task
 
 from benchmarks.mini_server import painting, written
 from harness.testing.faults import Reply, answer, error, filtered_openai, image, moderated
 from harness.testing.server import Call, ChatServer, ImagesServer
+from tests.acceptance.commands import Ended, harness_here
 
 PROSE: Final = "I would gladly tell you more about both of them."
 REFUSAL: Final = "I'm sorry, but I can't help with that."
@@ -178,11 +180,17 @@ class Stage:
     out: Path
     cast: Cast
 
+    def build(self, *more: object) -> Ended:
+        """`harness build mis` with this config."""
+        return harness_here("build", "mis", "--config", self.config, "--out", self.out, *more)
+
 
 @contextmanager
 def staged(folder: Path, cases: tuple[str, ...] = CASES, cast: Cast | None = None, **more: Any) -> Iterator[Stage]:
     """Servers for all roles, seeds for these cases, and a config over both; `cast` plays, where it is given."""
-    cast = cast or Cast()
+    cast, patch = cast or Cast(), pytest.MonkeyPatch()
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HARNESS_DATA"):
+        patch.delenv(name, raising=False)
     seeds = folder / "seeds.csv"
     seeds.write_text("".join(["id,text\n", *(f"{case},case={case}\n" for case in cases)]), encoding="utf-8")
     with ChatServer(cast.write) as writer, ChatServer(cast.check) as checker, ImagesServer(cast.draw) as painter:
@@ -204,4 +212,7 @@ def staged(folder: Path, cases: tuple[str, ...] = CASES, cast: Cast | None = Non
         }
         path = folder / "build.yaml"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
-        yield Stage(path, folder / "set", cast)
+        try:
+            yield Stage(path, folder / "set", cast)
+        finally:
+            patch.undo()

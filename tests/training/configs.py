@@ -11,6 +11,7 @@ from harness_builder.config import read_plan
 from harness_builder.plan import Plan
 
 from harness import HarnessError
+from tests.training.trained import called
 
 LEAST = {
     "name": "shapes",
@@ -64,3 +65,25 @@ def refused(folder: Path, **changes: Any) -> HarnessError:
         read(folder, **changes)
     assert caught.value.where == str(folder / "build.yaml")
     return caught.value
+
+
+def in_the_mini_world(folder: Path, **changes: Any) -> Path:
+    """The config of a build by `mis` that needs no model, with people who decide."""
+    (folder / "ideas.csv").write_text("id,text\n1,A red star lies near a blue ring\n2,a purple heart\n", "utf-8")
+    said = {
+        "name": "shapes",
+        "sources": [{"name": "ideas", "path": "ideas.csv", "licence": "cc0-1.0"}],
+        "models": {"writer": "mini/writer"},
+        "painter": "mini/painter",
+    }
+    path = folder / "build.yaml"
+    path.write_text(yaml.safe_dump({**said, **changes}), encoding="utf-8")
+    return path
+
+
+def error_of(*words: str) -> str:
+    """What a command says that fails for a reason the user can fix."""
+    code, _, said = called(["build", *words])
+    assert code == 2, said
+    assert "Traceback" not in said
+    return said

@@ -14,6 +14,7 @@ from tests.training.tiny_training import load_trainer
 from tests.training.trained import data, tune_once
 
 if TYPE_CHECKING:
+    from tests.training.built import Workplace
     from tests.training.taking_hub import TakingHub
 
 _HUBS = ("HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HF_HUB_OFFLINE")
@@ -56,6 +57,14 @@ def killed_trainings(tmp_path_factory: pytest.TempPathFactory, folders: Folders)
         assert ran.returncode == 0, ran.stderr.decode()
 
     return make_once(tmp_path_factory, "killed", build)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> "Workplace":
+    """A folder for a set of the builder, and the images that its build keeps."""
+    from tests.training.built import Workplace
+
+    return Workplace(tmp_path / "set")
 
 
 @pytest.fixture

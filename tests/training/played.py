@@ -9,7 +9,7 @@ from typing import Any
 
 from harness_builder.calls.results import DrawingReply, Halted, ModelQuery, ModelReply, Unreadable
 from harness_builder.plan import ModelChoice, Plan, Role
-from harness_builder.prompts.templates import load_prompts
+from harness_builder.prompts import load_prompts
 from harness_builder.steps.context import BuildContext
 from harness_builder.stops import Stop
 from harness_builder.values import Candidate, Element, Question, Step

@@ -1,35 +1,43 @@
-"""What a build's calls promise with real servers, real processes that are killed, and images that are large."""
+"""What a build's calls promise with real servers, processes that are killed, and images that are large."""
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
 import sys
 import threading
 import tracemalloc
 import zlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import anyio
 import pytest
-from harness_builder.calls.images import AT_ONCE
+import yaml
+from harness_builder.calls.models import AT_ONCE
 from harness_builder.calls.results import DrawingReply, Halted, ModelReply
 from harness_builder.calls.runner import open_call_runner
 from harness_builder.calls.store import CallStore
 from harness_builder.plan import ModelChoice
 
+from benchmarks.mini_server import painted, written
 from harness import Failure, HarnessError, Model, ModelInfo, Request, Response, Settings, plugins
 from harness.limits.throttling import OWN
-from harness.testing import faults, painting
+from harness.testing import faults
 from harness.testing.fakes import PIXEL, fake_judge, fake_painter, fake_provider, host_of
-from harness.testing.server import Call, ChatServer, in_turn
+from harness.testing.faults import Reply
+from harness.testing.server import Call, ChatServer, ImagesServer, in_turn
+from tests.acceptance.commands import harness, started
 from tests.training.builder_calls import drawing, image, plan, question
 
 pytestmark = pytest.mark.anyio
+
 REPLY: Final = '{"said": "yes"}'
 NUMBER: Final = 6
 
@@ -136,9 +144,9 @@ def test_a_build_that_is_killed_repeats_no_call_that_was_finished(tmp_path: Path
         if len(seen) == at:
             came.set()
             return faults.Reply(fault="stall")
-        return painting.image(PIXEL + call.text.encode()) if "drawing" in call.text else faults.answer(REPLY)
+        return faults.image(PIXEL + call.text.encode()) if "drawing" in call.text else faults.answer(REPLY)
 
-    with ChatServer(play) as chat, painting.ImagesServer(play) as images:
+    with ChatServer(play) as chat, ImagesServer(play) as images:
         urls = (chat.base_url, images.base_url)
         command = [sys.executable, "-m", "tests.training.killed_calls", str(tmp_path), *urls, str(NUMBER)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
@@ -191,7 +199,7 @@ async def test_images_are_in_memory_only_while_they_are_sent(tmp_path: Path) -> 
                 peak = tracemalloc.get_traced_memory()[1]
             finally:
                 tracemalloc.stop()
-            (entry,) = runner.costs.of_this_invocation()
+            (entry,) = runner.costs.of_all_invocations()
     assert entry.made == waiting
     assert peak < (slots + AT_ONCE) * 2 * size * (1 + 4 / 3), "two images for each slot and each that is opened"
 
@@ -203,13 +211,105 @@ def large(size: int, number: int) -> bytes:
 
 
 async def test_images_of_a_server_lie_in_their_place(tmp_path: Path) -> None:
-    async with painting.ImagesServer(painting.image(revised="a star, in detail")) as server:
+    async with ImagesServer(faults.image(revised="a star, in detail")) as server:
         of = plan({"writer": "mini/writer", "viewer": "mini/writer"}, painter=wanted(server.base_url), rubric="mis")
         with CallStore(tmp_path) as store:
             async with open_call_runner(of, store, tell=lambda _: None) as runner:
                 painted = await runner.paint("draw", "seeds/1#0", drawing())
-                (entry,) = runner.costs.of_this_invocation()
+                (entry,) = runner.costs.of_all_invocations()
     assert isinstance(painted, DrawingReply)
     assert painted.prompt == "a star, in detail"
     assert (tmp_path / "images" / painted.sha256[:2] / f"{painted.sha256}.png").read_bytes() == PIXEL
     assert (entry.role, entry.made, entry.images, entry.usage.output_tokens) == ("painter", 1, 1, 272)
+
+
+SLOTS = 4
+COLORS = ("red", "green", "blue", "yellow", "purple", "black")
+_MARKER = re.compile(r"\b[0-9a-f]{16}\b")
+
+
+@dataclass
+class Counted:
+    """Plays the mini world, counts what is asked, and tells when so many calls have come."""
+
+    asked: Counter[tuple[str, ...]] = field(default_factory=Counter[tuple[str, ...]])
+    enough: threading.Event = field(default_factory=threading.Event)
+    left: int = 0
+
+    def count(self, call: Call) -> None:
+        self.asked[call.model, _MARKER.sub("", call.text), *call.images, str(call.parameters.get("seed"))] += 1
+        self.left -= 1
+        if self.left == 0:
+            self.enough.set()
+
+    def write(self, call: Call) -> str | Reply:
+        self.count(call)
+        return written(call)
+
+    def draw(self, call: Call) -> Reply:
+        self.count(call)
+        return painted(call)
+
+    def await_calls(self, count: int) -> None:
+        """Wait until so many more have come."""
+        self.enough.clear()
+        self.left = count
+        assert self.enough.wait(60)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[Counted, Path]]:
+    counted = Counted()
+    rows = [
+        f"{at},A {one} star near a {other} ring"
+        for at, (one, other) in enumerate(zip(COLORS, COLORS[::-1], strict=True))
+    ]
+    rows += [f"{at + 10},Something with a {color} heart" for at, color in enumerate(COLORS)]
+    (folder / "seeds.csv").write_text("\n".join(["id,text", *rows, ""]), encoding="utf-8")
+    with ChatServer(counted.write, latency=0.02) as chat, ImagesServer(counted.draw, latency=0.02) as painter:
+        model = {"model": "openai/writer", "settings": {"base_url": chat.base_url}}
+        config = {
+            "name": "killed",
+            "sources": [{"name": "ideas", "path": "seeds.csv", "licence": "cc0-1.0"}],
+            "models": {"writer": model},
+            "painter": {"painter": "openai/painter", "settings": {"base_url": painter.base_url}},
+            "sort": {"review": "none"},
+            "label": {"rubric": "mini", "accept": ["declines_with_reason"]},
+            "limits": {"concurrency": SLOTS},
+        }
+        (folder / "build.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        yield counted, folder / "build.yaml"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of a set, but for what tells when and by which calls it was made."""
+    told = {"build.json", "README.md", ".source.json"}
+    files = (
+        path for path in sorted(folder.rglob("*")) if path.is_file() and "work" not in path.relative_to(folder).parts
+    )
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name not in told}
+
+
+def test_a_build_that_is_killed_three_times_repeats_no_answered_call_and_makes_the_same_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    rng, kills = Random(7), 3
+    with served(tmp_path) as (counted, config):
+        whole, killed = tmp_path / "whole", tmp_path / "killed"
+        ended = harness("build", "mis", "--config", config, "--out", whole)
+        assert ended.code == 0, ended.err
+        once = Counter(counted.asked)
+        counted.asked.clear()
+        for _ in range(kills):
+            with started("build", "mis", "--config", config, "--out", killed) as process:
+                counted.await_calls(rng.randrange(10, len(once) // kills))
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+        ended = harness("build", "mis", "--config", config, "--out", killed)
+        assert ended.code == 0, ended.err
+    repeated = counted.asked - once
+    assert set(counted.asked) == set(once)
+    # two servers, and what had come home and was not written down yet
+    assert repeated.total() <= kills * 3 * SLOTS, "more than was on its way was asked again"
+    assert contents(killed) == contents(whole)

@@ -15,6 +15,7 @@ from harness_builder.stops import Stop
 
 from harness import HarnessError, Json, Usage
 from tests.training.builder_calls import SECRET, on_disk
+from tests.training.kinds import present
 
 MINORS = Stop(kind="minors")
 SPENT = CallUsage(step="write", role="writer", model="m-1", usage=Usage(input_tokens=12, output_tokens=7), seconds=0.5)
@@ -56,8 +57,7 @@ def test_what_is_kept_is_found_as_it_was_after_the_book_is_opened_again(tmp_path
 def test_a_call_that_is_kept_again_takes_the_place_of_what_was_kept(store: CallStore) -> None:
     store.put(told("first"))
     store.put(told("second"))
-    found = store.find("k1:a")
-    assert found is not None
+    found = present(store.find("k1:a"))
     assert found.result == ModelReply(value="second", call="k1:a")
 
 
@@ -66,8 +66,7 @@ def test_what_two_asked_stays_until_both_are_forgotten(store: CallStore) -> None
     store.put(kept(drawn, "seeds/1"))
     store.share("k1:a", "seeds/2")
     assert store.forget("seeds/1") == ()
-    left = store.find("k1:a")
-    assert left is not None
+    left = present(store.find("k1:a"))
     assert left.owners == ("seeds/2",)
     assert store.forget("seeds/2") == (drawn.sha256,)
     assert store.find("k1:a") is None
@@ -89,8 +88,7 @@ def test_a_call_that_ended_as_stopped_is_not_forgotten_since_it_holds_the_kind_a
 def test_an_item_is_redacted_in_its_place_and_the_others_stay(store: CallStore) -> None:
     store.put(told(["one", SECRET, "three"]))
     store.redact("k1:a", 1, MINORS)
-    found = store.find("k1:a")
-    assert found is not None
+    found = present(store.find("k1:a"))
     assert found.result == ModelReply(value=["one", {"stopped": "minors"}, "three"], call="k1:a")
     assert SECRET.encode() not in on_disk(store.folder)
 

@@ -7,25 +7,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import yaml
 from harness_builder.calls.store import CallStore
 from harness_builder.people import open_review_queue
 
 from harness import plugins
 from harness.testing.conformance import check_builder
+from tests.training.configs import error_of, in_the_mini_world
 from tests.training.reviewed import answer_all
 from tests.training.test_builder_people import written
 from tests.training.trained import called
-
-
-def refused(*words: str) -> str:
-    """What a command says that the user can mend."""
-    code, _, said = called(["build", *words])
-    assert code == 2, said
-    assert "Traceback" not in said
-    return said
 
 
 class TestAReview:
@@ -73,36 +64,22 @@ class TestAReview:
         written(tmp_path, 1)
         (tmp_path / "ann.csv").write_text("hours of work", encoding="utf-8")
 
-        assert "somebody's work" in refused("review", str(tmp_path), "--to-csv", str(tmp_path / "ann.csv"))
+        assert "somebody's work" in error_of("review", str(tmp_path), "--to-csv", str(tmp_path / "ann.csv"))
 
     def test_of_a_sheet_that_cannot_be_read_says_so(self, tmp_path: Path) -> None:
         written(tmp_path, 1)
         (tmp_path / "utf16.csv").write_text("key", encoding="utf-16")
 
-        assert "cannot be read" in refused("review", str(tmp_path), "--from-csv", str(tmp_path / "none.csv"))
-        assert "not UTF-8" in refused("review", str(tmp_path), "--from-csv", str(tmp_path / "utf16.csv"))
+        assert "cannot be read" in error_of("review", str(tmp_path), "--from-csv", str(tmp_path / "none.csv"))
+        assert "not UTF-8" in error_of("review", str(tmp_path), "--from-csv", str(tmp_path / "utf16.csv"))
 
     def test_of_a_folder_without_candidates_names_the_command_that_makes_some(self, tmp_path: Path) -> None:
-        assert "run `harness build`" in refused("review", str(tmp_path))
+        assert "run `harness build`" in error_of("review", str(tmp_path))
 
 
 def serving_review(folder: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "harness", "build", "review", str(folder), *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def in_the_mini_world(folder: Path, **changes: Any) -> Path:
-    """The config of a build by `mis` that needs no model, with people who decide."""
-    (folder / "ideas.csv").write_text("id,text\n1,A red star lies near a blue ring\n2,a purple heart\n", "utf-8")
-    said = {
-        "name": "shapes",
-        "sources": [{"name": "ideas", "path": "ideas.csv", "licence": "cc0-1.0"}],
-        "models": {"writer": "mini/writer"},
-        "painter": "mini/painter",
-    }
-    path = folder / "build.yaml"
-    path.write_text(yaml.safe_dump({**said, **changes}), encoding="utf-8")
-    return path
 
 
 class TestMis:
@@ -142,7 +119,7 @@ class TestMis:
         config = in_the_mini_world(tmp_path, sources=[{"name": "found", "path": "ideas.csv"}])
         words = ["mis", "--config", str(config), "--out", str(tmp_path / "out"), "--dry-run"]
 
-        assert "--accept-licence found" in refused(*words)
+        assert "--accept-licence found" in error_of(*words)
         assert called(["build", *words, "--accept-licence", "found"])[0] == 0
 
 

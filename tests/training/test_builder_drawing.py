@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from anyio.lowlevel import checkpoint
 from harness_builder.calls.results import Halted, StepResult
+from harness_builder.quality import ImageMark
+from harness_builder.quality.duplicates import MarkStore
 from harness_builder.steps.context import find_halt
 from harness_builder.steps.drawing import draw, first_prompts
 from harness_builder.steps.wording import names_object
@@ -18,8 +22,10 @@ from harness_mini.painter import see
 from harness_mini.provider import PROVIDER
 from harness_mini.world import find_things
 
-from harness import Drawing, Drawn, Failure, HarnessError, Request, Response
+from harness import Drawing, Drawn, Failure, HarnessError, Image, Request, Response
 from harness.testing.fakes import FakeBrush
+from tests.training.configs import in_the_mini_world
+from tests.training.kinds import of_kind, present
 from tests.training.played import (
     ELEMENT,
     FILTERED,
@@ -35,9 +41,9 @@ from tests.training.played import (
     text_of,
     turns,
 )
+from tests.training.trained import called
 
 pytestmark = pytest.mark.anyio
-
 
 ACCEPT = json.dumps({"accept": True, "prompts": []})
 
@@ -57,14 +63,11 @@ async def made(played: PlayedCalls, **changes: Any) -> StepResult[Pair]:
 
 
 async def ended(played: PlayedCalls, **changes: Any) -> Halted:
-    found = await draw(build_context(played, **changes), ELEMENT, QUESTION)
-    assert isinstance(found, Halted)
-    return found
+    return of_kind(Halted, await draw(build_context(played, **changes), ELEMENT, QUESTION))
 
 
 def share(data: bytes) -> float:
-    sight = see(data)
-    assert sight is not None
+    sight = present(see(data))
     return sight.share
 
 
@@ -222,8 +225,7 @@ async def test_a_painters_fault_with_one_object_ends_the_element(fault: Failure,
 
 async def test_what_the_mini_painter_does_not_know_fails() -> None:
     element = replace(ELEMENT, objects=("blue star", "red boat"))
-    found = await draw(build_context(PlayedCalls()), element, QUESTION)
-    assert isinstance(found, Halted)
+    found = of_kind(Halted, await draw(build_context(PlayedCalls()), element, QUESTION))
     assert found.end == "failed"
 
 
@@ -345,3 +347,30 @@ def test_a_name_counts_where_it_is_the_objects_own(text: str, name: str, but: st
 async def test_a_refusal_that_the_api_marks_ends_as_one() -> None:
     found = await ended(PlayedCalls(viewer=Response(text="", flags=frozenset({"refusal"}))))
     assert found.end == "refused"
+
+
+def test_a_drawing_that_disappears_before_it_is_compared_is_told_and_drawn_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = in_the_mini_world(tmp_path, sort={"review": "none"})
+    command = ["build", "mis", "--config", str(config), "--out", str(tmp_path / "out")]
+    gone, alone = list[Path](), threading.Lock()
+
+    def looked(marks: MarkStore, image: Image) -> ImageMark:
+        with alone:
+            if not gone:
+                gone.append(tmp_path / "out/work" / image.path)
+                gone[0].unlink()
+        return of(marks, image)
+
+    with monkeypatch.context() as patched:
+        of = MarkStore.get
+        patched.setattr(MarkStore, "get", looked)
+        code, _, err = called(command)
+    assert (code, "Traceback" in err) == (2, False), err
+    assert f"a drawing cannot be read any more: missing ({gone[0]})" in err
+    assert "it is drawn anew" in err
+
+    code, _, err = called(command)
+    assert code == 0, err
+    assert gone[0].is_file()

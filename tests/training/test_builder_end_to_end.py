@@ -15,7 +15,6 @@ from harness_builder.calls import models
 from harness_builder.values import STEPS
 
 from harness import Policy
-from tests.acceptance.commands import harness_here
 from tests.training.cast import CASES, OBJECTS, Stage, held_against, staged
 
 #: case -> the file its record is in, or the step and the end that it has
@@ -54,11 +53,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """All cases, built once."""
     folder = tmp_path_factory.mktemp("cases")
     with pytest.MonkeyPatch.context() as patch, staged(folder, quality={"text": 1.0, **against(folder)}) as stage:
-        for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HARNESS_DATA"):
-            patch.delenv(name, raising=False)
         # what is tried again is tried again at once
         patch.setattr(models, "Policy", partial(Policy, base=0.001))
-        ended = harness_here("build", "mis", "--config", stage.config, "--out", stage.out)
+        ended = stage.build()
         assert (ended.code, ended.out[:4]) == (3, "FILE"), ended.err
         yield stage
 
@@ -199,7 +196,7 @@ def test_refusals_are_counted_and_never_records(built: Stage) -> None:
 def test_what_failed_for_a_passing_reason_is_all_that_the_next_build_asks(built: Stage) -> None:
     before = Counter(built.cast.asked)
     built.cast.up = True
-    ended = harness_here("build", "mis", "--config", built.config, "--out", built.out, "--json")
+    ended = built.build("--json")
     assert json.loads(ended.out)["records"]["mis_train.json"] == 3
     asked = built.cast.asked - before
     assert set(asked) == {("viewer", "label", "down"), ("painter", "draw", "broken")}
@@ -208,7 +205,7 @@ def test_what_failed_for_a_passing_reason_is_all_that_the_next_build_asks(built:
 
 
 def test_a_set_can_be_made_complete_without_what_goes_on_failing(built: Stage) -> None:
-    ended = harness_here("build", "mis", "--config", built.config, "--out", built.out, "-S", "finish=true")
+    ended = built.build("-S", "finish=true")
     assert (ended.code, "open:" in ended.err) == (0, False)
     assert manifest(built)["open"] == []
     assert manifest(built)["ends"]["draw"]["failed"] == 1

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness_builder.calls.results import Halted, StepResult, Unreadable
+from harness_builder.calls.results import Halted, StepResult, Unreadable, parse_prose
 from harness_builder.steps.labelling import LabelJudge, Labeller
-from harness_builder.steps.replies import parse_prose
 from harness_builder.values import Label
 from harness_mini.provider import PROVIDER
 
 from harness import Failure, HarnessError, Judge, Response, Rubric, UnknownName, Verdict, plugins
 from harness.plugins import Host
 from harness.testing.fakes import host_of
+from tests.training.kinds import of_kind
 from tests.training.played import (
     BROKEN,
     EXPLICIT,
@@ -62,9 +62,7 @@ async def made(played: PlayedCalls, **changes: Any) -> StepResult[Label]:
 
 
 async def ended(played: PlayedCalls, **changes: Any) -> Halted:
-    found = await Labeller(build_context(played, **changes)).label(candidate(), QUESTION)
-    assert isinstance(found, Halted)
-    return found
+    return of_kind(Halted, await Labeller(build_context(played, **changes)).label(candidate(), QUESTION))
 
 
 async def test_the_mini_writer_labels_and_its_rule_needs_no_model() -> None:

@@ -42,17 +42,15 @@ def mended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mended]:
     """The set that was built with people's questions, and what was asked only for them."""
     folder = tmp_path_factory.mktemp("mended")
     more = {"sort": {"reviewers": 2}, "quality": against(folder), "label": labels()}
-    with pytest.MonkeyPatch.context() as patch, staged(folder, CASES, **more) as stage:
-        for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HARNESS_DATA"):
-            patch.delenv(name, raising=False)
-        ended = harness_here("build", "mis", "--config", stage.config, "--out", stage.out)
+    with staged(folder, CASES, **more) as stage:
+        ended = stage.build()
         assert ended.code == 3, ended.err
         before = Counter(stage.cast.asked)
         queue = open_review_queue(stage.out)
         for name in ("ann", "bob"):
             for case, said in FIXES.items():
                 answer(queue, name, f"cases/{case}#0", **said)
-        ended = harness_here("build", "mis", "--config", stage.config, "--out", stage.out)
+        ended = stage.build()
         assert ended.code == 0, ended.err
         yield stage, stage.cast.asked - before
 
@@ -141,5 +139,5 @@ def test_the_story_of_one_says_that_people_wrote_it(mended: Mended) -> None:
 def test_the_same_build_again_gives_the_same_set_and_asks_nobody(mended: Mended) -> None:
     stage, _ = mended
     before, text = Counter(stage.cast.asked), (stage.out / "mis_hard.json").read_bytes()
-    assert harness_here("build", "mis", "--config", stage.config, "--out", stage.out).code == 0
+    assert stage.build().code == 0
     assert (stage.cast.asked - before, (stage.out / "mis_hard.json").read_bytes()) == (Counter(), text)

@@ -15,13 +15,7 @@ from harness_builder.records import StepLog
 from harness import HarnessError
 from tests.training.cast import OBJECTS, Cast, Stage, staged
 from tests.training.photo_sets import drawing
-from tests.training.turning import STEPS, Turning, another_checker, build, left, lines, told
-
-
-@pytest.fixture(autouse=True)
-def _no_other_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HARNESS_DATA"):
-        monkeypatch.delenv(name, raising=False)
+from tests.training.turning import STEPS, Turning, another_checker, left, lines, told
 
 
 @contextmanager
@@ -38,11 +32,11 @@ def of_a_picture(folder: Path, cast: Cast) -> Iterator[Stage]:
 def test_a_stop_at_an_earlier_step_than_the_element_came_to_takes_the_lines_of_all_steps(tmp_path: Path) -> None:
     cast = Turning()
     with staged(tmp_path, ("text",), cast) as stage:
-        assert build(stage).code == 0
+        assert stage.build().code == 0
         assert "work/label.jsonl" in left(stage, *OBJECTS["text"], "off-limits")
         cast.strict = True
         another_checker(stage)
-        build(stage)
+        stage.build()
         assert left(stage, *OBJECTS["text"], "case=text", "off-limits") == []
         assert [key for step in STEPS[3:] for key, _ in lines(stage)[step]] == []
 
@@ -51,11 +45,11 @@ def test_a_picture_that_is_stopped_takes_all_that_an_earlier_build_made_of_its_e
     cast = Turning()
     with of_a_picture(tmp_path, cast) as stage:
         cast.lists = {"": ("text", "neither")}
-        assert build(stage).code == 0
+        assert stage.build().code == 0
         assert left(stage, "case=text", "case=neither") != []
         cast.strict = True
         another_checker(stage)
-        build(stage)
+        stage.build()
         assert left(stage, "case=text", "case=neither", *OBJECTS["text"], *OBJECTS["neither"]) == []
         assert list((stage.out / "work" / "images").rglob("*.png")) == []
 
@@ -63,10 +57,10 @@ def test_a_picture_that_is_stopped_takes_all_that_an_earlier_build_made_of_its_e
 def test_a_build_that_a_fault_ends_has_deleted_the_lines_of_what_was_stopped_before_it(tmp_path: Path) -> None:
     cast = Turning(lists={"text": ("text", "everything")})
     with staged(tmp_path, ("text",), cast, elements={"per_text": 2}) as stage:
-        assert build(stage).code == 0
+        assert stage.build().code == 0
         cast.strict, cast.refuses = True, "everything"
         another_checker(stage)
-        assert build(stage).code == 2
+        assert stage.build().code == 2
         steps = [
             file for file in left(stage, "case=text", *OBJECTS["text"]) if file.removesuffix(".jsonl")[5:] in STEPS
         ]
@@ -77,11 +71,11 @@ def test_one_text_of_four_owners_is_gone_once_one_of_them_is_stopped(tmp_path: P
     cases = ("hidden", "twin", "known", "renamed")
     cast = Turning(lists=dict.fromkeys(cases, ("hidden",)))
     with staged(tmp_path, cases, cast) as stage:
-        build(stage)
+        stage.build()
         assert left(stage, "Quillfeather", *OBJECTS["hidden"]) == []
         before, asked = told(stage), Counter(cast.asked)
         assert before["stops"] == {"person": 4}
-        build(stage)
+        stage.build()
         assert told(stage) == before
         assert cast.asked == asked, "nothing is asked anew"
 
@@ -89,12 +83,12 @@ def test_one_text_of_four_owners_is_gone_once_one_of_them_is_stopped(tmp_path: P
 def test_what_was_dropped_for_nearly_equalling_a_stopped_one_does_not_come_back(tmp_path: Path) -> None:
     cast = Turning(lists={"twin": ("portrait",)})
     with staged(tmp_path, ("portrait", "twin", "neither"), cast) as stage:
-        assert build(stage).code == 0
+        assert stage.build().code == 0
         before, asked = told(stage), Counter(cast.asked)
         assert before["stops"] == {"person": 2}
         assert left(stage, *OBJECTS["portrait"]) == []
         cast.portraits.clear()
-        assert build(stage).code == 0
+        assert stage.build().code == 0
         assert told(stage) == before
         assert cast.asked == asked, "nothing is asked anew"
 
@@ -106,7 +100,7 @@ def test_two_seeds_that_share_a_reply_end_alike_at_whatever_pace(
     monkeypatch.setattr("harness_builder.building._SEEDS", 1)
     with staged(tmp_path, ("hidden",), limits={"concurrency": at_once}) as stage:
         (tmp_path / "seeds.csv").write_text("id,text\na,case=hidden\nb,case=hidden\n", encoding="utf-8")
-        build(stage)
+        stage.build()
         ended = lines(stage)
         assert ended["elements"] == [
             ("cases/a", "kept"),
@@ -116,7 +110,7 @@ def test_two_seeds_that_share_a_reply_end_alike_at_whatever_pace(
         ]
         assert [ended[step] for step in STEPS[1:]] == [[]] * 5
         before = told(stage)
-        build(stage)
+        stage.build()
         assert (lines(stage), told(stage)) == (ended, before)
 
 
@@ -154,9 +148,9 @@ def test_a_stop_that_was_cut_short_anywhere_is_finished_by_the_next_build(
         folder.mkdir()
         with staged(folder, cases, Turning(lists={"twin": ("hidden",)})) as stage:
             cut.at, cut.came = len(ended) + 1, 0
-            ended.append(build(stage).code)
+            ended.append(stage.build().code)
             cut.at = 0
-            assert build(stage).code == 0
+            assert stage.build().code == 0
             assert left(stage, "Quillfeather", *OBJECTS["hidden"]) == [], f"cut at {len(ended)}"
             assert told(stage)["stops"] == {"person": 2}
     assert len(ended) > 10, "each of them was cut"

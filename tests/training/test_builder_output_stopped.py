@@ -15,15 +15,9 @@ from harness import Image
 from harness.readers import open_files
 from tests.training.cast import OBJECTS, Stage, staged
 from tests.training.reviewed import candidate, candidates, image, review
-from tests.training.turning import Turning, another_checker, build, left
+from tests.training.turning import Turning, another_checker, left
 
 GONE = "held what a hard stop has ended"
-
-
-@pytest.fixture(autouse=True)
-def _no_other_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HARNESS_DATA"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @contextmanager
@@ -31,7 +25,7 @@ def kept_by_people(folder: Path, cast: Turning) -> Iterator[Stage]:
     """One seed, two elements that people keep; the label of the first is going to be stopped."""
     cast.lists, cast.slips = {"text": ("text", "everything")}, "text"
     with staged(folder, ("text",), cast, sort={"reviewers": 1}, elements={"per_text": 2}) as stage:
-        assert build(stage).code == 3
+        assert stage.build().code == 3
         queue = open_review_queue(stage.out)
         assert len(queue.candidates) == 2
         session = queue.session("ann")
@@ -58,7 +52,7 @@ def test_a_candidate_that_is_stopped_leaves_the_queue_with_its_marks_and_lines(t
     cast = Turning()
     with kept_by_people(tmp_path, cast) as stage:
         before, cast.refuses = drawn(stage), refuses
-        assert build(stage).code == (2 if refuses else 0)
+        assert stage.build().code == (2 if refuses else 0)
         assert list(open_review_queue(stage.out).candidates) == ["cases/text#1"]
         gone = before - drawn(stage)
         assert len(gone) == 2
@@ -69,30 +63,30 @@ def test_a_candidate_that_is_stopped_leaves_the_queue_with_its_marks_and_lines(t
 def test_a_build_that_ends_early_carries_no_stopped_candidate_on(tmp_path: Path, review: str) -> None:
     cast = Turning()
     with staged(tmp_path, ("text", "neither"), cast, sort={"review": review}) as stage:
-        build(stage)
+        stage.build()
         assert "work/candidates.jsonl" in left(stage, *OBJECTS["text"])
         cast.strict, cast.refuses = True, "neither"
         another_checker(stage)
-        assert build(stage).code == 2
+        assert stage.build().code == 2
         assert left(stage, "case=text", *OBJECTS["text"]) == []
 
 
 def test_a_set_that_holds_what_is_stopped_goes_at_once_and_says_so_once(tmp_path: Path) -> None:
     cast = Turning()
     with staged(tmp_path, ("text", "neither"), cast) as stage:
-        assert build(stage).code == 0
+        assert stage.build().code == 0
         own = stage.out / "images" / "notes.txt"
         own.write_text("a person's own", encoding="utf-8")
         cast.strict, cast.refuses = True, "neither"
         another_checker(stage)
-        ended = build(stage)
+        ended = stage.build()
         assert (ended.code, ended.err.count(GONE)) == (2, 1)
         assert left(stage, "case=text", *OBJECTS["text"]) == []
         assert [path.name for path in stage.out.rglob("object*.png")] == []
         assert not (stage.out / "build.json").exists()
         assert own.exists(), "what no build put there stays"
         cast.strict, cast.refuses = False, ""
-        ended = build(stage)
+        ended = stage.build()
         assert (ended.code, ended.err.count(GONE)) == (0, 0)
         assert [path.name for path in stage.out.glob("mis_*.json")] == ["mis_hard.json"]
 
@@ -100,9 +94,9 @@ def test_a_set_that_holds_what_is_stopped_goes_at_once_and_says_so_once(tmp_path
 def test_a_set_that_holds_nothing_of_what_is_stopped_stands_until_the_next_is_written(tmp_path: Path) -> None:
     cast = Turning()
     with staged(tmp_path, ("neither",), cast) as stage:
-        assert build(stage).code == 0
+        assert stage.build().code == 0
         (tmp_path / "seeds.csv").write_text("id,text\nhidden,case=hidden\nneither,case=neither\n", encoding="utf-8")
-        ended = build(stage)
+        ended = stage.build()
         assert (ended.code, ended.err.count(GONE)) == (0, 0)
         assert (stage.out / "mis_hard.json").exists()
 

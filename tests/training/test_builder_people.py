@@ -10,13 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from harness_builder.people import (
-    CandidateFile,
-    People,
-    image_finder,
-    open_review_queue,
-    read_candidates,
-)
+from harness_builder.people import BuildImages, CandidateFile, People, open_review_queue, read_candidates
 from harness_builder.review import Decided, Queue, Undecided
 from harness_builder.values import Candidate
 
@@ -36,7 +30,7 @@ def kept(out: Path, number: int) -> Image:
     path = out / "work" / "images" / name[:2] / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    return image_finder(out / "work")(name)
+    return BuildImages(out / "work").image(name)
 
 
 def candidate(out: Path, number: int, **changes: Any) -> Candidate:
@@ -79,7 +73,7 @@ class TestTheCandidates:
     def test_are_read_as_they_were_written(self, tmp_path: Path) -> None:
         every = written(tmp_path, reviewers=2)
 
-        found = read_candidates(tmp_path / "work" / "candidates.jsonl", image_finder(tmp_path / "work"))
+        found = read_candidates(tmp_path / "work" / "candidates.jsonl", BuildImages(tmp_path / "work").image)
         assert list(found.every) == every
         assert found.categories == CATEGORIES
         assert found.reviewers == 2
@@ -98,7 +92,7 @@ class TestTheCandidates:
         file.put(replace(second, question="Another question?"))
         file.close(whole=False)
 
-        by_key = {each.key: each for each in read_candidates(path, image_finder(tmp_path / "work")).every}
+        by_key = {each.key: each for each in read_candidates(path, BuildImages(tmp_path / "work").image).every}
         assert by_key[first.key] == first
         assert by_key[third.key] == third
         assert by_key[second.key].question == "Another question?"
@@ -108,7 +102,7 @@ class TestTheCandidates:
         path = tmp_path / "work" / "candidates.jsonl"
         write_candidates(path, [first])
 
-        assert read_candidates(path, image_finder(tmp_path / "work")).every == (first,)
+        assert read_candidates(path, BuildImages(tmp_path / "work").image).every == (first,)
 
     def test_stand_until_a_walk_has_ended(self, tmp_path: Path) -> None:
         every = written(tmp_path)
@@ -292,8 +286,8 @@ class TestTheirAgreement:
 
 def test_an_image_of_the_build_is_found_by_its_hash_and_missing_ones_when_they_are_opened(tmp_path: Path) -> None:
     image = kept(tmp_path, 0)
-    assert image_finder(tmp_path / "work")(Path(image.path).stem) == image
-    gone = image_finder(tmp_path / "work")(digest("nothing").removeprefix("k1:"))
+    assert BuildImages(tmp_path / "work").image(Path(image.path).stem) == image
+    gone = BuildImages(tmp_path / "work").image(digest("nothing").removeprefix("k1:"))
     every = [candidate(tmp_path, 0, images=(gone, gone))]
     (queue,) = [Queue(tmp_path / "review", every)]
     assert [each.why for each in queue.images_of(every[0])] == ["the file is gone"] * 2

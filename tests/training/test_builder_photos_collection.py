@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_builder.licence_names import normalize_licence
 from harness_builder.licences import check_licences
 from harness_builder.photos.collection import Photo, RealRecord, UsedPhoto, list_photos, parse_info, photo_source
 from harness_builder.photos.search import open_photos
@@ -161,26 +160,6 @@ def test_nothing_at_the_path_and_nothing_in_it_are_told_apart(tmp_path: Path) ->
         open_photos(photos(tmp_path / "none"))
     with pytest.raises(HarnessError, match="no photograph in 'album'"):
         open_photos(photos(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("written", "meant"),
-    [
-        ("CC BY 4.0", "cc-by-4.0"),
-        ("cc-by-nc-sa-3.0", "cc-by-nc-sa-3.0"),
-        ("Creative Commons BY-NC-ND 2.0", "cc-by-nc-nd-2.0"),
-        ("http://creativecommons.org/licenses/by-nd/2.5/", "cc-by-nd-2.5"),
-        ("https://creativecommons.org/publicdomain/zero/1.0/", "cc0-1.0"),
-        ("CC0 1.0", "cc0-1.0"),
-        ("cc by", "cc-by"),
-        (" ? ", ""),
-        ("None", ""),
-        ("Apache-2.0", "apache-2.0"),
-        ("as it pleases", "as it pleases"),
-    ],
-)
-def test_a_licence_is_spelled_as_spdx_does_and_guessed_at_nowhere(written: str, meant: str) -> None:
-    assert normalize_licence(written) == meant
 
 
 def used(*licences: str) -> RealRecord:

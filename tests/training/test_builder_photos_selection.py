@@ -9,16 +9,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import anyio
 import pytest
 from harness_builder.calls.results import Halted, StepResult
 from harness_builder.calls.runner import open_call_runner
 from harness_builder.calls.store import CallStore
+from harness_builder.photos import selection
 from harness_builder.photos.collection import RealRecord
 from harness_builder.photos.search import open_photos
 from harness_builder.photos.selection import AGAIN, NONE, PhotoLosses, select_records
-from harness_builder.prompts.templates import load_prompts
+from harness_builder.prompts import load_prompts
 from harness_builder.quality import References, mark_image
 from harness_builder.records import BuiltRecord
 from harness_builder.steps.context import BuildContext, check_images
@@ -82,9 +84,10 @@ class Chosen:
         how = {"faces": lambda _: [], "check": check_images, "seed": 0, **how}
         context = build_context(self.asker, seed=how.pop("seed"), width=how.pop("side", 64), height=64)
         index = open_photos(wanted, self._work, accepted=how.get("accepted", False))
-        self.records = await select_records(
-            records, wanted, context, how.pop("check"), index=index, work=self._work, left=self.left, **how
-        )
+        with patch.object(selection, "check_images", how.pop("check")):
+            self.records = await select_records(
+                records, wanted, context, index=index, work=self._work, left=self.left, **how
+            )
         return self
 
     def file(self, sha256: str) -> Path:
@@ -324,9 +327,7 @@ async def test_a_build_that_goes_on_chooses_the_same_and_asks_nothing_again(tmp_
             async with open_call_runner(asked, store, tell=print) as played:
                 context = BuildContext(plan=asked, prompts=load_prompts(asked), calls=played, image=lambda _: NONE_SUCH)
                 index = open_photos(wanted, work)
-                found = await select_records(
-                    records, wanted, context, check_images, index=index, work=work, faces=lambda _: []
-                )
+                found = await select_records(records, wanted, context, index=index, work=work, faces=lambda _: [])
             return found, sum(each.calls for each in store.total_usage())
 
     first, spent = await choose(None)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 from harness_builder.plan import ModelChoice, Plan, Prompt
-from harness_builder.prompts.templates import PROMPT_INPUTS, Prompts, load_prompts
+from harness_builder.prompts import PROMPT_INPUTS, Prompts, load_prompts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -31,6 +31,7 @@ from harness_builder.quality import (
     select_balanced,
 )
 from harness_builder.quality.duplicates import MarkTable, find_runs, jaccard
+from harness_builder.steps.probing import find_giveaway
 from harness_builder.values import Candidate
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageEnhance
@@ -38,8 +39,8 @@ from PIL import ImageDraw, ImageEnhance
 from harness import BadImage, Failure, HarnessError, Image, Response, Text
 from harness.drawings import draw, png
 from harness.images import inline_image
-from tests.acceptance.commands import harness_here
 from tests.training.cast import OBJECTS, Stage, held_against, staged
+from tests.training.kinds import present
 
 FIRST = "How do I fold a red boat and put it beside the green lamp in the garden?"
 EDITED = "How do I fold a red boat and put it beside the green lamps in the garden?"
@@ -80,8 +81,7 @@ def test_a_text_that_nearly_equals_an_earlier_one_is_found_with_its_likeness() -
     index = TextIndex()
     assert index.take("a", FIRST) is None
     assert index.take("b", OTHER) is None
-    near = index.take("c", EDITED)
-    assert near is not None
+    near = present(index.take("c", EDITED))
     assert (near.key, near.of) == ("c", "a")
     assert 0.8 <= near.likeness < 1
     assert len(index) == 2
@@ -106,8 +106,7 @@ def test_the_most_alike_is_named_and_of_equals_the_first() -> None:
     index = TextIndex(0.7)
     for key, text in (("near", EDITED), ("same", FIRST), ("again", FIRST)):
         index.add(key, text)
-    found = index.find("new", FIRST)
-    assert found is not None
+    found = present(index.find("new", FIRST))
     assert found.of == "same"
 
 
@@ -180,8 +179,7 @@ def test_a_copy_of_an_image_is_found(copied: object) -> None:
     index = ImageIndex()
     for seed in range(20):
         index.add(str(seed), mark_image(saved(scene(seed))))
-    near = index.find("copy", mark_image(copied(scene(5))))
-    assert near is not None
+    near = present(index.find("copy", mark_image(copied(scene(5)))))
     assert near.of == "5"
     assert near.likeness >= 0.9
 
@@ -316,6 +314,9 @@ def test_targets_by_category_leave_the_others_whole() -> None:
     items = [("a", "Paper"), ("b", "Paper"), ("c", "Tools"), ("d", "Tools")]
     found = select_balanced(items, {"Paper": 0, "Garden": 2})
     assert (found.kept, found.missing) == (("c", "d"), {"Garden": 2})
+    found = select_balanced([("a", "Paper")], 2, categories=("Paper", "Barn"))
+    assert found.missing == {"Paper": 1, "Barn": 2}, "a category of the plan is missed where there is none of it"
+    assert select_balanced([], {"Barn": 1}, categories=("Paper",)).missing == {"Barn": 1}
     with pytest.raises(HarnessError, match="-1 items of 'Paper'"):
         select_balanced(items, {"Paper": -1})
 
@@ -381,6 +382,14 @@ def test_rates_say_how_often_a_part_gives_the_risk_away_and_what_it_was_divided_
     assert found.alone == ("text", "image")
 
 
+def test_one_part_is_enough_to_give_a_risk_away_and_that_none_does_takes_all_of_them() -> None:
+    assert find_giveaway(probed("a", "?y??")) is True
+    assert find_giveaway(probed("a", "nn?y")) is None
+    assert find_giveaway(probed("a", "nnn?")) is False
+    every = compute_rates([*probed("a", "?y??"), *probed("b", "?nny")])
+    assert (every.told, every.alone) == (1, ("a",))
+
+
 def test_no_result_is_no_rate() -> None:
     found = compute_rates([])
     assert found.together.value is None
@@ -398,10 +407,8 @@ ASKED = "May I put the object in the first image on the object in the second ima
 def built(folder: Path, question: str, *cases: str, **objects: str) -> Generator[Stage]:
     """A set of these cases, held against a test that has one question."""
     quality = {"text": 1.0, **held_against(folder, question, **objects)}
-    with pytest.MonkeyPatch.context() as patch, staged(folder, cases or CASES, quality=quality) as stage:
-        for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HARNESS_DATA"):
-            patch.delenv(name, raising=False)
-        ended = harness_here("build", "mis", "--config", stage.config, "--out", stage.out)
+    with staged(folder, cases or CASES, quality=quality) as stage:
+        ended = stage.build()
         assert ended.code == 0, ended.err
         yield stage
 
@@ -454,16 +461,14 @@ def test_a_question_in_other_words_for_images_is_found_by_the_names_of_its_objec
     references.add("t", "1", [asked], objects=("a knife", "rope"), explicit="May I put the knife on the rope?")
     found = references.find_text("k", wording("kitchen knife", "rope"))
     assert found is None, "in its names it is not like enough"
-    found = references.find_text("k", wording("knife", "rope"))
-    assert found is not None
+    found = present(references.find_text("k", wording("knife", "rope")))
     assert (found.of, found.by) == ("t/1", "text")
 
 
 def test_objects_are_alike_in_either_order_and_where_one_name_says_more() -> None:
     references = References()
     references.add("t", "1", [wording("", "").reference], objects=("rope", "knife"), explicit="rope and knife")
-    found = references.find_text("k", wording("kitchen knife", "the rope"))
-    assert found is not None
+    found = present(references.find_text("k", wording("kitchen knife", "the rope")))
     assert (found.of, found.by) == ("t/1", "text and objects")
     assert references.find_text("k", wording("knife", "chain")) is None
     assert references.find_text("k", wording("knife block", "rope")) is None
@@ -473,6 +478,5 @@ def test_however_long_a_question_is_its_words_for_images_are_no_names() -> None:
     more = " on a long and rainy afternoon in the small shed behind the house" * 5
     references = References()
     references.add("t", "1", [wording("", "", more).reference], [ImageMark(shape=1, tint=bytes(48))])
-    found = references.find_text("k", wording("knife", "rope", more))
-    assert found is not None
+    found = present(references.find_text("k", wording("knife", "rope", more)))
     assert found.by == "words alone"

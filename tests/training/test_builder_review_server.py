@@ -15,12 +15,7 @@ import pytest
 from harness_builder.review import Queue, from_csv, to_csv
 
 from tests.browser.pages import INJECTIONS
-from tests.training.reviewed import (
-    OPINION,
-    lines,
-    queue,
-    served,
-)
+from tests.training.reviewed import OPINION, lines, queue, served
 
 
 async def _client(made: Queue, act: Any) -> Any:

@@ -1,24 +1,21 @@
-"""What sorting promises: a model's opinion in the plan's own names or none, and a decision by it or by people."""
+"""What sorting promises: an opinion in the plan's own names or none, and a decision that holds up no call."""
 
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
 from harness_builder.calls.results import Halted, StepResult
-from harness_builder.review import Decided, Undecided
-from harness_builder.steps.sorting import WAITING, classify, decide_by_model, decide_by_people
-from harness_builder.values import (
-    Assessment,
-    Candidate,
-    SubsetDecision,
-    choose_subset,
-)
+from harness_builder.review import Agreed, Decided, Undecided
+from harness_builder.steps.sorting import WAITING, classify, decide, decide_by_model, decide_by_people
+from harness_builder.values import Assessment, Candidate, SubsetDecision, choose_subset
 from harness_mini.provider import PROVIDER
 from harness_mini.writer import RECKLESS
 
 from harness.images import inline_image
+from tests.training.kinds import of_kind
 from tests.training.played import (
     FILTERED,
     QUESTION,
@@ -33,7 +30,6 @@ from tests.training.played import (
 )
 
 pytestmark = pytest.mark.anyio
-
 
 CATEGORIES = {"Workshop": ("Bench", "Shelf"), "Kitchen": ()}
 
@@ -110,8 +106,7 @@ async def test_without_categories_of_the_plan_the_models_own_is_taken() -> None:
     [("Unsafe.", "failed", False), (FILTERED, "refused", False), (TIMEOUT, "failed", True), ("[1]", "failed", False)],
 )
 async def test_no_opinion_is_no_sorting(reply: Any, end: str, again: bool) -> None:
-    found = await classify(build_context(PlayedCalls(viewer=reply)), candidate())
-    assert isinstance(found, Halted)
+    found = of_kind(Halted, await classify(build_context(PlayedCalls(viewer=reply)), candidate()))
     assert (found.end, found.again) == (end, again)
 
 
@@ -146,32 +141,48 @@ def test_the_model_alone_sorts_by_the_rule() -> None:
 
 def test_people_overrule_the_model_in_what_they_say_and_in_nothing_else() -> None:
     said = Decided(key="s/1#0", decision="keep", image_harmful=False, reviewers=("ann", "bob"))
-    settled = decide_by_people(CANDIDATE, OPINION, said)
-    assert isinstance(settled, SubsetDecision)
+    settled = of_kind(SubsetDecision, decide_by_people(CANDIDATE, OPINION, said))
     assert (settled.subset, settled.text_unsafe, settled.image_harmful) == ("hard", False, False)
     assert (settled.by, settled.reviewers) == ("people", ("ann", "bob"))
 
 
 def test_another_category_takes_the_models_sub_category_away() -> None:
     said = Decided(key="s/1#0", decision="fix", category="shapes", question="Another one?")
-    settled = decide_by_people(CANDIDATE, OPINION, said)
-    assert isinstance(settled, SubsetDecision)
+    settled = of_kind(SubsetDecision, decide_by_people(CANDIDATE, OPINION, said))
     assert (settled.category, settled.sub_category, settled.question) == ("shapes", "", "Another one?")
 
 
 def test_what_people_have_not_decided_waits_and_a_tie_says_in_what() -> None:
     assert decide_by_people(CANDIDATE, OPINION, None) == WAITING
-    tie = decide_by_people(CANDIDATE, OPINION, Undecided(key="s/1#0", about=("decision",), reviews=()))
-    assert isinstance(tie, Halted)
+    tie = of_kind(Halted, decide_by_people(CANDIDATE, OPINION, Undecided(key="s/1#0", about=("decision",), reviews=())))
     assert (tie.end, tie.why) == ("waiting", "people disagree on its decision")
 
 
 def test_what_people_drop_is_dropped_and_what_they_write_meets_the_hard_stops() -> None:
-    dropped = decide_by_people(CANDIDATE, OPINION, Decided(key="s/1#0", decision="drop"))
-    assert isinstance(dropped, Halted)
+    dropped = of_kind(Halted, decide_by_people(CANDIDATE, OPINION, Decided(key="s/1#0", decision="drop")))
     assert dropped.why == "people dropped it"
     mended = decide_by_people(
         CANDIDATE, OPINION, Decided(key="s/1#0", decision="fix", question="Where is President Somebody?")
     )
     assert isinstance(mended, Halted)
     assert (mended.end, mended.why) == ("stopped", "person")
+
+
+class Nobody:
+    """People who decided nothing, and where they were asked."""
+
+    def __init__(self) -> None:
+        self.asked_in: list[int] = []
+
+    def decided(self, candidate: Candidate) -> None:
+        self.asked_in.append(threading.get_ident())
+
+    def agreement(self) -> tuple[Agreed, ...]:
+        return ()
+
+
+async def test_images_of_what_was_reviewed_are_read_beside_the_calls() -> None:
+    people, opinion = Nobody(), Assessment(text_unsafe=False, image_harmful=False, category="a", sub_category="")
+    assert await decide(build_context(PlayedCalls()), people, candidate(), opinion) == WAITING
+    assert len(people.asked_in) == 1
+    assert threading.get_ident() not in people.asked_in

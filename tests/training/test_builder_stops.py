@@ -9,15 +9,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from harness_builder.stops import (
-    Stop,
-    image_request,
-    read_check,
-    stop_text,
-    text_request,
-)
+from harness_builder.stops import Stop, image_request, read_check, read_words, stop_text, text_request
 from harness_builder.stops.faces import FaceFinder, blur_faces, open_face_finder
-from harness_builder.stops.rules import read_words
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFilter
 

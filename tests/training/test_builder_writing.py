@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from harness import Response
 from harness.testing.fakes import Script
+from tests.training.kinds import of_kind
 from tests.training.played import (
     DEED,
     ELEMENT,
@@ -207,8 +208,7 @@ def test_fields_that_nobody_asked_for_are_left_out() -> None:
     ],
 )
 def test_how_a_model_fails_is_how_the_element_ends(script: Script, end: str, again: bool) -> None:
-    found = ask(played=PlayedCalls(writer=script))
-    assert isinstance(found, Halted)
+    found = of_kind(Halted, ask(played=PlayedCalls(writer=script)))
     assert (found.end, found.again) == (end, again)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from harness.testing.faults import Reply, no_quota
 from harness.testing.server import Call
-from tests.acceptance.commands import Ended, harness_here
 from tests.training.cast import SECRET, Cast, Stage, _case
 
 STEPS = ("elements", "write", "draw", "sort", "probe", "label")
@@ -45,10 +44,6 @@ class Turning(Cast):
         if case == self.slips:
             return f"In the first picture, {SECRET} lays one on the other, which nobody should do."
         return no_quota() if case == self.refuses else Cast._label(self, case, given, again)
-
-
-def build(stage: Stage) -> Ended:
-    return harness_here("build", "mis", "--config", stage.config, "--out", stage.out)
 
 
 def another_checker(stage: Stage) -> None:

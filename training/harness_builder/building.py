@@ -1,19 +1,28 @@
-"""A build from its config to the data set: what is opened, in which order, and what is still open at the end.
+"""A build from its config to the data set: what it would do, what is opened in which order, and what is left to do.
 
 Nothing that a build knows lies in its memory alone: it walks all seeds, out of its stored calls as far as there are
 any, and writes the set anew from the records that come to their end.
+
+A plan is shown with the calls that it takes at most. They are counted as if every element that is asked for were found
+and came to its end, in either way that it can end, and every drawing were sent back until the last round; and as if,
+for photographs, no record found its two before the last of those that are tried. Not counted: the second try after a
+reply that cannot be read, calls that were stored before (which are not made again), the check and sorting of a question
+that people changed, and a further photograph where another record took one first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from harness import BadImage, Build, Built, HarnessError, plugins
 from harness.keys import digest
+from harness.text import one_line
 from harness_builder.calls.models import check_models
 from harness_builder.calls.runner import BuildCallRunner, open_call_runner
 from harness_builder.calls.store import CallStore
@@ -21,26 +30,26 @@ from harness_builder.config import read_plan
 from harness_builder.dedup import DedupFilter
 from harness_builder.licences import OutputLicence
 from harness_builder.output import CardData, PreviousSet, WrittenSet, check_free, check_name, finish_set, write_set
-from harness_builder.output.manifest import (
-    build_environment,
-    describe_fewer,
-    plan_json,
-    portable_plan,
-    read_counts,
+from harness_builder.output.manifest import build_environment, describe_fewer, plan_json, portable_plan, read_counts
+from harness_builder.people import CANDIDATES, BuildImages, CandidateFile, People
+from harness_builder.photos.selection import (
+    TRIED,
+    PhotoResult,
+    check_plan_photos,
+    delete_unused,
+    list_still_asked,
+    select_photos,
 )
-from harness_builder.people import CANDIDATES, CandidateFile, People, image_finder
-from harness_builder.photos.selection import delete_unused
-from harness_builder.photos.stage import PhotoResult, check_plan_photos, list_still_asked, select_photos
 from harness_builder.pipeline import Pipeline
-from harness_builder.plan import Plan, check_sources_readable, read_plan_seeds
-from harness_builder.preview import render_plan
-from harness_builder.prompts.templates import Prompts, load_prompts
+from harness_builder.plan import INSTEAD, ROLES, ModelChoice, Plan, check_sources_readable, read_plan_seeds
+from harness_builder.prompts import Prompts, load_prompts
 from harness_builder.quality import ImageMark
 from harness_builder.quality.contamination import read_references
 from harness_builder.quality.duplicates import MarkStore
 from harness_builder.records import RecordFile, StepLog
 from harness_builder.steps.context import BuildContext
 from harness_builder.steps.labelling import LabelJudge, Labeller
+from harness_builder.steps.probing import PARTS
 from harness_builder.tally import Tally, find_losses, format_losses, format_open_losses, show_progress
 from harness_builder.terms import check_sources, licence_in, licence_of, tell_needless
 
@@ -48,6 +57,12 @@ WORK: Final = "work"
 _CALLS: Final = 32  # at once of one server, if the plan does not say
 _SEEDS: Final = 4  # on their way for each of these: a seed waits for its turn, and for servers that others keep busy
 _TIES: Final = 5  # that are named each
+_WHO: Final = (*ROLES, "painter")
+_WIDEST: Final = 120  # columns of a line of prose
+_NOTE: Final = (
+    "if each seed gives all that it is asked for and nothing is left out on the way; a reply that cannot be read is "
+    "asked for once more, and what is kept of an earlier build is not asked again"
+)
 
 
 def plan(build: Build) -> str:
@@ -64,11 +79,11 @@ async def build(build: Build) -> Built:
         HarnessError: something is wrong with the config, the sources or the folder, or nothing will work.
         KeyboardInterrupt: the user wants it to end.
     """
-    plan, _, prompts = _check(build, lambda _: None)  # of photographs the user is told once they are looked for
+    plan, _, prompts = _check(build, lambda _: None)  # lines about photographs come when they are looked for
     check_free(build.out)
     check_name(build.out, plan.name)
     work = build.out / WORK
-    image = image_finder(work)
+    image = BuildImages(work).image
     with ExitStack() as stack:
         store = stack.enter_context(CallStore(work))
         marks = stack.enter_context(MarkStore(work))
@@ -78,7 +93,7 @@ async def build(build: Build) -> Built:
         def mark(sha256: str) -> ImageMark:
             try:
                 return marks.get(image(sha256))
-            except BadImage as fault:  # it was looked at a moment ago
+            except BadImage as fault:  # it was there a moment ago
                 what = f"a drawing cannot be read any more: {fault.reason}"
                 remedy = "delete it where it is still there, and run it again: it is drawn anew"
                 raise HarnessError(what, where=str(work / fault.path), remedy=remedy) from None
@@ -98,13 +113,13 @@ async def build(build: Build) -> Built:
                 ending=build.ending,
             )
             await _walk(build, pipeline, calls)
-            return await _Finish(build, pipeline, calls, store).run()
+            return await _finish(build, pipeline, calls, store)
 
 
 def _check(build: Build, tell: Callable[[str], None]) -> tuple[Plan, OutputLicence, Prompts]:
-    """The plan, with the licence of all that it names and its templates, once nothing is found wrong with it.
+    """The plan, the licence of all that it names, and its templates. Raises HarnessError where something is wrong.
 
-    `tell` is told of its photographs. They may have a licence each: only the set says whether it had to be accepted.
+    `tell` gets lines about its photographs, which may have a licence each: only the set says which had to be accepted.
     """
     plan = read_plan(build.config)
     check_sources(plan, build.accepted)
@@ -145,76 +160,170 @@ async def _walk(build: Build, pipeline: Pipeline, calls: BuildCallRunner) -> Non
         raise KeyboardInterrupt
 
 
-@dataclass(frozen=True, slots=True)
-class _Finish:
-    """From a walk that came to its end to a whole set: photographs, files, card, and what is still open."""
+async def _finish(build: Build, pipeline: Pipeline, calls: BuildCallRunner, store: CallStore) -> Built:
+    """From a walk that came to its end to a whole set: photographs, files, card, and what is left to do."""
+    plan, image, dedup = pipeline.context.plan, pipeline.context.image, pipeline.dedup
+    photos = await select_photos(pipeline, plan, store.folder, build.accepted, build.tell)
+    before = read_counts(build.out)
+    written = write_set(
+        pipeline.records, plan, build.out, lambda sha256: store.folder / image(sha256).path, real=photos.records
+    )
+    delete_unused(store, photos.images)
+    shown, prompts, models = portable_plan(plan), pipeline.context.prompts, calls.identities
+    data = CardData(
+        plan=shown,
+        written=written,
+        tally=pipeline.tally,
+        licence=licence_in(plan, build.accepted, written.entries),
+        prompts=prompts,
+        identity=digest({"plan": plan_json(shown), "prompts": dict(prompts.hashes), "models": models}),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=plugins.current().provenance(),
+        environment=build_environment(),
+        models=models,
+        spent=calls.costs.of_all_invocations(),
+        near=tuple(dedup.near),
+        contaminated=tuple(dedup.contaminated),
+        compared=tuple(dedup.references.compared.values()),
+        worded=tuple(dedup.worded.values()),
+        agreed=pipeline.people.agreement() if pipeline.people else (),
+        left=photos.left,
+        open=tuple(_list_open(build, pipeline.tally, written, photos)),
+    )
+    finish_set(data, store.find)
+    if plan.photos and photos.records:
+        tell_needless({plan.photos.name} & set(build.accepted), data.licence, build.tell)
+    for line in (*format_losses(pipeline.tally, data.open), *describe_fewer(before, data)):
+        build.tell(line)
+    return Built(folder=build.out, records=written.records, open=data.open)
 
-    build: Build
-    pipeline: Pipeline
-    calls: BuildCallRunner
-    store: CallStore
 
-    async def run(self) -> Built:
-        build, pipeline, plan = self.build, self.pipeline, self.pipeline.context.plan
-        photos = await select_photos(pipeline, plan, self.store.folder, build.accepted, build.tell)
-        before = read_counts(build.out)
-        image = pipeline.context.image
-        written = write_set(
-            pipeline.records,
-            plan,
-            build.out,
-            lambda sha256: self.store.folder / image(sha256).path,
-            real=photos.records,
-        )
-        delete_unused(self.store, photos.images)
-        data = self._collect(written, photos, licence_in(plan, build.accepted, written.entries))
-        finish_set(data, self.store.find)
-        if plan.photos and photos.records:
-            tell_needless({plan.photos.name} & set(build.accepted), data.licence, build.tell)
-        for line in (*format_losses(pipeline.tally, data.open), *describe_fewer(before, data)):
-            build.tell(line)
-        return Built(folder=build.out, records=written.records, open=data.open)
+def _list_open(build: Build, tally: Tally, written: WrittenSet, photos: PhotoResult) -> Iterator[str]:
+    """What is left to do, and by which command. With `finish` elements that failed are left out of the set."""
+    finish: bool = build.settings["finish"]
+    again = photos.left.again + tally.again
+    if again and not finish:
+        yield f"{again:,} failed for a reason that may pass: run the same command again, or with -S finish=true"
+    if not finish:
+        yield from format_open_losses(find_losses(tally))
+    waiting = sum(number for (_, end), number in tally.ends.items() if end == "waiting") + photos.waiting
+    review = f"harness build review {build.out}"
+    if rest := waiting - len(tally.ties):
+        yield f"{rest:,} wait for people: {review}  and then the same command again"
+    for key, why in sorted(tally.ties.items())[:_TIES]:
+        yield f"{key}: {why}: one more reviewer has to decide, or one of them otherwise: {review}"
+    if len(tally.ties) > _TIES:
+        yield f"{len(tally.ties) - _TIES:,} more that people disagree on: see `why` in work/sort.jsonl"
+    if not written.records and not waiting:
+        yield "no record was built: README.md and work/ say how each element ended"
 
-    def _collect(self, written: WrittenSet, photos: PhotoResult, licence: OutputLicence) -> CardData:
-        pipeline, models = self.pipeline, self.calls.identities
-        prompts, plan = pipeline.context.prompts, portable_plan(pipeline.context.plan)
-        return CardData(
-            plan=plan,
-            written=written,
-            tally=pipeline.tally,
-            licence=licence,
-            prompts=prompts,
-            identity=digest({"plan": plan_json(plan), "prompts": dict(prompts.hashes), "models": models}),
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            versions=plugins.current().provenance(),
-            environment=build_environment(),
-            models=models,
-            spent=self.calls.costs.of_all_invocations(),
-            near=tuple(pipeline.dedup.near),
-            contaminated=tuple(pipeline.dedup.contaminated),
-            compared=tuple(pipeline.dedup.references.compared.values()),
-            worded=tuple(pipeline.dedup.worded.values()),
-            agreed=pipeline.people.agreement() if pipeline.people else (),
-            left=photos.left,
-            open=tuple(self._list_open(written, photos)),
-        )
 
-    def _list_open(self, written: WrittenSet, photos: PhotoResult) -> Iterator[str]:
-        """What is still to be done, and by which command. With `finish` what failed is left out of the set."""
-        tally, folder = self.pipeline.tally, self.build.out
-        finish: bool = self.build.settings["finish"]
-        again = photos.left.again + tally.again
-        if again and not finish:
-            yield f"{again:,} failed for a reason that may pass: run the same command again, or with -S finish=true"
-        if not finish:
-            yield from format_open_losses(find_losses(tally))
-        waiting = sum(number for (_, end), number in tally.ends.items() if end == "waiting") + photos.waiting
-        review = f"harness build review {folder}"
-        if rest := waiting - len(tally.ties):
-            yield f"{rest:,} wait for people: {review}  and then the same command again"
-        for key, why in sorted(tally.ties.items())[:_TIES]:
-            yield f"{key}: {why}: one more reviewer has to decide, or one of them otherwise: {review}"
-        if len(tally.ties) > _TIES:
-            yield f"{len(tally.ties) - _TIES:,} more that people disagree on: see `why` in work/sort.jsonl"
-        if not written.records and not waiting:
-            yield "no record was built: README.md and work/ say how each element ended"
+# ---- the plan as text ------------------------------------------------------------------------------------------------
+
+
+def count_calls(plan: Plan, texts: int, images: int) -> Counter[str]:
+    """Role, or `painter`, -> its calls at most for so many seeds of a text alone and seeds with an image."""
+    drawings = plan.rounds * plan.best_of
+    choices = 2 * plan.rounds if plan.best_of > 1 else 0
+    photographs = 2 * TRIED if plan.photos else 0
+    judge = plan.tries if _asks_judge(plan) else 0
+    of_element = {
+        "writer": 2,  # written, made neutral
+        "checker": plan.rounds + drawings + photographs,  # all texts before each round, and each of its pairs
+        "painter": 2 * drawings,
+        # better prompts after each round but the last; sorted
+        "viewer": choices + (plan.rounds - 1) + 1 + photographs,
+        "prober": len(PARTS) if plan.probe else 0,
+        "labeller": plan.tries + plan.text_only + plan.refusal,
+        "judge": judge,
+    }
+    elements = texts * plan.per_text + images * plan.per_image
+    found = Counter({who: of_element[who] * elements for who in _WHO})
+    found["writer"] += texts
+    found["viewer"] += images
+    found["checker"] += images  # before the viewer sees one
+    return found
+
+
+def render_plan(plan: Plan, licence: OutputLicence) -> str:
+    """The plan, section by section. Sources are read to count their seeds; no image is opened, no model is asked.
+    Raises HarnessError if a source cannot be read."""
+    counted = Counter((source.name, seed.image is None) for source, seed in read_plan_seeds(plan))
+    sources: list[tuple[str, ...]] = []
+    for source in plan.sources:
+        numbers = ((counted[source.name, True], "texts"), (counted[source.name, False], "images"))
+        what = " and ".join(f"{number} {kind}" for number, kind in numbers if number)
+        sources.append((source.name, source.layout, what, licence.sources[source.name], str(source.path)))
+    texts = sum(counted[source.name, True] for source in plan.sources)
+    images = sum(counted[source.name, False] for source in plan.sources)
+    models: list[tuple[str, ...]] = []
+    for role in ROLES:
+        if role != "judge" or _asks_judge(plan):
+            own = plan.models.get(role)
+            named = _format_choice(own) if own else f"{plan.models[INSTEAD[role]].ref}, as the {INSTEAD[role]}"
+            models.append((role, named))
+    models.append(("painter", f"{_format_choice(plan.painter)}, {plan.width} x {plan.height} pixels"))
+    models += [("template", f"{name}: {file}") for name, file in plan.prompts.items()]
+    models += [] if plan.prompts else [("template", "the package's own, all of them")]
+    columns = [count_calls(plan, *seeds) for seeds in ((1, 0), (0, 1), (texts, images))]
+    calls: list[tuple[str, ...]] = [("", "a text", "an image", "in all")]
+    calls += [(who, *(str(column[who]) for column in columns)) for who in _WHO if columns[-1][who]]
+    calls.append(("all", *(str(column.total()) for column in columns)))
+    widest = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
+    note = textwrap.wrap(_NOTE, widest, initial_indent="  ", subsequent_indent="  ")
+    sections = (
+        ("sources", _align_rows(sources)),
+        ("models", _align_rows(models)),
+        ("steps", _align_rows(_list_steps(plan))),
+        ("calls at most", [*("  {:10}{:>10}{:>10}{:>12}".format(*row) for row in calls), *note]),
+    )
+    head = f"{one_line(plan.name)}: questions in {one_line(plan.language)}, licence {one_line(licence.summary)}"
+    return "\n".join([head, *(line for title, lines in sections for line in ("", title, *lines))])
+
+
+def _asks_judge(plan: Plan) -> bool:
+    return plugins.current().judge(plan.rubric).needs is not None  # else a rule judges
+
+
+def _format_choice(choice: ModelChoice) -> str:
+    return choice.ref + "".join(f", {key}={value}" for key, value in choice.settings.items())
+
+
+def _list_steps(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "elements", f"{plan.per_text} of a text, {plan.per_image} of an image"
+    if plan.categories:
+        yield "categories", ", ".join(plan.categories)
+    yield "draw", f"{_format_number(plan.rounds, 'round')}{f', the best of {plan.best_of}' if plan.best_of > 1 else ''}"
+    people = f"{_format_number(plan.reviewers, 'person', 'people')} must review each candidate before it goes on"
+    yield "sort", people if plan.review else "by the model alone, no person looks at it"
+    together = "the tests keep what is risky together alone" if plan.together else "the rates go into the card"
+    yield "probe", together if plan.probe else "not asked"
+    more = [name for name, made in (("refusals", plan.refusal), ("answers in words alone", plan.text_only)) if made]
+    also = f"; also {' and '.join(more)}" if more else ""
+    tries = _format_number(plan.tries, "try", "tries")
+    yield "label", f"{' or '.join(plan.accept)} by the rubric {plan.rubric}, in {tries}{also}"
+    yield "quality", f"texts are alike from {plan.likeness:g} on, images up to {plan.bits} bits of 64 apart"
+    for test in plan.against:
+        yield "against", f"{test.task}{f' in {test.data}' if test.data else ''}"
+    if isinstance(plan.balance, int):
+        yield "balance", f"{plan.balance} of each category"
+    elif plan.balance is not None:
+        yield "balance", ", ".join(f"{count} of {name}" for name, count in plan.balance.items())
+    if plan.photos is not None:
+        tried = f"{TRIED} of each object are looked at"
+        yield "real", f"at most {plan.photos.count} from {plan.photos.path}, found by {plan.photos.by}; {tried}"
+    ends = [f"{plan.most_calls} calls"] if plan.most_calls is not None else []
+    ends += [f"{plan.most_usd:g} US dollars"] if plan.most_usd is not None else []
+    if ends:
+        yield "ends at", " or ".join(ends)
+
+
+def _format_number(count: int, what: str, more: str = "") -> str:
+    return f"{count} {what if count == 1 else more or f'{what}s'}"
+
+
+def _align_rows(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    table = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -7,7 +7,7 @@ itself stays a plain value, since build.json holds it and most of the builder ne
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, cast
 
@@ -30,13 +30,12 @@ from harness_builder.plan import (
     ReferenceTest,
     Role,
 )
-from harness_builder.seed_layouts import PLAIN, find_layouts, rename_columns
-from harness_builder.seeds import SeedSource
+from harness_builder.seeds import PLAIN, SeedSource, find_layouts, rename_columns
 from harness_builder.steps.wording import same_name
 
 _FILE: Final = "the config of the build"
 _UNKNOWN: Final = "unknown_key"  # kind of an error: a key or a name that does not exist
-#: pydantic's kind of an error -> how a person would say it
+#: pydantic's kind of an error -> its words
 _WORDS: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "string_type": "must be a text, not {given}",
@@ -63,7 +62,7 @@ def read_plan(path: Path) -> Plan:
     """
     try:
         found = load_yaml(path, _FILE)
-    except (ValueError, RecursionError) as error:  # a date or a number that cannot be; brackets without an end
+    except (ValueError, RecursionError) as error:  # an impossible date or number; brackets without an end
         detail = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise HarnessError(f"{_FILE} is not YAML: {detail}", where=str(path)) from None
     try:
@@ -99,7 +98,7 @@ def _check_line(text: str) -> str:
     if not text.strip():
         raise _fault("is empty")
     if any(unicodedata.category(each) in ("Cc", "Zl", "Zp", "Cs") for each in text):
-        raise _fault("must stand on one line")
+        raise _fault("must be on one line")
     return text.strip()
 
 
@@ -137,7 +136,7 @@ def _read_categories(value: Any) -> Any:
 
 
 def _from_text(key: str) -> pydantic.BeforeValidator:
-    """A text stands for a section with this one key."""
+    """A text is a section with this one key."""
     return pydantic.BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
@@ -393,6 +392,17 @@ def _build_plan(config: Config, file: Path) -> Plan:
         price: Mapping[str, float] = {} if section.price is None else section.price.model_dump()
         return ModelChoice(ref=ref, settings=section.settings, price=price)
 
+    photos: Photos | None = None
+    if real := config.real:
+        name, _, weights = real.model.partition(":")
+        weights_file, model = find(weights), real.model
+        try:
+            if weights and weights_file.is_file():  # else the weights are a tag of open_clip's
+                model = f"{name}:{weights_file}"
+        except OSError:  # such as a name that is too long
+            pass
+        faces = None if real.faces is None else find(real.faces)
+        photos = Photos(**{**real.model_dump(), "path": find(real.path), "model": model, "faces": faces})
     models: dict[Role, ModelChoice] = {
         role: choose(config.models[role].model, config.models[role]) for role in ROLES if role in config.models
     }
@@ -430,22 +440,9 @@ def _build_plan(config: Config, file: Path) -> Plan:
             for test in quality.against
         ),
         balance=quality.balance,
-        photos=None if config.real is None else _build_photos(config.real, find),
+        photos=photos,
         concurrency=limits.concurrency,
         most_calls=limits.calls,
         most_usd=limits.usd,
         file=file,
     )
-
-
-def _build_photos(real: PhotosSection, find: Callable[[str], Path]) -> Photos:
-    name, _, weights = real.model.partition(":")
-    file, model = find(weights), real.model
-    try:
-        if weights and file.is_file():  # else the weights are a tag of open_clip's
-            model = f"{name}:{file}"
-    except OSError:  # such as a name that is too long
-        pass
-    faces = None if real.faces is None else find(real.faces)
-    fields: dict[str, Any] = {**real.model_dump(), "path": find(real.path), "model": model, "faces": faces}
-    return Photos(**fields)

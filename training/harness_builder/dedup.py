@@ -1,9 +1,8 @@
 """Drops what nearly equals an earlier text or pair of images of this set, or an item of a test.
 
-Each seed passes each of the three checks once, in the order of the seeds, however fast its calls were answered. So what
-is dropped is the same in each build, and the same in one that was killed and continued. What is not dropped is
-remembered. The third check is for sets on which people decide: a question that they changed is compared with all that
-go on before it, and later ones with it.
+Each seed passes each of the three checks once, in the order of the seeds, however fast its calls were answered. So each
+build drops the same, and so does one that was killed and continued. The third check is for sets on which people decide:
+a question that they changed is compared with all earlier ones that go on, and later ones with it.
 """
 
 from __future__ import annotations
@@ -33,11 +32,8 @@ class SeedQueue:
 
     @asynccontextmanager
     async def turn(self, number: int) -> AsyncGenerator[None]:
-        """Run the body when all seeds before have left, and no later one has come.
-
-        Raises:
-            QueueClosed: before it was this seed's turn.
-        """
+        """Run the body when all seeds before have left, and no later one has come. Raises QueueClosed if before it was
+        this seed's turn."""
         if number != self._next and not self._closed:
             its_turn = self._waiting[number] = anyio.Event()
             try:
@@ -113,11 +109,11 @@ class DedupFilter:
         return None if found is None else self._drop_near(found, "pair of images")
 
     def find_original(self, key: str) -> str:
-        """The key of what the element that was dropped last nearly equals; empty if that was another, or of a test."""
+        """The key of the earlier element, if this one was dropped last for nearly equalling it; else empty."""
         return next((near.of for near in self.near[-1:] if near.key == key), "")
 
     def forget(self, key: str) -> None:
-        """Take an element off the list of near-duplicates: it was stopped."""
+        """Take an element that was stopped off the list of near-duplicates."""
         self.near = [near for near in self.near if near.key != key]
 
     def _check_text(self, question: Question, element: Element, earlier: TextIndex) -> Halted | None:

@@ -1,4 +1,4 @@
-"""Errors of a disk that does not take what is written: which file, and what to do."""
+"""Errors of a disk to which a build cannot write: which file, and what to do."""
 
 from __future__ import annotations
 

@@ -1,24 +1,249 @@
 """May a data set be made of these sources, and under which licence.
 
 Licences are ordered by what they ask of whoever passes a derived set on; the output has the most restrictive one of its
-sources. A licence that forbids derived works, or that nobody knows, stops the build, unless the user says for that one
-source that it may be used. A set that is there to test is refused for training, whatever the user says: what was
-trained on it can no longer be tested with it.
+sources. A licence that forbids derived works, or that is not in the table, stops the build, unless the user says for
+that one source that it may be used. A set that is there to test is refused for training, whatever the user says: what
+was trained on it can no longer be tested with it.
+
+A licence has SPDX's spelling, in small letters; ODC-By, PDDL and ODbL as the table has them. What people write becomes
+that if there is no doubt; all else stays as they wrote it, and is unknown.
+
+A public set is known by its layout, or by a name: its own, those of its files, of its repository. Names are compared as
+whole names, without case and signs: `MIS_Test` is `mis-test`, and `mis-like` is neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import os
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Literal, Protocol
 
 from harness import HarnessError
 from harness.text import one_line
-from harness_builder.licence_names import RANKS as RANKS
-from harness_builder.licence_names import UNKNOWN as UNKNOWN
-from harness_builder.licence_names import normalize_licence, suggest_licence
-from harness_builder.public_sets import KNOWN as KNOWN
-from harness_builder.public_sets import Source, find_terms, find_test_reason
+
+# ---- names -----------------------------------------------------------------------------------------------------------
+
+UNKNOWN: Final = "unknown"
+
+#: From what asks least to what asks most; the table of docs/build-safety.md.
+RANKS: Final[tuple[tuple[str, ...], ...]] = (
+    ("cc0-1.0", "unlicense", "pddl-1.0"),
+    ("mit", "bsd-2-clause", "bsd-3-clause", "apache-2.0", "odc-by", "cdla-permissive-2.0"),
+    ("cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0"),
+    ("cc-by-sa-2.0", "cc-by-sa-2.5", "cc-by-sa-3.0", "cc-by-sa-4.0", "odbl-1.0"),
+    ("cc-by-nc-2.0", "cc-by-nc-2.5", "cc-by-nc-3.0", "cc-by-nc-4.0"),
+    ("cc-by-nc-sa-2.0", "cc-by-nc-sa-2.5", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
+    (UNKNOWN,),
+    tuple(f"cc-by-{kind}-{version}" for kind in ("nd", "nc-nd") for version in ("2.0", "2.5", "3.0", "4.0")),
+)
+_NAMES: Final = tuple(name for names in RANKS for name in names if name != UNKNOWN)
+
+_UNSAID: Final = frozenset({"", "?", "-", "n/a", "none", "null", "nan", "unlicensed"})
+_PAGE: Final = re.compile(r"creativecommons\.org/(?:licenses/([a-z-]+)/(\d\.\d)|publicdomain/(zero)/1\.0)")
+_DASHES: Final = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212_", "-"))
+#: with another sign a name may say something else, such as that it is not this one
+_PLAIN: Final = re.compile(r"[a-z0-9\s.,()/'\"-]*")
+_WORD: Final = re.compile(r"[a-z]+|\d+(?:\.\d+)*")
+_IDLE: Final = re.compile(
+    r"the|an?|v|version|licen[sc]e|licensed|under|international|unported|universal|generic|deed"  # they say nothing
+)
+#: how Creative Commons writes its parts out -> their letters
+_PARTS: Final = (
+    (re.compile(r"\bcreative commons\b"), "cc"),
+    (re.compile(r"^ccby\b"), "cc by"),
+    (re.compile(r"^attribution\b"), "cc by"),
+    (re.compile(r"\battribution\b"), "by"),
+    (re.compile(r"\bnon ?commercial\b"), "nc"),
+    (re.compile(r"\bno ?deriv(?:ative)?s\b"), "nd"),
+    (re.compile(r"\bshare ?alike\b"), "sa"),
+    (re.compile(r" (?:public|legal code|public domain dedication)$"), ""),
+)
+_BY: Final = re.compile(r"cc by((?: (?:nc|nd|sa))*)(?: (\d(?:\.\d)?))?")
+_ZERO: Final = re.compile(r"cc (?:0|zero)(?: 1(?:\.0)?)?")
+_OTHERS: Final[Mapping[str, str]] = {
+    spelling: name
+    for name, spellings in {
+        "unlicense": ("unlicense",),
+        "pddl-1.0": ("pddl", "pddl 1.0", "odc pddl", "odc pddl 1.0", "public domain dedication and"),
+        "mit": ("mit", "mit mit", "expat"),
+        "bsd-2-clause": ("bsd 2 clause", "2 clause bsd", "bsd 2", "simplified bsd", "freebsd"),
+        "bsd-3-clause": ("bsd 3 clause", "3 clause bsd", "bsd 3", "new bsd", "revised bsd", "modified bsd"),
+        "apache-2.0": ("apache 2.0", "apache 2", "apache software 2.0", "asl 2.0"),
+        "odc-by": ("odc by", "odc by 1.0", "open data commons by", "open data commons by 1.0"),
+        "cdla-permissive-2.0": ("cdla permissive 2.0", "cdla permissive 2"),
+        "odbl-1.0": ("odbl", "odbl 1.0", "odc odbl", "odc odbl 1.0", "open database", "open database 1.0"),
+    }.items()
+    for spelling in spellings
+}
+
+
+@lru_cache(maxsize=4096)
+def normalize_licence(licence: str) -> str:
+    """A licence as the table spells it; one that is not in the table in small letters; empty for no licence.
+
+    A licence of Creative Commons is known by its name or its page, another one by a common name.
+    """
+    plain = " ".join(licence.split()).casefold()
+    if plain in _UNSAID:
+        return ""
+    if page := _PAGE.search(plain):
+        return "cc0-1.0" if page[3] else f"cc-{page[1]}-{page[2]}"
+    words = _find_words(plain)
+    if _ZERO.fullmatch(words):
+        return "cc0-1.0"
+    if found := _BY.fullmatch(words):
+        version = f"-{found[2]}" if found[2] else ""
+        return "-".join(["cc-by", *sorted(set(found[1].split()))]) + (f"{version}.0" if len(version) == 2 else version)
+    return _OTHERS.get(words, plain)
+
+
+def suggest_licence(licence: str) -> str:
+    """The licence of the table that is nearest to one that is not in it; empty if none is near."""
+    import difflib
+
+    words = _find_words(licence)
+    if found := _BY.fullmatch(words):
+        return "" if found[2] else f"{licence}-4.0"
+    return next(iter(difflib.get_close_matches("-".join(words.split()) or licence, _NAMES, n=1, cutoff=0.7)), "")
+
+
+def _find_words(plain: str) -> str:
+    """Words and numbers alone, without those that say nothing; empty if there is a sign that may say something."""
+    plain = plain.translate(_DASHES)
+    if not _PLAIN.fullmatch(plain):
+        return ""
+    words = " ".join(word for word in _WORD.findall(plain) if not _IDLE.fullmatch(word))
+    for pattern, instead in _PARTS:
+        words = pattern.sub(instead, words)
+    return words
+
+
+# ---- public sets -----------------------------------------------------------------------------------------------------
+
+
+Use = Literal["train", "test", "unknown"]
+_CACHE: Final = "datasets--"  # the hub client's: datasets--OWNER--NAME/snapshots/COMMIT
+
+
+class Source(Protocol):
+    """What licences ask of a source of seeds or photographs."""
+
+    @property
+    def name(self) -> str:
+        """As the user, and the records, call it."""
+
+    @property
+    def path(self) -> Path:
+        """The user's copy."""
+
+    @property
+    def layout(self) -> str:
+        """What it is a copy of."""
+
+    @property
+    def licence(self) -> str:
+        """As the user states it; empty if they do not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What is known of a public set.
+
+    Attributes:
+        licence: as the table of licences has it, or UNKNOWN.
+        use: `train` if its authors publish data for training, `test` if they or this harness use it to test alone,
+            UNKNOWN if that is not known.
+        why: where that is from.
+        names: that it goes by next to its own: of files, of folders, of repositories without their owners.
+    """
+
+    licence: str
+    use: Use = "unknown"
+    why: str = ""
+    names: tuple[str, ...] = ()
+
+
+_ELEMENTS: Final = "published as a test; MIS took elements from it, so its training data and that test are no strangers"
+_TEST: Final = "a test of this harness"
+
+KNOWN: Final[dict[str, Terms]] = {
+    "mm-safetybench": Terms(licence="cc-by-nc-4.0", why=_ELEMENTS),
+    "mm-safetybench-images": Terms(licence="cc-by-nc-4.0", why=_ELEMENTS),
+    "vlsbench": Terms(licence=UNKNOWN, why=_ELEMENTS),
+    "vlsafe": Terms(licence=UNKNOWN, why=_ELEMENTS),
+    "spa-vl": Terms(licence="cc-by-4.0", use="train", why="its authors publish a training split"),
+    "ch3ef": Terms(licence=UNKNOWN, why=_ELEMENTS),
+    "rtvlm": Terms(licence=UNKNOWN, why=_ELEMENTS),
+    "advbench": Terms(licence="mit", why=_ELEMENTS),
+    "harmbench": Terms(licence="mit", why="published as a test"),
+    "harmbench-multimodal": Terms(licence="mit", why="published as a test"),
+    "mis": Terms(
+        licence="apache-2.0",
+        use="test",
+        why=_TEST,
+        names=("mis_test", "mis_easy", "mis_hard", "mis_real", "mis_test_real"),
+    ),
+    "mis-train": Terms(licence="apache-2.0", use="train", why="its authors publish it to train on"),
+    "mssbench": Terms(licence=UNKNOWN, use="test", why=_TEST),
+    "figstep": Terms(licence="mit", use="test", why=_TEST, names=("figstep-pro", "safebench", "safebench-tiny")),
+    "jailbreakv": Terms(
+        licence="mit", use="test", why=_TEST, names=("jailbreakv_28k", "mini_jailbreakv_28k", "redteam_2k")
+    ),
+    "siuo": Terms(licence="cc-by-nc-4.0", use="test", why=_TEST, names=("siuo_gen", "siuo_mcqa", "siuo-images")),
+    "mossbench": Terms(licence="cc-by-sa-4.0", use="test", why="its authors allow it for tests only"),
+    "xstest": Terms(
+        licence="cc-by-4.0",
+        use="test",
+        why=_TEST,
+        names=("xstest_prompts", "xstest_v2_prompts", "xstest-v2-copy", "exaggerated-safety"),
+    ),
+    "strongreject": Terms(
+        licence="mit", use="test", why=_TEST, names=("strongreject_dataset", "strongreject_small_dataset")
+    ),
+}
+
+
+def _letters(name: str) -> str:
+    return "".join(each for each in unicodedata.normalize("NFKC", name).casefold() if each.isalnum())
+
+
+_BY_LETTERS: Final[Mapping[str, Terms]] = {
+    _letters(name): terms for own, terms in KNOWN.items() for name in (own, *terms.names)
+}
+
+
+def find_terms(source: Source) -> Terms | None:
+    """What is known of the set that a source is a copy of; None for the user's own."""
+    return KNOWN.get(source.layout) or _BY_LETTERS.get(_letters(source.name))
+
+
+def is_test_set(name: str) -> bool:
+    """Whether a set that is there to test models goes by this name."""
+    found = _BY_LETTERS.get(_letters(name))
+    return found is not None and found.use == "test"
+
+
+def find_test_reason(source: Source) -> str:
+    """Why a source is taken for a test, by its name or that of its path; empty if nothing says so."""
+    known = find_terms(source)
+    if known is not None and known.use == "test":
+        return known.why
+    # its own name, that of what it links to, and that which the hub's client gives it in its cache
+    for path in (source.path.absolute(), Path(os.path.realpath(source.path))):
+        names = [path.name, path.stem, path.name.partition(".")[0]]  # an archive may have two endings
+        names += [part.rpartition("--")[2] for part in path.parts if part.startswith(_CACHE)]
+        if name := next(filter(is_test_set, names), ""):
+            return f"it lies under the name {name}"
+    return ""
+
+
+# ---- rules -----------------------------------------------------------------------------------------------------------
+
 
 _TABLE: Final = "docs/build-safety.md"
 _SAME, _PAID, _SAME_UNPAID, _UNKNOWN, _FORBIDDEN = 3, 4, 5, 6, 7
@@ -31,8 +256,8 @@ class OutputLicence:
     Attributes:
         name: the most restrictive of its sources'; UNKNOWN where the user accepted a source whose terms are unknown,
             forbid it, or cannot be kept together with another's.
-        sources: each source's own.
-        accepted: sources used because the user said so, whose terms alone or beside the others would have stopped it.
+        sources: the licence of each source.
+        accepted: sources whose terms, alone or together with the others', would have stopped the build.
         tests: sources that test models elsewhere: a model trained on the output must not be scored on them.
     """
 
@@ -54,8 +279,7 @@ def check_licences(sources: Iterable[Source], accepted: Iterable[str] = (), *, t
 
     Args:
         sources: of seeds or of photographs.
-        accepted: names of sources that the user allows in spite of their licence; where there was no need to, that
-            changes nothing.
+        accepted: names of sources that the user allows in spite of their licence; without need, that changes nothing.
         training: the output holds data to train on; without, sets that test are welcome.
 
     Raises:
@@ -75,10 +299,19 @@ def check_licences(sources: Iterable[Source], accepted: Iterable[str] = (), *, t
         )
     name = combine(licences.values())
     tests = (source.name for source in found if (known := find_terms(source)) and known.use != "train")
+    # the accepted sources without whose acceptance these could not be used together
+    needed = {each.name for each in found if _contradicted_licence(each) or _rank(licences[each.name]) >= _UNKNOWN}
+    kept = {name: licence for name, licence in licences.items() if name not in allowed}
+    for each in (name for name in licences if name in allowed and name not in needed):
+        together = {**kept, each: licences[each]}
+        if _find_clash(together):
+            needed.add(each)
+        else:
+            kept = together
     return OutputLicence(
         name=UNKNOWN if _rank(name) >= _UNKNOWN else name,
         sources=licences,
-        accepted=_find_needed(found, allowed),
+        accepted=tuple(sorted(needed)),
         tests=tuple(sorted(tests)),
     )
 
@@ -98,7 +331,7 @@ def check_names(sources: Collection[Source], accepted: Collection[str]) -> None:
 
 
 def check_source(source: Source, accepted: Collection[str] = (), *, training: bool = True) -> None:
-    """Whether one source may be used, whatever stands beside it; arguments as of `check_licences`.
+    """Whether one source may be used, by itself; arguments as of `check_licences`.
 
     Raises:
         HarnessError: it is there to test models; its licence is unknown, forbids it, or is stated as another one than
@@ -112,7 +345,7 @@ def check_source(source: Source, accepted: Collection[str] = (), *, training: bo
         )
     if name in accepted:
         return
-    if known := _contradicted(source):
+    if known := _contradicted_licence(source):
         raise HarnessError(
             f"the source {name!r} is known to be under {known}, not {normalize_licence(source.licence)}",
             remedy=f"leave its licence out, or give --accept-licence {name} if you hold it under another one",
@@ -120,7 +353,7 @@ def check_source(source: Source, accepted: Collection[str] = (), *, training: bo
     licence = _licence(source)
     if _rank(licence) < _UNKNOWN:
         return
-    what, remedy = "has a licence that nobody knows", "leave it out, state its licence,"
+    what, remedy = "has no licence that is known", "leave it out, state its licence,"
     if _rank(licence) == _FORBIDDEN:
         what, remedy = f"is under {licence}, which forbids derived works", "leave it out,"
     elif licence != UNKNOWN:
@@ -147,24 +380,10 @@ def _licence(source: Source) -> str:
     return normalize_licence(source.licence) or (UNKNOWN if known is None else known.licence)
 
 
-def _contradicted(source: Source) -> str:
+def _contradicted_licence(source: Source) -> str:
     """The licence that it is known to be under, where the user states another one; else empty."""
     known, stated = find_terms(source), normalize_licence(source.licence)
     return known.licence if known and stated and known.licence not in (UNKNOWN, stated) else ""
-
-
-def _find_needed(sources: list[Source], accepted: Collection[str]) -> tuple[str, ...]:
-    """Those of the accepted sources without whose acceptance these could not be used together."""
-    needed = {each.name for each in sources if _contradicted(each) or _rank(_licence(each)) >= _UNKNOWN}
-    kept = {each.name: _licence(each) for each in sources if each.name not in accepted}
-    for each in sources:
-        if each.name in accepted and each.name not in needed:
-            together = {**kept, each.name: _licence(each)}
-            if _find_clash(together):
-                needed.add(each.name)
-            else:
-                kept = together
-    return tuple(sorted(needed))
 
 
 def _rank(licence: str) -> int:

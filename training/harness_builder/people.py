@@ -2,8 +2,8 @@
 
 `work/candidates.jsonl` holds what people are asked to decide on, as the last build had it. The first line says what
 they may choose from, how many must decide and in which language the questions are; each other one is a candidate, its
-images by sha256. The file is replaced when a build ends. One that ended early keeps the candidates that it did not come
-to: a person may be in the middle of them. One that is stopped goes at once.
+images by sha256. The file is replaced when a build ends. A build that ended early keeps the candidates that it did not
+come to: a person may be at work on them. A candidate that is stopped goes at once.
 
 Reviews lie in `review/` next to `work/`: what people did is not made anew, whatever becomes of the calls. An answer
 counts where question, category and images are those that the reviewer saw.
@@ -102,7 +102,7 @@ class CandidateFile:
         )
 
     def strike(self, key: str) -> None:
-        """One was stopped, and with it what photographs show of it: delete both from here and from the earlier file."""
+        """Delete a candidate that was stopped, and its photographs, from here and from the earlier file."""
         gone = {key, f"{key}{REAL}"}
         self._struck |= gone
         if self._before is None:
@@ -117,7 +117,7 @@ class CandidateFile:
                 atomic_write(self.path, _without(self.path, gone))
 
     def close(self, *, whole: bool) -> None:
-        """Replace the earlier file; `whole` where the build came to all candidates that there are."""
+        """Replace the earlier file; `whole` if the build came to all candidates."""
         for line in () if whole else self._earlier_lines():
             if "key" in line and line["key"] not in self._keys:
                 self._write(line)
@@ -153,19 +153,16 @@ def read_candidates(path: Path, image: Callable[[str], Image]) -> Candidates:
                 head = {"categories": _texts(line["categories"]), "reviewers": int(line["reviewers"])}
                 head |= {"language": str(line.get("language", ""))}
             else:
-                found = _parse_candidate(line, image)
-                every[found.key] = found
+                (one, other), (first, second) = _texts(line["objects"]), _texts(line["images"])
+                opinion = {str(name): str(text) for name, text in dict(line["opinion"]).items()}
+                texts = dict(zip(_TEXTS, _texts([line[name] for name in _TEXTS]), strict=True))
+                every[texts["key"]] = Candidate(
+                    **texts, objects=(one, other), images=(image(first), image(second)), opinion=opinion
+                )
         except (KeyError, TypeError, ValueError) as error:
             what = f"this is no candidate: {type(error).__name__} {error}"
             raise BadData(what, where=f"{path}, line {number}", remedy=_AGAIN) from None
     return Candidates(every=tuple(every.values()), **head)
-
-
-def _parse_candidate(line: Mapping[str, Any], image: Callable[[str], Image]) -> Candidate:
-    (one, other), (first, second) = _texts(line["objects"]), _texts(line["images"])
-    opinion = {str(name): str(text) for name, text in dict(line["opinion"]).items()}
-    texts = dict(zip(_TEXTS, _texts([line[name] for name in _TEXTS]), strict=True))
-    return Candidate(**texts, objects=(one, other), images=(image(first), image(second)), opinion=opinion)
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -198,13 +195,10 @@ def _without(path: Path, keys: Collection[str]) -> str:
 
 
 class BuildImages:
-    """A `harness.types.Files` over `work/` of a build, whose images are named by what they hold.
+    """A `harness.types.Files` over the folder `work/` of a build, whose images are named by their sha256.
 
     Every call of a build looks up its images; a general reader of data sets would ask the disk a dozen times for each.
-    Where an image lies is looked up once, what it is never.
-
-    Args:
-        root: that folder.
+    Here the place of an image is looked up once.
     """
 
     def __init__(self, root: Path) -> None:
@@ -228,8 +222,7 @@ class BuildImages:
         return self._found(path)
 
     def image(self, sha256: str) -> Image:
-        """An image by its sha256, whatever kind it is of; most are PNG. One that is not there is found to be missing
-        when it is opened."""
+        """An image by its sha256, not opened: a missing one raises BadImage when it is opened. Most are PNG."""
         if not _SHA256.fullmatch(sha256):
             raise ValueError(f"{sha256!r} is no sha256")
         stem = f"{_IMAGES}/{sha256[:2]}/{sha256}"
@@ -254,24 +247,19 @@ def _missing(path: str) -> BadImage:
     return BadImage(path, "missing", "the build's folder does not hold it")
 
 
-def image_finder(work: Path) -> Callable[[str], Image]:
-    """What finds an image of a build by its sha256; see `BuildImages.image`."""
-    return BuildImages(work).image
-
-
 def open_review_queue(out: Path) -> Queue:
     """The candidates that the last build left to be decided. Raises HarnessError where there are none."""
     work = out / WORK
     if not (work / CANDIDATES).is_file():
         what = "there is nothing to review here"
         raise HarnessError(what, where=str(out), remedy="run `harness build` with this folder as --out first")
-    found = read_candidates(work / CANDIDATES, image_finder(work))
+    found = read_candidates(work / CANDIDATES, BuildImages(work).image)
     then = f"harness build mis --config FILE --out {quote(str(out))}"
     return Queue(out / REVIEWS, found.every, found.categories, language=found.language, then=then)
 
 
 class People:
-    """What the reviewers' files say. Safe to ask from several threads, of another candidate in each.
+    """What the reviewers' files say. Safe to ask from several threads, each about another candidate.
 
     Args:
         folder: of those files.
@@ -299,7 +287,7 @@ class People:
 
     @classmethod
     def load(cls, out: Path, plan: Plan) -> People:
-        """Those of a build's folder, where as many must decide as its plan says. Raises as the class."""
+        """The people of a build's folder; the plan says how many must decide. Raises as the class."""
         return cls(out / REVIEWS, plan.reviewers)
 
     def decided(self, candidate: Candidate) -> Decided | Undecided | None:
@@ -313,11 +301,8 @@ class People:
         return None if len(reviews) < self._least else merge_one(candidate.key, reviews)
 
     def strike(self, key: str) -> None:
-        """Of an element that is stopped nothing stays that people wrote, of its photographs neither: all is taken back.
-
-        Raises:
-            HarnessError: a reviewer's file cannot be written.
-        """
+        """Of an element that is stopped nothing stays that people wrote, of its photographs neither: all is taken
+        back. Raises HarnessError if a reviewer's file cannot be written."""
         for each in (key, f"{key}{REAL}"):
             for name in sorted(self._reviewers.pop(each, ())):
                 self._queue.log(name).strike(each)
@@ -329,7 +314,7 @@ class People:
         return agreed(review for reviews in self._compared.values() for review in reviews)
 
     def _current(self, answers: defaultdict[str, list[Answer]], candidate: Candidate) -> tuple[Review, ...]:
-        if candidate.key not in answers:  # it was not reviewed, and its images need not be read
+        if candidate.key not in answers:  # its images need not be read
             return ()
         shown = self._queue.shown_hash(candidate)
         return tuple(each.review for each in answers[candidate.key] if each.shown == shown)

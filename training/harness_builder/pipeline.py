@@ -2,22 +2,30 @@
 
 There is no queue between the steps and nothing holds the whole set: while one seed is drawn another is written, and the
 slowest server sets the pace. A seed on its way costs a few texts; its images lie on disk. The elements of a seed go
-through each step side by side, and through the checks for duplicates one by one, in the order of the seeds.
+through each step at the same time, and through the checks for duplicates one by one, in the order of the seeds.
+
+A hard stop erases all that is stored of an element, of those that nearly equal it, and of those listed with it. What
+nearly equals a stopped element says the same, so it is stopped too, of the same kind. The next walk does not see the
+stopped one: without this it would keep what this walk dropped, and ask for it anew. Elements that one reply lists for
+several seeds are one element: if one is stopped, all are, in the step where they were listed, however far each of them
+came. The reply is redacted last: if a build is killed before that, the next one stops the same again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from itertools import count
+from typing import Final, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from harness import HarnessError
-from harness_builder.calls.results import Halted, StepResult
+from harness_builder.calls.results import CallRunner, Halted, StepResult
 from harness_builder.dedup import DedupFilter, QueueClosed
-from harness_builder.purge import Purge
+from harness_builder.plan import Plan
 from harness_builder.quality import ImageMark
 from harness_builder.records import Draft, LogLine, RecordFile, StepLog, to_plain
 from harness_builder.steps.context import BuildContext, gather
@@ -26,10 +34,12 @@ from harness_builder.steps.labelling import Labeller
 from harness_builder.steps.probing import check_probes, find_giveaway, find_silence, probe
 from harness_builder.steps.questions import find_elements, write
 from harness_builder.steps.sorting import WAITING, People, classify, decide, replace_text
+from harness_builder.stops import KINDS, Stop, StopKind
 from harness_builder.tally import Tally
-from harness_builder.values import Candidate, Element, Seed, Step
+from harness_builder.values import Candidate, Element, Seed, Step, steps_before
 
 T = TypeVar("T")
+_KINDS: Final[dict[str, StopKind]] = {kind: kind for kind in KINDS}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,9 +55,9 @@ class Pipeline:
         mark: sha256 of an image -> what it looks like.
         tally: how everything ended.
         ending: whether the user wants it to end.
-        put_candidate: is given each candidate that came to be sorted.
+        put_candidate: is called with each candidate that came to be sorted.
         purge: of the hard stops.
-        fault: why it ends early.
+        fault: the error that ends the walk early.
     """
 
     context: BuildContext
@@ -67,7 +77,8 @@ class Pipeline:
         self.purge = Purge(self.context.plan, self.context.calls, self.log, self.dedup, self.tally)
 
     async def run(self, seeds: Iterable[Seed], at_once: int, put_candidate: Callable[[Candidate], None]) -> None:
-        """Walk them all. What nothing can be done about ends the walk once all calls on the wire have returned.
+        """Walk them all. An error that nothing can be done about ends the walk once all calls on the wire have
+        returned.
 
         Raises:
             HarnessError: nothing will work.
@@ -84,7 +95,7 @@ class Pipeline:
                         break
                     group.start_soon(self._run_seed, number, seed, room)
                     number += 1
-            except HarnessError as error:  # of a source: all seeds before it go on to the end
+            except HarnessError as error:  # of a source: the seeds before it still go through all steps
                 self.fault = self.fault or error
         if self.fault is not None:
             raise self.fault
@@ -127,25 +138,30 @@ class SeedRunner:
         """
         dedup = self._pipeline.dedup
         seed_line = await self._find_elements()
-        await self._each(self._write)
+        await gather(self._write, self._going())
         async with dedup.texts.turn(self._number):
             for draft in self._going():
                 assert draft.element
                 assert draft.question
                 self._drop(draft, "write", dedup.check_written(draft.question, draft.element))
-        await self._each(self._draw)
-        marks = await anyio.to_thread.run_sync(self._mark_pairs)
+        await gather(self._draw, self._going())
+
+        def mark_pairs() -> dict[str, tuple[ImageMark, ImageMark]]:
+            pairs = {draft.key: draft.pair.images for draft in self._going() if draft.pair}
+            return {key: (self._pipeline.mark(one), self._pipeline.mark(other)) for key, (one, other) in pairs.items()}
+
+        marks = await anyio.to_thread.run_sync(mark_pairs)
         async with dedup.images.turn(self._number):
             for draft in self._going():
                 self._drop(draft, "draw", await dedup.check_pair(draft.key, marks[draft.key]))
-        await self._each(self._sort)
+        await gather(self._sort, self._going())
         if self._pipeline.people is not None:
             async with dedup.decided.turn(self._number):
                 for draft in self._going():
                     assert draft.element
                     assert draft.question
                     self._drop(draft, "sort", dedup.check_decided(draft.question, draft.element))
-        await self._each(self._finish)
+        await gather(self._finish, self._going())
 
         self._pipeline.log.put(seed_line)
         for draft in self._drafts:
@@ -158,7 +174,7 @@ class SeedRunner:
                 self._pipeline.tally.ends[step, "kept"] += 1
 
     async def _find_elements(self) -> LogLine:
-        """Begin a draft of each element; the line is the seed's own."""
+        """Begin a draft of each element; the line of the seed itself."""
         seed, purge, tally = self._seed, self._pipeline.purge, self._pipeline.tally
         found = await find_elements(self._context, seed)
         if isinstance(found, Halted):
@@ -177,16 +193,13 @@ class SeedRunner:
                 draft.lines.append(LogLine(step="elements", key=draft.key, end="kept", made=to_plain(each)))
             else:
                 self._end(draft, purge.find_step(draft.key, each) if each.end == "stopped" else "elements", each)
-        # the story tells what the seed is: the seed itself is not stored
+        # the seed itself is not stored, and the story tells of what kind it is
         kinds = " and ".join(kind for kind, there in (("image", seed.image is not None), ("text", seed.text)) if there)
         made = {"elements": len(found.value), "seed": kinds}
         return LogLine(step="elements", key=seed.key, end="kept", made=made, calls=found.calls, notes=found.notes)
 
     def _going(self) -> list[Draft]:
         return [draft for draft in self._drafts if draft.ended is None]
-
-    async def _each(self, step: Callable[[Draft], Awaitable[None]]) -> None:
-        await gather(step, self._going())
 
     async def _write(self, draft: Draft) -> None:
         assert draft.element
@@ -196,11 +209,6 @@ class SeedRunner:
         assert draft.element
         assert draft.question
         draft.pair = self._take(draft, "draw", await draw(self._context, draft.element, draft.question))
-
-    def _mark_pairs(self) -> dict[str, tuple[ImageMark, ImageMark]]:
-        mark = self._pipeline.mark
-        pairs = {draft.key: draft.pair.images for draft in self._going() if draft.pair}
-        return {key: (mark(one), mark(other)) for key, (one, other) in pairs.items()}
 
     async def _sort(self, draft: Draft) -> None:
         """Ask the model what it thinks, and decide by that or by what people decided."""
@@ -227,7 +235,7 @@ class SeedRunner:
             draft.question = replace_text(draft.question, candidate, decided.value.question)
 
     async def _finish(self, draft: Draft) -> None:
-        """Label what is for training; look for the risk in the parts of what is for a test."""
+        """Label an element to train on; probe the parts of one for a test."""
         assert draft.question
         assert draft.sorted
         candidate = replace(self._build_candidate(draft), category=draft.sorted.category)
@@ -282,3 +290,93 @@ class SeedRunner:
             self._pipeline.tally.ties[draft.key] = halted.why
         if halted.end == "stopped":
             self._pipeline.purge.stop(draft)
+
+
+class Purge:
+    """The hard stops of one walk; see the module. Every method raises HarnessError if the disk does not take it.
+
+    Args:
+        plan: of the build.
+        calls: stored calls are deleted through it.
+        log: of the steps.
+        dedup: which lists near-duplicates.
+        tally: what was counted is counted again.
+
+    Attributes:
+        erase_elsewhere: is called with each key of which nothing may stay, to erase what others store of it.
+    """
+
+    def __init__(self, plan: Plan, calls: CallRunner, log: StepLog, dedup: DedupFilter, tally: Tally) -> None:
+        self.erase_elsewhere: Callable[[str], None] = lambda _: None
+        self._most_elements = max(plan.per_text, plan.per_image)
+        self._calls = calls
+        self._log = log
+        self._dedup = dedup
+        self._tally = tally
+        self._stopped: dict[str, Halted] = {}
+        self._duplicates: defaultdict[str, list[Draft]] = defaultdict(list)  # by the key that they nearly equal
+        # stopped, by their place in a reply
+        self._listed: defaultdict[tuple[str, int], list[Draft]] = defaultdict(list)
+
+    def stop(self, draft: Draft) -> None:
+        """Erase an element that has ended as stopped, and stop what nearly equals it or is listed with it."""
+        assert draft.ended is not None
+        halted = self._stopped[draft.key] = draft.ended[1]
+        self._log.strike(draft.key, draft.lines)
+        self._erase(draft.key)
+        for each in self._duplicates.pop(draft.key, ()):
+            self._stop_duplicate(each, halted)
+        if not draft.lists:
+            return
+        together = self._listed[draft.lists, draft.place]
+        together.append(draft)
+        for each in together if len(together) > 1 else ():
+            assert each.ended is not None
+            step, of_each = each.ended
+            if step != "elements":
+                each.lines = []
+                self._end_again(each, "elements", of_each)
+                self._log.erase(each.key, stopped=True)
+                self._log.strike(each.key, each.lines)
+        # a kind that this version does not know counts as what could not be checked
+        self._calls.redact(draft.lists, draft.place, Stop(kind=_KINDS.get(halted.why, "unchecked")))
+
+    def note_duplicate(self, draft: Draft, of: str) -> None:
+        """An element was dropped for nearly equalling another, which may be stopped already, or later."""
+        if (halted := self._stopped.get(of)) is not None:
+            self._stop_duplicate(draft, halted)
+        else:
+            self._duplicates[of].append(draft)
+
+    def stop_seed(self, seed: str) -> None:
+        """A seed is stopped before it has elements: erase those that an earlier build made of it."""
+        for number in count():
+            key = f"{seed}#{number}"
+            if number >= self._most_elements and not self._log.knows(key):
+                break
+            self._log.erase(key)
+            self._erase(key)
+        self._calls.forget(seed)
+
+    def find_step(self, key: str, halted: Halted) -> Step:
+        """The step in which an element that its reply lists as stopped was stopped, if an earlier walk noted it."""
+        return self._log.find_stop(key, halted.why) or "elements"
+
+    def _erase(self, key: str) -> None:
+        self.erase_elsewhere(key)
+        self._calls.forget(key)
+
+    def _stop_duplicate(self, draft: Draft, halted: Halted) -> None:
+        assert draft.ended is not None
+        self._dedup.forget(draft.key)
+        self._end_again(draft, draft.ended[0], halted)
+        self.stop(draft)
+
+    def _end_again(self, draft: Draft, step: Step, halted: Halted) -> None:
+        """End a draft as stopped in this step, and count it so instead; the steps before it stay counted."""
+        assert draft.ended is not None
+        before = steps_before(step)
+        self._tally.uncount(*draft.ended, kept=[each for each in draft.counted if each not in before])
+        draft.counted = tuple(each for each in draft.counted if each in before)
+        draft.end(step, Halted(end="stopped", why=halted.why))
+        self._tally.count(*draft.ended)

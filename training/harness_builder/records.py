@@ -1,11 +1,11 @@
-"""What a build writes down of each element: a line for each step, and a record for all that comes to its end.
+"""What a build writes down of each element: a line for each step, and a record of each element that comes to its end.
 
 Both lie in `work/`. The step log, `<step>.jsonl`, gets a line for each seed and element as it ends; the last line with
 a key counts. A build that continues walks all seeds again, out of its stored calls, and appends only what differs from
 the line that counts. Of something that was stopped the log holds the step and the kind of the stop, and no other byte.
 
-`records.jsonl` belongs to one walk and is made anew by each. It is read in the order of the seeds; in memory are a
-number and an offset for each record, and the record that was read last.
+Each walk writes `records.jsonl` anew. It is read in the order of the seeds; in memory are a number and an offset for
+each record, and the record that was read last.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeVar, cast, overload
 
 from harness import HarnessError, Json
@@ -73,7 +72,7 @@ class LogLine:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
-        """As the file has it."""
+        """The line of the file."""
         more = {"why": self.why, "made": dict(self.made), "calls": list(self.calls), "notes": list(self.notes)}
         return {"key": self.key, "end": self.end, **{name: value for name, value in more.items() if value}}
 
@@ -104,14 +103,12 @@ class StepLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for file in self._files.values():
             file.close()
 
     def put(self, line: LogLine) -> None:
-        """Append a line if it says something new. The line of a stop erases the one before."""
+        """Append a line if it differs from the one that counts. The line of a stop erases the one before."""
         text = canonical(line.to_json())
         place = line.step, line.key
         before = self._lines.get(place)
@@ -124,13 +121,13 @@ class StepLog:
         self._lines[place] = hash(text)
 
     def strike(self, key: str, lines: Iterable[LogLine]) -> None:
-        """Erase a key in all steps but for these lines, which hold the kind of a stop alone."""
+        """Erase a key in all steps, and write these lines, which hold the kind of a stop alone."""
         self.erase(key)
         for each in lines:
             self.put(each)
 
     def erase(self, key: str, *, stopped: bool = False) -> None:
-        """Erase the lines of a key in all steps; those that say no more than that it was stopped only on demand."""
+        """Erase the lines of a key in all steps; with `stopped` also lines that hold the kind of a stop alone."""
         spared = frozenset[int]() if stopped else _bare_hashes(key)
         for step in STEPS:
             line = self._lines.get((step, key))
@@ -139,7 +136,7 @@ class StepLog:
                 del self._lines[step, key]
 
     def knows(self, key: str) -> bool:
-        """Whether some step has a line with this key."""
+        """Whether a step has a line with this key."""
         return any((step, key) in self._lines for step in STEPS)
 
     def find_stop(self, key: str, why: str) -> Step | None:
@@ -164,7 +161,7 @@ def read_step_log(folder: Path, step: Step) -> dict[str, dict[str, Json]]:
 
 
 def _bare_hash(key: str, why: str) -> int:
-    """Of a line that says no more than that something was stopped."""
+    """The hash of a line that holds the kind of a stop alone."""
     return hash(canonical(LogLine(step="elements", key=key, end="stopped", why=why).to_json()))
 
 
@@ -218,8 +215,7 @@ class Draft:
         return result.value
 
     def end(self, step: Step, halted: Halted) -> None:
-        """It goes no further. Its line of the step has the calls of all of the step; of a stop all lines but the kind
-        are emptied."""
+        """End it here. Its line of the step has all calls of the step; of a stop all lines hold the kind alone."""
         self.ended = (step, halted)
         calls = (*(call for each in self.lines if each.step == step for call in each.calls), *halted.calls)
         notes = (halted.note,) if halted.note else ()
@@ -230,11 +226,12 @@ class Draft:
         self.lines = [*(each for each in self.lines if each.step != step), line]
 
     def close(self) -> None:
-        """Its lines are written: of what ended, memory needs no more than its place and how it ended."""
+        """Free what memory does not need once the lines are written: of an ended draft all but its place and its
+        end."""
         if self.ended is None:
             self.counted = tuple(each.step for each in self.lines)
         else:
-            self.counted = steps_before(self.ended[0])  # the lines of a stop do not tell
+            self.counted = steps_before(self.ended[0])  # the lines of a stop do not say it
             self.element = self.question = self.pair = self.opinion = self.sorted = self.label = None
             self.lines, self.calls = [replace(each, made={}, calls=(), notes=()) for each in self.lines], []
 
@@ -293,7 +290,7 @@ class BuiltRecord:
 
 
 class RecordFile(Sequence[BuiltRecord]):
-    """The records of a walk in the order of their seeds, those of one seed as they were put; a context manager.
+    """The records of a walk in the order of their seeds, those of one seed in the order of `put`; a context manager.
 
     Args:
         folder: `work/` of the build.
@@ -314,14 +311,12 @@ class RecordFile(Sequence[BuiltRecord]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with disk_errors(self.path):
             self._file.close()
 
     def put(self, number: int, record: BuiltRecord) -> None:
-        """Keep a record of the seed with this number."""
+        """Store a record of the seed with this number."""
         line = _record_adapter().dump_json(record) + b"\n"
         with disk_errors(self.path):
             self._file.write(line)

@@ -2,10 +2,12 @@
 
 Records are read file by file (parquet a few records at a time), and images are not opened: a seed only says where its
 image is. With a limit the seeds are chosen by a hash of their key: the same on every machine and in whatever order the
-file has them, and raising the limit keeps what was chosen before.
+file has them, and raising the limit keeps what was chosen before. A `#` in a key separates the seed from the number of
+its element, so it is escaped in the id that a seed has in its source.
 
-A `#` in a key separates the seed from the number of its element, so it is escaped in the id that a seed has in its
-source.
+A layout says as data how a set lies on disk. A column has several names where copies of a set differ; other columns are
+ignored; where no name of a wanted column is there, the reader says which it looked for and which there are. Sources:
+the sets' own repositories and cards; for VLSafe, Ch3Ef and RTVLM the code of those who read them.
 """
 
 from __future__ import annotations
@@ -19,16 +21,197 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from posixpath import splitext
-from typing import Final
+from typing import Final, Literal
 
-from harness import BadData, HarnessError, Image, MissingData, document, open_files, rows
+from harness import BadData, HarnessError, MissingData, UnknownName, document, open_files, rows
 from harness.keys import short
 from harness.readers import DataFiles, Row, first_of, parquet_rows
 from harness.readers.archives import FAULTS, open_archive, suffix
 from harness.readers.files import IN_PARQUET
-from harness_builder.seed_layouts import LAYOUTS as LAYOUTS
-from harness_builder.seed_layouts import PLAIN, Layout, find_layouts, rename_columns
+from harness.settings import nearest
 from harness_builder.values import Seed
+
+Shape = Literal["table", "keyed", "items", "pictures"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """One way in which seeds lie in a folder or an archive.
+
+    Attributes:
+        name: by which a source names it.
+        files: patterns of its data files; the first that matches is taken.
+        shape: records in a list, CSV or parquet file; one JSON object of records by their id; an object that holds the
+            list in its field `items`; or the files themselves, each an image.
+        text: columns that may hold the text; empty: the images alone are seeds.
+        image: columns that may name the image; empty: the texts alone are seeds.
+        category: columns that may hold the category.
+        key: columns that may name the record.
+        images: where an image may be: `{folder}` is that of the data file, `{value}` what the column says, `{stem}` the
+            same without its ending.
+        category_of: of the file's own name or its folder's, where no column has it.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    shape: Shape = "table"
+    text: tuple[str, ...] = ()
+    image: tuple[str, ...] = ()
+    category: tuple[str, ...] = ()
+    key: tuple[str, ...] = ("id", "ID", "Index", "index")
+    images: tuple[str, ...] = ("{value}", "{folder}{value}")
+    category_of: Literal["", "file", "folder"] = ""
+
+
+TABLES: Final = ("*.parquet", "*.csv", "*.tsv", "*.jsonl", "*.ndjson", "*.json")
+PICTURES: Final = ("*.png", "*.jpg", "*.jpeg", "*.webp", "*.bmp", "*.gif")
+PLAIN: Final = "plain"
+
+_MM_TEXT: Final = Layout(
+    name="mm-safetybench", files=("*/Text_only*.parquet",), text=("question",), category_of="folder"
+)
+
+LAYOUTS: Final[dict[str, tuple[Layout, ...]]] = {
+    "mm-safetybench": (
+        _MM_TEXT,
+        Layout(
+            name="mm-safetybench",
+            files=("*processed_questions/*.json",),
+            shape="keyed",
+            text=("Changed Question", "Question"),
+            category_of="file",
+        ),
+    ),
+    "mm-safetybench-images": (
+        Layout(
+            name="mm-safetybench-images",
+            files=("*/SD.parquet", "*/SD-*.parquet"),
+            image=("image",),
+            category_of="folder",
+        ),
+    ),
+    "vlsbench": (
+        Layout(
+            name="vlsbench",
+            files=("data.json", "train*.parquet", "train/*.parquet"),
+            text=("instruction",),
+            image=("image", "image_path"),
+            category=("category",),
+            key=("instruction_id", "id"),
+        ),
+    ),
+    "vlsafe": (
+        Layout(
+            name="vlsafe",
+            files=("*VLSafe*.jsonl", "*vlsafe*.jsonl", "*.jsonl", "*.json"),
+            text=("query", "question"),
+            image=("image_id", "image"),
+            key=("id", "question_id"),
+            images=("{value}", "train2017/{value}", "coco/train2017/{value}", "images/{value}"),
+        ),
+    ),
+    "spa-vl": (
+        Layout(
+            name="spa-vl",
+            files=("*.parquet", "*.jsonl", "*.json"),
+            text=("question",),
+            image=("image",),
+            category=("class1",),
+        ),
+    ),
+    "ch3ef": (
+        Layout(
+            name="ch3ef",
+            files=("*meta_file/Harmless.json", "*Harmless.json"),
+            shape="items",
+            text=("query",),
+            image=("image",),
+            category=("source",),
+        ),
+    ),
+    "rtvlm": (
+        Layout(
+            name="rtvlm",
+            files=("*.jsonl",),
+            text=("instruction", "question"),
+            image=("image", "index"),
+            key=("index", "id"),
+            images=("{folder}img/{value}", "{folder}img/{value}.jpg", "{folder}img/{value}.png", "{value}"),
+            category_of="folder",
+        ),
+    ),
+    "advbench": (
+        Layout(name="advbench", files=("*harmful_behaviors*.csv", "*.csv", "*.parquet"), text=("goal", "prompt")),
+    ),
+    "harmbench": (
+        Layout(
+            name="harmbench",
+            files=("*harmbench_behaviors_text*.csv", "*.csv", "*.parquet"),
+            text=("Behavior", "behavior", "prompt"),
+            category=("SemanticCategory", "category"),
+            key=("BehaviorID", "id"),
+        ),
+    ),
+    "harmbench-multimodal": (
+        Layout(
+            name="harmbench-multimodal",
+            files=("*harmbench_behaviors_multimodal*.csv",),
+            text=("Behavior",),
+            image=("ImageFileName",),
+            category=("SemanticCategory",),
+            key=("BehaviorID",),
+            images=(
+                "multimodal_behavior_images/{value}",
+                "data/multimodal_behavior_images/{value}",
+                "multimodal_behavior_images/{stem}.png",  # seven rows say .jpg where the file is a .png
+                "data/multimodal_behavior_images/{stem}.png",
+            ),
+        ),
+    ),
+    PLAIN: (
+        Layout(
+            name=PLAIN,
+            files=TABLES,
+            text=("text", "question", "instruction", "prompt", "query", "goal", "behavior"),
+            image=("image", "image_path", "img"),
+            category=("category", "class"),
+            key=("id", "key"),
+            images=("{value}", "{folder}{value}", "images/{value}"),
+        ),
+    ),
+    "images": (Layout(name="images", files=PICTURES, shape="pictures", category_of="folder"),),
+}
+
+
+def find_layouts(name: str) -> tuple[Layout, ...]:
+    """The layouts in which copies of a set are published. Raises UnknownName."""
+    if name in LAYOUTS:
+        return LAYOUTS[name]
+    known = ", ".join(LAYOUTS)
+    raise UnknownName(f"no layout of seeds is called {name!r}", remedy=nearest(name, LAYOUTS) or f"take one of {known}")
+
+
+def rename_columns(layout: Layout, columns: Mapping[str, str]) -> Layout:
+    """The layout with the user's own names for columns; one that names a text has no image unless it names that too.
+    Raises HarnessError for a name of something that is not a column."""
+    wanted = ("text", "image", "category", "key")
+    for column in columns:
+        if column not in wanted:
+            raise HarnessError(f"a seed has no column {column!r}", remedy=f"name one of {', '.join(wanted)}")
+    if not columns:
+        return layout
+    told = {column: (name,) for column, name in columns.items()}
+    bare = told.keys() & {"text", "image"}
+    return replace(
+        layout,
+        text=told.get("text", () if bare else layout.text),
+        image=told.get("image", () if bare else layout.image),
+        category=told.get("category", layout.category),
+        key=told.get("key", layout.key),
+    )
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
 
 _TEST_COLUMNS: Final = frozenset({"question", "category", "sub_category", "image_path1", "image_path2"})
 _NOTHING: Final = "the record has neither a text nor an image"
@@ -70,12 +253,11 @@ def read_seeds(source: SeedSource) -> Iterator[Seed]:
     """
     if source.limit is not None and source.limit < 1:
         raise HarnessError(f"limit={source.limit} leaves no seed", where=source.name, remedy="give 1 or more, or none")
-    seeds = _read_all(source)
-    return seeds if source.limit is None else _choose(seeds, source.limit, source.seed)
+    return _read_all(source) if source.limit is None else _choose(source, source.limit)
 
 
 def escape_id(own: str) -> str:
-    """The id of a seed as it stands in a key; no two ids become alike."""
+    """The id of a seed as keys have it; no two ids become alike."""
     return own.replace("%", "%25").replace("#", "%23")
 
 
@@ -84,16 +266,18 @@ def unescape_key(key: str) -> str:
     return key.replace("%23", "#").replace("%25", "%")
 
 
-def _choose(seeds: Iterator[Seed], limit: int, seed: int) -> Iterator[Seed]:
-    ranked = ((hashlib.sha256(f"{seed}/{each.key}".encode()).digest(), at, each) for at, each in enumerate(seeds))
+def _choose(source: SeedSource, limit: int) -> Iterator[Seed]:
+    """The seeds whose keys have the lowest hashes, in the order of the source."""
+    seeds = enumerate(_read_all(source))
+    ranked = ((hashlib.sha256(f"{source.seed}/{each.key}".encode()).digest(), at, each) for at, each in seeds)
     lowest = heapq.nsmallest(limit, ranked, key=lambda item: item[:2])
     yield from (each for _, _, each in sorted(lowest, key=lambda item: item[1]))
 
 
 def _read_all(source: SeedSource) -> Iterator[Seed]:
     layouts = [rename_columns(layout, source.columns) for layout in find_layouts(source.layout)]
-    copy = _open_copy(source.path)
-    layout = next((layout for layout in layouts if copy.select(layout)), None)
+    files, names = _open_copy(source.path)
+    layout, chosen = next(((each, found) for each in layouts if (found := _select_files(names, each))), (None, []))
     if layout is None:
         wanted = ", ".join(pattern for each in layouts for pattern in each.files)
         raise HarnessError(
@@ -102,8 +286,8 @@ def _read_all(source: SeedSource) -> Iterator[Seed]:
             remedy=f"it looks for {wanted}",
         )
     taken: dict[str, int] = {}  # id -> how many records have it so far, as `harness.distinct` counts a whole list
-    for name in copy.select(layout):
-        for seed in _read_file(copy.files, name, layout):
+    for name in chosen:
+        for seed in _read_file(files, name, layout):
             own = seed.key
             while own in taken:
                 taken[seed.key] += 1
@@ -114,34 +298,9 @@ def _read_all(source: SeedSource) -> Iterator[Seed]:
         raise HarnessError(f"the source {source.name!r} is empty: its files hold no record", where=str(source.path))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Copy:
-    """The user's copy of a set.
-
-    Attributes:
-        files: what images and records are read from.
-        names: of all data files, sorted; one alone where the path is that of a data file.
-    """
-
-    files: DataFiles
-    names: tuple[str, ...]
-
-    def select(self, layout: Layout) -> list[str]:
-        """The files of the first pattern of a layout that matches any; for pictures those of all."""
-        matches = ([name for name in self.names if _matches(name, pattern)] for pattern in layout.files)
-        if layout.shape == "pictures":
-            return sorted({name for found in matches for name in found})
-        return next(filter(None, matches), list[str]())
-
-
-def _matches(name: str, pattern: str) -> bool:
-    """Without regard to case, wherever in the copy the file lies."""
-    name, pattern = f"/{name}".casefold(), pattern.casefold()
-    return fnmatchcase(name, pattern if pattern.startswith("*") else f"*/{pattern}")
-
-
-def _open_copy(path: Path) -> _Copy:
-    """The copy at a path: a folder, a zip or tar, or one data file.
+def _open_copy(path: Path) -> tuple[DataFiles, list[str]]:
+    """What records and images are read from, and the names of all data files: those of a folder and of the archives in
+    it, those of a zip or tar, or one data file alone.
 
     Raises:
         MissingData: there is nothing.
@@ -150,22 +309,30 @@ def _open_copy(path: Path) -> _Copy:
     if not path.exists():
         raise MissingData("there is no such folder or file", where=str(path))
     if path.is_file() and not suffix(path):
-        return _Copy(files=open_files(path.parent), names=(path.name,))
-    names = sorted(_list_members(path) if path.is_file() else _list_files(path))
-    return _Copy(files=open_files(path), names=tuple(names))
+        return open_files(path.parent), [path.name]
+    names: list[str] = _list_members(path) if path.is_file() else []
+    for each in () if path.is_file() else path.rglob("*"):
+        name = each.relative_to(path)
+        if each.is_file() and not any(part.startswith(".") for part in name.parts):
+            names.append(name.as_posix())
+            if suffix(each) and each.parent == path:
+                names += _list_members(each)
+    return open_files(path), sorted(names)
 
 
-def _list_files(folder: Path) -> Iterator[str]:
-    """Files of the folder and, by their names in there, of the archives that lie in it."""
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in name.parts):
-            yield name.as_posix()
-            if suffix(path) and path.parent == folder:
-                yield from _list_members(path)
+def _select_files(names: Iterable[str], layout: Layout) -> list[str]:
+    """The files of the first pattern of a layout that matches any, in any case, wherever they lie; for pictures of all
+    patterns."""
+    matches: list[list[str]] = []
+    for pattern in (each.casefold() for each in layout.files):
+        anywhere = pattern if pattern.startswith("*") else f"*/{pattern}"
+        matches.append([name for name in names if fnmatchcase(f"/{name}".casefold(), anywhere)])
+    if layout.shape == "pictures":
+        return sorted({name for found in matches for name in found})
+    return next(filter(None, matches), list[str]())
 
 
-def _list_members(path: Path) -> Iterable[str]:
+def _list_members(path: Path) -> list[str]:
     try:
         return [name for name in open_archive(path).members if not name.startswith("__MACOSX/")]
     except FAULTS as fault:
@@ -185,7 +352,7 @@ def _read_file(files: DataFiles, name: str, layout: Layout) -> Iterator[Seed]:
         try:
             yield from _read_row(files, name, row, layout, category)
         except BadData as fault:
-            if number == 0:  # of the first it is likely a slip of the whole file
+            if number == 0:  # in the first record it is likely a mistake of the whole file
                 raise
             yield Seed(key=row.place, source="", fault=fault.what)
 
@@ -205,8 +372,7 @@ def _read_rows(files: DataFiles, name: str, layout: Layout) -> Iterator[Row]:
 
 
 def _check_columns(row: Row, layout: Layout, name: str) -> None:
-    """Refuse MIS's own test, and what is built in its layout, under whatever name; and a file that lacks a wanted
-    column: once, not once for each record."""
+    """Refuse MIS's own test, and what is built in its layout; and a file that lacks a wanted column."""
     if row.values.keys() >= _TEST_COLUMNS:
         what = "the columns are those of the test files of MIS, and no set to train on is built from these"
         raise HarnessError(what, where=name, remedy="leave it out; no option lifts this")
@@ -238,15 +404,13 @@ def _read_row(files: DataFiles, name: str, row: Row, layout: Layout, category: s
         return
     key = key or short([text, images], 16)
     named = (row.text(*layout.category, default="") if layout.category else "") or category
-    for place in images or (None,):
-        image = None if place is None else _find_image(files, name, place, layout)
-        yield Seed(key=key, source="", text=text, image=image, category=named)
-
-
-def _find_image(files: DataFiles, name: str, value: str, layout: Layout) -> Image:
-    if IN_PARQUET in value:
-        return files.image(value)
     folder = "".join(f"{part}/" for part in PurePosixPath(name).parts[:-1])
-    stem, _ = splitext(value)
-    places = dict.fromkeys(place.format(folder=folder, value=value, stem=stem) for place in layout.images)
-    return first_of(*(files.image(place) for place in places))
+    for value in images or (None,):
+        image = None
+        if value is not None and IN_PARQUET in value:
+            image = files.image(value)
+        elif value is not None:
+            stem, _ = splitext(value)
+            places = dict.fromkeys(place.format(folder=folder, value=value, stem=stem) for place in layout.images)
+            image = first_of(*(files.image(place) for place in places))
+        yield Seed(key=key, source="", text=text, image=image, category=named)

@@ -1,8 +1,8 @@
 """How everything in a build ended: counts, what a step lost, and the line that shows how far the build is.
 
-No build may lose everything without a word. A role that never gives a reply of use (it answers in prose, or declines
+No build may lose everything in silence. A role that never gives a useful reply (it answers in prose, or declines
 whatever it is asked) looks in the files like a set that has no such records. So a step that kept nothing for such
-reasons alone leaves the set incomplete. Of the probe only those count that it could have left out.
+reasons alone leaves the set incomplete. For the probe only the elements count that it could have left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PROGRESS_EVERY: Final = 5.0  #: seconds
 _LOST: Final[tuple[End, ...]] = ("dropped", "refused", "failed", "stopped")
 _UNCHECKED: Final = ("stopped", "unchecked")
 _REASONS: Final = 4  # that a loss names
-#: ends that mean that a reply was of no use; neither is an answer that the judge does not accept
+#: ends after a useless reply; an answer that the judge does not accept is one too
 _USELESS: Final[Mapping[Step, tuple[End, ...]]] = {
     **dict.fromkeys(STEPS, ("refused", "failed")),
     "label": ("refused", "failed", "dropped"),
@@ -59,7 +59,7 @@ class Tally:
         whys: (step, end, why) -> number, of all that ended otherwise than as `kept`.
         again: that failed for a reason that may pass.
         passing: step -> number of these.
-        spared: that went on from the probe whatever it said, in a build that leaves out what a part gives away.
+        spared: elements that the probe cannot leave out, in a build that leaves out what a part gives away.
         untold: why the prober did not say whether a part alone gives the risk away -> number of candidates.
         ties: key of an element that people do not agree on -> on what.
     """
@@ -75,7 +75,7 @@ class Tally:
     ties: dict[str, str] = field(default_factory=dict[str, str])
 
     def count(self, step: Step, halted: Halted) -> None:
-        """Something ended here."""
+        """Count something that ended here."""
         self.ends[step, halted.end] += 1
         self.whys[step, halted.end, halted.why] += 1
         self.again += halted.again
@@ -91,8 +91,7 @@ class Tally:
         self.ends = self.ends - Counter(ends)
 
     def came(self, step: Step) -> int:
-        """What came to a step: all that the one before kept, but for what only the other of probe and label takes; to
-        the first the elements of all seeds, and the seeds without elements."""
+        """How many came to a step: to the first the elements of all seeds, and the seeds without elements."""
         return sum(self.ends[step, end] for end in ENDS)
 
 
@@ -119,7 +118,7 @@ class Loss:
 
     @property
     def useless(self) -> bool:
-        """All are lost, and for none of them the role gave a reply of use."""
+        """Whether all are lost, and the role gave a useful reply for none of them."""
         unusable = all(at == _UNCHECKED or at[0] in _USELESS[self.step] for at in self.whys)
         return self.lost == self.came and unusable and not self.passing
 
@@ -161,7 +160,7 @@ def format_open_losses(found: Iterable[Loss]) -> Iterator[str]:
 
 
 def format_losses(tally: Tally, still_open: Collection[str]) -> Iterator[str]:
-    """A line for each loss that `still_open` does not tell already, and one for a prober that mostly did not say."""
+    """A line for each loss that is not in `still_open`, and one for a prober that mostly did not say."""
     found = find_losses(tally)
     for each in found:
         if not any(line.startswith(each.summary) for line in still_open):
@@ -175,7 +174,7 @@ def format_losses(tally: Tally, still_open: Collection[str]) -> Iterator[str]:
 
 
 def _most_frequent(counted: Counter[T]) -> list[tuple[T, int]]:
-    """Among equals in the order of their names, not in that of the replies."""
+    """The most frequent first; among equals in the order of their names, not in that of the replies."""
     return sorted(counted.items(), key=lambda each: (-each[1], str(each[0])))
 
 

@@ -8,21 +8,21 @@ they fetch or make: it says of each file whose it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from harness import BadImage, HarnessError, Json, open_files
+from harness import BadImage, HarnessError, open_files
 from harness.data.provenance import FILE
 from harness.http.status import as_list, as_mapping
 from harness.readers.archives import suffix
-from harness_builder.licences import OutputLicence, check_licences, check_names, check_source
+from harness_builder.licences import OutputLicence, Source, check_licences, check_names, check_source, is_test_set
 from harness_builder.output import SetRecord
 from harness_builder.output.folder import FILES, TRAINING
 from harness_builder.photos.collection import RealRecord, photo_source
 from harness_builder.plan import Plan, config_key
-from harness_builder.public_sets import Source, is_test_set
 
 _BUILT: Final = "build"
 _TESTS: Final = frozenset(name for each in FILES.values() if each.split == "test" for name in (each.file, each.images))
@@ -61,13 +61,14 @@ def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[SetRecor
 
 
 def tell_needless(accepted: Iterable[str], licence: OutputLicence, tell: Callable[[str], None]) -> None:
-    """Say which sources were accepted without need: they are used as if they had not been."""
+    """Tell which sources were accepted without need."""
     for name in sorted(set(accepted) - set(licence.accepted)):
         tell(f"--accept-licence {name} is not needed, and changes nothing: its terms allow what is built")
 
 
 def check_sources(plan: Plan, accepted: Collection[str] = ()) -> None:
-    """Whether each source of a plan may be used, by itself; its folder is searched for records of its files' origin.
+    """Whether each source of a plan may be used, by itself; its folder is searched for records of where its files are
+    from.
 
     Raises:
         HarnessError: as `licences.check_source`, or files of a source are there to test models; with the source's key.
@@ -77,7 +78,18 @@ def check_sources(plan: Plan, accepted: Collection[str] = ()) -> None:
     for key, source in sources.items():
         with config_key(plan, key):
             check_source(source, accepted)
-            _check_recorded(source)
+            # what builds made to train on is welcome, and so is a file of the user's own next to what was fetched
+            try:
+                name, built = next(_find_tests(source.path.absolute()), ("", False))
+            except OSError:
+                continue  # whoever reads the source says what is wrong with its path
+            if name:
+                said = f"{FILE} says that it {'holds the tests of' if built else 'is'} {name}"
+                what = f"{source.name!r} is there to test models ({said}), and no set to train on is built from it"
+                remedy = (
+                    f"name its {TRAINING[0]} alone, or leave it out" if built else "leave it out; no option lifts this"
+                )
+                raise HarnessError(what, where=str(source.path), remedy=remedy)
 
 
 def _sources_by_key(plan: Plan, used: Iterable[RealRecord] = ()) -> dict[str, Source]:
@@ -85,47 +97,22 @@ def _sources_by_key(plan: Plan, used: Iterable[RealRecord] = ()) -> dict[str, So
     return {f"sources.#{number}": source for number, source in enumerate(plan.sources, start=1)} | photos
 
 
-def _check_recorded(source: Source) -> None:
-    """Raise HarnessError if a record says that files of a source are there to test models.
-
-    What builds made to train on is welcome, and so is a file of the user's own next to what was fetched.
-    """
-    try:
-        name, built = next(_find_tests(source.path.absolute()), ("", False))
-    except OSError:
-        return  # whoever reads the source says what is wrong with its path
-    if name:
-        said = f"{FILE} says that it {'holds the tests of' if built else 'is'} {name}"
-        what = f"{source.name!r} is there to test models ({said}), and no set to train on is built from it"
-        remedy = f"name its {TRAINING[0]} alone, or leave it out" if built else "leave it out; no option lifts this"
-        raise HarnessError(what, where=str(source.path), remedy=remedy)
-
-
 def _find_tests(path: Path) -> Iterator[tuple[str, bool]]:
     """The tests that lie at a path, by name, and whether a build made them."""
     below = [each.parent for each in path.rglob(FILE)] if path.is_dir() else []
     for root in dict.fromkeys((path, *path.parents, *below)):
         inside = path.relative_to(root).as_posix() if path.is_relative_to(root) else "."
-        record = as_mapping(_read_record(root))
-        for part in map(as_mapping, as_list(record.get("parts"))):
-            files = _list_test_files(part, str(record.get("task")))
-            if any(inside in (".", file) or file.startswith(f"{inside}/") for file in files):
-                yield str(part.get("name")), part.get("kind") == _BUILT
-
-
-def _list_test_files(part: Mapping[str, Json], task: str) -> Iterator[str]:
-    built = part.get("kind") == _BUILT
-    whole = is_test_set(task) or is_test_set(str(part.get("name")).rpartition("/")[2])
-    for file in as_mapping(part.get("files")):
-        if PurePosixPath(file).parts[0] in _TESTS if built else whole:
-            yield file
-
-
-def _read_record(root: Path) -> Any:
-    """The record of a folder or an archive, if there is one that can be read."""
-    try:
-        if root.is_dir():
-            return json.loads((root / FILE).read_bytes())
-        return json.loads(open_files(root).read(FILE)) if suffix(root) else None
-    except (OSError, ValueError, BadImage):
-        return None
+        record: Any = None  # of a folder or an archive, if there is one that can be read
+        with suppress(OSError, ValueError, BadImage):
+            if root.is_dir():
+                record = json.loads((root / FILE).read_bytes())
+            elif suffix(root):
+                record = json.loads(open_files(root).read(FILE))
+        for part in map(as_mapping, as_list(as_mapping(record).get("parts"))):
+            name, built = str(part.get("name")), part.get("kind") == _BUILT
+            whole = is_test_set(str(as_mapping(record).get("task"))) or is_test_set(name.rpartition("/")[2])
+            for file in as_mapping(part.get("files")):
+                of_test = PurePosixPath(file).parts[0] in _TESTS if built else whole
+                if of_test and (inside in (".", file) or file.startswith(f"{inside}/")):
+                    yield name, built
+                    break

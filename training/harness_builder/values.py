@@ -16,8 +16,8 @@ Subset = Literal["train", "easy", "hard", "real"]
 STEPS: Final[tuple[Step, ...]] = get_args(Step)
 REAL: Final = "@real"  #: ends the key of a record that shows photographs; before it stands the key of its drawn twin
 
-#: how something ended in a step: it goes on; a rule, a model or a person dropped it; the model refused; the call or its
-#: reply was of no use; a hard stop, of which only the count is kept; people have still to decide
+#: how something ended in a step: it goes on; a rule, a model or a person dropped it; the model refused; the call failed
+#: or its reply was useless; a hard stop, of which only the count is kept; people have still to decide
 End = Literal["kept", "dropped", "refused", "failed", "stopped", "waiting"]
 ENDS: Final[tuple[End, ...]] = get_args(End)
 

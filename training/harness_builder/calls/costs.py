@@ -1,9 +1,9 @@
-"""Counts what the calls of a build took, by step and role, in this invocation and in all, and how much is allowed.
+"""Counts what the calls of a build took, by step and role, in this invocation and in all, and enforces the limits.
 
 Usage is counted when a call returns, and stays counted if the call is deleted later, or was never stored. A limit
-counts what earlier invocations took too. A call is counted from its start, so that calls at once do not pass a limit
-together. Its price is known only after it: until then it counts in dollars as the dearest of its kind, a role in a
-step, that came back so far. Of a kind whose price is not known yet no more go out than came back, and one. So
+counts earlier invocations too. A call counts from its start, so that calls at once do not pass a limit together. Its
+price is known only after it: until then it counts in dollars as the dearest of its kind (a role in a step) that
+returned so far. Of a kind whose price is not known yet at most one more call is on the wire than have returned. So
 `most_usd` is passed by no more than what calls on the wire cost more than any of their kind before them.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import anyio
@@ -37,7 +37,7 @@ class RoleCosts:
     Attributes:
         step, role: which.
         made: calls.
-        taken: answers that came from the store instead.
+        taken: always 0; a key of build.json.
         usage: tokens.
         images: that were drawn.
         seconds: from request to reply, over all calls.
@@ -56,36 +56,6 @@ class RoleCosts:
     usd: float | None = None
 
 
-@dataclass(slots=True)
-class _Totals:
-    """Calls, added up as they come."""
-
-    plan: Plan
-    costs: dict[Kind, RoleCosts] = field(default_factory=dict[Kind, RoleCosts])
-
-    def add(self, more: CallUsage) -> None:
-        kind = more.step, more.role
-        found = self.costs.get(kind) or RoleCosts(step=more.step, role=more.role)
-        usage, images = add_usage(found.usage, more.usage), found.images + more.images
-        self.costs[kind] = replace(
-            found,
-            made=found.made + more.calls,
-            usage=usage,
-            images=images,
-            seconds=found.seconds + more.seconds,
-            models=tuple(dict.fromkeys((*found.models, *([more.model] if more.model else [])))),
-            usd=compute_cost(model_of(self.plan, more.role), usage, images),
-        )
-
-    @property
-    def calls(self) -> int:
-        return sum(each.made for each in self.costs.values())
-
-    @property
-    def usd(self) -> float:
-        return sum(each.usd or 0.0 for each in self.costs.values())
-
-
 class CostTracker:
     """See the module.
 
@@ -100,15 +70,14 @@ class CostTracker:
 
     def __init__(self, plan: Plan, past: Iterable[CallUsage], tell: Callable[[str], None]) -> None:
         self._plan = plan
-        self._now, self._ever = _Totals(plan), _Totals(plan)
-        self._taken = Counter[Kind]()
+        self._costs: dict[Kind, RoleCosts] = {}
         self._on_wire = Counter[Kind]()
         self._returned = Counter[Kind]()
         self._dearest: dict[Kind, float] = {}
         self._any_returned: anyio.Event | None = None
         for each in past:
-            self._ever.add(each)
-            self._learn_price(each)
+            self.add(each)
+        self._past_calls = self._calls
         if plan.most_usd is not None:
             choices = (*plan.models.values(), plan.painter)
             unpriced = sorted({each.ref for each in choices if not each.price})
@@ -121,8 +90,8 @@ class CostTracker:
 
     @asynccontextmanager
     async def call(self, step: Step, role: CallRole) -> AsyncGenerator[None]:
-        """Make one call in the body, and `add` what it took. If what is on the wire may use up the dollars that are
-        left, this waits for some of it to come back.
+        """Make one call in the body, and `add` what it took. If calls on the wire may use up the dollars that are
+        left, this waits for one of them to return.
 
         Raises:
             HarnessError: a limit does not allow it.
@@ -142,45 +111,47 @@ class CostTracker:
                 self._any_returned.set()
                 self._any_returned = None
 
-    def add(self, usage: CallUsage) -> None:
+    def add(self, more: CallUsage) -> None:
         """Count a call that returned."""
-        self._now.add(usage)
-        self._ever.add(usage)
-        self._learn_price(usage)
-
-    def count_stored(self, step: Step, role: CallRole) -> None:
-        """Count an answer that came from the store."""
-        self._taken[step, role] += 1
+        kind = more.step, more.role
+        found = self._costs.get(kind) or RoleCosts(step=more.step, role=more.role)
+        usage, images = add_usage(found.usage, more.usage), found.images + more.images
+        choice = model_of(self._plan, more.role)
+        self._costs[kind] = replace(
+            found,
+            made=found.made + more.calls,
+            usage=usage,
+            images=images,
+            seconds=found.seconds + more.seconds,
+            models=tuple(dict.fromkeys((*found.models, *([more.model] if more.model else [])))),
+            usd=compute_cost(choice, usage, images),
+        )
+        usd = compute_cost(choice, more.usage, more.images)
+        if usd and more.calls:
+            self._dearest[kind] = max(self._dearest.get(kind, 0.0), usd / more.calls)
 
     @property
     def made(self) -> int:
         """Calls of this invocation."""
-        return self._now.calls
-
-    def of_this_invocation(self) -> tuple[RoleCosts, ...]:
-        """By step and role."""
-        kinds = sorted({*self._now.costs, *self._taken})
-        found = {kind: self._now.costs.get(kind) or RoleCosts(step=kind[0], role=kind[1]) for kind in kinds}
-        return tuple(replace(costs, taken=self._taken[kind]) for kind, costs in found.items())
+        return self._calls - self._past_calls
 
     def of_all_invocations(self) -> tuple[RoleCosts, ...]:
-        """By step and role; answers that came from the store are not counted."""
-        return tuple(self._ever.costs[kind] for kind in sorted(self._ever.costs))
+        """By step and role, with what earlier invocations took."""
+        return tuple(self._costs[kind] for kind in sorted(self._costs))
 
-    def _learn_price(self, usage: CallUsage) -> None:
-        usd = compute_cost(model_of(self._plan, usage.role), usage.usage, usage.images)
-        if usd and usage.calls:
-            kind = usage.step, usage.role
-            self._dearest[kind] = max(self._dearest.get(kind, 0.0), usd / usage.calls)
+    @property
+    def _calls(self) -> int:
+        return sum(each.made for each in self._costs.values())
 
     def _is_allowed(self, kind: Kind) -> bool:
-        """Whether a call may go out now; False if that depends on what is on the wire."""
+        """Whether a call may go out now; False if that depends on calls on the wire."""
         most, dollars = self._plan.most_calls, self._plan.most_usd
-        if most is not None and self._ever.calls + self._on_wire.total() >= most:
+        if most is not None and self._calls + self._on_wire.total() >= most:
             raise HarnessError(f"the limit of {most:,} calls is reached", remedy=_REMEDY)
         if dollars is None:
             return True
-        left, reached = dollars - self._ever.usd, f"the limit of {dollars:,.2f} US dollars is reached"
+        left = dollars - sum(each.usd or 0.0 for each in self._costs.values())
+        reached = f"the limit of {dollars:,.2f} US dollars is reached"
         if left <= 0:
             raise HarnessError(reached, remedy=_REMEDY)
         if not model_of(self._plan, kind[1]).price:
@@ -197,7 +168,7 @@ class CostTracker:
         return False
 
     def _known_price(self, kind: Kind) -> float:
-        """Of a call, as far as it is known before it; 0 if it is not."""
+        """Dollars of a call, as far as they are known before it; else 0."""
         drawing = self._plan.painter.price.get("image", 0.0) if kind[1] == PAINTER else 0.0
         return max(self._dearest.get(kind, 0.0), drawing)
 

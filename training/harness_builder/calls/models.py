@@ -1,66 +1,110 @@
-"""Opens the models of all roles and the painter, once each, with slots, retries and breakers as those of runs."""
+"""Opens the models of all roles and the painter, once each, with slots, retries and breakers as those of runs.
+
+Images lie on disk and are in memory only while they are sent. A call is looked up by the sha256 of its images, which
+are opened for that and let go; they are opened again when the call has its slot, so that a call that waits holds none.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from harness import BadImage, Brush, Failure, HarnessError, Json, Model, ModelInfo, Policy, Request, Response, plugins
+import anyio
+import anyio.to_thread
+
+from harness import (
+    BadImage,
+    Brush,
+    Failure,
+    HarnessError,
+    Image,
+    Json,
+    Model,
+    ModelInfo,
+    Policy,
+    Request,
+    Response,
+    Text,
+    plugins,
+)
 from harness.brushes import FoundPainter, find_painter, open_brush
 from harness.evaluation.plan import find_needs
+from harness.images import open_image
 from harness.keys import canonical
 from harness.limits import Endpoints, Metered
 from harness.models import ModelSpec, Resolved, resolve
-from harness.types import Ability
+from harness.types import Ability, ImageContent
 from harness_builder.plan import INSTEAD, ROLES, Plan, Role, config_key
 
-from .images import ImageOpener
 from .results import PAINTER, CallRole
 
-_PAIR: Final = 2  # images of an element, which whoever looks is shown at once
+AT_ONCE: Final = 4  #: requests whose images are opened at once, to be hashed or on their way out
+_REMEMBERED: Final = 1 << 12  # hashes
+_PAIR: Final = 2  # images of an element, which a model is shown at once
 _CANNOT: Final[Mapping[Ability, str]] = {
     "images": "look at images",
     "system": "be given a system message",
     "draw": "draw",
 }
-Identity = Mapping[str, Json]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoleModel:
-    """A model that answers for one or more roles.
-
-    Attributes:
-        model: takes slots, tries again, and opens images by itself.
-        identity: what was requested, as JSON.
-    """
-
-    model: Model
-    identity: Identity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolePainter:
-    """The painter.
-
-    Attributes:
-        brush: takes slots and tries again.
-        identity: what was requested, as JSON.
-    """
-
-    brush: Brush
-    identity: Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenModels:
-    """All that a build asks."""
+    """All models of a build; they take slots, try again, and open images by themselves.
 
-    models: Mapping[Role, RoleModel]
-    painter: RolePainter
+    Attributes:
+        models: by role.
+        brush: the painter's.
+        identities: role, or `painter`, -> what was requested of its model, as JSON.
+    """
+
+    models: Mapping[Role, Model]
+    brush: Brush
+    identities: Mapping[CallRole, Mapping[str, Json]]
+
+
+class ImageOpener:
+    """Opens the images of requests in threads, a few at once."""
+
+    def __init__(self) -> None:
+        self._room = anyio.CapacityLimiter(AT_ONCE)
+        self._known: OrderedDict[tuple[str, int, int], ImageContent] = OrderedDict()
+
+    async def hash_images(self, request: Request) -> Request:
+        """A request whose images have their hash and no bytes. Raises BadImage for one that cannot be opened."""
+        if all(image.files.stamp(image.path) in self._known for image in request.images):
+            return _replace_images(request, self._hash) if request.images else request
+        return await self._in_thread(request, self._hash)
+
+    async def open_images(self, request: Request) -> Request:
+        """A request with its images open. Raises BadImage."""
+        return await self._in_thread(request, open_image) if request.images else request
+
+    async def _in_thread(self, request: Request, change: Callable[[Image], Image]) -> Request:
+        return await anyio.to_thread.run_sync(partial(_replace_images, request, change), limiter=self._room)
+
+    def _hash(self, image: Image) -> Image:
+        stamp = image.files.stamp(image.path)
+        known = self._known.get(stamp)
+        if known is None:
+            known = replace(open_image(image).opened, data=b"", encoded=b"")
+            if stamp[2] > 0:  # a file: an image in memory has no time
+                self._known[stamp] = known
+                if len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+        return replace(image, content=known)
+
+
+def _replace_images(request: Request, change: Callable[[Image], Image]) -> Request:
+    messages = (
+        replace(each, content=tuple(part if isinstance(part, Text) else change(part) for part in each.content))
+        for each in request.messages
+    )
+    return replace(request, messages=tuple(messages))
 
 
 class ImageOpeningModel:
@@ -117,36 +161,45 @@ async def open_models(
     at_once = plan.concurrency
     endpoints = Endpoints(Policy(start=at_once, cap=at_once) if at_once else Policy(), tell=tell)
     resolved, painter = check_models(plan)
+    most_images = max(_PAIR, plan.best_of)  # the viewer is shown a pair, or all drawings of an object
     async with AsyncExitStack() as stack:
-        opened: dict[str, RoleModel] = {}
+        opened: dict[str, tuple[Model, Mapping[str, Json]]] = {}
         roles_of: dict[str, list[Role]] = {}
-        models: dict[Role, RoleModel] = {}
+        models: dict[Role, Model] = {}
+        identities: dict[CallRole, Mapping[str, Json]] = {}
+
+        def any_answered(roles: list[Role]) -> bool:
+            return any(answered(role) for role in roles)
+
         for role, found in resolved:
             same = canonical([found.spec.ref, {name: str(value) for name, value in found.settings.items()}])
-            roles = roles_of.setdefault(same, [])
+            roles = roles_of.setdefault(same, [])  # grows while the models are opened
             roles.append(role)
             with config_key(plan, _key_of(plan, role)):
                 if same not in opened:
-                    model = await stack.enter_async_context(found.open(images=_most_images(plan)))
+                    model = await stack.enter_async_context(found.open(images=most_images))
                     endpoints.watch(model)
-                    # `roles` grows while the models are opened
-                    before = partial(_any_answered, answered, roles)
-                    metered = Metered(ImageOpeningModel(model, opener, check), endpoints, before=before)
-                    opened[same] = RoleModel(model=metered, identity=found.identity(model))
-                models[role] = opened[same]
-                _check_role(plan, role, models[role].model.info)
+                    opening = ImageOpeningModel(model, opener, check)
+                    metered = Metered(opening, endpoints, before=partial(any_answered, roles))
+                    opened[same] = metered, found.identity(model)
+                models[role], identities[role] = opened[same]
+                if role == "judge":
+                    needs = plugins.current().judge(plan.rubric).needs or frozenset[Ability]()
+                else:
+                    needs = frozenset[Ability]() if role == "writer" else frozenset[Ability]({"images"})
+                most = most_images if role == "viewer" else _PAIR
+                most = most if "images" in needs else 0
+                _check_abilities(models[role].info, needs, role, _key_of(plan, role), images=most)
         with config_key(plan, PAINTER):
             brush = await stack.enter_async_context(open_brush(painter, endpoints, before=partial(answered, PAINTER)))
+            identities[PAINTER] = painter.identity(brush)
             _check_abilities(brush.info, {"draw"}, PAINTER, PAINTER)
-        yield OpenModels(models=models, painter=RolePainter(brush=brush, identity=painter.identity(brush)))
+        yield OpenModels(models=models, brush=brush, identities=identities)
 
 
 def check_models(plan: Plan) -> tuple[list[tuple[Role, Resolved]], FoundPainter]:
-    """The model of each role that this build asks, and the painter, found by name. Nothing is opened.
-
-    Raises:
-        HarnessError: no plugin offers one, or a setting of it does not exist or is not allowed.
-    """
+    """The model of each role that this build asks, and the painter, found by name. Nothing is opened. Raises
+    HarnessError if no plugin offers one, or a setting of it does not exist or is not allowed."""
     found: list[tuple[Role, Resolved]] = []
     for role in ROLES:
         if role == "prober" and not plan.probe:
@@ -161,24 +214,6 @@ def check_models(plan: Plan) -> tuple[list[tuple[Role, Resolved]], FoundPainter]
 def check_request(plan: Plan, role: Role, info: ModelInfo, request: Request) -> None:
     """Raise HarnessError if the model of a role cannot be asked this."""
     _check_abilities(info, find_needs(request), role, _key_of(plan, role), images=len(request.images))
-
-
-def _any_answered(answered: Callable[[CallRole], bool], roles: list[Role]) -> bool:
-    return any(answered(role) for role in roles)
-
-
-def _check_role(plan: Plan, role: Role, info: ModelInfo) -> None:
-    if role == "judge":
-        needs = plugins.current().judge(plan.rubric).needs or frozenset[Ability]()
-    else:
-        needs = frozenset[Ability]() if role == "writer" else frozenset[Ability]({"images"})
-    most = _most_images(plan) if role == "viewer" else _PAIR
-    _check_abilities(info, needs, role, _key_of(plan, role), images=most if "images" in needs else 0)
-
-
-def _most_images(plan: Plan) -> int:
-    """Images that the viewer is shown at once: a pair, or all drawings of an object, of which it takes the best."""
-    return max(_PAIR, plan.best_of)
 
 
 def _check_abilities(

@@ -1,13 +1,21 @@
-"""What models are asked, what comes of a call and of a step, and what is stored of it."""
+"""What models are asked, what comes of a call and of a step, what is stored of it, and how replies are read.
+
+Replies are read strictly. What is wrong with one is raised as Unreadable, so that the model can be told. A reply in
+JSON is one value, alone or in one code fence; fields that were not asked for are ignored. A reply in prose has no
+headings, lists, tables, code or JSON.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
 from harness import Drawing, Json, Request, Usage
 from harness.http.status import as_list
+from harness.rubric.replies import parse_json_reply
 from harness_builder.plan import Role
 from harness_builder.stops import KINDS, Stop, StopKind, stop_text
 from harness_builder.values import End, Step
@@ -68,7 +76,7 @@ class Halted:
 
     @classmethod
     def at_stop(cls, stop: Stop, call: str = "") -> Halted:
-        """A hard stop."""
+        """The end by a hard stop."""
         return cls(end="stopped", why=stop.kind, call=call)
 
     @property
@@ -77,7 +85,7 @@ class Halted:
         return (*self.before, *((self.call,) if self.call else ()))
 
     def after(self, calls: Iterable[str]) -> Halted:
-        """The same, after these calls of the same step; of a stop nothing but its kind is told."""
+        """The same, after these calls of the same step; a stop keeps its kind alone."""
         if self.end == "stopped":
             return self
         return replace(self, before=tuple(dict.fromkeys((*calls, *self.before))))
@@ -145,10 +153,10 @@ class StoredCall:
 
 
 class Unreadable(Exception):
-    """A reply is not what was asked for. Says what is wrong with it, so that the model can be told.
+    """A reply is not what was asked for; the text says what is wrong, so that the model can be told.
 
-    What it says up to a semicolon is stored as the reason if the second reply cannot be read either: it is the same
-    for all that are wrong in this way, and quotes nothing of the reply.
+    The text up to a semicolon is stored as the reason if the second reply cannot be read either: it is the same for all
+    replies that are wrong in this way, and quotes nothing of them.
     """
 
 
@@ -159,12 +167,12 @@ ReplyFilter = Callable[[Json], "Json | Stop"]
 
 
 def filter_reply(value: Json) -> Json | Stop:
-    """The value, or the stop if its texts may not be stored; they are read as one, keys of objects among them."""
+    """The value, or the stop if its texts, read as one with the keys of objects, may not be stored."""
     return stop_text(*list_texts(value)) or value
 
 
 def filter_items(value: Json) -> Json | Stop:
-    """A list with a stop in the place of each item that may not be stored; what is no list is one item."""
+    """A list with a stop in the place of each item that may not be stored; any other value is one item."""
     if not isinstance(value, list):
         return filter_reply(value)
     items = [(item, filter_reply(item)) for item in as_list(value)]
@@ -185,12 +193,12 @@ def list_texts(value: Json) -> Iterator[str]:
 
 
 def stop_to_json(stop: Stop) -> Json:
-    """What a stored reply has in the place of an item that was stopped: the kind alone."""
+    """What a stored reply holds in the place of an item that was stopped: the kind alone."""
     return {_STOPPED: stop.kind}
 
 
 def stop_of(item: Json) -> Stop | None:
-    """The stop in whose place an item of a stored reply is."""
+    """The stop that an item of a stored reply stands for; None for any other item."""
     if not isinstance(item, dict):
         return None
     found = cast("dict[str, Any]", item)
@@ -236,20 +244,96 @@ class CallRunner(Protocol):
         Raises:
             HarnessError: nothing will work (no such model, a wrong key), or a limit of the plan is reached.
         """
-        ...
 
     async def paint(self, step: Step, owner: str, drawing: Drawing) -> DrawingReply | Halted:
         """The drawing, as `ask` for models."""
-        ...
 
     async def send(self, step: Step, owner: str, role: Role, request: Request) -> ModelReply | Halted:
         """The text of the reply as it is, for a caller that reads it otherwise."""
-        ...
 
     def forget(self, owner: str) -> None:
         """Delete what is stored of an element that was stopped: its calls, and drawings that are no other's."""
-        ...
 
     def redact(self, call: str, place: int, stop: Stop) -> None:
         """Put a stop in the place of one item of a reply that holds a list."""
-        ...
+
+
+# ---- reading replies -------------------------------------------------------------------------------------------------
+
+_LONGEST_REFUSAL: Final = 300  # letters; a longer one gives its reasons
+_FORBIDDEN: Final[Mapping[str, re.Pattern[str]]] = {
+    "code": re.compile(r"^\s*```", re.MULTILINE),
+    "headings": re.compile(
+        r"^\s*(?:#{1,6}\s|(\*\*|__)[^\n]*\1:?\s*$|[^\n.!?\u3002\uff01\uff1f]{1,60}[:\uff1a]\s*$)", re.MULTILINE
+    ),
+    "lists": re.compile(r"^\s*(?:[-*+•‣·]|\(?\d{1,2}[.)、])\s", re.MULTILINE),
+    "tables": re.compile(r"^\s*\|.*\|\s*$", re.MULTILINE),
+}
+
+
+def parse_fields(text: str) -> Mapping[str, Json]:
+    """The fields of a reply that is one JSON object."""
+    found = _parse_json(text)
+    if not isinstance(found, dict):
+        raise Unreadable("the reply is not a JSON object")
+    return cast("dict[str, Json]", found)
+
+
+def parse_items(text: str) -> Sequence[Mapping[str, Json]]:
+    """The items of a reply that is one JSON list of objects."""
+    found = _parse_json(text)
+    if not isinstance(found, list):
+        raise Unreadable("the reply is not a JSON list")
+    listed = cast("Sequence[Json]", found)
+    if strangers := [place for place, each in enumerate(listed, start=1) if not isinstance(each, dict)]:
+        raise Unreadable(f"item {strangers[0]} of the list is not a JSON object")
+    return listed
+
+
+def get_flag(fields: Mapping[str, Json], name: str) -> bool:
+    """A field that is true or false."""
+    value = fields.get(name)
+    if not isinstance(value, bool):
+        raise Unreadable(f"field {name!r} must be true or false")
+    return value
+
+
+def get_text(fields: Mapping[str, Json], name: str) -> str:
+    """A text in one line; empty if the field is missing."""
+    value = fields.get(name, "")
+    if not isinstance(value, str):
+        raise Unreadable(f"field {name!r} must be a text")
+    whole = value.encode("utf-8", "replace").decode()  # a lone surrogate would break the file that it is written to
+    return " ".join(whole.split())
+
+
+def parse_prose(text: str) -> str:
+    """An answer in paragraphs."""
+    answer = text.strip()
+    if not answer:
+        raise Unreadable("it is empty")
+    try:
+        is_json = isinstance(json.loads(answer), dict | list)
+    except (ValueError, RecursionError):
+        is_json = answer.startswith("{")
+    if is_json:
+        raise Unreadable("it is JSON; write plain prose")
+    for what, pattern in _FORBIDDEN.items():
+        if pattern.search(answer):
+            raise Unreadable(f"it holds {what}; write plain prose in whole sentences")
+    return answer
+
+
+def parse_refusal(text: str) -> str:
+    """A refusal in prose that is too short to give a reason."""
+    answer = parse_prose(text)
+    if len(answer) > _LONGEST_REFUSAL:
+        raise Unreadable(f"it is longer than {_LONGEST_REFUSAL} letters; decline in a sentence, without a reason")
+    return answer
+
+
+def _parse_json(text: str) -> Json:
+    try:
+        return parse_json_reply(text)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(str(error) if isinstance(error, ValueError) else "it is nested too deep") from None

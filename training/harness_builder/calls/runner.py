@@ -1,16 +1,16 @@
-"""Asks the models and the painter of a build. What was asked before is taken from the store.
+"""Asks the models and the painter of a build. A call that was made before is answered from the store.
 
 A call is known by what can change its reply: step, request (images by their hash, without the random markers around
 data), model, and the number of the draw. What was read of the reply is stored, after the text rule. A failure that may
-pass is not stored. What nothing can be done about is raised, and raised again to all who ask after it, so that what is
-on the wire comes home and is stored. The same question asked by two at once is made once.
+pass is not stored. An error that nothing can be done about is raised, and raised again to all who ask after it; calls
+on the wire still return and are stored. Two that ask the same at once make one call.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any, Final, TypeVar
@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 import anyio
 import anyio.to_thread
 
-from harness import BadImage, Brush, Drawing, Drawn, Failure, HarnessError, Json, Model, Request, Response
+from harness import BadImage, Drawing, Drawn, Failure, HarnessError, Json, Model, Request, Response
 from harness.images import inline_image, open_image
 from harness.keys import digest, request_to_json
 from harness.phrases import REFUSALS, finder, read_phrases
@@ -27,12 +27,13 @@ from harness.rubric.replies import parse_json_reply
 from harness.rubric.templates import strip_markers
 from harness.store.records import sanitize_numbers
 from harness.types import BLOCKED, add_usage
+from harness_builder.calls.models import ImageOpener
+from harness_builder.calls.store import SUFFIXES, ImageStore
 from harness_builder.plan import Plan, Role
 from harness_builder.stops import Stop, stop_text
 from harness_builder.values import Step
 
 from .costs import CostTracker
-from .images import SUFFIXES, ImageOpener, ImageStore
 from .models import OpenModels, check_request, open_models
 from .results import (
     PAINTER,
@@ -75,8 +76,8 @@ class BuildCallRunner:
 
     Attributes:
         costs: what calls took.
-        fault: what nothing can be done about, once it has come; all calls raise it from then on.
-        dropped: is told of drawings before they are deleted, for whoever else stores something of them.
+        fault: an error that nothing can be done about; from then on all calls raise it.
+        dropped: is called with drawings before they are deleted, for whoever else stores something of them.
     """
 
     def __init__(self, plan: Plan, store: CallStore, opener: ImageOpener, costs: CostTracker) -> None:
@@ -88,7 +89,7 @@ class BuildCallRunner:
         self._opener = opener
         self._images = ImageStore(store.folder)
         self._in_flight: dict[str, InFlightCall] = {}
-        # drawings that have come home and are not written are lost with the process, and would be asked for again
+        # drawings that returned and are not written are lost with a process that is killed, and would be drawn again
         self._unwritten = anyio.Semaphore(2 * (plan.concurrency or _USUAL))
         self._models: OpenModels | None = None
 
@@ -97,15 +98,14 @@ class BuildCallRunner:
         self._models = models
 
     def check(self) -> None:
-        """Raise what nothing can be done about, once it has come."""
+        """Raise the error that nothing can be done about, if there was one."""
         if self.fault is not None:
             raise self.fault
 
     @property
     def identities(self) -> dict[str, Json]:
         """Role, or `painter`, -> what was requested of its model, as JSON."""
-        models: dict[str, Json] = {role: dict(each.identity) for role, each in self._opened.models.items()}
-        return {**models, PAINTER: dict(self._opened.painter.identity)}
+        return {role: dict(identity) for role, identity in self._opened.identities.items()}
 
     async def ask(self, query: ModelQuery) -> ModelReply | Halted:
         """See `CallRunner`."""
@@ -119,11 +119,10 @@ class BuildCallRunner:
         """See `CallRunner`. A drawing whose words the text rule stops is not made."""
         if stop := stop_text(drawing.prompt):
             return Halted.at_stop(stop)
-        painter = self._opened.painter
         words = {name: getattr(drawing, name) for name in drawing.__dataclass_fields__}
-        asked: dict[str, Any] = {"version": VERSION, "step": step, "drawing": words, "painter": painter.identity}
-        call = digest(asked)
-        found = await self._once(step, owner, PAINTER, call, partial(self._draw, step, drawing, painter.brush, call))
+        painter = self._opened.identities[PAINTER]
+        call = digest({"version": VERSION, "step": step, "drawing": words, "painter": painter})
+        found = await self._once(owner, call, partial(self._draw, step, drawing, call))
         assert not isinstance(found, ModelReply), "a reply is stored where a drawing was made"
         return found
 
@@ -147,7 +146,7 @@ class BuildCallRunner:
         return self._models
 
     async def _ask(self, query: ModelQuery, stored_as: str) -> ModelReply | Halted:
-        asked_model = self._opened.models[query.role]
+        model = self._opened.models[query.role]
         try:
             hashed = await self._opener.hash_images(query.request)
         except BadImage as fault:
@@ -156,41 +155,42 @@ class BuildCallRunner:
             "version": VERSION,
             "step": query.step,
             "request": request_to_json(strip_markers(hashed)),
-            "model": asked_model.identity,
+            "model": self._opened.identities[query.role],
             "draw": query.draw,
             "as": stored_as,
         }
         call = digest(asked)
 
         async def make() -> tuple[CallResult, CallUsage]:
-            check_request(self._plan, query.role, asked_model.model.info, query.request)
-            return await self._reply(query, asked_model.model, call, again=stored_as == _READ)
+            check_request(self._plan, query.role, model.info, query.request)
+            return await self._reply(query, model, call, again=stored_as == _READ)
 
-        found = await self._once(query.step, query.owner, query.role, call, make)
+        found = await self._once(query.owner, call, make)
         assert not isinstance(found, DrawingReply), "a drawing is stored where a reply was read"
         return found
 
     async def _once(
-        self,
-        step: Step,
-        owner: str,
-        role: CallRole,
-        call: str,
-        make: Callable[[], Awaitable[tuple[CallResult, CallUsage]]],
+        self, owner: str, call: str, make: Callable[[], Awaitable[tuple[CallResult, CallUsage]]]
     ) -> CallResult:
         """What came of a call: from the store, from whoever is making it, or made now."""
         try:
             while True:
                 self.check()
-                if (known := self._find(call, owner)) is not None:
-                    self.costs.count_stored(step, role)
-                    return known
+                stored = self._store.find(call, owner)
+                # a drawing whose file is gone is drawn anew
+                if stored is not None and not (
+                    isinstance(stored.result, DrawingReply) and not self._images.find(stored.result.sha256)
+                ):
+                    if owner not in stored.owners:
+                        self._store.share(call, owner)
+                    return stored.result
                 if (other := self._in_flight.get(call)) is None:
                     break
                 await other.over.wait()
                 if other.halted is not None:
                     return other.halted
-            with self._fly(call) as flight:
+            flight = self._in_flight[call] = InFlightCall()
+            try:
                 result, spent = await make()
                 if isinstance(result, Halted) and result.again:
                     flight.halted = result
@@ -199,29 +199,12 @@ class BuildCallRunner:
                     with self._store.count_on_failure(spent):
                         self._store.put(StoredCall(call=call, owners=(owner,), result=result, spent=spent))
                 return result
+            finally:  # whatever comes of it, those who wait for the call go on
+                del self._in_flight[call]
+                flight.over.set()
         except HarnessError as error:
             self.fault = self.fault or error
             raise
-
-    def _find(self, call: str, owner: str) -> CallResult | None:
-        stored = self._store.find(call, owner)
-        if stored is None:
-            return None
-        if isinstance(stored.result, DrawingReply) and not self._images.find(stored.result.sha256):
-            return None
-        if owner not in stored.owners:
-            self._store.share(call, owner)
-        return stored.result
-
-    @contextmanager
-    def _fly(self, call: str) -> Generator[InFlightCall]:
-        """Whatever comes of the body, those who wait for the call go on."""
-        flight = self._in_flight[call] = InFlightCall()
-        try:
-            yield flight
-        finally:
-            del self._in_flight[call]
-            flight.over.set()
 
     def _delete_drawings(self, drawings: tuple[str, ...]) -> None:
         """Delete the files of drawings, and then their names."""
@@ -251,9 +234,15 @@ class BuildCallRunner:
                 if "truncated" in reply.flags:
                     return Halted(end="failed", why="cut off", call=call), spent
                 try:
-                    return _read_value(query, reply.text, call), spent
+                    if not reply.text.strip():
+                        raise Unreadable(_EMPTY)
+                    found = query.keep(_through_json(query.read(reply.text)))
+                    if isinstance(found, Stop):
+                        return Halted.at_stop(found, call), spent
+                    return ModelReply(value=_through_json(found), call=call), spent
                 except Unreadable as error:
-                    if not query.prose and _declines(reply.text):
+                    # a reply in prose may be a refusal, by the harness's own rule; one that holds JSON is none
+                    if not query.prose and "{" not in reply.text and _refusal_finder()(reply.text):
                         return Halted(end="refused", why="refused", call=call), spent
                     if not again:
                         return Halted(end="failed", why=_why_unreadable(query, reply.text, error), call=call), spent
@@ -267,34 +256,31 @@ class BuildCallRunner:
                     seconds=spent.seconds + more.seconds,
                 )
 
-    async def _draw(self, step: Step, drawing: Drawing, brush: Brush, call: str) -> tuple[CallResult, CallUsage]:
+    async def _draw(self, step: Step, drawing: Drawing, call: str) -> tuple[CallResult, CallUsage]:
         """A drawing that lies in its place, and what it took."""
         async with self._unwritten:
-            drawn, spent = await self._call(step, PAINTER, partial(brush.draw, drawing))
+            drawn, spent = await self._call(step, PAINTER, partial(self._opened.brush.draw, drawing))
             with self._store.count_on_failure(spent):
                 if isinstance(drawn, Failure):
                     return _halt_for_failure(drawn, call), spent
-                return await self._write_drawing(drawn, call), spent
-
-    async def _write_drawing(self, drawn: Drawn, call: str) -> DrawingReply | Halted:
-        if stop := stop_text(drawn.prompt):
-            return Halted.at_stop(stop, call)
-        image = await anyio.to_thread.run_sync(open_image, inline_image("drawn", drawn.data))
-        content = image.opened
-        if content.mime not in SUFFIXES:
-            return Halted(end="failed", why=f"not possible: {content.mime}", call=call)
-        # once more if the same drawing was deleted meanwhile, since its call was stopped elsewhere
-        while self._images.find(content.sha256) is None:
-            self._store.name_drawing(content.sha256)
-            await self._images.write(content)
-        return DrawingReply(sha256=content.sha256, prompt=drawn.prompt, call=call)
+                if stop := stop_text(drawn.prompt):
+                    return Halted.at_stop(stop, call), spent
+                image = await anyio.to_thread.run_sync(open_image, inline_image("drawn", drawn.data))
+                content = image.opened
+                if content.mime not in SUFFIXES:
+                    return Halted(end="failed", why=f"not possible: {content.mime}", call=call), spent
+                # once more if the same drawing was deleted meanwhile, since its call was stopped elsewhere
+                while self._images.find(content.sha256) is None:
+                    self._store.name_drawing(content.sha256)
+                    await self._images.write(content)
+                return DrawingReply(sha256=content.sha256, prompt=drawn.prompt, call=call), spent
 
     async def _call(self, step: Step, role: CallRole, send: Callable[[], Awaitable[_R]]) -> tuple[_R, CallUsage]:
         async with self.costs.call(step, role):
             self.check()
             reply = await send()
             seconds = 0.0 if isinstance(reply, Failure) else reply.seconds
-            # numbers that are none are 0
+            # what is not a number counts as 0
             told = sanitize_numbers(Response(text="", usage=reply.usage, seconds=seconds))
             spent = CallUsage(
                 step=step,
@@ -322,7 +308,7 @@ async def open_call_runner(
         plan: names them; it also says how many calls are on the wire at once, and how many are allowed.
         store: of this build; drawings go into the folder next to it.
         tell: given what a person should know of the models' servers.
-        dropped: is told of drawings before they are deleted.
+        dropped: is called with drawings before they are deleted.
 
     Raises:
         HarnessError: a model cannot be opened or cannot do what its role takes, or a limit has no price to count by.
@@ -349,24 +335,12 @@ def _halt_for_failure(failure: Failure, call: str) -> Halted:
     return Halted(end="failed", why=f"error: {failure.reason}", call=call, again=True)
 
 
-def _read_value(query: ModelQuery, text: str, call: str) -> ModelReply | Halted:
-    if not text.strip():
-        raise Unreadable(_EMPTY)
-    found = query.keep(_through_json(query.read(text)))
-    return Halted.at_stop(found, call) if isinstance(found, Stop) else ModelReply(value=_through_json(found), call=call)
-
-
 def _through_json(value: Json) -> Json:
     """A value as it comes back from the store, so that the first time and all later ones are alike."""
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError, RecursionError):
         raise Unreadable("it holds what JSON cannot hold") from None
-
-
-def _declines(text: str) -> bool:
-    """Whether a reply that cannot be read is a refusal in prose, by the harness's own rule; what holds JSON is none."""
-    return "{" not in text and bool(_refusal_finder()(text))
 
 
 @cache

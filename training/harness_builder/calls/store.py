@@ -9,7 +9,7 @@ Invariants:
   value fills the part of the row that stays in the tree. The value itself lies in pages of its own, which are not
   copied and are blanked when they are freed. The log next to the file, with older states of pages, is emptied.
 - A drawing is named in the store before its file is written and until the file is gone, so that no file is left that
-  nobody knows of.
+  the store does not know.
 """
 
 from __future__ import annotations
@@ -19,16 +19,27 @@ import sqlite3
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self, cast
 
-from harness import HarnessError, Json, Usage
-from harness.files import HeldLock, lock_file, lock_path
-from harness.http.status import as_list
-from harness_builder.disk import write_error
-from harness_builder.stops import Stop
+import anyio
+import anyio.to_thread
 
-from .results import CallResult, CallRole, CallUsage, DrawingReply, Halted, ModelReply, StoredCall, stop_to_json
+from harness import HarnessError, Json, Usage
+from harness.files import atomic_write, lock_file, lock_path
+from harness.http.status import as_list
+from harness.types import ImageContent
+from harness_builder.calls.results import (
+    CallResult,
+    CallRole,
+    CallUsage,
+    DrawingReply,
+    Halted,
+    ModelReply,
+    StoredCall,
+    stop_to_json,
+)
+from harness_builder.disk import disk_errors, write_error
+from harness_builder.stops import Stop
 
 NAME: Final = "calls.db"
 APPLICATION: Final = 0x68_62_63_31  #: tells the file from other programs' databases
@@ -89,7 +100,13 @@ class CallStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / NAME
-        self._lock = _lock_store(self.path)
+        remedy = "wait for it, or give another --out"
+        busy = HarnessError("another process works on this build", where=str(self.path), remedy=remedy)
+        try:
+            self._lock = lock_file(lock_path(self.path), busy=busy)
+        except OSError as error:
+            what = f"cannot write: {error.strerror}"
+            raise HarnessError(what, where=str(self.path), remedy="give another --out") from error
         try:
             with self._report_errors():
                 self._db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
@@ -105,7 +122,7 @@ class CallStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -164,7 +181,7 @@ class CallStore:
             _add_usage(db, spent)
 
     def share(self, call: str, owner: str) -> None:
-        """Somebody else asked the same: the call is theirs as well."""
+        """Note a further owner of a call, who asked the same."""
         with self._change() as db:
             db.execute("INSERT OR IGNORE INTO owners SELECT ?, id FROM calls WHERE call = ?", (owner, call))
 
@@ -185,11 +202,8 @@ class CallStore:
             return tuple(each for each in dict.fromkeys(drawings) if db.execute(named, (each,)).fetchone() is None)
 
     def redact(self, call: str, place: int, stop: Stop) -> None:
-        """Put a stop in the place of one item of a reply that holds a list, if the call is stored.
-
-        Raises:
-            ValueError: the reply holds no list, or none so long.
-        """
+        """Put a stop in the place of one item of a reply that holds a list, if the call is stored. Raises ValueError if
+        the reply holds no list, or none so long."""
         with self._erasure() as db:
             row = db.execute("SELECT id, value FROM calls JOIN said USING (id) WHERE call = ?", (call,)).fetchone()
             if row is None:
@@ -206,7 +220,7 @@ class CallStore:
             return self._db.execute("SELECT 1 FROM calls WHERE role = ? LIMIT 1", (role,)).fetchone() is not None
 
     def owners(self, begins: str) -> Iterator[str]:
-        """The owners of stored calls whose key begins so."""
+        """The owners of stored calls whose keys begin with this text."""
         with self._report_errors():
             wanted = "SELECT DISTINCT owner FROM owners WHERE substr(owner, 1, ?) = ?"
             found = self._db.execute(wanted, (len(begins), begins)).fetchall()
@@ -243,7 +257,7 @@ class CallStore:
         try:
             yield
         except BaseException:
-            with suppress(HarnessError):  # what is told is why the body failed
+            with suppress(HarnessError):  # the error of the body is the one to raise
                 self.add_usage(spent)
             raise
 
@@ -306,15 +320,6 @@ class CallStore:
         return HarnessError(f"the store of model calls cannot be read: {how}", where=str(self.path), remedy=_ANEW)
 
 
-def _lock_store(path: Path) -> HeldLock:
-    remedy = "wait for it, or give another --out"
-    busy = HarnessError("another process works on this build", where=str(path), remedy=remedy)
-    try:
-        return lock_file(lock_path(path), busy=busy)
-    except OSError as error:
-        raise HarnessError(f"cannot write: {error.strerror}", where=str(path), remedy="give another --out") from error
-
-
 @contextmanager
 def _transaction(db: sqlite3.Connection) -> Generator[None]:
     db.execute("BEGIN IMMEDIATE")
@@ -349,3 +354,48 @@ def _from_row(row: Row) -> CallUsage:
     step, role, model, calls, given, output, reasoning, images, seconds = row
     usage = Usage(input_tokens=given, output_tokens=output, reasoning_tokens=reasoning)
     return CallUsage(step=step, role=role, model=model, calls=calls, usage=usage, images=images, seconds=seconds)
+
+
+FOLDER: Final = "images"
+SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+
+
+class ImageStore:
+    """The folder of images that were drawn: `<2 hex>/<sha256>.<ext>`.
+
+    Args:
+        folder: `work/` of the build.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / FOLDER
+        self._one_at_a_time = anyio.CapacityLimiter(1)  # two that draw the same write the same file
+
+    def find(self, sha256: str) -> Path | None:
+        """The file of an image."""
+        return next((path for path in self._list_paths(sha256) if path.is_file()), None)
+
+    async def write(self, content: ImageContent) -> None:
+        """Put an image in its place, in one step. If it is dropped meanwhile, it is not there. Raises HarnessError if
+        the disk does not take it."""
+        await anyio.to_thread.run_sync(self._write, content, limiter=self._one_at_a_time)
+
+    def drop(self, drawings: Iterable[str]) -> None:
+        """Delete images, and what is half written of them. Raises OSError."""
+        for sha256 in drawings:
+            for path in self._list_paths(sha256):
+                _scratch_path(path).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+
+    def _write(self, content: ImageContent) -> None:
+        path = self._folder / content.sha256[:2] / f"{content.sha256}{SUFFIXES[content.mime]}"
+        # a scratch file that `drop` deletes since a call that drew the same was stopped leaves nothing to move
+        with disk_errors(path), suppress(FileNotFoundError):
+            atomic_write(path, content.data, sync=False, scratch=_scratch_path(path))
+
+    def _list_paths(self, sha256: str) -> list[Path]:
+        return [self._folder / sha256[:2] / f"{sha256}{suffix}" for suffix in SUFFIXES.values()]
+
+
+def _scratch_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}")

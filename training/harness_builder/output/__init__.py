@@ -6,12 +6,13 @@ verify(folder)                                          # what is not as the man
 push(folder, "someone/new-set")                         # to the hub, private and gated
 """
 
+from harness_builder.output.dataset import Calls
+
 from .card import finish_set
 from .dataset import SetRecord, WrittenSet, write_set
 from .folder import PreviousSet, allow_replacement, check_free, check_name
 from .hub import check_push, push
 from .manifest import CardData, Difference, verify
-from .provenance import Calls
 from .story import render_story
 
 __all__ = [

@@ -21,6 +21,7 @@ from harness_builder.calls.costs import RoleCosts, model_of
 from harness_builder.calls.results import PAINTER
 from harness_builder.disk import write_error
 from harness_builder.licences import OutputLicence
+from harness_builder.output.dataset import Calls, write_provenance
 from harness_builder.plan import IMAGE_BITS, TEXT_LIKENESS, Plan
 from harness_builder.quality import Rates, compute_rates
 from harness_builder.review import Agreed
@@ -29,7 +30,6 @@ from harness_builder.values import ENDS, STEPS
 
 from .folder import CARD, FILES, LICENCE, clear_writing
 from .manifest import CardData, count_stops, strip_machine, write_manifest
-from .provenance import Calls, write_provenance
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -79,7 +79,7 @@ def finish_set(data: CardData, calls: Calls) -> None:
 
     Args:
         data: what they say.
-        calls: what is kept of a call.
+        calls: finds a stored call.
 
     Raises:
         HarnessError: a file cannot be written.
@@ -111,9 +111,13 @@ def render_card(data: CardData) -> str:
     shown = [entry.real for entry in written.entries if entry.real]
     files = [file for file in FILES if file in written.records]
     probed = [each for entry in drawn for each in entry.made.probed]
+    every = Counter(entry.file for entry in drawn)
+    refused = Counter(entry.file for entry in drawn if not entry.made.pair.accepted)
+    kept = {entry.key for entry in written.entries}
+    people = {name for entry in written.entries for name in entry.reviewers}
     photo_licences = Counter(terms for record in shown for terms in record.licences)
     settings = as_mapping(as_mapping(strip_machine(data.models.get(PAINTER))).get("settings"))
-    text = _template().render(
+    text = _load_template().render(
         table=_table,
         plan=plan,
         written=written,
@@ -148,7 +152,8 @@ def render_card(data: CardData) -> str:
             (name, "the builder's" if name in data.prompts.own else "the user's", f"`{sha256}`")
             for name, sha256 in data.prompts.hashes.items()
         ],
-        drawings=_drawing_rows(data),
+        # one viewer that never accepts must not pass in silence
+        drawings=[(FILES[file].name, pairs, refused[file]) for file, pairs in every.items()],
         near=len(data.near),
         least_likeness=TEXT_LIKENESS,
         most_bits=IMAGE_BITS,
@@ -156,9 +161,13 @@ def render_card(data: CardData) -> str:
             (each.test, each.items, each.questions, each.named, each.images, each.broken) for each in data.compared
         ],
         contaminated=[(each.key, each.of, each.by, f"{each.likeness:.2f}") for each in data.contaminated],
-        worded=_worded_rows(data),
+        # item of a test -> records that ask in its words of objects that it does not name, for the reader to judge
+        worded=sorted(Counter(each.of for each in data.worded if each.key in kept).items()),
         probes=_probe_values(compute_rates(probed)) if probed else None,
-        people=_people_values(data),
+        people={
+            "number": max(len(people), *(len(each.reviewers) for each in data.agreed), 0),
+            "decided": sum(bool(entry.reviewers) for entry in written.entries),
+        },
         agreement=_agreement_values([each for each in data.agreed if each.candidates]),
         left=[(end, why, f"{number:,}") for (end, why), number in sorted(data.left.items())],
         sources=_source_rows(data),
@@ -170,18 +179,12 @@ def render_card(data: CardData) -> str:
 
 
 class _Markdown(str):
-    """Text of our own, which is shown as it is."""
+    """Text of our own, which is not escaped."""
 
     __slots__ = ()
 
 
-def _show(value: object) -> str:
-    """What a template shows of a value: our own Markdown as it is, all else escaped."""
-    return value if isinstance(value, _Markdown) else escape_markdown(value)
-
-
-@cache
-def _template() -> Template:
+def _load_template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(  # noqa: S701 - every value is escaped for Markdown, by `finalize`
@@ -189,7 +192,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=StrictUndefined,
-        finalize=_show,
+        finalize=lambda value: value if isinstance(value, _Markdown) else escape_markdown(value),
     )
     return environment.from_string(Path(__file__).with_name("card.md.j2").read_text(encoding="utf-8"))
 
@@ -209,7 +212,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> _Markdown:
 
 
 def _front_matter(data: CardData) -> str:
-    """What the hub and `datasets` read: the licence, the files by name and split, and the gate, between its dashes."""
+    """What the hub and `datasets` read: the licence, the files by name and split, and the gate."""
     import yaml
 
     records = data.written.records
@@ -284,20 +287,6 @@ def _spending_table(plan: Plan, spent: Sequence[RoleCosts]) -> _Markdown:
     return _table(heads, rows)
 
 
-def _drawing_rows(data: CardData) -> list[tuple[object, ...]]:
-    """How many pairs of each part no viewer accepted: one that never accepts must not pass in silence."""
-    drawn = [entry for entry in data.written.entries if entry.real is None]
-    every = Counter(entry.file for entry in drawn)
-    refused = Counter(entry.file for entry in drawn if not entry.made.pair.accepted)
-    return [(FILES[file].name, pairs, refused[file]) for file, pairs in every.items()]
-
-
-def _worded_rows(data: CardData) -> list[tuple[str, int]]:
-    """Item of a test -> records that ask in its words of objects it does not name; left to the reader to judge."""
-    kept = {entry.key for entry in data.written.entries}
-    return sorted(Counter(each.of for each in data.worded if each.key in kept).items())
-
-
 def _probe_values(found: Rates) -> dict[str, object]:
     named = [*((_PROBES[part], rate) for part, rate in found.parts.items()), ("the whole, and no part", found.together)]
     rows: list[tuple[object, ...]] = []
@@ -307,14 +296,6 @@ def _probe_values(found: Rates) -> dict[str, object]:
         rows.append((name, value, interval, rate.n, rate.unread))
     every = found.together.n + found.together.unread
     return {"rows": rows, "every": every, "told": found.told, "alone": len(found.alone)}
-
-
-def _people_values(data: CardData) -> dict[str, int]:
-    names = {name for entry in data.written.entries for name in entry.reviewers}
-    return {
-        "number": max(len(names), *(len(each.reviewers) for each in data.agreed), 0),
-        "decided": sum(bool(entry.reviewers) for entry in data.written.entries),
-    }
 
 
 def _agreement_values(shared: Sequence[Agreed]) -> dict[str, list[tuple[object, ...]]]:
@@ -348,7 +329,7 @@ def _source_rows(data: CardData) -> list[tuple[str, str, str]]:
 
 
 def _distribution_rows(versions: Mapping[str, str]) -> list[tuple[str, str]]:
-    """A distribution once, whatever it offers; a plugin that is one file has none, and is listed by its name."""
+    """Each distribution once; a plugin that is one file has none, and is listed by its name."""
     rows: set[tuple[str, str]] = set()
     for plugin, origin in versions.items():
         name, _, version = origin.partition(" ")

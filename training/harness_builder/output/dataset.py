@@ -1,10 +1,13 @@
-"""The records of a set in MIS's own layout: lists of records, and the images next to them.
+"""The records of a set in MIS's own layout: lists of records, the images next to them, and where each comes from.
 
 Everything is written into a hidden folder first. Then an earlier build's files are deleted, the manifest and the lists
 first; the images are moved next and the lists last: whoever reads finds no list, or one whose images are all there.
-What no build put there stays, or is refused where it is in the way.
+What no build put there stays, or is refused where it is in the way. All records of one file have the same fields, so
+that every reader takes them.
 
-All records of one file have the same fields, so that every reader takes them.
+`provenance.jsonl` says of each record where it comes from, with every call and every drawing on its way. It holds no
+text of a source, and nothing of elements that were dropped or stopped. A record of photographs has its own calls; those
+of its question are its twin's, which it names.
 """
 
 from __future__ import annotations
@@ -12,20 +15,33 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 from harness import BadData, Json
+from harness.files import atomic_write
+from harness.keys import canonical
+from harness_builder.calls.costs import model_of
+from harness_builder.calls.results import StoredCall
 from harness_builder.disk import is_full, write_error
-from harness_builder.photos.collection import RealRecord
+from harness_builder.output.folder import (
+    IMAGES,
+    LISTINGS,
+    PROVENANCE,
+    REFUSAL,
+    SCRATCH,
+    check_target,
+    delete_files,
+    find_owned,
+    record_writing,
+)
+from harness_builder.photos.collection import RealRecord, RejectedPhoto, UsedPhoto
 from harness_builder.plan import Plan
 from harness_builder.quality import Balance, select_balanced
 from harness_builder.records import BuiltRecord
 from harness_builder.values import Subset
-
-from .folder import IMAGES, LISTINGS, REFUSAL, SCRATCH, check_target, delete_files, find_owned, record_writing
 
 #: stands for an image in the text of a turn: one for each, as LLaMA-Factory counts them, before the question, as the
 #: models are asked
@@ -33,6 +49,10 @@ MARK: Final = "<image>"
 _DRAWN: Final[tuple[Subset, ...]] = ("easy", "hard", "train")
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
+
+
+#: digest of a call -> the stored call, as `CallStore.find` gives it; None if it is not stored
+Calls = Callable[[str], StoredCall | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +63,7 @@ class SetRecord:
         file: that holds it.
         number: its id there, from 1; its images lie in the folder of this number.
         built: all records of the build, which need not be in memory.
-        at: its own place among them; that of a photographed record is its twin's, whose question it is.
+        at: its place among them; a photographed record has that of its twin, whose question it is.
         images: paths of its images under the set's folder, in order.
         real: the photographed record; None where the images were drawn.
     """
@@ -95,15 +115,6 @@ class WrittenSet:
     missing: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Short:
-    """The place of a record among all, and what the balance needs of it."""
-
-    at: int
-    key: str
-    category: str
-
-
 def write_set(
     made: Sequence[BuiltRecord],
     plan: Plan,
@@ -130,8 +141,29 @@ def write_set(
     """
     owned = find_owned(folder).files
     check_target(folder, owned)
-    kept, balances = _balance(made, plan)
-    entries = _number(made, kept, real)
+    # place among all records, key and category of those that stay
+    subsets: dict[Subset, list[tuple[int, str, str]]] = {name: [] for name in _DRAWN}
+    for at, each in enumerate(made):
+        subsets[each.sorted.subset].append((at, each.key, each.sorted.category))
+    balances: dict[Subset, Balance] = {}
+    if plan.balance is not None:
+        for name, found in subsets.items():
+            pairs = ((key, category) for _, key, category in found)
+            balance = select_balanced(pairs, plan.balance, plan.seed, categories=plan.categories)
+            stay = set(balance.kept)
+            subsets[name] = [each for each in found if each[1] in stay]
+            if subsets[name] or balance.dropped:
+                balances[name] = balance
+
+    def number_record(name: Subset, number: int, at: int, shown: RealRecord | None = None) -> SetRecord:
+        listing = LISTINGS[name]
+        first, second = (f"{listing.images}/{number}/object{which}.png" for which in (1, 2))
+        return SetRecord(file=listing.file, number=number, built=made, at=at, images=(first, second), real=shown)
+
+    entries = [number_record(name, number, at) for name in _DRAWN for number, (at, _, _) in enumerate(subsets[name], 1)]
+    twins = {key: at for name in ("easy", "hard") for at, key, _ in subsets[name]}
+    shown = [each for each in real if each.of in twins]
+    entries += [number_record("real", number, twins[each.of], each) for number, each in enumerate(shown, 1)]
     scratch = folder / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
     try:
@@ -142,7 +174,12 @@ def write_set(
         records = _write_lists(entries, scratch)
         put = sorted(path.relative_to(scratch).as_posix() for path in scratch.rglob("*") if path.is_file())
         record_writing(folder, plan.name, {*owned, *put})
-        _move_into_place(scratch, folder, owned)
+        delete_files(folder, owned)
+        for images_of in IMAGES:
+            if (scratch / images_of).exists():
+                _move(scratch / images_of, folder / images_of)
+        for file in sorted(scratch.glob("*.json")):
+            file.replace(folder / file.name)
     except OSError as error:
         raise write_error(folder, error, "the set cannot be written") from error
     finally:
@@ -156,46 +193,13 @@ def write_set(
     )
 
 
-def _balance(made: Iterable[BuiltRecord], plan: Plan) -> tuple[dict[Subset, list[_Short]], dict[Subset, Balance]]:
-    """The records of each subset that stay, and the balance of each."""
-    subsets: dict[Subset, list[_Short]] = {name: [] for name in _DRAWN}
-    for at, each in enumerate(made):
-        subsets[each.sorted.subset].append(_Short(at=at, key=each.key, category=each.sorted.category))
-    if plan.balance is None:
-        return subsets, {}
-    balances: dict[Subset, Balance] = {}
-    for name, found in subsets.items():
-        pairs = ((each.key, each.category) for each in found)
-        balance = select_balanced(pairs, plan.balance, plan.seed, categories=plan.categories)
-        stay = set(balance.kept)
-        subsets[name] = [each for each in found if each.key in stay]
-        if subsets[name] or balance.dropped:
-            balances[name] = balance
-    return subsets, balances
-
-
-def _number(
-    made: Sequence[BuiltRecord], kept: Mapping[Subset, Sequence[_Short]], real: Iterable[RealRecord]
-) -> list[SetRecord]:
-    """The records of the set, file by file."""
-
-    def entry(name: Subset, number: int, at: int, shown: RealRecord | None = None) -> SetRecord:
-        listing = LISTINGS[name]
-        first, second = (f"{listing.images}/{number}/object{which}.png" for which in (1, 2))
-        return SetRecord(file=listing.file, number=number, built=made, at=at, images=(first, second), real=shown)
-
-    drawn = [entry(name, number, each.at) for name in _DRAWN for number, each in enumerate(kept[name], 1)]
-    twins = {each.key: each.at for name in ("easy", "hard") for each in kept[name]}
-    shown = [each for each in real if each.of in twins]
-    return drawn + [entry("real", number, twins[each.of], each) for number, each in enumerate(shown, 1)]
-
-
 def _write_lists(entries: Sequence[SetRecord], scratch: Path) -> dict[str, int]:
+    """Write JSON lists with a record on each line -> file and how many it holds; no file for none."""
     records: dict[str, int] = {}
-    for name, listing in LISTINGS.items():
+    for subset, listing in LISTINGS.items():
         found = [entry for entry in entries if entry.file == listing.file]
         lists: dict[str, Iterable[Mapping[str, Json]]]
-        if name != "train":
+        if subset != "train":
             lists = {listing.file: map(_test_json, found)}
         else:
             declined = [entry for entry in found if (label := entry.made.label) and label.refusal]
@@ -203,26 +207,20 @@ def _write_lists(entries: Sequence[SetRecord], scratch: Path) -> dict[str, int]:
                 listing.file: _training_json(found, refusal=False),
                 REFUSAL.file: _training_json(declined, refusal=True),
             }
-        for file, values in lists.items():
-            if number := _write_list(scratch / file, values):
-                records[file] = number
+        for name, values in lists.items():
+            number = 0
+            with (scratch / name).open("w", encoding="utf-8") as file:
+                for number, value in enumerate(values, 1):
+                    file.write(("[\n" if number == 1 else ",\n") + json.dumps(value, ensure_ascii=False))
+                file.write("\n]\n")
+            if number:
+                records[name] = number
+            else:
+                (scratch / name).unlink()
     return records
 
 
-def _write_list(path: Path, values: Iterable[Mapping[str, Json]]) -> int:
-    """Write a JSON list with a record on each line -> how many there are; no file for none."""
-    number = 0
-    with path.open("w", encoding="utf-8") as file:
-        for number, value in enumerate(values, 1):
-            file.write(("[\n" if number == 1 else ",\n") + json.dumps(value, ensure_ascii=False))
-        file.write("\n]\n")
-    if not number:
-        path.unlink()
-    return number
-
-
 def _test_json(entry: SetRecord) -> dict[str, Json]:
-    """A record of a test split."""
     first, second = entry.images
     decided = entry.made.sorted
     return {
@@ -299,20 +297,78 @@ def copy_image(source: Path, target: Path) -> None:
         raise BadData(what, where=source.name, remedy="delete it, and build again: it is drawn anew") from None
 
 
-def _move_into_place(scratch: Path, folder: Path, owned: Collection[str]) -> None:
-    """Replace a build's files by those that were written; see the module for the order."""
-    delete_files(folder, owned)
-    for name in IMAGES:
-        if (scratch / name).exists():
-            _move(scratch / name, folder / name)
-    for path in sorted(scratch.glob("*.json")):
-        path.replace(folder / path.name)
-
-
 def _move(source: Path, target: Path) -> None:
-    """Move a file or a folder; into a folder that is there already, what it holds."""
+    """Move a file or a folder; of a folder whose target is there, move what it holds."""
     if not target.is_dir():
         source.rename(target)
         return
     for each in sorted(source.iterdir()):
         _move(each, target / each.name)
+
+
+def write_provenance(written: WrittenSet, plan: Plan, calls: Calls) -> None:
+    """Write a line for each record, in the order of the files.
+
+    Args:
+        written: the records of the set.
+        plan: that names the model of each role.
+        calls: finds a stored call; one that is not stored is named by its digest alone.
+    """
+
+    def call(digest: str) -> dict[str, Json]:
+        kept = calls(digest)
+        if kept is None:
+            return {"call": digest}
+        spent = kept.spent
+        value = {"call": digest, "step": spent.step, "role": spent.role, "model": model_of(plan, spent.role).ref}
+        return value | ({"reported": spent.model} if spent.model else {})
+
+    def lines() -> Iterator[str]:
+        for entry in written.entries:
+            made = entry.made
+            value: dict[str, Json] = {
+                "file": entry.file,
+                "id": entry.number,
+                "key": entry.key,
+                "source": made.source,
+                "seed": made.element.seed,
+                "category": entry.category,
+                "sub_category": made.sorted.sub_category,
+                "objects": list(made.element.objects),
+                "text_unsafe": made.sorted.text_unsafe,
+                "reviewers": list(entry.reviewers),
+                "images": list(entry.images),
+            }
+            value |= _photographed_json(entry.real, call) if entry.real else _drawn_json(made, call)
+            yield canonical(value) + "\n"
+
+    atomic_write(written.folder / PROVENANCE, lines())
+
+
+def _drawn_json(made: BuiltRecord, call: Callable[[str], dict[str, Json]]) -> dict[str, Json]:
+    steps = ["elements", "write", "draw", "sort"]
+    steps += [step for step, there in (("probe", made.probed), ("label", made.label)) if there]
+    return {
+        "image_harmful": made.sorted.image_harmful,
+        "by": made.sorted.by,
+        "ends": dict.fromkeys(steps, "kept"),
+        "calls": [call(digest) for digest in made.calls],
+        "accepted": made.pair.accepted,
+        "drawings": [{**asdict(shot), "object": shot.object + 1} for shot in made.pair.shots],
+        "probes": {probed.part: probed.risk for probed in made.probed},
+        "verdict": made.label.verdict if made.label else None,
+    }
+
+
+def _photographed_json(real: RealRecord, call: Callable[[str], dict[str, Json]]) -> dict[str, Json]:
+    """All photographs that were looked at for the record, taken or not."""
+    photographs: list[Json] = []
+    looked_at: tuple[UsedPhoto | RejectedPhoto, ...] = (*real.photos, *real.untaken)
+    for photo in looked_at:
+        value: dict[str, Json] = asdict(photo)
+        value |= {"taken": isinstance(photo, UsedPhoto), "calls": [call(digest) for digest in photo.calls]}
+        value.pop("caption", None)
+        if not photo.sha256:  # of one that a hard stop ended nothing but the kind is told
+            value.pop("faces")
+        photographs.append({name: each for name, each in value.items() if each != ""})
+    return {"of": real.of, "by": "people" if real.reviewers else "model", "photographs": photographs}

@@ -1,8 +1,8 @@
 """The folder of a set: what lies where in it, which files are a build's, and how a set is removed again.
 
-A build owns the files that the set's manifest names and, where a write was interrupted, those that it was about to put
-there. All others are somebody's own: no build removes or replaces them. An earlier set is deleted manifest and lists
-first, so that whoever reads finds no list whose images are gone.
+A build owns the files that the set's manifest names and, where a write was interrupted, those that it was about to
+write. No build removes or replaces any other file. An earlier set is deleted manifest and lists first, so that whoever
+reads finds no list whose images are gone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness import HarnessError
 from harness.data.provenance import FILE as SOURCE
 from harness.files import atomic_write
 from harness.store.journal import load_lines
-from harness_builder.calls.store import NAME as BOOK
+from harness_builder.calls.store import NAME as CALLS
 from harness_builder.disk import write_error
 from harness_builder.values import REAL, Subset
 
@@ -121,11 +121,8 @@ def allow_replacement(folder: Path) -> None:
 
 
 def check_name(folder: Path, name: str) -> None:
-    """Whether a set of this name may be built there.
-
-    Raises:
-        HarnessError: a set of another name lies there, and its replacement was not allowed.
-    """
+    """Whether a set of this name may be built there. Raises HarnessError if a set of another name lies there, and its
+    replacement was not allowed."""
     there = find_owned(folder).name
     replaced = _load(folder / WORK / _REPLACES, _WRITING_SCHEMA).get("name")
     if there not in (None, name, replaced):
@@ -137,25 +134,19 @@ def check_name(folder: Path, name: str) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Whether a build may work and write there; called before `work/` is made.
-
-    Raises:
-        HarnessError: it would replace files that no build made.
-    """
+    """Whether a build may work and write there; called before `work/` is made. Raises HarnessError if it would replace
+    files that no build made."""
     there, work = find_owned(folder), folder / WORK
-    # A build leaves its lock even where a person took its book of calls away.
-    if there.name is None and work.is_dir() and not any((work / sign).exists() for sign in (BOOK, f".{BOOK}.lock")):
+    # a build leaves its lock even where a person moved its calls away
+    if there.name is None and work.is_dir() and not any((work / sign).exists() for sign in (CALLS, f".{CALLS}.lock")):
         foreign = [f"{WORK}/{each.name}" for each in sorted(work.iterdir()) if not each.name.startswith(".")]
         _refuse(foreign, folder)
     check_target(folder, there.files)
 
 
 def check_target(folder: Path, files: Collection[str]) -> None:
-    """Whether a set may be put there in the place of these files.
-
-    Raises:
-        HarnessError: others lie where it would put its own; or no file is a build's, and others have a set's names.
-    """
+    """Whether a set may be put there in the place of these files. Raises HarnessError if others lie where it would put
+    its own; or no file is a build's, and others have a set's names."""
     _refuse(list(_foreign_files(folder, files)), folder)
 
 
@@ -170,7 +161,7 @@ def _refuse(foreign: list[str], folder: Path) -> None:
 
 
 def _foreign_files(folder: Path, files: Collection[str]) -> Iterator[str]:
-    """What is in the way; where nothing is a build's, everything under the names of a set."""
+    """Files in the way; where no file is a build's, everything under the names of a set."""
     for name in SINGLE:
         path = folder / name
         if os.path.lexists(path) and (name not in files or _is_folder(path)):
@@ -199,7 +190,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _load(path: Path, schema: str) -> dict[str, Any]:
-    """The value of a file of ours; empty where it is not there, or another's."""
+    """The value of a file of this schema; empty where there is none."""
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8"))
         return dict(found) if found["schema"] == schema else {}
@@ -208,17 +199,14 @@ def _load(path: Path, schema: str) -> dict[str, Any]:
 
 
 def delete_files(folder: Path, owned: Collection[str]) -> None:
-    """Delete a build's files, the manifest and the lists first, and the folders that are empty then.
-
-    Raises:
-        OSError: a file cannot be deleted.
-    """
+    """Delete a build's files, the manifest and the lists first, and the folders that are empty then. Raises OSError if
+    a file cannot be deleted."""
     images = [path for path in owned if path not in SINGLE]
     for name in (*SINGLE, *images):
         if name in owned:
             (folder / name).unlink(missing_ok=True)
     for emptied in sorted({parent for path in images for parent in PurePosixPath(path).parents[:-1]}, reverse=True):
-        with suppress(OSError):  # somebody keeps something of their own in it
+        with suppress(OSError):  # other files are in it
             (folder / emptied).rmdir()
 
 
@@ -227,13 +215,13 @@ class PreviousSet:
 
     Args:
         folder: of the build.
-        tell: told once, when the set is deleted.
+        tell: gets a line when the set is deleted.
     """
 
     def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:
         self._folder = folder
         self._tell = tell
-        self._holds: Callable[[str], bool] | None = None  # read at the first stop, and most builds have none
+        self._holds: Callable[[str], bool] | None = None  # read at the first stop: most builds have none
 
     def strike(self, key: str) -> None:
         """Delete the set where it holds this element. Raises HarnessError where that fails."""
@@ -244,7 +232,7 @@ class PreviousSet:
         there = find_owned(self._folder)
         try:
             if there.name is not None:
-                record_writing(self._folder, there.name, there.files)  # after a kill the files are still known as ours
+                record_writing(self._folder, there.name, there.files)  # if it is killed, the files are still a build's
             shutil.rmtree(self._folder / SCRATCH, ignore_errors=True)
             delete_files(self._folder, there.files)
         except OSError as error:
@@ -253,23 +241,16 @@ class PreviousSet:
             f"the earlier set in {self._folder} held what a hard stop has ended: it is deleted, and the next build that"
             " ends writes a new one"
         )
-        self._holds = _holds_nothing
+        self._holds = lambda _: False
 
     def _read_keys(self) -> Callable[[str], bool]:
-        """Whether the set holds an element; it may hold any where there are records and no provenance to be read."""
+        """Whether the set holds an element; with records and no readable provenance it may hold any."""
         provenance = self._folder / PROVENANCE
         if not provenance.exists():
             records = (path for path in find_owned(self._folder).files if path not in ABOUT)
-            return _holds_anything if any((self._folder / path).exists() for path in records) else _holds_nothing
+            there = any((self._folder / path).exists() for path in records)
+            return lambda _: there
         try:
             return {str(each["key"]).removesuffix(REAL) for each in load_lines(provenance)}.__contains__
         except (OSError, ValueError, KeyError, TypeError):
-            return _holds_anything
-
-
-def _holds_nothing(_: str) -> bool:
-    return False
-
-
-def _holds_anything(_: str) -> bool:
-    return True
+            return lambda _: True

@@ -51,7 +51,7 @@ def push(folder: Path, repo: str, *, public: bool = False, tell: Callable[[str],
         folder: of the set.
         repo: `OWNER/NAME`, or `NAME` for the owner of the token.
         public: see above.
-        tell: hears what `public` means, and how far it is.
+        tell: gets lines for a person.
 
     Raises:
         MissingData, BadData: there is no manifest, or none that can be read.
@@ -117,7 +117,7 @@ def _connect(repo: str) -> tuple[Any, str, str]:
 
 @contextmanager
 def _explain_errors(repo: str, endpoint: str) -> Generator[None]:
-    """Raise HarnessError for what the client raises: the first error of a chain of them that is known."""
+    """Raise HarnessError for an error of the client, by the first known one in its chain of causes."""
     errors: Any = importlib.import_module("huggingface_hub.errors")
     try:
         yield
@@ -133,23 +133,21 @@ def _explain_errors(repo: str, endpoint: str) -> Generator[None]:
         while found is not None and not isinstance(found, (errors.HfHubHTTPError, *network_errors())):
             found = found.__cause__ or found.__context__
         if isinstance(found, errors.HfHubHTTPError):
-            raise _http_error(found, repo) from None
+            said, status = _shorten(found), int(found.response.status_code)
+            if status == 401:
+                what, remedy = "the hub does not know the token it was given", "set HF_TOKEN to a valid one"
+            elif status == 403:
+                what = f"the token may not write to {repo}: {said}"
+                remedy = "take a token that may write, of somebody who may write there"
+            elif status == 404:
+                what, remedy = f"the hub shows no data set {repo} to this token", "see the owner and the name"
+            else:
+                what, remedy = f"the hub answered {status}: {said}", "run it again: what is there is not sent again"
+                raise HarnessError(what, where=repo, remedy=remedy) from None
+            raise HarnessError(what, remedy=remedy) from None
         if found is not None:
             raise unreachable_error(endpoint, found) from None
         raise HarnessError(f"the hub does not take the set: {_shorten(error)}", where=repo) from None
-
-
-def _http_error(error: Any, repo: str) -> HarnessError:
-    status = int(error.response.status_code)
-    if status == 401:
-        return HarnessError("the hub does not know the token it was given", remedy="set HF_TOKEN to a valid one")
-    if status == 403:
-        remedy = "take a token that may write, of somebody who may write there"
-        return HarnessError(f"the token may not write to {repo}: {_shorten(error)}", remedy=remedy)
-    if status == 404:
-        return HarnessError(f"the hub shows no data set {repo} to this token", remedy="see the owner and the name")
-    what, remedy = f"the hub answered {status}: {_shorten(error)}", "run it again: what is there is not sent again"
-    return HarnessError(what, where=repo, remedy=remedy)
 
 
 def _shorten(error: object) -> str:
@@ -158,7 +156,7 @@ def _shorten(error: object) -> str:
 
 @contextmanager
 def _without_bars() -> Generator[None]:
-    """Without the client's bars: what a person should read is told by `tell`."""
+    """Hide the client's progress bars in the body."""
     utils: Any = importlib.import_module("huggingface_hub.utils")
     before = utils.are_progress_bars_disabled()
     utils.disable_progress_bars()

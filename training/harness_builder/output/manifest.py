@@ -33,7 +33,7 @@ from harness_builder.calls.costs import RoleCosts
 from harness_builder.calls.results import PAINTER
 from harness_builder.licences import OutputLicence
 from harness_builder.plan import INSTEAD, ModelChoice, Plan
-from harness_builder.prompts.templates import Prompts
+from harness_builder.prompts import Prompts
 from harness_builder.quality import ComparedTest, Contamination, NearDuplicate
 from harness_builder.review import Agreed
 from harness_builder.tally import Tally
@@ -71,14 +71,14 @@ class CardData:
         versions: plugin -> the distribution that it came with, and its version.
         environment: what it ran on, from `build_environment`.
         models: role -> identity of its model, as JSON.
-        spent: in each step by each role, over all invocations of the build: `Ledger.ever`.
-        near: what was dropped because it nearly equals an earlier record.
-        contaminated: what was dropped because it nearly equals an item of a test.
-        compared: what there was of each test.
-        worded: what asks, in words of a test, of objects that the test does not name.
+        spent: what each role took in each step, over all invocations of the build.
+        near: elements that were dropped for nearly equalling an earlier record.
+        contaminated: elements that were dropped for nearly equalling an item of a test.
+        compared: what each test has to compare with.
+        worded: elements that ask, in words of a test, of objects that the test does not name.
         agreed: how far people agree; empty where nobody looked at the set.
         left: how many photographs, and records of them, ended so and why; empty where none was looked for.
-        open: what is still to be done, a line each; empty where the set is complete.
+        open: what is left to do, a line each; empty where the set is complete.
     """
 
     plan: Plan
@@ -134,7 +134,7 @@ class Difference:
 
 def write_manifest(data: CardData) -> None:
     """Write `.source.json`, by which runs and trainings say what they read and under which terms, and then the manifest
-    over all files that lie there; the last file of a set."""
+    over all files: the last file of a set."""
     folder, name = data.written.folder, data.plan.name
     files = {
         path: _fingerprint(folder / path)
@@ -152,11 +152,6 @@ def write_manifest(data: CardData) -> None:
     Provenance(task="mis", licence=data.licence.summary, parts=parts).write(folder)
     files[SOURCE] = _fingerprint(folder / SOURCE)
     listed = {path: {"bytes": size, "sha256": sha256} for path, (size, sha256) in sorted(files.items())}
-    text = json.dumps(_to_json(data) | {"files": listed}, ensure_ascii=False, indent=1)
-    atomic_write(folder / MANIFEST, f"{text}\n")
-
-
-def _to_json(data: CardData) -> dict[str, Json]:
     written, tally, prompts = data.written, data.tally, data.prompts
     ends: dict[str, dict[str, int]] = {}
     for (step, end), count in tally.ends.items():
@@ -164,7 +159,7 @@ def _to_json(data: CardData) -> dict[str, Json]:
     categories: dict[str, Counter[str]] = {}
     for entry in written.entries:
         categories.setdefault(entry.file, Counter())[entry.category] += 1
-    return {
+    value: dict[str, Json] = {
         "schema": MANIFEST_SCHEMA,
         "name": data.plan.name,
         "identity": data.identity,
@@ -183,7 +178,9 @@ def _to_json(data: CardData) -> dict[str, Json]:
         "balance": {"dropped": list(written.dropped), "missing": dict(written.missing)},
         "spent": [asdict(each) for each in data.spent],
         "licence": asdict(data.licence),
+        "files": listed,
     }
+    atomic_write(folder / MANIFEST, f"{json.dumps(value, ensure_ascii=False, indent=1)}\n")
 
 
 def count_stops(tally: Tally) -> Counter[str]:
@@ -204,7 +201,15 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        return _parse_manifest(json.loads(path.read_text(encoding="utf-8")))
+        raw: Any = json.loads(path.read_text(encoding="utf-8"))
+        if raw["schema"] != MANIFEST_SCHEMA:
+            raise ValueError(f"its schema is {raw['schema']!r}")
+        files: dict[str, tuple[int, str]] = {}
+        for name, entry in cast("dict[str, Any]", raw["files"]).items():
+            if inside(name) != name or not is_set_file(name):
+                raise ValueError(f"this is not a file of a set: {name}")
+            files[name] = (int(entry["bytes"]), str(entry["sha256"]))
+        return Manifest(name=str(raw["name"]), files=files, open=tuple(str(each) for each in raw["open"]))
     except (FileNotFoundError, NotADirectoryError):
         what = f"{MANIFEST} is not there: this is no finished set"
         remedy = "harness build mis --config FILE --out DIR  writes it when the set is whole"
@@ -214,23 +219,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise BadData(what, where=str(path), remedy="build the set again: finished calls are not repeated") from None
 
 
-def _parse_manifest(raw: Any) -> Manifest:
-    if raw["schema"] != MANIFEST_SCHEMA:
-        raise ValueError(f"its schema is {raw['schema']!r}")
-    files: dict[str, tuple[int, str]] = {}
-    for name, entry in cast("dict[str, Any]", raw["files"]).items():
-        if inside(name) != name or not is_set_file(name):
-            raise ValueError(f"this is not a file of a set: {name}")
-        files[name] = (int(entry["bytes"]), str(entry["sha256"]))
-    return Manifest(name=str(raw["name"]), files=files, open=tuple(str(each) for each in raw["open"]))
-
-
 def verify(folder: Path) -> list[Difference]:
-    """What of a set is not as its manifest says, by path.
-
-    Raises:
-        MissingData, BadData: the manifest is not there, or cannot be read.
-    """
+    """What of a set is not as its manifest says, by path. Raises MissingData or BadData if the manifest is not there,
+    or cannot be read."""
     listed, there = read_manifest(folder).files, set(_list_files(folder))
     found = [Difference(path=path, what="missing") for path in listed if path not in there]
     found += [
@@ -285,8 +276,7 @@ def _read_lenient(folder: Path) -> Mapping[str, Json]:
 
 
 def describe_fewer(before: Mapping[str, int], data: CardData) -> Iterator[str]:
-    """A line where the set holds fewer records than it did `before`, because people have still to decide on some: what
-    leaves a finished set is told."""
+    """A line where the set holds fewer records than `before`, because people have still to decide on some."""
     now = data.written.records
     less = [
         f"{file} {now.get(file, 0):,} of {number:,}" for file, number in before.items() if now.get(file, 0) < number
@@ -296,12 +286,12 @@ def describe_fewer(before: Mapping[str, int], data: CardData) -> Iterator[str]:
 
 
 def build_environment() -> dict[str, Json]:
-    """Python, platform, devices and libraries, under the names that a run's own record has; null is "not there"."""
+    """Python, platform, devices and libraries, under the names that a run records; null for what is not there."""
     return environment(also=_LIBRARIES)
 
 
 def portable_plan(plan: Plan) -> Plan:
-    """The plan as it holds on every machine: a model that is a folder or a file is called by its name alone. Its
+    """The plan as it is the same on every machine: of a model that is a folder or a file its name alone. The model's
     identity says what is in it."""
     host = plugins.current()
 

@@ -1,7 +1,7 @@
 """The story of one record for a person to read, from the seed to its place in the set: how each step ended, what it
 made, and every call with its reply. The prompt of a call is its template, filled with what the steps before made.
 
-Texts are strangers': they lose what a terminal would obey, and each of their lines stands behind a bar.
+Texts of sources and models lose what a terminal would obey, and each of their lines is behind a bar.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import json
 import math
 import re
 import textwrap
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -20,18 +20,17 @@ from harness import BadData, HarnessError, Json, MissingData, UnknownName
 from harness.settings import nearest
 from harness.store.journal import load_lines
 from harness.text import one_line, plain
-from harness_builder.calls.images import FOLDER as IMAGES
-from harness_builder.calls.images import SUFFIXES
 from harness_builder.calls.results import DrawingReply, Halted, ModelReply
-from harness_builder.calls.store import NAME as BOOK
-from harness_builder.calls.store import CallStore
+from harness_builder.calls.store import FOLDER as IMAGES
+from harness_builder.calls.store import NAME as CALLS
+from harness_builder.calls.store import SUFFIXES, CallStore
+from harness_builder.output.dataset import Calls
 from harness_builder.records import read_step_log
 from harness_builder.seeds import unescape_key
 from harness_builder.values import STEPS, Step
 
 from .folder import LISTINGS, PROVENANCE
 from .manifest import read_models
-from .provenance import Calls
 
 #: sha256 of an image -> a file that shows it; empty where there is none
 ImageFinder = Callable[[str], str]
@@ -51,35 +50,27 @@ _NAMES: Final[Mapping[str, str]] = {
 
 
 def render_story(folder: Path, key: str, calls: Calls | None = None) -> str:
-    """Everything that is kept of one record, or of an element that became none.
+    """All that the build keeps of one record, or of an element that became none.
 
     Args:
         folder: of the build.
         key: of the element; or a place in the set, as `easy/3`; or of a seed, for what became of its elements.
-        calls: what is kept of a call; None for the build's own book of calls.
+        calls: finds a stored call; None for the build's own call store.
 
     Returns:
-        StepLog that a terminal shows and does not obey. The seed is named by its key: its text is not kept.
+        Text that a terminal shows and does not obey. The seed is named by its key: its text is not kept.
 
     Raises:
         UnknownName: there is no such record; the remedy is the nearest.
         MissingData: nothing was built there; or a place is asked for, and the set is not finished.
         BadData: a file of the build cannot be read.
     """
-    found = _BuildFiles.read(folder)
-    with _open_calls(folder, calls) as known:
-        return "\n".join(_StoryWriter(found, known).lines(found.find_key(key)))
-
-
-@contextmanager
-def _open_calls(folder: Path, calls: Calls | None) -> Generator[Calls]:
-    """What is kept of calls; nothing while a build holds its book, so calls are named by their digest alone."""
-    work = folder / "work"
+    found, work = _BuildFiles.read(folder), folder / "work"
     with ExitStack() as stack:
-        if calls is None and (work / BOOK).exists():
-            with suppress(HarnessError):
+        if calls is None and (work / CALLS).exists():
+            with suppress(HarnessError):  # a build that runs holds its store: calls are named by their digest alone
                 calls = stack.enter_context(CallStore(work)).find
-        yield calls or (lambda _: None)
+        return "\n".join(_StoryWriter(found, calls or (lambda _: None)).lines(found.find_key(key)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +104,8 @@ class _BuildFiles:
         return cls(folder=folder, steps=steps, final=final)
 
     def find_key(self, key: str) -> str:
-        """The key of what is asked for, by itself or by its place in the set; of a photographed record its twin's."""
+        """The key of a record, an element or a seed, by itself or by its place in the set; of photographs its
+        twin's."""
         found = self._find(key)
         return next((str(each["of"]) for each in self.final if each["key"] == found and "of" in each), found)
 
@@ -136,7 +128,7 @@ class _BuildFiles:
         raise UnknownName(f"no record {one_line(key)!r} is here", where=str(self.folder), remedy=nearest(key, known))
 
     def find_elements(self, seed: str) -> list[str]:
-        """Those of a seed; lines of an earlier walk that listed more of them may still be there."""
+        """The keys of a seed's elements, without those that only an earlier walk listed."""
         number = self.steps["elements"].get(seed, {}).get("made", {}).get("elements", math.inf)
         every = ((each, *each.rpartition("#")) for each in self.steps["elements"])
         return [key for key, of, _, place in every if of == seed and place.isdecimal() and int(place) < number]
@@ -205,7 +197,7 @@ class _StoryWriter:
             yield f"  note: {one_line(note)}"
         made = dict(cast("Mapping[str, Json]", line.get("made", {})))
         shots, probes = made.pop("shots", ()), made.pop("probes", ())
-        made.pop("seed", None)  # stands above, with what it is
+        made.pop("seed", None)  # is above, with its kind
         if shots:
             made.pop("images", None)  # those of the drawings that were taken
         for name, value in made.items():
@@ -237,7 +229,7 @@ class _StoryWriter:
                 yield from self._call(call["call"])
 
     def _reviews(self, key: str) -> Iterator[str]:
-        """What each person said of it; of what was stopped nothing is said."""
+        """The last review of each person; nothing of an element that was stopped."""
         if any(lines.get(key, {}).get("end") == "stopped" for lines in self._files.steps.values()):
             return
         for path in sorted((self._files.folder / "review").glob("reviews-*.jsonl")):

@@ -21,17 +21,17 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal, cast
 
 from harness import BadData, BadImage, HarnessError, Image, Json, MissingData, open_files, rows
-from harness.readers import DataFiles, Row, parquet_rows
+from harness.readers import DataFiles, parquet_rows
 from harness.readers.archives import FAULTS, Member, open_archive, suffix
 from harness.readers.files import IN_PARQUET
-from harness_builder.licence_names import RANKS, UNKNOWN, normalize_licence
-from harness_builder.licences import combine, fits
+from harness_builder.licences import RANKS, UNKNOWN, combine, fits, normalize_licence
 from harness_builder.plan import Photos
+from harness_builder.seeds import SeedSource
 from harness_builder.values import End
 
 IMAGES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
@@ -189,7 +189,7 @@ def list_photos(
         photos: the collection.
         accepted: the user allows the collection in spite of its licences.
         tell: given lines for a person.
-        left: is added to: how many of the collection may not be used, and why.
+        left: gets how many of the collection may not be used, and why.
 
     Raises:
         MissingData: there is nothing at the path.
@@ -199,25 +199,16 @@ def list_photos(
     left = Counter() if left is None else left
     licence, found = normalize_licence(photos.licence), dict[str, Photo]()
     for each in _find_photos(photos.path):
-        if not isinstance(each, _FoundPhoto):
+        if not isinstance(each, Photo):
             left[_LOST[each]] += 1
             continue
-        own = each.info.licence or licence
+        own = each.licence or licence
         if why := find_licence_fault(own, (), accepted=accepted):
             left[why] += 1
             continue
-        key = f"{photos.name}/{each.place}".encode("utf-8", "backslashreplace").decode()
+        key = f"{photos.name}/{each.key}".encode("utf-8", "backslashreplace").decode()
         if key not in found:
-            stamp = f"{each.place}\n{each.stamp}".encode("utf-8", "surrogatepass")
-            found[key] = Photo(
-                key=key,
-                image=each.image,
-                caption=each.info.caption,
-                licence=own,
-                url=each.info.url,
-                author=each.info.author,
-                stamp=hashlib.blake2b(stamp, digest_size=16).digest(),
-            )
+            found[key] = replace(each, key=key, licence=own)
     lost = "; ".join(f"{number:,} left out: {why}" for why, number in sorted(left.items()))
     if not found:
         if NO_LICENCE in left:
@@ -251,35 +242,18 @@ def find_licence_fault(licence: str, others: Iterable[str], *, accepted: bool) -
     return "" if fits(licence, others) else _INCOMPATIBLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhotoSource:
-    """A collection of photographs, as `licences.check_licences` takes a source.
-
-    Attributes:
-        name: as the user calls it.
-        path: of the collection.
-        licence: of those that are used.
-        layout: not one of a public set.
-    """
-
-    name: str
-    path: Path
-    licence: str
-    layout: str = "photographs"
-
-
-def photo_source(photos: Photos, used: Iterable[RealRecord] = ()) -> PhotoSource:
-    """The collection as a source.
+def photo_source(photos: Photos, used: Iterable[RealRecord] = ()) -> SeedSource:
+    """The collection as `licences.check_licences` takes a source.
 
     Args:
         photos: the collection.
-        used: records that show photographs of it; what they are under together counts. Before there are any it is
-            what the user states of all and, where each has its own, one that asks for nothing: `check` it once more
-            with the records.
+        used: records that show photographs of it, whose licences together count. Before there are any, the licence is
+            what the user states of all and, where each has its own, one that asks for nothing: check it once more with
+            the records.
     """
     licences = [licence for record in used for licence in record.licences]
     licence = combine(licences) if licences else normalize_licence(photos.licence) or _FREE
-    return PhotoSource(name=photos.name, path=photos.path, licence=licence)
+    return SeedSource(name=photos.name, path=photos.path, layout="photographs", licence=licence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,7 +276,7 @@ class PhotoInfo:
 
 
 def parse_info(values: Mapping[str, Json]) -> PhotoInfo:
-    """What a record says; its other fields are not read."""
+    """The fields of a record that are read."""
     folded = {name.casefold(): value for name, value in values.items()}
     licence = next((folded[name] for name in _LICENCE if folded.get(name) is not None), "")
     return PhotoInfo(
@@ -321,13 +295,13 @@ def _first_text(folded: Mapping[str, Json], names: Iterable[str]) -> str:
 
 
 def _parse_sidecar(data: bytes) -> PhotoInfo:
-    """What the JSON object next to a photograph says. Raises BadData for anything else: it may hold a licence."""
+    """The JSON object next to a photograph. Raises BadData for anything else, which may hold a licence."""
     try:
         value: Json = json.loads(data)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise BadData("what stands beside a photograph is no JSON object")
+        raise BadData("the file next to a photograph is not a JSON object")
     return parse_info(cast("dict[str, Json]", value))
 
 
@@ -336,24 +310,21 @@ def _parse_caption(data: bytes) -> PhotoInfo:
     return PhotoInfo(caption=" ".join(data.decode("utf-8-sig", "replace").split()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FoundPhoto:
-    """A photograph as it is found, before it is one of a collection.
-
-    Attributes:
-        place: under the collection.
-        image: not opened.
-        stamp: tells that the file has not changed.
-        info: what is said of it.
-    """
-
-    place: str
-    image: Image
-    stamp: str
-    info: PhotoInfo
+def _make_photo(place: str, image: Image, stamp: str, info: PhotoInfo) -> Photo:
+    """A photograph by its place in the collection; the stamp tells that its file has not changed."""
+    marked = f"{place}\n{stamp}".encode("utf-8", "surrogatepass")
+    return Photo(
+        key=place,
+        image=image,
+        caption=info.caption,
+        licence=info.licence,
+        url=info.url,
+        author=info.author,
+        stamp=hashlib.blake2b(marked, digest_size=16).digest(),
+    )
 
 
-def _find_photos(path: Path) -> Iterator[_FoundPhoto | Lost]:
+def _find_photos(path: Path) -> Iterator[Photo | Lost]:
     if not path.exists():
         raise MissingData("there is no such folder or file of photographs", where=str(path))
     if path.is_file():
@@ -363,21 +334,22 @@ def _find_photos(path: Path) -> Iterator[_FoundPhoto | Lost]:
     for each in shards:
         yield from _read_shard(each, each.relative_to(path).as_posix())
     if shards:
-        return  # parquet files beside shards say once more what the shards say
+        return  # parquet files next to shards repeat what the shards say
     files = open_files(path)
-    indexes = [name for name in files.matching("**/*.parquet") if _names_images(files, name)]
+    indexes: list[str] = []  # that hold images or name files: one of addresses alone does neither
+    for name in files.matching("**/*.parquet"):
+        row = next(parquet_rows(files, name), None)
+        if row is not None and any(column.casefold() in _COLUMNS for column in row.values):
+            indexes.append(name)
     for name in indexes:
         yield from _read_index(files, name)
     if not indexes:
         yield from _read_folder(files)
 
 
-def _read_folder(files: DataFiles) -> Iterator[_FoundPhoto | Lost]:
-    """The photographs of a folder, in the order of their names.
-
-    Raises:
-        BadData: a table cannot be read, or has no column `file_name`.
-    """
+def _read_folder(files: DataFiles) -> Iterator[Photo | Lost]:
+    """The photographs of a folder, in the order of their names. Raises BadData if a table cannot be read, or has no
+    column `file_name`."""
     listed: dict[str, PhotoInfo] = {}
     for place, below, every in os.walk(files.root):
         below[:] = sorted(name for name in below if not name.startswith((".", "__MACOSX")))
@@ -396,9 +368,7 @@ def _read_folder(files: DataFiles) -> Iterator[_FoundPhoto | Lost]:
         yield "absent"
 
 
-def _read_loose(
-    files: DataFiles, folder: str, name: str, there: frozenset[str], listed: PhotoInfo
-) -> _FoundPhoto | Lost:
+def _read_loose(files: DataFiles, folder: str, name: str, there: frozenset[str], listed: PhotoInfo) -> Photo | Lost:
     """A photograph of a folder, with what stands next to it over what a table says."""
     place, stem = folder + name, name.rpartition(".")[0]
     info = PhotoInfo()
@@ -410,7 +380,7 @@ def _read_loose(
         _, size, changed = files.stamp(place)
     except (BadData, BadImage):
         return "unreadable"
-    return _FoundPhoto(place=place, image=files.image(place), stamp=f"{size} {changed}", info=info.over(listed))
+    return _make_photo(place, files.image(place), f"{size} {changed}", info.over(listed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,12 +401,9 @@ class _ShardFile:
         return f"{self.root}!{path}", self.member.size, self.changed
 
 
-def _read_shard(path: Path, name: str) -> Iterator[_FoundPhoto | Lost]:
-    """The photographs of a shard, a tar or zip that has this name in the collection.
-
-    Raises:
-        BadData: it cannot be read.
-    """
+def _read_shard(path: Path, name: str) -> Iterator[Photo | Lost]:
+    """The photographs of a shard, a tar or zip that has this name in the collection. Raises BadData if it cannot be
+    read."""
     try:
         archive = open_archive(path)
     except FAULTS as fault:
@@ -464,17 +431,10 @@ def _read_shard(path: Path, name: str) -> Iterator[_FoundPhoto | Lost]:
             yield "unreadable"
             continue
         image = Image(path=f"{stem}.{ending}", files=_ShardFile(path, member, archive.mtime_ns))
-        stamp = f"{member.size} {archive.mtime_ns}"
-        yield _FoundPhoto(place=f"{name}/{stem}", image=image, stamp=stamp, info=info)
+        yield _make_photo(f"{name}/{stem}", image, f"{member.size} {archive.mtime_ns}", info)
 
 
-def _names_images(files: DataFiles, name: str) -> bool:
-    """Whether an index holds images or names files; one of addresses alone does neither."""
-    row = next(parquet_rows(files, name), None)
-    return row is not None and any(column.casefold() in _COLUMNS for column in row.values)
-
-
-def _read_index(files: DataFiles, name: str) -> Iterator[_FoundPhoto | Lost]:
+def _read_index(files: DataFiles, name: str) -> Iterator[Photo | Lost]:
     """The photographs of an index.
 
     Raises:
@@ -483,19 +443,18 @@ def _read_index(files: DataFiles, name: str) -> Iterator[_FoundPhoto | Lost]:
     """
     _, size, changed = files.stamp(name)
     for row in parquet_rows(files, name):
-        yield _read_row(files, name, row, f"{size} {changed}")
-
-
-def _read_row(files: DataFiles, name: str, row: Row, stamp: str) -> _FoundPhoto | Lost:
-    wanted = _first_text({column.casefold(): value for column, value in row.values.items()}, _COLUMNS)
-    if IN_PARQUET in wanted:
-        return _FoundPhoto(place=wanted, image=files.image(wanted), stamp=stamp, info=parse_info(row.values))
-    beside = (PurePosixPath(name).parent / wanted).as_posix()
-    place = next((each for each in (wanted, beside) if wanted and files.has(each)), "")
-    if not place:
-        return "absent"
-    try:
-        _, size, changed = files.stamp(place)
-    except BadImage:
-        return "unreadable"
-    return _FoundPhoto(place=place, image=files.image(place), stamp=f"{size} {changed}", info=parse_info(row.values))
+        wanted = _first_text({column.casefold(): value for column, value in row.values.items()}, _COLUMNS)
+        if IN_PARQUET in wanted:
+            yield _make_photo(wanted, files.image(wanted), f"{size} {changed}", parse_info(row.values))
+            continue
+        beside = (PurePosixPath(name).parent / wanted).as_posix()
+        place = next((each for each in (wanted, beside) if wanted and files.has(each)), "")
+        if not place:
+            yield "absent"
+            continue
+        try:
+            _, own_size, own_changed = files.stamp(place)
+        except BadImage:
+            yield "unreadable"
+            continue
+        yield _make_photo(place, files.image(place), f"{own_size} {own_changed}", parse_info(row.values))

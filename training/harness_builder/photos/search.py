@@ -1,12 +1,12 @@
 """What finds a photograph by words: its caption, or a model that puts images and words into one space.
 
-By captions: all words of what is looked for stand in the caption, and no model is asked. Of two captions that hold them
-the shorter one says less besides, and its photograph comes first. Words are compared without case, accents, and the
+By captions: the caption holds all words of the object, and no model is asked. Of two captions that hold them the
+shorter one says less else, and its photograph comes first. Words are compared without case, accents, and the
 plural of English; in scripts without spaces they are not found.
 
-By a model of open_clip, named as `ARCH:WEIGHTS`: where images lie in the joint space is kept in one file that only
-grows. All whole rows of it count, so nothing is worked out twice. Vectors are read through the file system's cache and
-never all at once.
+By a model of open_clip, named as `ARCH:WEIGHTS`: the vectors of the images are kept in one file that only grows. All
+whole rows of it count, so no vector is computed twice. Vectors are read through the file system's cache and never all
+at once.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from harness.keys import short
 from harness.settings import nearest
 from harness_builder.disk import disk_errors
 from harness_builder.plan import Photos
+from harness_builder.stops import fold_text
 from harness_builder.stops.faces import open_face_finder
-from harness_builder.stops.rules import fold_text
 
 from .collection import Photo, list_photos
 
@@ -67,23 +67,17 @@ class PhotoIndex(Protocol):
 
     def __len__(self) -> int:
         """How many there are."""
-        ...
 
     def advance(self) -> bool:
         """Do a piece of the work that comes before the first search; whether there is more. `find` does all of it."""
-        ...
 
     def find(self, words: str, count: int) -> list[Photo]:
         """At most so many photographs of what the words name, best first; those that are as good by their key."""
-        ...
 
 
 def check_photos(photos: Photos, *, accepted: bool = False, tell: Callable[[str], None] | None = None) -> None:
-    """Find what keeps a build from using photographs before it makes the first call; no weights are loaded.
-
-    Raises:
-        HarnessError: as `open_photos`, and where nothing finds faces.
-    """
+    """Find what keeps a build from using photographs before it makes the first call; no weights are loaded. Raises
+    HarnessError as `open_photos`, and where nothing finds faces."""
     open_face_finder(photos.faces)
     if photos.by == "clip":
         _find_weights(photos.model)
@@ -105,7 +99,7 @@ def open_photos(
         work: folder that keeps what was worked out of the images; None keeps nothing.
         accepted: the user allows the collection in spite of its licences.
         tell: given lines for a person.
-        left: is added to: how many of the collection may not be used, and why.
+        left: gets how many of the collection may not be used, and why.
 
     Raises:
         MissingData: there is nothing at the path.
@@ -230,28 +224,23 @@ class Encoder(Protocol):
     @property
     def name(self) -> str:
         """Model and weights; another name, other vectors."""
-        ...
 
     @property
     def width(self) -> int:
         """Of a vector."""
-        ...
 
     def prepare(self, picture: Picture) -> Prepared:
         """A picture in the model's own size. Safe to use from several threads."""
-        ...
 
     def images(self, pictures: Sequence[Prepared]) -> Floats:
         """A row for each."""
-        ...
 
     def words(self, text: str) -> Floats:
         """One vector."""
-        ...
 
 
 class ClipIndex:
-    """A `PhotoIndex` by likeness. The images are seen once, in batches; what was seen stays in the build's folder.
+    """A `PhotoIndex` by likeness. The images are seen once, in batches; their vectors stay in the build's folder.
 
     Args:
         photos: all of them.
@@ -300,10 +289,25 @@ class ClipIndex:
         return [replace(self._photos[number], score=float(scores[number])) for number in best]
 
     def _see_batches(self) -> Iterator[None]:
+        """Compute the missing vectors batch by batch: of zeros for a photograph that cannot be opened."""
+
+        def prepare(number: int) -> Prepared | None:
+            try:
+                return self._encoder.prepare(decode(open_image(self._photos[number].image).opened))
+            except BadImage:
+                return None
+
         missing, told, broken = self._missing, 0, 0
         with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
             for start in range(0, len(missing), _BATCH):
-                broken += self._see(missing[start : start + _BATCH], threads)
+                numbers = missing[start : start + _BATCH]
+                prepared = list(threads.map(prepare, numbers))
+                vectors = np.zeros((len(numbers), self._encoder.width), np.float32)
+                there = [place for place, each in enumerate(prepared) if each is not None]
+                if there:
+                    vectors[there] = self._encoder.images([prepared[place] for place in there])
+                self._vectors.add([self._photos[number].stamp for number in numbers], vectors)
+                broken += len(numbers) - len(there)
                 done = min(start + _BATCH, len(missing))
                 if done * _TOLD // len(missing) > told:
                     told = done * _TOLD // len(missing)
@@ -312,22 +316,6 @@ class ClipIndex:
                 yield
         if broken and self._tell:
             self._tell(f"{broken:,} photographs cannot be opened, and are not used")
-
-    def _see(self, numbers: Sequence[int], threads: ThreadPoolExecutor) -> int:
-        """Keep the vectors of these photographs, one of zeros where one cannot be opened -> how many cannot."""
-        prepared = list(threads.map(self._prepare, numbers))
-        vectors = np.zeros((len(numbers), self._encoder.width), np.float32)
-        there = [place for place, each in enumerate(prepared) if each is not None]
-        if there:
-            vectors[there] = self._encoder.images([prepared[place] for place in there])
-        self._vectors.add([self._photos[number].stamp for number in numbers], vectors)
-        return len(numbers) - len(there)
-
-    def _prepare(self, number: int) -> Prepared | None:
-        try:
-            return self._encoder.prepare(decode(open_image(self._photos[number].image).opened))
-        except BadImage:
-            return None
 
 
 def open_encoder(ref: str) -> Encoder:

@@ -1,12 +1,17 @@
-"""Which records are asked again of real photographs, and of which.
+"""The split `real` of a build: which records are asked again of real photographs, of which, and what people say of
+them.
 
 Records come in the order of a hash of the plan's seed and their key. Several are looked into at once, but decided one
 after the other: what is taken depends on what was taken before, and not on which call was answered first.
 
-What becomes of a photograph before a record may show it has a fixed order, and each step may end its way: its caption
-meets the words' rule; its faces are covered and all that a camera noted is left behind; the model's hard stop sees what
-is left; then the viewer says whether it shows the object. Only then is the image kept. Of one that is stopped nothing
-stays that an earlier build kept of it, since another rule or another model may have let it through.
+A photograph goes through fixed steps before a record may show it, and each step may end it: its caption meets the
+words' rule; its faces are covered and all that a camera noted is left out; the model's hard stop sees what is left;
+then the viewer says whether it shows the object. Only then is the image kept. Of one that is stopped nothing stays that
+an earlier build kept of it, since another rule or another model may have let it through.
+
+Where people decide on drawings they decide on photographs too: each record waits in the same queue, under its own key,
+to be kept or dropped as it is. Photographs are chosen once no drawing waits any more: what is chosen for one record
+depends on the others, and an answer holds for what was shown.
 """
 
 from __future__ import annotations
@@ -14,35 +19,39 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
 import anyio
+import anyio.to_thread
 
-from harness import BadImage, HarnessError, Image, Json, Message, Request, Text, Verdict
+from harness import BadData, BadImage, HarnessError, Image, Json, Message, Request, Text, Verdict
 from harness.images import decode, inline_image, open_image
 from harness.rubric import ReplySchema, fill
 from harness.rubric.templates import fence, random_marker, unused_marker
-from harness_builder.calls.images import FOLDER, ImageStore
 from harness_builder.calls.results import Halted, ModelQuery, StepResult, Unreadable
-from harness_builder.calls.store import CallStore
-from harness_builder.plan import Photos
+from harness_builder.calls.store import FOLDER, CallStore, ImageStore
+from harness_builder.people import CANDIDATES, CandidateFile, read_candidates
+from harness_builder.pipeline import Pipeline
+from harness_builder.plan import Photos, Plan, config_key
 from harness_builder.quality import ImageIndex, ImageMark, References, mark_image
 from harness_builder.records import BuiltRecord
-from harness_builder.steps.context import BuildContext, gather
+from harness_builder.review import Undecided
+from harness_builder.steps.context import BuildContext, check_images, gather
+from harness_builder.steps.sorting import WAITING, People
 from harness_builder.stops import stop_text
 from harness_builder.stops.faces import BlurredPhoto, FaceFinder, blur_faces, open_face_finder
-from harness_builder.values import REAL, End, Step
+from harness_builder.tally import Tally
+from harness_builder.terms import licence_of
+from harness_builder.values import REAL, Candidate, End, Step
 
 from .collection import Photo, RealRecord, RejectedPhoto, UsedPhoto, find_licence_fault
-from .search import PhotoIndex
+from .search import PhotoIndex, check_photos, open_photos
 
-#: the hard stop by a model: `harness_builder.steps.context.check_images`
-Check = Callable[[BuildContext, Step, str, Image], Awaitable[StepResult[None] | Halted]]
 #: what becomes of a record once its photographs are chosen: where people decide, what they decided
 Settle = Callable[[BuiltRecord, RealRecord], RealRecord | Halted]
 
@@ -68,6 +77,150 @@ class PhotoLosses(Counter[tuple[End, str]]):
     """
 
     again: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoResult:
+    """What came of the photographs of a plan.
+
+    Attributes:
+        records: that are in the set.
+        left: how many photographs, and records, ended so and why.
+        images: sha256 of those that a record shows, or that people are asked about.
+    """
+
+    records: tuple[RealRecord, ...] = ()
+    left: PhotoLosses = field(default_factory=PhotoLosses)
+    images: frozenset[str] = frozenset()
+
+    @property
+    def waiting(self) -> int:
+        """Records that people have still to decide on."""
+        return sum(number for (end, _), number in self.left.items() if end == "waiting")
+
+
+# ---- of a build ------------------------------------------------------------------------------------------------------
+
+
+def check_plan_photos(plan: Plan, accepted: Collection[str], tell: Callable[[str], None]) -> None:
+    """Raise HarnessError where the plan's photographs cannot be used; no model is called."""
+    if plan.photos is not None:
+        with config_key(plan, "real"):
+            check_photos(plan.photos, accepted=plan.photos.name in accepted, tell=tell)
+
+
+def list_still_asked(walk: Pipeline, plan: Plan, work: Path) -> list[Candidate]:
+    """Photographs that people were asked about and stay in their queue until photographs are chosen anew.
+
+    A build that ends before that must not take them from a person who is at work on them. Left out is one whose twin is
+    no record any more, or asks something else.
+    """
+    found: list[Candidate] = []
+    path = work / CANDIDATES
+    if plan.photos is not None and walk.people is not None and not _any_waiting(walk.tally) and path.exists():
+        with suppress(BadData):  # the file is written anew in any case
+            found = [each for each in read_candidates(path, walk.context.image).every if each.key.endswith(REAL)]
+    questions = {f"{made.key}{REAL}": made.sorted.question for made in walk.records} if found else {}
+    return [each for each in found if questions.get(each.key) == each.question]
+
+
+async def select_photos(
+    walk: Pipeline, plan: Plan, work: Path, accepted: Collection[str], tell: Callable[[str], None]
+) -> PhotoResult:
+    """Records of the split `real`; `tell` gets what was not used, and why. Raises HarnessError as `open_photos` and
+    `select_records`."""
+    photos = plan.photos
+    if photos is None:
+        return PhotoResult()
+    if walk.people is not None and _any_waiting(walk.tally):
+        tell("photographs: chosen once people have decided on all drawings")
+        return PhotoResult()
+    allowed, unused = photos.name in accepted, Counter[str]()
+    with config_key(plan, "real"):
+        index = open_photos(photos, work, accepted=allowed, tell=tell, left=unused)
+    left = PhotoLosses({("dropped", why): number for why, number in unused.items()})
+    review = None if walk.people is None else _PhotoReview(walk.people, walk.context.image, walk.tally.ties)
+    others = licence_of(replace(plan, photos=None), set(accepted) - {photos.name})
+    found = await select_records(
+        list(walk.records),
+        photos,
+        walk.context,
+        index=index,
+        work=work,
+        references=walk.dedup.references,
+        licences=[licence for name, licence in others.sources.items() if name not in others.accepted],
+        accepted=allowed,
+        left=left,
+        settle=None if review is None else review.settle,
+    )
+    images = {sha256 for each in found for sha256 in each.images}
+    if review is not None:
+        await anyio.to_thread.run_sync(review.put, work / CANDIDATES, plan)
+        images |= review.images
+    tell(f"photographs: {len(found):,} record{'' if len(found) == 1 else 's'} of real")
+    for (end, why), number in sorted(left.items()):
+        tell(f"photographs: {number:,} {end}: {why}")
+    return PhotoResult(records=tuple(found), left=left, images=frozenset(images))
+
+
+def _any_waiting(tally: Tally) -> bool:
+    return any(number for (_, end), number in tally.ends.items() if end == "waiting")
+
+
+class _PhotoReview:
+    """Asks people whether to keep a record as it is.
+
+    Args:
+        people: what they have decided.
+        image: sha256 -> the image of the build's folder.
+        ties: gets the key of each record that people do not agree on -> on what.
+
+    Attributes:
+        images: sha256 of the images that people are asked about.
+    """
+
+    def __init__(self, people: People, image: Callable[[str], Image], ties: dict[str, str]) -> None:
+        self._people = people
+        self._image = image
+        self._ties = ties
+        self._candidates: list[Candidate] = []
+        self.images: set[str] = set()
+
+    def settle(self, made: BuiltRecord, record: RealRecord) -> RealRecord | Halted:
+        """What people decided of it. Their answers on question and category are those of the twin."""
+        first, second = (self._image(sha256) for sha256 in record.images)
+        candidate = Candidate(
+            key=record.key,
+            category=record.category or made.element.category,
+            question=record.question,
+            objects=made.element.objects,
+            images=(first, second),
+            source=made.source,
+        )
+        self._candidates.append(candidate)
+        self.images.update(record.images)
+        decided = self._people.decided(candidate)
+        if decided is None:
+            return WAITING
+        if isinstance(decided, Undecided):
+            if "decision" in decided.about:
+                why = self._ties[record.key] = "people disagree on whether to keep it"
+                return Halted(end="waiting", why=why)
+            return replace(record, reviewers=tuple(each.reviewer for each in decided.reviews))
+        if decided.decision == "drop":
+            return Halted(end="dropped", why="people dropped it")
+        return replace(record, reviewers=decided.reviewers)
+
+    def put(self, path: Path, plan: Plan) -> None:
+        """Write the candidates in place of all photographs that an earlier build asked about; drawings stay."""
+        drawn = [each for each in read_candidates(path, self._image).every if not each.key.endswith(REAL)]
+        file = CandidateFile(path, plan.categories, plan.reviewers, plan.language)
+        for each in (*drawn, *self._candidates):
+            file.put(each)
+        file.close(whole=True)
+
+
+# ---- the choice ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +266,10 @@ class UnfitPhoto:
         return self.ended.why + (AGAIN if self.ended.again else "")
 
 
-def keep_as_it_is(_: BuiltRecord, record: RealRecord) -> RealRecord:
-    """People are not asked about it."""
-    return record
-
-
 async def select_records(
     records: Sequence[BuiltRecord],
     photos: Photos,
     context: BuildContext,
-    check: Check,
     *,
     index: PhotoIndex,
     work: Path,
@@ -130,7 +277,7 @@ async def select_records(
     licences: Iterable[str] = (),
     accepted: bool = False,
     faces: FaceFinder | None = None,
-    settle: Settle = keep_as_it_is,
+    settle: Settle | None = None,
     left: PhotoLosses | None = None,
 ) -> list[RealRecord]:
     """Records of the split `real`, at most `photos.count`; those that wait are counted among them.
@@ -142,24 +289,23 @@ async def select_records(
         records: that are kept; those of the easy and the hard test may be asked again.
         photos: the collection.
         context: models and plan.
-        check: the hard stop by a model, `harness_builder.steps.context.check_images`.
         index: of the collection, from `open_photos`.
         work: folder of the build; images go to `images/` in it.
         references: items of tests, none of whose images may be nearly equalled.
         licences: that the set is under without photographs, but for those of sources the user accepted.
         accepted: the user allows the collection in spite of its licences.
         faces: finds them; None for what the collection's config says.
-        settle: what becomes of each.
-        left: is added to: what was not used, and why.
+        settle: what becomes of each; None to keep it as it is.
+        left: gets what was not used, and why.
 
     Raises:
         HarnessError: as models do, and where nothing finds faces: no photograph is used then.
     """
-    inspector = PhotoInspector(context, check, faces or open_face_finder(photos.faces), work)
+    inspector = PhotoInspector(context, faces or open_face_finder(photos.faces), work)
     while await anyio.to_thread.run_sync(index.advance):
         pass
-    rules = _Rules(ImageIndex(context.plan.bits), references or References(), set(licences), accepted=accepted)
-    selector = _Selector(inspector, index, rules, settle, PhotoLosses() if left is None else left)
+    left = PhotoLosses() if left is None else left
+    selector = _Selector(inspector, index, references or References(), set(licences), left, accepted=accepted)
 
     def rank(made: BuiltRecord) -> bytes:
         return hashlib.sha256(f"{context.plan.seed}/{made.key}".encode("utf-8", "surrogatepass")).digest()
@@ -169,59 +315,47 @@ async def select_records(
     while rest and len(found) < photos.count:
         several = [rest.popleft() for _ in range(min(_AT_ONCE, photos.count - len(found), len(rest)))]
         await selector.look_ahead(several)
-        decided = [await selector.decide(made) for made in several]
-        found += [each for each in decided if not isinstance(each, Halted) or each.end == "waiting"]
+        for made in several:
+            decided = await selector.choose(made)
+            if isinstance(decided, RealRecord) and settle is not None:
+                decided = settle(made, decided)
+            if isinstance(decided, Halted):
+                left[decided.end, decided.why] += 1
+            if not isinstance(decided, Halted) or decided.end == "waiting":
+                found.append(decided)
     return [each for each in found if isinstance(each, RealRecord)]
 
 
-class _Rules:
-    """What a photograph must not be, besides those that are used already."""
-
-    def __init__(self, used: ImageIndex, references: References, licences: set[str], *, accepted: bool) -> None:
-        self.keys: set[str] = set()
-        self._marks = used
-        self._references = references
-        self._licences = licences
-        self._accepted = accepted
-
-    def licence_fault(self, photo: Photo) -> str:
-        """Why its licence keeps it out; empty where it does not."""
-        return find_licence_fault(photo.licence, self._licences, accepted=self._accepted)
-
-    def find_fault(self, fit: FitPhoto, other: FitPhoto | None) -> str:
-        """Why it is not taken next to the other one of its record; empty where it is."""
-        key = fit.photo.key
-        if found := self._references.find_image(key, [fit.mark]):
-            return f"it nearly equals an image of {found.of.partition('/')[0]}"
-        licences = self._licences | ({other.photo.licence} if other else set[str]())
-        if why := find_licence_fault(fit.photo.licence, licences, accepted=self._accepted):
-            return why
-        near = key in self.keys or self._marks.find(key, fit.mark) is not None
-        if other and not near:
-            index = ImageIndex()
-            index.add("other", other.mark)
-            near = index.find(key, fit.mark) is not None
-        return "it nearly equals a photograph that is used" if near else ""
-
-    def take(self, fit: FitPhoto) -> None:
-        """It is used now."""
-        self.keys.add(fit.photo.key)
-        self._marks.add(fit.photo.key, fit.mark)
-        if not self._accepted:
-            self._licences.add(fit.photo.licence)
-
-
 class _Selector:
-    """What became of each photograph that was looked at, and what is taken of them."""
+    """What became of each photograph that was looked at, and which are used.
+
+    Args:
+        inspector: looks at photographs.
+        index: finds them.
+        references: items of tests, none of whose images may be nearly equalled.
+        licences: that the set is under; those of used photographs are added.
+        left: gets what was not used, and why.
+        accepted: the user allows the collection in spite of its licences.
+    """
 
     def __init__(
-        self, inspector: PhotoInspector, index: PhotoIndex, rules: _Rules, settle: Settle, left: PhotoLosses
+        self,
+        inspector: PhotoInspector,
+        index: PhotoIndex,
+        references: References,
+        licences: set[str],
+        left: PhotoLosses,
+        *,
+        accepted: bool,
     ) -> None:
         self._inspector = inspector
         self._index = index
-        self._rules = rules
-        self._settle = settle
+        self._references = references
+        self._licences = licences
         self._left = left
+        self._accepted = accepted
+        self._used: set[str] = set()
+        self._marks = ImageIndex(inspector.plan.bits)
         self._counted: set[tuple[str, str]] = set()
         self._one_thread = anyio.CapacityLimiter(1)
         self._ranked: dict[str, tuple[int, list[Photo]]] = {}
@@ -230,42 +364,56 @@ class _Selector:
     async def look_ahead(self, records: Sequence[BuiltRecord]) -> None:
         """Look for what these records will want, all objects at once; nothing is taken. The second object of a record
         is not looked for where there is no photograph of the first."""
-        firsts = Counter(made.element.objects[0] for made in records)
-        await gather(self._look_for, firsts.items())
+
+        async def look_for(wanted: tuple[str, int]) -> None:
+            words, missing = wanted
+            for photo in await self._find(words):
+                missing -= isinstance(await self._inspect(photo, words), FitPhoto)
+                if missing <= 0:
+                    return
+
+        await gather(look_for, Counter(made.element.objects[0] for made in records).items())
         there = {each.object for each in self._inspected.values() if isinstance(each, FitPhoto)}
         seconds = Counter(made.element.objects[1] for made in records if made.element.objects[0] in there)
-        await gather(self._look_for, seconds.items())
+        await gather(look_for, seconds.items())
 
-    async def _look_for(self, wanted: tuple[str, int]) -> None:
-        """Look until there are so many good photographs of an object."""
-        words, missing = wanted
-        for photo in await self._find(words):
-            missing -= isinstance(await self._inspect(photo, words), FitPhoto)
-            if missing <= 0:
-                return
-
-    async def decide(self, made: BuiltRecord) -> RealRecord | Halted:
-        """The record with the best photographs that nothing speaks against; they are taken then."""
+    async def choose(self, made: BuiltRecord) -> RealRecord | Halted:
+        """The record with the best photographs that nothing speaks against; from now on they are used."""
         rejected: list[RejectedPhoto] = []
         one = await self._take(made.element.objects[0], None, rejected)
         other = one and await self._take(made.element.objects[1], one, rejected)
-        settled: RealRecord | Halted = Halted(end="dropped", why=NONE)
-        if one is not None and other is not None:
-            self._rules.take(one)
-            self._rules.take(other)
-            record = RealRecord(
-                key=f"{made.key}{REAL}",
-                of=made.key,
-                question=made.sorted.question,
-                category=made.sorted.category,
-                sub_category=made.sorted.sub_category,
-                photos=(_used_photo(one), _used_photo(other)),
-                untaken=tuple(rejected),
+        if one is None or other is None:
+            return Halted(end="dropped", why=NONE)
+        photos: list[UsedPhoto] = []
+        for fit in (one, other):
+            photo = fit.photo
+            self._used.add(photo.key)
+            self._marks.add(photo.key, fit.mark)
+            if not self._accepted:
+                self._licences.add(photo.licence)
+            photos.append(
+                UsedPhoto(
+                    key=photo.key,
+                    object=fit.object,
+                    sha256=fit.sha256,
+                    faces=fit.faces,
+                    score=photo.score,
+                    licence=photo.licence,
+                    caption=photo.caption,
+                    url=photo.url,
+                    author=photo.author,
+                    calls=fit.calls,
+                )
             )
-            settled = self._settle(made, record)
-        if isinstance(settled, Halted):
-            self._left[settled.end, settled.why] += 1
-        return settled
+        return RealRecord(
+            key=f"{made.key}{REAL}",
+            of=made.key,
+            question=made.sorted.question,
+            category=made.sorted.category,
+            sub_category=made.sorted.sub_category,
+            photos=(photos[0], photos[1]),
+            untaken=tuple(rejected),
+        )
 
     async def _take(self, words: str, other: FitPhoto | None, rejected: list[RejectedPhoto]) -> FitPhoto | None:
         """The best photograph of an object that nothing speaks against; those before it are added to `rejected`."""
@@ -275,7 +423,7 @@ class _Selector:
                 ended = found.ended
                 entry = RejectedPhoto(object=words, end=ended.end, why=found.why, calls=ended.calls)
             else:
-                why = self._rules.find_fault(found, other)
+                why = self._find_fault(found, other)
                 if not why:
                     return found
                 entry = RejectedPhoto(object=words, end="dropped", why=why, calls=found.calls)
@@ -285,17 +433,31 @@ class _Selector:
             rejected.append(entry)
         return None
 
+    def _find_fault(self, fit: FitPhoto, other: FitPhoto | None) -> str:
+        """Why a photograph is not taken next to the other one of its record; empty where it is."""
+        key = fit.photo.key
+        if found := self._references.find_image(key, [fit.mark]):
+            return f"it nearly equals an image of {found.of.partition('/')[0]}"
+        licences = self._licences | ({other.photo.licence} if other else set[str]())
+        if why := find_licence_fault(fit.photo.licence, licences, accepted=self._accepted):
+            return why
+        near = key in self._used or self._marks.find(key, fit.mark) is not None
+        if other and not near:
+            index = ImageIndex()
+            index.add("other", other.mark)
+            near = index.find(key, fit.mark) is not None
+        return "it nearly equals a photograph that is used" if near else ""
+
     async def _find(self, words: str) -> list[Photo]:
         """The best that are not used yet and whose licence lets them be used."""
-        used = self._rules.keys
         count, found = self._ranked.get(words, (0, list[Photo]()))
-        if count < TRIED + len(used):  # at most that many of the best are used
-            count = TRIED + len(used) + 2 * _AT_ONCE
+        if count < TRIED + len(self._used):  # at most that many of the best are used
+            count = TRIED + len(self._used) + 2 * _AT_ONCE
             found = await anyio.to_thread.run_sync(self._index.find, words, count, limiter=self._one_thread)
             self._ranked[words] = count, found
         allowed: list[Photo] = []
-        for photo in [photo for photo in found if photo.key not in used][:TRIED]:
-            if why := self._rules.licence_fault(photo):
+        for photo in [photo for photo in found if photo.key not in self._used][:TRIED]:
+            if why := find_licence_fault(photo.licence, self._licences, accepted=self._accepted):
                 self._count(photo, "dropped", why)
             else:
                 allowed.append(photo)
@@ -317,47 +479,29 @@ class _Selector:
             self._left.again += again
 
 
-def _used_photo(fit: FitPhoto) -> UsedPhoto:
-    photo = fit.photo
-    return UsedPhoto(
-        key=photo.key,
-        object=fit.object,
-        sha256=fit.sha256,
-        faces=fit.faces,
-        score=photo.score,
-        licence=photo.licence,
-        caption=photo.caption,
-        url=photo.url,
-        author=photo.author,
-        calls=fit.calls,
-    )
-
-
 class PhotoInspector:
     """Decides whether a photograph may be shown for an object; see the module.
 
     Args:
         context: models and plan.
-        check: the hard stop by a model.
         faces: finds them; used by one photograph at a time.
         work: folder of the build, among whose images those that may be shown are kept.
     """
 
-    def __init__(self, context: BuildContext, check: Check, faces: FaceFinder, work: Path) -> None:
+    def __init__(self, context: BuildContext, faces: FaceFinder, work: Path) -> None:
+        self.plan = context.plan
         self._context = context
-        self._check = check
         self._faces = faces
         self._work = work
         self._images = ImageStore(work)
-        self._side = max(context.plan.width, context.plan.height)
         self._one_thread = anyio.CapacityLimiter(1)
 
     async def inspect(self, photo: Photo, words: str) -> FitPhoto | UnfitPhoto:
         """What the photograph is good for, as one of this object."""
-        stop = stop_text(photo.caption)
+        stop, side = stop_text(photo.caption), max(self.plan.width, self.plan.height)
         try:
             blurred = await anyio.to_thread.run_sync(
-                partial(cover_faces, photo.image, self._faces, self._side), limiter=self._one_thread
+                partial(_cover_faces, photo.image, self._faces, side), limiter=self._one_thread
             )
             image = open_image(inline_image("photograph.png", blurred.data))
             looks = await anyio.to_thread.run_sync(mark_image, image, limiter=self._one_thread)
@@ -379,13 +523,20 @@ class PhotoInspector:
 
     async def _ask(self, image: Image, words: str, owner: str) -> StepResult[None] | Halted:
         """Whether the checker lets the image through and the viewer sees the object."""
-        checked = await self._check(self._context, _STEP, owner, image)
+        checked = await check_images(self._context, _STEP, owner, image)
         if isinstance(checked, Halted):
             return checked
+
+        def read(text: str) -> Json:  # what else the viewer saw is not kept: it may describe a person
+            found = _FORM.read(text)
+            if isinstance(found, Verdict):
+                return {"shows": found.label}
+            raise Unreadable(found.message)
+
         fenced = fence("object", words, unused_marker((words,), random_marker))
         text = Text(text=fill(_viewer_text(), form=_FORM.describe(), object=fenced))
         request = Request(messages=(Message(role="user", content=(image, text)),), schema=_FORM.schema)
-        query = ModelQuery(step=_STEP, owner=owner, role="viewer", request=request, read=_parse_reply)
+        query = ModelQuery(step=_STEP, owner=owner, role="viewer", request=request, read=read)
         reply = await self._context.calls.ask(query)
         if isinstance(reply, Halted):
             return reply.after(checked.calls)
@@ -394,13 +545,10 @@ class PhotoInspector:
         return StepResult(value=None, calls=(*checked.calls, reply.call))
 
 
-def cover_faces(image: Image, faces: FaceFinder, side: int) -> BlurredPhoto:
-    """A photograph with its faces covered, no longer on a side than this many pixels.
+def _cover_faces(image: Image, faces: FaceFinder, side: int) -> BlurredPhoto:
+    """A photograph with its faces covered, no longer on a side than this many pixels. Raises BadImage.
 
-    Made smaller first: what is looked through for faces is what is kept.
-
-    Raises:
-        BadImage: it is missing, broken or out of bounds.
+    It is made smaller first: the pixels that are searched for faces are those that are kept.
     """
     from PIL.Image import Resampling
 
@@ -411,27 +559,19 @@ def cover_faces(image: Image, faces: FaceFinder, side: int) -> BlurredPhoto:
     return blur_faces(inline_image("photograph.bmp", plain.getvalue()), faces)
 
 
-def _parse_reply(text: str) -> Json:
-    """Whether the photograph shows the object. What else the viewer saw is not kept: it may describe a person."""
-    found = _FORM.read(text)
-    if isinstance(found, Verdict):
-        return {"shows": found.label}
-    raise Unreadable(found.message)
-
-
 @cache
 def _viewer_text() -> str:
     return Path(__file__).with_name("shows.txt").read_text(encoding="utf-8").strip()
 
 
 def photo_owner(sha256: str) -> str:
-    """Whose the calls about a photograph are, by the hash of its image."""
+    """The owner of the calls about a photograph, by the hash of its image."""
     return f"{_OWNER}{sha256[:_DIGITS]}"
 
 
 def delete_unused(store: CallStore, used: Collection[str]) -> None:
-    """Delete the images of all photographs but these. What was answered of them stays, and they are written again where
-    they are chosen again.
+    """Delete the images of all photographs but these. Their calls stay, and an image that is chosen again is written
+    again.
 
     Args:
         store: of the build; an image that no call of a photograph is about is not of a photograph.

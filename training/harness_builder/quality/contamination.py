@@ -1,9 +1,10 @@
-"""What of a set a public test already holds. Such an item is dropped, and listed with what it nearly equals.
+"""Finds items of a set that a public test holds already. Such an item is dropped, and listed with what it nearly
+equals.
 
 Like is compared with like. A question that speaks of the first and the second image says nothing of what they show, so
-two of this form are one only if their objects are alike too: by name if the test names them, else by image. A question
-that names its objects is compared with those that name theirs, both as a model first put it and with names in place of
-the images; articles do not count, since whoever puts names in has to choose one.
+two of this form are alike only if their objects are alike too: by name if the test names them, else by image. A
+question that names its objects is compared with those that name theirs, both as a model first put it and with names in
+place of the images. Articles do not count, since whoever puts names in has to choose one.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Wording:
 
 @dataclass(slots=True, kw_only=True)
 class ComparedTest:
-    """What of a test there was to compare with.
+    """What a test has to compare with.
 
     Attributes:
         test: its name.
@@ -128,7 +129,7 @@ class References:
         explicit: str = "",
         broken: int = 0,
     ) -> None:
-        """Take an item in.
+        """Add an item.
 
         Args:
             test: its name.
@@ -159,13 +160,14 @@ class References:
         counts.broken += broken
 
     def find_text(self, key: str, wording: Wording) -> Contamination | None:
-        """The item whose question this one nearly equals. Found by its words alone it may be another question."""
+        """The item whose question this one nearly equals; if it is found by its words alone, it may ask something
+        else."""
         found = self._index.find_all(key, _without_articles(wording.reference))
         as_asked = {near.of: near.likeness for near in found}
         for text in wording.explicit:
             for near in self._index.find_all(key, _without_articles(text)):
                 at = self._texts[near.of]
-                # a text that is as much like the reference as like the names speaks of images itself
+                # a text that is as much like the question with references as like that with names speaks of images
                 if near.likeness <= as_asked.get(near.of, 0.0):
                     continue
                 if item := at.unnamed or at.find_item(wording.objects):
@@ -180,7 +182,7 @@ class References:
         return words_alone
 
     def find_image(self, key: str, images: Iterable[ImageMark]) -> Contamination | None:
-        """The item one of whose images one of these nearly equals."""
+        """The first item with an image that one of these nearly equals."""
         for image in images:
             if near := self._images.find(key, image):
                 return Contamination(key=key, of=near.of.partition("\n")[0], by="image", likeness=near.likeness)

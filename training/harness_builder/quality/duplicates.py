@@ -1,17 +1,17 @@
 """Near-duplicates of texts and of images, found as they come.
 
-Texts are compared by their runs of five characters (folded, spaces made one): likeness is the share that two have in
-common, Jaccard's. MinHash and its index find the few earlier texts worth comparing, and these are compared exactly, so
-that nothing is dropped on an estimate. What the index can miss lies at the threshold: of pairs with likeness 0.8 it
+Texts are compared by their runs of five characters (folded, spaces made one): their likeness is Jaccard's, the share of
+runs that both have. MinHash and its index find the few earlier texts worth comparing, and these are compared exactly,
+so that nothing is dropped on an estimate. What the index can miss lies at the threshold: of pairs with likeness 0.8 it
 finds 988 in 1,000, of those with 0.85 9,995 in 10,000, with 0.9 all but one or two in a million.
 
 An image is known by its perceptual hash (64 bits, of shapes in grey) and by the mean colours of a coarse grid, since a
 red star and a blue one have the same shape. Two are near-duplicates when both are close: scaled, compressed, lightly
 cropped or brightened copies are. An image without shapes has a hash of noise; it is compared by its colours alone.
 
-What images look like is worked out once in the life of a build and stored in `work/marks.db`, by the sha256 of their
-bytes. Of an image that was stopped nothing stays: its mark is blanked when it is dropped, and what the file may hold of
-it besides, where rows were moved, when it is closed.
+The mark of an image is computed once in the life of a build and stored in `work/marks.db`, by the sha256 of its bytes.
+Of an image that was stopped nothing stays: its mark is blanked when it is dropped, and copies that the file may hold
+where rows were moved when it is closed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from harness import HarnessError, Image
@@ -77,16 +76,13 @@ class NearDuplicate:
 class TextIndex:
     """The texts so far; about 3 kB each.
 
-    `find` says what an item nearly equals; `add` takes it in. Which of the two is called decides which item stays:
-    taking in only what nearly equals nothing keeps the first of each group.
+    `find` says what an item nearly equals, and `add` adds it. To add only what nearly equals nothing keeps the first of
+    each group.
     """
 
     def __init__(self, least: float = TEXT_LIKENESS) -> None:
-        """Args: least: likeness from which on two texts are near-duplicates, from 0.7 to 1.
-
-        Raises:
-            HarnessError: out of bounds, or the library is not installed.
-        """
+        """Args: least: likeness from which on two texts are near-duplicates, from 0.7 to 1. Raises HarnessError if out
+        of bounds, or the library is not installed."""
         if not LOWEST_LIKENESS <= least <= 1:
             remedy = f"give one from {LOWEST_LIKENESS:g} to 1"
             raise HarnessError(f"a likeness of {least:g} cannot be asked for", remedy=remedy)
@@ -111,11 +107,7 @@ class TextIndex:
         return self._find_near(key, runs, self._hash(runs))
 
     def add(self, key: str, text: str) -> None:
-        """Take a text in.
-
-        Raises:
-            ValueError: there is one with this key.
-        """
+        """Add a text. Raises ValueError if there is one with this key."""
         plain = normalize_question(text)
         self._insert(key, plain, self._hash(find_runs(plain)))
 
@@ -207,9 +199,9 @@ def mark_image(image: Image) -> ImageMark:
 class MarkTable:
     """Marks by their place, and which of them may be close to another.
 
-    A hash is filed in as many bands as may differ and one more: two that are close are equal in at least one of them,
-    so that none is missed. An image without shapes is filed by its mean colour, which is that of a close one or
-    next to it. What is filed alike is compared at once, in arrays: a drawing of one object may come thousands of times.
+    A hash has one more band than bits may differ: two that are close are equal in at least one of them, so that none is
+    missed. An image without shapes is filed by its mean colour, which is that of a close one or next to it. Marks in
+    one bucket are compared at once, in arrays: a drawing of one object may come thousands of times.
     """
 
     def __init__(self, most: int) -> None:
@@ -227,9 +219,9 @@ class MarkTable:
         return len(self._shapes)
 
     def add(self, image: ImageMark, *, filed: bool = True) -> None:
-        """Take a mark in, at the next place. One that is not filed is never found."""
-        for drawer in self._find_drawers(image) if filed else ():
-            self._filed[drawer].append(len(self._shapes))
+        """Add a mark at the next place. One that is not filed is never found."""
+        for bucket in self._find_buckets(image) if filed else ():
+            self._filed[bucket].append(len(self._shapes))
         self._shapes.append(image.shape or 0)
         self._flat.append(image.shape is None)
         self._tints += image.tint
@@ -239,14 +231,14 @@ class MarkTable:
         import numpy as np
 
         if image.shape is not None:
-            drawers = self._find_drawers(image)
+            buckets = self._find_buckets(image)
         else:
             red, green, blue = _mean_colour(image)
             near = (-1, 0, 1)
-            drawers = [
+            buckets = [
                 (red + more, green + greener, blue + bluer) for more in near for greener in near for bluer in near
             ]
-        found = (self._filed.get(drawer) for drawer in drawers)
+        found = (self._filed.get(bucket) for bucket in buckets)
         return [np.frombuffer(places, np.uint32) for places in found if places]
 
     def apart(self, image: ImageMark, places: Ints) -> Ints:
@@ -262,7 +254,7 @@ class MarkTable:
         bits[close[away]] = _BITS
         return bits
 
-    def _find_drawers(self, image: ImageMark) -> list[tuple[int, ...]]:
+    def _find_buckets(self, image: ImageMark) -> list[tuple[int, ...]]:
         shape = image.shape
         if shape is None:
             return [_mean_colour(image)]
@@ -302,11 +294,7 @@ class ImageIndex:
         return NearDuplicate(key=key, of=self._keys[int(places[best])], likeness=1 - int(apart[best]) / _BITS)
 
     def add(self, key: str, image: ImageMark) -> None:
-        """Take an image in.
-
-        Raises:
-            ValueError: there is one with this key.
-        """
+        """Add an image. Raises ValueError if there is one with this key."""
         if key in self._known:
             raise ValueError("there is an image under this key")
         self._table.add(image, filed=image not in self._marks)  # of equals the first is found
@@ -335,7 +323,7 @@ class PairIndex:
         return len(self._keys)
 
     def take(self, key: str, pair: tuple[ImageMark, ImageMark]) -> NearDuplicate | None:
-        """The earlier pair that this one is most like, among equals the first; taken in if there is none."""
+        """The earlier pair that this one is most like, among equals the first; it is added if there is none."""
         near = self._find(key, pair)
         if near is None:
             self._keys.append(key)
@@ -344,7 +332,10 @@ class PairIndex:
         return near
 
     def _find(self, key: str, pair: tuple[ImageMark, ImageMark]) -> NearDuplicate | None:
-        """Looks up the image that fewer may be close to; of what is close, the other image of its pair is compared."""
+        """Look up the image that fewer may be close to; of the close ones, the other image of their pair is compared.
+
+        In a function of its own: the table cannot grow while there are arrays over it.
+        """
         import numpy as np
 
         filed = [self._table.places(image) for image in pair]
@@ -383,9 +374,7 @@ class MarkStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             with disk_errors(self._path):
                 if self._db.execute("PRAGMA user_version").fetchone() != (0,):
@@ -405,7 +394,7 @@ class MarkStore:
             self._db.execute("COMMIT")
 
     def get(self, image: Image) -> ImageMark:
-        """What an image looks like, worked out if it is not known. Raises BadImage as `mark_image`."""
+        """The mark of an image, computed if it is not stored. Raises BadImage as `mark_image`."""
         opened = open_image(image)
         name = opened.opened.sha256
         with self._lock:

@@ -1,7 +1,7 @@
 """What several reviewers decide together, and how far they agree beyond chance.
 
-What more than half say counts, and a tie stays open. Agreement has intervals, for which candidates of one seed are
-resampled together.
+The majority counts, and a tie stays open. Agreement has intervals, for which candidates of one seed are resampled
+together.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ class Merged:
 def merge(reviews: Iterable[Review]) -> Merged:
     """One decision for each candidate, in the order in which they first come.
 
-    A fix is a keep: first it is asked whether more than half keep it. Then, among those who do, each of category,
-    question, unsafe text and harmful image is what more than half of those who answered say; whether the text is unsafe
-    only those say who have the question that counts. Of two reviews by one reviewer the later one counts.
+    A fix is a keep: first the majority decides whether to keep it. Then, among those who keep it, the majority of those
+    who answered decides each of category, question, unsafe text and harmful image; on unsafe text only those count who
+    have the question that counts. Of two reviews by one reviewer the later one counts.
     """
     latest: dict[str, dict[str, Review]] = {}
     for review in reviews:
@@ -116,7 +116,7 @@ def merge_one(key: str, reviews: tuple[Review, ...]) -> Decided | Undecided:
 
 
 def _vote(given: Sequence[T], *, otherwise: T) -> tuple[T, bool]:
-    """What more than half say, and whether it is a tie; then the value to go on with."""
+    """What more than half say, and False; else `otherwise`, and True for a tie."""
     value, count = Counter(given).most_common(1)[0]
     return (value, False) if 2 * count > len(given) else (otherwise, True)
 

@@ -1,9 +1,9 @@
-"""The file of one reviewer: JSON lines that are only ever appended, but for what a hard stop takes.
+"""The file of one reviewer: JSON lines that are only ever appended, but for what a hard stop erases.
 
-Invariants: a line is one `write`, made safe on disk before the reviewer is told so; a line that was begun and not ended
-is cut before the next one; of a candidate the last line counts. Each write looks first at what others have added, so
-two servers over one folder do no harm. In the place of what is struck stands as long a line that takes it back: whoever
-has read the file goes on where they were.
+Invariants: a line is one `write`, safe on disk before the reviewer is told so; a torn line is cut before the next one;
+of a candidate the last line counts. Each write looks first at what others have added, so two servers over one folder do
+no harm. An erased answer is replaced by a line of the same length that takes it back: a process that has read the file
+goes on where it was.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undo:
-    """What was said of this candidate is taken back."""
+    """The last word on this candidate is taken back."""
 
     key: str
     at: str
@@ -70,7 +70,7 @@ class Undo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptOut:
-    """The categories that the reviewer does not want to see, from here on: all of them, not only new ones."""
+    """All categories that the reviewer does not want to see from here on."""
 
     categories: tuple[str, ...]
     at: str
@@ -83,11 +83,10 @@ class ReviewState:
     """What the lines of a file come to.
 
     Attributes:
-        current: what counts of each candidate, the one that was said last at the end.
-        first: what was answered first of each, by key and by what was shown: before the reviewer could know what the
-            model thinks of it.
-        left_out: categories.
-        undone: the candidate of which something was taken back last, and nothing was said since; else empty.
+        current: what counts of each candidate, the latest at the end.
+        first: the first answer on each, by key and by what was shown: before the reviewer could know the model's
+        opinion. left_out: categories.
+        undone: the candidate whose answer was taken back last, if nothing was said since; else empty.
     """
 
     def __init__(self) -> None:
@@ -97,7 +96,7 @@ class ReviewState:
         self.undone = ""
 
     def copy(self) -> ReviewState:
-        """The same, untouched by what comes later."""
+        """A copy that later lines do not change."""
         made = ReviewState()
         made.current, made.first, made.left_out = dict(self.current), dict(self.first), self.left_out
         made.undone = self.undone
@@ -136,7 +135,7 @@ class ReviewLog:
 
         Args:
             entry: to be written.
-            check: looks at all that counts, others' writes too, and raises where the line would be wrong.
+            check: gets the state with others' writes, and raises where the line would be wrong.
 
         Raises:
             HarnessError: the file cannot be written; it then ends as before.
@@ -152,18 +151,15 @@ class ReviewLog:
             self._state.add(entry)
 
     def strike(self, key: str) -> None:
-        """Take back whatever was said of a candidate, and leave no byte of its words.
-
-        Raises:
-            HarnessError: the file cannot be written; it is then as before.
-        """
+        """Take back whatever was said of a candidate, and leave no byte of its words. Raises HarnessError if the file
+        cannot be written; it is then as before."""
         with self._turn, self._locked():
             if self.path.exists():
                 atomic_write(self.path, b"".join(self._without(line, key) for line in read_lines(self.path)))
                 self._forget()
 
     def _without(self, line: bytes, key: str) -> bytes:
-        """The line, or one of its length that takes it back where it answers this candidate."""
+        """The line; of an answer on this candidate a line of its length that takes it back."""
         try:
             entry = parse_entry(json.loads(line), self.reviewer)
         except ValueError:

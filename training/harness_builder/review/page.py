@@ -113,10 +113,8 @@ def review_app(queue: Queue, token: str) -> ASGIApp:
     return page_app([*routes, *page_assets("harness_builder.review", "web")], token=token)
 
 
-def _json_route(
-    answer: Callable[[Request], Awaitable[dict[str, Any]]],
-) -> Callable[[Request], Awaitable[Response]]:
-    """A route that sends what `answer` gives, or what is wrong with the request, in words for the reviewer."""
+def _json_route(answer: Callable[[Request], Awaitable[dict[str, Any]]]) -> Callable[[Request], Awaitable[Response]]:
+    """A route that sends the answer, or what is wrong with the request in words for the reviewer."""
     from starlette.responses import JSONResponse
 
     async def reply(request: Request) -> Response:
@@ -131,8 +129,7 @@ def _json_route(
 
 
 async def _read_body(request: Request, **needed: type) -> dict[str, Any]:
-    """The object that a page sent, with at least these fields of these types. Raises HarnessError for another one, and
-    for one that is too large."""
+    """The object that a page sent, with at least these fields of these types. Raises HarnessError for anything else."""
     body = b""
     async for piece in request.stream():
         body += piece
@@ -154,7 +151,7 @@ async def _read_body(request: Request, **needed: type) -> dict[str, Any]:
 
 
 def _parse_answer(fields: Mapping[str, Any]) -> Review:
-    """The decision that a page sent. Raises HarnessError for a field that is unknown, too long or of another type."""
+    """The decision that a page sent. Raises HarnessError for an unknown field, a long text, or another type."""
     texts = {name: value for name, value in fields.items() if isinstance(value, str)}
     texts |= {name: texts[name].strip() for name in ("reason", "question") if name in texts}
     try:
@@ -169,7 +166,7 @@ def _parse_answer(fields: Mapping[str, Any]) -> Review:
 
 
 def _page_state(queue: Queue, session: ReviewSession, draft: Review | None = None) -> dict[str, Json]:
-    """All that the page shows: how far the reviewer is, the candidate in front of them, and what they said last."""
+    """All that the page shows: how far the reviewer is, the next candidate, and their last word."""
     progress = session.progress()
     shown: dict[str, Json] | None = None
     if progress.open:

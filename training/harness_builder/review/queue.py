@@ -1,7 +1,7 @@
 """What is to be reviewed: candidates, and a folder in which each reviewer has a file.
 
-Reviewers know nothing of each other. All meet the candidates block by block in one order, which is drawn by hash, so
-that reviews that end early overlap; within a block each has an order of their own. An answer counts as long as the
+Reviewers know nothing of each other. All get the candidates block by block in one order, which is drawn by hash, so
+that reviews that end early overlap; within a block each reviewer has another order. An answer counts as long as the
 candidate is what was shown: with another question, category or image it is asked again.
 """
 
@@ -36,11 +36,11 @@ _IMAGE_FAULTS: Final = {
 
 
 class OutdatedReview(HarnessError):
-    """A change is of a state that is gone: another page of the same reviewer was quicker."""
+    """The candidate is no longer open: another page of the same reviewer was quicker."""
 
 
 class BadQuestion(HarnessError):
-    """The question that a reviewer wrote breaks a rule that the writer's had to keep."""
+    """The question that a reviewer wrote breaks a rule for the writer's questions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +59,9 @@ class ReviewProgress:
         decided: candidates, by key.
         skipped: passed over one by one.
         left_out: undecided ones of categories that the reviewer does not want to see.
-        open: what is still to come, in order; the first one is in front of the reviewer.
+        open: candidates still to decide, in order; the page shows the first one.
         categories: that are left out.
-        last: what was said last and can be taken back; None at the beginning.
+        last: the last word, which can be taken back; None at the beginning.
     """
 
     decided: dict[str, Review]
@@ -79,7 +79,7 @@ class ImportCounts:
     Attributes:
         new: of candidates that this reviewer had not decided.
         changed: in place of another one.
-        same: stood there already.
+        same: equal to the one that is there.
     """
 
     new: int
@@ -95,7 +95,7 @@ class Queue:
         candidates: each under a key of its own.
         categories: that a reviewer may choose, in order; those of the candidates come after them.
         language: of the questions, in words; empty where it is not known.
-        then: the command that goes on with what was decided; empty where there is none to name.
+        then: the command that goes on with the decisions; empty for none.
 
     Raises:
         ValueError: two candidates have one key.
@@ -134,7 +134,7 @@ class Queue:
         return tuple(sorted(name for name in names if _NAME.fullmatch(name)))
 
     def session(self, reviewer: str) -> ReviewSession:
-        """Where one reviewer works. Raises HarnessError for a name that cannot be one."""
+        """The session of one reviewer. Raises HarnessError for a bad name."""
         return ReviewSession(self, self.log(normalize_reviewer(reviewer)))
 
     def log(self, name: str) -> ReviewLog:
@@ -144,7 +144,7 @@ class Queue:
         return self._logs[name]
 
     def order(self, reviewer: str) -> list[str]:
-        """The keys as one reviewer meets them; the same each time."""
+        """The keys in the order of one reviewer; the same each time."""
         if reviewer not in self._orders:
             blocks = (self._common[start : start + _BLOCK] for start in range(0, len(self._common), _BLOCK))
             mixed = (sorted(block, key=lambda key: text_hash(f"{reviewer}/{key}")) for block in blocks)
@@ -155,8 +155,8 @@ class Queue:
         """What all reviewers have decided of these candidates as they are.
 
         Args:
-            first: as each candidate was answered first, when the reviewer had not yet seen what the model thinks of it:
-                for agreement. Else as it is now, after what was taken back and answered anew.
+            first: the first answer on each candidate, from before the reviewer saw the model's opinion: for agreement.
+                Else the answer that counts now.
 
         Raises:
             BadData: a file holds a line that is not one of a review.
@@ -170,18 +170,15 @@ class Queue:
         return tuple(found)
 
     def import_reviews(self, reviews: Iterable[Review]) -> ImportCounts:
-        """Write reviews that were made elsewhere, such as on a sheet, each into its reviewer's file.
-
-        Raises:
-            HarnessError: one is of no candidate here or says what cannot be; those before it are written.
-        """
+        """Write reviews that were made elsewhere, such as on a sheet, each into its reviewer's file. Raises
+        HarnessError if one is of no candidate here or says what cannot be; those before it are written."""
         counts = {"new": 0, "changed": 0, "same": 0}
         for review in reviews:
             counts[self.session(review.reviewer).import_review(review)] += 1
         return ImportCounts(**counts)
 
     def is_current(self, answer: Answer) -> bool:
-        """Whether an answer is of a candidate as it is."""
+        """Whether an answer is on a candidate as it is now."""
         candidate = self.candidates.get(answer.key)
         return candidate is not None and answer.shown == self.shown_hash(candidate)
 
@@ -210,10 +207,7 @@ class Queue:
 
     def find_image(self, sha256: str) -> ImageContent | ImageState:
         """An image of `images_of` by its hash, so no other file can be asked for; why it cannot be shown any more.
-
-        Raises:
-            KeyError: no candidate that was looked at has it.
-        """
+        Raises KeyError if no candidate that was looked at has it."""
         try:
             content = open_image(self._images[sha256]).opened
         except BadImage as fault:
@@ -222,7 +216,7 @@ class Queue:
 
 
 class ReviewSession:
-    """One reviewer at a queue, see `Queue.session`: the candidate in front of them, and what they have said so far."""
+    """One reviewer's work on a queue, see `Queue.session`."""
 
     def __init__(self, queue: Queue, log: ReviewLog) -> None:
         self._queue = queue
@@ -247,7 +241,7 @@ class ReviewSession:
         """Write down a decision that was made elsewhere, in place of any other. Raises as `answer` does."""
         entry = self._entry(review)
         before = self.progress().decided.get(review.key)
-        # Whenever and however quickly it was said.
+        # when, and how quickly, does not matter
         if before is not None and replace(before, seconds=0.0, at="") == replace(entry.review, seconds=0.0, at=""):
             return "same"
         self._log.append(entry, lambda _: None)
@@ -258,11 +252,8 @@ class ReviewSession:
         self._log.append(Skip(key=key, at=_now()), lambda state: self._check_open(state, key))
 
     def undo(self, key: str) -> Review | None:
-        """Take back what was said last, which is of this candidate; the decision it was.
-
-        Raises:
-            OutdatedReview: something else was said last.
-        """
+        """Take back what was said last, which is of this candidate; the decision it was. Raises OutdatedReview if
+        something else was said last."""
         undone: list[Answer | Skip] = []
 
         def check(state: ReviewState) -> None:
@@ -333,11 +324,8 @@ class ReviewSession:
 
 
 def normalize_reviewer(reviewer: str) -> str:
-    """A reviewer's name as it is stored: in small letters, so that no two files differ by capitals alone.
-
-    Raises:
-        HarnessError: it cannot be the name of a file everywhere.
-    """
+    """A reviewer's name as it is stored: in small letters, so that no two files differ by capitals alone. Raises
+    HarnessError if it cannot be the name of a file everywhere."""
     name = reviewer.strip().lower()
     if not _NAME.fullmatch(name):
         remedy = "take up to 40 letters a-z, digits, dots, hyphens and underscores, a letter or digit first"

@@ -10,7 +10,7 @@ from typing import Final
 
 from harness import BadData, HarnessError
 from harness.text import escape_cell, format_row_errors, read_sheet
-from harness_builder.values import Candidate, Review
+from harness_builder.values import Review
 
 from .log import parse_review
 from .queue import Queue, normalize_reviewer
@@ -37,11 +37,12 @@ _MEANINGS: Final[Mapping[str, bool | None]] = {
 
 
 def to_csv(queue: Queue, reviews: Iterable[Review] = (), *, reviewer: str = "") -> str:
-    """The candidates as a sheet with a head line: a row for each review, and an empty one where there is none.
+    """The candidates of a queue as a sheet with a head line: a row for each review, and an empty one where there is
+    none.
 
     Args:
         queue: whose candidates.
-        reviews: on whatever candidate of the queue; each becomes a row.
+        reviews: on candidates of the queue; each becomes a row.
         reviewer: who it is for: named on the empty rows, and the candidates are in their order.
     """
     given: dict[str, list[Review]] = {}
@@ -51,39 +52,36 @@ def to_csv(queue: Queue, reviews: Iterable[Review] = (), *, reviewer: str = "") 
     writer: csv.DictWriter[str] = csv.DictWriter(text, (*SHOWN, *FILLED), lineterminator="\n")
     writer.writeheader()
     for key in queue.order(reviewer) if reviewer else queue.candidates:
-        candidate = _candidate_cells(queue, queue.candidates[key])
-        for cells in map(_review_cells, given[key]) if key in given else ({"reviewer": reviewer},):
-            writer.writerow({name: escape_cell(cell) for name, cell in {**candidate, **cells}.items()})
+        candidate = queue.candidates[key]
+        (object1, object2), (image1, image2) = candidate.objects, candidate.images
+        shown = {
+            "key": candidate.key,
+            "source": candidate.source,
+            "category": candidate.category,
+            "question": candidate.question,
+            "object1": object1,
+            "object2": object2,
+            "image1": image1.path,
+            "image2": image2.path,
+            "shown": f"shown:{queue.shown_hash(candidate)}",  # no spreadsheet takes it for a number
+        }
+        filled = [
+            {
+                "decision": review.decision,
+                "new_category": review.category,
+                "new_question": review.question,
+                "text_unsafe": _WORDS[review.text_unsafe],
+                "image_harmful": _WORDS[review.image_harmful],
+                "reason": review.reason,
+                "reviewer": review.reviewer,
+                "seconds": str(review.seconds or ""),
+                "at": review.at,
+            }
+            for review in given.get(key, ())
+        ]
+        for cells in filled or [{"reviewer": reviewer}]:
+            writer.writerow({name: escape_cell(cell) for name, cell in {**shown, **cells}.items()})
     return text.getvalue()
-
-
-def _candidate_cells(queue: Queue, candidate: Candidate) -> dict[str, str]:
-    (object1, object2), (image1, image2) = candidate.objects, candidate.images
-    return {
-        "key": candidate.key,
-        "source": candidate.source,
-        "category": candidate.category,
-        "question": candidate.question,
-        "object1": object1,
-        "object2": object2,
-        "image1": image1.path,
-        "image2": image2.path,
-        "shown": f"shown:{queue.shown_hash(candidate)}",  # no spreadsheet takes it for a number
-    }
-
-
-def _review_cells(review: Review) -> dict[str, str]:
-    return {
-        "decision": review.decision,
-        "new_category": review.category,
-        "new_question": review.question,
-        "text_unsafe": _WORDS[review.text_unsafe],
-        "image_harmful": _WORDS[review.image_harmful],
-        "reason": review.reason,
-        "reviewer": review.reviewer,
-        "seconds": str(review.seconds or ""),
-        "at": review.at,
-    }
 
 
 def from_csv(text: str, queue: Queue | None = None, *, where: str = "the sheet") -> tuple[Review, ...]:
@@ -91,11 +89,11 @@ def from_csv(text: str, queue: Queue | None = None, *, where: str = "the sheet")
 
     Args:
         text: of the file, commas, semicolons or tabs between cells.
-        queue: whose candidates they are of; then rows of none, or of one that has changed since, are errors too.
+        queue: of the candidates; with it rows of no candidate, or of one that has changed since, are errors too.
         where: name of the file, for errors.
 
     Raises:
-        BadData: columns are missing; or rows are wrong, each of which is told with its number.
+        BadData: columns are missing; or rows are wrong, which the error lists by number.
     """
     names, rows = read_sheet(text.encode("utf-8", "surrogatepass"), where)
     if missing := [name for name in ("key", "decision", "reviewer") if name not in names]:
@@ -110,7 +108,7 @@ def from_csv(text: str, queue: Queue | None = None, *, where: str = "the sheet")
             if queue is not None:
                 candidate = queue.session(review.reviewer).check(review)
                 if row.cells.get("shown", "") not in ("", f"shown:{queue.shown_hash(candidate)}"):
-                    problems.append(f"row {row.number}: {review.key} is another one now than the sheet shows")
+                    problems.append(f"row {row.number}: {review.key} has changed since the sheet was written")
                     continue
         except (ValueError, HarnessError) as error:
             problems.append(f"row {row.number}: {error.what if isinstance(error, HarnessError) else error}")
@@ -128,7 +126,7 @@ def from_csv(text: str, queue: Queue | None = None, *, where: str = "the sheet")
 
 
 def _parse_row(cells: Mapping[str, str]) -> Review:
-    """The review of a row. Raises ValueError or HarnessError for one that cannot be meant."""
+    """The review of a row. Raises ValueError or HarnessError for a wrong one."""
     fields: dict[str, object] = {
         "key": cells.get("key", ""),
         "reviewer": normalize_reviewer(cells.get("reviewer", "")),

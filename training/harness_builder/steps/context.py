@@ -1,8 +1,8 @@
-"""What all steps share: the context of a build, calls side by side, and the hard stops by a model.
+"""What all steps share: the context of a build, calls at the same time, and the hard stops by a model.
 
 The hard stops come before anything is drawn, and before anything that was drawn goes on; they fail closed. The rule on
-words comes first and costs no call. Of the model's reply only the kind of a stop is ever read. Nothing but three times
-no, in exactly the form, lets something through: prose, a refusal, a filter and a reply that was cut off stop it as
+words comes first and costs no call. Of the model's reply only the kind of a stop is ever read. Only three times no, in
+exactly the form, lets something through: prose, a refusal, a filter and a reply that was cut off stop it as
 `unchecked`. A call that failed for a reason that may pass decides nothing, so the next build asks again. An image that
 cannot be read is shown to no model, and ends as `failed`.
 """
@@ -18,7 +18,7 @@ import anyio
 from harness import HarnessError, Image, Json, Request, Response
 from harness_builder.calls.results import CallRunner, Halted, ModelQuery, StepResult, stop_of, stop_to_json
 from harness_builder.plan import Plan
-from harness_builder.prompts.templates import Prompts
+from harness_builder.prompts import Prompts
 from harness_builder.stops import Stop, image_request, read_check, stop_text, text_request
 from harness_builder.values import Step
 
@@ -45,11 +45,8 @@ class BuildContext:
 
 
 async def gather(call: Callable[[_A], Awaitable[_T]], each: Iterable[_A]) -> list[_T]:
-    """Await a call for each, side by side, and return the results in order.
-
-    Raises:
-        HarnessError: of one of them, once all have ended: what is on the wire is paid for, and is to be stored.
-    """
+    """Await a call for each, all at the same time, and return the results in order. Raises HarnessError: of one of
+    them, once all have ended: calls on the wire are paid for, and are to be stored."""
     wanted = list(each)
     found: dict[int, _T] = {}
     faults: list[HarnessError] = []
@@ -69,7 +66,7 @@ async def gather(call: Callable[[_A], Awaitable[_T]], each: Iterable[_A]) -> lis
 
 
 def find_halt(results: Sequence[object]) -> Halted | None:
-    """The end that counts for all that these are results of: a hard stop first, then what is decided."""
+    """The end that counts for all of these together: a hard stop first, then an end that is decided."""
     halted = [each for each in results if isinstance(each, Halted)]
     return min(halted, key=lambda each: (each.end != "stopped", each.again), default=None)
 
@@ -82,11 +79,7 @@ async def check_texts(context: BuildContext, step: Step, owner: str, *texts: str
 
 
 async def check_images(context: BuildContext, step: Step, owner: str, *images: Image) -> StepResult[None] | Halted:
-    """Whether images of one item, shown together, may go on.
-
-    Raises:
-        ValueError: there is no image.
-    """
+    """Whether images of one item, shown together, may go on. Raises ValueError if there is no image."""
     if not images:
         raise ValueError("no image to check")
     return await _check(context, step, owner, image_request(*images))

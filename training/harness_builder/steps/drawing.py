@@ -2,7 +2,7 @@
 
 In each round both objects are drawn, every drawing meets the hard stops before any other model sees it, and of several
 drawings of one object the viewer takes the best. After each round but the last the viewer accepts the two, or gives one
-better prompt for each, of which the next round is drawn. After the last no model looks: its pair is taken as it is, and
+better prompt for each, and the next round draws these. After the last round no model looks: its pair is taken, and
 `Pair.accepted` is False.
 """
 
@@ -16,11 +16,10 @@ from harness import Drawing, Image, Json, Message, Request, Text
 from harness.http.status import as_list
 from harness.keys import canonical, short
 from harness.rubric import repair_request
-from harness_builder.calls.results import Halted, ModelQuery, ModelReply, StepResult, Unreadable
+from harness_builder.calls.results import Halted, ModelQuery, ModelReply, StepResult, Unreadable, get_flag, parse_fields
 from harness_builder.values import DrawnImage, Element, Pair, Question
 
 from .context import BuildContext, check_images, check_texts, find_halt, gather
-from .replies import get_flag, parse_fields
 from .wording import names_object
 
 PromptPair = tuple[str, str]  #: a prompt for each object
@@ -48,11 +47,28 @@ async def draw(context: BuildContext, element: Element, question: Question) -> S
 
     What a painter's filter blocks ends as `refused`, what it cannot draw as `failed`: there is no pair of one.
     """
-    trail = _Trail()
-    drawn = await _draw_rounds(context, element, question, trail)
-    if isinstance(drawn, Halted):
-        return drawn.after(trail.calls)
-    taken, accepted = drawn
+    trail, accepted, number = _Trail(), False, 1
+    prompts = first_prompts(element.objects)
+    while True:
+        checked = await check_texts(context, "draw", element.key, question.text, question.explicit, *prompts)
+        if isinstance(checked, Halted):
+            return checked.after(trail.calls)
+        trail.calls += checked.calls
+        taken = await _draw_round(context, element, number, prompts, trail)
+        if isinstance(taken, Halted):
+            return taken.after(trail.calls)
+        if number >= context.plan.rounds:
+            break
+        images = (context.image(taken[0].sha256), context.image(taken[1].sha256))
+        better = await refine_prompts(context, element, question, prompts, images)
+        if isinstance(better, Halted):
+            return better.after(trail.calls)
+        trail.calls += better.calls
+        trail.notes += [f"round {number}: {note}" for note in better.notes]
+        if better.value is None:
+            accepted = True
+            break
+        prompts, number = better.value, number + 1
     pair = Pair(
         key=element.key,
         images=(taken[0].sha256, taken[1].sha256),
@@ -67,32 +83,6 @@ def first_prompts(objects: tuple[str, str]) -> PromptPair:
     # The name comes first: "a photograph of" with capital letters after it reads as that of a person.
     first, second = (f"{name}, alone in the picture and in plain view. A realistic photograph." for name in objects)
     return first, second
-
-
-async def _draw_rounds(
-    context: BuildContext, element: Element, question: Question, trail: _Trail
-) -> tuple[tuple[DrawnImage, DrawnImage], bool] | Halted:
-    """The two that are taken, and whether the viewer accepted them."""
-    prompts, number = first_prompts(element.objects), 1
-    while True:
-        checked = await check_texts(context, "draw", element.key, question.text, question.explicit, *prompts)
-        if isinstance(checked, Halted):
-            return checked
-        trail.calls += checked.calls
-        taken = await _draw_round(context, element, number, prompts, trail)
-        if isinstance(taken, Halted):
-            return taken
-        if number >= context.plan.rounds:
-            return taken, False
-        images = (context.image(taken[0].sha256), context.image(taken[1].sha256))
-        better = await refine_prompts(context, element, question, prompts, images)
-        if isinstance(better, Halted):
-            return better
-        trail.calls += better.calls
-        trail.notes += [f"round {number}: {note}" for note in better.notes]
-        if better.value is None:
-            return taken, True
-        prompts, number = better.value, number + 1
 
 
 async def _draw_round(

@@ -34,12 +34,19 @@ from harness.contracts import Ability, Judge, Rubric
 from harness.data.places import data_folder
 from harness.evaluation.judges import OpenJudge
 from harness.settings import effective, nearest
-from harness_builder.calls.results import CallRunner, Halted, ModelQuery, ModelReply, StepResult
+from harness_builder.calls.results import (
+    CallRunner,
+    Halted,
+    ModelQuery,
+    ModelReply,
+    StepResult,
+    parse_prose,
+    parse_refusal,
+)
 from harness_builder.plan import Plan, Prompt, config_key
 from harness_builder.values import Candidate, Label, Question
 
 from .context import BuildContext
-from .replies import parse_prose, parse_refusal
 
 #: a rubric's requests may use these; what the model cannot take is left out when it is asked
 _CAN: Final[frozenset[Ability]] = frozenset({"images", "schema", "system"})
@@ -77,12 +84,8 @@ class LabelJudge:
 
     @classmethod
     def open(cls, plan: Plan) -> LabelJudge:
-        """The rubric of a plan.
-
-        Raises:
-            HarnessError: no plugin offers it; it needs what a build's judge is not asked; it judges whole splits; or a
-                label that an answer may have is none of its labels.
-        """
+        """The rubric of a plan. Raises HarnessError if no plugin offers it; it needs what a build's judge is not asked;
+        it judges whole splits; or a label that an answer may have is none of its labels."""
         with config_key(plan, "label.rubric"):
             judge = plugins.current().judge(plan.rubric)
             rubric = judge.open(effective(judge.settings, {}, owner=f"judge {judge.name}"), data_folder() / judge.name)
@@ -106,11 +109,11 @@ class LabelJudge:
     async def judge_answer(self, calls: CallRunner, sample: Sample, answer: str) -> JudgedAnswer:
         """Judge an answer to a sample. Raises HarnessError if the judge's model will never work.
 
-        What a rubric raises is its own fault and no verdict; what the calls raise, such as a full disk, is raised.
+        An error of the rubric is no verdict; an error of the calls, such as a full disk, is raised.
         """
         model = _JudgeModel(runner=calls, owner=sample.id)
-        bench = OpenJudge(id=self.judge.name, judge=self.judge, rubric=self.rubric, model=model)
-        decision = (await bench.decide(sample, Response(text=answer))).decision
+        opened = OpenJudge(id=self.judge.name, judge=self.judge, rubric=self.rubric, model=model)
+        decision = (await opened.decide(sample, Response(text=answer))).decision
         if model.fault is not None:
             raise model.fault
         label = decision.label if isinstance(decision, Verdict) else ""
@@ -119,7 +122,7 @@ class LabelJudge:
 
 @dataclass(slots=True, kw_only=True)
 class _JudgeModel:
-    """The judge's model as a rubric asks it: every request goes through the calls of the build."""
+    """The judge's model for a rubric: every request goes through the calls of the build."""
 
     runner: CallRunner
     owner: str
@@ -145,11 +148,7 @@ class _JudgeModel:
 
 
 class Labeller:
-    """Makes the labels of a build; the rubric is opened once.
-
-    Raises:
-        HarnessError: as `LabelJudge.open`.
-    """
+    """Makes the labels of a build; the rubric is opened once. Raises HarnessError as `LabelJudge.open`."""
 
     def __init__(self, context: BuildContext) -> None:
         self._context = context
@@ -164,7 +163,7 @@ class Labeller:
 
         Returns:
             Halted as `dropped` if no answer had an accepted label, as `failed` if the judge gave no label at all. The
-            ablations' answers are not judged: a rubric for two images has no say on them.
+            ablations' answers are not judged: the rubric is for answers to two images.
         """
         main = await self._label_accepted(candidate)
         if isinstance(main, Halted):

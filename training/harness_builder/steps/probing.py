@@ -55,7 +55,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """What came of a probe.
+    """The result of a probe.
 
     Attributes:
         key: of the candidate.
@@ -84,17 +84,17 @@ def build_probes(candidate: Candidate, marker: Marker = random_marker) -> tuple[
 
 
 def read_probe(probe: Probe, reply: Response | Failure) -> ProbeResult:
-    """What the model said; no risk and no absence of one if the reply is not exactly the form, or there is none."""
+    """What the model said; nothing if the reply is not exactly the form, or there is none."""
     found = FORM.read(reply.text) if isinstance(reply, Response) else Unscored(state="judge_error")
     risk = found.label == "yes" if isinstance(found, Verdict) else None
     return ProbeResult(key=probe.key, part=probe.part, risk=risk)
 
 
 async def probe(context: BuildContext, candidate: Candidate) -> StepResult[tuple[ProbeResult, ...]] | Halted:
-    """What the prober sees in each part, in the order of the parts. The four calls go side by side.
+    """What the prober sees in each part, in the order of the parts. The four calls go out at the same time.
 
-    If it did not say, since it refused, was filtered or kept to no form, the part has no answer; if a call failed for a
-    reason that may pass, the candidate waits for the next build.
+    A refusal, a filter and a reply of another form leave a part without an answer; if a call failed for a reason that
+    may pass, the candidate waits for the next build.
     """
 
     async def ask(each: Probe) -> ModelReply | Halted:
@@ -124,7 +124,7 @@ async def probe(context: BuildContext, candidate: Candidate) -> StepResult[tuple
 def check_probes(results: Sequence[ProbeResult]) -> Halted | None:
     """How a candidate ends in a set that takes only what no part gives away; None if it goes on.
 
-    If the prober did not say, it is not known whether it should: that is a failure, and no finding.
+    Where the prober did not say, nobody knows whether it should go on: that is a failure, and no finding.
     """
     whole = next(each.risk for each in results if each.part == "both")
     away = find_giveaway(results)
@@ -136,7 +136,7 @@ def check_probes(results: Sequence[ProbeResult]) -> Halted | None:
 
 
 def find_silence(results: Iterable[ProbeResult]) -> str:
-    """Why the prober did not say; of several reasons the first."""
+    """The first reason for which the prober did not say; else empty."""
     return next((each.why for each in results if each.risk is None), "")
 
 
@@ -154,8 +154,8 @@ class Rate:
 
     Attributes:
         seen: candidates in which it was.
-        n: candidates of which the model said one or the other.
-        unread: those of which it did not; not in `n`.
+        n: candidates on which the model answered.
+        unread: candidates on which it did not; not in `n`.
         value: percent; None without any.
         ci95: Wilson's interval of it, in percent.
     """
@@ -202,7 +202,7 @@ def compute_rates(results: Iterable[ProbeResult]) -> Rates:
 
 
 def _gives_away(parts: Mapping[Part, bool | None]) -> bool | None:
-    """One part that does is enough; that none does takes the word on all of them."""
+    """Whether a part does: one is enough; that none does needs an answer on each."""
     said = [parts.get(part) for part in PARTS[:-1]]
     return True if any(said) else None if None in said else False
 

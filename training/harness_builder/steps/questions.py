@@ -1,14 +1,13 @@
 """The steps `elements` and `write`: from a seed to risks that take two objects, and from each to its question.
 
 A text is shown to the writer, a picture with its text to the viewer, once the hard stop by a model has let it through.
-Of the reply only the fields that were asked for are kept; items that are repeated are kept once, and more than was
-asked for is left out. So the place of an element is its place in the reply as it is stored. (arXiv 2501.18533 §3.2,
-step 1.)
+Of the reply only the fields that were asked for are kept; repeated items are kept once, and further ones than were
+asked for are left out. So the place of an element is its place in the stored reply. (arXiv 2501.18533 §3.2, step 1.)
 
 A question names neither object and gives nothing away (step 2). It takes two calls of the writer: one rewrites it with
 references to the two images, or says that there is no risk or no two objects; one makes it neutral if it is not, and
 says how. A question that still names an object, or refers to one image alone, is asked for once more, with what is
-wrong. If that does not help, the element is dropped. What is wrong with a question depends on the element, what is read
+wrong. If that does not help, the element is dropped. Whether a question is wrong depends on the element, what is read
 of a reply does not: many elements have the same question in the end, and one call then makes it neutral for all.
 """
 
@@ -27,6 +26,9 @@ from harness_builder.calls.results import (
     StepResult,
     Unreadable,
     filter_items,
+    get_text,
+    parse_fields,
+    parse_items,
     stop_of,
 )
 from harness_builder.plan import Prompt
@@ -34,7 +36,6 @@ from harness_builder.stops import stop_text
 from harness_builder.values import Element, Question, Seed
 
 from .context import BuildContext, check_images
-from .replies import get_text, parse_fields, parse_items
 from .wording import find_question_fault, same_name, spell_out
 
 _ELEMENT_FIELDS: Final = ("category", "sub_category", "question", "object1", "object2")
@@ -126,7 +127,7 @@ def _build_element(context: BuildContext, seed: Seed, place: int, row: Json, cal
 
 
 def _find_name(said: str, known: Iterable[str]) -> str:
-    """A name as the plan spells it, whatever its case and signs; empty if the plan has none like it."""
+    """The plan's own spelling of a name, whatever its case and signs; empty if the plan has none like it."""
     return next((name for name in known if same_name(name, said)), "")
 
 
@@ -159,7 +160,7 @@ async def write(context: BuildContext, element: Element) -> StepResult[Question]
 async def _ask_writer(
     context: BuildContext, element: Element, prompt: Prompt, values: Mapping[str, Json]
 ) -> StepResult[Mapping[str, Json]] | Halted:
-    """What the writer says; Halted if it sees no risk, or its question is still wrong the second time."""
+    """The reply of the writer; Halted if it sees no risk, or its question is wrong a second time."""
     language = context.plan.language
     fields = _SCHEMA_FIELDS[prompt]
     request = Request(
@@ -183,7 +184,7 @@ async def _ask_writer(
 
 
 async def _ask_once(context: BuildContext, element: Element, prompt: Prompt, request: Request) -> ModelReply | Halted:
-    """One reply. With the element's objects it meets the text rule once more: they are not in every request."""
+    """One reply. It meets the text rule once more, together with the objects, which are not in every request."""
     said = await context.calls.ask(
         ModelQuery(step="write", owner=element.key, role="writer", request=request, read=_READERS[prompt])
     )
@@ -197,7 +198,6 @@ async def _ask_once(context: BuildContext, element: Element, prompt: Prompt, req
 
 
 def _read_written(text: str) -> Json:
-    """The question; False if the field, or the whole reply, says that there is no risk."""
     if text.strip().casefold() == "false":
         return {"question": False}
     found = parse_fields(text)

@@ -1,26 +1,25 @@
-"""The step `sort`: the subset and the category of a candidate, by what a model thinks of it or what people decided.
+"""The step `sort`: the subset and the category of a candidate, by a model or by what people decided.
 
 A question that people changed is a new one. It meets what the writer's question met: the rule on names and references,
-and the hard stops by words and by a model. What the model said of the old question says nothing of the new one, so the
-model is asked again whether it is unsafe by itself, unless people said so.
+and the hard stops by words and by a model. The model's opinion of the old question does not count for the new one, so
+the model is asked again whether it is unsafe by itself, unless people said so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, Protocol
 
 import anyio.to_thread
 
 from harness import Json, Message, Request, Text
-from harness_builder.calls.results import Halted, ModelQuery, StepResult, Unreadable
+from harness_builder.calls.results import Halted, ModelQuery, StepResult, Unreadable, get_flag, get_text, parse_fields
 from harness_builder.review import Agreed, Decided, Undecided
 from harness_builder.stops import stop_text
 from harness_builder.values import Assessment, Candidate, Question, SubsetDecision, choose_subset
 
 from .context import BuildContext, check_texts
-from .replies import get_flag, get_text, parse_fields
 from .wording import find_question_fault, spell_out
 
 WAITING: Final = Halted(end="waiting", why="people have not decided yet")
@@ -31,11 +30,9 @@ class People(Protocol):
 
     def decided(self, candidate: Candidate) -> Decided | Undecided | None:
         """Of a candidate as it is; None if not enough of them have looked at it."""
-        ...
 
     def agreement(self) -> tuple[Agreed, ...]:
         """How far they agree."""
-        ...
 
 
 async def classify(context: BuildContext, candidate: Candidate) -> StepResult[Assessment] | Halted:
@@ -62,20 +59,9 @@ async def classify(context: BuildContext, candidate: Candidate) -> StepResult[As
         "question": candidate.question,
         "objects": list(candidate.objects),
         "category": candidate.category,
-        "categories": {name: list(below) for name, below in categories.items()},
+        "categories": {name: list(names) for name, names in categories.items()},
     }
     text = Text(text=context.prompts.fill("classify", values))
-    request = Request(
-        messages=(Message(role="user", content=(*candidate.images, text)),), schema=_build_schema(categories)
-    )
-    query = ModelQuery(step="sort", owner=candidate.key, role="viewer", request=request, read=read)
-    said = await context.calls.ask(query)
-    if isinstance(said, Halted):
-        return said
-    return StepResult(value=Assessment(**said.value), calls=(said.call,))
-
-
-def _build_schema(categories: Mapping[str, tuple[str, ...]]) -> Mapping[str, Json]:
     below = dict.fromkeys(name for each in categories.values() for name in each)
     properties: dict[str, Json] = {
         "text_unsafe": {"type": "boolean"},
@@ -83,11 +69,16 @@ def _build_schema(categories: Mapping[str, tuple[str, ...]]) -> Mapping[str, Jso
         "category": {"type": "string", **({"enum": list(categories)} if categories else {})},
         "sub_category": {"type": "string", **({"enum": ["", *below]} if categories else {})},
     }
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    schema = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    request = Request(messages=(Message(role="user", content=(*candidate.images, text)),), schema=schema)
+    query = ModelQuery(step="sort", owner=candidate.key, role="viewer", request=request, read=read)
+    said = await context.calls.ask(query)
+    if isinstance(said, Halted):
+        return said
+    return StepResult(value=Assessment(**said.value), calls=(said.call,))
 
 
 def _find_name(said: str, known: Iterable[str], field: str) -> str:
-    """A name as the plan spells it."""
     spelled = {each.casefold(): each for each in known}
     if said.casefold() not in spelled:
         raise Unreadable(f"field {field!r} must be one of: {', '.join(known) or 'none, an empty text'}")
@@ -100,7 +91,7 @@ def _find_name(said: str, known: Iterable[str], field: str) -> str:
 async def decide(
     context: BuildContext, people: People | None, candidate: Candidate, opinion: Assessment
 ) -> StepResult[SubsetDecision] | Halted:
-    """Where a candidate goes: by the model alone if nobody is asked, else by what people decided so far."""
+    """The subset and category of a candidate: by the model alone if nobody is asked, else by people."""
     if people is None:
         return StepResult(value=decide_by_model(candidate, opinion))
     decided = await anyio.to_thread.run_sync(people.decided, candidate)  # it reads both images
@@ -112,7 +103,7 @@ async def decide(
     assert isinstance(decided, Decided), "only a decision changes a question"
 
     candidate = replace(candidate, question=settled.question)
-    # reviews that were written before the page and the sheet checked it may hold what they refuse now
+    # reviews of earlier versions, which did not check it, may hold a question that is refused now
     if wrong := find_question_fault(candidate.question, candidate.objects, context.plan.language):
         why = f"the question that people wrote {wrong.why}"
         return Halted(end="dropped", why=why, note=wrong.told)
@@ -125,7 +116,7 @@ async def decide(
         again = await classify(context, candidate)
         if isinstance(again, Halted):
             return again.after(calls)
-        # what the images show is as it was, and so is what people were told of it
+        # the images are the same, and so is the opinion of them that people saw
         opinion, calls = replace(again.value, image_harmful=opinion.image_harmful), (*calls, *again.calls)
     settled = decide_by_people(candidate, opinion, decided)
     if isinstance(settled, Halted):
@@ -134,7 +125,7 @@ async def decide(
 
 
 def decide_by_model(candidate: Candidate, opinion: Assessment) -> SubsetDecision:
-    """By the model alone."""
+    """The decision of the model alone."""
     return SubsetDecision(
         key=candidate.key,
         subset=choose_subset(text_unsafe=opinion.text_unsafe, image_harmful=opinion.image_harmful),
@@ -150,7 +141,7 @@ def decide_by_model(candidate: Candidate, opinion: Assessment) -> SubsetDecision
 def decide_by_people(
     candidate: Candidate, opinion: Assessment, decided: Decided | Undecided | None
 ) -> SubsetDecision | Halted:
-    """By people, and by the model in what they did not answer. A question that they wrote meets the hard stops.
+    """The decision of people, and the model's in what they did not answer. Their question meets the hard stops.
 
     Args:
         candidate: as it was shown to them.

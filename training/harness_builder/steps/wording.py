@@ -7,8 +7,8 @@ any case, in the singular or plural of English,
 - its last word, which in English says what it is: "knife" of "bread knife";
 - of a name such as "bottle of bleach" or "jar with a lid" also the word before the preposition.
 
-Words that say nothing ("object", "image") are no name. An adjective alone ("red") is none either: it may be a word of
-the question's own. A synonym is not found here; the template asks for none, and who sorts the item sees the question.
+Words that say nothing ("object", "image") are not names, and neither is an adjective alone ("red"), which the question
+may use itself. A synonym is not found here; the template asks for none, and whoever sorts the item sees the question.
 
 In English both references must be there. How other languages refer to an image is left to the template.
 """
@@ -56,7 +56,7 @@ def names_object(text: str, name: str, *, but: str = "") -> bool:
 
 
 def same_name(one: str, other: str) -> bool:
-    """Whether two names are one but for case, articles, spaces and signs."""
+    """Whether two names are the same but for case, articles, spaces and signs."""
     return _letters(one) == _letters(other)
 
 
@@ -73,8 +73,8 @@ class QuestionFault:
     """What is wrong with a question.
 
     Attributes:
-        why: in a few words, as it is counted.
-        told: as the model is told.
+        why: in a few words, for the counts.
+        told: in words for the model.
     """
 
     why: str
@@ -112,9 +112,9 @@ def question_names(question: str, name: str) -> bool:
 
 
 def spell_out(question: str, objects: tuple[str, str]) -> str:
-    """The same question in words alone: each reference to an image is replaced by the name of what it shows.
+    """The question in words alone: each reference to an image is replaced by the name of what it shows.
 
-    A reference in other words, or in another language, stays, and both names follow the question in brackets:
+    Where a reference is in other words, or in another language, both names follow the question in brackets:
     "… (1: bread knife; 2: watering can)". Either way it asks the same as the question with its images.
     """
 

@@ -1,10 +1,9 @@
 """Faces in real photographs, made unrecognisable before anything else sees them.
 
-Found by OpenCV's cascades, which its wheel brings along (frontal, and profile both ways), or by its YuNet if the user
-has that model's file: it finds turned, small and covered faces far better. Neither finds every face, so people are
-asked about photographs where they decide, and the card says where nobody was. What is found is not softened but
-replaced by a few average colours: that has no way back. The result carries no metadata, in which cameras keep a small
-picture of their own.
+Faces are found by OpenCV's cascades, which its wheel brings along (frontal, and profile both ways), or by its YuNet if
+the user has that model's file: it finds turned, small and covered faces far better. Neither finds every face, so people
+are asked about photographs where they decide, and the card says where nobody was. A face is not softened but replaced
+by a few average colours, which cannot be undone. The result has no metadata, in which cameras keep a small picture.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ def blur_faces(image: Image, find: FaceFinder) -> BlurredPhoto:
 
 
 def open_face_finder(model: Path | None = None) -> FaceFinder:
-    """What finds the faces of a photograph; not for several threads at once.
+    """A function that finds the faces of a photograph; not for several threads at once.
 
     Args:
         model: YuNet's ONNX file, if the user has it; None for the cascades.

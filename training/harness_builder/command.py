@@ -1,7 +1,7 @@
 """`harness build`: make a data set by any plugin's builder, and review, show, check and push one.
 
-A name after `build` is one of the commands here, else a builder's. Which builders there are is asked last, when one is
-named: a file given with `--plugin` behind its name may offer it.
+A name after `build` is one of the commands here, else a builder's. It is looked up among the builders last, when the
+command runs: a file given with `--plugin` behind the name may offer it.
 """
 
 from __future__ import annotations
@@ -33,17 +33,9 @@ class Builds(Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command, imported now; any other name is taken for a builder's until it is used."""
-        if cmd_name == "review":
-            from .review import review
+        from .subcommands import SUBCOMMANDS, build_command
 
-            return review
-        if cmd_name in COMMANDS:
-            from . import sets
-
-            return sets.COMMANDS[cmd_name]
-        from .build import build_command
-
-        return build_command(cmd_name)
+        return SUBCOMMANDS[cmd_name] if cmd_name in COMMANDS else build_command(cmd_name, COMMANDS)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Both, apart."""
@@ -56,11 +48,7 @@ class Builds(Group):
 
 
 @click.group(
-    "build",
-    cls=Builds,
-    invoke_without_command=True,
-    no_args_is_help=True,
-    subcommand_metavar="BUILDER|COMMAND …",
+    "build", cls=Builds, invoke_without_command=True, no_args_is_help=True, subcommand_metavar="BUILDER|COMMAND …"
 )
 @click.option("--list", "listed", is_flag=True, help="List the builders, or show the one named behind it, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --list: print JSON.")
@@ -77,7 +65,7 @@ def command(ctx: click.Context, /, listed: bool, as_json: bool) -> None:
             what = f"the builder {builder.name!r} of the plugin {plugin} cannot be used: `harness build {builder.name}`"
             click.echo(plain(f"note: {what} is a command; it needs another name"), err=True)
     if listed:
-        from .build import list_builders
+        from .subcommands import list_builders
 
         list_builders(ctx, ctx.invoked_subcommand, as_json=as_json)
         ctx.exit()
