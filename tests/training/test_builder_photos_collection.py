@@ -115,7 +115,7 @@ def test_a_licence_that_forbids_it_or_nobody_knows_is_only_used_where_the_user_s
 ) -> None:
     (tmp_path / "a.png").write_bytes(STAR)
     (tmp_path / "a.json").write_text(json.dumps({"license": licence}))
-    with pytest.raises(HarnessError, match="forbids it, or that nobody knows") as caught:
+    with pytest.raises(HarnessError, match="forbids it, or that is not known") as caught:
         list_photos(photos(tmp_path))
     assert "--accept-licence album" in caught.value.remedy
     (photo,) = list_photos(photos(tmp_path), accepted=True)

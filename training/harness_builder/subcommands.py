@@ -82,7 +82,7 @@ def _parse_settings(_: click.Context, param: click.Parameter, texts: tuple[str, 
     "accepted",
     multiple=True,
     metavar="SOURCE",
-    help="Use this source although its licence forbids it, or nobody knows it; repeatable.",
+    help="Use this source although its licence forbids it or is not known; repeatable.",
 )
 @click.option(
     "-S", "settings", multiple=True, callback=_parse_settings, metavar="KEY=VALUE", help="Setting of the builder."

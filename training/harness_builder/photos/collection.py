@@ -46,7 +46,7 @@ _LICENCE: Final = ("licence", "license")
 _AUTHOR: Final = ("author", "creator")
 
 NO_LICENCE: Final = "no licence"
-FORBIDDEN: Final = "a licence that forbids it, or that nobody knows"
+FORBIDDEN: Final = "a licence that forbids it, or that is not known"
 _INCOMPATIBLE: Final = "a licence that does not go with the others"
 _FREE: Final = RANKS[0][0]  # asks for nothing
 
