@@ -251,7 +251,7 @@ JSON = st.recursive(
 KEYS = [each for each in Config.model_fields if each != "name"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(key=st.sampled_from(KEYS), value=JSON)
 def test_no_value_of_any_key_is_anything_but_a_plan_or_a_refusal(tmp_path: Path, key: str, value: Any) -> None:
     with suppress(HarnessError):
