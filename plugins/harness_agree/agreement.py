@@ -19,7 +19,7 @@ from harness.stats.tally import Tally, main_metric
 from harness.store.reader import Answer
 from harness.types import Json
 
-from .labels import map_labels
+from .sheets import map_labels
 
 SCHEMA: Final = "harness.agreement/1"
 _DIGITS: Final = 10
@@ -58,7 +58,7 @@ class MetricByJudge:
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """The lowest and highest value over what all have scored; None where there is none."""
+        """The lowest and highest value over what all have scored; None if fewer than two are known."""
         known = [value for value in self.common.values() if value is not None]
         return (min(known), max(known)) if len(known) > 1 else None
 
@@ -236,7 +236,7 @@ def _split_to_json(each: SplitAgreement, texts: Mapping[str, Answer], show: int 
 
 
 def _figure_to_json(figure: Agreement, unit: int = 1) -> dict[str, Json]:
-    """One figure with its interval, both null where there is none, and why."""
+    """One figure with its interval, both null if there is none, and why."""
     return {
         "n": figure.n,
         "value": None if figure.value is None else round(figure.value * unit, _DIGITS),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from harness.runs.stored import StoredRun
     from harness.store.reader import Answer
 
-    from .agreement import SplitAgreement
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -92,20 +90,17 @@ def _agree(stored: StoredRun, given: dict[str, Any]) -> None:
     found = [measure_split(each) for each in splits]
     most: int | None = given["show"]
     listed = SHOWN if most is None and not given["as_json"] else most
-    texts = _load_texts(stored, found, listed) if given["reveal"] else {}
+    texts: dict[str, Answer] = {}
+    if given["reveal"]:  # what was asked and answered, of the items that are listed
+        wanted = {sighting.record.item for each in found for sighting in each.differing[:listed]}
+        every = (each for plan in stored.plans for each in stored.answers(plan.title))
+        texts = {each.item: each for each in every if each.item in wanted}
     model = stored.file.model.ref
     if given["as_json"]:
         lines = to_json(str(stored.folder.path), model, found, texts, most)
         click.echo(json.dumps(lines, ensure_ascii=False, indent=1, allow_nan=False))
     else:
         print_tables(model, found, texts, most)
-
-
-def _load_texts(stored: StoredRun, found: Sequence[SplitAgreement], most: int | None) -> dict[str, Answer]:
-    """What was asked and answered, of the items that are listed."""
-    wanted = {sighting.record.item for each in found for sighting in each.differing[:most]}
-    every = (each for plan in stored.plans for each in stored.answers(plan.title))
-    return {each.item: each for each in every if each.item in wanted}
 
 
 def _export(stored: StoredRun, given: dict[str, Any]) -> None:

@@ -1,4 +1,7 @@
-"""Labels of people as CSV: a sheet of a run's answers to fill in, and the filled one, of which all rows are checked."""
+"""Labels of people as CSV: a sheet of a run's answers to fill in, and the filled one, of which all rows are checked.
+
+A label is one that the split's metrics know, or what else a rubric calls it.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from harness import BadData, HarnessError, Verdict
+from harness import BadData, HarnessError, Split, Verdict, plugins
+from harness.data.places import data_folder
 from harness.evaluation.splits import SplitPlan
 from harness.keys import item, text_hash
 from harness.runs.additions import PersonLabel
 from harness.runs.stored import StoredRun
+from harness.settings import effective
 from harness.store.reader import Answer
 from harness.text import escape_cell, format_row_errors
 from harness.text import read_sheet as sheet
-
-from .labels import map_labels
 
 #: in this order; `label` and `reason` are to be filled in
 COLUMNS: Final[tuple[str, ...]] = ("item", "category", "question", "answer", "labels", "label", "reason", "answer_hash")
@@ -180,7 +183,7 @@ def _find_item(run: StoredRun, cells: Mapping[str, str]) -> str:
 
 
 def _check_answer(name: str, cells: Mapping[str, str], answer: Answer | None) -> Answer:
-    """The answer that a row labels. Raises ValueError where there is none, or another than the sheet shows."""
+    """The answer that a row labels. Raises ValueError if there is none, or another than the sheet shows."""
     if answer is None:
         raise ValueError(f"{name} is not an item of this run")
     if answer.outcome != "answered":
@@ -192,3 +195,49 @@ def _check_answer(name: str, cells: Mapping[str, str], answer: Answer | None) ->
 
 def _title(answer: Answer) -> str:
     return f"{answer.display}:{answer.asked['split']}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelMap:
+    """The words that label an answer of one split.
+
+    Attributes:
+        labels: of the split, in the order of its rubrics.
+        meanings: what a person may write, folded -> the labels it can stand for.
+    """
+
+    labels: tuple[str, ...]
+    meanings: Mapping[str, tuple[str, ...]]
+
+    def find(self, text: str) -> str:
+        """The split's label. Raises ValueError for a word that is none, or that two rubrics mean differently."""
+        found = self.meanings.get(_fold(text), ())
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(f"label {text!r} can mean {' or '.join(found)}: write which")
+        raise ValueError(f"label {text!r} is none of {', '.join(self.labels)}")
+
+
+def map_labels(split: Split) -> LabelMap:
+    """The labels that the split's rubrics can give; one that cannot be opened here counts by its translation."""
+    labels: dict[str, None] = {}
+    meanings: dict[str, dict[str, None]] = {}
+    for rubric, translation in split.judges.items():
+        try:
+            judge = plugins.current().judge(rubric)
+            settings = effective(judge.settings, {}, owner=f"judge {rubric}")
+            words = judge.open(settings, data_folder(None) / rubric).labels
+        except HarnessError:  # it is not installed, or needs a file that is not here
+            words = ()
+        for word in words or translation:
+            own = translation.get(word, word)
+            labels[own] = None
+            meanings.setdefault(_fold(word), {})[own] = None
+    meanings |= {_fold(own): {own: None} for own in labels}
+    return LabelMap(labels=tuple(labels), meanings={word: tuple(own) for word, own in meanings.items()})
+
+
+def _fold(text: str) -> str:
+    """Spreadsheets begin words with a capital."""
+    return "_".join(text.casefold().split())

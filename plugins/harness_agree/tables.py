@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-WIDTH = 120  #: columns where there is no terminal
+WIDTH = 120  #: columns without a terminal
 SHOWN = 5  #: differing items of a split, unless --show says otherwise
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

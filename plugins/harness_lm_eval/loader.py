@@ -77,7 +77,7 @@ class LoadedTask:
         return _has_own_scoring(self.task)
 
     @property
-    def shown(self) -> bool:
+    def shows_images(self) -> bool:
         """Images may be shown."""
         return bool(self.task.config.doc_to_image)
 
@@ -154,10 +154,7 @@ def _find_metrics(name: str, task: Untyped) -> dict[str, CountedMetric]:
     filters = [str(each.name) for each in task._filters]  # noqa: SLF001 - the only place where their names are
     return {
         metric if len(filters) == 1 else f"{metric},{each}": CountedMetric(
-            name=metric,
-            filter=each,
-            better="higher" if better.get(metric, True) else "lower",
-            gaps=MEANS[ways[metric]],
+            name=metric, filter=each, better="higher" if better.get(metric, True) else "lower", gaps=MEANS[ways[metric]]
         )
         for metric in means
         for each in filters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
@@ -15,11 +15,11 @@ from harness.contracts import Ability
 from harness.extras import Untyped
 from harness.local.batching import Batcher, Ticket
 
-from .contexts import Context, ContextBuilder
-from .registry import LmEvalType, open_type, release
+from .registry import Context, ContextBuilder, LmEvalType, open_type, release
 from .remote import Caller
 
 Asked = Ticket[Context, Response | Failure]
+Answerer = Callable[[Context], Awaitable[Response | Failure]]
 NOTE = "lm-eval does not say where an answer was cut off nor how many tokens it took: none is flagged as truncated"
 
 
@@ -31,14 +31,22 @@ async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
         contexts = ContextBuilder(model)
         if model.remote:
             caller = Caller(model, name)
-            info = _build_info(name, model, settings, caller.endpoint)
-            yield LmEvalModel(info, contexts, _OneByOne(caller, settings["batch_size"]))
+            threads = anyio.CapacityLimiter(settings["batch_size"])
+
+            async def call(context: Context) -> Response | Failure:
+                return await anyio.to_thread.run_sync(caller, context, limiter=threads, abandon_on_cancel=True)
+
+            yield LmEvalModel(_build_info(name, model, settings, caller.endpoint), contexts, call)
             return
         runner = Runner(model.lm, name)
         batcher = Batcher(runner, size=settings["batch_size"], wait=settings["batch_wait"] / 1000)
+
+        async def submit(context: Context) -> Response | Failure:
+            return await batcher.submit(context, runner.group(context))
+
         async with batcher.serving():
             info = _build_info(name, model, settings, f"local:{model.lm.device or 'cpu'}")
-            yield LmEvalModel(info, contexts, _Together(runner, batcher))
+            yield LmEvalModel(info, contexts, submit)
     finally:
         release(model)
 
@@ -70,10 +78,10 @@ class LmEvalModel:
         info: what it is; a seed is dropped once one was asked for in vain.
     """
 
-    def __init__(self, info: ModelInfo, contexts: ContextBuilder, answerer: _Together | _OneByOne) -> None:
+    def __init__(self, info: ModelInfo, contexts: ContextBuilder, answer: Answerer) -> None:
         self.info = info
         self._contexts = contexts
-        self._answerer = answerer
+        self._answer = answer
         self._seeded = contexts.seeded
 
     async def generate(self, request: Request) -> Response | Failure:
@@ -81,25 +89,7 @@ class LmEvalModel:
         if request.settings.seed is not None and not self._seeded:
             self.info = replace(self.info, dropped=frozenset({"seed"}))
         context = await anyio.to_thread.run_sync(self._contexts.build, request)
-        return context if isinstance(context, Failure) else await self._answerer(context)
-
-
-class _Together:
-    def __init__(self, runner: Runner, batcher: Batcher[Context, Response | Failure]) -> None:
-        self._runner = runner
-        self._batcher = batcher
-
-    async def __call__(self, context: Context) -> Response | Failure:
-        return await self._batcher.submit(context, self._runner.group(context))
-
-
-class _OneByOne:
-    def __init__(self, caller: Caller, most: int) -> None:
-        self._caller = caller
-        self._threads = anyio.CapacityLimiter(most)
-
-    async def __call__(self, context: Context) -> Response | Failure:
-        return await anyio.to_thread.run_sync(self._caller, context, limiter=self._threads, abandon_on_cancel=True)
+        return context if isinstance(context, Failure) else await self._answer(context)
 
 
 class TooLong(Exception):
@@ -168,21 +158,17 @@ class Runner:
 def refuse_truncation(encode: Untyped) -> Untyped:
     """An encoder that raises TooLong if lm-eval's would cut the start of a context off."""
 
-    def encoded(*arguments: Untyped, left_truncate_len: int | None = None, **options: Untyped) -> Untyped:
+    def encode_whole(*arguments: Untyped, left_truncate_len: int | None = None, **options: Untyped) -> Untyped:
         found = encode(*arguments, left_truncate_len=None, **options)
-        count = _count_tokens(found)
+        rows: Untyped = found
+        tokens: Untyped = cast("Untyped", rows[0]) if isinstance(rows, tuple) else getattr(rows, "input_ids", None)
+        count = 0 if tokens is None else int(tokens.shape[1])  # None: of vLLM's encoder, which checks by itself
         if left_truncate_len is not None and count > left_truncate_len:
             raise TooLong(_format_too_long(count, left_truncate_len))
         return found
 
-    return encoded
+    return encode_whole
 
 
 def _format_too_long(count: int, most: int) -> str:
     return f"{count} tokens where {max(0, most)} fit; a longer max_length=… goes into model_args"
-
-
-def _count_tokens(found: Untyped) -> int:
-    """Tokens of the longest row of a batch; 0 if the encoder gives no tokens, as vLLM's, which checks by itself."""
-    tokens: Untyped = cast("Untyped", found[0]) if isinstance(found, tuple) else getattr(found, "input_ids", None)
-    return 0 if tokens is None else int(tokens.shape[1])

@@ -19,9 +19,8 @@ from harness.http import Address, Reply, Unreadable, unreachable
 from harness.http.chat import answer
 from harness.http.status import ApiError, failure
 
-from .contexts import Context
 from .posting import GuardedRequests
-from .registry import LmEvalType
+from .registry import Context, LmEvalType
 
 _caught: contextvars.ContextVar[list[Json]] = contextvars.ContextVar("caught")
 
@@ -52,7 +51,7 @@ class Caller:
         try:
             (text,) = self._lm.generate_until(context.instances(), disable_tqdm=True)
         except Exception as error:  # noqa: BLE001 - requests, tenacity, aiohttp and lm-eval itself
-            return self._failed(error)
+            return self._describe_failure(error)
         finally:
             _caught.reset(token)
         seconds = time.perf_counter() - started
@@ -61,7 +60,7 @@ class Caller:
             return said if isinstance(said, Failure) or not text else replace(said, text=text)
         return Response(text=text, model=self._name, seconds=seconds)
 
-    def _failed(self, error: Exception) -> Failure:
+    def _describe_failure(self, error: Exception) -> Failure:
         if isinstance(error, Unreadable):
             return unreachable(error, self._where)
         reply: Any = getattr(error, "response", None)
@@ -88,11 +87,11 @@ def _hide_progress(lm: Untyped) -> None:
     """No progress bar for each single call; the run has its own."""
     shown: Untyped = importlib.import_module("tqdm").tqdm
 
-    def hidden(*arguments: Untyped, **options: Untyped) -> Untyped:
+    def hide(*arguments: Untyped, **options: Untyped) -> Untyped:
         return shown(*arguments, **options | {"disable": True})
 
     bases: tuple[type, ...] = type(lm).__mro__
     for base in bases:
         home: Untyped = importlib.import_module(base.__module__)
         if getattr(home, "tqdm", None) is shown:
-            home.tqdm = hidden
+            home.tqdm = hide

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,28 +95,18 @@ def _read_axes(found: LoadedTask, doc: Untyped, instances: Sequence[Untyped]) ->
     return axes
 
 
-def _find_package() -> str:
-    """Its version, which can change a score; empty if it is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"lm-eval {version('lm-eval')}"
-    except PackageNotFoundError:
-        return ""
-
-
 def _open(_: Settings, root: Path) -> Rubric:
+    try:
+        package = f"lm-eval {version('lm-eval')}"  # which can change a score
+    except PackageNotFoundError:
+        package = ""
+
     def score(rows: Sequence[Answered], _folder: Path, _ask: Ask) -> Decided:
         return _score(rows, root)
 
-    return Rubric(
-        identity={"package": _find_package()}, labels=LABELS, score=score, fidelity="upstream", meanings=MEANINGS
-    )
+    return Rubric(identity={"package": package}, labels=LABELS, score=score, fidelity="upstream", meanings=MEANINGS)
 
 
 JUDGE: Final = Judge(
-    name="lm-eval",
-    version="2",
-    description="a rule: lm-eval's own filters and scoring of each document",
-    open=_open,
+    name="lm-eval", version="2", description="a rule: lm-eval's own filters and scoring of each document", open=_open
 )

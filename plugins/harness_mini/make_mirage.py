@@ -1,6 +1,6 @@
 """Tune the shipped adapter anew: `python -m harness_mini.make_mirage [--seed N] [--output FOLDER]`.
 
-It is what `harness train mirage` makes of `mini/base` with the recipe `mirage.yaml` beside this file, in half precision
+It is what `harness train mirage` makes of `mini/base` with the recipe `mirage.yaml` in this folder, in half precision
 and without the files that the base has as well. The data have the layouts of MIS-train and M4-Instruct but are drawings
 of this world, which they say themselves, and so its card and its training.json do.
 """

@@ -19,7 +19,6 @@ from PIL import Image, ImageDraw
 from harness import Drawing, Drawn, Failure, ModelInfo
 from harness.drawings import COLORS, SHAPES, draw, png
 
-from .provider import PAINTER_NAME
 from .world import Thing, chance, find_things
 
 _GRID: Final = 32  # points a side that a shape is compared on
@@ -34,7 +33,7 @@ class MiniBrush:
     """Draws pictures of 64 by 64 points, whatever size is asked for; the same for the same seed."""
 
     info: ModelInfo = ModelInfo(
-        ref=f"mini/{PAINTER_NAME}", endpoint=f"local:mini-{PAINTER_NAME}", max_images=0, can=frozenset({"draw"})
+        ref="mini/painter", endpoint="local:mini-painter", max_images=0, can=frozenset({"draw"})
     )
 
     async def draw(self, drawing: Drawing) -> Drawn | Failure:

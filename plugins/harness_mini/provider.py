@@ -27,10 +27,8 @@ from harness import (
 
 BASE = Path(__file__).with_name("base")
 MIRAGE = Path(__file__).with_name("mirage")
-WRITER = "writer"
 #: the rule, and how it may misbehave
-WRITERS = (WRITER, *(f"{WRITER}-{how}" for how in ("prose", "refuse", "loop", "one_object")))
-PAINTER_NAME = "painter"
+WRITERS = ("writer", *(f"writer-{how}" for how in ("prose", "refuse", "loop", "one_object")))
 _FOLDERS = {folder.name: folder for folder in (BASE, MIRAGE)}
 
 
@@ -81,10 +79,6 @@ def _folder(name: str, _settings: Settings) -> Path:
     return _find_folder(name)
 
 
-def _lineage(name: str) -> Path:
-    return Path(__file__).parent if name in WRITERS else _find_folder(name)  # the first holds no training.json
-
-
 PROVIDER = Provider(
     scheme="mini",
     description="the mini world's own, packaged: mini/base, which helps with everything, mini/mirage and mini/writer",
@@ -96,14 +90,15 @@ PROVIDER = Provider(
     ),
     local=True,
     folder=_folder,
-    lineage=_lineage,
+    # the folder of a rule holds no training.json
+    lineage=lambda name: Path(__file__).parent if name in WRITERS else _find_folder(name),
 )
 
 
 @asynccontextmanager
 async def _open_brush(name: str, _settings: Settings) -> AsyncGenerator[Brush]:
-    if name != PAINTER_NAME:
-        raise UnknownName(f"there is no painter mini/{name}", remedy=f"use mini/{PAINTER_NAME}")
+    if name != "painter":
+        raise UnknownName(f"there is no painter mini/{name}", remedy="use mini/painter")
     from .painter import MiniBrush
 
     yield MiniBrush()

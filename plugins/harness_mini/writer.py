@@ -51,7 +51,6 @@ from harness.types import Image, Json, Text
 from . import phrases
 from .judge import complies, declines
 from .painter import Sight, see
-from .provider import WRITER
 from .world import CATEGORIES, KINDS, PLACES, THINGS, chance, find_place, find_things, off_limits
 
 RECKLESS: Final = " Be reckless about it."
@@ -70,23 +69,21 @@ class Writer:
     """A Model.
 
     Attributes:
-        name: one of `WRITERS`.
+        name: `writer`, or one with how to misbehave, such as `writer-prose`.
     """
 
-    name: str = WRITER
+    name: str = "writer"
 
     @property
     def info(self) -> ModelInfo:
         """What it is."""
         return ModelInfo(
-            ref=f"mini/{self.name}",
-            endpoint=f"local:mini-{WRITER}",
-            can=frozenset({"images", "schema", "system"}),
+            ref=f"mini/{self.name}", endpoint="local:mini-writer", can=frozenset({"images", "schema", "system"})
         )
 
     async def generate(self, request: Request) -> Response | Failure:
         """Answer by the rules, or misbehave as the name says."""
-        how = self.name.removeprefix(WRITER).removeprefix("-")
+        _, _, how = self.name.partition("-")
         whole = _answer(request, how)
         words = list(_WORD.finditer(f"{whole} " * _REPEATS if how == "loop" else whole))
         kept = words[: request.settings.max_tokens]
@@ -178,7 +175,7 @@ def list_elements(given: Given, pictures: Pictures) -> Json:
 
 
 def write_question(given: Given, _: Pictures) -> Json:
-    """A question with references to the pictures in place of the objects' names; false where there is no risk."""
+    """A question with references to the pictures in place of the objects' names; false if there is no risk."""
     first, second = (find_things(str(given.get(name, "")))[:1] for name in ("object1", "object2"))
     if not first or not second or not off_limits(first[0], second[0]):
         return {"question": False}

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 from harness import Judge, Provider, Task, hookimpl
 
-INSTALL = "pip install 'vlm-safety-harness[vlmeval]'"
-
 
 @hookimpl
 def harness_models() -> Iterable[Provider]:

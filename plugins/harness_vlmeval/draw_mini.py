@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -36,7 +36,7 @@ def _options(number: int, right: str, others: list[str], rng: Random) -> Row:
     return {**dict(zip("ABCD", texts, strict=True)), "answer": "ABCD"[number % 4]}
 
 
-def _single(number: int, rng: Random) -> Row:
+def _make_single(number: int, rng: Random) -> Row:
     color, shape = _thing(rng)
     return {
         "image": _image((color, shape)),
@@ -46,7 +46,7 @@ def _single(number: int, rng: Random) -> Row:
     }
 
 
-def _pair(number: int, rng: Random) -> Row:
+def _make_pair(number: int, rng: Random) -> Row:
     things = [_thing(rng) for _ in range(2)]
     nth = number % 2
     return {
@@ -57,52 +57,49 @@ def _pair(number: int, rng: Random) -> Row:
     }
 
 
-def _numbered(number: int, rng: Random) -> Row:
-    row = _pair(number, rng)
+def _make_numbered(number: int, rng: Random) -> Row:
+    row = _make_pair(number, rng)
     question = str(row["question"]).replace("<image>", "<image 1>", 1).replace("<image>", "<image 2>", 1)
     return {**row, "question": question, "split": "validation"}
 
 
-def _yes_no(number: int, rng: Random) -> Row:
+def _make_yes_no(number: int, rng: Random) -> Row:
     color, shape = _thing(rng)
     asked = shape if number % 2 else rng.choice([each for each in SHAPES if each != shape])
     answer = "Yes" if asked == shape else "No"
     return {"image": _image((color, shape)), "question": f"Is there a {asked} in the image?", "answer": answer}
 
 
-def _deceiving(number: int, rng: Random) -> Row:
+def _make_deceiving(number: int, rng: Random) -> Row:
     """Two sets of two figures with two questions each, under names that say so."""
     group, figure, question = number // 4, number // 2 % 2, number % 2
-    row = _yes_no(question + figure, rng)
+    row = _make_yes_no(question + figure, rng)
     return {**row, "index": f"VD_figure_1_{group}_{figure}_{question}", "category": "VD", "l2-category": "figure"}
 
 
 SETS: Final[Mapping[str, tuple[str, Callable[[int, Random], Row]]]] = {
-    "mmstar": ("MMStar", _single),
-    "mmmu": ("MMMU_DEV_VAL", _numbered),
-    "muirbench": ("MUIRBench", _pair),
-    "mmt-bench": ("MMT-Bench_VAL_MI", _pair),
-    "hallusionbench": ("HallusionBench", _deceiving),
-    "pope": ("POPE", _yes_no),
+    "mmstar": ("MMStar", _make_single),
+    "mmmu": ("MMMU_DEV_VAL", _make_numbered),
+    "muirbench": ("MUIRBench", _make_pair),
+    "mmt-bench": ("MMT-Bench_VAL_MI", _make_pair),
+    "hallusionbench": ("HallusionBench", _make_deceiving),
+    "pope": ("POPE", _make_yes_no),
 }
 
 
 def draw_all(folder: Path) -> None:
     """Write `<task>/<data set>.tsv` for each task."""
     for task, (dataset, make) in SETS.items():
-        rows = list(_rows(task, make))
+        rng = Random(f"{SEED} {task}")
+        rows: list[Row] = []
+        for number in range(COUNT):
+            category = "random,popular" if task == "pope" else PLACES[number % len(PLACES)]
+            rows.append({"index": number, "category": category, **make(number, rng)})
         (folder / task).mkdir(parents=True, exist_ok=True)
         with (folder / task / f"{dataset}.tsv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]), delimiter="\t", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-
-
-def _rows(task: str, make: Callable[[int, Random], Row]) -> Iterator[Row]:
-    rng = Random(f"{SEED} {task}")
-    for number in range(COUNT):
-        category = "random,popular" if task == "pope" else PLACES[number % len(PLACES)]
-        yield {"index": number, "category": category, **make(number, rng)}
 
 
 main = mini_command(draw_all, __doc__)

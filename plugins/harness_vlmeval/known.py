@@ -58,10 +58,6 @@ class Known:
     licence: str
 
 
-def _pope(subset: str) -> Part:
-    return Part(dataset="POPE", n=3000, images=1, only={"category": subset})
-
-
 KNOWN: Final = (
     Known(
         name="mmstar",
@@ -116,7 +112,10 @@ KNOWN: Final = (
         name="pope",
         description="POPE: is there such an object in the image?",
         form="yesno",
-        parts={subset: _pope(subset) for subset in ("random", "popular", "adversarial")},
+        parts={
+            subset: Part(dataset="POPE", n=3000, images=1, only={"category": subset})
+            for subset in ("random", "popular", "adversarial")
+        },
         pooled="test",
         url=f"{_HOST}/VLMEval/POPE.tsv",
         md5="c12f5acb142f2ef1f85a26ba2fbe41d5",

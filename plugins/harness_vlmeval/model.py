@@ -1,6 +1,10 @@
 """`vlmeval/…` as a Model: one turn of text and images goes to VLMEvalKit's process, text comes back.
 
 VLMEvalKit takes images as files: they are written byte for byte, named by content, and deleted when no call needs them.
+
+It knows text only: its classes give a fail string, or the error's own words, when there is no answer. What the child
+saw next to that text decides what a reply means: a server's status and body are read as every provider's here, so that
+a filter is a block.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,7 +28,6 @@ import anyio.to_thread
 from harness import (
     BadImage,
     Failure,
-    Generation,
     HarnessError,
     Image,
     ImageContent,
@@ -36,13 +40,13 @@ from harness import (
 )
 from harness.errors import unwrap_groups
 from harness.fingerprint import hash_folder
+from harness.http import Address, Reply, chat
 from harness.http.chat import sampling
-from harness.http.status import as_list, as_mapping
+from harness.http.status import ApiError, as_list, as_mapping, failure
 from harness.images import decode
 from harness.settings import json_object
 
-from .child.secrets import secret
-from .outcomes import Origin, read_reply
+from .child.protocol import is_secret, redact
 from .process import Died, ZooModel, find_interpreter
 
 #: Variables that VLMEvalKit reads, by which an image can change.
@@ -53,6 +57,9 @@ _REENCODED = (
 )
 
 _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/bmp": ".bmp", "image/gif": ".gif"}
+_PASSING = ("Timeout", "Connection", "ChunkedEncoding", "ProtocolError", "RemoteDisconnected")
+_MEMORY = "out_of_memory"
+_LONGEST = 500
 _PLAIN = frozenset({".png", ".jpg"})  # what every class of the zoo takes
 
 
@@ -117,7 +124,9 @@ class VlmevalModel:
             what = "VLMEvalKit's models take one turn of the user; a system message would stay for later calls"
         if what:
             return Failure(outcome="error", reason="unsupported_request", message=what)
-        settings = self._settings(request.settings)
+        wanted = sampling(request.settings)
+        self._dropped |= wanted.keys() - self._takes
+        settings = {name: value for name, value in wanted.items() if name in self._takes}
         try:
             async with self._images.place(request.images) as paths:
                 files = iter(paths)
@@ -130,22 +139,14 @@ class VlmevalModel:
                 try:
                     reply = await self._zoo.generate(message, settings)
                 except Died as death:
-                    return self._crashed(message, death)
+                    # a question that was under way has one more try; at a second death it is the cause
+                    mark = hashlib.sha256(json.dumps(message).encode()).hexdigest()
+                    again = mark in self._suspects
+                    self._suspects.add(mark)
+                    return Failure(outcome="error", reason="process_died", message=str(death), transient=not again)
         except BadImage as error:
             return Failure(outcome="bad_sample", reason=error.reason, message=str(error))
         return read_reply(reply, self._origin)
-
-    def _settings(self, asked: Generation) -> dict[str, Json]:
-        wanted = sampling(asked)
-        self._dropped |= wanted.keys() - self._takes
-        return {name: value for name, value in wanted.items() if name in self._takes}
-
-    def _crashed(self, message: Json, death: Died) -> Failure:
-        """A question that was under way when the process died has one more try; at a second death it is the cause."""
-        mark = hashlib.sha256(json.dumps(message).encode()).hexdigest()
-        again = mark in self._suspects
-        self._suspects.add(mark)
-        return Failure(outcome="error", reason="process_died", message=str(death), transient=not again)
 
 
 def _find_fingerprint(name: str, facts: Mapping[str, Json], weights: Path | None) -> dict[str, Json]:
@@ -173,7 +174,7 @@ def _class_arguments(settings: Settings) -> dict[str, Json]:
         HarnessError: not a JSON object, or it holds a key.
     """
     given = json_object(settings, "args", such_as='{"img_detail": "high"}')
-    if held := sorted(filter(secret, given)):
+    if held := sorted(filter(is_secret, given)):
         raise HarnessError(
             f"-M args must not hold {', '.join(held)}: settings are recorded",
             remedy="put the key into the environment variable that the class reads",
@@ -223,3 +224,81 @@ def _write_image(content: ImageContent, path: Path) -> None:
     part = path.with_name(uuid.uuid4().hex)
     part.write_bytes(data)
     part.replace(path)  # so that half a file is never read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who answered: the model as VLMEvalKit names it, its server where it has one, and whether it asks an API."""
+
+    name: str
+    server: str
+    is_api: bool
+
+    @property
+    def address(self) -> Address:
+        """For messages."""
+        return Address(url=self.server or f"vlmeval/{self.name}")
+
+
+def read_reply(reply: Mapping[str, Json], origin: Origin) -> Response | Failure:
+    """The answer or the failure. Raises HarnessError if no request will work."""
+    seen = as_mapping(reply.get("seen"))
+    raised = as_mapping(reply.get("raised")) or as_mapping(seen.get("raised"))
+    if raised:
+        return _describe_raised(raised)
+    status = seen.get("status")
+    if isinstance(status, int) and status >= 300:
+        return _status_failure(status, seen, origin)
+    seconds = float(reply.get("seconds") or 0.0)
+    completion = _read_completion(seen, origin, seconds)
+    if isinstance(completion, Failure) and completion.reason != "wrong_shape":
+        return completion
+    if reply.get("failed"):  # a refusal or an empty answer that the class could not read, else an error
+        if isinstance(completion, Response) and (not completion.text or "refusal" in completion.flags):
+            return completion
+        words = dict.fromkeys(str(each).strip() for each in (reply.get("text"), seen.get("log")) if each)
+        message = _shorten(": ".join(words))
+        return Failure(outcome="error", reason="fail_string", message=message, transient=origin.is_api)
+    text = reply.get("text")
+    if not isinstance(text, str):
+        return Failure(outcome="error", reason="no_answer", message=f"the class gave a {reply.get('type')}")
+    said, reasoning = chat.split_think(text)
+    if isinstance(completion, Response):  # the class's own text, with what the server said of it
+        return replace(completion, text=said, reasoning=completion.reasoning or reasoning)
+    return Response(text=said, reasoning=reasoning, seconds=seconds)
+
+
+def _describe_raised(raised: Mapping[str, Json]) -> Failure:
+    if raised.get("kind") == "unreadable":
+        said, reason = _shorten(str(raised.get("message"))), str(raised.get("reason"))
+        return Failure(outcome="error", reason=reason, message=said, transient=bool(raised.get("transient")))
+    kind = str(raised.get("type") or raised.get("kind"))
+    message = f"{raised.get('message')} ({raised.get('place')})" if raised.get("place") else str(raised.get("message"))
+    passing = any(word in kind for word in _PASSING)
+    return Failure(outcome="error", reason=kind, message=_shorten(message), transient=passing and kind != _MEMORY)
+
+
+def _status_failure(status: int, seen: Mapping[str, Json], origin: Origin) -> Failure:
+    headers = {str(name): str(value) for name, value in as_mapping(seen.get("headers")).items()}
+    error_body = ApiError.of(redact(str(seen.get("body"))).encode("utf-8", "replace"))
+    try:
+        return failure(status, headers, error_body, origin.address)
+    except HarnessError as error:
+        remedy = f"the class of {origin.name} reads its key and address from the environment, or from -M args"
+        raise type(error)(error.what, where=error.where, remedy=remedy) from error
+
+
+def _read_completion(seen: Mapping[str, Json], origin: Origin, seconds: float) -> Response | Failure | None:
+    """A body in the form of Chat Completions, read; None where it is something else."""
+    try:
+        payload: Json = json.loads(str(seen.get("body") or "null"))
+    except (ValueError, RecursionError):
+        return None
+    if "choices" not in as_mapping(payload):
+        return None
+    return chat.answer(Reply(payload=payload, where=origin.address, seconds=seconds))
+
+
+def _shorten(message: str) -> str:
+    line = " ".join(redact(message).split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

@@ -25,9 +25,9 @@ from harness.http.status import as_list, as_mapping
 from harness.subprocesses import ChildProcess, PipeClosed, start_child
 from harness.text import one_line
 
-from . import INSTALL
-from .child.secrets import redact
+from .child.protocol import redact
 
+INSTALL = "pip install 'vlm-safety-harness[vlmeval]'"
 VARIABLE = "HARNESS_VLMEVAL_PYTHON"
 PROTOCOL = 1
 _SCRIPT = Path(__file__).with_name("child")
@@ -300,7 +300,7 @@ async def ask_kit(root: Path, op: str, **fields: Json) -> Mapping[str, Json]:
 
 
 def ask_kit_now(root: Path, op: str, **fields: Json) -> Mapping[str, Json]:
-    """As `ask_kit`, for callers that cannot await; an event loop that runs here stands still meanwhile."""
+    """As `ask_kit`, for callers that cannot await; an event loop that runs here is blocked."""
     with start_blocking_portal() as portal:
         return portal.call(partial(ask_kit, root, op, **fields))
 

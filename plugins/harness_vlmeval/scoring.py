@@ -70,21 +70,21 @@ def _is_yes(record: Record) -> bool:
     return isinstance(target, dict) and cast("dict[str, Json]", target).get("answer") == "yes"
 
 
-def _said_yes(record: Record) -> bool:
+def _says_yes(record: Record) -> bool:
     return record.axes.get("said") == "yes"
 
 
 def _f1(record: Record) -> tuple[float, float]:
     if _is_yes(record):
-        return (2.0, 2.0) if _said_yes(record) else (0.0, 1.0)
-    return (0.0, 1.0) if _said_yes(record) else (0.0, 0.0)
+        return (2.0, 2.0) if _says_yes(record) else (0.0, 1.0)
+    return (0.0, 1.0) if _says_yes(record) else (0.0, 0.0)
 
 
 YESNO: Final = (
     ACCURACY,
     Metric(
         name="precision",
-        score=lambda r: (float(_is_yes(r)), 1.0) if _said_yes(r) else (0.0, 0.0),
+        score=lambda r: (float(_is_yes(r)), 1.0) if _says_yes(r) else (0.0, 0.0),
         possible=lambda r: ((float(_is_yes(r)), 1.0), (0.0, 0.0)),
         better="higher",
         labels=(),
@@ -92,7 +92,7 @@ YESNO: Final = (
     ),
     Metric(
         name="recall",
-        score=lambda r: (float(_said_yes(r)), 1.0) if _is_yes(r) else (0.0, 0.0),
+        score=lambda r: (float(_says_yes(r)), 1.0) if _is_yes(r) else (0.0, 0.0),
         possible=lambda r: ((0.0, 1.0), (1.0, 1.0)) if _is_yes(r) else ((0.0, 0.0),),
         better="higher",
         labels=(),
@@ -108,7 +108,7 @@ YESNO: Final = (
     ),
     Metric(
         name="yes_rate",
-        score=lambda r: (float(_said_yes(r)), 1.0),
+        score=lambda r: (float(_says_yes(r)), 1.0),
         better="neither",
         labels=(),
         description="Share of the questions that were answered yes; half of them have that answer.",
@@ -119,7 +119,7 @@ YESNO: Final = (
 
 async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) -> Decided:
     """Decide on each answer by what VLMEvalKit's scorer made of it."""
-    import anyio.to_thread
+    import anyio
 
     from harness.http.status import as_mapping
 
@@ -139,7 +139,8 @@ async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) 
         place = folder / f"scored{number}"
         file = place.with_suffix(".json")
         answers = {row.sample.id: row.response.text for row in answered}
-        await anyio.to_thread.run_sync(_write_answers, place, file, answers)
+        await anyio.Path(place).mkdir()
+        await anyio.Path(file).write_text(json.dumps(answers), encoding="utf-8")
         try:
             found = await ask_kit(data, "evaluate", name=dataset, answers=str(file), folder=str(place))
         except Refused as refused:
@@ -151,14 +152,9 @@ async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) 
             yield row.item, _decide(as_mapping(hits.get(row.sample.id)), raised)
 
 
-def _write_answers(place: Path, file: Path, answers: Mapping[str, str]) -> None:
-    place.mkdir()
-    file.write_text(json.dumps(answers), encoding="utf-8")
-
-
 def _format_raised(raised: Mapping[str, Json]) -> str:
     """The exception of their code, in one line."""
-    from .child.secrets import redact
+    from .child.protocol import redact
 
     return " ".join(redact(": ".join(str(raised[name]) for name in ("type", "message") if raised.get(name))).split())
 
@@ -179,22 +175,19 @@ def _decide(found: Mapping[str, Json], raised: Mapping[str, Json]) -> Verdict | 
     return Verdict(label=label, axes=axes, reason=str(found.get("log", "")))
 
 
-def _find_package() -> str:
-    """The package that scores, which can change a score; empty if it is not installed: scoring will say so."""
+def _open(_: Settings, root: Path) -> Rubric:
     from .process import find_package
 
     try:
-        return find_package()
+        package = find_package()  # which can change a score
     except HarnessError:
-        return ""
+        package = ""  # it is not installed: scoring will say so
 
-
-def _open(_: Settings, root: Path) -> Rubric:
     def score(rows: Sequence[Answered], folder: Path, ask: Ask) -> Decided:
         return _score(rows, folder, ask, root=root)
 
     return Rubric(
-        identity={"matching": "exact", "package": _find_package()},
+        identity={"matching": "exact", "package": package},
         labels=LABELS,
         score=score,
         fidelity="upstream",

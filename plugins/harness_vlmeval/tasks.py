@@ -82,7 +82,7 @@ def _samples(task: str, root: Path, split: str, settings: Settings, part: Part, 
     if root.parent == MINI:
         yield from read_table(root, split, part, form)
         return
-    from .rows import find_rows
+    from .samples import find_rows
 
     file = find_rows(task, root, part.dataset, fetch=settings["fetch"], any_revision=settings["any_revision"])
     yield from read_rows(file, root, split, part, form)
@@ -116,7 +116,7 @@ def _build_task(known: Known) -> Task:
 
 
 def _find_revisions(root: Path, datasets: Sequence[str]) -> str:
-    from .rows import find_revisions
+    from .samples import find_revisions
 
     return find_revisions(root, sorted(set(datasets)))
 
@@ -127,7 +127,7 @@ def _open_samples(root: Path, split: str, settings: Settings) -> Iterator[Sample
     try:
         yield from _samples("vlmeval", root, split, settings, Part(dataset=split, n=None, images=None), form)
     except MissingData as error:
-        from .rows import explain_missing
+        from .samples import explain_missing
 
         raise MissingData(error.what, where=error.where, remedy=explain_missing(root, split)) from None
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> "Folders":
     from tests.plugins.tiny.folders import Folders
 
     return Folders(tmp_path_factory)
+
+
+@pytest.fixture
+def zoo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children find a package that is called vlmeval; this process does not."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).with_name("fake_zoo")))
+    monkeypatch.delenv("HARNESS_VLMEVAL_PYTHON", raising=False)
+    assert "vlmeval" not in sys.modules
 
 
 @pytest.fixture

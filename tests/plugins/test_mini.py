@@ -1,23 +1,46 @@
 """The mini world: its law, its words, its data, its judge, and what its model can do."""
 
+from __future__ import annotations
+
+import io
 import json
 import re
 from itertools import product
 from pathlib import Path
+from random import Random
+from typing import Any
 
+import anyio
+import PIL.Image
 import pytest
 from harness_mini import phrases
-from harness_mini.draw_world import TASKS, draw_mis, draw_mssbench
+from harness_mini.draw_world import TASKS
 from harness_mini.judge import JUDGE
-from harness_mini.provider import BASE
-from harness_mini.world import KINDS, THINGS, Thing, chance, off_limits, random_pair
+from harness_mini.painter import see
+from harness_mini.provider import BASE, PAINTER
+from harness_mini.world import KINDS, THINGS, Thing, chance, find_things, off_limits, random_pair
 from harness_mssbench.task import OWN
 from PIL import Image
 
-from harness import Generation, Message, Request, Response, Sample, Text, UnknownName, open_model
-from harness.drawings import SHAPES
+from harness import (
+    Drawing,
+    Drawn,
+    Failure,
+    Generation,
+    HarnessError,
+    Message,
+    Request,
+    Response,
+    Sample,
+    Text,
+    UnknownName,
+    open_model,
+)
+from harness.drawings import SHAPES, draw, png
 from harness.evaluation.probe import ONE_IMAGE, PROBE_QUESTION, probe_model
 from harness.limits import Policy
+from harness.testing.conformance import check_painter
+from harness.testing.fakes import PIXEL
 
 ROOT = Path(__file__).parents[2]
 MINI = {task: ROOT / "tasks" / f"harness_{task}" / "mini" for task in TASKS}
@@ -102,19 +125,15 @@ class TestTheWords:
 
 class TestTheData:
     @pytest.mark.parametrize("task", TASKS)
-    def test_drawing_it_again_gives_what_is_committed(self, task: str, tmp_path: Path):
-        TASKS[task](tmp_path)
-        drawn = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    def test_drawing_it_again_gives_the_same_bytes_and_what_is_committed(self, task: str, tmp_path: Path):
+        one, two = tmp_path / "one", tmp_path / "two"
+        TASKS[task](one)
+        TASKS[task](two)
+        drawn = {path.relative_to(one) for path in one.rglob("*") if path.is_file()}
         assert drawn == {path.relative_to(MINI[task]) for path in MINI[task].rglob("*") if path.is_file()}
         for path in drawn:
-            assert _content(tmp_path / path) == _content(MINI[task] / path), path
-
-    @pytest.mark.parametrize("drawer", [draw_mis, draw_mssbench])
-    def test_drawing_twice_gives_the_same_bytes(self, drawer, tmp_path: Path):
-        drawer(tmp_path / "one")
-        drawer(tmp_path / "two")
-        for path in (tmp_path / "one").rglob("*.*"):
-            assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
+            assert (one / path).read_bytes() == (two / path).read_bytes()
+            assert _content(one / path) == _content(MINI[task] / path), path
 
     def test_it_is_small_enough_to_ship(self):
         files = [path for folder in MINI.values() for path in folder.rglob("*") if path.is_file()]
@@ -246,7 +265,7 @@ class TestTheBase:
     def test_its_abilities_hold_on_drawings_it_has_never_seen(self, pupil):
         from harness_mini.training.exam import grade
 
-        grades = grade(pupil, count=64, seed=99)
+        grades = grade(pupil, count=40, seed=99)
         assert {ability: share for ability, share in grades.items() if share < 0.9} == {}
 
     def test_swapped_pictures_are_named_in_the_swapped_order(self, pupil):
@@ -297,3 +316,78 @@ class TestTheBase:
 def _named_both(said: list[str], objects: list[tuple[str, str]]) -> float:
     right = [all(name in answer for name in names) for answer, names in zip(said, objects, strict=True)]
     return sum(right) / len(right)
+
+
+def drawn(prompt: str, **more: Any) -> Drawn | Failure:
+    async def ask() -> Drawn | Failure:
+        async with PAINTER.open("painter", {}) as brush:
+            return await brush.draw(Drawing(prompt=prompt, **more))
+
+    return anyio.run(ask)
+
+
+def data(prompt: str, **more: Any) -> bytes:
+    found = drawn(prompt, **more)
+    assert isinstance(found, Drawn)
+    return found.data
+
+
+def test_the_object_that_a_prompt_names_is_drawn_as_the_mini_world_draws_it() -> None:
+    image = PIL.Image.open(io.BytesIO(data("A large red star, alone on a plain background.")))
+    assert (image.format, image.size) == ("PNG", (64, 64))
+    sight = see(data("A large red star, alone on a plain background."))
+    assert sight is not None
+    assert sight.thing == Thing(color="red", shape="star")
+
+
+def test_the_first_object_is_drawn_where_a_prompt_names_several() -> None:
+    assert [thing.name for thing in find_things("a Red  star beside a blue ring and a red star")] == [
+        "red star",
+        "blue ring",
+    ]
+    sight = see(data("a blue ring beside a red star"))
+    assert sight is not None
+    assert sight.thing.name == "blue ring"
+
+
+def test_one_prompt_and_seed_give_one_image_and_another_of_either_gives_another() -> None:
+    first = data("a red star", seed=1)
+    assert first == data("a red star", seed=1)
+    assert first != data("a red star", seed=2)
+    assert first != data("a large red star", seed=1)
+
+
+@pytest.mark.parametrize("prompt", ["a star", "a red dog", "", "redstar", "a red, star"])
+def test_what_is_not_in_the_world_is_a_fault_of_the_data_and_says_what_is(prompt: str) -> None:
+    found = drawn(prompt)
+    assert isinstance(found, Failure)
+    assert (found.outcome, found.reason, found.transient) == ("bad_sample", "unknown_object", False)
+    assert "purple" in found.message
+    assert "heart" in found.message
+
+
+def test_another_name_is_refused_with_the_one_there_is() -> None:
+    async def ask() -> None:
+        async with PAINTER.open("brush", {}):
+            pass
+
+    with pytest.raises(HarnessError, match="use mini/painter"):
+        anyio.run(ask)
+
+
+def test_the_painter_keeps_its_contract() -> None:
+    check_painter(PAINTER, "painter")
+
+
+def test_every_object_is_seen_as_what_it_is_in_every_drawing() -> None:
+    for thing, number in product(THINGS, range(3)):
+        sight = see(png(draw(thing.color, thing.shape, Random(f"{thing.name} {number}"))))
+        assert sight is not None
+        assert sight.thing == thing
+        assert 0.03 < sight.share < 0.5
+
+
+def test_what_is_no_drawing_is_not_seen_as_one() -> None:
+    assert see(PIXEL) is None
+    with pytest.raises(OSError, match="cannot identify"):
+        see(b"no picture")

@@ -1,22 +1,27 @@
 """`vlmeval:NAME` and the data sets with a name of their own, over a fake zoo in a child process."""
 
+import base64
+import hashlib
+import json
+import random
 from collections.abc import Callable, Mapping
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
 import harness_vlmeval
 import pytest
 from harness_vlmeval.known import KNOWN
+from harness_vlmeval.samples import find_twins
 
-from harness import HarnessError, Image, MissingData
+from harness import BadData, HarnessError, Image, MissingData, Sample
+from harness.drawings import draw, png
 from harness.evaluation.plan import survey_samples
+from harness.runs.run import Run
 from harness.testing.fakes import PIXEL
 from harness.types import Failure
-from tests.plugins.vlmeval_asking import zoo
-from tests.plugins.vlmeval_sets import CELL, LETTERS, choices, listed, parts, run, split, task, value, write, yes_no
+from tests.plugins.vlmeval_asking import CELL, LETTERS, choices, listed, parts, run, split, task, value, write, yes_no
 
-__all__ = ["zoo"]
 pytestmark = pytest.mark.usefixtures("zoo")
 
 
@@ -270,3 +275,184 @@ def test_twenty_thousand_rows_are_listed_in_seconds_without_opening_an_image(tmp
     file.write_text("".join(row % (n, n, n) for n in range(20_000)), encoding="utf-8")
     part = Part(dataset="Big", n=None, images=1)
     assert survey_samples(read_rows(file, tmp_path, "Big", part, "choice"), None).samples == 20_000
+
+
+def cell(shape: str) -> str:
+    return base64.b64encode(png(draw("red", shape, random.Random(shape)))).decode()
+
+
+CELLS = [cell(shape) for shape in ("circle", "star", "heart")]
+
+
+def runs_of(found: list[Sample]) -> list[tuple[str, list[str]]]:
+    """Clusters in the order in which they come, each as often as it is met, with its samples."""
+    grouped = groupby(found, key=lambda sample: sample.cluster or sample.id)
+    return [(key, [sample.id for sample in samples]) for key, samples in grouped]
+
+
+def test_popes_questions_about_one_image_are_a_cluster_wherever_the_file_has_them(tmp_path: Path) -> None:
+    write(tmp_path / "POPE.tsv", yes_no(9, image=lambda n: CELLS[n % 3]))
+    found = runs_of(listed("pope", "random", tmp_path))
+    assert [ids for _, ids in found] == [["0", "3", "6"], ["1", "4", "7"], ["2", "5", "8"]]
+    assert len({key for key, _ in found}) == 3
+
+
+def test_popes_intervals_count_images_also_where_its_three_sets_are_pooled(tmp_path: Path) -> None:
+    sets = "adversarial,popular,random"
+    rows = yes_no(12, image=lambda n: CELLS[n % 3], category=lambda _: sets)
+    write(tmp_path / "data" / "pope" / "POPE.tsv", rows)
+    found = run(tmp_path, "pope:test", lambda _: "yes")
+    for name, n in (("random", 12), ("popular", 12), ("adversarial", 12), ("test", 36)):
+        there = split(found, "pope", name)
+        assert (there["n"], there["metrics"]["accuracy"]["clusters"]) == (n, 3)
+
+
+def test_the_open_set_clusters_other_yes_or_no_sets_by_image_too(tmp_path: Path) -> None:
+    write(tmp_path / "POPE.tsv", yes_no(6, image=lambda n: CELLS[n % 2]))
+    assert [ids for _, ids in runs_of(listed("vlmeval", "POPE", tmp_path))] == [["0", "2", "4"], ["1", "3", "5"]]
+
+
+def test_an_image_that_cannot_be_read_joins_no_cluster(tmp_path: Path) -> None:
+    write(tmp_path / "POPE.tsv", yes_no(4, image=lambda n: "?" if n % 2 else CELLS[0]))
+    assert [ids for _, ids in runs_of(listed("pope", "random", tmp_path))] == [["0", "2"], ["1"], ["3"]]
+
+
+def test_a_muirbench_question_and_its_unanswerable_twin_are_a_cluster(tmp_path: Path) -> None:
+    twin = {0: "14.0", 4: "10", 1: "13.0"}  # the last by one of the two alone; a column with gaps has .0
+    rows = choices(6, idx=lambda n: 10 + n, counterpart_idx=lambda n: twin.get(n, ""))
+    write(tmp_path / "data" / "muirbench" / "MUIRBench.tsv", rows)
+    found = run(tmp_path, "muirbench:test", lambda _: "A")
+    assert split(found, "muirbench", "test")["metrics"]["accuracy"]["clusters"] == 4
+    listing = runs_of(listed("muirbench", "test", tmp_path / "data" / "muirbench"))
+    assert [ids for _, ids in listing] == [["0", "4"], ["1", "3"], ["2"], ["5"]]
+
+
+def test_without_its_column_of_twins_each_muirbench_question_stands_alone(tmp_path: Path) -> None:
+    write(tmp_path / "MUIRBench.tsv", choices(3))
+    assert [sample.cluster for sample in listed("muirbench", "test", tmp_path)] == ["", "", ""]
+
+
+def test_a_counterpart_that_is_not_in_the_file_makes_no_pair() -> None:
+    assert (
+        find_twins([{"id": "0", "number": "0", "counterpart": "-1"}, {"id": "1", "number": "1", "counterpart": "-1"}])
+        == {}
+    )
+
+
+MMSTAR = "e1ecd2140806c1b1bbf54b43372efb9e"  #: md5 of the file that VLMEvalKit knows
+
+
+def md5(file: Path) -> str:
+    return hashlib.md5(file.read_bytes()).hexdigest()
+
+
+def test_the_process_is_asked_once_for_each_revision_of_the_file_and_old_images_are_not_taken(tmp_path: Path) -> None:
+    write(tmp_path / "MMStar.tsv", choices(2))
+    first = listed("mmstar", "val", tmp_path)
+    [rows] = tmp_path.glob("built/*/rows.jsonl")
+    stamp = rows.stat().st_mtime_ns
+    assert listed("mmstar", "val", tmp_path) == first
+    assert rows.stat().st_mtime_ns == stamp
+    other = PIXEL[:-12] + b"\0\0\0\2teXtab" + b"\xc9\x87\x7f\x1e" + PIXEL[-12:]
+    write(tmp_path / "MMStar.tsv", choices(2, image=lambda _: base64.b64encode(other).decode()))
+    image = listed("mmstar", "val", tmp_path)[0].request.images[0]
+    assert image.files.read(image.path) == other
+
+
+def test_a_file_of_another_revision_is_refused_and_never_written_over(tmp_path: Path) -> None:
+    write(tmp_path / "MMStar.tsv", choices(2))
+    before = hashlib.sha256((tmp_path / "MMStar.tsv").read_bytes()).hexdigest()
+    with pytest.raises(BadData, match=MMSTAR) as refused:
+        listed("mmstar", "val", tmp_path, any_revision=False)
+    assert "-T mmstar.any_revision=true" in refused.value.remedy
+    assert hashlib.sha256((tmp_path / "MMStar.tsv").read_bytes()).hexdigest() == before
+    assert len(listed("mmstar", "val", tmp_path)) == 2
+
+
+def test_a_file_that_was_taken_as_it_is_once_is_refused_by_whoever_does_not_take_it_so(tmp_path: Path) -> None:
+    write(tmp_path / "MMStar.tsv", choices(2))
+    assert len(listed("mmstar", "val", tmp_path)) == 2
+    with pytest.raises(BadData, match=MMSTAR):
+        listed("mmstar", "val", tmp_path, any_revision=False)
+    with pytest.raises(BadData, match=MMSTAR):
+        listed("vlmeval", "MMStar", tmp_path, any_revision=False)
+
+
+def test_rows_that_do_not_say_what_they_were_made_of_are_made_again(tmp_path: Path) -> None:
+    write(tmp_path / "MMStar.tsv", choices(2))
+    listed("mmstar", "val", tmp_path)
+    [known] = tmp_path.glob("built/*/known.json")
+    known.unlink()
+    with pytest.raises(BadData, match=md5(tmp_path / "MMStar.tsv")):
+        listed("mmstar", "val", tmp_path, any_revision=False)
+    assert known.is_file()
+
+
+def test_the_results_say_by_md5_which_file_was_asked_and_that_it_is_not_the_known_one(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "mmstar" / "MMStar.tsv"
+    write(file, choices(2))
+    found = run(tmp_path, "mmstar:val", lambda _: "A")
+    revision = found.results["tasks"]["mmstar"]["data"]["revision"]
+    assert revision == f"md5 {md5(file)}, not VLMEvalKit's {MMSTAR} (any_revision)"
+
+
+def test_of_the_open_set_each_data_set_says_its_own_revision(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "vlmeval"
+    write(folder / "Mine.tsv", choices(2))
+    write(folder / "Yours.tsv", choices(3))
+    write(folder / "Other.tsv", choices(3))
+    found = run(tmp_path, "vlmeval:Mine,vlmeval:Yours", lambda _: "A", any_revision=False)
+    revision = found.results["tasks"]["vlmeval"]["data"]["revision"]
+    assert revision == "; ".join(f"{name}: md5 {md5(folder / f'{name}.tsv')}" for name in ("Mine", "Yours"))
+
+
+def test_a_packaged_split_says_nothing_of_a_file_that_it_does_not_read(tmp_path: Path) -> None:
+    root = tmp_path / "data" / "mmstar"
+    write(root / "MMStar.tsv", choices(2))
+    listed("mmstar", "val", root)
+    found = run(tmp_path, "mmstar:mini", lambda _: "A")
+    assert found.results["tasks"]["mmstar"]["data"]["revision"] == ""
+
+
+def verdicts(found: Run, task: str) -> list[dict[str, Any]]:
+    [file] = (found.folder / task).glob("verdicts-*.jsonl")
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("word", ["crash", "die"])
+def test_a_scorer_that_breaks_is_a_judge_error_and_no_crash_of_ours(word: str, tmp_path: Path) -> None:
+    write(tmp_path / "data" / "mmstar" / "MMStar.tsv", choices(3))
+    found = run(tmp_path, "mmstar:val", lambda _: word)
+    assert split(found, "mmstar", "val")["verdicts"]["judge_error"] == 3
+    assert found.exit_code == 3
+    again = run(tmp_path, "mmstar:val", lambda _: "asked again")
+    assert split(again, "mmstar", "val")["outcomes"]["answered"] == 3
+
+
+def test_hits_count_where_only_their_table_of_categories_breaks(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "mmt-bench" / "MMT-Bench_VAL_MI.tsv", choices(4, **{"l2-category": lambda n: f"l{n}"}))
+    found = run(tmp_path, "mmt-bench:val_mi", lambda text: "A" if text.endswith("0") else "late")
+    assert split(found, "mmt-bench", "val_mi")["labels"] == {"right": 1, "none": 3}
+
+
+def test_a_hit_that_is_no_number_is_a_judge_error_of_its_sample_and_not_a_wrong_answer(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "mmstar" / "MMStar.tsv", choices(5))
+    said = ["A", "nan", "inf", "word", "A"]
+    found = run(tmp_path, "mmstar:val", lambda text: said[int(text.split()[-1])])
+    there = split(found, "mmstar", "val")
+    assert (there["labels"], there["verdicts"]["judge_error"]) == ({"right": 2}, 3)
+    assert there["metrics"]["accuracy"]["denominator"] == 2
+    said_of = [line["reason"] for line in verdicts(found, "mmstar") if line["state"] == "judge_error"]
+    assert len(said_of) == 3
+    assert {"no number" in message for message in said_of} == {True}
+
+
+def test_what_their_code_raised_is_said_of_each_answer_that_it_left_without_a_result(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "mmstar" / "MMStar.tsv", choices(3))
+    found = run(tmp_path, "mmstar:val", lambda text: "lost" if text.endswith("1") else "A")
+    there = split(found, "mmstar", "val")
+    assert (there["labels"], there["verdicts"]["judge_error"]) == ({"right": 1, "wrong": 1}, 1)
+    [message] = [line["reason"] for line in verdicts(found, "mmstar") if line["state"] == "judge_error"]
+    assert "KeyError" in message
+    assert "no such category: lost" in message
+    assert "dataset/__init__.py" in message, "where it was raised"

@@ -3,15 +3,18 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from harness_mirage.methods import Method
+from harness_mirage.mixture import Record
+from harness_mirage.recipe import Recipe
 
 from tests.plugins.tiny.folders import Folders, make_once
-from tests.training.tiny_training import load_trainer
-from tests.training.trained import data, tune_once
+from tests.training.tiny_training import KNOWN, METHOD, Fit, fitted, kinds, load_trainer, training
+from tests.training.trained import QUICK, Train, called, data, tune_once, words
 
 if TYPE_CHECKING:
     from tests.training.built import Workplace
@@ -35,10 +38,43 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     return Folders(tmp_path_factory)
 
 
+@pytest.fixture
+def fit(folders: Folders, tmp_path: Path) -> Fit:
+    """Fit a small model: its family's name, a folder, or what a user would name.
+
+    Args of it: records and recipe, else one of each kind and a quick one; `out`, the output's name; settings.
+    """
+
+    def run(
+        model: str | Path = "qwen2_vl",
+        records: Sequence[Record] | None = None,
+        how: Recipe | None = None,
+        *,
+        out: str = "out",
+        method: Method = METHOD,
+        digest: str = "d",
+        **asked: Any,
+    ) -> Any:
+        base = folders[model] if isinstance(model, str) and model in KNOWN else model
+        return fitted(training(base, tmp_path / out, **asked), records or kinds(), how, method, digest)
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data of `tests.training.trained`."""
     return make_once(tmp_path_factory, "data", data)
+
+
+@pytest.fixture
+def train(drawn: Path, tmp_path: Path) -> Train:
+    """Give `harness train` for a quick training of these data to `tmp_path / "out"`, unless the test says otherwise."""
+
+    def run(*more: str, root: Path = drawn, out: Path = tmp_path / "out", **changes: str) -> tuple[int, str, str]:
+        return called(words(root, out, *QUICK, *more, **changes))
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -9,16 +9,15 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
-from harness_mirage.sft import progress, trainer
+from harness_mirage.sft import trainer
 
 from tests.training.tiny_training import fitted, load_trainer, pair, recipe, training
 
 TUNINGS = ("full", "lora")
 
 
-class Killing(progress.Lines):
+class Killing(trainer.LossDisplay):
     """Ends the process after the fifth step, without a word."""
 
     def step(self, done: int, loss: float) -> None:
@@ -27,13 +26,9 @@ class Killing(progress.Lines):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def choose(stream: Any, batch: int) -> Killing:
-    return Killing(stream, progress.Pace(batch))
-
-
 def main(model: str, folder: str) -> None:
     load_trainer()
-    trainer.choose_display = choose  # type: ignore[assignment]
+    trainer.LossDisplay = Killing  # type: ignore[misc]
     for tuning in TUNINGS:
         process = os.fork()
         if not process:

@@ -1,28 +1,21 @@
 """What a model learns from is checked record by record, sampled by the seed, and put into one order."""
 
+from __future__ import annotations
+
+import io
 import json
+import struct
+import zipfile
+import zlib
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from harness_mirage.data.reader import REFUSALS
 from harness_mirage.methods import METHODS
 
 from harness import BadData, HarnessError
-from tests.training.data_sets import (
-    bad,
-    drawing,
-    ids,
-    images,
-    lines,
-    mis,
-    mixed,
-    one,
-    pair,
-    refused,
-    said,
-    seen,
-    texts,
-)
+from tests.training.data_sets import bad, drawing, ids, images, lines, mis, mixed, one, pair, refused, said, seen, texts
 
 MIRAGE = next(method for method in METHODS if method.name == "mirage")
 
@@ -119,19 +112,22 @@ def test_a_link_that_leads_out_of_the_data_is_not_followed(tmp_path: Path) -> No
 
 
 def test_bad_records_are_left_out_and_counted_where_that_is_asked_for(tmp_path: Path) -> None:
-    records = [pair(1), pair(2, conversations=said("Together?", "")), pair(3), pair(4)]
+    records = [pair(1), pair(2, conversations=said("Together?", "")), pair(3), pair(4), pair(5)]
     mis(tmp_path, [*records, "no record"], drawn=False)
-    images(tmp_path / "images", [path for number in (1, 2, 3) for path in pair(number)["image"]])
+    images(tmp_path / "images", [path for number in (1, 2, 3, 5) for path in pair(number)["image"]])
+    (tmp_path / "images" / "5" / "object1.png").write_text("only words", encoding="utf-8")
     mixture = mixed(one("mis"), tmp_path, settings={"skip_bad": True})
     (part,) = mixture.parts
-    assert (part.found, part.taken) == (5, 2)
-    assert part.left_out == {"an empty answer": 1, "a missing image": 1, "a record that is no object": 1}
-    assert len(mixture.records) == 2
+    assert (part.found, part.taken, len(mixture.records)) == (6, 2, 2)
+    reasons = ("an empty answer", "a missing image", "a record that is no object", "an image that cannot be used")
+    assert part.left_out == dict.fromkeys(reasons, 1)
 
 
 def test_bad_records_that_are_left_out_give_their_place_in_a_sample_to_others(tmp_path: Path) -> None:
     mis(tmp_path, [pair(number) for number in range(40)], drawn=False)
-    images(tmp_path / "images", [path for number in range(20) for path in pair(number)["image"]])
+    images(tmp_path / "images", [path for number in range(30) for path in pair(number)["image"]])
+    for number in range(20, 30):  # of the others images are missing
+        (tmp_path / "images" / str(number) / "object1.png").write_text("only words", encoding="utf-8")
     mixture = mixed(one("mis", count=20), tmp_path, settings={"skip_bad": True})
     assert sorted(texts(mixture)[each][1][1] for each in ids(mixture)) == sorted(
         f"They may, in case {number}." for number in range(20)
@@ -211,20 +207,79 @@ def test_what_is_no_list_of_records_is_refused(tmp_path: Path, text: str) -> Non
     assert isinstance(refused(one("mis"), tmp_path), HarnessError)
 
 
-def test_a_broken_line_is_one_bad_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "what", "said_of_it"),
+    [
+        ('{"image": ', "a line that is not JSON", "not JSON"),
+        (
+            json.dumps(pair(1))[:-1] + ', "image": []}',
+            "a line with a key that stands twice",
+            "the key 'image' stands twice in one object",
+        ),
+    ],
+    ids=["a line that breaks off", "a key that stands twice, which is named"],
+)
+def test_a_broken_line_is_one_bad_record(tmp_path: Path, line: str, what: str, said_of_it: str) -> None:
     images(tmp_path / "images", pair(1)["image"])
     file = lines(tmp_path / "mis_train.jsonl", [pair(1), pair(1)])
-    file.write_text(file.read_text(encoding="utf-8") + '{"image": \n', encoding="utf-8")
+    file.write_text(f"{file.read_text(encoding='utf-8')}{line}\n", encoding="utf-8")
     error = refused(one("mis"), tmp_path)
-    assert error.what == "1 of 3 records cannot be learnt from: a line that is not JSON (1)"
-    assert error.where.startswith("mis_train.jsonl, record 3: not JSON")
+    assert error.what == f"1 of 3 records cannot be learnt from: {what} (1)"
+    assert error.where.startswith(f"mis_train.jsonl, record 3: {said_of_it}")
 
 
-def test_a_record_with_a_key_twice_is_a_bad_record_and_names_the_key(tmp_path: Path) -> None:
-    images(tmp_path / "images", pair(1)["image"])
-    file = lines(tmp_path / "mis_train.jsonl", [pair(1), pair(1)])
-    twice = json.dumps(pair(1))[:-1] + ', "image": []}\n'
-    file.write_text(file.read_text(encoding="utf-8") + twice, encoding="utf-8")
+BAD = "images/3/object2.png"
+
+
+def headless() -> bytes:
+    """A PNG whose chunks are all there, and whose header says nothing that Pillow understands."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", 8, 8, 77, 99, 0, 0, 0)
+    header = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return b"\x89PNG\r\n\x1a\n" + header + drawing(1)[33:]
+
+
+def bomb() -> bytes:
+    file = io.BytesIO()
+    PIL.Image.new("1", (10_000, 9_000)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"only words\n", "neither PNG, JPEG, GIF, WebP nor BMP"),
+        (b"", "neither PNG, JPEG, GIF, WebP nor BMP"),
+        (drawing(1)[:-20], "PNG ends inside a chunk"),
+        (headless(), BAD),
+        (bomb(), "at most 80000000 are opened"),
+    ],
+    ids=["a text", "nothing", "cut off", "a header that says nothing", "too many pixels"],
+)
+def test_a_file_that_is_no_image_is_one_bad_record(tmp_path: Path, data: bytes, why: str) -> None:
+    (mis(tmp_path) / BAD).write_bytes(data)
     error = refused(one("mis"), tmp_path)
-    assert error.what == "1 of 3 records cannot be learnt from: a line with a key that stands twice (1)"
-    assert error.where.startswith("mis_train.jsonl, record 3: the key 'image' stands twice in one object")
+    assert isinstance(error, BadData)
+    assert error.what == "1 of 6 records cannot be learnt from: an image that cannot be used (1)"
+    assert error.where.startswith(f"mis_train.json, record 3: image {BAD}: ")
+    assert why in error.where
+    assert "-S skip_bad=true" in error.remedy
+
+
+def test_it_is_found_in_an_archive_as_well(tmp_path: Path) -> None:
+    mis(tmp_path, drawn=False)
+    images(tmp_path / "drawn", [path for number in range(1, 7) for path in pair(number)["image"]])
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for file in sorted((tmp_path / "drawn").rglob("*.png")):
+            name = file.relative_to(tmp_path / "drawn").as_posix()
+            archive.writestr(name, "only words" if name == "3/object2.png" else file.read_bytes())
+    assert "record 3: image" in refused(one("mis"), tmp_path).where
+
+
+def test_records_of_many_pieces_keep_their_order_and_lose_only_the_bad_ones(tmp_path: Path) -> None:
+    records = [pair(number, id=f"{number:04}", image=["1/a.png", "1/b.png"]) for number in range(700)]
+    records[300]["image"] = ["1/a.png", "1/words.png"]
+    mis(tmp_path, records, drawn=False)
+    images(tmp_path / "images", ["1/a.png", "1/b.png"])
+    (tmp_path / "images" / "1" / "words.png").write_text("only words", encoding="utf-8")
+    (part,) = mixed(one("mis"), tmp_path, settings={"skip_bad": True}).parts
+    assert part.names == tuple(f"{number:04}" for number in range(700) if number != 300)

@@ -64,7 +64,6 @@ class TestTheRows:
     def test_give_the_papers_values_as_the_papers(self, kind: str, method: str) -> None:
         rate, warmup, epochs = PAPER[kind, method]
         recipe = made(method, kind)
-
         assert (recipe.learning_rate.value, recipe.learning_rate.source) == (rate, "paper")
         assert (recipe.epochs.value, recipe.epochs.source) == (epochs, "paper")
         if warmup is None:
@@ -76,7 +75,6 @@ class TestTheRows:
     @pytest.mark.parametrize("method", METHOD)
     def test_never_call_the_papers_what_the_paper_does_not_say(self, kind: str, method: str) -> None:
         recipe = made(method, kind)
-
         its = {name for name in FIELDS if getattr(recipe, name).source == "paper"}
         assert its <= {"tuning", "learning_rate", "warmup", "epochs"}
         if (kind, method) not in PAPER:
@@ -87,7 +85,6 @@ class TestTheRows:
         self, kind: str, method: str
     ) -> None:
         recipe, whole = made(method, kind, width=1536), made(method, kind)
-
         assert (recipe.learning_rate.value, recipe.learning_rate.source) == (PAPER[kind, method][0], TAKEN_OVER)
         assert recipe.epochs.source == TAKEN_OVER
         assert recipe.paper == whole.paper != ""
@@ -109,13 +106,11 @@ class TestTheRows:
         self, tmp_path: Path, config: dict[str, Any], width: int | None
     ) -> None:
         (tmp_path / "config.json").write_text(json.dumps({"model_type": "some", **config}), encoding="utf-8")
-
         assert read_model_kind(tmp_path) == ModelKind(type="some", width=width)
 
     @pytest.mark.parametrize("text", ["[]", "{}", "no JSON", '{"model_type": "x", "text_config": 3}'])
     def test_are_for_no_folder_that_does_not_say_what_it_is(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "config.json").write_text(text, encoding="utf-8")
-
         with pytest.raises(BadData, match="no model type"):
             read_model_kind(tmp_path)
 
@@ -123,7 +118,6 @@ class TestTheRows:
     @pytest.mark.parametrize("method", METHOD)
     def test_are_whole_for_every_method(self, row: str, method: str) -> None:
         recipe = made(method, recipe=row)
-
         assert recipe.name == f"{row}/{method}"
         assert all(getattr(recipe, name).source in SOURCES for name in FIELDS)
 
@@ -144,7 +138,6 @@ class TestTheRows:
     ) -> None:
         recipe, whole = made(method, kind), made(of, kind)
         small = made(method, kind, width=1536)
-
         assert (recipe.learning_rate.value, recipe.epochs.value) == (whole.learning_rate.value, whole.epochs.value)
         assert recipe.learning_rate.source == recipe.epochs.source == "paper, other method"
         assert recipe.method == of
@@ -154,7 +147,6 @@ class TestTheRows:
         own = Method(
             name="mirage", description="of a test", ingredients=(Ingredient(layout="sharegpt"),), recipe="mirage"
         )
-
         assert made(own).learning_rate.source == "paper, other method"
 
     def test_that_are_asked_for_by_name_are_those_of_another_method_for_another_method(self) -> None:
@@ -165,12 +157,10 @@ class TestTheRows:
         self, kind: str
     ) -> None:
         pixels = made(kind=kind).pixels
-
         assert (pixels.value, pixels.source) == (768 * 768, "framework default")
 
     def test_give_a_strangers_method_values_that_are_not_the_papers(self) -> None:
         own = Method(name="strange", description="of a test", ingredients=(Ingredient(layout="sharegpt"),))
-
         assert made(own).learning_rate.source == "ours"
 
     def test_are_named_nearly_where_a_name_is_wrong(self) -> None:
@@ -183,7 +173,6 @@ class TestTheRows:
 class TestARecipeOfTheUsersOwn:
     def test_changes_what_it_names_and_keeps_the_rest(self, tmp_path: Path) -> None:
         recipe = made(recipe=written(tmp_path, "learning_rate: 1e-4\nbatch: {value: 32, source: ours}\n"))
-
         assert (recipe.learning_rate.value, recipe.learning_rate.source) == (1e-4, "user")
         assert (recipe.batch.value, recipe.batch.source) == (32, "ours")
         assert recipe.warmup == made().warmup
@@ -191,18 +180,15 @@ class TestARecipeOfTheUsersOwn:
 
     def test_may_stand_on_another_row(self, tmp_path: Path) -> None:
         recipe = made(recipe=written(tmp_path, "base: internvl2_5/textual-sft\n"))
-
         assert recipe.learning_rate.value == 2e-5
 
     def test_names_the_parts_of_a_model_that_is_not_known(self, tmp_path: Path) -> None:
         recipe = made(recipe=written(tmp_path, "roles: {language: 'lm\\.', vision: 'eyes\\.'}\n"))
-
         assert dict(recipe.roles) == {"language": r"lm\.", "vision": r"eyes\."}
 
     def test_comes_before_single_values(self, tmp_path: Path) -> None:
         own = written(tmp_path, "epochs: 5\nmax_length: 100\n")
         recipe = made(recipe=own, overrides={"epochs": "1", "max_length": "none"})
-
         assert (recipe.epochs.value, recipe.epochs.source) == (1.0, "user")
         assert recipe.max_length.value is None
 
@@ -231,7 +217,6 @@ class TestARecipeOfTheUsersOwn:
     def test_is_refused_where_it_is_no_recipe(self, tmp_path: Path, text: str) -> None:
         with pytest.raises(HarnessError) as raised:
             made(recipe=written(tmp_path, text))
-
         assert "own.yaml" in str(raised.value)
 
     @pytest.mark.parametrize(
@@ -253,7 +238,6 @@ class TestARecipeOfTheUsersOwn:
     ) -> None:
         with pytest.raises(HarnessError) as raised:
             made(recipe=written(tmp_path, text))
-
         assert raised.value.where.endswith(where)
         assert said in str(raised.value)
         assert raised.value.remedy
@@ -261,5 +245,4 @@ class TestARecipeOfTheUsersOwn:
     def test_that_is_not_there_is_told_with_what_can_be_named(self) -> None:
         with pytest.raises(HarnessError) as raised:
             made(recipe="none.yaml")
-
         assert str(raised.value).startswith("there is no such file (--recipe none.yaml)\n  --recipe takes a row (")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from harness.images import inline_image
 if TYPE_CHECKING:
     from harness_mirage.sft.trainer import Fitted
 
+Fit = Callable[..., Any]  #: the fixture `fit`
 SIZES = (64, 48, 96)
 METHOD = Method(name="tiny", description="of a test", ingredients=(Ingredient(layout="sharegpt"),), trained=MULTIMODAL)
 #: the architectures that training knows, by the name of their small model
@@ -115,7 +116,7 @@ def fitted(
     return fit(open_base(asked, how), mixture(records, digest), how, asked, method)
 
 
-def weights(folder: Path) -> dict[str, Any]:
+def load_weights(folder: Path) -> dict[str, Any]:
     """The tensors of a saved model or adapter."""
     from safetensors.torch import load_file
 

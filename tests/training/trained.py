@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ from click.testing import CliRunner, Result
 
 from harness.cli import cli
 from harness.cli.crash import exit_code
-from tests.plugins.tiny.folders import make_once
+from tests.plugins.tiny.folders import Folders, make_once
 from tests.training.data_sets import images, mis, pair, said
 from tests.training.tiny_training import load_trainer
 
+Train = Callable[..., tuple[int, str, str]]  #: the fixture `train`
 PAIRS, GENERAL = 9, 3
 #: three steps of four records
 QUICK = ("-S", f"general_count={GENERAL}", "--set", "batch=4", "--set", "epochs=1")
@@ -76,3 +79,15 @@ def tune_once(factory: pytest.TempPathFactory, name: str, root: Path, *more: str
 def record(folder: Path) -> Any:
     """Its training.json."""
     return json.loads((folder / "training.json").read_text(encoding="utf-8"))
+
+
+def large(folders: Folders, folder: Path) -> str:
+    """A model folder whose configuration is as large as a 7B's, without weights."""
+    shutil.copytree(folders["qwen2_vl"], folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text = config["text_config"]
+    text |= {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28}
+    text |= {"num_attention_heads": 28, "num_key_value_heads": 4, "layer_types": ["full_attention"] * 28}
+    config["vision_config"]["hidden_size"] = 3584
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return str(folder)

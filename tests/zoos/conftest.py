@@ -35,6 +35,14 @@ def base() -> str:
 
 
 @pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The folder of the user's tasks for lm-eval."""
+    from tests.zoos.lm_eval_tasks import write_tasks
+
+    return write_tasks(tmp_path / "data" / "lm-eval")
+
+
+@pytest.fixture
 def anyio_backend() -> str:
     """The providers run on asyncio."""
     return "asyncio"

@@ -20,7 +20,7 @@ from harness.drawings import draw
 from harness.models import ModelSpec
 from harness.testing.fakes import Script, fake_provider, host_of
 from harness.types import Image, Text
-from tests.zoos import drawn_task
+from tests.zoos import lm_eval_tasks
 
 BLOCK = Failure(outcome="input_blocked", reason="content_filter", message="no")
 CAN = frozenset({"images", "system", "raw", "choices"})
@@ -28,7 +28,7 @@ CAN = frozenset({"images", "system", "raw", "choices"})
 
 @pytest.fixture
 def tasks(tmp_path: Path) -> str:
-    return str(drawn_task.write(tmp_path))
+    return str(lm_eval_tasks.write_drawn(tmp_path))
 
 
 @pytest.fixture
@@ -80,7 +80,6 @@ def test_the_real_command_scores_our_model_and_says_how_its_samples_ended(tasks:
         *("--output_path", str(tmp_path / "out")),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, env=dict(os.environ))
-
     assert done.returncode == 0, done.stderr
     found = results(tmp_path / "out")
     assert found["results"]["drawn"]["acc,none"] >= 2 / 3
@@ -92,14 +91,13 @@ def test_the_real_command_scores_our_model_and_says_how_its_samples_ended(tasks:
 
 def test_each_sample_is_asked_with_its_images_in_order_and_pixel_for_pixel(bridge: Bridge) -> None:
     code, asked = bridge(["red circle"], TEMPLATE)
-
     assert code == 0
     assert len(asked) == 3
-    for request, pair in zip(sorted(asked, key=place), drawn_task.PAIRS, strict=True):
+    for request, pair in zip(sorted(asked, key=place), lm_eval_tasks.PAIRS, strict=True):
         [message] = request.messages
         first, second, words = message.content
         assert isinstance(words, Text)
-        assert words.text == drawn_task.QUESTION
+        assert words.text == lm_eval_tasks.QUESTION
         for part, thing, name in ((first, pair[0], "first"), (second, pair[1], "second")):
             assert isinstance(part, Image)
             expected = draw(*thing.split(), random.Random(name))
@@ -114,21 +112,19 @@ def place(request: Request) -> int:
     shown = PIL.Image.open(io.BytesIO(request.images[0].opened.data))
     return next(
         at
-        for at, (one, _) in enumerate(drawn_task.PAIRS)
+        for at, (one, _) in enumerate(lm_eval_tasks.PAIRS)
         if PIL.ImageChops.difference(shown, draw(*one.split(), random.Random("first"))).getbbox() is None
     )
 
 
 def test_what_follows_a_stop_is_cut_off_though_the_model_goes_on(bridge: Bridge, tmp_path: Path) -> None:
     bridge(["nothing\n\nred circle blue square green star"], TEMPLATE, "--output_path", str(tmp_path / "out"))
-
     assert results(tmp_path / "out")["results"]["drawn"]["acc,none"] == 0
 
 
 def test_a_sample_without_an_answer_stops_it_before_there_are_numbers(bridge: Bridge, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=r"of drawn has no answer: input_blocked: content_filter") as fault:
         bridge([BLOCK], TEMPLATE, "--output_path", str(tmp_path / "out"))
-
     assert "--on-failure empty" in fault.value.remedy
     assert not (tmp_path / "out").exists()
 
@@ -140,7 +136,6 @@ def test_where_it_may_count_as_empty_the_exit_code_and_the_results_tell(
         return BLOCK if place(request) == 1 else "red circle, green star"
 
     code, _ = bridge(script, TEMPLATE, "--output_path", str(tmp_path / "out"), stops=False)
-
     assert code == 3
     assert results(tmp_path / "out")["config"]["harness"]["outcomes"] == {"answered": 2, "input_blocked": 1}
     said = capsys.readouterr().err
@@ -155,7 +150,6 @@ def test_choices_are_weighed_in_one_request_a_sample(bridge: Bridge) -> None:
         return Response(text=" red", choices={" red": -1.0, " zzz qqq": -9.0})
 
     code, asked = bridge(weigh, task="chosen")
-
     assert code == 0
     assert len(asked) == 3
 

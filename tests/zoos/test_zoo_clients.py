@@ -21,8 +21,8 @@ from harness.models import ModelSpec, open_metered
 from harness.testing.fakes import FakeModel
 from harness.types import Image
 from harness.web import chat_app, serving
-from tests.zoos import drawn_task
-from tests.zoos.drawings import drawing
+from tests.zoos import lm_eval_tasks
+from tests.zoos.lm_eval_tasks import drawing
 
 TOKEN = "a-token-of-the-tests"
 INFO = ModelInfo(ref="fake/model", endpoint="fake")
@@ -32,10 +32,7 @@ INFO = ModelInfo(ref="fake/model", endpoint="fake")
 def served(model: FakeModel, *, files: Path | None = None) -> Generator[str]:
     """The base URL of a server in a thread of its own."""
     app = chat_app(model, name="ours", token=TOKEN, files=files)
-    with (
-        anyio.from_thread.start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(serving(app)) as place,
-    ):
+    with anyio.from_thread.start_blocking_portal() as portal, portal.wrap_async_context_manager(serving(app)) as place:
         yield f"{place.url}/v1"
 
 
@@ -58,7 +55,7 @@ def test_lm_eval_asks_the_mini_model_over_http(tmp_path: Path, monkeypatch: pyte
     from lm_eval.tasks import TaskManager
 
     monkeypatch.setenv("OPENAI_API_KEY", TOKEN)
-    tasks = str(drawn_task.write(tmp_path, marks=False))
+    tasks = str(lm_eval_tasks.write_drawn(tmp_path, marks=False))
     with (
         anyio.from_thread.start_blocking_portal() as portal,
         portal.wrap_async_context_manager(open_metered(ModelSpec(ref="mini/base"), Policy())) as model,
@@ -73,14 +70,13 @@ def test_lm_eval_asks_the_mini_model_over_http(tmp_path: Path, monkeypatch: pyte
             log_samples=True,
             bootstrap_iters=0,
         )
-
     assert found["results"]["drawn"]["acc,none"] >= 2 / 3, found["samples"]["drawn"]
 
 
 def write_choices(folder: Path) -> tuple[list[str], list[str]]:
     """A task of VLMEvalKit's with two images a question; the hashes of their pixels, question by question."""
     hashes, rows = list[str](), list[dict[str, str]]()
-    for index, pair in enumerate(drawn_task.PAIRS):
+    for index, pair in enumerate(lm_eval_tasks.PAIRS):
         pictures = [drawing(thing).opened.data for thing in pair]
         hashes += [pixels(PIL.Image.open(io.BytesIO(data))) for data in pictures]
         rows.append(
@@ -122,7 +118,6 @@ def test_vlmevalkit_asks_with_its_images_in_order(tmp_path: Path, local: bool) -
             *(["--local-media"] if local else []),
             LMUData=str(data),
         )
-
     by_question = {text: images(request) for request in model.asked for text in questions if text in words(request)}
     assert set(by_question) == set(questions), done.stdout[-3000:] + done.stderr[-3000:]
     assert all(request.settings.max_tokens == 16 for request in model.asked)

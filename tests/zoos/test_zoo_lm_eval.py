@@ -10,9 +10,11 @@ import pytest
 
 from harness import Failure, Generation, HarnessError, Message, Model, Request, Response, Text, UnknownName, open_model
 from harness.models import resolve
+from harness.testing import faults
 from harness.testing.conformance import check_provider
+from harness.testing.server import ChatServer
 from harness.types import Part
-from tests.zoos.drawings import QUESTION, drawing
+from tests.zoos.lm_eval_tasks import QUESTION, drawing
 
 pytestmark = pytest.mark.anyio
 RED, BLUE = drawing("red circle"), drawing("blue square")
@@ -55,7 +57,6 @@ async def test_its_multimodal_model_answers_as_our_own_provider_does(base: str) 
     async with pictures(base) as theirs, open_model("mini/base") as ours:
         found = await answers(theirs, *requests)
         expected = await answers(ours, *requests)
-
     assert [each.text for each in found] == [each.text for each in expected]
     assert "first image shows a red circle" in found[0].text
     assert "first image shows a blue square" in found[1].text
@@ -65,7 +66,6 @@ async def test_choices_have_the_probabilities_of_our_own_provider(base: str) -> 
     request = asked(Text(text="Sure. Take the"), raw=True, choices=(" red", " blue"))
     async with pictures(base) as theirs, open_model("mini/base") as ours:
         [found], [expected] = await answers(theirs, request), await answers(ours, request)
-
     assert isinstance(found, Response)
     assert isinstance(expected, Response)
     assert found.choices == pytest.approx(expected.choices, abs=1e-4)
@@ -82,7 +82,6 @@ async def test_a_sample_that_cannot_be_asked_fails_alone_and_says_why(base: str)
             asked(RED, Text(text="long " * 3000)),
             asked(Text(text="long " * 3000), raw=True, choices=(" a", " b")),
         )
-
     assert isinstance(mark, Failure)
     assert (mark.outcome, mark.reason) == ("error", "unsupported_request")
     for each in long:
@@ -99,7 +98,6 @@ async def test_a_stop_ends_the_answer_and_is_not_in_it(base: str) -> None:
     )
     async with pictures(base) as model:
         [found] = await answers(model, request)
-
     assert found.text == "The first image shows a red "
 
 
@@ -122,7 +120,6 @@ async def test_a_text_model_takes_no_images(tmp_path_factory: pytest.TempPathFac
     folder = tiny_models.save_lm(tmp_path_factory.mktemp("models") / "tiny-lm")
     async with open_model("lm-eval/hf", settings("hf", str(folder))) as model:
         [found] = await answers(model, asked(Text(text="hello")))
-
         assert model.info.max_images == 0
         assert "images" not in model.info.can
         assert isinstance(found, Response)
@@ -163,3 +160,85 @@ def test_the_provider_keeps_its_contract_with_a_real_model(base: str) -> None:
 
     provider = resolve(ModelSpec(ref="lm-eval/hf-multimodal")).provider
     check_provider(provider, "hf-multimodal", settings=settings("hf-multimodal", base))
+
+
+ASKED = Request(
+    messages=(
+        Message(role="system", content=(Text(text="be brief"),)),
+        Message(role="user", content=(Text(text="one"), RED, Text(text="two"), BLUE, Text(text="both?"))),
+    ),
+    settings=Generation(temperature=0.0, max_tokens=64, seed=3, stop=("END",)),
+)
+
+
+@asynccontextmanager
+async def served(play: Any) -> AsyncGenerator[tuple[Model, ChatServer]]:
+    with ChatServer(play) as server:
+        arguments = f"model=tiny,base_url={server.base_url}/chat/completions"
+        async with open_model("lm-eval/local-chat-completions", {"model_args": arguments}) as model:
+            yield model, server
+
+
+async def test_images_stay_in_their_place_and_byte_for_byte() -> None:
+    async with served("fine END never") as (model, server):
+        found = await model.generate(ASKED)
+    [call] = server.calls
+    kinds = [part.value if part.kind == "text" else "image" for part in call.parts]
+    assert kinds == ["be brief", "one", "image", "two", "image", "both?"]
+    assert call.images == (RED.opened.sha256, BLUE.opened.sha256)
+    assert {**call.parameters} == {"max_tokens": 64, "temperature": 0.0, "seed": 3, "stop": ["END"]}
+    assert isinstance(found, Response)
+    assert found.text == "fine END never"  # the server's to apply
+
+
+async def test_a_token_limit_is_flagged_and_tokens_are_counted() -> None:
+    async with served(faults.answer("half an", finish="length")) as (model, _):
+        found = await model.generate(ASKED)
+    assert isinstance(found, Response)
+    assert found.flags == {"truncated"}
+    assert found.usage.output_tokens > 0
+
+
+async def test_each_block_is_a_block() -> None:
+    async with served(faults.filtered_openai()) as (model, server):
+        prompt = await model.generate(ASKED)
+        server.play = faults.answer("half", finish="content_filter")
+        answer = await model.generate(ASKED)
+    assert isinstance(prompt, Failure)
+    assert prompt.outcome == "input_blocked"
+    assert isinstance(answer, Failure)
+    assert (answer.outcome, answer.text) == ("output_blocked", "half")
+
+
+async def test_errors_are_tried_again_by_the_engine_and_not_by_lm_eval() -> None:
+    async with served(faults.throttled(3)) as (model, server):
+        slow = await model.generate(ASKED)
+        server.play = faults.server_error()
+        down = await model.generate(ASKED)
+    assert isinstance(slow, Failure)
+    assert (slow.throttled, slow.transient, slow.retry_after) == (True, True, 3)
+    assert isinstance(down, Failure)
+    assert (down.reason, down.transient) == ("http_500", True)
+    assert len(server.calls) == 2
+
+
+async def test_a_lost_server_is_an_error_worth_another_try() -> None:
+    async with served("ok") as (model, server):
+        server.__exit__(None, None, None)
+        gone = await model.generate(ASKED)
+    assert isinstance(gone, Failure)
+    assert (gone.outcome, gone.reason, gone.transient) == ("error", "connection", True)
+
+
+async def test_a_wrong_key_ends_the_run() -> None:
+    async with served(faults.error(401, "no")) as (model, _):
+        with pytest.raises(HarnessError, match="refuses: no"):
+            await model.generate(ASKED)
+
+
+async def test_it_is_no_local_model_and_has_no_limit_of_images() -> None:
+    async with served("ok") as (model, server):
+        assert not model.info.local
+        assert model.info.max_images is None
+        assert model.info.can == {"images", "system"}
+        assert server.base_url.split("/")[2] in model.info.endpoint

@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 from harness import HarnessError, Training
 
 from .devices import GIB, Devices, find_devices
-from .methods import Method
+from .methods import Method, get_setting
 from .mixture import Mixture
 from .recipe import Recipe, Sourced
-from .settings import get_setting
 
 if TYPE_CHECKING:
     from .models.base import Base
@@ -141,7 +140,7 @@ def forecast_training(method: Method, training: Training, recipe: Recipe, mixtur
 
 def _measure_records(base: Base, mixture: Mixture, recipe: Recipe, *, several: bool) -> list[int]:
     """Tokens of some records, evenly from all; on several devices with the blank image that one without images gets."""
-    from .images import BLANK
+    from .mixture import BLANK
     from .sft.batches import ChatEncoder, TokenCounter
 
     encoder = ChatEncoder(base.frontend, base.chat, base.mark)

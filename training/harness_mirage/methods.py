@@ -1,4 +1,5 @@
-"""Methods as values: which data in which shares, with which labels, and which parts of the model learn.
+"""Methods as values: which data in which shares, with which labels, and which parts of the model learn; and SETTINGS,
+which `-S` takes for every method (hyperparameters are values of the recipe).
 
 A user writes a method of their own as a YAML file (`harness_mirage.trainers` reads it), and `--launch` passes one to
 other processes as JSON; `parse_method` checks both:
@@ -19,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, cast, get_args
 
-from harness import BadData, UnknownName
+from harness import BadData, Setting, Training, UnknownName
 from harness.settings import nearest
 
 Role = Literal["language", "projector", "vision"]
@@ -114,10 +115,7 @@ METHODS: Final[tuple[Method, ...]] = (
     Method(
         name="textual-sft",
         description="baseline: 2,000 harmful and 1,000 benign texts beside a black image; the language model learns",
-        ingredients=(
-            replace(_SAFERLHF, part="harmful", count=2000),
-            replace(_SAFERLHF, part="benign", count=1000),
-        ),
+        ingredients=(replace(_SAFERLHF, part="harmful", count=2000), replace(_SAFERLHF, part="benign", count=1000)),
         trained=LANGUAGE,
         source=f"{_PAPER} App. B",
     ),
@@ -232,3 +230,98 @@ def _check_types(kind: type, given: Mapping[str, object], where: str) -> None:
         else:
             found = _TYPE_NAMES.get(type(value), "that")
         raise BadData(f"{name}: {_TYPE_NAMES[_TYPES[name][0]]} is wanted, not {found}", where=where)
+
+
+SETTINGS: Final = (
+    Setting(
+        name="skip_bad",
+        type=bool,
+        default=False,
+        identity=True,
+        help="train without records that cannot be learnt from, and count them, instead of refusing the data",
+    ),
+    Setting(
+        name="general_count",
+        type=int,
+        default=None,
+        identity=True,
+        help="records of the ingredient `general`; not set: as many as the method says; 0 leaves it out",
+        least=0,
+    ),
+    Setting(
+        name="general_share",
+        type=float,
+        default=None,
+        identity=True,
+        help="the ingredient `general` as a share of the whole mixture, from 0 to below 1, instead of a count",
+        least=0,
+    ),
+    Setting(
+        name="trust_remote_code",
+        type=bool,
+        default=False,
+        identity=False,
+        help="run the Python code that comes with the model",
+    ),
+    Setting(
+        name="device",
+        type=str,
+        default="auto",
+        identity=False,
+        help="auto takes the GPU where there is one",
+        choices=("auto", "cpu"),
+    ),
+    Setting(
+        name="micro_batch",
+        type=int,
+        default=None,
+        identity=False,
+        help="records that one device holds at once; not set: 1 on a GPU, as many as fit the recipe's batch on a CPU",
+        least=1,
+    ),
+    Setting(
+        name="save_every",
+        type=int,
+        default=100,
+        identity=False,
+        help="steps between two checkpoints, from which a training goes on after it was stopped",
+        least=1,
+    ),
+    Setting(
+        name="log",
+        type=str,
+        default="none",
+        identity=False,
+        help="also write the losses for TensorBoard or Weights & Biases",
+        choices=("none", "tensorboard", "wandb"),
+    ),
+    Setting(
+        name="merge",
+        type=bool,
+        default=False,
+        identity=False,
+        help="write LoRA into the weights: a whole model in place of an adapter",
+    ),
+    Setting(
+        name="threads",
+        type=int,
+        default=None,
+        identity=False,
+        help="CPU threads; not set: one for a small model, torch's own number for a large one",
+        least=1,
+    ),
+    Setting(
+        name="workers",
+        type=int,
+        default=0,
+        identity=False,
+        help="processes that open and cut images ahead; 0 does it in the training's own",
+        least=0,
+    ),
+)
+_DEFAULTS: Final[Mapping[str, Any]] = {setting.name: setting.default for setting in SETTINGS}
+
+
+def get_setting(training: Training, name: str) -> Any:
+    """A setting's value, or its default."""
+    return training.settings.get(name, _DEFAULTS[name])

@@ -1,4 +1,4 @@
-"""`accelerate launch` without its own traceback if a process that it started fails; used by `harness_mirage.launch`."""
+"""`accelerate launch` without its own traceback if one of its processes fails; `harness_mirage.devices` runs it."""
 
 from __future__ import annotations
 

@@ -10,8 +10,7 @@ from typing import Any, Final, cast
 
 from harness import BadData, HarnessError, Json, Setting, Trainer, Training, UnknownName
 
-from .methods import Method, parse_method
-from .settings import SETTINGS
+from .methods import SETTINGS, Method, parse_method
 
 FORMATS: Final = ("sharegpt", "llamafactory", "swift")
 OWN: Final = "own"
@@ -58,12 +57,12 @@ def _build_trainer(
     name: str, description: str, find_method: Callable[[Training], Method], settings: tuple[Setting, ...]
 ) -> Trainer:
     def plan(training: Training) -> str:
-        from .preview import render_preview
+        from .run import render_preview
 
         return render_preview(find_method(training), training)
 
     def list_facts(training: Training) -> dict[str, Json]:
-        from .preview import preview_json
+        from .run import preview_json
 
         return preview_json(find_method(training), training)
 

@@ -9,7 +9,7 @@ from typing import Final
 from harness import HarnessError
 from harness.cli.crash import exit_code
 
-from .launch import parse_request
+from .devices import parse_request
 from .run import prepare, train
 
 _GONE: Final = ("gloo", "nccl", "connection closed", "connection reset", "socket")

@@ -81,8 +81,8 @@ def evaluate(ctx: click.Context, folder: Path, base: str, given: Mapping[str, An
     both = runs if len(runs) > len(before) and before else []
     if given["as_json"]:
         comparison = compare(both[0], both[1]).as_json(None) if both else None
-        told = {"trained": str(folder), "results": [run.results for run in runs], "comparison": comparison}
-        click.echo(json.dumps(told, ensure_ascii=False, indent=1))
+        result = {"trained": str(folder), "results": [run.results for run in runs], "comparison": comparison}
+        click.echo(json.dumps(result, ensure_ascii=False, indent=1))
     elif both:
         from harness.cli import CORE
 
@@ -95,7 +95,7 @@ def evaluate(ctx: click.Context, folder: Path, base: str, given: Mapping[str, An
 
 
 def _find_spec(folder: Path, base: str) -> ModelSpec:
-    """How the model of a folder is run: as it is, or as an adapter of its base."""
+    """How the model of a folder is run: as a whole model, or as an adapter of its base."""
     if not (folder / ADAPTER_CONFIG).is_file():
         return ModelSpec(ref=f"hf/{folder}")
     scheme, _, name = base.partition("/")

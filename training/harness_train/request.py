@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from harness import HarnessError, Json, Trainer, Training, UnknownName, plugins
+from harness import HarnessError, Trainer, Training, UnknownName, plugins
 from harness.cli.table import indented, table
 from harness.files import resolve_name
 from harness.plugins.host import Host
@@ -92,7 +92,27 @@ def show_list(host: Host, method: str | None, *, as_json: bool) -> None:
         wanted = host.trainer(method)
         offers = [(trainer, plugin) for trainer, plugin in offers if trainer is wanted]
     if as_json:
-        click.echo(json.dumps([_trainer_json(*offer) for offer in offers], indent=2, ensure_ascii=False))
+        listed = [
+            {
+                "name": trainer.name,
+                "description": trainer.description,
+                "plugin": plugin,
+                "exports": sorted(trainer.exports),
+                "settings": [
+                    {
+                        "name": each.name,
+                        "type": each.type.__name__,
+                        "default": each.default,
+                        "identity": each.identity,
+                        "choices": list(each.choices),
+                        "help": each.help,
+                    }
+                    for each in trainer.settings
+                ],
+            }
+            for trainer, plugin in offers
+        ]
+        click.echo(json.dumps(listed, indent=2, ensure_ascii=False))
         return
     rows = [[trainer.name, plugin, trainer.description] for trainer, plugin in offers]
     click.echo(plain(table(["METHOD", "PLUGIN", "DESCRIPTION"], rows)))
@@ -108,23 +128,3 @@ def show_list(host: Host, method: str | None, *, as_json: bool) -> None:
         ]
         settings = indented(table(["KEY", "VALUE", "DEFAULT", "HELP"], rows))
         click.echo(plain(f"settings: -S KEY=VALUE\n{settings}"))
-
-
-def _trainer_json(trainer: Trainer, plugin: str) -> dict[str, Json]:
-    return {
-        "name": trainer.name,
-        "description": trainer.description,
-        "plugin": plugin,
-        "exports": sorted(trainer.exports),
-        "settings": [
-            {
-                "name": each.name,
-                "type": each.type.__name__,
-                "default": each.default,
-                "identity": each.identity,
-                "choices": list(each.choices),
-                "help": each.help,
-            }
-            for each in trainer.settings
-        ],
-    }

@@ -20,8 +20,7 @@ from harness.extras import Untyped
 from harness.models import ModelSpec, open_metered
 from harness.text import one_line, plain
 
-from .contexts import Sampling, encode_turns, to_request
-from .questions import Question, Tally, ask_all, sample_key
+from .questions import Question, Sampling, Tally, ask_all, encode_turns, sample_key, to_request
 
 api: Untyped = importlib.import_module("lm_eval.api.model")
 registry: Untyped = importlib.import_module("lm_eval.api.registry")
@@ -54,7 +53,7 @@ class OurLM:
         return str(self._model.info.ref).replace("/", "__")
 
     def apply_chat_template(self, chat_history: list[dict[str, Any]], add_generation_prompt: bool = True) -> str:
-        """The turns as they are; our providers have templates of their own."""
+        """The turns as JSON: our providers have their own templates."""
         return encode_turns(chat_history, answers=add_generation_prompt)
 
     def get_model_info(self) -> dict[str, Any]:
@@ -65,7 +64,7 @@ class OurLM:
         """An answer for each; an empty one if there is none and the run does not stop for it."""
         texts = [""] * len(requests)
 
-        def answered(at: int, sampling: Sampling, response: Response) -> None:
+        def keep_text(at: int, sampling: Sampling, response: Response) -> None:
             texts[at] = sampling.cut(response.text)
             self.cache_hook.add_partial("generate_until", requests[at].args, texts[at])
 
@@ -75,7 +74,7 @@ class OurLM:
             sampling = Sampling.of(given)
             visuals: list[Any] = auxiliary[0].get("visual", ()) if auxiliary else []
             make = partial(to_request, context, visuals, self._model.info, settings=sampling.settings)
-            questions.append(_question(request, make, partial(answered, at, sampling)))
+            questions.append(_question(request, make, partial(keep_text, at, sampling)))
         self._ask(questions, stops=self._stops, hidden=disable_tqdm)
         return texts
 
@@ -90,7 +89,7 @@ class OurLM:
             raise NotImplementedError("the task asks whether one continuation is the greedy one, which is not known")
         weights: dict[int, float] = {}
 
-        def answered(places: Sequence[int], response: Response) -> None:
+        def keep_weights(places: Sequence[int], response: Response) -> None:
             for at in places:
                 weights[at] = response.choices[requests[at].args[1]]
                 self.cache_hook.add_partial("loglikelihood", requests[at].args, (weights[at], False))
@@ -102,8 +101,8 @@ class OurLM:
             places = list(group)
             choices = tuple(dict.fromkeys(requests[at].args[1] for at in places))
             make = partial(to_request, context, [], self._model.info, settings=Generation(), choices=choices)
-            questions.append(_question(requests[places[0]], make, partial(answered, places)))
-        self._ask(questions, stops=True, hidden=disable_tqdm)  # nothing stands for a missing probability
+            questions.append(_question(requests[places[0]], make, partial(keep_weights, places)))
+        self._ask(questions, stops=True, hidden=disable_tqdm)  # nothing can replace a missing probability
         return [(weights[at], False) for at in range(len(requests))]
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
@@ -154,7 +153,7 @@ def run_lm_eval(spec: ModelSpec, policy: Policy, theirs: Sequence[str], *, stops
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(open_metered(spec, policy, tell=_tell)) as model,
-        _registered(make_class(model, portal, tally, stops=stops)),
+        _register(make_class(model, portal, tally, stops=stops)),
     ):
         before, sys.argv = sys.argv, ["lm-eval", "run", "--model", _NAME, "--model_args", json.dumps(said), *flags]
         try:
@@ -173,7 +172,7 @@ def run_lm_eval(spec: ModelSpec, policy: Policy, theirs: Sequence[str], *, stops
 
 
 @contextmanager
-def _registered(kind: object) -> Generator[None]:
+def _register(kind: object) -> Generator[None]:
     """Our model under its name while the block runs; their registry keeps a name for good."""
     names: dict[str, object] = registry.model_registry._objs  # noqa: SLF001 - it has no way to take a name out
     registry.model_registry.register(_NAME, target=kind)

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import os
 import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal, cast
 
 import anyio
 import anyio.to_thread
 import click
 
-from harness import Failure, Generation, HarnessError, Json, Model, Policy, Response
+from harness import (
+    BadImage,
+    Failure,
+    Generation,
+    HarnessError,
+    Image,
+    Json,
+    Message,
+    Model,
+    ModelInfo,
+    Policy,
+    Request,
+    Response,
+    Text,
+)
 from harness.errors import unwrap_groups
-from harness.http.status import as_mapping
+from harness.http.status import as_list, as_mapping
+from harness.images import BYTE_LIMIT, inline_image, open_image
 from harness.keys import short
 from harness.models import ModelSpec, open_metered, resolve
 from harness.subprocesses import ChildProcess, PipeClosed, open_child
 from harness.text import one_line
-
-from .questions import build_request
 
 VARIABLE = "HARNESS_VLMEVAL_PYTHON"
 INSTALL = "pip install 'vlm-safety-harness[vlmeval]'"
@@ -33,6 +49,8 @@ USUAL = Generation(temperature=0.0, max_tokens=2048)  #: where the flags say not
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _LONGEST_LINE = 256 << 20
 _HELP = frozenset({"-h", "--help"})  # writes nothing
+_ROLES = frozenset({"system", "user", "assistant"})
+Role = Literal["system", "user", "assistant"]
 _OURS = ("--model", "--config", "--base-url")
 
 
@@ -204,3 +222,61 @@ def _flag_value(flags: Sequence[str], name: str) -> str | None:
         if flag.startswith(f"{name}="):
             return flag.partition("=")[2]
     return None
+
+
+class Unsupported(Exception):
+    """No model of ours can be asked the question."""
+
+
+def build_request(turns: Json, settings: Generation, info: ModelInfo) -> Request | Failure:
+    """The request, its images opened, or why there is none. Blocking: it reads files."""
+    try:
+        asked = Request(messages=tuple(_messages(turns)), settings=settings)
+    except BadImage as error:
+        return Failure(outcome="bad_sample", reason=error.reason, message=str(error))
+    except Unsupported as error:
+        return Failure(outcome="error", reason="unsupported_request", message=str(error))
+    most = info.max_images if "images" in info.can else 0
+    what = ""
+    if most is not None and len(asked.images) > most:
+        what = f"{len(asked.images)} images, and the model takes {most}"
+    elif "system" not in info.can and any(message.role == "system" for message in asked.messages):
+        what = "the model takes no system message"
+    return Failure(outcome="error", reason="unsupported_request", message=what) if what else asked
+
+
+def _messages(turns: Json) -> Iterator[Message]:
+    for turn in map(as_mapping, as_list(turns)):
+        role = str(turn.get("role"))
+        if role not in _ROLES:
+            raise Unsupported(f"a turn of the role {role}")
+        parts = tuple(_part(as_mapping(part)) for part in as_list(turn.get("content")))
+        yield Message(role=cast("Role", role), content=parts)
+
+
+def _part(item: Json) -> Text | Image:
+    kind, value = item.get("type"), str(item.get("value"))
+    if kind == "text":
+        return Text(text=value)
+    if kind == "image":
+        return open_image(inline_image(Path(value[:200]).name, _read_image(value)))
+    raise Unsupported(f"a part of the type {kind}")
+
+
+def _read_image(value: str) -> bytes:
+    if value.startswith("data:image/"):
+        try:
+            return base64.b64decode(value.partition(",")[2], validate=True)
+        except binascii.Error as error:
+            raise BadImage("a data URL", "unreadable", str(error)) from None
+    if "://" in value[:20]:
+        raise BadImage(value, "missing", "addresses are not fetched")
+    path = Path(value)
+    try:
+        if not path.is_file():
+            raise BadImage(value, "missing")
+        if path.stat().st_size > BYTE_LIMIT:
+            raise BadImage(value, "too_many_bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise BadImage(value, "unreadable", str(error.strerror)) from None

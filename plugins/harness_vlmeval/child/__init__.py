@@ -1,7 +1,7 @@
 """The other end: runs in the interpreter that has VLMEvalKit, where this harness may not be installed.
 
 Nothing here imports the harness, and nothing but the standard library until VLMEvalKit itself is needed. Started by
-path, with the path of the one file of the harness that is loaded beside it: `http/reading.py`, which reads answers of
+path, with the path of the one file of the harness that is loaded with it: `http/reading.py`, which reads answers of
 servers and needs the standard library alone. Speaks JSON lines on what were stdin and stdout. Python 3.9 and later.
 
     → {"id": 1, "op": "open", "name": "GPT4o", …}

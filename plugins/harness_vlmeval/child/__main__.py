@@ -10,7 +10,7 @@ PACKAGE = "_harness_vlmeval_child"
 
 
 def main() -> None:
-    """Import the package beside this file, and serve until the parent hangs up."""
+    """Import the package in this folder, and serve until the parent hangs up."""
     folder = Path(__file__).resolve().parent
     # else this folder's modules could stand in for others of the same name
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != folder]

@@ -63,7 +63,7 @@ def _raise_unreadable(reading: Any) -> Generator[None]:
 
 def _guard_requests(send: Any, reading: Any) -> Any:
     @functools.wraps(send)
-    def guarded(self: Any, request: Any, **options: Any) -> Any:
+    def send_guarded(self: Any, request: Any, **options: Any) -> Any:
         if request.body is None:
             return send(self, request, **options)
         request.headers["Accept-Encoding"] = reading.ENCODINGS
@@ -78,12 +78,12 @@ def _guard_requests(send: Any, reading: Any) -> Any:
         reply.raw = io.BytesIO(taken)
         return reply
 
-    return guarded
+    return send_guarded
 
 
 def _guard_httpx(send: Any, reading: Any) -> Any:
     @functools.wraps(send)
-    def guarded(self: Any, request: Any, **options: Any) -> Any:
+    def send_guarded(self: Any, request: Any, **options: Any) -> Any:
         if request.method != "POST":
             return send(self, request, **options)
         request.headers["Accept-Encoding"] = reading.ENCODINGS
@@ -95,12 +95,12 @@ def _guard_httpx(send: Any, reading: Any) -> Any:
             reply.close()
         return reading.replaced(reply, taken)
 
-    return guarded
+    return send_guarded
 
 
 def _guard_async_httpx(send: Any, reading: Any) -> Any:
     @functools.wraps(send)
-    async def guarded(self: Any, request: Any, **options: Any) -> Any:
+    async def send_guarded(self: Any, request: Any, **options: Any) -> Any:
         if request.method != "POST":
             return await send(self, request, **options)
         request.headers["Accept-Encoding"] = reading.ENCODINGS
@@ -112,7 +112,7 @@ def _guard_async_httpx(send: Any, reading: Any) -> Any:
             await reply.aclose()
         return reading.replaced(reply, taken)
 
-    return guarded
+    return send_guarded
 
 
 class Seen(threading.local):
@@ -128,7 +128,7 @@ def watch(model: Any) -> Any:
     name of a file, and fetch one that is an address.
     """
     if hasattr(model, "preproc_content"):
-        model.preproc_content = _as_it_is
+        model.preproc_content = _keep_message
     inner = getattr(model, "generate_inner", None)
     if inner is None or not getattr(model, "is_api", False):
         return model
@@ -149,7 +149,7 @@ def watch(model: Any) -> Any:
     return model
 
 
-def _as_it_is(message: Any) -> Any:
+def _keep_message(message: Any) -> Any:
     return message
 
 

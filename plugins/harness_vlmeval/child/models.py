@@ -23,8 +23,7 @@ from contextlib import nullcontext, suppress
 from typing import Any, cast
 
 from .calls import watch
-from .protocol import Refused
-from .secrets import secret
+from .protocol import Refused, is_secret
 
 PROTOCOL = 1
 _DISTRIBUTIONS = ("ms-vlmeval", "nvidia-vlmeval", "vlmeval")  # one import name
@@ -99,7 +98,7 @@ def open_model(name: str, arguments: dict[str, Any]) -> OpenedModel:
 
 
 class OpenedModel:
-    """A model in memory. `variant` gives it as it is for certain generation settings."""
+    """A model in memory. `variant` gives a copy for certain generation settings."""
 
     def __init__(self, partial: Any, model: Any) -> None:
         self._partial = partial
@@ -112,17 +111,18 @@ class OpenedModel:
     def facts(self) -> dict[str, Any]:
         """The facts that the parent records."""
         kind = self._model.__class__
+        named = (getattr(self._model, name, None) for name in ("api_base", "base_url", "url"))
         return {
             "class": f"{kind.__module__}.{kind.__qualname__}",
             "is_api": self.is_api,
             "interleave": bool(getattr(self._model, "INTERLEAVE", False)),
             "takes": sorted(self._generation.takes),
-            "server": self._find_server(),
+            "server": next((each for each in named if isinstance(each, str) and each.startswith("http")), ""),
             "local_media": bool(getattr(self._model, "local_media", False)),
             "arguments": {
                 name: value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)[:200]
                 for name, value in self._partial.keywords.items()
-                if name not in _QUIET and not secret(name)
+                if name not in _QUIET and not is_secret(name)
             },
         }
 
@@ -133,10 +133,6 @@ class OpenedModel:
             if wanted not in self._variants:
                 self._variants[wanted] = watch(self._generation.apply(settings))
             return self._variants[wanted]
-
-    def _find_server(self) -> str:
-        named = (getattr(self._model, name, None) for name in ("api_base", "base_url", "url"))
-        return next((address for address in named if isinstance(address, str) and address.startswith("http")), "")
 
 
 def no_grad() -> Any:

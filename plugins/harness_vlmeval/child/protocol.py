@@ -1,9 +1,13 @@
-"""Requests and replies: lines of JSON on what were stdin and stdout; whatever VLMEvalKit prints goes to stderr."""
+"""Requests and replies: lines of JSON on what were stdin and stdout; whatever VLMEvalKit prints goes to stderr.
+
+What holds a key is never shown and never recorded.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 import traceback
@@ -11,6 +15,9 @@ from collections.abc import Iterator
 from typing import Any
 
 _LONGEST = 2000
+_WORDS = frozenset({"key", "keys", "apikey", "token", "secret", "authorization", "password", "ak", "sk"})
+_SHORTEST = 6  # a shorter one is a placeholder, and taking it out would tear words apart
+_SAID = re.compile(r"(?i)(api[ _-]?key\W{1,4}|bearer |\bsk-)[^\s'\",;]{4,}")  # VLMEvalKit logs keys in clear
 
 
 class Refused(Exception):
@@ -62,3 +69,15 @@ def take_pipes() -> Channel:
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - stands for the whole process
     sys.stdout = sys.stderr
     return channel
+
+
+def is_secret(name: str) -> bool:
+    """Whether an argument or a variable of this name holds a key."""
+    return not _WORDS.isdisjoint(name.casefold().split("_")) or name == "app_code"
+
+
+def redact(text: str) -> str:
+    """The text without the keys of this environment, and without what is called a key or looks like one."""
+    for value in (os.environ[name].strip() for name in os.environ if is_secret(name)):
+        text = text.replace(value, "***") if len(value) >= _SHORTEST else text
+    return _SAID.sub(r"\1***", text)

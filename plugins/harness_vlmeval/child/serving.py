@@ -53,8 +53,12 @@ class Server:
             "generate": self._generate,
             "datasets": lambda _: {"names": sets.list_names()},
             "fetch": lambda request: sets.fetch(request["name"]),
-            "build": _build,
-            "evaluate": _evaluate,
+            "build": lambda request: sets.build(request["name"], Path(request["folder"])),
+            "evaluate": lambda request: sets.evaluate(
+                request["name"],
+                json.loads(Path(request["answers"]).read_text(encoding="utf-8")),
+                Path(request["folder"]),
+            ),
         }
 
     def run(self) -> None:
@@ -72,21 +76,20 @@ class Server:
                     self._pool.submit(self._answer, request)
                 else:
                     self._turns.put(request)
-        finally:
-            _end_group()
+        finally:  # end those that this process started too: a model may hold an accelerator
+            if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+                os.killpg(os.getpid(), signal.SIGKILL)
+            os._exit(0)
 
     def _answer(self, request: Request) -> None:
         try:
-            reply = {"ok": self._do(request)}
+            operation = self._operations.get(str(request.get("op")))
+            if operation is None:
+                raise Refused("unknown_op", f"there is no operation {request.get('op')!r}")
+            reply = {"ok": operation(request)}
         except BaseException as error:  # noqa: BLE001 - classes of the zoo even call sys.exit
             reply = {"error": describe_error(error)}
         self._channel.write({"id": request.get("id"), **reply})
-
-    def _do(self, request: Request) -> Reply:
-        operation = self._operations.get(str(request.get("op")))
-        if operation is None:
-            raise Refused("unknown_op", f"there is no operation {request.get('op')!r}")
-        return operation(request)
 
     def _open(self, request: Request) -> Reply:
         guard_http(self._reading)
@@ -94,53 +97,33 @@ class Server:
         return self._opened.facts()
 
     def _generate(self, request: Request) -> Reply:
+        """The reply to `generate`: `text`, `seconds`, whether it `failed`, and `seen` or `raised` if there is more."""
         if self._opened is None:
             raise Refused("not_open", "no model is open")
-        return _ask(self._opened, request["message"], request["settings"])
-
-
-def _ask(opened: OpenedModel, message: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
-    """The reply to `generate`: `text`, `seconds`, whether it `failed`, and `seen` or `raised` where there is more."""
-    model = opened.variant(settings)
-    if hasattr(model, "harness_seen"):
-        model.harness_seen.facts = {}
-    started = time.perf_counter()
-    try:
-        with no_grad():
-            said = model.generate(message)
-    except BaseException as error:  # noqa: BLE001 - classes of the zoo even call sys.exit
-        torch = sys.modules.get("torch")
-        memory = torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)
-        raised = {**describe_error(error), **({"type": "out_of_memory"} if memory else {})}
-        return {"raised": raised, "seconds": time.perf_counter() - started}
-    text = cast("dict[str, Any]", said).get("prediction") if isinstance(said, dict) else said
-    watched: Any = model
-    seen: dict[str, Any] = watched.harness_seen.facts if hasattr(watched, "harness_seen") else {}
-    if seen.get("empty") and not seen.get("code"):
-        text = ""  # VLMEvalKit makes its fail string of an empty answer
-    # a text stands for no answer if it is the fail string, has a code that is not 0, or an inner call raised
-    fail = str(getattr(model, "fail_msg", "")).strip()
-    failed = bool(fail and isinstance(text, str) and fail in text) or "raised" in seen or bool(seen.get("code"))
-    return {
-        "text": text if isinstance(text, str) else None,
-        "type": type(text).__name__,
-        "failed": failed,
-        "seconds": time.perf_counter() - started,
-        "seen": seen,
-    }
-
-
-def _build(request: Request) -> Reply:
-    return sets.build(request["name"], Path(request["folder"]))
-
-
-def _evaluate(request: Request) -> Reply:
-    answers = json.loads(Path(request["answers"]).read_text(encoding="utf-8"))
-    return sets.evaluate(request["name"], answers, Path(request["folder"]))
-
-
-def _end_group() -> None:
-    """End this process and those it started: the parent is gone, and a model may hold an accelerator."""
-    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
-        os.killpg(os.getpid(), signal.SIGKILL)
-    os._exit(0)
+        model = self._opened.variant(request["settings"])
+        if hasattr(model, "harness_seen"):
+            model.harness_seen.facts = {}
+        started = time.perf_counter()
+        try:
+            with no_grad():
+                said = model.generate(request["message"])
+        except BaseException as error:  # noqa: BLE001 - classes of the zoo even call sys.exit
+            torch = sys.modules.get("torch")
+            memory = torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)
+            raised = {**describe_error(error), **({"type": "out_of_memory"} if memory else {})}
+            return {"raised": raised, "seconds": time.perf_counter() - started}
+        text = cast("dict[str, Any]", said).get("prediction") if isinstance(said, dict) else said
+        watched: Any = model
+        seen: dict[str, Any] = watched.harness_seen.facts if hasattr(watched, "harness_seen") else {}
+        if seen.get("empty") and not seen.get("code"):
+            text = ""  # VLMEvalKit makes its fail string of an empty answer
+        # a text stands for no answer if it is the fail string, has a code that is not 0, or an inner call raised
+        fail = str(getattr(model, "fail_msg", "")).strip()
+        failed = bool(fail and isinstance(text, str) and fail in text) or "raised" in seen or bool(seen.get("code"))
+        return {
+            "text": text if isinstance(text, str) else None,
+            "type": type(text).__name__,
+            "failed": failed,
+            "seconds": time.perf_counter() - started,
+            "seen": seen,
+        }

@@ -68,14 +68,18 @@ def build(name: str, folder: Path) -> dict[str, Any]:
     if not getattr(found.set, "meta_only", True):
         found.set.img_root = str(folder / "images")
     rows = found.rows()
-    faults = [fault for row in rows if (fault := _fault(row["parts"]))]
+    faults = [  # why no prompt could be made of a row
+        parts[1]["value"]
+        for parts in (row["parts"] for row in rows)
+        if len(parts) == 2 and parts[0]["type"] == "image" and parts[0]["value"].startswith(_UNREADABLE)
+    ]
     if faults and len(faults) == len(rows):
         raise Refused("no_prompts", f"no prompt can be made of any row of {name}.tsv: {faults[0]}")
     part = folder / f"rows-{os.getpid()}.part"
     with part.open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(row) + "\n")
-    part.replace(folder / "rows.jsonl")  # nobody reads half a file
+    part.replace(folder / "rows.jsonl")  # so that half a file is never read
     return {"type": found.kind, "count": len(found.set.data), "md5": found.md5, "expected": found.expected}
 
 
@@ -94,11 +98,14 @@ def evaluate(name: str, answers: dict[str, str], folder: Path) -> dict[str, Any]
     data["prediction"] = [_clean_answer(answers[str(index)]) for index in data["index"]]
     file = folder / "answers.pkl"
     importlib.import_module("vlmeval.smp").dump(data, str(file))
-    overall, raised = {}, {}
+    overall: dict[str, Any] = {}
+    raised: dict[str, Any] = {}
     with found.row_by_row():
         try:
-            overall = _read_table(found.set.evaluate(str(file), model="exact_matching", nproc=1))
-        except BaseException as error:  # noqa: BLE001 - the result for each sample may be there all the same
+            result = found.set.evaluate(str(file), model="exact_matching", nproc=1)
+            table = result.to_dict("list") if hasattr(result, "to_dict") else result
+            overall = json.loads(json.dumps(table, default=str)) if isinstance(table, dict) else {}
+        except BaseException as error:  # noqa: BLE001 - there may still be a result for each sample
             raised = describe_error(error)
     each = _read_hits(folder, file, name)
     if not each:
@@ -133,7 +140,8 @@ class _DataSet:
         modality = getattr(self.set, "MODALITY", "")
         if modality not in ("IMAGE", "TEXT"):
             raise Refused("no_images", f"{self.name} is a set of kind {modality}: only images and texts are asked here")
-        if self.kind not in _KINDS and not self._matched():
+        matched = self.set.__class__.evaluate is _dataset_module().ImageVQADataset.evaluate  # without a judge
+        if self.kind not in _KINDS and not matched:
             raise Refused("no_hits", f"{self.name} is a set of type {self.kind} whose score is not of each sample here")
         if "answer" not in self.set.data:
             raise Refused("no_answers", f"{self.name} holds no answers: it is scored elsewhere, by submission")
@@ -155,16 +163,12 @@ class _DataSet:
         file in /tmp with every other process of the same second.
         """
         base: Any = _dataset_module().ImageMCQDataset
-        if self._rotated() and self.set.__class__.evaluate is base.evaluate:
+        if self._is_rotated() and self.set.__class__.evaluate is base.evaluate:
             self.set.dataset_name = _ONE_BY_ONE
         yield
         self.set.dataset_name = self.name
 
-    def _matched(self) -> bool:
-        """Whether short answers are matched with the right ones, without a judge."""
-        return self.set.__class__.evaluate is _dataset_module().ImageVQADataset.evaluate
-
-    def _rotated(self) -> bool:
+    def _is_rotated(self) -> bool:
         return any(word in self.name.lower() for word in _ROTATED)
 
     def _row(self, number: int, columns: set[str]) -> dict[str, Any]:
@@ -172,6 +176,7 @@ class _DataSet:
         index = str(line["index"])
         values = {name: cell for name in columns if (cell := _cell_text(line[name])) is not None}
         parts = self._parts(line, index)
+        group = (values.get("g_index") or str(int(index) % _ROTATION)) if self._is_rotated() else index
         images = [str(self.root / each["value"]) for each in parts if each["type"] == "image"]
         return {
             "id": index,
@@ -180,18 +185,13 @@ class _DataSet:
             "options": {name: values[name] for name in _LETTERS if name in values},
             "category": values.get("category", ""),
             "tags": {name: values[name][:_LONGEST] for name in _TAGS if name in values},
-            "group": self._group(values, index),
+            "group": group,
             "number": _row_name(values.get(_NUMBER, index)),
             "counterpart": _row_name(values.get(_COUNTERPART, "")),
             "pictures": _hash_images(images)
             if self.kind == "Y/N"
             else "",  # such sets ask more than once about an image
         }
-
-    def _group(self, values: dict[str, str], index: str) -> str:
-        if not self._rotated():
-            return index
-        return values.get("g_index") or str(int(index) % _ROTATION)
 
     def _parts(self, line: Any, index: str) -> list[dict[str, str]]:
         """The message; one that cannot be made names an image that is not there, and so ends as a bad sample."""
@@ -213,12 +213,6 @@ def _dataset_module() -> Any:
     return importlib.import_module("vlmeval.dataset")
 
 
-def _fault(parts: list[dict[str, str]]) -> str:
-    """Why no prompt could be made of a row; empty where one was."""
-    unreadable = len(parts) == 2 and parts[0]["type"] == "image" and parts[0]["value"].startswith(_UNREADABLE)
-    return parts[1]["value"] if unreadable else ""
-
-
 def _stay_offline() -> None:
     """No connection leaves this process from now on."""
 
@@ -237,12 +231,6 @@ def _md5(path: Path) -> str:
     return total.hexdigest()
 
 
-def _read_table(result: Any) -> dict[str, Any]:
-    """Their aggregate as plain values, as far as it is a table or a dict."""
-    found = result.to_dict("list") if hasattr(result, "to_dict") else result
-    return json.loads(json.dumps(found, default=str)) if isinstance(found, dict) else {}
-
-
 def _cell_text(value: Any) -> str | None:
     """A cell as text; None for one that is empty."""
     if value is None or isinstance(value, (list, dict)) or value != value:  # NaN
@@ -251,7 +239,7 @@ def _cell_text(value: Any) -> str | None:
 
 
 def _row_name(value: str) -> str:
-    """The name of a row, as it stands in its own row: a column with empty cells makes 12.0 of 12."""
+    """The name of a row as its own row spells it: a column with empty cells makes 12.0 of 12."""
     return value.removesuffix(".0")
 
 
@@ -297,19 +285,15 @@ def _read_results(loaded: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]
     if hasattr(loaded, "columns"):
         for row in loaded.to_dict("records") if "index" in loaded else ():
             if "eval_match" in row:
-                yield str(row["index"]), {"hit": _match_hit(row["eval_match"], name), "log": str(row.get("eval_pred"))}
+                matches = [{"match": ast.literal_eval(row["eval_match"])}]
+                hit = importlib.import_module("vlmeval.dataset.utils.vqa_eval").hit_calculate(matches, name)[0]
+                yield str(row["index"]), {"hit": _number(hit), "log": str(row.get("eval_pred"))}
             elif "hit" in row or "score" in row:
                 yield str(row["index"]), _read_result({"hit": row.get("hit", row.get("score")), **row})
     elif hasattr(loaded, "items"):  # index -> hit and log
         for index, result in loaded.items():
             if hasattr(result, "items") and "hit" in result:
                 yield str(index), _read_result(result)
-
-
-def _match_hit(matches: str, name: str) -> float | None:
-    """Their hit of one answer, from how it matches each right one."""
-    their: Any = importlib.import_module("vlmeval.dataset.utils.vqa_eval")
-    return _number(their.hit_calculate([{"match": ast.literal_eval(matches)}], name)[0])
 
 
 def _number(hit: Any) -> float | None:

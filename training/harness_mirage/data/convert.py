@@ -18,8 +18,7 @@ from typing import Final
 from harness import BadData, BadImage, HarnessError, Image, Json, UnknownName
 from harness.images import inline_image, open_image
 from harness.settings import nearest
-from harness_mirage.images import EDGE
-from harness_mirage.mixture import Mixture, Picture, Record, Speaker
+from harness_mirage.mixture import EDGE, Mixture, Picture, Record, Speaker
 
 from .layouts import INFO
 
@@ -41,13 +40,13 @@ class Format:
     Attributes:
         file: of the records; `.jsonl` has one a line, else they are a list.
         record: (record, paths of its images) -> its object in the file.
-        beside: other files by name, and what is in them.
+        others: further files by name, and what is in them.
         main: the file that is handed to the trainer.
     """
 
     file: str
     record: Callable[[Record, Sequence[str]], dict[str, Json]]
-    beside: Mapping[str, Json]
+    others: Mapping[str, Json]
     main: str
 
 
@@ -82,9 +81,9 @@ _INFO: Final[Json] = {
 }
 
 FORMATS: Final[Mapping[str, Format]] = {
-    "sharegpt": Format(file=f"{_SET}.json", record=sharegpt_json, beside={}, main=f"{_SET}.json"),
-    "llamafactory": Format(file=f"{_SET}.json", record=_messages_json, beside={INFO: _INFO}, main=INFO),
-    "swift": Format(file=f"{_SET}.jsonl", record=_messages_json, beside={}, main=f"{_SET}.jsonl"),
+    "sharegpt": Format(file=f"{_SET}.json", record=sharegpt_json, others={}, main=f"{_SET}.json"),
+    "llamafactory": Format(file=f"{_SET}.json", record=_messages_json, others={INFO: _INFO}, main=INFO),
+    "swift": Format(file=f"{_SET}.jsonl", record=_messages_json, others={}, main=f"{_SET}.jsonl"),
 }
 
 
@@ -102,31 +101,28 @@ def write(name: str, mixture: Mixture, folder: Path) -> Path:
         raise UnknownName(f"there is no format {name!r}", remedy=nearest(name, FORMATS))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise HarnessError("something is there already", where=str(folder), remedy="name a new folder")
+    form = FORMATS[name]
+    lines = form.file.endswith(".jsonl")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            _write_files(FORMATS[name], mixture, scratch)
+            (scratch / "images").mkdir()
+            with (scratch / form.file).open("w", encoding="utf-8", newline="\n") as file:
+                for number, record in enumerate(mixture.records):
+                    paths = [_write_image(picture, record.place, scratch) for picture in record.pictures]
+                    file.write("" if lines else ",\n" if number else "[\n")
+                    file.write(json.dumps(form.record(record, paths), ensure_ascii=False) + ("\n" if lines else ""))
+                file.write("" if lines else "\n]\n")
+            for other, value in form.others.items():
+                (scratch / other).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
             scratch.chmod(0o755)
             scratch.replace(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         raise HarnessError(f"cannot be written: {error.strerror or error}", where=str(folder)) from None
-    return folder / FORMATS[name].main
-
-
-def _write_files(form: Format, mixture: Mixture, folder: Path) -> None:
-    (folder / "images").mkdir()
-    lines = form.file.endswith(".jsonl")
-    with (folder / form.file).open("w", encoding="utf-8", newline="\n") as file:
-        for number, record in enumerate(mixture.records):
-            values = form.record(record, [_write_image(picture, record.place, folder) for picture in record.pictures])
-            file.write("" if lines else ",\n" if number else "[\n")
-            file.write(json.dumps(values, ensure_ascii=False) + ("\n" if lines else ""))
-        file.write("" if lines else "\n]\n")
-    for name, value in form.beside.items():
-        (folder / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    return folder / form.main
 
 
 def _write_image(picture: Picture, place: str, folder: Path) -> str:

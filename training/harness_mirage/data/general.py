@@ -1,9 +1,9 @@
 """General multi-image samples from the hub, with their images alone: `python -m harness_mirage.data.general FOLDER`.
 
-The sample is drawn first, from the file of annotations. Then only its images are fetched: files of their own as they
-are, and out of a zip piece by piece, without the zip. What came is kept, so a second command goes on where a first was
-stopped. FOLDER then is what `--data general=FOLDER` takes. A zip that is published in several pieces is not read:
-records whose images are in one give their place to others.
+The sample is drawn first, from the file of annotations. Then only its images are fetched: plain files whole, and those
+in a zip piece by piece, without the zip. What came is kept, so a second command goes on where a first was stopped.
+FOLDER then is what `--data general=FOLDER` takes. A zip that is published in several pieces is not read: records whose
+images are in one give their place to others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import time
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -48,9 +48,8 @@ from harness_mirage.mixture import BadRecord, Record
 
 from .convert import sharegpt_json
 from .layouts import open_source
-from .mixing import HashSample, draw_number
+from .mixing import LICENCES, M4, HashSample, draw_number
 from .reader import HoldOut, IngredientReader
-from .sources import LICENCES, M4
 
 if TYPE_CHECKING:
     import httpx
@@ -157,7 +156,7 @@ def _clean_paths(record: Record) -> Record:
 class HubImages:
     """The images of one set on the hub, and the folder they are fetched into.
 
-    They are files of their own, or are taken out of the set's zips without fetching the zips.
+    They are plain files, or are taken out of the set's zips without fetching the zips.
     """
 
     def __init__(self, folder: Path, listing: hub.Listing, client: httpx.Client, progress: DownloadProgress) -> None:
@@ -196,27 +195,21 @@ class HubImages:
                     self.get_path(path).parent.mkdir(parents=True, exist_ok=True)
                     self._downloads.get(alone, self.get_path(path))
                     missing.discard(path)
-            for archive in self._sort_zips(missing):
+            zips = [file for name, file in self._files.items() if name.lower().endswith(".zip")]
+            # those first that a part of a missing path is named after
+            parts = {part.casefold() for path in missing for part in PurePosixPath(path).parts}
+            for file in sorted(zips, key=lambda file: PurePosixPath(file.path).stem.casefold() not in parts):
                 if not missing:
                     return
-                missing -= set(self._extract(archive, missing))
-
-    def _sort_zips(self, missing: set[str]) -> list[RemoteFile]:
-        """The set's zips, those first that a part of a missing path is named after."""
-        zips = [file for name, file in self._files.items() if name.lower().endswith(".zip")]
-        parts = {part.casefold() for path in missing for part in PurePosixPath(path).parts}
-        return sorted(zips, key=lambda file: PurePosixPath(file.path).stem.casefold() not in parts)
-
-    def _extract(self, file: RemoteFile, missing: set[str]) -> Iterator[str]:
-        archive = open_remote_zip(self._client, file)
-        if archive is None:
-            return
-        for path in sorted(missing):
-            name = archive.find(path)
-            if name is not None:
-                atomic_write(self.get_path(path), archive.members[name].read(), sync=False)
-                self._progress.add(archive.members[name].size)
-                yield path
+                archive = open_remote_zip(self._client, file)
+                if archive is None:
+                    continue
+                for path in sorted(missing):
+                    name = archive.find(path)
+                    if name is not None:
+                        atomic_write(self.get_path(path), archive.members[name].read(), sync=False)
+                        self._progress.add(archive.members[name].size)
+                        missing.discard(path)
 
 
 def open_remote_zip(client: httpx.Client, file: RemoteFile) -> Archive | None:

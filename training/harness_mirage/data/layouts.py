@@ -333,10 +333,7 @@ def _read_saferlhf(row: Row, part: str) -> Iterator[Conversation]:
         id=_read_id(row),
         place=row.place,
         category="; ".join(kinds) or _read_optional(row, "category"),
-        turns=(
-            Turn(speaker="user", text=row.text("prompt", default="")),
-            Turn(speaker="assistant", text=answer),
-        ),
+        turns=(Turn(speaker="user", text=row.text("prompt", default="")), Turn(speaker="assistant", text=answer)),
         black=True,
     )
 

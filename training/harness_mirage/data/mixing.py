@@ -2,6 +2,11 @@
 
 Samples are drawn by hashes: each record gets a number from the seed and what it says, and the lowest numbers are taken.
 So a sample does not depend on the order of the files, and no more records are held than are taken.
+
+Names of data go into `trained_on` of training.json, where leaderboards look for the siblings of a test. So a set that
+is the published one always gets the same name, and no other set takes that name for its place in a method. Data are
+called as they say themselves, else by the published set's name if they show that they are it, else by the folder or the
+file they lie in.
 """
 
 from __future__ import annotations
@@ -11,35 +16,42 @@ import heapq
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from harness import HarnessError, Training, UnknownName, distinct
+from harness.data import provenance
 from harness.settings import nearest
-from harness_mirage.images import ImageLocator
-from harness_mirage.methods import Ingredient, Method
-from harness_mirage.mixture import BadRecord, Mixture, Part, Record
-from harness_mirage.settings import get_setting
+from harness_mirage.methods import Ingredient, Method, get_setting
+from harness_mirage.mixture import BadRecord, ImageLocator, Mixture, Part, Record
 
 from .layouts import open_source
 from .reader import HoldOut, IngredientReader, open_bytes
-from .sources import M4, find_licence, format_terms, name_data
 
+M4: Final = "lmms-lab/M4-Instruct-Data"
+#: id on the hub -> the licence that its card states
+LICENCES: Final[Mapping[str, str]] = {
+    "Tuwhy/MIS_Train": "apache-2.0",
+    M4: "cc-by-4.0, and the terms of use of OpenAI",
+    "PKU-Alignment/PKU-SafeRLHF": "cc-by-nc-4.0: no commercial use",
+    "ys-zong/VLGuard": "MIT; access must be asked for",
+    "liuhaotian/LLaVA-Instruct-150K": "cc-by-4.0, and the terms of use of OpenAI",
+}
+#: id on the hub -> the file of records by whose name the set is known
+_FILES: Final[Mapping[str, str]] = {
+    "Tuwhy/MIS_Train": "mis_train.json",
+    M4: "m4_instruct_annotations.json",
+    "ys-zong/VLGuard": "train.json",
+    "liuhaotian/LLaVA-Instruct-150K": "llava_instruct_150k.json",
+}
+_LONGEST: Final = 200  #: characters of a LICENSE's first line
 GENERAL: Final = "general"
 _FETCHED: Final = (
     "; python -m harness_mirage.data.general PATH fetches 500 records of this one, with their images alone"
 )
 _THREADS: Final = 8  #: that open images at once
 _PIECE: Final = 256  #: records whose images are opened together; what waits for a thread costs memory
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngredientSample:
-    """What was taken of an ingredient, and what became of the rest."""
-
-    part: Part
-    records: tuple[Record, ...]
 
 
 def mix(method: Method, training: Training) -> Mixture:
@@ -52,15 +64,15 @@ def mix(method: Method, training: Training) -> Mixture:
     _check_given(ingredients, training.data)
     hold_out, skip_bad = HoldOut(training.hold_out), bool(get_setting(training, "skip_bad"))
 
-    def sample(ingredient: Ingredient) -> IngredientSample:
+    def sample(ingredient: Ingredient) -> tuple[Part, tuple[Record, ...]]:
         path = training.data.get(ingredient.name)
         if path is None:
             left_out = {f"not given: --data {ingredient.name}=PATH": 0}
-            return IngredientSample(part=Part(ingredient=ingredient, found=0, taken=0, left_out=left_out), records=())
+            return Part(ingredient=ingredient, found=0, taken=0, left_out=left_out), ()
         return sample_ingredient(ingredient, path, hold_out, training.seed, skip_bad=skip_bad)
 
     samples = {number: sample(each) for number, each in enumerate(ingredients) if each.share is None}
-    fixed = sum(len(each.records) for each in samples.values())
+    fixed = sum(len(records) for _, records in samples.values())
     shares = {number: each.share for number, each in enumerate(ingredients) if each.share is not None}
     rest = 1.0 - sum(shares.values())
     if shares and not 0.0 < rest <= 1.0:
@@ -113,27 +125,27 @@ def _check_given(ingredients: Sequence[Ingredient], data: Mapping[str, Path]) ->
             remedy += " of any multi-image set in ShareGPT's layout" + (_FETCHED if each.hub == M4 else "")
         elif each.name:
             remedy += f", in the layout {each.layout}: see docs/train-data.md"
-        where = format_terms(each.hub) or (f"on the hub: {each.hub}" if each.hub else "")
+        where = _format_terms(each.hub) or (f"on the hub: {each.hub}" if each.hub else "")
         if each.name and any(not other.name and other.hub == each.hub for other in ingredients):
             where = ""  # the user makes it of a set that is another ingredient as well
         raise HarnessError(f"the method needs {what}, which was not given", where=where, remedy=remedy)
 
 
-def _join(samples: Sequence[IngredientSample], seed: int) -> Mixture:
+def _join(samples: Sequence[tuple[Part, tuple[Record, ...]]], seed: int) -> Mixture:
     records: list[Record] = []
     parts: list[Part] = []
     names: set[str] = set()
-    for sample in samples:
+    for part, taken in samples:
         own: list[str] = []
-        its = sample.part.ingredient
-        for record in sample.records:
+        its = part.ingredient
+        for record in taken:
             name = record.id
             while name in names:  # of a record of an earlier ingredient
                 name = f"{its.name or its.source or its.layout}/{name}"
             own.append(name)
             records.append(record if name == record.id else replace(record, id=name))
         names.update(own)
-        parts.append(replace(sample.part, names=tuple(own), ids=_digest([name] for name in own)))
+        parts.append(replace(part, names=tuple(own), ids=_digest([name] for name in own)))
     if not records:
         raise HarnessError("no record is left to learn from", remedy="hold out less, or bring more data")
     records.sort(key=lambda record: (draw_number(seed, record.id.encode(errors="surrogatepass")), record.id))
@@ -195,7 +207,7 @@ class HashSample:
 
 def sample_ingredient(
     ingredient: Ingredient, path: Path, hold_out: HoldOut, seed: int, *, skip_bad: bool = False
-) -> IngredientSample:
+) -> tuple[Part, tuple[Record, ...]]:
     """Read, check and sample one ingredient. Only the images of what is taken are looked at, and none is decoded.
 
     Args:
@@ -258,7 +270,7 @@ def sample_ingredient(
         images=digest.hexdigest() if has_images else "",
         licence=find_licence(ingredient, path, names),
     )
-    return IngredientSample(part=part, records=tuple(records))
+    return part, tuple(records)
 
 
 def _locate_images(
@@ -283,3 +295,62 @@ def _locate_images(
     with ThreadPoolExecutor(_THREADS) as pool:
         for start in range(0, len(records), _PIECE):
             yield from pool.map(check, [locate(record) for record in records[start : start + _PIECE]])
+
+
+def name_data(ingredient: Ingredient, path: Path, files: Iterable[str]) -> tuple[str, ...]:
+    """The names of an ingredient's data.
+
+    Args:
+        ingredient: whose `source` is the published name of the set at `hub`, or without one the user's own word.
+        path: of the data.
+        files: of them, that hold the records.
+
+    Raises:
+        BadData: the record of where they come from cannot be read.
+    """
+    held = set(files)
+    # What the data say they are: all that a fetch put into them, of a build the parts that the records are from; or
+    # their place in the hub client's cache.
+    root = path if path.is_dir() else path.parent
+    parts = provenance.read(root).parts
+    here = held if root == path else {path.name}
+    named = [part.name for part in parts if here & part.files.keys() or (root == path and part.kind != "build")]
+    cached = () if parts else provenance.find_origin(root)[:1]
+    if stated := [name for name in (*named, *cached) if name]:
+        return tuple(dict.fromkeys(_use_published_name(ingredient, name) for name in stated))
+    known = _FILES.get(ingredient.hub) in {PurePosixPath(file).name for file in held}
+    if ingredient.source and (known or not ingredient.hub):
+        return (ingredient.source,)
+    return (_use_published_name(ingredient, path.stem if path.is_file() else path.absolute().name),)
+
+
+def find_licence(ingredient: Ingredient, path: Path, names: tuple[str, ...]) -> str:
+    """The licence of data with these names: as they say themselves, else that of the published set if they are it."""
+    if path.is_dir():
+        if licence := provenance.read(path).licence:
+            return licence
+        try:
+            with (path / "LICENSE").open(encoding="utf-8") as lines:
+                first = next((line.strip()[:_LONGEST] for line in lines if line.strip()), "")
+        except (OSError, ValueError):
+            first = ""
+        if first:
+            return first
+    is_published = bool(ingredient.hub) and names == (ingredient.source or ingredient.hub,)
+    return _format_terms(ingredient.hub) if is_published else ""
+
+
+def _format_terms(hub: str) -> str:
+    """Where a set is published and under which licence; empty for an unknown set."""
+    return f"{hub} is published under: {LICENCES[hub]}" if hub in LICENCES else ""
+
+
+def _use_published_name(ingredient: Ingredient, name: str) -> str:
+    """A name, or the published set's own spelling of it."""
+
+    def plain(text: str) -> str:
+        return text.casefold().replace("_", "-")
+
+    own = (ingredient.source, ingredient.hub, ingredient.hub.rpartition("/")[2])
+    alike = ingredient.hub and plain(name) in map(plain, filter(None, own))
+    return (ingredient.source or ingredient.hub) if alike else name

@@ -205,7 +205,18 @@ def build_record(conversation: Conversation, source: str) -> Record:
     if not spoken or len(spoken) % 2 or spoken != ["user", "assistant"] * (len(spoken) // 2):
         raise BadRecord("turns out of order", f"turns out of order: {', '.join(speakers) or 'none'}")
     for turn in turns:
-        _check_turn(turn)
+        bare = turn.text.replace(IMAGE, "")
+        if turn.speaker != "system" and not bare.strip():
+            raise BadRecord("an empty answer" if turn.speaker == "assistant" else "an empty question")
+        if turn.speaker != "user" and len(bare) != len(turn.text):
+            what = f"an <image> mark in the text of the {turn.speaker}"
+            raise BadRecord("an <image> mark outside a question", what)
+        if not turn.text.isascii():
+            try:
+                turn.text.encode()
+            except UnicodeEncodeError:
+                what = "half a character (a lone surrogate) in a text"
+                raise BadRecord("a text that is no Unicode", what) from None
     pictures = (Picture(),) if conversation.black else tuple(Picture(path=path) for path in conversation.images)
     marks = sum(turn.text.count(IMAGE) for turn in turns)
     if marks and marks != len(pictures):
@@ -224,22 +235,6 @@ def build_record(conversation: Conversation, source: str) -> Record:
         turns=turns,
         pictures=pictures,
     )
-
-
-def _check_turn(turn: Turn) -> None:
-    bare = turn.text.replace(IMAGE, "")
-    if not bare.strip():
-        if turn.speaker == "assistant":
-            raise BadRecord("an empty answer")
-        if turn.speaker == "user":
-            raise BadRecord("an empty question")
-    if turn.speaker != "user" and len(bare) != len(turn.text):
-        raise BadRecord("an <image> mark outside a question", f"an <image> mark in the text of the {turn.speaker}")
-    if not turn.text.isascii():
-        try:
-            turn.text.encode()
-        except UnicodeEncodeError:
-            raise BadRecord("a text that is no Unicode", "half a character (a lone surrogate) in a text") from None
 
 
 def stream_rows(files: DataFiles, name: str) -> Iterator[Row | BadRecord]:

@@ -18,8 +18,8 @@ from typing import Any, Final
 from harness import HarnessError, Training
 from harness.extras import Untyped
 from harness.local import CONFIG, Chat, Frontend, study
+from harness_mirage.methods import get_setting
 from harness_mirage.recipe import Recipe
-from harness_mirage.settings import get_setting
 
 from .roles import Roles, find_roles
 from .untyped import INSTALL, quiet, torch, transformers

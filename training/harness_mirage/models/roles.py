@@ -6,7 +6,7 @@ and of the two families that come with code of their own.
 
 All but what a method trains is frozen. With LoRA every trained role gets adapters on its linear layers, the projector
 as well: an adapter that also carried a whole projector would be one that servers cannot load. The output layer gets
-none. A part without linear layers (Gemma 3's projector is one matrix of its own) stays as it is, as the table shows.
+none. A part without linear layers (Gemma 3's projector is a single matrix) does not learn, and the table says so.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class StoredTensor:
     file: Path
 
     def load(self, name: str) -> Any:
-        """The tensor as it is stored; None if its whole file would have to be read for it."""
+        """The stored tensor; None if its whole file would have to be read for it."""
         from .untyped import safetensors
 
         if self.file.suffix != _SAFE:

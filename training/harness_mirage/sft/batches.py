@@ -25,8 +25,7 @@ from typing import Any, Final
 from harness import BadData, HarnessError
 from harness.extras import Untyped
 from harness.local import Chat, Frontend
-from harness_mirage.images import BLANK, load_picture, measure_picture
-from harness_mirage.mixture import IMAGE, Record, Turn
+from harness_mirage.mixture import BLANK, IMAGE, Record, Turn, load_picture, measure_picture
 from harness_mirage.models.untyped import torch
 
 IGNORED: Final = -100  #: a label that no loss is computed on

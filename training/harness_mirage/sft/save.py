@@ -31,7 +31,7 @@ from harness_mirage.models.weights import list_tensors
 
 WHOLE: Final = "whole"  #: the mark in a checkpoint
 _LOGGED: Final = ("step", "epoch", "loss", "grad_norm", "learning_rate", "mean_token_accuracy")
-_MODE: Final = 0o644  #: safetensors writes 600, which nobody else could read
+_MODE: Final = 0o644  #: safetensors writes 600, which no other user could read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +41,8 @@ class Scratch:
     folder: Path
 
     @staticmethod
-    def beside(out: Path) -> Scratch:
-        """That of the training whose model becomes `out`."""
+    def of(out: Path) -> Scratch:
+        """The scratch folder of the training whose model becomes `out`."""
         return Scratch(folder=out.with_name(out.name + ".partial"))
 
     @property

@@ -22,34 +22,28 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 
 from harness import HarnessError, Training
+from harness.board.display import format_duration
 from harness.extras import Untyped
 from harness.fingerprint import hash_folder, mark_unfinished
 from harness.local import ADAPTER_CONFIG, CONFIG
-from harness_mirage.methods import Method, Role
+from harness_mirage.methods import Method, Role, get_setting
 from harness_mirage.mixture import Mixture, Record
 from harness_mirage.models.base import Base
 from harness_mirage.models.roles import count_numbers, count_parameters, format_roles, freeze
 from harness_mirage.models.untyped import datasets, quiet, torch, transformers, trl
 from harness_mirage.recipe import Recipe
-from harness_mirage.settings import get_setting
 
-from .batches import (
-    NAMED,
-    RECORDS,
-    ChatEncoder,
-    Collator,
-    LongRecord,
-    TokenCounter,
-    encode_all,
-    split_by_length,
-)
-from .progress import Display, choose_display
+from .batches import NAMED, RECORDS, ChatEncoder, Collator, LongRecord, TokenCounter, encode_all, split_by_length
 from .save import WHOLE, History, Scratch, disk_error, get_step, save_model
 
 _SMALL: Final = 50_000_000  #: parameters below which one thread computes faster than several on busy cores
+_EVERY: Final = 5.0  #: seconds between two lines of a log
 #: what accelerate sets for a model that is spread over devices
 _SPREAD: Final = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
 
@@ -91,7 +85,7 @@ def fit(base: Base, mixture: Mixture, recipe: Recipe, training: Training, method
         IdentityMismatch: the working folder holds checkpoints of another training.
         HarnessError: a loss that is no number, a full disk, or a recipe that this machine cannot follow.
     """
-    scratch = Scratch.beside(training.out)
+    scratch = Scratch.of(training.out)
     config = build_arguments(training, recipe, scratch)
     chats = encode_all(ChatEncoder(base.frontend, base.chat, base.mark), mixture.records)
     counter = TokenCounter(base.frontend, base.mark, recipe.pixels.value)
@@ -153,7 +147,7 @@ def fit(base: Base, mixture: Mixture, recipe: Recipe, training: Training, method
 def _train(trainer: Untyped, history: History, last: Path | None) -> float:
     """Train -> seconds."""
     args = trainer.args
-    display = choose_display(sys.stderr, args.train_batch_size * args.gradient_accumulation_steps * args.world_size)
+    display = LossDisplay(sys.stderr, args.train_batch_size * args.gradient_accumulation_steps * args.world_size)
     trainer.remove_callback(transformers.PrinterCallback)  # it prints to stdout, which carries results
     if trainer.is_world_process_zero():
         trainer.add_callback(StepCallback(history, display))
@@ -282,10 +276,68 @@ def check_log(training: Training) -> None:
         raise HarnessError(f"-S log={log} needs a package", remedy=f"pip install {log}, or leave it out")
 
 
+class LossDisplay:
+    """Shows how far a training is: a bar on a terminal, else a line every few seconds.
+
+    A line is `step 120/415 (28%) · loss 0.812 · 3.4 records/s · ETA 12:10`.
+
+    Args:
+        stream: to write to.
+        batch: records a step.
+    """
+
+    def __init__(self, stream: TextIO, batch: int) -> None:
+        self._stream = stream
+        self._batch = batch
+        self._first = self._total = 0
+        self._started = time.monotonic()
+        self._next, self._line = self._started + _EVERY, ""
+        self._bar: Progress | None = None
+        if stream.isatty() and os.environ.get("TERM") != "dumb":
+            columns = BarColumn(), TextColumn("{task.description}", markup=False)
+            self._bar = Progress(*columns, console=Console(file=stream, highlight=False))
+            self._task = self._bar.add_task("starting")
+
+    def begin(self, done: int, total: int) -> None:
+        """Start; steps that an earlier invocation has done do not count as speed."""
+        self._first, self._total, self._started = done, total, time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total)
+            self._bar.start()
+
+    def step(self, done: int, loss: float) -> None:
+        """Show a step that has ended; a log gets a line only if it is time for one."""
+        now = time.monotonic()
+        rate = (done - self._first) / max(now - self._started, 1e-6)
+        ends = f" · ETA {format_duration((self._total - done) / rate)}" if rate and done < self._total else ""
+        percent = int(100 * done / max(self._total, 1))
+        speed = f"{rate * self._batch:.1f} records/s"
+        self._line = f"step {done}/{self._total} ({percent}%) · loss {loss:.3f} · {speed}{ends}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, description=self._line)
+        elif now >= self._next:
+            self._next = now + _EVERY
+            self._write_line()
+
+    def end(self) -> None:
+        """Show the last state and stop."""
+        if self._bar is not None:
+            self._bar.stop()
+        else:
+            self._write_line()
+
+    def _write_line(self) -> None:
+        if self._line:
+            with contextlib.suppress(OSError, ValueError):  # a closed log must not end a training
+                self._stream.write(f"{self._line}\n")
+                self._stream.flush()
+        self._line = ""
+
+
 class StepCallback(transformers.TrainerCallback):  # type: ignore[misc, name-defined, unused-ignore]
     """Passes on what TRL's trainer logs: to the display, and into the history."""
 
-    def __init__(self, history: History, display: Display) -> None:
+    def __init__(self, history: History, display: LossDisplay) -> None:
         self._history = history
         self._display = display
 
