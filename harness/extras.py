@@ -1,4 +1,4 @@
-"""Optional packages: imported where they are used, and where one is missing an error that names what to install.
+"""Optional packages: imported on use; an error for a missing one names what to install.
 
 A plugin's module imports no optional package at its top, so that a start stays fast and works without it:
 

@@ -30,7 +30,7 @@ from harness.types import Json
 
 MARK: Final = "unfinished-training"  #: a file in the folder of a training, and in each of its checkpoints
 _MARK_TEXT: Final = (
-    "A training works here and has not ended: nothing in this folder is a model. It goes on from here.\n"
+    "A training works here and has not ended: nothing in this folder is a model. It continues from here.\n"
 )
 
 #: Smaller files are hashed each time: that is faster than a cache.
@@ -56,7 +56,7 @@ def hash_folder(folder: Path) -> dict[str, Json]:
     templates in their own folder. What a trainer leaves behind (optimizer, logs) does not count.
 
     Raises:
-        HarnessError: the folder holds no such file, or one cannot be read, or it is part of a training that goes on.
+        HarnessError: the folder holds no such file, one cannot be read, or it is part of a training that has not ended.
     """
     refuse_unfinished(folder)
     files = (*folder.glob("*"), *folder.glob(f"{_TEMPLATES}/*"))
@@ -73,7 +73,7 @@ def hash_folder(folder: Path) -> dict[str, Json]:
 
 
 def hash_file(path: Path) -> dict[str, Json]:
-    """Size in bytes and sha256 of one file. Raises HarnessError where it cannot be read."""
+    """Size in bytes and sha256 of one file. Raises HarnessError if it cannot be read."""
     try:
         size = path.stat().st_size
         return {"size": size, "sha256": _hash(path, use_cache=size >= _CACHED_FROM)}

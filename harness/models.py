@@ -96,16 +96,16 @@ class Resolved:
         return {
             "scheme": self.spec.scheme,
             **({"base": base} if base else {}),
-            "settings": self._requested_settings(),
-            "strategy": self._requested_strategy(),
+            "settings": self._identify_settings(),
+            "strategy": self._identify_strategy(),
         }
 
     @property
     def overrides(self) -> dict[str, Json]:
         """Identity settings that are not at their default, and the strategy: part of the folder's name."""
-        values = self._requested_settings()
+        values = self._identify_settings()
         changed = {name: values[name] for name in settings.find_changed(self.provider.settings, self.settings)}
-        return changed if self.strategy is None else {**changed, "strategy": self._requested_strategy()}
+        return changed if self.strategy is None else {**changed, "strategy": self._identify_strategy()}
 
     @property
     def training(self) -> dict[str, Json]:
@@ -116,13 +116,13 @@ class Resolved:
         own = Path(self.spec.name) if self.provider.lineage is None else self.provider.lineage(self.spec.name)
         return lineage.read_lineage(self.settings, [*(each for each in folders if each is not None), own])
 
-    def _requested_settings(self) -> dict[str, Json]:
+    def _identify_settings(self) -> dict[str, Json]:
         """The provider's identity settings; a folder by its name, since the fingerprint says its files."""
         values = settings.identity(self.provider.settings, self.settings)
         folders = {setting.name for setting in self.provider.settings if setting.type is Path}
         return {name: Path(value).name if value and name in folders else value for name, value in values.items()}
 
-    def _requested_strategy(self) -> Json:
+    def _identify_strategy(self) -> Json:
         """The strategy and its settings; a file by the hash of its content, wherever it lies."""
         if self.strategy is None:
             return None

@@ -1,4 +1,4 @@
-"""Credentials in texts: values of variables that are named like keys, what looks like a key, what is called one."""
+"""Finds credentials in texts: values of variables with the name of a key, texts with the form or the label of one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def holds_key(text: str) -> bool:
     """Whether a text holds a key: one of the environment, what looks like one, or a value that is called one.
 
     Of an address the path is a name that may look like anything: only its user, its query and keys of the environment
-    count. A value of the environment is a placeholder where it is short, or part of a host's name in the text.
+    count. A value of the environment is a placeholder if it is short, or part of a host's name in the text.
     """
     if re.search(_LOGIN, text) or re.search(_QUERY, text):
         return True

@@ -46,7 +46,7 @@ class ChildProcess:
 
     Attributes:
         close_seconds: how long it may take to end by itself when it is closed; then it is killed.
-        stderr: the last lines of it, as they are; they may hold keys and control characters.
+        stderr: its last lines, unchanged: they may hold keys and control characters.
     """
 
     def __init__(self, process: anyio.abc.Process, close_seconds: float) -> None:

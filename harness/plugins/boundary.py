@@ -3,9 +3,9 @@
 `harness.plugins.binding` puts a plugin's functions, and the models, rubrics and samples they give, behind the boundary
 of its source. Whatever comes out of them is what the contract says, an error that the contract allows (`HarnessError`,
 `BadImage`, a full disk, an interrupt, a cancellation), or a `PluginError`. That holds for `SystemExit` too. Each
-PluginError is given to the listener (`listen`), also where a run goes on without it.
+PluginError is given to the listener (`listen`), also if the run survives it.
 
-The wrappers' frames say what is being called: `find_caller` finds them in a stack, to name the plugin that hangs.
+The frames of the wrappers name the running call: `find_caller` finds them in a stack, to name the plugin that hangs.
 `watch_loop` names the one that blocks the event loop of a run.
 """
 
@@ -41,7 +41,7 @@ _CODES: set[CodeType] = set()
 
 @contextmanager
 def listen(listener: Callable[[PluginError], None]) -> Generator[None]:
-    """Call `listener` with each PluginError of the body, also with one that the run goes on without."""
+    """Call `listener` with each PluginError of the body, also with one that the run survives."""
     token = _listener.set(listener)
     try:
         yield
@@ -50,7 +50,7 @@ def listen(listener: Callable[[PluginError], None]) -> Generator[None]:
 
 
 def is_listened_to() -> bool:
-    """Whether somebody listens."""
+    """Whether there is a listener."""
     return _listener.get() is not None
 
 
@@ -61,7 +61,7 @@ def calls_plugin(function: _Function) -> _Function:
 
 
 def find_caller(frame: FrameType | None) -> tuple[Source, str, str] | None:
-    """The plugin that a stack is in: its source, what was called, and the file and line its code is at."""
+    """The plugin that runs in a stack: its source, the name of the call, and the file and line of its code."""
     inner: list[FrameType] = []
     while frame is not None:
         if frame.f_code in _CODES:
@@ -77,7 +77,7 @@ def find_caller(frame: FrameType | None) -> tuple[Source, str, str] | None:
 
 
 def is_importing(frame: FrameType | None) -> bool:
-    """Whether the call of a plugin that a stack is in is in an import."""
+    """Whether a stack is in an import that a call of a plugin makes."""
     found = False
     while frame is not None:
         if frame.f_code in _CODES:
@@ -137,7 +137,7 @@ def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Gener
 
 
 class PluginErrors:
-    """What plugins did wrong during one run: a line for each kind, with how often, and the tracebacks for log.txt."""
+    """The plugin errors of one run: a line for each kind with its count, and the tracebacks for log.txt."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, str], str] = {}
@@ -157,7 +157,7 @@ class PluginErrors:
         self._unwritten.append(f"{fault}\n{fault.story}")
 
     def write(self, log: Callable[[str], None]) -> None:
-        """Call `log` with each text that it has not been called with."""
+        """Call `log` with each text that is not in the log yet."""
         while self._unwritten:
             log(without_secrets(self._unwritten.pop(0)))
 
@@ -171,7 +171,7 @@ class PluginErrors:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """Where the core ends and one plugin begins."""
+    """The border between the core and one plugin."""
 
     source: Source
 
@@ -193,12 +193,12 @@ class Boundary:
         return made
 
     def fail(self, place: str, error: BaseException, task: object = None) -> NoReturn:
-        """Raise what a plugin raised: as it is where its contract allows it, else as a PluginError.
+        """Raise the error of a plugin: unchanged if its contract allows it, else as a PluginError.
 
         Args:
-            place: what was called.
-            error: that it raised.
-            task: that awaits it, where it is awaited.
+            place: the name of the call.
+            error: of the plugin.
+            task: that awaits the call, if one does.
         """
         found = find_root_error(error)
         allowed = found.errno in FIXABLE if isinstance(found, OSError) else isinstance(found, HarnessError | BadImage)
@@ -238,7 +238,7 @@ class Boundary:
 
     @calls_plugin
     async def wait(self, place: str, function: Callable[..., Awaitable[_T]], *arguments: Any, **named: Any) -> _T:
-        """What a coroutine function gives, awaited behind the boundary."""
+        """Await a coroutine function behind the boundary."""
         boundary, task = self, current_task()
         try:
             return await function(*arguments, **named)
@@ -301,7 +301,7 @@ class Boundary:
 def is_asked_end(error: BaseException) -> bool:
     """Whether an error is an end that was asked for: an interrupt, or a cancellation of the current task.
 
-    A CancelledError that nobody asked for is the plugin's.
+    Without a cancellation, a CancelledError is the plugin's own.
     """
     import asyncio
 
@@ -324,7 +324,7 @@ def is_asked_end(error: BaseException) -> bool:
 def is_closed(error: BaseException, task: object) -> bool:
     """Whether the coroutine in which a plugin is awaited is being closed: then its own task does not run.
 
-    A GeneratorExit while that task runs, or where nothing is awaited, is raised by the plugin.
+    A GeneratorExit while that task runs, or outside of a task, is raised by the plugin.
     """
     return isinstance(find_root_error(error), GeneratorExit) and task is not None and task is not current_task()
 

@@ -1,7 +1,7 @@
 """The host: the only module that calls hooks.
 
-Plugins are imported and registered one by one, each hook implementation is called by itself, and what it returns is
-checked before it is used. A plugin that fails is skipped, named in one line on stderr and shown in full by
+Plugins are imported and registered one by one. Each hook implementation is called alone, and its result is checked
+before it is used. A plugin that fails is skipped, named in one line on stderr and shown in full by
 `harness plugins doctor`. A name that two plugins offer is disabled until the user blocks one of them: the answer to
 "which `mis` did you run" must never depend on the order of installation.
 """
@@ -66,12 +66,12 @@ class Host:
 
     @property
     def plugins(self) -> Sequence[Source]:
-        """What loaded, in a fixed order."""
+        """All plugins that loaded, in a fixed order."""
         return self._registry.plugins
 
     @property
     def blocked(self) -> Sequence[Source]:
-        """What the allow and block lists kept out; never imported."""
+        """Plugins that the allow and block lists keep out; never imported."""
         return self._registry.blocked
 
     @property
@@ -85,7 +85,7 @@ class Host:
         return self._registry.faults
 
     def slow(self, least: float = 1.0) -> dict[Source, dict[str, float]]:
-        """Plugins that took at least so many seconds to load or to say what they offer: the seconds by stage."""
+        """Plugins that took at least `least` seconds to load and to offer things: the seconds by stage."""
         found: dict[Source, dict[str, float]] = {}
         for (source, stage), seconds in self._registry.watch.seconds.items():
             found.setdefault(source, {})[stage] = seconds
@@ -108,7 +108,7 @@ class Host:
             strict: any fault is fatal (`--strict-plugins`).
             allow: distributions or entry names that may load; None means `HARNESS_PLUGINS_ALLOW`, else all.
             block: those that may not; None means `HARNESS_PLUGINS_BLOCK`, else none.
-            tell: what each fault's line is given to; None means stderr.
+            tell: gets the line of each fault; None means stderr.
 
         Raises:
             HarnessError: a file does not exist, or `strict` and something failed.
@@ -168,7 +168,7 @@ class Host:
     def offer_own(self, kind: PluginKind[_T], item: _T, origin: Source) -> None:
         """Offer a scheme or a suite of the user's own, in place of one that was offered so before.
 
-        Raises HarnessError where a plugin offers it: what a name means must not depend on the folder one stands in.
+        Raises HarnessError if a plugin offers it: the meaning of a name must not depend on the working directory.
         """
         single, several = self._read(kind)
         name: str = getattr(item, kind.key)
@@ -196,11 +196,11 @@ class Host:
         """The observers of a run, as a context manager; see `harness.plugins.observers`.
 
         Args:
-            run: what they learn about it.
+            run: as observers see it.
             capacity: most events that wait.
             patience: seconds that closing waits for a slow observer.
-            tell: what a fault's line is given to while the run goes on; None means as at loading.
-            keep: given each fault whole.
+            tell: gets the line of each fault during the run; None means as at loading.
+            keep: gets each fault whole.
         """
         from harness.plugins.observers import Observer, Observers
 
@@ -220,8 +220,8 @@ class Host:
     def commands(self, taken: Iterable[str]) -> dict[str, tuple[click.Command, Source]]:
         """Commands of plugins by name; a name in `taken`, or of two plugins, is refused and reported.
 
-        Each plugin adds to a group of its own, so that one which fails midway, or adds a command that is there
-        already, changes nothing. Called once; the answer is kept.
+        Each plugin adds to its own group, so that one which fails midway, or adds a command that exists already, does
+        no harm. The answer is kept.
         """
         if self._commands is not None:
             return self._commands

@@ -26,7 +26,7 @@ from harness.text import one_line
 
 GROUP = "harness"
 OWN = "vlm-safety-harness"
-FILE = "file"  #: what stands for the distribution of `--plugin FILE.py`
+FILE = "file"  #: the distribution of `--plugin FILE.py`
 PATIENCE: Final = 5.0  #: seconds of silence before a plugin that hangs is named
 Stage = Literal["find", "import", "register", "offer", "name", "hook", "observe"]
 
@@ -247,9 +247,10 @@ def _import_code(code: Path, version: str) -> object:
 
 
 def order_sources(sources: Iterable[Source]) -> list[Source]:
-    """The sources in a fixed order, whatever the order of installation, each under a name of its own.
+    """The sources in a fixed order, whatever the order of installation, each with a unique name.
 
-    The same file given twice is one source; two that share an entry name are told apart by distribution, then version.
+    The same file given twice is one source; two with one entry name are named by distribution too,
+    then by version.
     """
     ordered = sorted(set(sources), key=lambda source: (source.entry, source.distribution, source.version))
     entries = Counter(source.entry for source in ordered)

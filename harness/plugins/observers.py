@@ -1,4 +1,4 @@
-"""Calls observers with what has been written, without letting them slow or end a run.
+"""Calls observers after each write; they can neither slow nor end a run.
 
 One thread calls them in order, behind a bounded queue. A full queue drops events and counts them: the files are
 complete. An observer that raises is reported once per hook. Closing waits a bounded time for a slow one.
@@ -34,9 +34,9 @@ class Observer:
 
 
 class Observers:
-    """The observers of one run; a context manager that is idle, without a thread, where there are none.
+    """The observers of one run, as a context manager; without any it is idle and has no thread.
 
-    In async code it is an async one: leaving it waits in a thread, so the event loop goes on.
+    In async code use `async with`: closing waits in a thread, so that the event loop runs on.
 
     Attributes:
         dropped: events that were not delivered.

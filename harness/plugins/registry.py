@@ -1,8 +1,7 @@
-"""The plugins of a process: registered with pluggy one by one, and what each of them registers, checked as a whole.
+"""The plugins of a process, registered with pluggy one by one, and their offers.
 
-Each hook that offers descriptors has a PluginKind. What an implementation returns is read and checked as a whole: a
-generator that raises midway, a wrong type or a name outside the charset refuses all of it, so no user meets half a
-plugin.
+Each hook that offers descriptors has a PluginKind. The result of an implementation is checked as a whole: a generator
+that raises midway, a wrong type or a name outside the charset refuses all of it, so that no user meets half a plugin.
 """
 
 from __future__ import annotations
@@ -304,7 +303,7 @@ class Registry:
 
     @contextlib.contextmanager
     def guard(self, source: Source, stage: Stage, report: Callable[[Fault], None] | None = None) -> Generator[None]:
-        """Run a plugin's code: whatever it raises is reported, what it prints goes to stderr, and a hang is named."""
+        """Run a plugin's code: each error is reported, its output goes to stderr, and a hang is named."""
         quiet = contextlib.redirect_stdout(sys.stderr)
         with guard(source, stage, report or self.report), self.watch.calling(source, stage), quiet:
             yield

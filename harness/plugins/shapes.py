@@ -115,7 +115,7 @@ def describe_wrong_requests(given: object) -> str:
 
 
 def describe_type(given: object, *wanted: type[Any]) -> str:
-    """What a plugin gave, where one of these types was promised."""
+    """A message about a value that has none of the promised types."""
     return f"it gave {describe_value(given)}, not {' or '.join(each.__name__ for each in wanted)}"
 
 

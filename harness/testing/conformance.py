@@ -248,11 +248,11 @@ def check_report(report: Report) -> None:
 
 
 def check_builder(builder: Builder, config: Path | None = None, *, settings: Mapping[str, Any] | None = None) -> None:
-    """Whether a builder keeps its contract; with a config it is asked what it would do, and then to do it, twice.
+    """Whether a builder keeps its contract; with a config it plans a build, and then builds twice.
 
     Args:
         builder: the descriptor.
-        config: one that it can build from here and now, at once; None checks what it does without.
+        config: one that it can build from here and now, at once; None checks only that a missing one is an error.
         settings: of the builder, by name.
     """
     problems = Problems(f"builder {builder.name!r}")
@@ -303,11 +303,11 @@ async def _build(problems: Problems, builder: Builder, build: Build) -> object:
 def check_trainer(
     trainer: Trainer, training: Training | None = None, *, settings: Mapping[str, Any] | None = None, train: bool = True
 ) -> None:
-    """Whether a trainer keeps its contract; with a training it is asked what it would do, and then to do it.
+    """Whether a trainer keeps its contract; with a training it plans it, and then trains.
 
     Args:
         trainer: the descriptor.
-        training: one that it can carry out here and now; None checks what it does without.
+        training: one that it can carry out here and now; None checks only that missing data are an error.
         settings: of the trainer, by name; those of the training are given with it.
         train: whether to train; False asks for the plan alone.
     """

@@ -177,9 +177,9 @@ class Row:
     Attributes:
         name: for the id of a test.
         reply: what the server answers, each time.
-        outcome: of a sample that gets it, after all retries; None where the run must stop with a HarnessError.
+        outcome: of a sample that gets it, after all retries; None if the run must stop with a HarnessError.
         flags: of its response.
-        judged: what a judge that gets it leaves; None where the reply is a judge's answer to read, or stops judging.
+        judged: state of a verdict whose judge gets it; None if a judge can read the reply, or if it stops judging.
         transient: whether it is worth another try.
     """
 

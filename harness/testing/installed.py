@@ -24,7 +24,7 @@ def install(
     """Write a distribution; gives the folder.
 
     Args:
-        folder: stands for a site-packages folder; made where it is not there.
+        folder: used as a site-packages folder; made if it is missing.
         name: of the distribution.
         entries: entry name -> `module` or `module:attribute`.
         modules: module name -> source.

@@ -39,11 +39,11 @@ class MessagesServer(ChatServer):
         parts = [part for turn in turns for part in _read_parts(str(turn.get("role")), turn.get("content"))]
         return str(payload.pop("model", "")), (*words, *parts), payload
 
-    def said(self, text: str) -> Reply:
+    def make_answer(self, text: str) -> Reply:
         """A message of one text."""
         return message(text)
 
-    def refused(self, status: int, message: str) -> Reply:
+    def make_error(self, status: int, message: str) -> Reply:
         """An error body."""
         return error(status, message)
 
@@ -110,12 +110,12 @@ def deprecated(name: str) -> Reply:
 
 
 def overloaded(seconds: float | None = None) -> Reply:
-    """A 529, with Retry-After where it is given."""
+    """A 529, with Retry-After if it is given."""
     return error(529, "Overloaded", "overloaded_error", headers=_wait(seconds))
 
 
 def throttled(seconds: float | None = None) -> Reply:
-    """A 429, with Retry-After where it is given."""
+    """A 429, with Retry-After if it is given."""
     words = "This request would exceed your account's rate limit. Please try again later."
     return error(429, words, "rate_limit_error", headers=_wait(seconds))
 

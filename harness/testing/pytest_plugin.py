@@ -44,7 +44,7 @@ def harness_host() -> Callable[..., AbstractContextManager[Host]]:
 
 @pytest.fixture
 def chat_server() -> Generator[ChatServer]:
-    """A running server of Chat Completions; set its `play` to what it shall answer."""
+    """A running server of Chat Completions; set its `play` to the answer."""
     from harness.testing.server import ChatServer
 
     with ChatServer() as server:

@@ -149,7 +149,7 @@ class ChatServer:
         latency: seconds every answer waits.
         lean: bodies are read and thrown away, so that a benchmark measures the client; calls then hold only the time.
 
-    A server of another API overrides `path`, `read`, `said` and `refused`.
+    A server of another API overrides `path`, `read`, `make_answer` and `make_error`.
     """
 
     path = "/chat/completions"  #: how the paths end that it takes
@@ -188,14 +188,14 @@ class ChatServer:
         self._raise_fault(kind)
 
     def read(self, body: bytes) -> tuple[str, tuple[SeenPart, ...], Mapping[str, Json]]:
-        """Model, parts and parameters of a body. Raises ValueError where it is not a request of this API."""
+        """Model, parts and parameters of a body. Raises ValueError if it is not a request of this API."""
         return read_body(body)
 
-    def said(self, text: str) -> Reply:
+    def make_answer(self, text: str) -> Reply:
         """An answer of one text."""
         return answer(text)
 
-    def refused(self, status: int, message: str) -> Reply:
+    def make_error(self, status: int, message: str) -> Reply:
         """An error."""
         return error(status, message)
 
@@ -227,7 +227,7 @@ class ChatServer:
                 return web.Response()
         else:
             await request.content.read()
-            reply = self.refused(404, f"there is no {request.path}")
+            reply = self.make_error(404, f"there is no {request.path}")
         headers = {"Content-Type": "application/json"} | dict(reply.headers)
         return web.Response(status=reply.status, body=reply.body, headers=headers)
 
@@ -235,13 +235,13 @@ class ChatServer:
         try:
             call = await self._read_call(request)
         except ValueError as fault:
-            return self.refused(400, str(fault))
+            return self.make_error(400, str(fault))
         try:
             played = self.play(call) if callable(self.play) else self.play
         except Exception as fault:  # noqa: BLE001  kept and raised when the server is closed
             self._fault = self._fault or fault
-            return self.refused(500, "what the server was to play raised")
-        return self.said(played) if isinstance(played, str) else played
+            return self.make_error(500, "what the server was to play raised")
+        return self.make_answer(played) if isinstance(played, str) else played
 
     async def _read_call(self, request: web.BaseRequest) -> Call:
         if self.lean:
@@ -301,6 +301,6 @@ class ImagesServer(ChatServer):
             raise ValueError("Missing required parameter: 'prompt'.")
         return str(payload.pop("model", "")), (SeenPart(role="user", kind="text", value=prompt),), payload
 
-    def said(self, text: str) -> Reply:
+    def make_answer(self, text: str) -> Reply:
         """An image that was drawn from a text."""
         return image(revised=text)

@@ -1,10 +1,25 @@
-"""Each contract's suite over every plugin that is installed, built in or not."""
+"""Each contract's suite over every installed plugin; and what a source fetches is what its reader reads.
 
-from collections.abc import Iterator
+Each source is published on stand-ins in upstream's own layout, made of the packaged split, fetched, and read.
+"""
 
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
-from harness.contracts import Builder, Judge, Painter, Provider, Report, Split, Strategy, Suite, Task
+from harness.contracts import Judge, Split, Task
+from harness.data import fetching
+from harness.data.downloads import DownloadProgress
+from harness.data.fetching import fetch
+from harness.data.inspection import check_split
+from harness.data.places import is_fetchable
 from harness.plugins import Host
 from harness.settings import effective
 from harness.testing.conformance import (
@@ -17,8 +32,10 @@ from harness.testing.conformance import (
     check_suite,
     check_task,
 )
-from harness.testing.fakes import fake_sample
+from harness.testing.fakes import PIXEL, fake_sample
 from harness.types import Sample
+from tests.core.published import COMMIT, DataSet, Published, tar_gz
+from tests.tasks.mm_safetybench_data import hub as mm_safetybench
 
 HOST = Host.load(tell=lambda _: None)
 ASKABLE = {"mini": "base"}  #: models that answer here, without a key or a network
@@ -26,9 +43,21 @@ PAINTABLE = {"mini": "painter"}  #: models that draw here, without a key or a ne
 TARGETS = {"yesno": {"answer": "yes"}}  #: what a judge compares with that no packaged split asks for
 
 
-def offered(kind: str) -> list[object]:
-    """The descriptors of a kind, as parameters named by their own name."""
-    return [pytest.param(item, id=getattr(item, "name", None) or item.scheme) for item, _ in HOST.offers(kind)]
+CHECKS: dict[str, Callable[[Any], None]] = {
+    "models": lambda provider: check_provider(provider, ASKABLE.get(provider.scheme, "")),
+    "tasks": lambda task: check_task(task, host=HOST),
+    "suites": lambda suite: check_suite(suite, host=HOST),
+    "judges": lambda judge: check_judge(judge, samples_for(judge)),
+    "strategies": check_strategy,
+    "reports": check_report,
+    "painters": lambda painter: check_painter(painter, PAINTABLE.get(painter.scheme, "")),
+    "builders": check_builder,
+}
+OFFERS = [
+    pytest.param(kind, item, id=f"{kind} {getattr(item, 'name', None) or item.scheme}")
+    for kind in CHECKS
+    for item, _ in HOST.offers(kind)
+]
 
 
 def test_every_installed_plugin_loads_and_keeps_its_offers_whole() -> None:
@@ -39,44 +68,9 @@ def test_something_is_offered_of_each_kind_that_the_core_needs() -> None:
     assert [kind for kind in ("models", "tasks", "judges", "reports") if not HOST.offers(kind)] == []
 
 
-@pytest.mark.parametrize("provider", offered("models"))
-def test_a_provider_keeps_its_contract(provider: Provider) -> None:
-    check_provider(provider, ASKABLE.get(provider.scheme, ""))
-
-
-@pytest.mark.parametrize("task", offered("tasks"))
-def test_a_task_keeps_its_contract(task: Task) -> None:
-    check_task(task, host=HOST)
-
-
-@pytest.mark.parametrize("suite", offered("suites"))
-def test_a_suite_keeps_its_contract(suite: Suite) -> None:
-    check_suite(suite, host=HOST)
-
-
-@pytest.mark.parametrize("judge", offered("judges"))
-def test_a_judge_keeps_its_contract(judge: Judge) -> None:
-    check_judge(judge, samples_for(judge))
-
-
-@pytest.mark.parametrize("strategy", offered("strategies"))
-def test_a_strategy_keeps_its_contract(strategy: Strategy) -> None:
-    check_strategy(strategy)
-
-
-@pytest.mark.parametrize("report", offered("reports"))
-def test_a_report_keeps_its_contract(report: Report) -> None:
-    check_report(report)
-
-
-@pytest.mark.parametrize("painter", offered("painters"))
-def test_a_painter_keeps_its_contract(painter: Painter) -> None:
-    check_painter(painter, PAINTABLE.get(painter.scheme, ""))
-
-
-@pytest.mark.parametrize("builder", offered("builders"))
-def test_a_builder_keeps_its_contract(builder: Builder) -> None:
-    check_builder(builder)
+@pytest.mark.parametrize(("kind", "item"), OFFERS)
+def test_each_descriptor_keeps_the_contract_of_its_kind(kind: str, item: object) -> None:
+    CHECKS[kind](item)
 
 
 def samples_for(judge: Judge) -> list[Sample]:
@@ -86,7 +80,7 @@ def samples_for(judge: Judge) -> list[Sample]:
         for name, split in packaged(task):
             if judge.name in split.judges:
                 assert split.data is not None
-                samples = list(task.samples(split.data, name, effective(task.settings, {}, owner=task.name)))
+                samples = list(task.samples(split.data, name, settings(task)))
                 found += [*samples[:5], *samples[-5:]]
     return found
 
@@ -95,7 +89,149 @@ def packaged(task: Task) -> Iterator[tuple[str, Split]]:
     """The splits whose data is in the package."""
     splits = task.splits
     if callable(splits):
-        from pathlib import Path
-
-        splits = splits(effective(task.settings, {}, owner=task.name), Path(task.name))
+        splits = splits(settings(task), Path(task.name))
     return ((name, split) for name, split in splits.items() if split.data is not None)
+
+
+TASKS = [task for task, _ in HOST.offers("tasks") if task.source is not None]
+DOCS = Path(__file__).parents[2] / "docs" / "tasks"
+Content = dict[str, bytes]
+
+
+def mini(task: Task) -> Content:
+    """The files of a task's packaged split."""
+    splits = task.splits if isinstance(task.splits, Mapping) else task.splits(settings(task), Path("nowhere"))
+    folder = next(split.data for split in splits.values() if split.data is not None)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def settings(task: Task) -> dict[str, object]:
+    return dict(effective(task.settings, {}, owner=task.name))
+
+
+def split_of(task: Task, name: str, root: Path) -> Split:
+    splits = task.splits if isinstance(task.splits, Mapping) else task.splits(settings(task), root)
+    return splits[name]
+
+
+def renamed(old: str, new: str) -> Callable[[Content], Content]:
+    return lambda content: {path.replace(old, new): data for path, data in content.items()}
+
+
+def zipped(content: Content) -> Content:
+    """VLGuard's images lie in a zip, its references in the repository."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        for path in [path for path in content if path.startswith("test/")]:
+            file.writestr(path, content.pop(path))
+    return {**content, "test.zip": made.getvalue(), "data/gpt4_safe_safes.json": content.pop("gpt4_safe_safes.json")}
+
+
+def table(**columns: list[object]) -> bytes:
+    made = io.BytesIO()
+    image = pa.array([{"bytes": PIXEL, "path": "1.png"}], pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    parquet.write_table(pa.table({**columns, "image": image}), made)
+    return made.getvalue()
+
+
+def qbench(_: Content) -> Content:
+    options = {f"option{nth}": [text] for nth, text in enumerate(("Sharp", "Blurred", "N/A", "N/A"))}
+    return {
+        "data/test-00000-of-00001.parquet": table(
+            id=[1], question=["How is it?"], **options, question_type=[0], question_concern=[0], correct_choice=["A"]
+        )
+    }
+
+
+def spa_vl(_: Content) -> Content:
+    return {"test/harm-00000-of-00001.parquet": table(question=["What is it?"], class1=["Shapes"])}
+
+
+def from_hub(_: Content, folder: Path) -> Content:
+    mm_safetybench(folder)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.parquet")}
+
+
+#: task -> what is published, and the splits that are read; MM-SafetyBench's tables are made apart
+PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = {
+    "figstep": (dict, ("full",)),
+    "harmbench-mm": (dict, ("all",)),
+    "jailbreakv": (dict, ("official-mini",)),
+    "mis": (renamed("mis_mini.json", "mis_easy.json"), ("easy",)),
+    "mm-safetybench": (dict, ("sd", "text_only")),
+    "mossbench": (dict, ("oversensitivity",)),
+    "mssbench": (dict, ("chat",)),
+    "qbench": (qbench, ("test",)),
+    "siuo": (renamed("siuo_mcqa", "data/siuo_mcqa"), ("gen", "mcqa")),
+    "spa-vl": (spa_vl, ("harm",)),
+    "strongreject": (renamed("strongreject_", "strongreject_dataset/strongreject_"), ("all",)),
+    "vlguard": (zipped, ("unsafes", "safe_unsafes", "safe_safes")),
+    "vlsbench": (dict, ("all",)),
+    "xstest": (dict, ("safe",)),
+}
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Published]:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with Published() as place:
+        monkeypatch.setenv("HF_ENDPOINT", place.url)
+        monkeypatch.setattr(fetching, "ARCHIVE_URL", place.archive_url)
+        yield place
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_what_is_fetched_is_what_is_read(name: str, place: Published, tmp_path: Path) -> None:
+    task = HOST.task(name)
+    assert task.source is not None
+    made, splits = PUBLISHED[name]
+    content = from_hub({}, tmp_path / "made") if name == "mm-safetybench" else made(mini(task))
+    content |= {"README.md": b"read me", "train.zip": b"not needed", "results/big.json": b"[]"}
+    if task.source.hub:
+        place.sets[task.source.hub] = DataSet(content)
+    if task.source.archive:
+        repository, commit, _ = task.source.archive
+        place.archives[repository] = tar_gz(content, commit=commit or COMMIT)
+    root = tmp_path / name
+    fetch(name, task.source, root, DownloadProgress(io.StringIO()))
+    if name != "mis":  # whose images lie in archives of unknown names
+        assert not (root / "train.zip").exists()
+    for split in splits:
+        check = check_split(task, split, split_of(task, split, root), root, settings(task))
+        assert (check.error, check.bad) == (None, {}), split
+        assert check.samples > 0
+
+
+def test_every_built_in_set_of_the_hub_or_of_a_repository_is_tried_here() -> None:
+    named = {task.name for task in TASKS if task.source and (task.source.hub or task.source.archive)}
+    assert named == set(PUBLISHED)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_a_source_states_its_licence_and_is_well_formed(task: Task) -> None:
+    source = task.source
+    assert source is not None
+    assert source.licence
+    assert source.url.startswith("https://")
+    for name in (source.hub, *source.mirrors, source.archive[0] if source.archive else ""):
+        assert not name or re.fullmatch(r"[\w.-]+/[\w.-]+", name)
+    for commit in (source.revision, source.archive[1] if source.archive else ""):
+        assert not commit or re.fullmatch(r"[0-9a-f]{40}", commit)
+    for path, url, md5 in source.urls:
+        assert url.startswith("https://")
+        assert url.endswith(path)
+        assert not md5 or re.fullmatch(r"[0-9a-f]{32}", md5)
+    assert is_fetchable(source) or task.name in {"lm-eval", "vlmeval"}, "say where it is fetched"
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_a_source_names_the_revision_that_its_counts_were_checked_with_or_says_why_there_is_none(task: Task) -> None:
+    source = task.source
+    assert source is not None
+    named = [source.revision] if source.hub else []
+    named += [source.archive[1]] if source.archive else []
+    assert bool(source.unchecked) != bool(named and all(named)), "one of both"
+    page = (DOCS / f"{task.name.replace('-', '_')}.md").read_text(encoding="utf-8")
+    for commit in filter(None, named):
+        assert commit[:7] in page
+    assert bool(source.unchecked) == ("No revision of it could be checked" in " ".join(page.split()))

@@ -1,9 +1,10 @@
-"""The host's face: offers by name, files as plugins, commands, and the current host of the process."""
+"""The host's face: offers by name, files and folders as plugins, commands, and the current host of the process."""
 
 import inspect
 import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -15,14 +16,7 @@ from harness.contracts import Build, Builder, Built, Report, Strategy, Trainer
 from harness.plugins import Host
 from harness.plugins import host as host_module
 from harness.testing.fakes import FakePlugin, fake_judge, fake_provider, fake_task, host_of, source_of
-
-FILE = """
-from harness import hookimpl
-from harness.testing.fakes import fake_task
-@hookimpl
-def harness_tasks():
-    return [fake_task(name="mine")]
-"""
+from tests.acceptance.commands import harness
 
 
 def unbound(function: object) -> object:
@@ -85,18 +79,13 @@ def test_an_offer_hook_is_called_once() -> None:
 
 
 def test_a_file_is_a_plugin_without_packaging(tmp_path: Path) -> None:
-    file = tmp_path / "harness_mine.py"
-    file.write_text(FILE, "utf-8")
-    host = Host.load([file], allow=["mine"])
+    host = Host.load([written(tmp_path / "harness_mine.py", "", '"mine"')], allow=["mine"])
     assert host.task("mine").name == "mine"
     assert re.fullmatch(r"file [0-9a-f]{12}", host.provenance()["mine"])
 
 
 def test_a_file_given_twice_is_one_plugin_and_two_files_of_one_name_are_two(tmp_path: Path) -> None:
-    files = [tmp_path / folder / "mine.py" for folder in ("a", "b")]
-    for file in files:
-        file.parent.mkdir()
-        file.write_text(FILE.replace("mine", file.parent.name * 2), "utf-8")
+    files = [written(tmp_path / name / "mine.py", "", f'"{name}"') for name in ("aa", "bb")]
     host = Host.load([files[0], files[0], files[1]], allow=["mine"])
     assert [task.name for task, _ in host.offers("tasks")] == ["aa", "bb"]
     assert len(host.plugins) == 2
@@ -183,3 +172,88 @@ def test_an_empty_list_in_the_environment_is_no_list(monkeypatch: pytest.MonkeyP
     host = Host.load(tell=lambda _: None)
     assert host.blocked == []
     assert os.environ["HARNESS_PLUGINS_ALLOW"] == " , "
+
+
+TASK = """
+from harness import hookimpl
+from harness.testing.fakes import fake_task
+{imports}
+
+@hookimpl
+def harness_tasks():
+    return [fake_task(name={name})]
+"""
+
+
+@pytest.fixture(autouse=True)
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The path of imports, and the modules that a test adds, go with it."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def written(place: Path, imports: str, name: str) -> Path:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(TASK.format(imports=imports, name=name))
+    return place
+
+
+def names(place: Path, name: str = "") -> list[str]:
+    host = Host.load([place], allow=[name or place.stem.removeprefix("harness_")])
+    assert list(host.faults) == []
+    return [task.name for task, _ in host.offers("tasks")]
+
+
+def test_a_file_may_import_its_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "neighbour_words.py").write_text('NAME = "beside"\n')
+    assert names(written(tmp_path / "mine.py", "from neighbour_words import NAME", "NAME")) == ["beside"]
+
+
+def test_a_neighbour_never_hides_a_module_that_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise SystemExit('hidden')\n")
+    (tmp_path / "json.py").write_text("raise SystemExit('hidden')\n")
+    assert names(written(tmp_path / "mine.py", "import click, json", '"whole"')) == ["whole"]
+
+
+def test_a_package_is_loaded_by_its_folder_with_its_modules_and_files(tmp_path: Path) -> None:
+    folder = tmp_path / "harness_packed"
+    written(folder / "__init__.py", "from .words import NAME\nfrom harness_packed.words import NAME as SAME", "NAME")
+    (folder / "words.py").write_text('NAME = "packed"\n')
+    assert names(folder) == ["packed"]
+
+
+def test_the_folder_of_a_project_stands_for_the_package_in_it(tmp_path: Path) -> None:
+    written(tmp_path / "harness-inner" / "harness_inner" / "__init__.py", "", '"inner"')
+    assert names(tmp_path / "harness-inner", "inner") == ["inner"]
+
+
+def test_the_version_of_a_package_changes_with_any_of_its_modules(tmp_path: Path) -> None:
+    folder = tmp_path / "harness_packed"
+    written(folder / "__init__.py", "", '"packed"')
+    (folder / "words.py").write_text("A = 1\n")
+    first = Host.load([folder], allow=["packed"]).plugins[0].version
+    (folder / "words.py").write_text("A = 2\n")
+    assert Host.load([folder], allow=["packed"]).plugins[0].version != first
+
+
+def test_a_folder_without_a_package_is_refused_with_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=r"no __init__\.py") as caught:
+        Host.load([tmp_path])
+    assert "give the folder that holds __init__.py" in str(caught.value)
+
+
+def test_a_package_of_a_name_that_is_installed_is_that_plugins_fault(tmp_path: Path) -> None:
+    folder = written(tmp_path / "harness_mis" / "__init__.py", "", '"other"').parent
+    host = Host.load([folder], allow=["file"])
+    [fault] = host.faults
+    assert "the name harness_mis is taken by the module" in str(fault)
+
+
+def test_the_command_takes_a_folder(tmp_path: Path) -> None:
+    folder = written(tmp_path / "harness_packed" / "__init__.py", "", '"packed"').parent
+    ended = harness("tasks", "list", "packed", "--plugin", folder)
+    assert ended.code == 0, ended.err
+    assert "packed" in ended.out

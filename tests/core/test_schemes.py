@@ -136,6 +136,10 @@ def config(rows: str, folder: Path = Path()) -> None:
     (folder / "harness.yaml").write_text(f"schemes:\n  {rows}\n", encoding="utf-8")
 
 
+def stored_identity(name: str) -> dict[str, Any]:
+    return dict(json.loads(Path(f"runs/{name}/run.json").read_text("utf-8"))["identity"])
+
+
 def run(*words: object) -> Ended:
     return harness_here("run", "--tasks", "fake", "--no-probe", *words)
 
@@ -175,9 +179,8 @@ def test_a_row_of_the_config_is_a_provider_for_a_run() -> None:
     assert done.code == 0, done.err
     model = json.loads(done.out)["model"]
     assert model["ref"] == "mylab/x"
-    kept = json.loads(Path("runs/mylab-x/run.json").read_text("utf-8"))
-    assert kept["identity"]["base"] == "fake"
-    assert kept["identity"]["settings"]["url"] == "http://a"
+    kept = stored_identity("mylab-x")
+    assert (kept["base"], kept["settings"]["url"]) == ("fake", "http://a")
 
 
 def test_a_run_whose_row_has_changed_is_refused_as_another_model() -> None:
@@ -197,17 +200,16 @@ def test_a_row_of_the_local_file_stands_over_the_users_row_of_that_name(tmp_path
     config("mylab: {provider: fake, settings: {url: http://user, detail: high}}", tmp_path / "config" / "harness")
     config("mylab: {provider: fake, settings: {url: http://local}}")
     assert run("--model", "mylab/x").code == 0
-    kept = json.loads(Path("runs/mylab-x/run.json").read_text("utf-8"))
-    assert kept["identity"]["settings"]["url"] == "http://local"
-    assert kept["identity"]["settings"]["detail"] == "low", "a row is one thing, and not merged with another"
+    kept = stored_identity("mylab-x")
+    assert kept["settings"]["url"] == "http://local"
+    assert kept["settings"]["detail"] == "low", "a row is one thing, and not merged with another"
 
 
 def test_a_row_may_stand_on_a_row_before_it() -> None:
     config(f"mylab: {ROW}\n  finer: {{provider: mylab, settings: {{detail: high}}}}")
     assert run("--model", "finer/x").code == 0
-    kept = json.loads(Path("runs/finer-x/run.json").read_text("utf-8"))
-    assert kept["identity"]["base"] == "mylab"
-    assert kept["identity"]["settings"]["url"] == "http://a"
+    kept = stored_identity("finer-x")
+    assert (kept["base"], kept["settings"]["url"]) == ("mylab", "http://a")
 
 
 @pytest.mark.parametrize(
