@@ -42,7 +42,14 @@ OBSERVERS = ("harness_run_started", "harness_response_added", "harness_verdict_a
 
 
 class Host:
-    """All plugins of this process, by what they offer."""
+    """All plugins of this process, by what they offer.
+
+    Attributes:
+        plugins: those that loaded, in a fixed order.
+        blocked: those that the allow and block lists keep out; never imported.
+        choice: the allow and block lists in force.
+        faults: everything that went wrong so far.
+    """
 
     def __init__(
         self,
@@ -53,7 +60,11 @@ class Host:
         faults: Iterable[Fault] = (),
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        self._registry = Registry(choice or PluginFilter.of(None, ()), tell or write_line)
+        self.choice = choice or PluginFilter.of(None, ())
+        self._registry = Registry(self.choice, tell or write_line)
+        self.plugins: Sequence[Source] = self._registry.plugins
+        self.blocked: Sequence[Source] = self._registry.blocked
+        self.faults: Sequence[Fault] = self._registry.faults
         self._offers: dict[str, _Offers[Any]] = {}
         self._own: dict[str, Source] = {}
         self._commands: dict[str, tuple[click.Command, Source]] | None = None
@@ -63,26 +74,6 @@ class Host:
         if strict and self.check():
             lines = "\n  ".join(str(fault) for fault in self.faults)
             raise HarnessError("a plugin failed and --strict-plugins was given", remedy=lines)
-
-    @property
-    def plugins(self) -> Sequence[Source]:
-        """All plugins that loaded, in a fixed order."""
-        return self._registry.plugins
-
-    @property
-    def blocked(self) -> Sequence[Source]:
-        """Plugins that the allow and block lists keep out; never imported."""
-        return self._registry.blocked
-
-    @property
-    def choice(self) -> PluginFilter:
-        """The allow and block lists in force."""
-        return self._registry.choice
-
-    @property
-    def faults(self) -> Sequence[Fault]:
-        """Everything that went wrong so far."""
-        return self._registry.faults
 
     def slow(self, least: float = 1.0) -> dict[Source, dict[str, float]]:
         """Plugins that took at least `least` seconds to load and to offer things: the seconds by stage."""
@@ -276,7 +267,7 @@ class Host:
         raise unknown_error(kind.word, name, known, self.faults, self.blocked)
 
     def _clash(self, word: str, name: str, sources: Sequence[Source]) -> UnknownName:
-        return clash_error(word, name, sources, self.plugins, self._registry.choice.block)
+        return clash_error(word, name, sources, self.plugins, self.choice.block)
 
     def _report_clash(self, word: str, name: str, sources: Sequence[Source]) -> None:
         error = self._clash(word, name, sources)
