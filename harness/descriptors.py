@@ -27,7 +27,7 @@ def limit() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def room() -> int | None:
+def call_limit() -> int | None:
     """Calls that may be on the wire at once, given what is open now; None if there is no limit."""
     most = limit()
     if most is None:

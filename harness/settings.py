@@ -117,7 +117,7 @@ def _parse(setting: Setting, value: Any, owner: str) -> Any:
     kind = setting.type.__name__
     article = "an" if kind[0] in "aeiou" else "a"
     mismatch = HarnessError(f"{owner}: {setting.name}={value} is not {article} {kind}", remedy=setting.help)
-    parsed = value
+    parsed: Any = value
     if isinstance(value, str) and setting.type is bool:
         if value.lower() not in _TRUE | _FALSE:
             raise mismatch

@@ -260,7 +260,7 @@ class Endpoints:
         self.notes: list[str] = []
         self._known: dict[str, Endpoint] = {}
         self._clients = 0
-        self._room = descriptors.room()
+        self._room = descriptors.call_limit()
         self._watched: list[Model | Brush] = []
         self._answering: list[Model | Brush] = []
 

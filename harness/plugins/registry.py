@@ -112,7 +112,9 @@ def read_offers(kind: PluginKind[_T], returned: object, source: Source) -> list[
         ValueError: a name is outside the charset or given twice.
     """
     if not isinstance(returned, Iterable) or isinstance(returned, str | bytes | Mapping):
-        raise TypeError(f"{kind.hook} returned {describe_value(returned)}, not an iterable of {kind.type.__name__}")
+        raise TypeError(
+            f"{kind.hook} returned {describe_value(cast('object', returned))}, not an iterable of {kind.type.__name__}"
+        )
     items = list(islice(cast("Iterable[object]", returned), _OFFER_LIMIT + 1))
     if len(items) > _OFFER_LIMIT:
         raise ValueError(f"{kind.hook} offers more than {_OFFER_LIMIT} items")

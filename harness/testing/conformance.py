@@ -107,7 +107,7 @@ def check_judge(
                 )
                 opened = replace(sample, request=replace(sample.request, messages=messages))
                 _check_answer(problems, judge, rubric, opened, Response(text=answer), replies)
-    problems.settle()
+    problems.raise_found()
 
 
 def _check_answer(
@@ -215,7 +215,7 @@ def check_strategy(strategy: Strategy, *, settings: Mapping[str, Any] | None = N
             for sample in (fake_sample(), fake_sample(images=2)):
                 if why := describe_wrong_calls(strategy.calls(sample.request, values)):
                     problems.add(why)
-    problems.settle()
+    problems.raise_found()
 
 
 def check_report(report: Report) -> None:
@@ -244,7 +244,7 @@ def check_report(report: Report) -> None:
                 problems.require_type(said, (str, bytes, Mapping), "renders a")
                 problems.require(draw(given) == said, "renders something else the second time")
                 problems.require(canonical([dict(each) for each in given]) == before, "changes the results")
-    problems.settle()
+    problems.raise_found()
 
 
 def check_builder(builder: Builder, config: Path | None = None, *, settings: Mapping[str, Any] | None = None) -> None:
@@ -271,7 +271,7 @@ def check_builder(builder: Builder, config: Path | None = None, *, settings: Map
         if config is not None:
             with problems.at(f"config {config.name}"):
                 _check_built(problems, builder, Build(config=config, out=Path(scratch, "b"), settings=values))
-    problems.settle()
+    problems.raise_found()
 
 
 def _check_built(problems: Problems, builder: Builder, build: Build) -> None:
@@ -329,7 +329,7 @@ def check_trainer(
         if training is not None:
             with problems.at(f"training {training.model}"):
                 _check_training(problems, trainer, training, train=train)
-    problems.settle()
+    problems.raise_found()
 
 
 def _check_training(problems: Problems, trainer: Trainer, training: Training, *, train: bool) -> None:

@@ -190,17 +190,12 @@ class FakePlugin:
 
     def __init__(self, *descriptors: object) -> None:
         self._descriptors = descriptors
+        for kind in KINDS.values():
+            if not hasattr(self, kind.hook):  # a subclass may have its own
+                setattr(self, kind.hook, hookimpl(lambda wanted=kind.type: self._of(wanted)))
 
     def _of(self, kind: type[Any]) -> list[Any]:
         return [each for each in self._descriptors if isinstance(each, kind)]
-
-
-def _offer(kind: type[Any]) -> Callable[[FakePlugin], list[Any]]:
-    return hookimpl(lambda self: self._of(kind))
-
-
-for _kind in KINDS.values():
-    setattr(FakePlugin, _kind.hook, _offer(_kind.type))
 
 
 def source_of(plugin: object, name: str = "fakes", *, distribution: str = "", version: str = "1.0") -> Source:

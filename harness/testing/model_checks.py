@@ -66,7 +66,7 @@ def check_provider(
                 problems=problems, provider=provider, name=name, shown=shown, limit=limit, seconds=seconds
             )
             anyio.run(check.run, values)
-    problems.settle()
+    problems.raise_found()
 
 
 @dataclass(kw_only=True)
@@ -221,7 +221,7 @@ def check_painter(
         with problems.at(f"model {name}"):
             values = effective(painter.settings, settings or {}, owner=f"painter {painter.scheme}")
             anyio.run(_check_brush, problems, painter, name, values, replace(_SMALL, prompt=prompt))
-    problems.settle()
+    problems.raise_found()
 
 
 async def _check_brush(problems: Problems, painter: Painter, name: str, values: Settings, drawing: Drawing) -> None:

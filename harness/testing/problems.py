@@ -47,7 +47,7 @@ class Problems:
         finally:
             self._place.pop()
 
-    def settle(self) -> None:
+    def raise_found(self) -> None:
         """Raise NotConforming when something was found."""
         if self.found:
             lines = "\n  ".join(self.found[:50])

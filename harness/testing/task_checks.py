@@ -79,7 +79,7 @@ def check_task(
                 problems.add(f"{wrong}: {near}")
             if root is not None and not split.parts:
                 _check_samples(problems, task, name, split, values, root, list_labels)
-    problems.settle()
+    problems.raise_found()
 
 
 def _check_samples(
@@ -241,7 +241,7 @@ def check_suite(suite: Suite, *, host: Host | None = None) -> None:
     for key in suite.task_settings:
         name = key.partition(".")[0]
         problems.require(name in own or name in rubrics, f"{key!r} is of none of its tasks and rubrics")
-    problems.settle()
+    problems.raise_found()
 
 
 def _check_entry(problems: Problems, suite: Suite, entry: str, host: Host) -> set[str]:

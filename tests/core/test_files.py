@@ -308,7 +308,7 @@ def asked(model: str, *, local: bool = False) -> FakeModel:
 def test_all_clients_together_keep_no_more_connections_than_files_may_be_open() -> None:
     said: list[str] = []
     with limited(256):
-        most = descriptors.room()
+        most = descriptors.call_limit()
         assert most is not None
         endpoints = Endpoints(Policy(start=500, cap=500), tell=said.append)
         models = [asked("a"), asked("b"), asked("c", local=True)]
