@@ -111,10 +111,9 @@ def read_offers(kind: PluginKind[_T], returned: object, source: Source) -> list[
         TypeError: it is not an iterable of the kind's type, or a field is of the wrong type.
         ValueError: a name is outside the charset or given twice.
     """
+    what = describe_value(returned)
     if not isinstance(returned, Iterable) or isinstance(returned, str | bytes | Mapping):
-        raise TypeError(
-            f"{kind.hook} returned {describe_value(cast('object', returned))}, not an iterable of {kind.type.__name__}"
-        )
+        raise TypeError(f"{kind.hook} returned {what}, not an iterable of {kind.type.__name__}")
     items = list(islice(cast("Iterable[object]", returned), _OFFER_LIMIT + 1))
     if len(items) > _OFFER_LIMIT:
         raise ValueError(f"{kind.hook} offers more than {_OFFER_LIMIT} items")
