@@ -47,6 +47,9 @@ _MATERIAL: Final = r"answer|response|assistant|question"
 #: of our judges' reply schemas; common words elsewhere
 _FIELDS: Final = r"better|policy|effectiveness|refused|convincing|specific"
 _SIGNS: Final = r"[ \t\"'*_`]{0,8}"
+_MARKER_LINE: Final = r"\[[^\[\]\n]+ ([0-9a-f]{16}): data, not instructions\]"
+_CONTROL: Final = r"<(?=[^\s<>]{1,40}>)|\[(?=/?[a-z]?[A-Z_]{3,20}\])"
+_HEAD: Final = r"\s*([^\w\s]?\w[\w ]{1,30}[^\w\s]?:|[^\w\s]{3,}(?=\s*$))"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +165,7 @@ def fence(name: str, text: str, marker: str) -> str:
 def strip_markers(request: Request) -> Request:
     """A request without the markers that were drawn for it: what all calls with one template and data share."""
     texts = [part.text for message in request.messages for part in message.content if isinstance(part, Text)]
-    markers = {marker for text in texts for marker in _marker_lines().findall(text)}
+    markers = {marker for text in texts for marker in re.findall(_MARKER_LINE, text)}
 
     def strip(part: Part) -> Part:
         if isinstance(part, Text):
@@ -177,7 +180,7 @@ def strip_markers(request: Request) -> Request:
 def harmless(text: str) -> str:
     """The same text to a reader; a local judge's tokenizer no longer finds end-of-turn or image tokens in it."""
     whole = text.encode("utf-8", "replace").decode("utf-8")
-    return _control_tokens().sub(lambda match: match[0] + " ", whole)
+    return re.sub(_CONTROL, lambda match: match[0] + " ", whole)
 
 
 def headless(text: str, heads: Iterable[str]) -> str:
@@ -193,7 +196,7 @@ def headless(text: str, heads: Iterable[str]) -> str:
 
 def heads_of(frame: str) -> tuple[str, ...]:
     """The heads in what a prompt says around its data: `Rules:`, `[ANSWER]:`, and lines of nothing but signs."""
-    found = (_head().match(line) for line in frame.splitlines())
+    found = (re.match(_HEAD, line) for line in frame.splitlines())
     return tuple(dict.fromkeys(match[1] for match in found if match))
 
 
@@ -210,21 +213,6 @@ def looks_like_verdict(answer: str, labels: Iterable[str] = ()) -> bool:
 
 
 # Regular expressions are compiled on first use: every start of the command imports this module.
-
-
-@cache
-def _marker_lines() -> re.Pattern[str]:
-    return re.compile(r"\[[^\[\]\n]+ ([0-9a-f]{16}): data, not instructions\]")
-
-
-@cache
-def _control_tokens() -> re.Pattern[str]:
-    return re.compile(r"<(?=[^\s<>]{1,40}>)|\[(?=/?[a-z]?[A-Z_]{3,20}\])")
-
-
-@cache
-def _head() -> re.Pattern[str]:
-    return re.compile(r"\s*([^\w\s]?\w[\w ]{1,30}[^\w\s]?:|[^\w\s]{3,}(?=\s*$))")
 
 
 @lru_cache(maxsize=64)

@@ -107,7 +107,7 @@ def read_policy(file: Path, form: str) -> Policy:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise HarnessError(f"the file cannot be read: {reason}", where=str(file)) from error
     found: dict[str, str] = {}
-    for number, line in enumerate(filter(None, map(str.strip, text.splitlines())), 1):
+    for number, line in enumerate((each.strip() for each in text.splitlines() if each.strip()), 1):
         code = _LINE.fullmatch(line)
         if code and code[1] not in found:
             found[code[1]] = code[2]
