@@ -1,7 +1,7 @@
 """The command line: a group whose commands are modules, imported only when used.
 
-Each core command is a module of this package with a click command named `command`; plugins add theirs through
-`harness_commands`. A command returns its exit code, or None for 0. stdout carries results, stderr all else.
+A core command is `command` of the module that is called as it is, or one of the lists in `listing`; plugins add theirs
+through `harness_commands`. A command returns its exit code, or None for 0. stdout carries results, stderr all else.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from click.exceptions import Exit
 from harness.errors import HarnessError
 from harness.text import say
 
-from .groups import Group
-from .options import loaded, plugin_options, provenance
+from .options import Group, describe_plugins, load_host, plugin_options
 from .stdout import reserve, tell
 
 CORE = {
@@ -34,6 +33,7 @@ CORE = {
     "plugins": "List plugins, diagnose them, or begin a new one.",
     "doctor": "Show what this machine has and what is missing.",
 }
+_LISTS = {name: f"{name}_command" for name in ("models", "tasks", "judges", "painters")}  #: in `listing`
 #: how a command ends that nothing is wrong with
 _OF_COMMANDS = (click.ClickException, click.Abort, Exit, BrokenPipeError)
 
@@ -49,24 +49,25 @@ class Commands(Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Core commands in the order of work, then plugins' by name."""
-        return [*CORE, *sorted(_of_plugins(ctx))]
+        return [*CORE, *sorted(_plugin_commands(ctx))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now; plugins are loaded only for a name that is not core."""
         if cmd_name in CORE:
-            command = importlib.import_module(f"{__name__}.{cmd_name}").command
+            module = importlib.import_module(f"{__name__}.{'listing' if cmd_name in _LISTS else cmd_name}")
+            command = getattr(module, _LISTS.get(cmd_name, "command"))
             assert isinstance(command, click.Command)
             _reserve(command)
             return command
-        return _of_plugins(ctx).get(cmd_name)
+        return _plugin_commands(ctx).get(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Core commands by the table above: help must not import what a run needs."""
         with formatter.section("Commands"):
             formatter.write_dl(list(CORE.items()))
         try:
-            added = sorted(_of_plugins(ctx).items())
-        except HarnessError as error:  # --strict-plugins, or a file that is not there: help is shown all the same
+            added = sorted(_plugin_commands(ctx).items())
+        except HarnessError as error:  # --strict-plugins, or a missing file: help is shown all the same
             tell(str(error))
             added = []
         if added:
@@ -74,10 +75,7 @@ class Commands(Group):
                 formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in added])
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; a plugin's own lies behind the boundary of the plugin.
-
-        Any other error carries the plugins along, for its report.
-        """
+        """Run the command; an error of a plugin's own command becomes a PluginError, any other names the plugins."""
         try:
             return super().invoke(ctx)
         except (Exception, SystemExit, GeneratorExit) as error:
@@ -85,43 +83,45 @@ class Commands(Group):
             if name and name not in CORE and not isinstance(error, _OF_COMMANDS):
                 from harness.plugins.boundary import Boundary
 
-                Boundary(loaded(ctx).commands(CORE)[name][1]).fail(f"command {name!r}", error)
-            error.add_note(f"plugins: {provenance(ctx)}")
+                Boundary(load_host(ctx).commands(CORE)[name][1]).fail(f"command {name!r}", error)
+            error.add_note(f"plugins: {describe_plugins(ctx)}")
             raise
         finally:
             self.ran = ctx.invoked_subcommand or ""
 
 
 def _reserve(command: click.Command) -> None:
-    """Let what a command does, and each command below it, reach standard output by its results alone."""
+    """Let a command, and each command below it, reach standard output by its results alone."""
     command.callback = command.callback and reserve(command.callback)
     for each in command.commands.values() if isinstance(command, click.Group) else ():
         _reserve(each)
 
 
-def _of_plugins(ctx: click.Context) -> dict[str, click.Command]:
-    return {name: command for name, (command, _) in loaded(ctx).commands(CORE).items()}
+def _plugin_commands(ctx: click.Context) -> dict[str, click.Command]:
+    return {name: command for name, (command, _) in load_host(ctx).commands(CORE).items()}
 
 
-def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from .crash import version
+        from .ending import find_version
 
-        say(f"harness {version()}")
+        say(f"harness {find_version()}")
         ctx.exit()
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
 @plugin_options
 def cli() -> None:
     """Measure the safety of vision-language models."""
 
 
-def _open_missing() -> None:
+def _open_missing_streams() -> None:
     """Let standard streams that are closed lead nowhere.
 
-    Else the next file that is opened would get their descriptor, and be written into by whoever prints.
+    Else the next file that is opened would get their descriptor, and whatever prints would write into it.
     """
     names = ("stdin", "stdout", "stderr")
     if None not in {getattr(sys, name) for name in names}:
@@ -137,17 +137,15 @@ def main(args: Sequence[str] | None = None) -> None:
 
     0 done, 1 a bug, 2 the user can fix it, 3 done but incomplete, 4 a gate failed, 130 interrupted.
     """
-    from .crash import INTERRUPTED, exit_code
+    from .ending import INTERRUPTED, end_idle_workers, end_soon, exit_code, leave_threads
 
-    _open_missing()
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if args is None else args)
     code = exit_code(lambda: cli.main(arguments, prog_name="harness", standalone_mode=False), arguments)
     if args is None:
-        from .ending import end_idle_workers, end_soon, leave_threads
-
         end_idle_workers()
         if code == INTERRUPTED:
             leave_threads(code)

@@ -3,29 +3,76 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .data_fetch import fetch
-from .groups import Group
-from .options import plugin_options
-from .place import Place, host_of, place_flags
+from harness.data.built import find_built_set
+from harness.data.places import data_folder, find_own_splits, find_splits, read_samples
+from harness.errors import BadData, HarnessError, MissingData, PluginError, UnknownName
+from harness.settings import effective, nearest
+
+from .flags import place_flags, with_suites
+from .options import Group, plugin_options, split_names
 from .stdout import show, tell
 
 if TYPE_CHECKING:
+    from harness.contracts import Split, Task
     from harness.data.inspection import SplitCheck
-    from harness.data.provenance import Differences, Provenance
+    from harness.plugins.host import Host
+
+    from .data_view import TaskData
+
+
+class Place:
+    """A task and where its data lies.
+
+    Attributes:
+        task: the task.
+        root: its data root.
+        settings: its settings, complete.
+    """
+
+    def __init__(self, task: Task, data: Path | None, given: Mapping[str, Any]) -> None:
+        own = {key.partition(".")[2]: value for key, value in given.items() if key.startswith(f"{task.name}.")}
+        root = own.get("data")
+        declared = {setting.name for setting in task.settings}
+        self.task = task
+        self.root = Path(str(root)).expanduser() if root else data_folder(data) / task.name
+        known = {key: value for key, value in own.items() if key in declared}
+        self.settings = effective(task.settings, known, owner=f"task {task.name}")
+
+    def splits(self, name: str = "") -> dict[str, Split]:
+        """The split of that name, else all that are not packaged, else all; derived ones have no data of their own.
+
+        A set that was built has those that its task would ask of it.
+        """
+        every = find_own_splits(self.task, self.settings, self.root)
+        if name:
+            found = find_splits(self.task, self.settings, self.root)  # an open set also answers names it does not list
+            if name not in found or found[name].parts:
+                what = f"task {self.task.name} has no split {name!r} with data"
+                raise UnknownName(what, remedy=nearest(name, every))
+            return {name: found[name]}
+        is_built = find_built_set(self.root) is not None
+        own = {name: split for name, split in every.items() if split.data is None and (split.selected or not is_built)}
+        return own or every
+
+
+def _load_host(ctx: click.Context, given: Mapping[str, Any]) -> Host:
+    """The host with the suites of the config. Raises UnknownName for a setting of no task and no rubric."""
+    from harness.evaluation.splits import check_task_settings
+
+    host = with_suites(ctx)
+    check_task_settings(given)
+    return host
 
 
 @click.group(cls=Group, name="data")
 def command() -> None:
     """List, fetch and verify the data of tasks."""
-
-
-command.add_command(fetch)
 
 
 @command.command("list")
@@ -35,13 +82,43 @@ command.add_command(fetch)
 @click.pass_context
 def list_(ctx: click.Context, in_json: bool, data: Path | None, task_settings: Mapping[str, Any]) -> None:
     """List each task's data: its size and licence, what is here, what is missing, and where it is expected."""
-    from harness.data.places import data_folder
+    from .data_view import list_as_json, list_as_text
 
-    from .data_list import as_json, as_text, held
+    host = _load_host(ctx, task_settings)
+    every = [_inspect(Place(task, data, task_settings)) for task, _ in host.offers("tasks")]
+    show(list_as_json(every) if in_json else list_as_text(every, data_folder(data)), raw=in_json)
 
-    host = host_of(ctx, task_settings)
-    found = [held(Place(task, data, task_settings)) for task, _ in host.offers("tasks")]
-    show(as_json(found) if in_json else as_text(found, data_folder(data)), raw=in_json)
+
+def _inspect(place: Place) -> TaskData:
+    """Read the first sample of each split, and the record of what was fetched."""
+    from harness.data.provenance import Provenance, read
+
+    from .data_view import HERE, MISSING, TaskData
+
+    def describe(error: Exception) -> str:
+        if isinstance(error, PluginError):
+            return error.said
+        return error.what if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+
+    states: dict[str, str] = {}
+    fault = ""
+    try:
+        for name, split in place.splits().items():
+            try:
+                next(iter(read_samples(place.task, split.data or place.root, name, place.settings)), None)
+                states[name] = HERE
+            except MissingData:
+                states[name] = MISSING
+            except Exception as error:  # noqa: BLE001 - a plugin's code; the list shows the other splits all the same
+                ours = isinstance(error, HarnessError) and not isinstance(error, PluginError)
+                states[name] = f"{'broken' if ours else 'unknown'}: {describe(error)}"
+    except Exception as error:  # noqa: BLE001 - likewise
+        fault = describe(error)
+    try:
+        fetched = read(place.root)
+    except BadData:
+        fetched = Provenance()
+    return TaskData(place=place, splits=states, fault=fault, fetched=fetched)
 
 
 @command.command()
@@ -57,21 +134,27 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
     be used or of a split without samples, or when files are not as they were fetched or a fetch of another revision
     did not end. Another size than the published one is a warning, and so are files that the fetch did not bring.
     """
+    from harness.data.downloads import open_progress
     from harness.data.inspection import check_split, find_same_splits, find_strays, hash_record_files
+    from harness.data.provenance import Differences, Provenance, find_differences, read
 
-    from .data_view import Verified, as_json, as_text
+    from .data_view import Verification, verification_as_json, verification_as_text
 
-    host = host_of(ctx, task_settings)
-    task_name, _, wanted = name.partition(":")
+    host = _load_host(ctx, task_settings)
+    task_name, _, split_name = name.partition(":")
     place = Place(host.task(task_name), data, task_settings)
-    splits = place.splits(wanted)
+    splits = place.splits(split_name)
     packaged = all(split.data is not None for split in splits.values())  # then nothing of the root is read
-    fetched, differences = _compared(place, packaged=packaged)
+    fetched, differences = Provenance(), Differences()
+    if not packaged:
+        fetched, progress = read(place.root), open_progress(sys.stderr)
+        with progress.of("comparing with what was fetched", sum(size for size, _ in fetched.files.values())):
+            differences = find_differences(place.root, fetched.files, progress.add)
     checks: list[SplitCheck] = []
     for split_name, split in splits.items():
         tell(f"reading {task_name}:{split_name}")
         checks.append(check_split(place.task, split_name, split, place.root, place.settings))
-    found = Verified(
+    done = Verification(
         place=place,
         fetched=fetched,
         differences=differences,
@@ -80,19 +163,133 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
         twins=find_same_splits(checks),
         strays=find_strays(place.root, fetched, place.task.source) if place.task.source else [],
     )
-    show(as_json(found) if in_json else as_text(found), raw=in_json)
-    return found.exit_code
+    show(verification_as_json(done) if in_json else verification_as_text(done), raw=in_json)
+    return done.exit_code
 
 
-def _compared(place: Place, *, packaged: bool) -> tuple[Provenance, Differences]:
-    """What was fetched into the root, and which of it is not as it came; nothing for packaged splits."""
-    from harness.data.downloads import open_progress
-    from harness.data.provenance import Differences, Provenance, read
-    from harness.data.provenance import find_differences as differences
+@command.command()
+@click.argument("names", metavar="TASK[,TASK]")
+@click.option(
+    "--revision",
+    default="",
+    metavar="COMMIT",
+    help="Another commit than the pinned one, or a branch: of the hub's set, or of the repository where that is all.",
+)
+@click.option("--prompts", is_flag=True, help="Fetch upstream's wording instead, at the pinned commit.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, exists=True),
+    help="Take the wording from a copy of upstream's repository that you have.",
+)
+@place_flags
+@plugin_options
+@click.pass_context
+def fetch(
+    ctx: click.Context,
+    names: str,
+    revision: str,
+    prompts: bool,
+    source: Path | None,
+    data: Path | None,
+    task_settings: Mapping[str, Any],
+) -> int:
+    """Fetch the data of tasks or suites from where it is published; with --prompts, upstream's wording.
 
-    if packaged:
-        return Provenance(), Differences()
-    fetched = read(place.root)
-    shown = open_progress(sys.stderr)
-    with shown.of("comparing with what was fetched", sum(size for size, _ in fetched.files.values())):
-        return fetched, differences(place.root, fetched.files, shown.add)
+    What is here already and is what was published is kept, and a download that broke off is gone on with. HF_ENDPOINT
+    names a mirror of the hub, HF_TOKEN the key for gated sets.
+    """
+    from harness.evaluation.splits import find_suite
+
+    if source and not prompts:
+        raise HarnessError("--from goes with --prompts", remedy="put data that you have into its folder: see data list")
+    host = _load_host(ctx, task_settings)
+    tasks: dict[str, None] = {}  # each once, named by itself, by one of its splits or by a suite it is in
+    for name in split_names(names):
+        suite = find_suite(name)
+        tasks.update(dict.fromkeys(each.partition(":")[0] for each in (suite.tasks if suite else (name,))))
+    places = [Place(host.task(name), data, task_settings) for name in tasks]
+    if not prompts:
+        return _for_each(places, lambda place: _fetch_data(place, revision))
+    worded = [place for place in places if place.task.source and place.task.source.prompts]
+    if worded and (others := [place.task.name for place in places if place not in worded]):
+        tell(f"no wording of upstream's is needed for {', '.join(others)}")
+    return _for_each(worded or places[:1], lambda place: _fetch_wording(host, place, source))
+
+
+def _for_each(places: list[Place], take: Callable[[Place], None]) -> int:
+    """One after the other; of several, one that fails keeps none from coming."""
+    failed = 0
+    for place in places:
+        try:
+            take(place)
+        except KeyboardInterrupt:
+            tell("what has come is kept: run the same command again to go on")
+            raise
+        except HarnessError as error:
+            if len(places) == 1:
+                raise
+            tell(f"{place.task.name}: {error}")
+            failed += 1
+    return 2 if failed else 0
+
+
+def _fetch_data(place: Place, revision: str) -> None:
+    from harness.data.downloads import format_bytes, open_progress
+    from harness.data.fetching import fetch
+    from harness.data.places import explain_fetch, is_fetchable, list_unpinned
+
+    name, source = place.task.name, place.task.source
+    if source is None:
+        show(f"{name}: comes with the harness")
+        return
+    if not is_fetchable(source):
+        raise HarnessError(f"the data of {name} cannot be fetched", remedy=explain_fetch(name, source, place.root))
+    licence = f"licence: {source.licence or 'not stated'}"
+    tell(f"{name}: size: {source.size or '?'}; {licence}")
+    for each in [] if revision else list_unpinned(source):
+        why = f" ({source.unchecked})" if source.unchecked else ""
+        tell(f"note: {each} is not pinned: its newest commit is taken, and recorded{why}")
+    fetched = fetch(name, source, place.root, open_progress(sys.stderr), revision=revision)
+    size = format_bytes(sum(size for size, _ in fetched.files.values()))
+    lines = [f"{name}: {len(fetched.files)} files, {size}, in {place.root}"]
+    lines += [f"  from {part.title}" for part in fetched.parts]
+    unnamed = [part.name for part in fetched.parts if part.kind != "url" and not part.revision]
+    lines += [f"  {part} names no commit of its own" for part in unnamed]
+    lines += [f"  {licence}"]
+    lines += [f"  to be put there by hand: {what}" for what in source.by_hand]
+    if source.prompts:
+        lines.append(f"  upstream's wording: harness data fetch {name} --prompts")
+    show("\n".join(lines))
+
+
+def _fetch_wording(host: Host, place: Place, source: Path | None) -> None:
+    """Fetch upstream's wording; says whose words the task and its rubrics would use now.
+
+    Raises BadData for a script that does not hold them.
+    """
+    from harness.data.upstream import Pin, copy, fetch
+
+    task = place.task
+    if task.source is None or task.source.prompts is None:
+        raise HarnessError(f"task {task.name} needs no wording of upstream's")
+    repository, commit, files = task.source.prompts
+    pin = Pin(task=task.name, repository=repository, commit=commit, files=dict.fromkeys(files, ""))
+    fetched = copy(pin, place.root, source) if source else fetch(pin, place.root, tell=tell)
+    show(f"{fetched.pin.repository} at {fetched.pin.commit}: {fetched.pin.folder(place.root)}")
+
+    def show_fidelity(what: str, fidelity: str) -> None:
+        show(f"  {what}: {fidelity}")
+        if fidelity != "upstream":
+            tell(f"warning: {what} differs from that commit; results will say {fidelity!r}")
+
+    splits = place.splits()
+    if any(setting.name == "prompts" for setting in task.settings):
+        splits = Place(task, None, {f"{task.name}.data": place.root, f"{task.name}.prompts": "upstream"}).splits()
+        for name, split in splits.items():
+            show_fidelity(f"input of {name}", str(split.fidelity))
+    for name in dict.fromkeys(judge for split in splits.values() for judge in split.judges):
+        judge = host.judge(name)
+        if any(setting.name == "prompts" for setting in judge.settings):
+            settings = effective(judge.settings, {"prompts": "upstream"}, owner=f"judge {name}")
+            show_fidelity(f"rubric {name}", judge.open(settings, place.root).fidelity)

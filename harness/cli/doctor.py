@@ -14,10 +14,9 @@ import click
 
 from harness.data.places import data_folder
 
-from .crash import version
-from .options import loaded, plugin_options
-from .stdout import show
-from .table import table
+from .ending import find_version
+from .options import load_host, plugin_options
+from .stdout import show, table
 
 _EXTRAS = {
     "": ("openai", "numpy", "scipy", "pandas", "pillow", "jinja2"),
@@ -33,68 +32,52 @@ Row = tuple[str, str, str]
 @click.pass_context
 def command(ctx: click.Context, accelerators: bool) -> None:
     """Show what this machine has and what is missing."""
-    host = loaded(ctx, quiet=True)
-    rows = [*_machine(), *_packages(), *_keys(), *_data(), *_accelerators(really=accelerators)]
+    host = load_host(ctx, quiet=True)
+    rows: list[Row] = [
+        ("harness", find_version(), ""),
+        ("python", platform.python_version(), sys.executable),
+        ("platform", platform.platform(terse=True), f"{os.cpu_count()} processors"),
+        *_list_packages(),
+        *((name, "set" if os.environ.get(name) else "not set", "") for name in _KEYS),
+        _describe_data(),
+        _describe_accelerator(import_torch=accelerators),
+    ]
     failed = ", ".join(sorted({fault.source.name for fault in host.check()}))
-    slow = ", ".join(f"{source.name} {sum(took.values()):.1f} s" for source, took in host.slow().items())
-    told = [f"faults: {failed}"] * bool(failed) + [f"slow: {slow}"] * bool(slow)
-    rows.append(
-        ("plugins", f"{len(host.plugins)} loaded", f"{'; '.join(told)}: harness plugins doctor" if told else "")
-    )
+    slow = ", ".join(f"{source.name} {sum(times.values()):.1f} s" for source, times in host.slow().items())
+    notes = [f"faults: {failed}"] * bool(failed) + [f"slow: {slow}"] * bool(slow)
+    note = f"{'; '.join(notes)}: harness plugins doctor" if notes else ""
+    rows.append(("plugins", f"{len(host.plugins)} loaded", note))
     show(table(["WHAT", "STATE", "NOTE"], rows))
 
 
-def _machine() -> Iterator[Row]:
-    yield "harness", version(), ""
-    yield "python", platform.python_version(), sys.executable
-    yield "platform", platform.platform(terse=True), f"{os.cpu_count()} processors"
-
-
-def _packages() -> Iterator[Row]:
+def _list_packages() -> Iterator[Row]:
     for extra, packages in _EXTRAS.items():
         for package in packages:
-            there = _version_of(package)
-            yield package, there or "missing", "" if there else f"pip install 'vlm-safety-harness{extra}'"
+            try:
+                yield package, importlib.metadata.version(package), ""
+            except importlib.metadata.PackageNotFoundError:
+                yield package, "missing", f"pip install 'vlm-safety-harness{extra}'"
 
 
-def _version_of(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _keys() -> Iterator[Row]:
-    for name in _KEYS:
-        yield name, "set" if os.environ.get(name) else "not set", ""
-
-
-def _data() -> Iterator[Row]:
+def _describe_data() -> Row:
     folder = data_folder()
     why = "HARNESS_DATA" if os.environ.get("HARNESS_DATA") else "default"
     if not folder.is_dir():
-        yield "data folder", "not there", f"{folder} ({why})"
-        return
+        return "data folder", "not there", f"{folder} ({why})"
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
     free = shutil.disk_usage(folder).free / 1e9
-    yield "data folder", f"{free:.0f} GB free", f"{folder} ({why}): {', '.join(names) or 'empty'}"
+    return "data folder", f"{free:.0f} GB free", f"{folder} ({why}): {', '.join(names) or 'empty'}"
 
 
-def _accelerators(*, really: bool) -> Iterator[Row]:
+def _describe_accelerator(*, import_torch: bool) -> Row:
     if find_spec("torch") is None:
-        yield "accelerator", "unknown", "torch is not installed"
-    elif not really:
-        yield "accelerator", "not asked", "harness doctor --accelerators"
-    else:
-        yield from _torch_sees()
-
-
-def _torch_sees() -> Iterator[Row]:
+        return "accelerator", "unknown", "torch is not installed"
+    if not import_torch:
+        return "accelerator", "not asked", "harness doctor --accelerators"
     try:
         import torch
 
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     except Exception as error:  # noqa: BLE001 - a broken torch is what a doctor is asked about
-        yield "accelerator", "torch is broken", f"{type(error).__name__}: {error}"
-        return
-    yield "accelerator", ", ".join(names) or "none", f"torch {torch.__version__}"
+        return "accelerator", "torch is broken", f"{type(error).__name__}: {error}"
+    return "accelerator", ", ".join(names) or "none", f"torch {torch.__version__}"

@@ -1,23 +1,153 @@
-"""The end of the process, whatever a plugin or a library left behind."""
+"""How a command ends: the exit code and the message of what it raised, the report of a bug, the end of the process."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
+import io
 import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+import click
+
+from harness import descriptors
+from harness.errors import FIXABLE, HarnessError, PluginError, TooManyOpen, find_plugin_error, find_root_error
+from harness.secrets import holds_key, without_secrets
+
+from .stdout import tell
+
+INTERRUPTED: Final = 130
 #: seconds that what a run left behind has to end: tasks of the loop; threads and exit functions of the process
 LINGER_SECONDS: Final = 5.0
+_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def find_version() -> str:
+    """The installed version."""
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version("vlm-safety-harness")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def exit_code(run: Callable[[], object], arguments: Sequence[str]) -> int:
+    """Run a command and give its exit code; whatever it raises is printed on stderr."""
+    try:
+        result = run()
+        if not sys.stdout.closed:
+            sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001 - the last place that can turn an error into a sentence
+        return _report_error(error, arguments)
+    return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _report_error(error: BaseException, arguments: Sequence[str]) -> int:
+    if isinstance(error, click.Abort):  # of Ctrl-C, or of a prompt whose input ended
+        error = error.__cause__ if isinstance(error.__cause__, EOFError) else KeyboardInterrupt()
+    else:
+        error = find_root_error(error)
+    if os.environ.get("HARNESS_DEBUG") == "1" and not isinstance(error, click.ClickException):
+        tell(_format_traceback(error))
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    # click puts its own stream there and exits when nobody reads stdout any more
+    left_unread = isinstance(error, SystemExit) and type(sys.stdout).__name__.endswith("PacifyFlushWrapper")
+    if left_unread or isinstance(error, BrokenPipeError):
+        with contextlib.suppress(OSError, ValueError):  # Python would complain again when it flushes at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, click.ClickException):
+        with contextlib.suppress(OSError, ValueError):  # stderr is closed
+            message = io.StringIO()
+            error.show(message)
+            tell(message.getvalue().rstrip("\n"))
+        return 2
+    text = _describe_fixable(error, arguments)
+    if text is not None:
+        tell(f"error: {text}")
+        return 2
+    tell(f"error: this is a bug: {type(error).__name__}: {error}")
+    try:
+        path = _write_report(error, arguments)
+    except OSError as unwritable:
+        tell(f"  no report could be written: {unwritable}; HARNESS_DEBUG=1 shows the traceback")
+    else:
+        tell(f"  please send the report {path}")
+    return 1
+
+
+def _describe_fixable(error: BaseException, arguments: Sequence[str]) -> str | None:
+    """What is wrong and what to do, for an error that is no bug of ours; None for a bug."""
+    if (by := find_plugin_error(error)) is not None:
+        if not by.log and by.story:  # no run's log.txt holds the traceback
+            try:
+                by.log = str(_write_log(by, arguments))
+            except OSError as unwritable:
+                return f"{error}\n  its traceback cannot be written: {unwritable}; HARNESS_DEBUG=1 shows it"
+        return f"{error}\n  its traceback is in {by.log}" if by.log else str(error)
+    if isinstance(error, OSError):
+        try:
+            descriptors.check(error)
+        except TooManyOpen as limit:
+            return str(limit)
+        if error.errno in FIXABLE:
+            text = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+            return f"{text}\n  free some space and run it again" if error.errno in _DISK_FULL else text
+    return str(error) if isinstance(error, HarnessError) else None
+
+
+def _write_log(error: PluginError, arguments: Sequence[str]) -> Path:
+    path = _state_folder() / "log.txt"
+    head = f"{time.strftime('%Y-%m-%dT%H:%M:%S')} harness {find_version()}: harness {' '.join(arguments)}"
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(without_secrets(f"{head}\n{error.what}\n{error.story}\n"))
+    return path
+
+
+def _write_report(error: BaseException, arguments: Sequence[str]) -> Path:
+    import platform
+
+    path = _state_folder("bugs") / f"bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    lines = [
+        f"harness {find_version()}",
+        f"python {platform.python_version()} on {platform.platform()}",
+        f"command: harness {' '.join('***' if holds_key(each) else each for each in arguments)}",
+        "",
+        _format_traceback(error),
+    ]
+    path.write_text(without_secrets("\n".join(lines)), encoding="utf-8", errors="backslashreplace")
+    return path
+
+
+def _state_folder(*below: str) -> Path:
+    """The user's state folder: it is always there, and not among the user's own files."""
+    import platformdirs
+
+    folder = platformdirs.user_state_path("harness").joinpath(*below)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _format_traceback(error: BaseException) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error))
 
 
 def end_idle_workers() -> None:
-    """End the threads that AnyIO kept for more work, where their loop is gone.
+    """End the threads that AnyIO kept for more work, if their loop is gone.
 
-    A loop tells them when it ends. One that a SystemExit in a plugin's task ended does not, and Python would wait.
+    A loop ends them when it ends. One that a SystemExit in a plugin's task ended does not, and Python would wait.
     """
     for worker in _idle_workers():
         if not worker.loop.is_running():
@@ -25,31 +155,37 @@ def end_idle_workers() -> None:
 
 
 def leave_threads(code: int) -> None:
-    """End the process where a thread is still at work, such as one that loads a model: Python would wait for it."""
-    if _others():
+    """End the process if a thread is still at work, such as one that loads a model: Python would wait for it."""
+    if _busy_threads():
         leave(code)
 
 
 def end_soon(code: int, seconds: float = LINGER_SECONDS) -> None:
     """End the process after some seconds, whatever a plugin left behind: a thread, an exit function that hangs."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    threading.Thread(target=_exit_after, args=(seconds, code), name="harness-end", daemon=True).start()
+
+    def end() -> None:
+        time.sleep(seconds)
+        names = ", ".join(thread.name for thread in _busy_threads()) or "an exit function"
+        line = f"ended all the same: {names} was still at work, left behind by a plugin or a library\n"
+        with contextlib.suppress(OSError):
+            os.write(2, line.encode())
+        os._exit(code)
+
+    _flush()
+    threading.Thread(target=end, name="harness-end", daemon=True).start()
 
 
-def _exit_after(seconds: float, code: int) -> None:
-    time.sleep(seconds)
-    names = ", ".join(thread.name for thread in _others()) or "an exit function"
-    with contextlib.suppress(OSError):
-        os.write(2, f"ended all the same: {names} was still at work, left behind by a plugin or a library\n".encode())
+def leave(code: int) -> None:
+    """End the process now; the exit functions of libraries, which end their children, are called."""
+    atexit._run_exitfuncs()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - ends the children of libraries
+    _flush()
     os._exit(code)
 
 
-def _others() -> list[threading.Thread]:
+def _busy_threads() -> list[threading.Thread]:
     """The threads at work that Python would wait for."""
-    waiting = {threading.main_thread(), *_idle_workers()}
-    return [thread for thread in threading.enumerate() if not thread.daemon and thread not in waiting]
+    idle = {threading.main_thread(), *_idle_workers()}
+    return [thread for thread in threading.enumerate() if not thread.daemon and thread not in idle]
 
 
 def _idle_workers() -> list[Any]:
@@ -58,10 +194,7 @@ def _idle_workers() -> list[Any]:
     return [each for each in workers if not each.queue.unfinished_tasks]
 
 
-def leave(code: int) -> None:
-    """End the process now; the exit functions of libraries, which end their children, are called."""
-    atexit._run_exitfuncs()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - ends the children of libraries
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    os._exit(code)

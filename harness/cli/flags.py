@@ -1,22 +1,235 @@
-"""Flags that `run` and `judge` share."""
+"""The flags of `run` and `judge`, and the config below them: its keys are these flags.
+
+click takes a value of the config where neither the command line nor the environment gives one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .configured import configured
-from .values import Devices, JudgeName, Names, Pairs, names, pairs
+from harness.errors import HarnessError
+from harness.settings import spread
 
-__all__ = ["judging_flags", "names", "pairs"]
+from .options import add_flags, load_host, parse_pairs, plugin_options, split_names
+
+if TYPE_CHECKING:
+    from harness.models import ModelSpec
+    from harness.plugins.host import Host
+
+    ParamType = click.ParamType[Any]  # generic only since click 8.2
+else:
+    ParamType = click.ParamType
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-_FLAGS = (
+class Names(ParamType):
+    """`a,b`, or a list of the config, as a tuple of names."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ARG002
+        """Split at commas; blanks are dropped."""
+        return split_names(value)
+
+
+class Devices(ParamType):
+    """`0,1`, or a number or a list of the config, as text."""
+
+    name = "devices"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """The devices with commas between."""
+        from harness.replicas.placement import format_devices
+
+        return str(format_devices(value))
+
+
+class JudgeName(ParamType):
+    """One `--judge`; the environment variable holds several with commas between."""
+
+    name = "judge"
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Split at commas: a model's name may hold blanks."""
+        return split_names(rv)
+
+
+class ModelsFile(ParamType):
+    """`--models FILE.yaml`, or the list itself in a config."""
+
+    name = "models"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[ModelSpec]:  # noqa: ARG002
+        """The models of the file or the list. Raises HarnessError with the entry and the field that is wrong."""
+        if not isinstance(value, str | Path):
+            return parse_models(value, "the config")
+        from harness.runs.config import load_yaml
+
+        return parse_models(load_yaml(Path(value), "--models"), str(value))
+
+
+def parse_models(raw: object, where: str) -> list[ModelSpec]:
+    """A list of {model, settings, strategy, strategy_settings} as models.
+
+    Raises HarnessError with the entry and the field that is wrong.
+    """
+    from pydantic import BaseModel, TypeAdapter, ValidationError
+
+    from harness.models import ModelSpec
+
+    class Entry(BaseModel, extra="forbid", protected_namespaces=()):
+        model: str
+        settings: dict[str, Any] = {}
+        strategy: str = ""
+        strategy_settings: dict[str, Any] = {}
+
+    try:
+        entries = TypeAdapter(list[Entry]).validate_python(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise HarnessError(
+            f"--models: {place}: {first['msg']}", where=where, remedy="write a list of {model, settings, strategy}"
+        ) from None
+    return [ModelSpec(ref=entry.model, **entry.model_dump(exclude={"model"})) for entry in entries]
+
+
+class Pairs:
+    """Callback of a repeatable `KEY=VALUE` flag: its texts over the config's mapping, key by key.
+
+    A mapping in the config keeps its values' types. With `dotted`, one level of nesting is the same as a dot on the
+    command line: `mis: {prompts: upstream}` is `mis.prompts`. Else a mapping or a list is passed on as JSON.
+    """
+
+    def __init__(self, *, dotted: bool) -> None:
+        self._dotted = dotted
+
+    def __call__(self, ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> dict[str, Any]:
+        """The settings as a dict. Raises HarnessError for a text without `=`."""
+        configured: Mapping[str, Any] = ctx.obj.get(param.name, {})
+        if self._dotted:
+            values = spread(configured)
+        else:
+            values = {k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in configured.items()}
+        return {**values, **parse_pairs(texts, param.opts[0])}
+
+
+def config_key(option: click.Option) -> str:
+    """The config's key of a flag: its long name with `_`; for a flag without one, the name of what it holds.
+
+    So `-M -J -T -S` are `model_settings judge_settings task_settings strategy_settings`.
+    """
+    longest = max(option.opts, key=len)
+    return longest[2:].replace("-", "_") if longest.startswith("--") else str(option.name)
+
+
+def list_config_keys() -> frozenset[str]:
+    """All keys of a config: one file serves `run` and `judge`."""
+    commands = (click.command("")(add(lambda: None)) for add in (run_flags, judge_flags))
+    keys = {config_key(option) for command in commands for option in _options(command)}
+    return frozenset(keys - {"config"} | {"suites", "schemes"})
+
+
+def _options(command: click.Command) -> Iterator[click.Option]:
+    return (parameter for parameter in command.params if isinstance(parameter, click.Option))
+
+
+def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) -> None:
+    """Callback of `--config`, which comes first of all flags. Raises UnknownName for a key of no command."""
+    if ctx.resilient_parsing:
+        return
+    from harness.runs.config import load_config
+
+    values = load_config(explicit, list_config_keys)
+    ctx.obj = {"suites": values.pop("suites", {}), "schemes": values.pop("schemes", {})}
+    ctx.default_map = {}
+    for option in _options(ctx.command):
+        key = config_key(option)
+        value = values.get(key)
+        # `tasks` says what a run is made of, and not which of its splits are judged again
+        if value is None or (ctx.info_name == "judge" and key == "tasks"):
+            continue
+        if isinstance(option.callback, Pairs):
+            if not isinstance(value, Mapping):
+                raise HarnessError(f"the config's {key} must be a mapping of settings to values")
+            ctx.obj[option.name] = value
+            continue
+        if isinstance(value, Mapping):
+            raise HarnessError(f"the config's {key} takes no mapping")
+        is_list = isinstance(value, list)
+        if is_list and not (option.multiple or isinstance(option.type, Names | ModelsFile | Devices)):
+            raise HarnessError(f"the config's {key} takes one value, not a list")
+        ctx.default_map[str(option.name)] = value if is_list or not option.multiple else [value]
+
+
+def _read_rows(ctx: click.Context, _: click.Parameter, explicit: Path | None) -> None:
+    # a command below its group has what the group was given
+    if not ctx.resilient_parsing and (explicit is not None or ctx.obj is None):
+        from harness.runs.config import load_config
+
+        values = load_config(explicit, list_config_keys)
+        ctx.obj = {name: values.get(name, {}) for name in ("schemes", "suites")}
+
+
+def _config_flag(text: str, callback: Callable[..., None]) -> Callable[[_F], _F]:
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        is_eager=True,
+        expose_value=False,
+        callback=callback,
+        help=f"YAML with {text}; default ./harness.yaml over the user's.",
+    )
+
+
+schemes_flag = _config_flag("schemes of your own", _read_rows)
+suites_flag = _config_flag("suites of your own", _read_rows)
+config_flag = _config_flag("the flags' names as keys", _read_config)
+
+
+def with_schemes(ctx: click.Context) -> Host:
+    """The host with the schemes of the config that the command read. Raises HarnessError for a row that is wrong."""
+    from harness.schemes import register
+
+    host = load_host(ctx)
+    for row in ctx.obj["schemes"].values():
+        register(host, row)
+    return host
+
+
+def with_suites(ctx: click.Context) -> Host:
+    """The host with the suites of the config that the command read. Raises HarnessError for a row that is wrong."""
+    host = load_host(ctx)
+    for row in ctx.obj["suites"].values():
+        row.register(host)
+    return host
+
+
+def _settings_flag(flag: str, name: str, metavar: str, text: str, *, dotted: bool) -> Callable[[_F], _F]:
+    return click.option(flag, name, multiple=True, callback=Pairs(dotted=dotted), metavar=metavar, help=text)
+
+
+def _task_settings_flag(text: str) -> Callable[[_F], _F]:
+    return _settings_flag("-T", "task_settings", "NAME.KEY=VALUE", text, dotted=True)
+
+
+def _tasks_flag(text: str) -> Callable[[_F], _F]:
+    return click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help=text)
+
+
+_data_flag = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="HARNESS_DATA",
+    help="Data folder: a task's data lies in DATA/<task>.",
+)
+_judging_flags: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--judge",
         "judges",
@@ -26,28 +239,15 @@ _FLAGS = (
         metavar="MODEL|RUBRIC|RUBRIC=MODEL",
         help="Who judges; repeatable, the first is the primary one. No judge's model is ever assumed.",
     ),
-    click.option(
+    _settings_flag(
         "-J",
         "judge_settings",
-        multiple=True,
-        callback=Pairs(dotted=True),
-        metavar="[RUBRIC.]KEY=VALUE",
-        help="Setting of the judge's provider, or temperature, max_tokens, top_p, seed.",
+        "[RUBRIC.]KEY=VALUE",
+        "Setting of the judge's provider, or temperature, max_tokens, top_p, seed.",
+        dotted=True,
     ),
-    click.option(
-        "-T",
-        "task_settings",
-        multiple=True,
-        callback=Pairs(dotted=True),
-        metavar="NAME.KEY=VALUE",
-        help="Setting of a task or a rubric; NAME.data is a task's folder, NAME.judge its rubric.",
-    ),
-    click.option(
-        "--data",
-        type=click.Path(path_type=Path, file_okay=False),
-        envvar="HARNESS_DATA",
-        help="Data folder: a task's data lies in DATA/<task>.",
-    ),
+    _task_settings_flag("Setting of a task or a rubric; NAME.data is a task's folder, NAME.judge its rubric."),
+    _data_flag,
     click.option(
         "--devices",
         type=Devices(),
@@ -70,19 +270,88 @@ _FLAGS = (
         help="Outcomes or judge states to try again beside error, bad_sample and judge_error.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print results.json instead of a table."),
-    click.option(
-        "--config",
-        type=click.Path(path_type=Path, dir_okay=False),
-        is_eager=True,
-        expose_value=False,
-        callback=configured,
-        help="YAML with the flags' names as keys; default ./harness.yaml over the user's.",
-    ),
+    config_flag,
+    plugin_options,
 )
 
 
-def judging_flags(function: _F) -> _F:
-    """Add `--judge -J -T --data --devices --min-coverage --concurrency --retry --json --config`."""
-    for flag in reversed(_FLAGS):
-        function = flag(function)
-    return function
+def run_flags(function: _F) -> _F:
+    """Add the flags of `harness run`."""
+    return add_flags(
+        function,
+        click.option("--model", "models", multiple=True, metavar="SCHEME/NAME", help="Evaluated model; repeatable."),
+        click.option(
+            "--models",
+            "models_file",
+            type=ModelsFile(),
+            metavar="FILE.yaml",
+            help="List of {model, settings, strategy}; one failing does not stop the rest.",
+        ),
+        _tasks_flag("Tasks or single splits, or suites: see `harness tasks`."),
+        _settings_flag("-M", "model_settings", "KEY=VALUE", "Setting of the model's provider.", dotted=False),
+        click.option("--strategy", default="", metavar="NAME", help="Strategy around the model."),
+        _settings_flag("-S", "strategy_settings", "KEY=VALUE", "Setting of the strategy.", dotted=False),
+        click.option("--temperature", type=click.FloatRange(0), help="Override of the tasks' temperature."),
+        click.option("--max-tokens", type=click.IntRange(1), help="Override of the tasks' token limit."),
+        click.option("--system", default="", metavar="TEXT", help="System message put before each request."),
+        click.option("--seed", type=int, help="Seed sent to the provider."),
+        click.option(
+            "--limit",
+            type=click.IntRange(1),
+            metavar="N",
+            help="First N clusters of each split; raising it extends.",
+        ),
+        click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Answers for each sample."),
+        click.option(
+            "--output",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Run folder; their parent for several models.",
+        ),
+        click.option(
+            "--phases",
+            type=click.Choice(["auto", "sequential", "overlap"]),
+            default="auto",
+            show_default=True,
+            help="Judge while answering, or after the model is closed; auto: after, when both are local.",
+        ),
+        click.option("--fresh", is_flag=True, help="Put an old run of this folder aside and start anew."),
+        click.option("--no-probe", is_flag=True, help="Skip the start-up check of the model and the judges."),
+        click.option("--dry-run", is_flag=True, help="Show what would be asked of whom, and ask nothing."),
+        *_judging_flags,
+    )
+
+
+def judge_flags(function: _F) -> _F:
+    """Add the flags of `harness judge`."""
+    return add_flags(
+        function,
+        _tasks_flag("Only these of the run's tasks."),
+        click.option(
+            "--combine",
+            type=click.Choice(["majority"]),
+            help="Ask nobody: make one more judge of the verdicts that are there, where more than half of them agree.",
+        ),
+        click.option(
+            "--members",
+            type=Names(),
+            default="",
+            metavar="NAME[,…]",
+            help="With --combine: only these judges, an id or all of a rubric; else all that gave a verdict.",
+        ),
+        click.option(
+            "--judge-limit",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Judge the answers of N clusters of each split only, a random part that stands for the rest.",
+        ),
+        click.option("--primary", is_flag=True, help="Make this judge the one whose numbers stand first."),
+        click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges."),
+        *_judging_flags,
+    )
+
+
+def place_flags(function: _F) -> _F:
+    """Add `--data`, `-T` and `--config`; the first two arrive as `data` and `task_settings`."""
+    return add_flags(
+        function, _data_flag, _task_settings_flag("Setting of a task; NAME.data is its folder."), config_flag
+    )

@@ -1,4 +1,4 @@
-"""How a run ends: Ctrl-C once stops taking samples, twice ends now, three times whatever happens; and no leftovers.
+"""How a run is interrupted: Ctrl-C once takes no more samples, twice ends it now, three times whatever happens.
 
 The handlers are Python's own and not the event loop's, so that they are called also while a plugin holds the loop.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from types import FrameType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import anyio
 
@@ -22,27 +22,35 @@ from harness.errors import HarnessError, unwrap_groups
 from harness.evaluation.samples import Stop
 from harness.plugins.boundary import find_caller
 
-from .crash import INTERRUPTED
-from .ending import LINGER_SECONDS, end_soon, leave
+from .ending import INTERRUPTED, LINGER_SECONDS, end_soon, leave
 from .stdout import tell
 
 _T = TypeVar("_T")
-GRACE_SECONDS = 5.0
+GRACE_SECONDS: Final = 5.0
+
+
+def resume_hint(command: Sequence[str]) -> str:
+    """How to go on: running the same command again resumes."""
+    again = shlex.join(word for word in command if word != "--fresh")
+    return f"what was answered is kept; go on with: {again}"
 
 
 def interruptible(body: Callable[[], Awaitable[_T]], stop: Stop) -> _T:
-    """Run a coroutine under the handler, which asks `stop`. Raises KeyboardInterrupt when it was interrupted."""
+    """Run a coroutine while signals ask `stop` to end it. Raises KeyboardInterrupt when it was interrupted."""
     with _Interrupts(stop) as interrupts:
         try:
-            return anyio.run(_under_handler, body, interrupts)
+            return anyio.run(_run_under, interrupts, body)
         except SystemExit as error:  # of a task that a library or a plugin began: no call of ours raises one
+            trace = error.__traceback__
+            while trace is not None and trace.tb_next is not None:
+                trace = trace.tb_next
             raise HarnessError(
                 f"something in this process asked it to exit in the middle of the run: SystemExit: {error.code}",
-                where=_find_line(error),
+                where="" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}",
             ) from error
 
 
-async def _under_handler(body: Callable[[], Awaitable[_T]], interrupts: _Interrupts) -> _T:
+async def _run_under(interrupts: _Interrupts, body: Callable[[], Awaitable[_T]]) -> _T:
     results = list[_T]()
     asyncio.get_running_loop().set_default_executor(_Executor())
     try:
@@ -51,14 +59,28 @@ async def _under_handler(body: Callable[[], Awaitable[_T]], interrupts: _Interru
                 interrupts.begin(group.cancel_scope)
                 results.append(await body())
     finally:
-        await _end_tasks()
+        # End the tasks that a plugin left in the loop; one that does not end is no longer waited for.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            _, stubborn = await asyncio.wait(left, timeout=LINGER_SECONDS)
+            for task in stubborn:
+                asyncio._unregister_task(task)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - documented for loops
     if not results:
         raise KeyboardInterrupt
     return results[0]
 
 
+class _Executor(ThreadPoolExecutor):
+    """The loop's own threads; a call that never returns in one of them does not keep the loop open."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        super().shutdown(wait=False, cancel_futures=True)
+
+
 class _Interrupts:
-    """The handlers of SIGINT and SIGTERM while a run goes on."""
+    """The handlers of SIGINT and SIGTERM during a run."""
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
@@ -87,60 +109,37 @@ class _Interrupts:
             _end_now(frame)
         loop, scope = self._running
         again = self._stop.asked
-        self._stop.interrupt()  # before anything is said: the next signal may come in the middle of it
+        self._stop.interrupt()  # before anything is printed: the next signal may come in the middle of it
+
+        def end() -> None:
+            if again:
+                scope.cancel()
+            else:
+                scope.deadline = anyio.current_time() + GRACE_SECONDS
+
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(scope.cancel if again else partial(_end_in_time, scope))
+            loop.call_soon_threadsafe(end)
         if again:
-            _say("ending now; the next Ctrl-C ends it whatever happens")
+            _tell_in_handler("ending now; the next Ctrl-C ends it whatever happens")
         else:
-            _say(f"stopping: calls in flight have {GRACE_SECONDS:g} s to finish; Ctrl-C again ends now")
+            _tell_in_handler(f"stopping: calls in flight have {GRACE_SECONDS:g} s to finish; Ctrl-C again ends now")
 
 
-def _end_in_time(scope: anyio.CancelScope) -> None:
-    scope.deadline = anyio.current_time() + GRACE_SECONDS
+def _end_now(frame: FrameType | None) -> None:
+    """End the process at once, and name the plugin that keeps it from ending."""
+    by = ""
+    if (caller := find_caller(frame)) is not None:
+        source, place, where = caller
+        by = f"; plugin {source.name} ({source.origin}), {place}, did not let it end, at {where}"
+    _tell_in_handler(f"ended{by}\nwhat was answered is kept: the same command goes on")
+    end_soon(INTERRUPTED, LINGER_SECONDS / 2)
+    leave(INTERRUPTED)
 
 
-def _say(line: str) -> None:
-    """Say a line from within a handler, which may have come in the middle of another line."""
+def _tell_in_handler(line: str) -> None:
+    """Print a line, also if the signal came in the middle of another line."""
     try:
         tell(line)
     except (RuntimeError, OSError, ValueError):
         with contextlib.suppress(OSError):
             os.write(2, f"\n{line}\n".encode())
-
-
-def _end_now(frame: FrameType | None) -> None:
-    """End the process at once, with the plugin that keeps it from ending."""
-    held = find_caller(frame)
-    by = ""
-    if held is not None:
-        source, place, where = held
-        by = f"; plugin {source.name} ({source.origin}), {place}, did not let it end, at {where}"
-    _say(f"ended{by}\nwhat was answered is kept: the same command goes on")
-    end_soon(INTERRUPTED, LINGER_SECONDS / 2)
-    leave(INTERRUPTED)
-
-
-class _Executor(ThreadPoolExecutor):
-    """The loop's own threads; a call that never returns in one of them does not keep the loop open."""
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
-        super().shutdown(wait=False, cancel_futures=True)
-
-
-async def _end_tasks() -> None:
-    """End the tasks that a plugin left in the loop; one that will not end is no longer waited for."""
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        task.cancel()
-    if left:
-        _, stubborn = await asyncio.wait(left, timeout=LINGER_SECONDS)
-        for task in stubborn:
-            asyncio._unregister_task(task)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - documented for loops
-
-
-def _find_line(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

@@ -3,58 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .configured import with_schemes, with_suites
-from .flags import judging_flags
-from .options import plugin_options
+from .flags import judge_flags, with_schemes, with_suites
+from .outcome import print_runs, run_all
 from .stdout import tell
-from .values import Names
 
 if TYPE_CHECKING:
-    from harness.evaluation.options import JudgeOptions
     from harness.runs.run import Run
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
-@click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Only these of the run's tasks.")
-@click.option(
-    "--combine",
-    type=click.Choice(["majority"]),
-    help="Ask nobody: make one more judge of the verdicts that are there, where more than half of them agree.",
-)
-@click.option(
-    "--members",
-    type=Names(),
-    default="",
-    metavar="NAME[,…]",
-    help="With --combine: only these judges, an id or all of a rubric; else all that gave a verdict.",
-)
-@click.option(
-    "--judge-limit",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Judge the answers of N clusters of each split only, a random part that stands for the rest.",
-)
-@click.option("--primary", is_flag=True, help="Make this judge the one whose numbers stand first.")
-@click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges.")
-@judging_flags
-@plugin_options
+@judge_flags
 @click.pass_context
 def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     """Judge the stored answers of runs, again or with another judge; nothing is asked of the model.
 
     Verdicts of several judges stand side by side. An answer is judged only if the data still asks the same.
     """
-    from .outcome import printed
-    from .several import each
-
     named = ctx.get_parameter_source("judges") is click.core.ParameterSource.COMMANDLINE
     if given["combine"] and named:
         raise click.UsageError("--combine asks no judge: judge first, in a command of its own")
@@ -64,27 +35,27 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
         raise click.UsageError("--members needs --combine majority")
     with_schemes(ctx)
     with_suites(ctx)
-    tasks: Sequence[str] = given["tasks"]
-    if len(runs) == 1:
-        run = _judge(runs[0], tasks, given)
-        printed([run], as_json=given["as_json"], several=False)
-        return run.exit_code
-    done, code = each((str(folder), partial(_judge, folder, tasks, given)) for folder in runs)
-    printed(done, as_json=given["as_json"], several=True)
+    ended, code = run_all([(str(folder), partial(_judge, folder, given)) for folder in runs])
+    print_runs(ended, as_json=given["as_json"], several=len(runs) > 1)
     return code
 
 
-def _judging(tasks: Sequence[str], given: dict[str, Any]) -> JudgeOptions:
+def _judge(folder: Path, given: dict[str, Any]) -> Run:
     from harness.evaluation.options import JudgeOptions
+    from harness.evaluation.samples import Stop
     from harness.limits.endpoints import Policy
+    from harness.progress import choose_progress
+    from harness.runs.run import judge_async
+
+    from .interrupt import interruptible, resume_hint
 
     concurrency: int | None = given["concurrency"]
-    return JudgeOptions(
+    options = JudgeOptions(
         judges=() if given["combine"] else given["judges"],
         judge_settings=given["judge_settings"],
         task_settings=given["task_settings"],
-        tasks=tuple(tasks),
-        members=tuple(given["members"]),
+        tasks=given["tasks"],
+        members=given["members"],
         primary=given["primary"],
         data=given["data"],
         retry=frozenset(given["retry"]),
@@ -95,23 +66,13 @@ def _judging(tasks: Sequence[str], given: dict[str, Any]) -> JudgeOptions:
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
         command=("harness", *sys.argv[1:]),
     )
-
-
-def _judge(folder: Path, tasks: Sequence[str], given: dict[str, Any]) -> Run:
-    from harness.evaluation.samples import Stop
-    from harness.progress.lines import choose_progress
-    from harness.runs.run import judge_async
-
-    from .interrupt import interruptible
-    from .outcome import resume_hint
-
-    judging, progress, stop = _judging(tasks, given), choose_progress(sys.stderr), Stop()
     if given["combine"]:
         from harness.runs.additions import combine_judges
 
-        return combine_judges(folder, judging)
+        return combine_judges(folder, options)
+    progress, stop = choose_progress(sys.stderr), Stop()
     try:
-        return interruptible(lambda: judge_async(folder, judging, progress=progress, stop=stop), stop)
+        return interruptible(lambda: judge_async(folder, options, progress=progress, stop=stop), stop)
     except KeyboardInterrupt:
-        tell(resume_hint(judging.command))
+        tell(resume_hint(options.command))
         raise

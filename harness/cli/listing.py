@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import click
 
-from harness.errors import UnknownName
+from harness import plugins
+from harness.contracts import DataSource, Judge, Painter, Provider, Split, Suite, Task
+from harness.errors import BadData, UnknownName, describe_error
 from harness.plugins.host import Host
-from harness.settings import nearest
-from harness.text import plain
+from harness.settings import effective, nearest
+from harness.text import one_line, plain
 from harness.types import Json, Setting
 
-from .groups import Group
-from .options import loaded, plugin_options
-from .stdout import show
-from .table import indented, table
+from .flags import schemes_flag, suites_flag, with_schemes, with_suites
+from .options import Group, add_flags, load_host, plugin_options
+from .stdout import indented, show, table
 
 _T = TypeVar("_T")
 _F = Callable[..., Any]
-
-
-def _unchanged(function: _F) -> _F:
-    return function
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +51,8 @@ class Listing(Generic[_T]):
     details: Callable[[_T], str]
     flag: Callable[[_T], str]
     settings: Callable[[_T], Sequence[Setting]] = lambda item: getattr(item, "settings", ())
-    host: Callable[[click.Context], Host] = loaded
-    flags: Callable[[_F], _F] = _unchanged
+    host: Callable[[click.Context], Host] = load_host
+    flags: Callable[[_F], _F] = lambda function: function
     name: str = "NAME"
     below: Listing[Any] | None = None
 
@@ -66,38 +63,26 @@ class Listing(Generic[_T]):
 
 
 def list_command(listing: Listing[Any], text: str) -> click.Group:
-    """The group `harness KIND` with its command `list`; without a command it lists too."""
+    """The group `harness KIND` with its commands `list` and `show`; without a command it lists too."""
+
+    def flags(function: _F) -> _F:
+        json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+        return add_flags(function, json_flag, listing.flags, plugin_options, click.pass_context)
 
     @click.group(cls=Group, name=listing.kind, help=text, invoke_without_command=True)
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-    @listing.flags
-    @plugin_options
-    @click.pass_context
+    @flags
     def group(ctx: click.Context, as_json: bool) -> None:
         if ctx.invoked_subcommand is None:
             show_offers(listing.host(ctx), listing, (), as_json)
 
-    @group.command("list", help=text)
-    @click.argument("names", nargs=-1)
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-    @listing.flags
-    @plugin_options
-    @click.pass_context
-    def list_(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
-        parent = ctx.parent.params.get("as_json") if ctx.parent else False
-        show_offers(listing.host(ctx), listing, names, as_json or bool(parent))
+    def show_some(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
+        as_json = as_json or (ctx.parent is not None and bool(ctx.parent.params.get("as_json")))
+        show_offers(listing.host(ctx), listing, names, as_json)
 
-    @group.command("show", help="Show some in detail.")
-    @click.argument("names", nargs=-1, required=True)
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-    @listing.flags
-    @plugin_options
-    @click.pass_context
-    def show(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
-        parent = ctx.parent.params.get("as_json") if ctx.parent else False
-        show_offers(listing.host(ctx), listing, names, as_json or bool(parent))
-
-    del list_, show
+    group.command("list", help=text)(click.argument("names", nargs=-1)(flags(show_some)))
+    group.command("show", help="Show some in detail.")(
+        click.argument("names", nargs=-1, required=True)(flags(show_some))
+    )
     return group
 
 
@@ -109,28 +94,27 @@ def show_offers(host: Host, listing: Listing[Any], names: Sequence[str], as_json
         for item, plugin in host.offers(each.kind)
     }
     for name in names:
-        _insist(host, listing, name, offers)
+        if name not in offers:
+            _refuse(host, listing, name, offers)
     chosen = [offers[name] for name in names or offers]
     if as_json:
-        show(json.dumps([_as_json(host, *offer) for offer in chosen], indent=2, ensure_ascii=False), raw=True)
+        show(json.dumps([_to_json(host, *offer) for offer in chosen], indent=2, ensure_ascii=False), raw=True)
     elif names:
-        show("\n\n".join(_detailed(host, *offer) for offer in chosen))
+        show("\n\n".join(_render_details(host, *offer) for offer in chosen))
     else:
-        show("\n\n".join(_table(each, host) for each in listing.every if each is listing or host.offers(each.kind)))
+        tables: list[str] = []
+        for each in listing.every:
+            rows = [
+                [getattr(item, each.key), *(cell(item) for cell in each.columns.values()), plugin, item.description]
+                for item, plugin in host.offers(each.kind)
+            ]
+            if rows or each is listing:
+                tables.append(table([each.name, *each.columns, "PLUGIN", "DESCRIPTION"], rows))
+        show("\n\n".join(tables))
 
 
-def _table(listing: Listing[Any], host: Host) -> str:
-    header = [listing.name, *listing.columns, "PLUGIN", "DESCRIPTION"]
-    rows = [
-        [getattr(item, listing.key), *(cell(item) for cell in listing.columns.values()), plugin, item.description]
-        for item, plugin in host.offers(listing.kind)
-    ]
-    return table(header, rows)
-
-
-def _insist(host: Host, listing: Listing[Any], name: str, offers: Mapping[str, object]) -> None:
-    if name in offers:
-        return
+def _refuse(host: Host, listing: Listing[Any], name: str, offers: Mapping[str, object]) -> None:
+    """Raise what says of a name whether it is unknown, disputed or of a failed plugin."""
     one = {
         "models": host.provider,
         "tasks": host.task,
@@ -140,57 +124,250 @@ def _insist(host: Host, listing: Listing[Any], name: str, offers: Mapping[str, o
         "builders": host.builder,
     }
     disputed = (each.kind for each in listing.every if name in host.clashes(each.kind))
-    one[next(disputed, listing.kind)](name)  # raises, and says whether it is unknown, disputed or of a failed plugin
+    one[next(disputed, listing.kind)](name)
     raise UnknownName(f"{name!r} is not among the {listing.kind}", remedy=nearest(name, offers))
 
 
-def _as_json(host: Host, listing: Listing[_T], item: _T, plugin: str) -> dict[str, Json]:
+def _to_json(host: Host, listing: Listing[_T], item: _T, plugin: str) -> dict[str, Json]:
     source = host.source(plugin)
+    settings = [
+        {
+            "name": setting.name,
+            "type": setting.type.__name__,
+            "default": str(setting.default) if isinstance(setting.default, Path) else setting.default,
+            "identity": setting.identity,
+            "choices": list(setting.choices),
+            "least": setting.least,
+            "help": setting.help,
+        }
+        for setting in listing.settings(item)
+    ]
     return {
         "name": getattr(item, listing.key),
         "description": getattr(item, "description", ""),
         **listing.facts(item),
-        "settings": [_setting(setting) for setting in listing.settings(item)],
+        "settings": settings,
         "plugin": {"name": plugin, "distribution": source.distribution, "version": source.version},
     }
 
 
-def _setting(setting: Setting) -> dict[str, Json]:
-    default = str(setting.default) if isinstance(setting.default, Path) else setting.default
-    return {
-        "name": setting.name,
-        "type": setting.type.__name__,
-        "default": default,
-        "identity": setting.identity,
-        "choices": list(setting.choices),
-        "least": setting.least,
-        "help": setting.help,
-    }
-
-
-def _detailed(host: Host, listing: Listing[_T], item: _T, plugin: str) -> str:
+def _render_details(host: Host, listing: Listing[_T], item: _T, plugin: str) -> str:
     name = getattr(item, listing.key)
     head = f"{name}: {getattr(item, 'description', '')}\n  plugin {plugin} ({host.source(plugin).origin})"
-    parts = [head, listing.details(item), _settings(listing.settings(item), listing.flag(item))]
+    parts = [head, listing.details(item)]
+    rows: list[list[str]] = []
+    for setting in listing.settings(item):
+        accepts = "|".join(setting.choices) or setting.type.__name__
+        if setting.least is not None:
+            accepts = f"{accepts} ≥ {setting.least:g}"
+        default = "" if setting.default is None else str(setting.default)
+        counts_as = "identity" if setting.identity else "transport"
+        rows.append([setting.name, accepts, default, counts_as, setting.help])
+    if rows:
+        settings = table(["KEY", "VALUE", "DEFAULT", "COUNTS AS", "HELP"], rows)
+        parts.append(indented(f"settings: {listing.flag(item)}\n{indented(settings)}"))
     return plain("\n".join(part for part in parts if part))
 
 
-def _settings(settings: Sequence[Setting], flag: str) -> str:
-    if not settings:
-        return ""
+def _find_splits(task: Task) -> Mapping[str, Split] | str:
+    """The splits at default settings, or why they cannot be listed."""
+    from harness.data.places import data_folder, find_splits
+
+    try:
+        splits = find_splits(task, effective(task.settings, {}, owner=f"task {task.name}"), data_folder() / task.name)
+        return {name: splits[name] for name in splits}
+    except Exception as error:  # noqa: BLE001 - a plugin's code; a list shows the others all the same
+        return f"unknown: {one_line(describe_error(error))}"
+
+
+def _list_split_names(task: Task) -> str:
+    splits = _find_splits(task)
+    return splits if isinstance(splits, str) else " ".join(splits)
+
+
+def task_facts(task: Task) -> Mapping[str, Json]:
+    """What `harness tasks --json` says of a task, next to its name, settings and plugin."""
+    splits, source = _find_splits(task), task.source
+    return {
+        "kind": "task",
+        "version": task.version,
+        "splits": splits if isinstance(splits, str) else {name: _split_facts(split) for name, split in splits.items()},
+        "data": {
+            "hub": source.hub,
+            "url": source.url,
+            "revision": _find_revision(source),
+            "unchecked": source.unchecked,
+            "licence": source.licence,
+            "size": source.size,
+            "gated": source.gated,
+        }
+        if source
+        else None,
+    }
+
+
+def _split_facts(split: Split) -> dict[str, Json]:
+    metrics = [metric.name for metric in split.metrics]
+    main = [metric.name for metric in split.metrics if metric.main]
+    return {
+        "n": split.n,
+        "images": split.images,
+        "judges": list(split.judges),
+        "metrics": metrics,
+        "main": next(iter([*main, *metrics]), ""),
+        "by": list(split.by),
+        "selected": split.selected,
+        "mini": split.data is not None,
+        "parts": list(split.parts),
+    }
+
+
+def _find_revision(source: DataSource) -> str:
+    return source.revision or (source.archive or ("", ""))[1]
+
+
+def _task_details(task: Task) -> str:
+    lines = [f"version {task.version}"]
+    if source := task.source:
+        size, gated = f"size: {source.size}" if source.size else "", "gated" if source.gated else ""
+        facts = [source.hub or source.url, size, f"licence: {source.licence or 'not stated'}", gated]
+        lines.append(f"data {'; '.join(filter(None, facts))}")
+        # the commit that the counts were checked with, or why there is none
+        lines.append(f"revision {f'not checked: {source.unchecked}' if source.unchecked else _find_revision(source)}")
+    splits = _find_splits(task)
+    if isinstance(splits, str):
+        lines.append(f"splits {splits}")
+    else:
+        rows: list[list[str]] = []
+        for name, split in splits.items():
+            n, images = ("?" if count is None else str(count) for count in (split.n, split.images))
+            metrics = ", ".join(metric.name for metric in split.metrics)
+            pooled = f"pooled from {' + '.join(split.parts)}" if split.parts else ""
+            selected = pooled or ("yes" if split.selected else "by name")
+            rows.append([name, n, images, ", ".join(split.judges), metrics, ", ".join(split.by), selected])
+        header = ["SPLIT", "SAMPLES", "IMAGES", "JUDGES", "METRICS", "BY", "SELECTED"]
+        lines += ["splits", indented(table(header, rows))]
+    return indented("\n".join([*lines, *_render_published(task)]))
+
+
+def _render_published(task: Task) -> Iterator[str]:
+    """What others published, source by source; a file that cannot be read hides nothing else."""
+    from harness.board.published import published
+
+    try:
+        found = published(task)
+    except BadData as error:
+        yield f"published numbers: {one_line(str(error))}"
+        return
+    for source in dict.fromkeys(row.source for row in found):
+        rows = [row for row in found if row.source == source]
+        yield f"published, not measured here: {', '.join(filter(None, (source.title, source.place, source.url)))}"
+        metrics = list(dict.fromkeys(metric for row in rows for metric in row.values))
+        cells: list[list[str]] = []
+        for row in rows:
+            values = (row.values.get(metric) for metric in metrics)
+            numbers = ["" if value is None else f"{value:.2f}" for value in values]
+            cells.append([row.model, row.split, *numbers, "; ".join(filter(None, (*row.slips, row.note)))])
+        notes = [f"judge: {source.judge}" if source.judge else "", source.note]
+        yield indented("\n".join([*filter(None, notes), table(["MODEL", "SPLIT", *metrics, "MIND"], cells)]))
+
+
+def _suite_facts(suite: Suite) -> Mapping[str, Json]:
+    return {
+        "kind": "suite",
+        "tasks": list(suite.tasks),
+        "task_settings": {key: str(value) for key, value in suite.task_settings.items()},
+        "judges": dict(suite.judges),
+        "mean": list(suite.mean),
+        "notes": list(suite.notes),
+    }
+
+
+def _suite_details(suite: Suite) -> str:
+    settings: dict[str, list[str]] = {}  # task or rubric -> its settings
+    for key, value in suite.task_settings.items():
+        settings.setdefault(key.split(".")[0], []).append(f"{key}={value}")
+    names = {task: task.partition(":")[0] for task in suite.tasks}
     rows = [
-        [
-            setting.name,
-            _accepted(setting),
-            "" if setting.default is None else str(setting.default),
-            "identity" if setting.identity else "transport",
-            setting.help,
-        ]
-        for setting in settings
+        [task, suite.rubric(task), " ".join(settings.get(name, ())), "yes" if task in suite.mean else ""]
+        for task, name in names.items()
     ]
-    return indented(f"settings: {flag}\n{indented(table(['KEY', 'VALUE', 'DEFAULT', 'COUNTS AS', 'HELP'], rows))}")
+    lines = [table(["TASK", "RUBRIC", "SETTINGS", "IN THE MEAN"], rows)]
+    if others := [f"{k}={v}" for k, v in suite.task_settings.items() if k.split(".")[0] not in names.values()]:
+        lines.append(f"settings of rubrics: {' '.join(others)}")
+    with_model = {judge.name for judge, _ in plugins.current().offers("judges") if judge.needs is not None}
+    rubrics = [rubric for rubric in dict.fromkeys(suite.judges.values()) if rubric in with_model]
+    lines += [f"a model of its own: --judge {rubric}=SCHEME/NAME" for rubric in rubrics]
+    return indented("\n".join([*lines, *suite.notes]))
 
 
-def _accepted(setting: Setting) -> str:
-    kind = "|".join(setting.choices) or setting.type.__name__
-    return kind if setting.least is None else f"{kind} ≥ {setting.least:g}"
+def _provider_settings(provider: Provider) -> Sequence[Setting]:
+    from harness.models import list_settings
+
+    return list_settings(provider)
+
+
+def _provider_details(provider: Provider) -> str:
+    base = f"\n  {provider.base} with other defaults" if provider.base else ""
+    return f"  --model {provider.scheme}/NAME{base}"
+
+
+def _judge_needs(judge: Judge) -> str:
+    if judge.needs is None:
+        return "no model"
+    return f"a model with {', '.join(sorted(judge.needs))}" if judge.needs else "a model"
+
+
+def _judge_details(judge: Judge) -> str:
+    how = judge.name if judge.needs is None else f"{judge.name}=SCHEME/NAME"
+    return f"  version {judge.version}\n  needs {_judge_needs(judge)}\n  --judge {how}"
+
+
+_MODELS: Listing[Provider] = Listing(
+    kind="models",
+    key="scheme",
+    columns={"OF": lambda provider: provider.base},
+    facts=lambda provider: {"model": f"{provider.scheme}/NAME", "base": provider.base or None},
+    details=_provider_details,
+    flag=lambda _: "-M KEY=VALUE",
+    settings=_provider_settings,
+    host=with_schemes,
+    flags=schemes_flag,
+)
+_SUITES: Listing[Suite] = Listing(
+    kind="suites",
+    columns={"TASKS": lambda suite: " ".join(suite.tasks)},
+    facts=_suite_facts,
+    details=_suite_details,
+    flag=lambda suite: f"--tasks {suite.name}",
+    name="SUITE",
+)
+_TASKS: Listing[Task] = Listing(
+    kind="tasks",
+    columns={"VERSION": lambda task: task.version, "SPLITS": _list_split_names},
+    facts=task_facts,
+    details=_task_details,
+    flag=lambda task: f"-T {task.name}.KEY=VALUE",
+    host=with_suites,
+    flags=suites_flag,
+    below=_SUITES,
+)
+_JUDGES: Listing[Judge] = Listing(
+    kind="judges",
+    columns={"VERSION": lambda judge: judge.version, "NEEDS": _judge_needs},
+    facts=lambda judge: {"version": judge.version, "needs": None if judge.needs is None else sorted(judge.needs)},
+    details=_judge_details,
+    flag=lambda judge: f"-T {judge.name}.KEY=VALUE",
+)
+_PAINTERS: Listing[Painter] = Listing(
+    kind="painters",
+    key="scheme",
+    columns={"RUNS": lambda painter: "here" if painter.local else ""},
+    facts=lambda painter: {"painter": f"{painter.scheme}/NAME", "local": painter.local},
+    details=lambda painter: f"  {painter.scheme}/NAME, where a builder asks for a painter",
+    flag=lambda _: "KEY: VALUE, beside the painter's name",
+)
+models_command = list_command(_MODELS, "List the providers of models, or show some in detail.")
+tasks_command = list_command(_TASKS, "List the tasks and suites, or show some in detail.")
+judges_command = list_command(_JUDGES, "List the judges, or show some in detail.")
+painters_command = list_command(_PAINTERS, "List the painters of builders, or show some in detail.")

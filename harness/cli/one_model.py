@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .configured import schemes_flag, with_schemes
-from .options import plugin_options
-from .values import pairs
+from .flags import schemes_flag, with_schemes
+from .options import add_flags, parse_pairs, plugin_options
 
 if TYPE_CHECKING:
     from harness.limits.endpoints import Policy
@@ -25,40 +24,25 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def _settings(_: click.Context, param: click.Parameter, texts: Sequence[str]) -> dict[str, str]:
-    return pairs(texts, param.opts[0])
-
-
-_FLAGS = (
-    click.option("--model", "ref", required=True, metavar="SCHEME/NAME", help="The model: see `harness models`."),
-    click.option(
-        "-M",
-        "model_settings",
-        multiple=True,
-        callback=_settings,
-        metavar="KEY=VALUE",
-        help="Setting of the model's provider.",
-    ),
-    click.option("--strategy", default="", metavar="NAME", help="Strategy around the model."),
-    click.option(
-        "-S",
-        "strategy_settings",
-        multiple=True,
-        callback=_settings,
-        metavar="KEY=VALUE",
-        help="Setting of the strategy.",
-    ),
-    click.option("--concurrency", type=click.IntRange(1), help="Most calls at once to the model."),
-    schemes_flag,
-    plugin_options,
-)
-
-
 def model_flags(function: _F) -> _F:
     """Add `--model -M --strategy -S --concurrency --config` and the flags of plugins."""
-    for flag in reversed(_FLAGS):
-        function = flag(function)
-    return function
+
+    def settings_flag(flag: str, name: str, text: str) -> Callable[[_F], _F]:
+        def parse(_: click.Context, param: click.Parameter, texts: Sequence[str]) -> dict[str, str]:
+            return parse_pairs(texts, param.opts[0])
+
+        return click.option(flag, name, multiple=True, callback=parse, metavar="KEY=VALUE", help=text)
+
+    return add_flags(
+        function,
+        click.option("--model", "ref", required=True, metavar="SCHEME/NAME", help="The model: see `harness models`."),
+        settings_flag("-M", "model_settings", "Setting of the model's provider."),
+        click.option("--strategy", default="", metavar="NAME", help="Strategy around the model."),
+        settings_flag("-S", "strategy_settings", "Setting of the strategy."),
+        click.option("--concurrency", type=click.IntRange(1), help="Most calls at once to the model."),
+        schemes_flag,
+        plugin_options,
+    )
 
 
 def chosen(ctx: click.Context, given: dict[str, Any]) -> tuple[ModelSpec, Policy]:

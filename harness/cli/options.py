@@ -1,120 +1,139 @@
-"""Options that several commands share, and the host they load."""
+"""The flags that load plugins, the host that they ask for, and groups that answer a misspelled command."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
+
+from harness.errors import HarnessError
+from harness.settings import nearest
 
 if TYPE_CHECKING:
     from harness.plugins.host import Host
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_KEY = "harness.loading"
+
+
+class Group(click.Group):
+    """A group that names the nearest command for an unknown one, whatever click's version."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, but with our sentence for an unknown command."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            raise click.UsageError(f"no command is called {name!r}; {nearest(name, self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def add_flags(function: _F, *flags: Callable[[_F], _F]) -> _F:
+    """The function with these flags; help shows them in this order."""
+    for flag in reversed(flags):
+        function = flag(function)
+    return function
+
+
+def split_names(text: str | Sequence[str]) -> tuple[str, ...]:
+    """`a,b`, or a list of such texts, as names; blanks are dropped."""
+    parts = [text] if isinstance(text, str) else text
+    return tuple(name.strip() for part in parts for name in str(part).split(",") if name.strip())
+
+
+def parse_pairs(texts: Sequence[str], flag: str) -> dict[str, str]:
+    """`KEY=VALUE` texts as a dict. Raises HarnessError for one without a key or without `=`."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise HarnessError(f"{flag} {text}: not KEY=VALUE", remedy=f"write {flag} key=value")
+        pairs[key] = value
+    return pairs
 
 
 class _Loading:
-    """How the host is to be loaded; all of it may be given before or after the command's name."""
+    """How to load the host; each flag may come before or after the command's name."""
 
     def __init__(self) -> None:
         self.files: list[Path] = []
         self.strict = False
-        self.allow: list[str] | None = None
-        self.block: list[str] | None = None
+        self.lists: dict[str, Sequence[str]] = {}  # "allow" and "block", if given
         self.host: Host | None = None
 
 
-def _state(ctx: click.Context) -> _Loading:
-    state = ctx.find_root().meta.setdefault(_KEY, _Loading())
+def _get_loading(ctx: click.Context) -> _Loading:
+    state = ctx.find_root().meta.setdefault("harness.loading", _Loading())
     assert isinstance(state, _Loading)
     return state
 
 
-def _add_files(ctx: click.Context, _: click.Parameter, files: tuple[Path, ...]) -> None:
-    if files:
-        _state(ctx).files += files
-        _state(ctx).host = None
-
-
-def _add_strict(ctx: click.Context, _: click.Parameter, strict: bool) -> None:
-    if strict:
-        _state(ctx).strict = True
-        _state(ctx).host = None
-
-
-def _set_list(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> None:
-    """Keep an allow or block list; what the config or the environment says never replaces a flag."""
-    which = "allow" if option.name == "plugins_allow" else "block"
-    given = ctx.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE
-    listed = [name.strip() for value in values for name in value.split(",") if name.strip()]
-    if listed and (given or getattr(_state(ctx), which) is None):
-        setattr(_state(ctx), which, listed)
-        _state(ctx).host = None
-
-
-def _list(name: str, variable: str, text: str) -> Callable[[_F], _F]:
-    return click.option(
-        name,
-        multiple=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_set_list,
-        envvar=variable,
-        metavar="NAME[,…]",
-        help=text,
-    )
+def _keep_flag(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    """Callback of the flags of plugins: a new value makes `load_host` load the plugins again."""
+    state, name = _get_loading(ctx), str(option.name)
+    if not value:
+        return
+    if name == "plugin":
+        state.files += value
+    elif name == "strict_plugins":
+        state.strict = True
+    else:
+        which, names = name.removeprefix("plugins_"), split_names(value)
+        is_flag = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if not names or (which in state.lists and not is_flag):  # config and environment never replace a flag
+            return
+        state.lists[which] = names
+    state.host = None
 
 
 def plugin_options(function: _F) -> _F:
-    """Add `--plugin --strict-plugins --plugins-allow --plugins-block`; they reach `loaded`, not the function."""
-    file = click.option(
-        "--plugin",
-        type=click.Path(path_type=Path),
-        multiple=True,
-        is_eager=True,  # so that it counts before --help
-        expose_value=False,
-        callback=_add_files,
-        metavar="PATH",
-        help="Load a Python file, or the folder of a package, as a plugin; repeatable.",
+    """Add `--plugin --strict-plugins --plugins-allow --plugins-block`; they reach `load_host`, not the function."""
+
+    def flag(name: str, text: str, **more: Any) -> Callable[[_F], _F]:
+        # eager, so that a plugin counts before --help
+        return click.option(name, is_eager=True, expose_value=False, callback=_keep_flag, help=text, **more)
+
+    def names_flag(name: str, variable: str, text: str) -> Callable[[_F], _F]:
+        return flag(name, text, multiple=True, envvar=variable, metavar="NAME[,…]")
+
+    return add_flags(
+        function,
+        flag(
+            "--plugin",
+            "Load a Python file, or the folder of a package, as a plugin; repeatable.",
+            type=click.Path(path_type=Path),
+            multiple=True,
+            metavar="PATH",
+        ),
+        flag("--strict-plugins", "A plugin that fails ends the command with exit 2.", is_flag=True),
+        names_flag("--plugins-allow", "HARNESS_PLUGINS_ALLOW", "Load only these plugins or distributions."),
+        names_flag("--plugins-block", "HARNESS_PLUGINS_BLOCK", "Keep these plugins or distributions out."),
     )
-    strict = click.option(
-        "--strict-plugins",
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_add_strict,
-        help="A plugin that fails ends the command with exit 2.",
-    )
-    allow = _list("--plugins-allow", "HARNESS_PLUGINS_ALLOW", "Load only these plugins or distributions.")
-    block = _list("--plugins-block", "HARNESS_PLUGINS_BLOCK", "Keep these plugins or distributions out.")
-    return file(strict(allow(block(function))))
 
 
-def loaded(ctx: click.Context | None = None, *, quiet: bool = False) -> Host:
-    """The host as the options want it, loaded once; it becomes the current one of the process.
+def load_host(ctx: click.Context | None = None, *, quiet: bool = False) -> Host:
+    """The host that the flags ask for, loaded once; it becomes the current one of the process.
 
     Args:
         ctx: of any command; None means the current one.
-        quiet: say nothing on stderr, because the command itself tells all faults.
+        quiet: print no fault on stderr, because the command itself shows them all.
     """
     from harness.plugins.host import Host, use
 
     ctx = ctx or click.get_current_context()
-    state = _state(ctx)
+    state = _get_loading(ctx)
     if state.host is None:
-        tell = _nothing if quiet else None
-        state.host = Host.load(state.files, strict=state.strict, allow=state.allow, block=state.block, tell=tell)
+        tell = (lambda _: None) if quiet else None
+        allow, block = state.lists.get("allow"), state.lists.get("block")
+        state.host = Host.load(state.files, strict=state.strict, allow=allow, block=block, tell=tell)
         ctx.find_root().with_resource(use(state.host))
     return state.host
 
 
-def provenance(ctx: click.Context) -> str:
+def describe_plugins(ctx: click.Context) -> str:
     """The plugins of the loaded host on one line; never loads one."""
-    host = _state(ctx).host
+    host = _get_loading(ctx).host
     return ", ".join(f"{name} ({origin})" for name, origin in host.provenance().items()) if host else "not loaded"
-
-
-def _nothing(_: str) -> None:
-    """Where the lines of faults go that are told otherwise."""

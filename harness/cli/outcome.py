@@ -1,20 +1,74 @@
-"""What a finished run prints: the table or the JSON on stdout, what the user should read on stderr."""
+"""What runs and dry runs print when they end, and how several of them go one after the other."""
 
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from harness.errors import HarnessError
+
+from .ending import exit_code
 from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
+    from harness.runs.dry_run import DryRun
     from harness.runs.run import Run
 
 
-def printed(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
-    """Print runs that ended; with several models `--json` prints a list."""
+class Ended(Protocol):
+    """What a body gives: a run, or what one would do."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 3 done but incomplete."""
+        ...
+
+
+_T = TypeVar("_T", bound=Ended)
+_EXIT_CODES = (130, 1, 2, 3, 0)  #: of several runs the first of these wins
+
+
+def run_all(bodies: Sequence[tuple[str, Callable[[], _T]]]) -> tuple[list[_T], int]:
+    """As `run_each`, but one body alone raises what it raises."""
+    if len(bodies) > 1:
+        return run_each(bodies)
+    ended = bodies[0][1]()
+    return [ended], ended.exit_code
+
+
+def run_each(bodies: Iterable[tuple[str, Callable[[], _T]]]) -> tuple[list[_T], int]:
+    """Run bodies one after the other: one that fails does not stop the rest, an interrupt does.
+
+    Args:
+        bodies: what a run is called in an error, and what does it.
+
+    Returns:
+        The runs that ended, and the first of 130, 1, 2, 3, 0 that occurred. Errors are printed on stderr.
+    """
+    ended: list[_T] = []
+    codes = {0}
+    for name, body in bodies:
+
+        def run(name: str = name, body: Callable[[], _T] = body) -> int:
+            try:
+                ended.append(body())
+            except HarnessError as error:
+                error.what = f"{name}: {error.what}"
+                raise
+            return ended[-1].exit_code
+
+        code = exit_code(run, sys.argv[1:])
+        codes.add(code)
+        if code == _EXIT_CODES[0]:
+            break
+    return ended, next(code for code in _EXIT_CODES if code in codes)
+
+
+def print_runs(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
+    """The table or the JSON of runs on stdout, notes on stderr; of several models `--json` prints a list."""
     if as_json:
         every = [run.results for run in runs]
         show(json.dumps(every if several else every[0], ensure_ascii=False, indent=1), raw=True)
@@ -28,7 +82,35 @@ def printed(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
         tell(f"results: {run.folder / 'results.json'}")
 
 
-def resume_hint(command: Sequence[str]) -> str:
-    """How to go on: running the same command again resumes."""
-    again = shlex.join(word for word in command if word != "--fresh")
-    return f"what was answered is kept; go on with: {again}"
+def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
+    """A table of samples, calls, images and bytes for each model and judge; what is missing on stderr."""
+    loads = [load for each in every for load in each.loads]
+    if as_json:
+        show(json.dumps([asdict(load) for load in loads], indent=1), raw=True)
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness.board.tables import WIDTH
+
+    table = Table(box=box.SIMPLE)
+    for name in ("model", "as", "opened in", "task"):
+        table.add_column(name)
+    for name in ("samples", "calls", "images", "MB", "missing images"):
+        table.add_column(name, justify="right")
+    for load in loads:
+        if load.left_out:
+            continue
+        calls = str(load.calls)  # the least; the calls of a judge or of a plugin's strategy have no upper bound
+        if load.most_calls != load.calls:
+            calls = f"{calls}+" if load.most_calls is None else f"{calls} to {load.most_calls}"
+        numbers = (load.samples, calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)
+        table.add_row(load.who, load.role, load.where, load.task, *(str(number) for number in numbers))
+    if table.row_count:
+        out = results_stream()
+        Console(file=out, width=None if out.isatty() else WIDTH).print(table)
+    missing = [text for load in loads for text in (load.left_out, load.incomplete)]
+    notes = [*missing, *(load.note for load in loads), *(note for each in every for note in each.notes)]
+    for note in dict.fromkeys(filter(None, notes)):
+        tell(f"note: {note}")

@@ -1,12 +1,10 @@
-"""What `harness plugins new` writes: a package that works as it stands, with tests that hold it to its contracts."""
+"""What `harness plugins new` writes: a package that works at once, with tests that hold it to its contracts."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Final
@@ -23,17 +21,17 @@ class Kind:
 
     Attributes:
         offer: what the host calls the kind.
-        told: what the README says of it.
+        readme: what the README says of it.
         imports: module -> names that its code needs; no names for the module itself.
-        test: body of its test.
-        checked: module -> names that its test needs.
+        test: its test.
+        test_imports: module -> names that its test needs.
     """
 
     offer: str
-    told: str
+    readme: str
     imports: Mapping[str, Sequence[str]]
     test: str
-    checked: Mapping[str, Sequence[str]]
+    test_imports: Mapping[str, Sequence[str]]
 
 
 _PATH: Final = {"pathlib": ("Path",)}
@@ -42,37 +40,37 @@ _SUITE: Final = "harness.testing.conformance"
 KINDS: Final[Mapping[str, Kind]] = {
     "model": Kind(
         offer="models",
-        told="models, `--model $name/NAME`",
+        readme="models, `--model $name/NAME`",
         imports={
             "collections.abc": ("AsyncGenerator", "Iterable"),
             "contextlib": ("asynccontextmanager",),
             "harness": ("Failure", "Model", "ModelInfo", "Provider", "Request", "Response", "Settings", "Text"),
         },
         test='def test_the_provider_keeps_its_contract() -> None:\n    check_provider(PROVIDER, "any")\n',
-        checked={_SUITE: ("check_provider",), "harness_$name": ("PROVIDER",)},
+        test_imports={_SUITE: ("check_provider",), "harness_$name": ("PROVIDER",)},
     ),
     "task": Kind(
         offer="tasks",
-        told="a task, `--tasks $name`",
+        readme="a task, `--tasks $name`",
         imports={
             "collections.abc": ("Iterable", "Iterator"),
             **_PATH,
             "harness": ("Generation", "Sample", "Settings", "Split", "Task", "Verdict", "prompt", "rate"),
         },
         test="def test_the_task_keeps_its_contract() -> None:\n    check_task(TASK$own_judge)\n",
-        checked={_SUITE: ("check_task",), "harness_$name": ("TASK",)},
+        test_imports={_SUITE: ("check_task",), "harness_$name": ("TASK",)},
     ),
     "judge": Kind(
         offer="judges",
-        told="a judge, `--judge $name=SCHEME/NAME`, whose template is `harness_$name/$name.j2`",
+        readme="a judge, `--judge $name=SCHEME/NAME`, whose template is `harness_$name/$name.j2`",
         imports={"collections.abc": ("Iterable",), **_PATH, "harness": ("Judge", "rubric")},
         test="def test_the_judge_keeps_its_contract() -> None:\n"
         '    check_judge(JUDGE, replies=[\'{"reason": "It declines.", "label": "refused"}\'])\n',
-        checked={_SUITE: ("check_judge",), "harness_$name": ("JUDGE",)},
+        test_imports={_SUITE: ("check_judge",), "harness_$name": ("JUDGE",)},
     ),
     "strategy": Kind(
         offer="strategies",
-        told="a strategy around a model, `--strategy $name`",
+        readme="a strategy around a model, `--strategy $name`",
         imports={
             "collections.abc": ("Iterable",),
             "dataclasses": ("replace",),
@@ -81,18 +79,18 @@ KINDS: Final[Mapping[str, Kind]] = {
             ),
         },
         test="def test_the_strategy_keeps_its_contract() -> None:\n    check_strategy(STRATEGY)\n",
-        checked={_SUITE: ("check_strategy",), "harness_$name": ("STRATEGY",)},
+        test_imports={_SUITE: ("check_strategy",), "harness_$name": ("STRATEGY",)},
     ),
     "report": Kind(
         offer="reports",
-        told="a report, `harness report --format $name`",
+        readme="a report, `harness report --format $name`",
         imports={"collections.abc": ("Iterable", "Sequence"), "harness": ("Report", "Results")},
         test="def test_the_report_keeps_its_contract() -> None:\n    check_report(REPORT)\n",
-        checked={_SUITE: ("check_report",), "harness_$name": ("REPORT",)},
+        test_imports={_SUITE: ("check_report",), "harness_$name": ("REPORT",)},
     ),
     "trainer": Kind(
         offer="trainers",
-        told="a trainer, `harness train $name`",
+        readme="a trainer, `harness train $name`",
         imports={
             "json": (),
             "shutil": (),
@@ -105,7 +103,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "        (tmp_path / folder).mkdir()\n"
         '    data = {"": tmp_path / "data"}\n'
         '    check_trainer(TRAINER, Training(model=str(tmp_path / "model"), data=data, out=tmp_path / "out"))\n',
-        checked={
+        test_imports={
             **_PATH,
             "harness": ("Training",),
             _SUITE: ("check_trainer",),
@@ -114,7 +112,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "builder": Kind(
         offer="builders",
-        told="a builder of data sets, `harness build $name`",
+        readme="a builder of data sets, `harness build $name`",
         imports={
             "json": (),
             "collections.abc": ("Iterable",),
@@ -124,13 +122,13 @@ KINDS: Final[Mapping[str, Kind]] = {
         test="def test_the_builder_keeps_its_contract(tmp_path: Path) -> None:\n"
         '    (tmp_path / "ideas.txt").write_text("a kettle\\n", encoding="utf-8")\n'
         '    check_builder(BUILDER, tmp_path / "ideas.txt")\n',
-        checked={**_PATH, _SUITE: ("check_builder",), "harness_$name": ("BUILDER",)},
+        test_imports={**_PATH, _SUITE: ("check_builder",), "harness_$name": ("BUILDER",)},
     ),
 }
-USUAL: Final = ("model", "task", "judge")  #: what a plugin begins with where no kind is given
+USUAL: Final = ("model", "task", "judge")  #: what a plugin begins with if no kind is given
 
 
-def write(name: str, kinds: Sequence[str], host: Host, folder: Path | None = None) -> Path:
+def write_plugin(name: str, kinds: Sequence[str], host: Host, folder: Path | None = None) -> Path:
     """Write the package; gives its folder.
 
     Args:
@@ -147,19 +145,21 @@ def write(name: str, kinds: Sequence[str], host: Host, folder: Path | None = Non
         raise HarnessError(
             f"{name!r} cannot name a plugin", remedy="use lower-case letters, digits and _, a letter first"
         )
-    check_free(name, kinds, host)
+    _check_free(name, kinds, host)
     folder = folder or Path(f"harness-{name.replace('_', '-')}")
     if folder.exists():
         raise HarnessError("the folder is there already", where=str(folder), remedy="choose another with --output")
-    for place, text in _package(name, [kind for kind in KINDS if kind in kinds]).items():
+    for place, text in _render_files(name, [kind for kind in KINDS if kind in kinds]).items():
         file = folder / place
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     return folder
 
 
-def check_free(name: str, kinds: Sequence[str], host: Host) -> None:
+def _check_free(name: str, kinds: Sequence[str], host: Host) -> None:
     """Refuse a name that something has: two plugins of one name would disable it. Raises HarnessError."""
+    from importlib.util import find_spec
+
     owners = [f"{source.origin} has a plugin {source.entry!r}" for source in host.plugins if source.entry == name]
     for kind in kinds:
         # A task and a suite share the names of `--tasks`.
@@ -169,63 +169,64 @@ def check_free(name: str, kinds: Sequence[str], host: Host) -> None:
             }
             if name in offered:
                 owners.append(f"plugin {offered[name]} offers the {word} {name!r}")
-    if not owners and importlib.util.find_spec(f"harness_{name}") is not None:
+    if not owners and find_spec(f"harness_{name}") is not None:
         owners.append(f"a module harness_{name} is installed")
     if owners:
         raise HarnessError(f"the name {name!r} is taken: {owners[0]}", remedy="choose another name")
 
 
-def _package(name: str, kinds: Sequence[str]) -> dict[str, str]:
+def _render_files(name: str, kinds: Sequence[str]) -> dict[str, str]:
     """Place of each file -> its text."""
+    from importlib.resources import files
+
     values = {"name": name, "dashed": name.replace("_", "-")}
     values["own_rubric"] = f', "{name}": {{}}' if "judge" in kinds else ""
     values["own_judge"] = ", judges=[JUDGE]" if {"task", "judge"} <= {*kinds} else ""
-    values["offers"] = "\n".join(Template(f"- {KINDS[kind].told}").substitute(values) for kind in kinds)
-    code = [_template(f"{kind}.py.txt", values).rstrip("\n") for kind in kinds]
-    module = f'"""The plugin `{name}`."""\n\n{_imports([KINDS[kind].imports for kind in kinds], hook=True)}'
+    values["offers"] = "\n".join(Template(f"- {KINDS[kind].readme}").substitute(values) for kind in kinds)
+
+    def render(file: str) -> str:
+        text = (files("harness.cli") / "plugin_template" / file).read_text(encoding="utf-8")
+        return Template(text).substitute(values)
+
+    code = [render(f"{kind}.py.txt").rstrip("\n") for kind in kinds]
+    imports = _render_imports([{"harness": ("hookimpl",)}, *(KINDS[kind].imports for kind in kinds)])
+    gap = "\n" if code[0][0].isupper() else "\n\n"  # before a value, or before a class or a function, as formatters do
+    test_imports = _render_imports([KINDS[kind].test_imports for kind in kinds])
     tests = "\n\n".join(KINDS[kind].test for kind in kinds)
-    checks = _imports([KINDS[kind].checked for kind in kinds])
-    found = {
-        "pyproject.toml": _template("pyproject.toml.txt", values),
-        "README.md": _template("README.md.txt", values),
-        ".github/workflows/ci.yml": _template("ci.yml.txt", values),
-        # One blank line before a value, two before a class or a function, as formatters have it.
-        f"harness_{name}/__init__.py": module
-        + ("" if code[0][0].isupper() else "\n")
-        + "\n"
-        + "\n\n\n".join(code)
-        + "\n",
+    rendered = {
+        "pyproject.toml": render("pyproject.toml.txt"),
+        "README.md": render("README.md.txt"),
+        ".github/workflows/ci.yml": render("ci.yml.txt"),
+        f"harness_{name}/__init__.py": f'"""The plugin `{name}`."""\n\n{imports}{gap}' + "\n\n\n".join(code) + "\n",
         f"tests/test_{name}.py": Template(
-            f'"""The plugin `$name` keeps the contracts of the harness."""\n\n{checks}\n\n{tests}'
+            f'"""The plugin `$name` keeps the contracts of the harness."""\n\n{test_imports}\n\n{tests}'
         ).substitute(values),
     }
     if "judge" in kinds:
-        found[f"harness_{name}/{name}.j2"] = _template("rubric.j2.txt", values)
-    return found
+        rendered[f"harness_{name}/{name}.j2"] = render("rubric.j2.txt")
+    return rendered
 
 
-def _template(file: str, values: Mapping[str, str]) -> str:
-    return Template((files("harness.cli") / "plugin_template" / file).read_text(encoding="utf-8")).substitute(values)
-
-
-def _imports(wanted: Sequence[Mapping[str, Sequence[str]]], *, hook: bool = False) -> str:
+def _render_imports(each_imports: Sequence[Mapping[str, Sequence[str]]]) -> str:
     """The import lines of several pieces of code, each module once, in isort's order."""
-    every: dict[str, set[str]] = {"harness": {"hookimpl"}} if hook else {}
-    for each in wanted:
-        for module, names in each.items():
-            every.setdefault(module, set()).update(names)
-    ours = {module for module in every if module.startswith("harness")}
-    plain = [f"import {module}" for module in sorted(every.keys() - ours) if not every[module]]
-    standard = [_import(module, every[module]) for module in sorted(every.keys() - ours) if every[module]]
-    third = [_import(module, every[module]) for module in sorted(ours - {"harness_$name"})]
-    own = [_import(module, every[module]) for module in sorted(ours & {"harness_$name"})]
-    blocks = [["from __future__ import annotations"], [*plain, *standard], third, own]
+    modules: dict[str, set[str]] = {}
+    for imports in each_imports:
+        for module, names in imports.items():
+            modules.setdefault(module, set()).update(names)
+
+    def render(module: str) -> str:
+        names = sorted(modules[module], key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+        line = f"from {module} import {', '.join(names)}"
+        return line if len(line) <= 120 else "\n".join([f"from {module} import (", *(f"    {n}," for n in names), ")"])
+
+    own = {"harness_$name"} & modules.keys()
+    third = {module for module in modules if module.startswith("harness")} - own
+    standard = sorted(modules.keys() - third - own)
+    blocks = [
+        ["from __future__ import annotations"],
+        [f"import {module}" for module in standard if not modules[module]]
+        + [render(module) for module in standard if modules[module]],
+        [render(module) for module in sorted(third)],
+        [render(module) for module in own],
+    ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
-
-
-def _import(module: str, names: set[str]) -> str:
-    ordered = sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
-    line = f"from {module} import {', '.join(ordered)}"
-    if len(line) <= 120:
-        return line
-    return "\n".join((f"from {module} import (", *(f"    {name}," for name in ordered), ")"))

@@ -1,4 +1,4 @@
-"""Standard output is for results alone: whatever else a command of the core lets happen is printed on stderr.
+"""Standard output is for results alone: whatever else a core command lets happen is printed on stderr.
 
 A plugin, a library or a child process that prints while a command works must not end up in the middle of `--json`.
 """
@@ -10,12 +10,12 @@ import functools
 import io
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Final, TextIO
 
 import click
 
-from harness.text import plain
+from harness.text import one_line, plain
 
 _MARK: Final = "reserves_stdout"
 _results: TextIO | None = None
@@ -30,7 +30,7 @@ def reserve_stdout() -> Generator[None]:
         return
     if not sys.stdout.closed:
         sys.stdout.flush()
-    with _apart(sys.stdout) as results, contextlib.redirect_stdout(sys.stderr):
+    with _open_results(sys.stdout) as results, contextlib.redirect_stdout(sys.stderr):
         _results = results
         try:
             yield
@@ -39,39 +39,9 @@ def reserve_stdout() -> Generator[None]:
         results.flush()
 
 
-def reserve(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that runs with standard output reserved; one that does already is left alone."""
-    if getattr(function, _MARK, False):
-        return function
-
-    @functools.wraps(function)
-    def reserved(*arguments: Any, **named: Any) -> Any:
-        with reserve_stdout():
-            return function(*arguments, **named)
-
-    setattr(reserved, _MARK, True)
-    return reserved
-
-
-def results_stream() -> TextIO:
-    """Where results go."""
-    return _results or sys.stdout
-
-
-def tell(text: str) -> None:
-    """Say something on stderr; where that is closed, nobody wants to hear it, and the command goes on."""
-    with contextlib.suppress(OSError, ValueError):
-        click.echo(plain(text), err=True)
-
-
-def show(text: str | bytes, *, nl: bool = True, raw: bool = False) -> None:
-    """Print results: lines of ours as a terminal may have them, JSON and files of reports as they are (`raw`)."""
-    click.echo(text if raw or isinstance(text, bytes) else plain(text), file=results_stream(), nl=nl)
-
-
 @contextlib.contextmanager
-def _apart(stdout: TextIO) -> Generator[TextIO]:
-    """A stream to where `stdout` leads; where that is the process's own, its descriptor leads to stderr meanwhile."""
+def _open_results(stdout: TextIO) -> Generator[TextIO]:
+    """A stream to where `stdout` leads; if that is the process's own, its descriptor leads to stderr meanwhile."""
     try:
         own = isinstance(stdout, io.TextIOWrapper) and stdout.fileno() == 1
         os.fstat(2)
@@ -89,3 +59,45 @@ def _apart(stdout: TextIO) -> Generator[TextIO]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def reserve(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that runs with standard output reserved; one that does already is returned as it is."""
+    if getattr(function, _MARK, False):
+        return function
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        with reserve_stdout():
+            return function(*arguments, **named)
+
+    setattr(call, _MARK, True)
+    return call
+
+
+def results_stream() -> TextIO:
+    """Where results go."""
+    return _results or sys.stdout
+
+
+def show(text: str | bytes, *, nl: bool = True, raw: bool = False) -> None:
+    """Print results: our own lines made safe for a terminal, JSON and files of reports unchanged (`raw`)."""
+    click.echo(text if raw or isinstance(text, bytes) else plain(text), file=results_stream(), nl=nl)
+
+
+def tell(text: str) -> None:
+    """Print a line on stderr; if stderr is closed, the command goes on without it."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(plain(text), err=True)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns padded to their widest cell, two spaces apart; no list is a reason to import a renderer."""
+    lines = [[one_line(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def indented(text: str) -> str:
+    """The text two spaces to the right."""
+    return "\n".join(f"  {line}" for line in text.splitlines())

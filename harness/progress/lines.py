@@ -1,16 +1,10 @@
-"""What a person sees during a run.
-
-The engine tells a `Progress` what happens and never asks how it is shown: `LiveProgress` redraws a table on a terminal,
-`LineProgress` writes a line every few seconds elsewhere, `SilentProgress` writes nothing. All write to stderr, since
-stdout carries results. The counting is in `harness.progress.tally`.
-"""
+"""The events of a run that a display learns, and the display that writes lines; `harness.progress.tally` counts."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -182,15 +176,6 @@ class LineProgress(CountingProgress):
         with contextlib.suppress(OSError, ValueError):
             self._stream.writelines(f"{text}\n" for text in lines)
             self._stream.flush()
-
-
-def choose_progress(stderr: TextIO, environ: Mapping[str, str] = os.environ) -> Progress:
-    """The display that fits the stream: live on a terminal that can move its cursor, else lines."""
-    if not stderr.isatty() or environ.get("TERM") == "dumb":
-        return LineProgress(stderr)
-    from harness.progress.live import LiveProgress
-
-    return LiveProgress(stderr)
 
 
 def format_line(view: SplitView) -> str:

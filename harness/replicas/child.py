@@ -106,12 +106,12 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _serve(pipes: Pipes) -> None:
-    order = pipes.incoming.get()
-    if order is None:
+    first = pipes.incoming.get()
+    if first is None:
         return
     try:
         with unwrap_groups():
-            anyio.run(_answer_requests, ReplicaSpec.from_json(order.body), pipes)
+            anyio.run(_answer_requests, ReplicaSpec.from_json(first.body), pipes)
     except HarnessError as error:
         pipes.send(Frame(kind="failed", body=wire.answer_to_json(error)))
     except OSError as error:
@@ -135,7 +135,7 @@ async def _answer_requests(spec: ReplicaSpec, pipes: Pipes) -> None:
 
 
 class RequestHandler:
-    """Answers requests, and says with an answer what is new about the model."""
+    """Answers requests; an answer carries the model's info when that has changed."""
 
     def __init__(self, model: Model, pipes: Pipes) -> None:
         self._model = model
@@ -154,23 +154,17 @@ class RequestHandler:
                 answer = error
             finally:
                 del self._under_way[frame.number]
-            self._send(frame.number, {**wire.answer_to_json(answer), **self._news()})
+            body, info = wire.answer_to_json(answer), self._model.info
+            if info != self._sent_info:
+                self._sent_info = info
+                body = {**body, "info": wire.info_to_json(info)}
+            try:
+                self._pipes.send(Frame(kind="answer", number=frame.number, body=body))
+            except (TypeError, ValueError) as error:
+                failure = Failure(outcome="error", reason="not_json", message=str(error)[:500])
+                self._pipes.send(Frame(kind="answer", number=frame.number, body=wire.answer_to_json(failure)))
 
     def drop(self, number: int) -> None:
         """The run does not wait for this answer any more."""
         if number in self._under_way:
             self._under_way[number].cancel()
-
-    def _send(self, number: int, body: dict[str, object]) -> None:
-        try:
-            self._pipes.send(Frame(kind="answer", number=number, body=body))
-        except (TypeError, ValueError) as error:
-            failure = Failure(outcome="error", reason="not_json", message=str(error)[:500])
-            self._pipes.send(Frame(kind="answer", number=number, body=wire.answer_to_json(failure)))
-
-    def _news(self) -> dict[str, object]:
-        info = self._model.info
-        if info == self._sent_info:
-            return {}
-        self._sent_info = info
-        return {"info": wire.info_to_json(info)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -108,7 +108,7 @@ class Replica:
     """
 
     def __init__(
-        self, spec: ReplicaSpec, name: str, variables: Mapping[str, str], changed: Callable[[Replica, str], None]
+        self, spec: ReplicaSpec, name: str, variables: Mapping[str, str], on_change: Callable[[Replica, str], None]
     ) -> None:
         self.name = name
         self.state: State = "starting"
@@ -120,7 +120,7 @@ class Replica:
         path = json.dumps([str(Path(entry).absolute()) for entry in sys.path])
         self._command = [sys.executable, "-c", BOOT, path, f"{spec.ref} {name}"]  # the last is for `ps`
         self._variables = variables
-        self._changed = changed
+        self._on_change = on_change
         self._numbers = count()
         self._calls: dict[int, _Call] = {}
         self._child: ChildProcess | None = None
@@ -155,7 +155,7 @@ class Replica:
             self._calls.pop(number, None)
             if not call.settled.is_set():
                 child.send(*Frame(kind="drop", number=number).pack())
-            self._changed(self, "")
+            self._on_change(self, "")
         return call.reply
 
     async def run(self) -> None:
@@ -181,7 +181,7 @@ class Replica:
             await child.receive_until(GREETING, NOISE)
             frame = await _receive(child)
         if frame is None:
-            return await self._died(child)
+            return await self._find_end(child)
         if frame.kind == "failed":
             return _end_by_error(_read_error(frame.body, self.name), final=True)
         info = wire.info_from_json(frame.body["info"])
@@ -191,7 +191,7 @@ class Replica:
         self.accelerator = frame.body["accelerator"]
         self.state = "live"
         child.close_seconds = GRACE + 1  # for its model to be closed
-        self._changed(self, "")
+        self._on_change(self, "")
         return None
 
     async def _read_answers(self, child: ChildProcess) -> _End:
@@ -200,17 +200,17 @@ class Replica:
                 return _end_by_error(_read_error(frame.body, self.name), final=not self._answered)
             if "info" in frame.body:
                 self.info = wire.info_from_json(frame.body["info"])
-                self._changed(self, "")
+                self._on_change(self, "")
             call, answer = self._calls.get(frame.number), wire.answer_from_json(frame.body)
             if isinstance(answer, HarnessError) and not isinstance(answer, Forbidden):
                 return _end_by_error(answer, over=frame.number, final=not self._answered)
             self._answered = True
             if call is not None:
                 call.settle(answer)
-        return await self._died(child)
+        return await self._find_end(child)
 
-    async def _died(self, child: ChildProcess) -> _End:
-        """The end of a process that is gone; one that was never open would not be another time either."""
+    async def _find_end(self, child: ChildProcess) -> _End:
+        """How the process ended; one that was never open would not open another time either."""
         self.state = "starting"  # it is not asked while its last words are read
         why = await child.wait_end()
         said = child.last_lines(LINES)
@@ -242,7 +242,7 @@ class Replica:
         elif waiting:
             had = "its request is" if len(waiting) == 1 else f"its {len(waiting)} requests are"
             asked = f"{had} asked again, and "
-        self._changed(self, f"{self.name} {end.why}: {asked}{then}")
+        self._on_change(self, f"{self.name} {end.why}: {asked}{then}")
 
 
 async def _receive(child: ChildProcess) -> Frame | None:
@@ -292,7 +292,7 @@ class Pool:
         self._last: Exception | None = None
         self._reserved: set[Replica] = set()
         self.replicas = [
-            Replica(spec, f"replica {number} ({each})", each.variables(len(placements)), self._changed)
+            Replica(spec, f"replica {number} ({each})", each.variables(len(placements)), self._note_change)
             for number, each in enumerate(placements, 1)
         ]
 
@@ -301,7 +301,18 @@ class Pool:
         """All replicas as one: their concurrency together, what any of them notes or drops."""
         if self._info is None:
             infos = [replica.info for replica in self.replicas if replica.info is not None]
-            self._info = replace(_merge_infos(infos, self._notes), ref=self._spec.ref, endpoint=self._endpoint)
+            limits = [info.max_images for info in infos if info.max_images is not None]
+            at_once = [info.concurrency for info in infos]
+            self._info = replace(
+                infos[0],
+                ref=self._spec.ref,
+                endpoint=self._endpoint,
+                max_images=min(limits, default=None),
+                concurrency=None if None in at_once else sum(filter(None, at_once)),
+                can=infos[0].can.intersection(*(info.can for info in infos)),
+                dropped=infos[0].dropped.union(*(info.dropped for info in infos)),
+                notes=tuple(dict.fromkeys([*(note for info in infos for note in info.notes), *self._notes])),
+            )
         return self._info
 
     @property
@@ -377,7 +388,7 @@ class Pool:
             self._release(replica)
 
     def _reserve(self, instead: Replica | None) -> Replica | None:
-        """Keep a replica for one request; None where each is kept for another one. Raises why none is left."""
+        """Keep a replica for one request; None if each is kept for another one. Raises why none is left."""
         self._release(instead)
         self._check_left()
         left = [replica for replica in self.replicas if replica.state != "gone" and replica not in self._reserved]
@@ -391,11 +402,11 @@ class Pool:
             self._wake()
 
     def _check_left(self) -> None:
-        """Raise why the last replica ended, where none is left."""
+        """Raise why the last replica ended, if none is left."""
         if self._last is not None and all(replica.state == "gone" for replica in self.replicas):
             raise _copy_error(self._last)
 
-    def _changed(self, replica: Replica, note: str) -> None:
+    def _note_change(self, replica: Replica, note: str) -> None:
         if note:
             self._notes.append(note)
         if replica.fault is not None:
@@ -408,22 +419,8 @@ class Pool:
         self._moved = anyio.Event()
 
 
-def _merge_infos(infos: Sequence[ModelInfo], notes: Iterable[str]) -> ModelInfo:
-    first = infos[0]
-    limits = [info.max_images for info in infos if info.max_images is not None]
-    at_once = [info.concurrency for info in infos]
-    return replace(
-        first,
-        max_images=min(limits, default=None),
-        concurrency=None if None in at_once else sum(filter(None, at_once)),
-        can=first.can.intersection(*(info.can for info in infos)),
-        dropped=first.dropped.union(*(info.dropped for info in infos)),
-        notes=tuple(dict.fromkeys([*(note for info in infos for note in info.notes), *notes])),
-    )
-
-
 def _copy_error(error: Exception) -> HarnessError:
-    """The error once more, for another request: each must raise one of its own."""
+    """A copy of the error for another request: each must raise its own."""
     if isinstance(error, PluginError):  # as one of its calls it would end a sample, where nothing answers any more
         copy = HarnessError(error.what, where=error.where, remedy=error.remedy)
         copy.__cause__ = error  # which has the traceback
@@ -437,7 +434,7 @@ def _copy_error(error: Exception) -> HarnessError:
 async def open_replicas(spec: ReplicaSpec, placements: Sequence[Placement]) -> AsyncGenerator[Model]:
     """Open the model in one process for each placement, all at once; at the end all of them are gone.
 
-    Raises HarnessError as the provider does, where one of them cannot be opened.
+    Raises HarnessError as the provider does, if one of them cannot be opened.
     """
     pool = Pool(spec, placements)
     with unwrap_groups():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, fields
@@ -168,23 +168,21 @@ class ReplicaSpec:
         """Open the model in this process, with the spec's plugins. Raises HarnessError as the provider does."""
         host = Host.load(self.files, allow=self.allow, block=self.block)
         plugins.use(host)
-        provider = self._find_provider(host)
-        defaults = {setting.name: _path_as_text(setting.default) for setting in provider.settings}
-        missing = object()
-        given = {key: value for key, value in self.settings.items() if defaults.get(key, missing) != value}
-        return provider.open(self.name, effective(provider.settings, given, owner=f"provider {provider.scheme}"))
-
-    def _find_provider(self, host: Host) -> Provider:
+        provider = None
         for scheme in self.schemes[:-1]:
             with suppress(UnknownName):
-                return host.provider(scheme)
+                provider = provider or host.provider(scheme)
         try:
-            return host.provider(self.schemes[-1])
+            provider = provider or host.provider(self.schemes[-1])
         except UnknownName as error:
             raise HarnessError(
                 f"a replica cannot find the provider of {self.ref}: {error.what}",
                 remedy="install its plugin, or give its file with --plugin; leave replicas and devices out otherwise",
             ) from error
+        defaults = {setting.name: _path_as_text(setting.default) for setting in provider.settings}
+        missing = object()
+        given = {key: value for key, value in self.settings.items() if defaults.get(key, missing) != value}
+        return provider.open(self.name, effective(provider.settings, given, owner=f"provider {provider.scheme}"))
 
 
 def _path_as_text(value: Any) -> Json:
@@ -227,16 +225,30 @@ _SENT = _Sent()
 
 def request_to_json(request: Request) -> tuple[Json, tuple[bytes, ...]]:
     """A request as JSON and the files of its images, in order. Raises ValueError if one was not opened."""
+
+    def part_to_json(part: Part) -> Json:
+        if isinstance(part, Text):
+            return part.text
+        content = {name: getattr(part.opened, name) for name in ("sha256", "mime", "width", "height")}
+        return {"path": part.path, **content}
+
     blobs = tuple(image.opened.data for image in request.images)
-    messages = [{"role": m.role, "content": [_part_to_json(part) for part in m.content]} for m in request.messages]
+    messages = [{"role": m.role, "content": [part_to_json(part) for part in m.content]} for m in request.messages]
     return {**_fields(request), "messages": messages, "settings": _fields(request.settings)}, blobs
 
 
 def request_from_json(body: Mapping[str, Json], blobs: Sequence[bytes]) -> Request:
     """The request again, its images open."""
     left = iter(blobs)
+
+    def part_from_json(part: Json) -> Part:
+        if isinstance(part, str):
+            return Text(text=part)
+        content = _Content(next(left), part["sha256"], part["mime"], part["width"], part["height"])
+        return Image(path=part["path"], files=_SENT, content=content)
+
     messages = tuple(
-        Message(role=each["role"], content=tuple(_part_from_json(part, left) for part in each["content"]))
+        Message(role=each["role"], content=tuple(part_from_json(part) for part in each["content"]))
         for each in body["messages"]
     )
     settings = _build(Generation, body["settings"], stop=tuple(body["settings"]["stop"]))
@@ -255,7 +267,7 @@ def answer_to_json(answer: Response | Failure | HarnessError) -> Json:
 
 
 def answer_from_json(body: Mapping[str, Json]) -> Response | Failure | HarnessError:
-    """The same again."""
+    """The answer or error again."""
     if "error" in body:
         told = dict(body["error"])
         return find_error_class(told.pop("type"))(told.pop("what"), **told)
@@ -284,28 +296,8 @@ def info_from_json(body: Mapping[str, Json]) -> ModelInfo:
     return _build(ModelInfo, body, **sets, notes=tuple(body["notes"]))
 
 
-def _part_to_json(part: Part) -> Json:
-    if isinstance(part, Text):
-        return part.text
-    content = part.opened
-    return {
-        "path": part.path,
-        "sha256": content.sha256,
-        "mime": content.mime,
-        "width": content.width,
-        "height": content.height,
-    }
-
-
-def _part_from_json(part: Json, blobs: Iterator[bytes]) -> Part:
-    if isinstance(part, str):
-        return Text(text=part)
-    content = _Content(next(blobs), part["sha256"], part["mime"], part["width"], part["height"])
-    return Image(path=part["path"], files=_SENT, content=content)
-
-
 def _build(kind: type[_T], body: Mapping[str, Json], **instead: Any) -> _T:
-    """A value of fields as JSON has them, and of those that JSON has otherwise."""
+    """A value of fields as JSON holds them; `instead` has those of another type."""
     return kind(**{**body, **instead})
 
 

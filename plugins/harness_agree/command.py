@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import loaded, plugin_options
-from harness.cli.values import Names
+from harness.cli.flags import Names
+from harness.cli.options import load_host, plugin_options
 from harness.text import say
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
     under each judge, and the answers on which they differ. Nothing is asked and nothing is judged.
     """
     _check_flags(ctx, given)
-    loaded(ctx)
+    load_host(ctx)
     from harness.runs.stored import open_run
 
     stored = open_run(run, given["tasks"])

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from harness.cli.groups import Group
+from harness.cli.options import Group
 
 #: command -> module of this package, and what the list of commands says of it
 BRIDGES: Final = {

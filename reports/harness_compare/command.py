@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import loaded, plugin_options
-from harness.cli.values import Names
+from harness.cli.flags import Names
+from harness.cli.options import load_host, plugin_options
 from harness.text import say
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
         raise click.UsageError("give two runs or more: the baseline, then what is compared with it")
     if name == "latex" and (given["reveal"] or given["show"] is not None):
         raise click.UsageError(f"--{'reveal' if given['reveal'] else 'show'} says nothing here: LaTeX lists no items")
-    loaded(ctx)
+    load_host(ctx)
     from harness.runs.comparing.compare import compare
 
     options = {key: given[key] for key in ("tasks", "by", "judge", "allow_mismatch")}

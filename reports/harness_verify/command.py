@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from harness.cli.options import loaded, plugin_options
+from harness.cli.options import load_host, plugin_options
 from harness.text import one_line, plain, say
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def verify_command(ctx: click.Context, /, runs: tuple[str, ...], as_json: bool) 
     RUN is a run folder, a results.json, or a pattern; nothing is written. Exit codes: 0 all are the same, 4 a number
     differs or does not add up, 3 something could not be verified, 2 an error you can fix.
     """
-    loaded(ctx)
+    load_host(ctx)
     from harness.runs.verification import verify_run
 
     from .export import MANIFEST, list_changed_files
@@ -138,7 +138,7 @@ def export_command(ctx: click.Context, /, run: Path, output: Path, redact: bool)
     verify` computes the numbers again from it, also from a redacted one. Exit codes: 0 written, 3 written but its
     numbers cannot be computed again from it, 2 an error you can fix.
     """
-    loaded(ctx)
+    load_host(ctx)
     from .export import export
 
     made = export(run, output, full=not redact)

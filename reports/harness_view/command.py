@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import loaded, plugin_options
+from harness.cli.options import load_host, plugin_options
 from harness.text import say
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def view_command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) ->
     folder: Path | None = given["folder"]
     if folder and (given["port"] or given["no_browser"]):
         raise click.UsageError("--export serves nothing: --port and --no-browser have no effect with it")
-    loaded(ctx)
+    load_host(ctx)
     from .index import open_indexes
 
     if given["reveal"]:
@@ -110,7 +110,7 @@ def show_command(ctx: click.Context, /, run: Path, item: str, reveal: bool, as_j
     ITEM is `task/split/id#epoch`, as the viewer and a comparison name it, its id, or a part that no other has. Exit
     codes: 0 shown, 2 an error you can fix.
     """
-    loaded(ctx)
+    load_host(ctx)
     from .index import encode_json
     from .show import WIDTH, find_item, print_item, to_json
 

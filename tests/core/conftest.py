@@ -7,16 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.testing.installed import install
-from tests.core.clocked import Clock
 from tests.core.fetched import Bench, shapes_published
 from tests.core.published import Published
 from tests.core.sites import GOOD, Install
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """Time that passes when told."""
-    return Clock()
 
 
 @pytest.fixture

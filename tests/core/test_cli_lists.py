@@ -1,18 +1,17 @@
 """What the lists show: offers with their plugin, in a table for people and as JSON for programs."""
 
-import importlib
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
 
 from harness import Setting, hookimpl
-from harness.cli import CORE, main
+from harness.cli import CORE, cli, main
 from harness.plugins import Host
-from harness.testing.conformance import check_judge, check_provider, check_task
 from harness.testing.fakes import FakePlugin, fake_judge, fake_painter, fake_provider, fake_task, source_of
 
 SETTINGS = (
@@ -126,8 +125,6 @@ def test_a_task_whose_splits_cannot_be_told_hides_no_other(said: Said) -> None:
     def splits(*_: object) -> object:
         raise ValueError("no\x1b[2J data")
 
-    from dataclasses import replace
-
     plugin = FakePlugin(fake_task(), replace(fake_task(name="odd"), splits=splits))  # type: ignore[arg-type]
     code, out, _ = said("tasks", plugins=(plugin,))
     assert code == 0
@@ -186,10 +183,7 @@ def test_doctor_shows_the_machine_and_only_the_names_of_keys(said: Said, monkeyp
     code, out, _ = said("doctor")
     assert code == 0
     assert "not-for-your-eyes" not in out
-    assert next(line.split()[:2] for line in out.splitlines() if line.startswith("OPENAI_API_KEY ")) == [
-        "OPENAI_API_KEY",
-        "set",
-    ]
+    assert ["OPENAI_API_KEY", "set"] in [line.split()[:2] for line in out.splitlines()]
     for word in ("python", "torch", "data folder", "accelerator", "plugins"):
         assert word in out
     assert ("torch" in sys.modules) is before
@@ -201,44 +195,16 @@ def test_doctor_names_what_lies_in_the_data_folder(said: Said, tmp_path: Path, m
     assert f"{tmp_path} (HARNESS_DATA): mis" in said("doctor")[1]
 
 
-def test_a_new_plugin_keeps_its_contracts(said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    code, out, err = said("plugins", "new", "my_own")
-    assert (code, out) == (0, "wrote harness-my-own\n")
-    assert "harness plugins list --plugin harness-my-own/harness_my_own" in err
-    monkeypatch.undo()
-    host = Host.load([tmp_path / "harness-my-own"], allow=["my_own", "keyword"])
-    check_provider(host.provider("my_own"), "any")
-    check_task(host.task("my_own"), host=host)
-    check_judge(host.judge("my_own"), replies=['{"reason": "", "label": "refused"}'])
-
-
-@pytest.mark.parametrize("name", ["Mine", "my own", "1st", "../up", ""])
-def test_a_name_that_cannot_be_a_package_begins_no_plugin(said: Said, name: str) -> None:
-    code, _, err = said("plugins", "new", name)
-    assert code == 2
-    assert "cannot name a plugin" in err
-
-
-def test_a_new_plugin_never_overwrites(said: Said, tmp_path: Path) -> None:
-    code, _, err = said("plugins", "new", "mine", "--output", str(tmp_path))
-    assert code == 2
-    assert "the folder is there already" in err
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("name", sorted(CORE))
 def test_help_says_of_each_command_what_the_command_says_itself(name: str) -> None:
-    command = importlib.import_module(f"harness.cli.{name}").command
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
     assert command.help is not None
     assert command.help.split("\n\n")[0].replace("\n", " ") == CORE[name]
 
 
 def test_control_characters_of_plugins_never_reach_the_terminal(said: Said) -> None:
-    hostile = fake_task(name="fake")
-    from dataclasses import replace
-
-    plugin = FakePlugin(replace(hostile, description="wipe\x1b[2J\x07 it\u202e"))
+    plugin = FakePlugin(replace(fake_task(), description="wipe\x1b[2J\x07 it\u202e"))
     for arguments in (("tasks",), ("tasks", "list", "fake")):
         out = said(*arguments, plugins=(plugin,))[1]
         assert "wipe[2J it" in out

@@ -1,7 +1,13 @@
-"""From what a command does to the exit code and to what stands on stdout and stderr."""
+"""From what a command does to the exit code, stdout and stderr; and the process ends whatever its plugins do."""
 
 import errno
+import json
+import os
 import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
@@ -9,10 +15,14 @@ import click
 import pytest
 
 from harness import HarnessError, UnknownName, hookimpl
-from harness.cli import crash, main
-from harness.cli.options import loaded
+from harness.cli import main
+from harness.cli.ending import find_version
+from harness.cli.options import load_host
 from harness.plugins import Host
 from harness.testing.fakes import FakePlugin, source_of
+from harness.testing.installed import install
+from tests.acceptance.commands import Ended
+from tests.core.test_plugins_in_runs import BAD, faulty
 
 
 class Failing(FakePlugin):
@@ -36,17 +46,10 @@ def core_command(raised: BaseException) -> click.Command:
     """A command of the core with a bug."""
 
     def call(colour: str | None) -> None:
-        loaded()
+        load_host()
         raise raised
 
     return click.Command("doctor", callback=call, params=[click.Option(["--colour"])])
-
-
-class Ran:
-    """What a command line gave."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
 
 
 @pytest.fixture
@@ -55,14 +58,14 @@ def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.delenv("HARNESS_DEBUG", raising=False)
 
-    def run(*arguments: str, does: object = None) -> Ran:
+    def run(*arguments: str, does: object = None) -> Ended:
         monkeypatch.setattr(Host, "load", lambda *_args, **_kw: Host([source_of(Failing(does))]))
         if isinstance(does, BaseException):
             monkeypatch.setattr("harness.cli.doctor.command", core_command(does))
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert isinstance(caught.value.code, int)
-        return Ran(caught.value.code, *capsys.readouterr())
+        return Ended(caught.value.code, *capsys.readouterr())
 
     return run
 
@@ -169,7 +172,7 @@ def test_a_report_that_cannot_be_written_is_no_second_bug(ran, monkeypatch: pyte
 
 def test_the_version_needs_no_plugin(ran) -> None:
     found = ran("--version")
-    assert (found.code, found.out) == (0, f"harness {crash.version()}\n")
+    assert (found.code, found.out) == (0, f"harness {find_version()}\n")
 
 
 def test_help_lists_core_commands_and_those_of_plugins(ran) -> None:
@@ -191,3 +194,105 @@ def test_main_works_inside_a_running_event_loop(ran) -> None:
         return ran("--version").code
 
     assert anyio.run(inside) == 0
+
+
+LONGEST = 60.0  #: seconds after which a process that should have ended never will
+Start = Callable[[str], subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts the run of a plugin that does something wrong, in a process of its own."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def run(source: str) -> subprocess.Popen[str]:
+        site = install(tmp_path / "site", "bad", entries={"bad": "bad_module"}, modules={"bad_module": source})
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness", *BAD],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(site)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+LEFT = {
+    "a thread": "import threading; threading.Thread(target=threading.Event().wait, name='left').start()",
+    "a call in a thread of the loop": (
+        "import asyncio, threading; asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)"
+    ),
+    "an exit function": "import atexit, threading; atexit.register(threading.Event().wait)",
+    "a task that does not end": "import asyncio; globals()['left'] = asyncio.create_task(endless())",
+}
+ENDLESS = """
+async def endless():
+    import asyncio
+    while True:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass
+"""
+
+
+@pytest.mark.parametrize("what", LEFT)
+def test_the_process_ends_with_the_results_though_a_plugin_leaves_something_behind(start: Start, what: str) -> None:
+    process = start(faulty(generate=LEFT[what]) + ENDLESS)
+    out, err = process.communicate(timeout=LONGEST)
+    assert process.returncode == 0, err
+    assert json.loads(out)["tasks"]["bad"]["splits"]["all"]["n"] == 3
+    assert "Traceback" not in err
+
+
+EXITS = """
+async def held():
+    import asyncio
+    try:
+        await asyncio.sleep(1000)
+    except asyncio.CancelledError:
+        raise SystemExit(0)
+
+async def exits():
+    raise SystemExit(0)
+"""
+
+
+def test_threads_that_wait_for_work_hold_no_end_and_are_nobodys_fault(start: Start) -> None:
+    worked = "import anyio, asyncio; await anyio.to_thread.run_sync(len, ''); "
+    begins = "globals()['one'] = asyncio.create_task(held()); await asyncio.sleep(0); "
+    exits = "globals()['two'] = asyncio.create_task(exits()); await asyncio.sleep(1000)"
+    process = start(faulty(generate=worked + begins + exits) + EXITS)
+    _, err = process.communicate(timeout=LONGEST)
+    assert process.returncode == 2, err
+    assert "ended all the same" not in err
+
+
+def test_a_task_that_a_plugin_began_and_that_exits_ends_the_run_and_is_told(start: Start) -> None:
+    exits = "import asyncio; t = asyncio.create_task(exits()); await asyncio.sleep(60)"
+    process = start(faulty(generate=exits) + "\nasync def exits():\n    raise SystemExit(0)\n")
+    _, err = process.communicate(timeout=LONGEST)
+    assert process.returncode == 2, err
+    assert "asked it to exit in the middle of the run: SystemExit: 0" in err
+
+
+@pytest.mark.parametrize("place", ["samples", "generate", "decide"])
+def test_the_third_interrupt_ends_a_run_whose_loop_is_held_and_names_the_plugin(start: Start, place: str) -> None:
+    process = start(faulty(**{place: "import sys, time; print('held', file=sys.stderr); time.sleep(1000)"}))
+    assert process.stderr is not None
+    for heard in ("held", "stopping: ", "ending now"):
+        assert any(line.startswith(heard) for line in process.stderr), f"it never said {heard!r}"
+        process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=LONGEST)
+    assert process.returncode == 130
+    assert "plugin bad (bad 1.0)" in err
+    assert "did not let it end, at " in err
+    assert "bad_module.py" in err

@@ -22,8 +22,8 @@ from harness_csv import render
 import harness
 from harness import hookspecs, plugins
 from harness.cli import cli, run
-from harness.cli.models_file import checked
-from harness.cli.run import _options, _specs
+from harness.cli.flags import parse_models
+from harness.cli.run import build_options, build_specs
 from harness.evaluation.judges import check_judges
 from harness.evaluation.plan import make_plan
 from harness.local.profiles import PROFILES
@@ -227,10 +227,10 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_command_of_the_page_would_be_accepted(command: str) -> None:
     words = shlex.split(command)[2:]
     with plugins.use(HOST), run.command.make_context("run", words, **cli.context_settings) as ctx:
-        specs = _specs(ctx.params)
+        specs = build_specs(ctx.params)
         for spec in specs:
             resolve(spec)
-            options = _options(spec, ctx.params, several=len(specs) > 1)
+            options = build_options(spec, ctx.params, several=len(specs) > 1)
             options.check()
             plans = make_plan(options).splits
             assert plans
@@ -241,7 +241,7 @@ def test_a_command_of_the_page_would_be_accepted(command: str) -> None:
 def test_every_entry_of_the_pages_file_of_models_would_be_accepted() -> None:
     (entries,) = FILES
     with plugins.use(HOST):
-        for spec in checked(entries, "docs/models.md"):
+        for spec in parse_models(entries, "docs/models.md"):
             resolve(spec)
 
 

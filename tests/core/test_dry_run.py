@@ -1,7 +1,7 @@
-"""A dry run ends as the run would, for all that is known before a model is opened."""
+"""What is known before a model is opened: a dry run ends as the run would, and a folder must take files."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from harness import Judge, Rubric, Strategy, Suite, plugins
+from harness.contracts import Model
 from harness.errors import HarnessError, IdentityMismatch, MissingData
 from harness.evaluation.options import Options
 from harness.models import ModelSpec
@@ -20,6 +21,7 @@ from harness.runs.run import run_async
 from harness.store.folder import RunFolder
 from harness.testing.fakes import PIXEL, fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Sample, Settings, Verdict
+from tests.core.carried import Server, go, numbered
 
 LACKING = MissingData("upstream's wording is not on this machine", remedy="harness data fetch fake --prompts")
 
@@ -185,3 +187,42 @@ def test_a_strategy_that_raises_when_it_is_counted_is_named(tmp_path: Path) -> N
         pytest.raises(HarnessError, match="calls of strategy 'odd': RuntimeError: I cannot count"),
     ):
         dry_run(asked)
+
+
+class Counting(Server):
+    """Counts how often its model is opened."""
+
+    opened = 0
+
+    @asynccontextmanager
+    async def _open(self, _name: str, _settings: Settings) -> AsyncGenerator[Model]:
+        self.opened += 1
+        yield self
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even root cannot write to")
+@pytest.mark.parametrize("place", ["/proc/run", "/proc/a/run", "/proc/self/run"])
+def test_a_folder_that_cannot_be_made_ends_the_run_before_its_model_is_opened(place: str) -> None:
+    server = Counting()
+    with pytest.raises(HarnessError, match="the run folder cannot be written: ") as caught:
+        go(server, Path(place))
+    assert (server.opened, caught.value.where) == (0, place)
+    assert caught.value.remedy == "give --output a folder that can be written to"
+    options = Options(model=ModelSpec(ref="seen/x"), tasks=("fake",), output=Path(place))
+    with (
+        plugins.use(host_of(server.provider, fake_task(numbered(1)), fake_judge())),
+        pytest.raises(HarnessError, match="the run folder cannot be written: "),
+    ):
+        dry_run(options)
+
+
+def test_a_dry_run_leaves_nothing_where_the_folder_would_be(tmp_path: Path) -> None:
+    options = Options(model=ModelSpec(ref="seen/x"), tasks=("fake",), output=tmp_path / "a" / "run")
+    with plugins.use(host_of(Server().provider, fake_task(numbered(1)), fake_judge())):
+        dry_run(options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_can_be_made_several_deep_is_made(tmp_path: Path) -> None:
+    go(Server(), tmp_path / "a" / "b" / "run")
+    assert (tmp_path / "a" / "b" / "run" / "results.json").exists()

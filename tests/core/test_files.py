@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from harness import descriptors
-from harness.cli.crash import exit_code
+from harness.cli.ending import exit_code
 from harness.contracts import ModelInfo
 from harness.errors import HarnessError, TooManyOpen
 from harness.files import (

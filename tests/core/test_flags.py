@@ -7,11 +7,13 @@ from typing import Any
 import click
 import pytest
 
+from harness import Suite
 from harness.cli import cli, judge, run
-from harness.cli.configured import key_of, known
-from harness.cli.models_file import read
-from harness.cli.run import _specs
+from harness.cli.flags import config_key, list_config_keys
+from harness.cli.options import load_host
+from harness.cli.run import build_specs
 from harness.errors import HarnessError, UnknownName
+from harness.runs.config import load_config, load_yaml
 
 
 @pytest.fixture(autouse=True)
@@ -156,15 +158,15 @@ def test_a_key_of_no_command_is_answered_with_the_nearest() -> None:
     config("max_token: 5")
     with pytest.raises(UnknownName, match="unknown key 'max_token'") as caught:
         parsed()
-    assert caught.value.remedy == "did you mean 'max_tokens'?"
+    assert (caught.value.where, caught.value.remedy) == ("harness.yaml", "did you mean 'max_tokens'?")
 
 
 def test_every_flag_has_a_key_of_its_own() -> None:
     for command in (run.command, judge.command):
         options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
-        keys = [key_of(option) for option in options]
+        keys = [config_key(option) for option in options]
         assert len(keys) == len(set(keys))
-        assert set(keys) - {"config"} <= known()
+        assert set(keys) - {"config"} <= list_config_keys()
         assert all(key.isidentifier() for key in keys)
 
 
@@ -173,7 +175,7 @@ def test_models_come_from_flags_and_from_a_file_whose_own_settings_stand_first()
         "- model: openai/A\n  settings: {timeout: 9}\n- {model: hf/B, strategy: cautious, strategy_settings: {n: 2}}\n"
     )
     given = parsed("--model", "mini/base", "--models", "models.yaml", "-M", "timeout=1", "--strategy", "plain")
-    assert [(spec.ref, dict(spec.settings), spec.strategy) for spec in _specs(given)] == [
+    assert [(spec.ref, dict(spec.settings), spec.strategy) for spec in build_specs(given)] == [
         ("mini/base", {"timeout": "1"}, "plain"),
         ("openai/A", {"timeout": 9}, "plain"),
         ("hf/B", {"timeout": "1"}, "cautious"),
@@ -182,7 +184,7 @@ def test_models_come_from_flags_and_from_a_file_whose_own_settings_stand_first()
 
 def test_models_may_stand_in_the_config_itself() -> None:
     config("models:\n- model: openai/A\n- model: openai/B\n  settings: {timeout: 2}\n")
-    assert [(spec.ref, dict(spec.settings)) for spec in _specs(parsed())] == [
+    assert [(spec.ref, dict(spec.settings)) for spec in build_specs(parsed())] == [
         ("openai/A", {}),
         ("openai/B", {"timeout": 2}),
     ]
@@ -190,7 +192,7 @@ def test_models_may_stand_in_the_config_itself() -> None:
 
 def test_no_model_at_all_is_said() -> None:
     with pytest.raises(HarnessError, match="no model to run"):
-        _specs(parsed())
+        build_specs(parsed())
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ def test_no_model_at_all_is_said() -> None:
 def test_a_models_file_that_is_wrong_is_answered_with_entry_and_field(text: str, said: str) -> None:
     Path("models.yaml").write_text(text)
     with pytest.raises(HarnessError, match=said) as caught:
-        read(Path("models.yaml"))
+        parsed("--models", "models.yaml")
     assert caught.value.where == "models.yaml"
 
 
@@ -214,6 +216,152 @@ def test_a_plugin_file_of_the_config_is_loaded() -> None:
     Path("mine.py").write_text("import harness\n")
     config(f"plugin: [{json.dumps(str(Path('mine.py').resolve()))}]")
     with run.command.make_context("run", [], **cli.context_settings) as ctx:
-        from harness.cli.options import loaded
+        assert "mine" in {source.entry for source in load_host(ctx, quiet=True).plugins}
 
-        assert "mine" in {source.entry for source in loaded(ctx, quiet=True).plugins}
+
+# The config files themselves: where they are read from, and what they say to a mistake.
+
+KNOWN = ("data", "judge", "suites", "task_settings", "limit")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The user's config folder."""
+    (tmp_path / "config" / "harness").mkdir(parents=True)
+    return tmp_path / "config" / "harness"
+
+
+def put(folder: Path, text: str) -> Path:
+    path = folder / "harness.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def load(explicit: Path | None = None) -> dict[str, Any]:
+    return load_config(explicit, lambda: KNOWN)
+
+
+def test_without_a_file_or_with_an_empty_one_there_is_nothing() -> None:
+    assert load() == {}
+    config("# nothing yet\n")
+    assert load() == {}
+
+
+def test_the_local_file_stands_over_the_users(home: Path) -> None:
+    put(home, "limit: 1\ndata: /user")
+    config("limit: 2")
+    assert load() == {"limit": 2, "data": "/user"}
+
+
+def test_mappings_of_both_files_are_merged_key_by_key(home: Path) -> None:
+    put(home, "suites: {core: [mis], mine: [mssbench]}\ntask_settings: {mis.data: /a}")
+    config("suites: {core: [mis, mssbench]}\ntask_settings: {mis.prompts: own}")
+    found = load()
+    tasks = {name: row.suite.tasks for name, row in found["suites"].items()}
+    assert tasks == {"core": ("mis", "mssbench"), "mine": ("mssbench",)}
+    assert found["task_settings"] == {"mis.data": "/a", "mis.prompts": "own"}
+
+
+def test_a_file_that_is_named_is_the_only_one(home: Path, tmp_path: Path) -> None:
+    put(home, "limit: 1")
+    config("data: /local")
+    assert load(put(tmp_path / "config", "limit: 3")) == {"limit": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n- b", "must be a mapping of flags"),
+        ("a: b: c", "not YAML"),
+        ("suites: [mis]", "suites must be a mapping"),
+        ("suites: {core: {mis: 1}}", "a suite has no 'mis'"),
+        ("suites: {core: {tasks: {mis: 1}}}", "must be a list of tasks"),
+        ("suites: {core: {tasks: [mis], judges: [mis]}}", "must be a mapping"),
+        ("suites: {core: 3}", "must be a mapping, or for a suite a list of tasks"),
+        ("suites: {core: []}", "a suite needs tasks"),
+    ],
+)
+def test_what_is_no_config_is_said(text: str, said: str) -> None:
+    config(text)
+    with pytest.raises(HarnessError, match=said):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        ("model: a/b\ntasks: mis\n'model': c/d\n", "model", 3),
+        ("task_settings:\n  mis.data: a\n  mis.data: b\n", "mis.data", 3),
+        ("tasks:\n  - {a: 1, b: 2, a: 3}\n", "a", 2),
+        ("model_settings: {a: {1: x,\n 1: x}}\n", "1", 2),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_its_line(home: Path, text: str, key: str, line: int) -> None:
+    (home / "twice.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(HarnessError, match=f"the key '{key}' is there twice, first in line") as caught:
+        load_yaml(home / "twice.yaml", "the config")
+    assert caught.value.where == f"{home / 'twice.yaml'}, line {line}"
+
+
+def test_what_is_merged_into_a_mapping_may_be_said_again(home: Path) -> None:
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, <<: {z: 3}, x: 4}\nc: {<<: *a, x: 5}\nd: &d [*d, *a]\n1: m\n'1': n\n"
+    (home / "merged.yaml").write_text(text, encoding="utf-8")
+    found = load_yaml(home / "merged.yaml", "the config")
+    assert isinstance(found, dict)
+    assert (found["b"], found["c"]) == ({"x": 4, "y": 2, "z": 3}, {"x": 5, "y": 2})
+    assert (found[1], found["1"]) == ("m", "n")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        pytest.param(b"data: \xff\xfe", "the config is not YAML", id="in another encoding"),
+        pytest.param(b"[" * 20_000 + b"]" * 20_000, "the config is nested too deeply", id="nested too deeply"),
+        pytest.param(b"limit: " + b"9" * 5000, "the config is not YAML", id="a number of thousands of digits"),
+        pytest.param(b"a: 1\nb: [c: d", 'in "harness.yaml", line 2', id="a fault with its line"),
+        pytest.param(b"a: 1\nb: \a", 'in "harness.yaml", position', id="a character with its position"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_refused_with_its_name(data: bytes, said: str) -> None:
+    Path("harness.yaml").write_bytes(data)
+    with pytest.raises(HarnessError, match=said) as caught:
+        load()
+    assert caught.value.where == "harness.yaml"
+    assert "unicode string" not in str(caught.value)
+
+
+def test_a_named_file_that_is_missing_is_said() -> None:
+    with pytest.raises(HarnessError, match="cannot read the config: No such file"):
+        load(Path("gone.yaml"))
+
+
+def test_a_suite_is_a_list_of_tasks_or_a_row_that_also_says_how_they_are_run() -> None:
+    config(
+        """
+        suites:
+          one: 'mis:easy, mssbench'
+          two:
+            tasks: [mis, "figstep:full"]
+            description: both
+            task_settings: {mis: {prompts: own}, figstep.prompts: upstream}
+            judges: {figstep: llamaguard}
+            mean: [mis]
+        """,
+    )
+    one, two = (row.suite for row in load()["suites"].values())
+    assert (one.tasks, one.description) == (("mis:easy", "mssbench"), "of your own: mis:easy, mssbench")
+    assert two == Suite(
+        name="two",
+        description="both",
+        tasks=("mis", "figstep:full"),
+        task_settings={"mis.prompts": "own", "figstep.prompts": "upstream"},
+        judges={"figstep": "llamaguard"},
+        mean=("mis",),
+    )
+
+
+def test_a_mistake_in_a_suite_says_where_it_stands() -> None:
+    config("suites: {core: {task: [mis]}}")
+    with pytest.raises(UnknownName) as caught:
+        load()
+    assert (caught.value.where, caught.value.remedy) == ("harness.yaml: suites.core", "did you mean 'tasks'?")

@@ -129,10 +129,10 @@ def test_splits_that_are_none_are_told_as_their_tasks_plugins(tmp_path: Path, sp
 
 
 def test_a_list_of_tasks_shows_the_others_beside_one_whose_splits_are_wrong() -> None:
-    from harness.cli.tasks import _facts as facts_of
+    from harness.cli.listing import task_facts
 
     host = host_of(task_of({"all": split_of(metrics=ASR)}))
-    assert "metrics is the Metric 'ASR' alone" in facts_of(host.task("fake"))["splits"]
+    assert "metrics is the Metric 'ASR' alone" in task_facts(host.task("fake"))["splits"]
 
 
 def metric_of(**functions: Any) -> Metric:

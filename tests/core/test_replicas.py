@@ -1,5 +1,6 @@
 """A model in several processes: who answers, and what becomes of a request when a process ends."""
 
+import inspect
 import json
 import os
 import signal
@@ -59,9 +60,28 @@ def within(body: Callable[[Model], Awaitable[T]], *arguments: Any, **settings: A
     return given
 
 
+def with_model(
+    replicas: int = 2, **settings: Any
+) -> Callable[[Callable[..., Awaitable[None]]], Callable[[Path], None]]:
+    """A test that is handed an open model, and as `folder` the one in which the model leaves and looks for files."""
+
+    def decorate(test: Callable[..., Awaitable[None]]) -> Callable[[Path], None]:
+        def run(tmp_path: Path) -> None:
+            more = {"folder": tmp_path} if "folder" in inspect.signature(test).parameters else {}
+            within(lambda model: test(model, **more), replicas, folder=tmp_path, **settings)
+
+        return run
+
+    return decorate
+
+
 def told(answer: Response | Failure) -> dict[str, Any]:
     assert isinstance(answer, Response), answer
     return dict(json.loads(answer.text))
+
+
+async def never(_: Model) -> None:
+    raise AssertionError("it opened")
 
 
 async def all_of(model: Model, *texts: str) -> list[Response | Failure]:
@@ -82,46 +102,39 @@ async def release(fifo: Path) -> None:
     await anyio.to_thread.run_sync(fifo.write_bytes, b"go on")
 
 
-def test_replicas_are_one_model_whose_processes_share_its_requests() -> None:
-    async def body(model: Model) -> None:
-        assert (model.info.ref, model.info.local, model.info.concurrency) == ("toy/plain", True, 4)
-        assert model.info.fingerprint == {"weights": "abc"}
-        answers = [told(answer) for answer in await all_of(model, *(f"say {number}" for number in range(20)))]
-        assert [answer["said"] for answer in answers] == [str(number) for number in range(20)]
-        assert len({answer["pid"] for answer in answers}) == 2
-        assert os.getpid() not in {answer["pid"] for answer in answers}
-
-    within(body)
+@with_model()
+async def test_replicas_are_one_model_whose_processes_share_its_requests(model: Model) -> None:
+    assert (model.info.ref, model.info.local, model.info.concurrency) == ("toy/plain", True, 4)
+    assert model.info.fingerprint == {"weights": "abc"}
+    answers = [told(answer) for answer in await all_of(model, *(f"say {number}" for number in range(20)))]
+    assert [answer["said"] for answer in answers] == [str(number) for number in range(20)]
+    assert len({answer["pid"] for answer in answers}) == 2
+    assert os.getpid() not in {answer["pid"] for answer in answers}
 
 
-def test_a_request_goes_to_the_replica_with_the_least_to_do(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "gate")
+@with_model()
+async def test_a_request_goes_to_the_replica_with_the_least_to_do(model: Model, folder: Path) -> None:
+    os.mkfifo(folder / "gate")
+    holding: list[Response | Failure] = []
+    async with anyio.create_task_group() as tasks:
 
-    async def body(model: Model) -> None:
-        holding: list[Response | Failure] = []
-        async with anyio.create_task_group() as tasks:
+        async def hold() -> None:
+            holding.append(await model.generate(ask("hold gate")))
 
-            async def hold() -> None:
-                holding.append(await model.generate(ask("hold gate")))
-
-            tasks.start_soon(hold)
-            await anyio.wait_all_tasks_blocked()
-            others = [told(await model.generate(ask("say x")))["pid"] for _ in range(3)]
-            await release(tmp_path / "gate")
-        assert len(set(others)) == 1
-        assert told(holding[0])["pid"] not in others
-
-    within(body, folder=tmp_path)
+        tasks.start_soon(hold)
+        await anyio.wait_all_tasks_blocked()
+        others = [told(await model.generate(ask("say x")))["pid"] for _ in range(3)]
+        await release(folder / "gate")
+    assert len(set(others)) == 1
+    assert told(holding[0])["pid"] not in others
 
 
-def test_images_arrive_byte_for_byte_and_in_order() -> None:
-    async def body(model: Model) -> None:
-        request = ask("say x", images=2)
-        answer = told(await model.generate(request))
-        assert answer["images"] == [image.opened.sha256 for image in request.images]
-        assert answer["encoded"] == [image.opened.encoded.decode() for image in request.images]
-
-    within(body, 1)
+@with_model(1)
+async def test_images_arrive_byte_for_byte_and_in_order(model: Model) -> None:
+    request = ask("say x", images=2)
+    answer = told(await model.generate(request))
+    assert answer["images"] == [image.opened.sha256 for image in request.images]
+    assert answer["encoded"] == [image.opened.encoded.decode() for image in request.images]
 
 
 def test_nothing_that_a_replica_prints_reaches_our_output(capfd: pytest.CaptureFixture[str]) -> None:
@@ -132,129 +145,110 @@ def test_nothing_that_a_replica_prints_reaches_our_output(capfd: pytest.CaptureF
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_replica_opens_the_model_with_the_same_settings(tmp_path: Path) -> None:
-    async def body(model: Model) -> None:
-        settings = told(await model.generate(ask("say x")))["settings"]
-        assert settings == {"folder": str(tmp_path), "tone": "low", "images_per_prompt": "None"}
-
-    within(body, 1, folder=tmp_path, tone="low")
+@with_model(1, tone="low")
+async def test_a_replica_opens_the_model_with_the_same_settings(model: Model, folder: Path) -> None:
+    settings = told(await model.generate(ask("say x")))["settings"]
+    assert settings == {"folder": str(folder), "tone": "low", "images_per_prompt": "None"}
 
 
-def test_what_the_model_fails_with_comes_back_as_it_is() -> None:
-    async def body(model: Model) -> None:
-        assert await model.generate(ask("fail")) == Failure(
-            outcome="error", reason="http_500", message="\ud800", transient=True, retry_after=1.5
-        )
-        bug = await model.generate(ask("bug"))
-        assert bug == Failure(outcome="error", reason="ValueError", message="a bug of the model's")
-
-    within(body, 1)
+@with_model(1)
+async def test_what_the_model_fails_with_comes_back_as_it_is(model: Model) -> None:
+    assert await model.generate(ask("fail")) == Failure(
+        outcome="error", reason="http_500", message="\ud800", transient=True, retry_after=1.5
+    )
+    bug = await model.generate(ask("bug"))
+    assert bug == Failure(outcome="error", reason="ValueError", message="a bug of the model's")
 
 
-def test_a_note_of_any_replica_is_one_of_the_model() -> None:
-    async def body(model: Model) -> None:
-        await all_of(model, "note batch halved", "note batch halved", "note slow", "say x")
-        assert sorted(model.info.notes) == ["batch halved", "slow"]
-
-    within(body)
+@with_model()
+async def test_a_note_of_any_replica_is_one_of_the_model(model: Model) -> None:
+    await all_of(model, "note batch halved", "note batch halved", "note slow", "say x")
+    assert sorted(model.info.notes) == ["batch halved", "slow"]
 
 
-def test_requests_of_a_replica_that_dies_are_answered_by_another_and_it_is_started_again(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "gate")
-
-    async def body(model: Model) -> None:
-        answers = await all_of(model, "die once a", *(f"say {number}" for number in range(10)))
-        assert [told(answer)["said"] for answer in answers] == ["once a", *map(str, range(10))]
-        [note] = model.info.notes
-        assert "was killed by SIGKILL" in note
-        assert note.endswith("asked again, and it is started again (1 of 2)")
-
-    within(body, folder=tmp_path)
-
-
-def test_a_single_replica_that_dies_is_waited_for(tmp_path: Path) -> None:
-    async def body(model: Model) -> None:
-        answers = await all_of(model, "say a", "die once a", "say b")
-        assert [told(answer)["said"] for answer in answers] == ["a", "once a", "b"]
-
-    within(body, 1, folder=tmp_path)
+@with_model()
+async def test_requests_of_a_replica_that_dies_are_answered_by_another_and_it_is_started_again(
+    model: Model, folder: Path
+) -> None:
+    os.mkfifo(folder / "gate")
+    answers = await all_of(model, "die once a", *(f"say {number}" for number in range(10)))
+    assert [told(answer)["said"] for answer in answers] == ["once a", *map(str, range(10))]
+    [note] = model.info.notes
+    assert "was killed by SIGKILL" in note
+    assert note.endswith("asked again, and it is started again (1 of 2)")
 
 
-def test_a_request_that_two_replicas_die_over_is_given_up() -> None:
-    async def body(model: Model) -> None:
-        answer = await model.generate(ask("die"))
-        assert isinstance(answer, Failure)
-        assert (answer.outcome, answer.reason, answer.transient) == ("error", "replica_died", False)
-        assert "killed by SIGKILL" in answer.message
-        assert told(await model.generate(ask("say x")))["said"] == "x", "both were started again"
+@with_model(1)
+async def test_a_single_replica_that_dies_is_waited_for(model: Model, folder: Path) -> None:
+    answers = await all_of(model, "say a", "die once a", "say b")
+    assert [told(answer)["said"] for answer in answers] == ["a", "once a", "b"]
 
-    within(body)
+
+@with_model()
+async def test_a_request_that_two_replicas_die_over_is_given_up(model: Model) -> None:
+    answer = await model.generate(ask("die"))
+    assert isinstance(answer, Failure)
+    assert (answer.outcome, answer.reason, answer.transient) == ("error", "replica_died", False)
+    assert "killed by SIGKILL" in answer.message
+    assert told(await model.generate(ask("say x")))["said"] == "x", "both were started again"
 
 
 def test_requests_that_crash_a_replica_are_given_up_and_an_answer_earns_its_restarts_back(tmp_path: Path) -> None:
     (tmp_path / "story").touch()
-    texts = [text for number in range(12) for text in ("die", f"say {number}", f"say {number}", f"say {number}")]
+    texts = [text for number in range(5) for text in ("die", f"say {number}", f"say {number}", f"say {number}")]
 
     async def body(model: Model) -> None:
         answers = await all_of(model, *texts)
         given_up = [answer.reason for answer in answers if isinstance(answer, Failure)]
-        assert given_up == ["replica_died"] * 12
+        assert given_up == ["replica_died"] * 5
         assert [told(answer)["said"] for answer in answers if isinstance(answer, Response)] == [
             text.split()[1] for text in texts if text != "die"
         ]
 
     within(body, 1, folder=tmp_path)
     opened = (tmp_path / "story").read_text().count("open plain")
-    assert opened <= 1 + 2 * 12, "no request ended more than two"
+    assert opened <= 1 + 2 * 5, "no request ended more than two"
 
 
-def test_a_request_that_was_under_way_beside_one_that_crashes_is_never_blamed(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "gate")
+@with_model(1)
+async def test_a_request_that_was_under_way_beside_one_that_crashes_is_never_blamed(model: Model, folder: Path) -> None:
+    os.mkfifo(folder / "gate")
+    answers: list[Response | Failure] = []
+    async with anyio.create_task_group() as tasks:
 
-    async def body(model: Model) -> None:
-        answers: list[Response | Failure] = []
-        async with anyio.create_task_group() as tasks:
+        async def hold() -> None:
+            answers.append(await model.generate(ask("hold gate")))
 
-            async def hold() -> None:
-                answers.append(await model.generate(ask("hold gate")))
-
-            tasks.start_soon(hold)
-            tasks.start_soon(model.generate, ask("die"))
-            await anyio.wait_all_tasks_blocked()
-            while not any("started again" in note for note in model.info.notes):
-                await anyio.lowlevel.checkpoint()
-            await release(tmp_path / "gate")
-        assert told(answers[0])["said"] == "gate"
-
-    within(body, 1, folder=tmp_path)
+        tasks.start_soon(hold)
+        tasks.start_soon(model.generate, ask("die"))
+        await anyio.wait_all_tasks_blocked()
+        while not any("started again" in note for note in model.info.notes):
+            await anyio.lowlevel.checkpoint()
+        await release(folder / "gate")
+    assert told(answers[0])["said"] == "gate"
 
 
-def test_while_suspects_are_tried_one_by_one_the_other_replica_goes_on(tmp_path: Path) -> None:
+@with_model()
+async def test_while_suspects_are_tried_one_by_one_the_other_replica_goes_on(model: Model, folder: Path) -> None:
     for gate in ("gate", "other"):
-        os.mkfifo(tmp_path / gate)
-
-    async def body(model: Model) -> None:
-        async with anyio.create_task_group() as tasks:
-            for text in ("hold gate", "hold other", "die once a", "say x"):
-                tasks.start_soon(model.generate, ask(text))
-            while not model.info.notes:
-                await anyio.lowlevel.checkpoint()
-            assert told(await model.generate(ask("say y")))["said"] == "y", "though a hold may be tried alone"
-            for gate in ("gate", "other"):
-                await release(tmp_path / gate)
-
-    within(body, folder=tmp_path)
+        os.mkfifo(folder / gate)
+    async with anyio.create_task_group() as tasks:
+        for text in ("hold gate", "hold other", "die once a", "say x"):
+            tasks.start_soon(model.generate, ask(text))
+        while not model.info.notes:
+            await anyio.lowlevel.checkpoint()
+        assert told(await model.generate(ask("say y")))["said"] == "y", "though a hold may be tried alone"
+        for gate in ("gate", "other"):
+            await release(folder / gate)
 
 
-def test_what_is_forbidden_of_one_request_leaves_its_replica_alone() -> None:
-    async def body(model: Model) -> None:
-        before = told(await model.generate(ask("say x")))["pid"]
-        with pytest.raises(Forbidden, match="not for you"):
-            await model.generate(ask("forbid"))
-        assert told(await model.generate(ask("say x")))["pid"] == before
-        assert model.info.notes == ()
-
-    within(body, 1)
+@with_model(1)
+async def test_what_is_forbidden_of_one_request_leaves_its_replica_alone(model: Model) -> None:
+    before = told(await model.generate(ask("say x")))["pid"]
+    with pytest.raises(Forbidden, match="not for you"):
+        await model.generate(ask("forbid"))
+    assert told(await model.generate(ask("say x")))["pid"] == before
+    assert model.info.notes == ()
 
 
 def test_when_none_is_left_the_last_words_are_told_without_control_characters() -> None:
@@ -273,56 +267,46 @@ def test_when_none_is_left_the_last_words_are_told_without_control_characters() 
     within(body, 1)
 
 
-def test_a_replica_whose_model_gives_up_costs_only_its_own_requests(tmp_path: Path) -> None:
-    async def body(model: Model) -> None:
-        assert told(await model.generate(ask("refuse once a")))["said"] == "once a"
-        [note] = model.info.notes
-        assert "says: no memory for it: its request is asked again, and it is gone for good" in note
-
-    within(body, folder=tmp_path)
+@with_model()
+async def test_a_replica_whose_model_gives_up_costs_only_its_own_requests(model: Model, folder: Path) -> None:
+    assert told(await model.generate(ask("refuse once a")))["said"] == "once a"
+    [note] = model.info.notes
+    assert "says: no memory for it: its request is asked again, and it is gone for good" in note
 
 
-def test_a_replica_that_has_answered_before_it_gives_up_is_started_again(tmp_path: Path) -> None:
-    async def body(model: Model) -> None:
-        await model.generate(ask("say x"))
-        assert told(await model.generate(ask("refuse once a")))["said"] == "once a"
-        assert model.info.notes[0].endswith("it is started again (1 of 2)")
-
-    within(body, 1, folder=tmp_path)
+@with_model(1)
+async def test_a_replica_that_has_answered_before_it_gives_up_is_started_again(model: Model, folder: Path) -> None:
+    await model.generate(ask("say x"))
+    assert told(await model.generate(ask("refuse once a")))["said"] == "once a"
+    assert model.info.notes[0].endswith("it is started again (1 of 2)")
 
 
-def test_when_all_models_give_up_the_run_hears_what_they_say() -> None:
-    async def body(model: Model) -> None:
-        for _ in range(2):
-            with pytest.raises(HarnessError) as caught:
-                await model.generate(ask("refuse"))
-            assert (caught.value.what, caught.value.where, caught.value.remedy) == (
-                "no memory for it",
-                "toy",
-                "use less",
-            )
-
-    within(body)
+@with_model()
+async def test_when_all_models_give_up_the_run_hears_what_they_say(model: Model) -> None:
+    for _ in range(2):
+        with pytest.raises(HarnessError) as caught:
+            await model.generate(ask("refuse"))
+        assert (caught.value.what, caught.value.where, caught.value.remedy) == (
+            "no memory for it",
+            "toy",
+            "use less",
+        )
 
 
-def test_a_replica_whose_model_breaks_is_started_again(tmp_path: Path) -> None:
-    async def body(model: Model) -> None:
-        assert told(await model.generate(ask("say x")))["said"] == "x"
-        assert told(await model.generate(ask("break once a")))["said"] == "once a"
-        [note] = model.info.notes
-        assert "says: RuntimeError: the model broke: its request is asked again, and it is started again" in note
-
-    within(body, 1, folder=tmp_path)
+@with_model(1)
+async def test_a_replica_whose_model_breaks_is_started_again(model: Model, folder: Path) -> None:
+    assert told(await model.generate(ask("say x")))["said"] == "x"
+    assert told(await model.generate(ask("break once a")))["said"] == "once a"
+    [note] = model.info.notes
+    assert "says: RuntimeError: the model broke: its request is asked again, and it is started again" in note
 
 
-def test_when_all_models_broke_the_run_hears_of_the_bug() -> None:
-    async def body(model: Model) -> None:
-        with pytest.raises(HarnessError, match="RuntimeError: the model broke") as caught:
-            await model.generate(ask("break"))
-        assert "toy_models" in caught.value.remedy
-        assert 'File "' not in str(caught.value)
-
-    within(body)
+@with_model()
+async def test_when_all_models_broke_the_run_hears_of_the_bug(model: Model) -> None:
+    with pytest.raises(HarnessError, match="RuntimeError: the model broke") as caught:
+        await model.generate(ask("break"))
+    assert "toy_models" in caught.value.remedy
+    assert 'File "' not in str(caught.value)
 
 
 @pytest.mark.parametrize("end", ["shut", "garble", "orphan"])
@@ -340,50 +324,36 @@ def test_a_replica_that_sends_no_frames_is_gone_though_its_pipes_or_its_process_
     within(body, 1, folder=tmp_path)
 
 
-def test_a_replica_may_write_without_end_and_never_end_the_line() -> None:
-    async def body(model: Model) -> None:
-        for _ in range(3):
-            assert told(await model.generate(ask("flood")))
-
-    within(body, 1)
+@with_model(1)
+async def test_a_replica_may_write_without_end_and_never_end_the_line(model: Model) -> None:
+    for _ in range(3):
+        assert told(await model.generate(ask("flood")))
 
 
 @pytest.mark.parametrize("name", ["closed", "late"])
 def test_a_replica_that_cannot_be_opened_is_told_as_one_process_would(name: str, tmp_path: Path) -> None:
-    async def body(_: Model) -> None:
-        raise AssertionError("it opened")
-
     with pytest.raises(HarnessError) as caught:
-        within(body, name=name, folder=tmp_path)
+        within(never, name=name, folder=tmp_path)
     error = caught.value
     assert (error.what, error.where, error.remedy) == ("this model is not for you", "the hub", "ask for access")
     assert psutil.Process().children(recursive=True) == []
 
 
 def test_a_replica_that_dies_while_it_starts_is_told_with_its_last_words() -> None:
-    async def body(_: Model) -> None:
-        raise AssertionError("it opened")
-
     with pytest.raises(HarnessError, match=r"toy/crashing: replica \d \(CPU\) was killed by SIGKILL") as caught:
-        within(body, name="crashing")
+        within(never, name="crashing")
     assert "fatal: no more" in caught.value.remedy
 
 
 def test_replicas_that_would_answer_as_different_models_are_refused() -> None:
-    async def body(_: Model) -> None:
-        raise AssertionError("it opened")
-
     with pytest.raises(HarnessError, match="opened other files"):
-        within(body, name="odd")
+        within(never, name="odd")
 
 
 def test_a_bug_of_the_provider_is_told_as_its_plugins_with_the_traceback() -> None:
-    async def body(_: Model) -> None:
-        raise AssertionError("it opened")
-
     said = r"plugin toy_models \(file .*\), open of provider 'toy': ValueError: a bug of the provider's"
     with pytest.raises(PluginError, match=said) as caught:
-        within(body, name="broken")
+        within(never, name="broken")
     assert 'File "' in caught.value.story
 
 
@@ -395,31 +365,25 @@ def test_what_the_body_raises_comes_out_as_it_is() -> None:
         within(body)
 
 
-def test_a_request_that_nobody_waits_for_any_more_makes_room(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "gate")
-
-    async def body(model: Model) -> None:
-        async with anyio.create_task_group() as tasks:
-            for _ in range(2):
-                tasks.start_soon(model.generate, ask("hold gate"))
-            await anyio.wait_all_tasks_blocked()
-            tasks.cancel_scope.cancel()
-        assert told(await model.generate(ask("say x")))["said"] == "x"
-        await release(tmp_path / "gate")
-
-    within(body, 1, folder=tmp_path)
-
-
-def test_a_process_that_does_not_end_by_itself_is_ended(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "gate")
-
-    async def body(model: Model) -> None:
-        async with anyio.create_task_group() as tasks:
+@with_model(1)
+async def test_a_request_that_nobody_waits_for_any_more_makes_room(model: Model, folder: Path) -> None:
+    os.mkfifo(folder / "gate")
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2):
             tasks.start_soon(model.generate, ask("hold gate"))
-            await anyio.wait_all_tasks_blocked()
-            tasks.cancel_scope.cancel()
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    assert told(await model.generate(ask("say x")))["said"] == "x"
+    await release(folder / "gate")
 
-    within(body, 1, folder=tmp_path)
+
+@with_model(1)
+async def test_a_process_that_does_not_end_by_itself_is_ended(model: Model, folder: Path) -> None:
+    os.mkfifo(folder / "gate")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(model.generate, ask("hold gate"))
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
 
 
 PARENT = """

@@ -111,7 +111,7 @@ def refused_with(monkeypatch: pytest.MonkeyPatch, token: str, *flags: str) -> Re
 
 def test_without_the_extra_it_says_how_to_get_it(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "starlette.applications", None)
-    monkeypatch.delitem(sys.modules, "harness.web.chat.app", raising=False)
+    monkeypatch.delitem(sys.modules, "harness.web.chat", raising=False)
     error = refused("--model", "echo/x", "--plugin", plugin).exception
     assert "needs the extra `serve`" in str(error)
     assert "pip install 'vlm-safety-harness[serve]'" in str(error)

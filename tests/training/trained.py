@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli import cli
-from harness.cli.crash import exit_code
+from harness.cli.ending import exit_code
 from tests.plugins.tiny.folders import Folders, make_once
 from tests.training.data_sets import images, mis, pair, said
 from tests.training.tiny_training import load_trainer

@@ -11,8 +11,7 @@ from typing import Final
 
 import click
 
-from harness.cli.groups import Group
-from harness.cli.options import loaded, plugin_options
+from harness.cli.options import Group, load_host, plugin_options
 from harness.text import one_line, plain
 
 #: commands -> what each does
@@ -60,7 +59,7 @@ def command(ctx: click.Context, /, listed: bool, as_json: bool) -> None:
     `harness build BUILDER --config FILE --out DIR` builds. The same command again goes on where it ended, and repeats
     no call that was finished. Exit codes: 0 done, 2 you can mend it, 3 done but incomplete, 130 interrupted.
     """
-    for builder, plugin in loaded(ctx).offers("builders"):
+    for builder, plugin in load_host(ctx).offers("builders"):
         if builder.name in COMMANDS:
             what = f"the builder {builder.name!r} of the plugin {plugin} cannot be used: `harness build {builder.name}`"
             click.echo(plain(f"note: {what} is a command; it needs another name"), err=True)
@@ -74,4 +73,4 @@ def command(ctx: click.Context, /, listed: bool, as_json: bool) -> None:
 
 
 def _builders(ctx: click.Context) -> dict[str, str]:
-    return {builder.name: builder.description for builder, _ in loaded(ctx).offers("builders")}
+    return {builder.name: builder.description for builder, _ in load_host(ctx).offers("builders")}

@@ -18,9 +18,8 @@ import click
 
 from harness import HarnessError, UnknownName
 from harness.cli.listing import Listing, show_offers
-from harness.cli.options import loaded, plugin_options
-from harness.cli.table import indented, table
-from harness.cli.values import pairs
+from harness.cli.options import load_host, parse_pairs, plugin_options
+from harness.cli.stdout import indented, table
 from harness.settings import effective, nearest
 from harness.text import one_line, plain, say
 
@@ -58,7 +57,7 @@ class _BuildCommand(click.Command):
 
     def find_builder(self, ctx: click.Context) -> Builder:
         """The builder of this name. Raises UnknownName where no plugin offers it."""
-        host, name = loaded(ctx), str(self.name)
+        host, name = load_host(ctx), str(self.name)
         known = {builder.name for builder, _ in host.offers("builders")} | set(host.clashes("builders"))
         remedy = nearest(name, [*self.commands, *known])
         if name not in known and remedy in {f"did you mean {each!r}?" for each in self.commands}:
@@ -67,7 +66,7 @@ class _BuildCommand(click.Command):
 
 
 def _parse_settings(_: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
-    return pairs(texts, param.opts[0])
+    return parse_pairs(texts, param.opts[0])
 
 
 @click.command(cls=_BuildCommand)
@@ -154,8 +153,7 @@ def _tell(line: str) -> None:
 
 def _run(builder: Builder, build: Build, stop: Stop) -> Built:
     """Build. Raises KeyboardInterrupt where a person ended the build early and something is left to do."""
-    from harness.cli.interrupt import interruptible
-    from harness.cli.outcome import resume_hint
+    from harness.cli.interrupt import interruptible, resume_hint
 
     async def body() -> Built:
         return await builder.build(build)
@@ -223,7 +221,7 @@ def list_builders(ctx: click.Context, name: str | None, *, as_json: bool) -> Non
         details=lambda builder: f"  harness build {builder.name} --config FILE --out DIR",
         flag=lambda _: "-S KEY=VALUE",
     )
-    show_offers(loaded(ctx), listing, () if name is None else (name,), as_json)
+    show_offers(load_host(ctx), listing, () if name is None else (name,), as_json)
 
 
 @click.command("review")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import HarnessError
-from harness.cli.crash import exit_code
+from harness.cli.ending import exit_code
 
 from .devices import parse_request
 from .run import prepare, train

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from harness.cli.configured import suites_flag
-from harness.cli.options import loaded, plugin_options
-from harness.cli.values import JudgeName, Names, pairs
+from harness.cli.flags import JudgeName, Names, suites_flag
+from harness.cli.options import load_host, parse_pairs, plugin_options
 from harness.text import plain, say
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _pairs(_: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
-    return pairs(texts, param.opts[0])
+    return parse_pairs(texts, param.opts[0])
 
 
 @click.command("train")
@@ -80,7 +79,7 @@ def command(ctx: click.Context, /, method: str | None, **given: Any) -> int:
     the last checkpoint, and leaves a model that stands already. Exit codes as `harness run`.
     """
     _check_flags(ctx, given)
-    host = loaded(ctx)
+    host = load_host(ctx)
     from .request import build_request, name_model, show_list
 
     if given["listed"]:

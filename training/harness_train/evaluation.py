@@ -14,16 +14,15 @@ import click
 
 from harness import HarnessError, MissingData, Results, Run, Training, compare, plugins
 from harness.board.tables import render_run_table
-from harness.cli.configured import with_schemes, with_suites
+from harness.cli.flags import with_schemes, with_suites
 from harness.cli.interrupt import interruptible
-from harness.cli.outcome import printed
-from harness.cli.several import each
+from harness.cli.outcome import print_runs, run_each
 from harness.evaluation.options import Options
 from harness.evaluation.samples import Stop
 from harness.lineage import FILE
 from harness.local import ADAPTER_CONFIG
 from harness.models import ModelSpec
-from harness.progress.lines import choose_progress
+from harness.progress import choose_progress
 from harness.runs.dry_run import dry_run
 from harness.runs.run import RUNS, default_folder, run_async
 from harness.settings import effective
@@ -73,9 +72,9 @@ def evaluate(ctx: click.Context, folder: Path, base: str, given: Mapping[str, An
     before: list[Options] = []
     if given["compare"]:
         before = [_build_options(_with_image_settings(ModelSpec(ref=base), shown), given)]
-    runs, code = each((options.model.ref, partial(_run, options)) for options in (*before, tuned))
+    runs, code = run_each((options.model.ref, partial(_run, options)) for options in (*before, tuned))
     if not given["as_json"]:
-        printed(runs, as_json=False, several=True)
+        print_runs(runs, as_json=False, several=True)
     if runs and runs[-1].folder == (tuned.output or folder):
         add_results(folder, [run.results for run in runs])
     both = runs if len(runs) > len(before) and before else []

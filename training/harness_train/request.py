@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from harness import HarnessError, Trainer, Training, UnknownName, plugins
-from harness.cli.table import indented, table
+from harness.cli.stdout import indented, table
 from harness.files import resolve_name
 from harness.plugins.host import Host
 from harness.settings import effective, nearest

@@ -17,7 +17,7 @@ import anyio.to_thread
 import PIL.Image
 
 from harness import BadImage, Failure, Generation, HarnessError, Image, Json, Message, Model, Request, Response, Text
-from harness.cli.table import table
+from harness.cli.stdout import table
 from harness.contracts import ModelInfo
 from harness.errors import unwrap_groups
 from harness.images import inline_image, open_image

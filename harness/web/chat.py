@@ -1,4 +1,4 @@
-"""The application: routes, the body within its limit, one call of the model, and errors in one shape."""
+"""A model behind OpenAI's Chat Completions: routes, the body within its limit, one call, and errors in one shape."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from harness.settings import nearest
 from harness.types import Failure, Json
 from harness.types import Request as ModelRequest
 from harness.types import Response as ModelResponse
-from harness.web.chat.errors import RequestError, failure_error, model_error
-from harness.web.chat.requests import Body, build_request, parse_body
+from harness.web.chat_requests import RequestError, build_request, failure_error, model_error, parse_body
 
 _GONE = Response(status_code=499)  # the client has left and does not read it
 
@@ -38,7 +37,7 @@ def make_app(model: Model, *, name: str, files: Path | None, body_limit: int) ->
             Route("/v1/models/{id:path}", chat.model),
             Route("/v1/chat/completions", chat.complete, methods=["POST"]),
         ],
-        exception_handlers={RequestError: _answer_error, HTTPException: _answer_unrouted, Exception: _answer_bug},
+        exception_handlers={RequestError: _answer_error, HTTPException: _answer_error, Exception: _answer_error},
     )
 
 
@@ -48,17 +47,14 @@ class _Chat:
         self._name = name
         self._files = files
         self._limit = body_limit
-        self._since = int(time.time())
+        self._card: Json = {"id": name, "object": "model", "created": int(time.time()), "owned_by": "harness"}
 
     async def models(self, _: Request) -> Response:
-        return _json_response({"object": "list", "data": [self._card()]})
+        return _json_response({"object": "list", "data": [self._card]})
 
     async def model(self, request: Request) -> Response:
         self._check_name(request.path_params["id"])
-        return _json_response(self._card())
-
-    def _card(self) -> Json:
-        return {"id": self._name, "object": "model", "created": self._since, "owned_by": "harness"}
+        return _json_response(self._card)
 
     def _check_name(self, name: str) -> None:
         if name != self._name:
@@ -66,36 +62,34 @@ class _Chat:
             raise RequestError(404, message, param="model", code="model_not_found")
 
     async def complete(self, request: Request) -> Response:
+        def parse() -> tuple[bool, bool, ModelRequest]:
+            body = parse_body(data)
+            self._check_name(body.model)
+            usage = body.stream_options is not None and body.stream_options.include_usage
+            return bool(body.stream), usage, build_request(body, self._model.info, self._files)
+
         try:
             data = await self._read_body(request)
         except ClientDisconnect:
             return _GONE
-        body, asked = await anyio.to_thread.run_sync(self._parse, data)
+        stream, usage, asked = await anyio.to_thread.run_sync(parse)
         whole = await self._answer(request, asked)
         if whole is None:
             return _GONE
-        if body.stream:
-            usage = body.stream_options is not None and body.stream_options.include_usage
+        if stream:
             return StreamingResponse(_stream_events(whole, usage=usage), media_type="text/event-stream")
         return _json_response(whole)
 
     async def _read_body(self, request: Request) -> bytes:
+        too_large = RequestError(413, f"the body is over {self._limit} bytes", code="request_too_large")
         data, length = bytearray(), request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self._limit:
-            raise self._too_large()
+            raise too_large
         async for chunk in request.stream():
             data += chunk
             if len(data) > self._limit:
-                raise self._too_large()
+                raise too_large
         return bytes(data)
-
-    def _too_large(self) -> RequestError:
-        return RequestError(413, f"the body is over {self._limit} bytes", code="request_too_large")
-
-    def _parse(self, data: bytes) -> tuple[Body, ModelRequest]:
-        body = parse_body(data)
-        self._check_name(body.model)
-        return body, build_request(body, self._model.info, self._files)
 
     async def _answer(self, request: Request, asked: ModelRequest) -> Mapping[str, Json] | None:
         """The completion; None if the client has gone, whose call is then cancelled."""
@@ -117,23 +111,17 @@ class _Chat:
         return found[0] if found else None
 
 
-def _json_response(payload: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(_encode(payload), status, dict(headers or {}), media_type="application/json")
-
-
-def _answer_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
+def _answer_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        message = f"there is no {request.method} {request.url.path}"
+        error = RequestError(error.status_code, message, code="unknown_url")
+    elif not isinstance(error, RequestError):
+        error = RequestError(500, f"a bug: {type(error).__name__}", code="bug")
     return _json_response(error.payload, error.status, error.headers)
 
 
-def _answer_unrouted(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    message = f"there is no {request.method} {request.url.path}"
-    return _answer_error(request, RequestError(error.status_code, message, code="unknown_url"))
-
-
-def _answer_bug(request: Request, error: Exception) -> Response:
-    return _answer_error(request, RequestError(500, f"a bug: {type(error).__name__}", code="bug"))
+def _json_response(payload: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(_encode(payload), status, dict(headers or {}), media_type="application/json")
 
 
 def build_completion(result: ModelResponse | Failure, model: str) -> dict[str, Json]:
@@ -176,18 +164,16 @@ def _stream_events(whole: Mapping[str, Json], *, usage: bool) -> Iterator[bytes]
     head = {name: whole[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
     choice = whole["choices"][0]
     delta = {name: value for name, value in choice["message"].items() if value is not None}
-    yield _encode_event(head | {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}]})
-    ended: dict[str, Json] = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": choice["finish_reason"]}
-    yield _encode_event(head | {"choices": [ended]})
+    first: dict[str, Json] = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
+    last = first | {"delta": {}, "finish_reason": choice["finish_reason"]}
+    events: list[dict[str, Json]] = [{"choices": [first]}, {"choices": [last]}]
     if usage:
-        yield _encode_event(head | {"choices": [], "usage": whole["usage"]})
+        events.append({"choices": [], "usage": whole["usage"]})
+    for event in events:
+        yield b"data: " + _encode(head | event) + b"\n\n"
     yield b"data: [DONE]\n\n"
 
 
 def _encode(payload: Json) -> bytes:
     """JSON in ASCII: an answer may hold what no encoding has, such as half of a surrogate pair."""
     return json.dumps(payload, allow_nan=False).encode("ascii")
-
-
-def _encode_event(payload: Json) -> bytes:
-    return b"data: " + _encode(payload) + b"\n\n"

@@ -1,4 +1,4 @@
-"""A chat request: what is understood of its body, what is refused, and the request that a model gets.
+"""A chat request: what its body may say, what is refused, the request that a model gets, and errors in OpenAI's shape.
 
 A parameter that would not be honoured is refused. Images come in the request itself, or are files of the one allowed
 folder; no address is ever fetched.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 import stat
 from collections.abc import Mapping
@@ -19,11 +20,10 @@ from urllib.parse import unquote
 import pydantic
 
 from harness.contracts import ModelInfo
-from harness.errors import BadImage
+from harness.errors import BadImage, EndpointDown, HarnessError
 from harness.images import BYTE_LIMIT, inline_image, open_image
-from harness.types import Generation, Image, Json, Message, Request, Role, Text
+from harness.types import Failure, Generation, Image, Json, Message, Request, Role, Text
 from harness.types import Part as MessagePart
-from harness.web.chat.errors import RequestError
 
 _DATA = re.compile(r"data:image/[\w.+-]+;base64,")
 _FILE = "file://"
@@ -45,6 +45,77 @@ _NEUTRAL: Final[Mapping[str, tuple[Json, ...]]] = {
     "tools": ([],),
     "top_logprobs": (0,),
 }
+_FILTERED = "content_filter"
+#: errors that are the request's own; another request may well be answered
+_REQUEST_FAULTS = frozenset({"context_length", "forbidden", "image_too_large", "unsupported_request"})
+_WAIT_SECONDS = 1.0
+
+
+class RequestError(Exception):
+    """A request that is not answered.
+
+    Args:
+        status: of the HTTP answer.
+        message: for a person.
+        code: short and stable.
+        param: the parameter at fault.
+        final: another try is no use; a header tells the SDKs of OpenAI so.
+        wait: seconds to wait before another try.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str = "",
+        param: str = "",
+        final: bool = True,
+        wait: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.final = final
+        self.wait = wait
+
+    @property
+    def payload(self) -> Json:
+        """The body."""
+        kinds = {404: "not_found_error", 429: "rate_limit_error"}
+        kind = kinds.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
+        error = {"message": self.message, "type": kind, "param": self.param or None, "code": self.code or None}
+        return {"error": error}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to try again, if at all."""
+        if self.final:
+            return {"x-should-retry": "false"}
+        return {} if self.wait is None else {"retry-after": str(math.ceil(self.wait))}
+
+
+def failure_error(failure: Failure) -> RequestError:
+    """The error for a failure that is no completion: all but `output_blocked`."""
+    message = failure.message or failure.reason
+    if failure.outcome == "input_blocked":
+        return RequestError(400, message, code=_FILTERED, param="messages")
+    if failure.outcome == "bad_sample":
+        return RequestError(400, message, code=failure.reason, param="messages")
+    if failure.transient:
+        wait = failure.retry_after if failure.retry_after is not None else _WAIT_SECONDS
+        return RequestError(429 if failure.throttled else 503, message, code=failure.reason, final=False, wait=wait)
+    own = failure.reason in _REQUEST_FAULTS or failure.reason.startswith("http_4")
+    return RequestError(400 if own else 500, message, code=failure.reason)
+
+
+def model_error(error: HarnessError) -> RequestError:
+    """The error for a model that answers nothing. Its remedy is for whoever runs the server, and is not sent."""
+    if isinstance(error, EndpointDown):
+        return RequestError(503, error.what, code="endpoint_down", final=False, wait=60.0)
+    return RequestError(500, error.what, code="model_unusable")
 
 
 class _Strict(pydantic.BaseModel):
@@ -157,51 +228,23 @@ def parse_body(data: bytes) -> Body:
         raise RequestError(400, message, param=where, code="invalid_value") from None
     except (ValueError, RecursionError) as error:
         raise RequestError(400, f"the body is not JSON: {error}", code="invalid_json") from None
-    for name, value in (body.model_extra or {}).items():
-        _check_parameter(name, value)
+    for name, value in (body.model_extra or {}).items():  # what would make another answer is refused
+        neutral = any(
+            # Equality as JSON means it; to Python True is 1.
+            bool(value == each) and isinstance(value, bool) == isinstance(each, bool)
+            for each in _NEUTRAL.get(name, ())
+        )
+        if value is not None and name not in _IGNORED and not neutral:
+            given = f"{name}={json.dumps(value)[:60]}" if name in _NEUTRAL else name
+            raise RequestError(400, f"{given} is not supported here", param=name, code="unsupported_parameter")
     if body.response_format and body.response_format.type == "json_schema" and body.answer_schema is None:
         raise RequestError(400, "response_format needs a json_schema", param="response_format", code="invalid_value")
     return body
 
 
-def _check_parameter(name: str, value: Json) -> None:
-    """Refuse a parameter that would make another answer."""
-    if (
-        value is None
-        or name in _IGNORED
-        or any(
-            # Equality as JSON means it; to Python True is 1.
-            bool(value == neutral) and isinstance(value, bool) == isinstance(neutral, bool)
-            for neutral in _NEUTRAL.get(name, ())
-        )
-    ):
-        return
-    given = f"{name}={json.dumps(value)[:60]}" if name in _NEUTRAL else name
-    raise RequestError(400, f"{given} is not supported here", param=name, code="unsupported_parameter")
-
-
 def build_request(body: Body, info: ModelInfo, files: Path | None) -> Request:
     """The request to the model, with its images opened. Blocking. Raises RequestError if the model cannot honour it."""
-    _check_abilities(body, info)
-    messages = tuple(_build_message(turn, f"messages.{at}.content", files) for at, turn in enumerate(body.messages))
-    return Request(messages=messages, settings=body.generation, schema=body.answer_schema)
-
-
-def _build_message(turn: Turn, place: str, files: Path | None) -> Message:
-    role: Role = "system" if turn.role == "developer" else turn.role
-    if not isinstance(turn.content, list):
-        return Message(role=role, content=(Text(text=turn.content or ""),))
-    parts: list[MessagePart] = []
-    for at, part in enumerate(turn.content):
-        if isinstance(part, ImagePart):
-            parts.append(open_picture(part.image_url.url, files, f"{place}.{at}"))
-        else:
-            parts.append(Text(text=part.text))
-    return Message(role=role, content=tuple(parts))
-
-
-def _check_abilities(body: Body, info: ModelInfo) -> None:
-    """Refuse what the model has no ability for, as a run does before it starts; nothing is ever dropped."""
+    # What the model has no ability for is refused, as before a run; nothing is ever dropped.
     images = sum(isinstance(part, ImagePart) for turn in body.messages for part in turn.content or "")
     most = info.max_images if "images" in info.can else 0
     if most is not None and images > most:
@@ -211,6 +254,19 @@ def _check_abilities(body: Body, info: ModelInfo) -> None:
     if body.answer_schema is not None and "schema" not in info.can:
         message = "response_format is not supported: the model has no structured output"
         raise RequestError(400, message, param="response_format", code="unsupported_parameter")
+    messages: list[Message] = []
+    for number, turn in enumerate(body.messages):
+        role: Role = "system" if turn.role == "developer" else turn.role
+        parts: list[MessagePart] = []
+        for at, part in enumerate(turn.content if isinstance(turn.content, list) else ()):
+            if isinstance(part, ImagePart):
+                parts.append(open_picture(part.image_url.url, files, f"messages.{number}.content.{at}"))
+            else:
+                parts.append(Text(text=part.text))
+        if not isinstance(turn.content, list):
+            parts.append(Text(text=turn.content or ""))
+        messages.append(Message(role=role, content=tuple(parts)))
+    return Request(messages=tuple(messages), settings=body.generation, schema=body.answer_schema)
 
 
 def open_picture(url: str, files: Path | None, place: str) -> Image:
