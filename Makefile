@@ -9,7 +9,7 @@ CODE := harness plugins tasks judges training reports
 MINIS := mis:mini,mis:mini-benign,mssbench:mini
 DRAWN := $(patsubst %/draw_mini.py,%.drawn,$(wildcard tasks/*/draw_mini.py plugins/*/draw_mini.py))
 
-.PHONY: setup demo demo-loop test test-vllm test-zoos check bench bench-inspect bench-mirage docs mini mirage draw $(DRAWN) \
+.PHONY: setup setup-zoos setup-vllm demo demo-loop test test-vllm test-zoos check bench bench-inspect bench-mirage docs mini mirage draw $(DRAWN) \
 	minis pictures tools clean
 
 $(VENV)/.ready: pyproject.toml
@@ -48,7 +48,9 @@ $(ZOOS)/.ready: pyproject.toml
 	$(ZOOS)/bin/pip install --quiet -e '.[lm-eval,serve,vlmeval]' 'pytest>=9' 'pytest-timeout>=2.3'
 	touch $@
 
-test-zoos: $(ZOOS)/.ready
+setup-zoos: $(ZOOS)/.ready
+
+test-zoos: setup-zoos
 	$(ZOOS)/bin/python -m pytest -q tests/zoos
 
 # vLLM's real engine and servers, built for CPU; the two packages that are taken out again do not load beside its torch
@@ -60,7 +62,9 @@ $(VLLM)/.ready: pyproject.toml
 	$(VLLM)/bin/pip install --quiet -e '.[train]' 'peft>=0.17' 'psutil>=6' 'pytest>=9' 'pytest-timeout>=2.3'
 	touch $@
 
-test-vllm: $(VLLM)/.ready
+setup-vllm: $(VLLM)/.ready
+
+test-vllm: setup-vllm
 	$(VLLM)/bin/python -m pytest -q tests/vllm
 
 check: setup
