@@ -1,8 +1,7 @@
-"""Results made of lines: tasks whose own code raises, the table for notebooks, and the documented keys."""
+"""Results made of lines: tasks whose own code raises, and the table for notebooks."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,7 +11,6 @@ from typing import Any
 import anyio
 import pandas as pd
 import pytest
-from harness_csv import render
 
 from harness import plugins
 from harness.contracts import Split, Task
@@ -211,31 +209,3 @@ def test_a_split_that_nobody_judged_has_rows_without_values() -> None:
 
 def test_no_results_make_an_empty_table() -> None:
     assert to_frame([]).empty
-
-
-DOCS = Path(__file__).parents[2] / "docs"
-
-
-def text(page: str) -> str:
-    return (DOCS / page).read_text(encoding="utf-8")
-
-
-def keys(schema: Any) -> Iterator[str]:
-    """Every key that a JSON Schema names, at any depth."""
-    if isinstance(schema, dict):
-        yield from schema.get("properties", {})
-        for part in schema.values():
-            yield from keys(part)
-    elif isinstance(schema, list):
-        for part in schema:
-            yield from keys(part)
-
-
-@pytest.mark.parametrize("key", sorted(set(keys(json.loads(text("results.schema.json"))))))
-def test_every_key_of_results_json_is_explained(key: str) -> None:
-    assert f"`{key}`" in text("results.md") or f'"{key}"' in text("results.md")
-
-
-@pytest.mark.parametrize("column", render([]).strip().split(","))
-def test_every_column_of_csv_is_explained(column: str) -> None:
-    assert f"`{column}`" in text("reports/csv.md")
