@@ -93,7 +93,7 @@ def _guard_httpx(send: Any, reading: Any) -> Any:
                 taken = reading.read_now(reply.status_code, reply.headers, reply.iter_raw(), reading.REPLY_LIMIT)
         finally:
             reply.close()
-        return reading.replaced(reply, taken)
+        return reading.replace_content(reply, taken)
 
     return send_guarded
 
@@ -110,7 +110,7 @@ def _guard_async_httpx(send: Any, reading: Any) -> Any:
                 taken = await reading.read(reply.status_code, reply.headers, reply.aiter_raw(), reading.REPLY_LIMIT)
         finally:
             await reply.aclose()
-        return reading.replaced(reply, taken)
+        return reading.replace_content(reply, taken)
 
     return send_guarded
 
