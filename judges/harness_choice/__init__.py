@@ -1,6 +1,6 @@
 """Rules that read a letter or a yes or no out of an answer: the judges `choice` and `yesno`.
 
-Both are rules without a model and without chance: `docs/judges/choice.md` says what is read, and where it is wrong.
+Both are deterministic rules without a model. `docs/judges/choice.md` says what they read, and where they are wrong.
 """
 
 from __future__ import annotations

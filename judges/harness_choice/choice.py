@@ -1,8 +1,8 @@
 """The rules `choice` and `yesno`: which option an answer names, and whether it says yes or no.
 
-`choice` has five readings, one after the other; the first that finds anything decides. Nothing found, or several
-letters, is `none`: never a guess. Of several letters a benchmark may take the last, as its own script does: its target
-says so. `yesno` goes by the first word, the answer that is stated, or the first sentence; both or neither is `none`.
+`choice` tries five readings in order; the first that finds anything decides. No letter or several letters is `none`:
+the rule never guesses. A target with `several: last` takes the last of several letters, for benchmarks whose own script
+does so. `yesno` reads the first word, then the stated answer, then the first sentence; both or neither is `none`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ YESNO_MEANINGS: Final = {
     "wrong": "The answer names the other one.",
     "none": "The answer names none, or several.",
 }
-SEVERAL: Final = ("none", "last")  #: what a target may say of an answer that names several letters
+SEVERAL: Final = ("none", "last")  #: values of a target's `several`: how to read an answer with several letters
 Options = Mapping[str, str]  #: letter -> text
 
 _PLAIN: Final = dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u00b4"), "'") | dict.fromkeys(map(ord, "\u201c\u201d"), '"')
@@ -38,13 +38,13 @@ _STATED: Final = re.compile(rf"(?<!</)\banswer(?:\s+is)?[\s:=\"'(>]*{_YES_OR_NO}
 _SENTENCE: Final = re.compile(r".*?(?:[.!?](?=\s|$)|\n|$)", re.DOTALL)
 _NEGATED: Final = re.compile(r"\b(?:no|not|none|cannot)\b|n't\b", re.IGNORECASE)
 
-#: What may be between the word "answer" and the letter; `>` where the word is a tag.
+#: What may be between the word "answer" and the letter; `>` if the word is a tag.
 _IS: Final = r"(?:\s+(?:is|was|would be|should be|must be))?[\s:=\"'>]*(?:(?:the\s+)?(?:option|choice|letter)\b[\s:]*)?"
 _SAYS: Final = (
     rf"(?<!</)\banswer{_IS}|\b(?:correct|right|best)\s+(?:option|choice|letter|one){_IS}|\\boxed\s*|\boption:\s*"
 )
 _PRAISED: Final = r"[)\]\"']*\s+is\s+(?:the\s+|my\s+)?(?:correct|right|best|answer)\b"
-#: A and I are words too: they are letters in brackets, or with an end, a reason or another letter behind them.
+#: A and I are also words: they count as letters in brackets, or before an end, a reason or another letter.
 _ENDED: Final = (
     r"(?=\s*(?:$|[\n)\]}}<>.,:;!?\"'=(/|\u2013\u2014-]|because\b|since\b"
     r"|(?:or|and|not|and not|but not)\s+[(\[]?[{letters}](?![\w'])))"
@@ -52,25 +52,25 @@ _ENDED: Final = (
 
 
 def strip_decoration(text: str) -> str:
-    """The text without what only decorates it: one form of each character, no Markdown stars, underscores or ticks,
-    no TeX fonts, one kind of quotation mark; lines and letters stay."""
+    """The text without decoration: Unicode-normalised, no Markdown stars, underscores or ticks, no TeX fonts, one
+    kind of quotation mark; lines and letters stay."""
     whole = unicodedata.normalize("NFKC", text).translate(_PLAIN)
     return re.sub(r"[*_`$#]", "", _WRITTEN.sub(r"\1", whole)).strip()
 
 
 def normalise_words(text: str) -> str:
-    """The text as words are compared: one case, single spaces, no punctuation at its ends."""
+    """The text, ready to compare: one case, single spaces, no punctuation at its ends."""
     return " ".join(strip_decoration(text).casefold().split()).strip(" .,:;!?\"'()[]")
 
 
 def get_target(sample: Sample) -> dict[str, Json]:
-    """What the sample's answer is compared with; empty where its task gave nothing of the kind."""
+    """The sample's target; empty if its task set none."""
     target: Json = sample.target
     return cast("dict[str, Json]", target) if isinstance(target, dict) else {}
 
 
 def find_letters(text: str, options: Options) -> tuple[tuple[str, ...], str]:
-    """The letters an answer names, and how they were read; one letter is an answer, none or several are not."""
+    """The letters an answer names, and which reading found them; only a single letter is an answer."""
     answer, letters = strip_decoration(text), "".join(options)
     readings: tuple[tuple[str, Callable[[], list[str]]], ...] = (
         ("the answer is nothing else", lambda: _find_alone(answer, options)),
@@ -86,19 +86,19 @@ def find_letters(text: str, options: Options) -> tuple[tuple[str, ...], str]:
 
 
 def _find_alone(answer: str, options: Options) -> list[str]:
-    """A letter, whatever its case, or an option's own text."""
+    """A letter in any case, or an option's text."""
     said = re.sub(r"^(?:option|choice|letter|answer)[\s:]+", "", normalise_words(answer))
     return [letter for letter, text in options.items() if said in {letter.casefold(), normalise_words(text)} - {""}]
 
 
 def _find_begun(answer: str, letters: str) -> list[str]:
-    """`B. …`, `B) …`, `(B) …` or a first line of `B`, where no other letter has such a sign: that is a list."""
+    """`B. …`, `B) …`, `(B) …` or a first line of `B`; nothing if another letter also begins so (a list)."""
     signed = re.findall(rf"(?<![\w'])[{letters}](?=[.):\]](?!\w)|\s*$|\s*\n)", answer)
     return signed[:1] if len(set(signed)) == 1 and re.match(rf"[(\[]?{signed[0]}\W", answer) else []
 
 
 def _find_quoted(answer: str, options: Options) -> list[str]:
-    """The options whose text is in the answer as whole words; a text inside a longer one's place does not count."""
+    """The options whose text is in the answer as whole words; a text inside a longer option does not count."""
     left, found = normalise_words(answer), list[str]()
     texts = {letter: normalise_words(text) for letter, text in options.items() if normalise_words(text)}
     for text in sorted(set(texts.values()), key=len, reverse=True):
@@ -109,7 +109,7 @@ def _find_quoted(answer: str, options: Options) -> list[str]:
 
 @lru_cache(maxsize=64)
 def _compile_stated(letters: str) -> re.Pattern[str]:
-    """`answer: B`, `the answer is (B)`, `\\boxed{B}`, `B is correct`; a letter offered with another is not stated."""
+    """`answer: B`, `the answer is (B)`, `\\boxed{B}`, `B is correct`; not a letter joined to another (`A or B`)."""
     small = rf"[{letters.lower()}](?=[)\]}}.<]|\s*(?:\n|$))"
     after = rf"(?:(?i:{_SAYS})[(\[{{<]?(?=(?:{_letter(letters)}|{small})(?![\w']))"
     before = rf"(?<![\w'])(?=[{letters}]{_PRAISED})"
@@ -148,13 +148,13 @@ def _read_target(sample: Sample) -> tuple[str, Options, str]:
     target = get_target(sample)
     answer, options = str(target.get("answer")), target.get("options")
     if not isinstance(options, dict) or answer not in options:
-        raise ValueError(f"sample {sample.id}: the target must hold options and, as answer, one of their letters")
+        raise ValueError(f"sample {sample.id}: the target needs `options`, and as `answer` one of their letters")
     named = {str(letter): str(text) for letter, text in cast("dict[str, Json]", options).items()}
     if odd := [letter for letter in named if not re.fullmatch("[A-Z]", letter)]:
         raise ValueError(f"sample {sample.id}: option {odd[0]!r} is not one capital letter")
     several = str(target.get("several", SEVERAL[0]))
     if several not in SEVERAL:
-        raise ValueError(f"sample {sample.id}: several is {several!r}, which is none of {', '.join(SEVERAL)}")
+        raise ValueError(f"sample {sample.id}: several is {several!r}, not one of {', '.join(SEVERAL)}")
     return answer, named, several
 
 
@@ -167,7 +167,7 @@ CHOICE: Final = Judge(
 
 
 def find_yes_or_no(text: str) -> tuple[str, str]:
-    """`yes`, `no` or nothing, and how it was read."""
+    """`yes`, `no` or "", and which reading found it."""
     answer = strip_decoration(text)
     if first := _FIRST.match(answer):
         return first[1].lower(), "the first word"
@@ -183,7 +183,7 @@ def _judge_yes_or_no(sample: Sample, response: Response, _replies: object) -> Ve
     """Raises ValueError unless the target is `{"answer": "yes"}` or `{"answer": "no"}`."""
     answer = get_target(sample).get("answer")
     if answer not in {"yes", "no"}:
-        raise ValueError(f"sample {sample.id}: the target must hold yes or no as answer")
+        raise ValueError(f"sample {sample.id}: the target's `answer` must be yes or no")
     said, how = find_yes_or_no(response.text)
     label = "none" if not said else "right" if said == answer else "wrong"
     return Verdict(label=label, axes={"said": said}, reason=how)

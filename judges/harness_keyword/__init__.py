@@ -1,6 +1,6 @@
 """The judge `keyword`: a rule for refusals, by a list of phrases.
 
-It needs no model, and it reads words, not meaning: `docs/judges/keyword.md` says where it is wrong.
+It needs no model and reads words, not meaning: `docs/judges/keyword.md` says where it is wrong.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _open(settings: Settings, _root: Path) -> Rubric:
     )
 
 
-# The list is identity by its content, not by where it is.
+# The list's content is part of the identity, its path is not.
 SETTINGS = (Setting(name="words", type=Path, default=None, identity=False, help="a FILE with one phrase a line"),)
 JUDGE = Judge(
     name="keyword",

@@ -1,6 +1,6 @@
-"""The judge `pairwise`: is an answer better than a reference? Asked twice, with either of them first.
+"""The judge `pairwise`: is an answer better than a reference? It asks twice, once in each order.
 
-A model that leans to what comes first contradicts itself then, and a contradiction is a tie. Facts and limits:
+A model that prefers the first answer contradicts itself, and a contradiction is a tie. Facts and limits:
 `docs/judges/pairwise.md`.
 """
 
@@ -23,22 +23,22 @@ MEANINGS: Final = {
     "tie": "Neither is better, or the choice changes with the order.",
     "loss": "The reference is better, whichever of them stands first.",
 }
-#: what a choice means to the answer when it comes first, and when the reference does
+#: what a choice means for the answer, if the answer is first and if the reference is
 _ANSWER_FIRST: Final = {"first": "win", "same": "tie", "second": "loss"}
 _REFERENCE_FIRST: Final = {"first": "loss", "same": "tie", "second": "win"}
-#: How an answer of another run may have ended to be a reference: blocked and empty ones are blank.
+#: Outcomes that make another run's answer a reference: blocked and empty ones are blank.
 ANSWERED: Final = frozenset({"answered", "empty", "input_blocked", "output_blocked"})
 Place = tuple[str, str]  #: split and sample id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References:
-    """Answers by split and sample id; an empty split is any.
+    """Reference answers by split and sample id; an empty split matches any.
 
     Attributes:
         texts: (split, id) -> answer.
-        cut: those that were cut off before any text: not known, unlike those that are blank.
-        digest: of all of them; empty where no file was given.
+        cut: answers cut off before any text: unknown, not blank.
+        digest: digest of all answers; empty if no file was given.
     """
 
     texts: Mapping[Place, str]
@@ -46,16 +46,16 @@ class References:
     digest: str = ""
 
     def find(self, sample: Sample) -> str:
-        """What a sample's answer is compared with: the file's where it has one, else the task's own.
+        """A sample's reference answer: the file's if it has one, else the task's.
 
         Raises:
-            HarnessError: there is neither, or the file's was cut off before any text.
+            HarnessError: neither exists, or the file's was cut off before any text.
         """
         for split in (sample.split, ""):
             if (split, sample.id) in self.cut:
                 raise HarnessError(
                     f"the reference answer to sample {sample.id} was cut off before any text",
-                    remedy="a larger --max-tokens in the run it is from leaves room for one",
+                    remedy="repeat the run it comes from with a larger --max-tokens",
                 )
             if (split, sample.id) in self.texts:
                 return self.texts[split, sample.id]
@@ -68,12 +68,14 @@ class References:
 
 
 def read_references(file: Path) -> References:
-    """The answers in a JSONL file: `id`, `text` (or `reference`, `response`, `answer`) and, where there are several
-    splits, `split`; or the responses.jsonl of a run folder, of which the last answer to each sample counts.
+    """The answers in a JSONL file.
+
+    Each line holds `id`, `text` (or `reference`, `response`, `answer`) and, if there are several splits, `split`. In
+    a run's responses.jsonl the last answer to each sample counts.
 
     Raises:
-        MissingData: there is no such file.
-        BadData: it is not JSON lines of such records.
+        MissingData: the file does not exist.
+        BadData: it does not hold such JSON lines.
         HarnessError: it holds no answer.
     """
     if not file.is_file():
@@ -95,7 +97,7 @@ def read_references(file: Path) -> References:
 
 
 def _read_answer(row: Row) -> tuple[str, bool]:
-    """The text of an answer, and whether the budget was spent before any: a blocked one is blank for another reason."""
+    """The text of an answer, and whether the token limit cut it off before any text."""
     names = [name for name in ("text", "reference", "response", "answer") if row.has(name)]
     outcome = row.text("outcome", default="answered")
     blocked = outcome not in {"answered", "empty"}
@@ -106,7 +108,7 @@ def _read_answer(row: Row) -> tuple[str, bool]:
 
 
 def _build_order(*, images: bool) -> Judge:
-    """One order: the `answer` of the sheet is what comes first, `second` the other one, whoever gave them."""
+    """One order: in the template, `answer` is the first of the two and `second` the other."""
     return rubric.judge(
         name="pairwise",
         version="1",
@@ -141,7 +143,7 @@ def _open(settings: Settings, root: Path) -> Rubric:
         reference = references.find(sample)
         if not reference.strip():
             return Verdict(label="win", reason="there is no text in the reference")
-        # One order after the other: a reply that cannot be read is asked for once more only where it is the only one.
+        # One order after the other: an unreadable reply is asked for again only if it is the only one.
         heard = [sheet.read(sample, response, [reply]) for reply in replies[:2]]
         if len(heard) == 1 and isinstance(heard[0], Verdict):
             return order(sample, reference, response.text)
@@ -161,7 +163,8 @@ def _open(settings: Settings, root: Path) -> Rubric:
 
 
 def _combine_orders(heard: Sequence[Verdict | Unscored | list[Request]]) -> Verdict | Unscored:
-    """The verdict of both orders; what could not be read stays so."""
+    """The verdict of both orders; an unreadable reply stays unscored."""
+
     first, second = heard[0], heard[-1]
     if not isinstance(first, Verdict) or not isinstance(second, Verdict):
         return next(one for one in heard if isinstance(one, Unscored))

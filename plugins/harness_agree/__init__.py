@@ -1,4 +1,4 @@
-"""`harness agree`: how far judges and people agree on one run; labels of people go in and out as CSV."""
+"""`harness agree`: how far judges and people agree on one run; exports and imports people's labels as CSV."""
 
 from __future__ import annotations
 

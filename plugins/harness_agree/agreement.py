@@ -1,4 +1,4 @@
-"""How far the judges of a split agree: in pairs, all together, in the main metric under each; and the same as JSON."""
+"""How far the judges of a split agree: in pairs, all together, and in the main metric; and the same as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DIGITS: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgePair:
-    """Two judges on the answers both have scored; `table` counts the left one's labels by row."""
+    """Two judges on the answers both scored; the rows of `table` are the left judge's labels."""
 
     left: str
     right: str
@@ -41,12 +41,12 @@ class MetricByJudge:
     """The split's main metric under each judge.
 
     Attributes:
-        name: of the metric.
+        name: metric name.
         unit: "%" or "0-1".
         better: which direction is good.
-        whole: judge -> the metric as results.json has it.
-        coverage: judge -> share of records that are resolved.
-        common: judge -> its value over the answers that all judges have scored.
+        whole: judge -> the metric as in results.json.
+        coverage: judge -> share of resolved records.
+        common: judge -> value over the answers that all judges scored.
     """
 
     name: str
@@ -58,27 +58,27 @@ class MetricByJudge:
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """The lowest and highest value over what all have scored; None if fewer than two are known."""
+        """The lowest and highest value over the common answers; None if fewer than two are known."""
         known = [value for value in self.common.values() if value is not None]
         return (min(known), max(known)) if len(known) > 1 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitAgreement:
-    """One split.
+    """The agreement on one split.
 
     Attributes:
-        seen: what it is measured from.
+        seen: the judged split.
         answered: records with an answer; only these are judged.
         labels: rows and columns of the tables.
-        states: judge -> state -> answers.
-        pairs: of all judges.
-        fleiss: over the answers that all judges have scored.
-        alpha: over those that two or more have scored.
-        common: answers that all judges have scored.
-        metric: None where the metric's own code raised; `fault` then says what.
-        fault: see `metric`.
-        differing: answers that two judges have labelled differently.
+        states: judge -> state -> count of answers.
+        pairs: all pairs of judges.
+        fleiss: Fleiss' kappa over the answers that all judges scored.
+        alpha: Krippendorff's alpha over the answers that two or more judges scored.
+        common: count of answers that all judges scored.
+        metric: the main metric; None if its code raised.
+        fault: the error it raised.
+        differing: answers that two judges labelled differently.
     """
 
     seen: JudgedSplit
@@ -95,7 +95,7 @@ class SplitAgreement:
 
 
 def measure_split(seen: JudgedSplit) -> SplitAgreement:
-    """Everything about one split."""
+    """Measure one split."""
     answered = [sighting for sighting in seen.records if sighting.record.outcome == "answered"]
     given = {label for sighting in answered for label in sighting.labels.values()}
     labels = tuple(dict.fromkeys((*map_labels(seen.split).labels, *sorted(given))))
@@ -138,7 +138,7 @@ def measure_split(seen: JudgedSplit) -> SplitAgreement:
 
 
 def _measure_metric(seen: JudgedSplit, everywhere: Sequence[JudgedRecord]) -> tuple[MetricByJudge | None, str]:
-    """The main metric under each judge, or why the metric's own code could not give it."""
+    """The main metric under each judge, or the error its code raised."""
     metric = main_metric(seen.split.metrics)
 
     def compute(judge: str, records: Sequence[Record]) -> Mapping[str, Any]:
@@ -170,11 +170,11 @@ def to_json(
     """All splits, as `harness agree RUN --json` prints them.
 
     Args:
-        run: the folder.
-        model: that was run.
-        splits: measured.
-        texts: item -> what was asked and answered, for those that may be shown.
-        show: most differing items of a split; None for all.
+        run: the run folder.
+        model: the model of the run.
+        splits: the measured splits.
+        texts: item -> question and answer, for items that may be shown.
+        show: most differing items per split; None for all.
     """
     return {
         "schema": SCHEMA,
@@ -236,7 +236,7 @@ def _split_to_json(each: SplitAgreement, texts: Mapping[str, Answer], show: int 
 
 
 def _figure_to_json(figure: Agreement, unit: int = 1) -> dict[str, Json]:
-    """One figure with its interval, both null if there is none, and why."""
+    """One figure with its interval, or nulls and the reason."""
     return {
         "n": figure.n,
         "value": None if figure.value is None else round(figure.value * unit, _DIGITS),

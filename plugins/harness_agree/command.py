@@ -32,23 +32,23 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.IntRange(0),
     show_default="5; with --json all",
     metavar="N",
-    help="List so many answers of each split on which judges differ.",
+    help="List at most N answers of each split on which judges differ.",
 )
 @click.option("--reveal", is_flag=True, help="Show their questions, answers and the judges' reasons; may be harmful.")
 @click.option("--export", type=_FILE, metavar="FILE.csv", help="Write a sheet for a person to label the answers.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="With --export: N answers of each split.")
-@click.option("--seed", type=int, default=0, show_default=True, help="With --sample: another one draws others.")
-@click.option("--import", "labels", type=_FILE, metavar="FILE.csv", help="Take a person's labels in as one more judge.")
-@click.option("--as", "person", default="", metavar="NAME", help="With --import: whose labels; the judge human-NAME.")
+@click.option("--seed", type=int, default=0, show_default=True, help="With --sample: the random seed.")
+@click.option("--import", "labels", type=_FILE, metavar="FILE.csv", help="Import a person's labels as one more judge.")
+@click.option("--as", "person", default="", metavar="NAME", help="With --import: the person; the judge is human-NAME.")
 @click.option("--primary", is_flag=True, help="With --import: make it the judge whose numbers stand first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @plugin_options
 @click.pass_context
 def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
-    """Say how far the judges of a run agree, people among them.
+    """Show how far the judges of a run agree, people included.
 
-    For each split: labels of one judge against another's, agreement beyond chance with intervals, the main metric
-    under each judge, and the answers on which they differ. Nothing is asked and nothing is judged.
+    For each split: each pair's labels, agreement beyond chance with intervals, the main metric under each judge, and
+    the answers on which they differ. It asks no model and judges nothing.
     """
     _check_flags(ctx, given)
     load_host(ctx)
@@ -65,9 +65,9 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
 def _check_flags(ctx: click.Context, given: dict[str, Any]) -> None:
     """Refuse flags that have no effect with the others."""
     if given["export"] and given["labels"]:
-        raise click.UsageError("--export and --import are two commands")
+        raise click.UsageError("--export and --import exclude each other")
     if bool(given["labels"]) != bool(given["person"]):
-        raise click.UsageError("--import FILE.csv and --as NAME belong together")
+        raise click.UsageError("--import FILE.csv and --as NAME need each other")
     source = click.core.ParameterSource.COMMANDLINE
     chosen = {name for name in given if ctx.get_parameter_source(name) is source}
     meant = {"sample": "export", "seed": "sample", "primary": "labels"}
@@ -91,7 +91,7 @@ def _agree(stored: StoredRun, given: dict[str, Any]) -> None:
     most: int | None = given["show"]
     listed = SHOWN if most is None and not given["as_json"] else most
     texts: dict[str, Answer] = {}
-    if given["reveal"]:  # what was asked and answered, of the items that are listed
+    if given["reveal"]:  # questions and answers of the listed items
         wanted = {sighting.record.item for each in found for sighting in each.differing[:listed]}
         every = (each for plan in stored.plans for each in stored.answers(plan.title))
         texts = {each.item: each for each in every if each.item in wanted}

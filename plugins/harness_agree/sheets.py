@@ -1,6 +1,6 @@
-"""Labels of people as CSV: a sheet of a run's answers to fill in, and the filled one, of which all rows are checked.
+"""Labels of people as CSV: writes a sheet of a run's answers to fill in, and reads and checks the filled sheet.
 
-A label is one that the split's metrics know, or what else a rubric calls it.
+A label is one that the split's metrics know, or a rubric's name for it.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from harness.store.reader import Answer
 from harness.text import escape_cell, format_row_errors
 from harness.text import read_sheet as sheet
 
-#: in this order; `label` and `reason` are to be filled in
+#: in this order; a person fills in `label` and `reason`
 COLUMNS: Final[tuple[str, ...]] = ("item", "category", "question", "answer", "labels", "label", "reason", "answer_hash")
 
 
 def export_sheet(run: StoredRun, file: Path, *, sample: int | None, seed: int) -> dict[str, int]:
-    """Write the sheet; gives how many answers of each split are on it.
+    """Write the sheet; return how many answers of each split it holds.
 
     Args:
-        run: whose answers.
-        file: to write; it must not be there, since it might be a sheet that somebody has filled in.
-        sample: answers of each split; None for all.
-        seed: another one draws another sample.
+        run: the run.
+        file: where to write; must not exist, since it may be a sheet that somebody has filled in.
+        sample: answers per split; None for all.
+        seed: draws the sample.
 
     Raises:
-        HarnessError: the file is there or cannot be written, or nothing was answered.
+        HarnessError: the file exists or cannot be written, or the run has no answers.
     """
     drawn: dict[str, list[str]] = {}
     for plan in run.plans:
@@ -46,7 +46,7 @@ def export_sheet(run: StoredRun, file: Path, *, sample: int | None, seed: int) -
         raise HarnessError("there is no answer to label", where=str(run.folder.path))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8-sig", newline="") as stream:  # with the mark that spreadsheets look for
+        with file.open("x", encoding="utf-8-sig", newline="") as stream:  # with the byte-order mark for spreadsheets
             writer: csv.DictWriter[str] = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
             writer.writeheader()
             for plan in run.plans:
@@ -63,14 +63,14 @@ def export_sheet(run: StoredRun, file: Path, *, sample: int | None, seed: int) -
                     }
                     writer.writerow({column: escape_cell(text) for column, text in row.items()})
     except FileExistsError:
-        raise HarnessError("the file is there already", where=str(file), remedy="give another name") from None
+        raise HarnessError("the file already exists", where=str(file), remedy="give another name") from None
     except OSError as error:
         raise HarnessError("cannot write the sheet", where=str(error), remedy="give another --export") from None
     return {title: len(items) for title, items in drawn.items()}
 
 
 def mark_answer(text: str) -> str:
-    """What ties a row to the text that was read; no spreadsheet takes it for a number."""
+    """A hash that ties a row to its answer text; no spreadsheet reads it as a number."""
     return f"sha256:{text_hash(text)[:16]}"
 
 
@@ -79,15 +79,15 @@ def _iterate_answered(run: StoredRun, plan: SplitPlan) -> Iterator[Answer]:
 
 
 def draw_items(categories: Mapping[str, str], size: int, seed: int) -> list[str]:
-    """Some of the items, each category with its share of them, in an order that mixes categories.
+    """A sample of items that keeps the categories' shares, in an order that mixes categories.
 
-    A larger size may draw others; the same size and seed draw the same ones, whatever their order.
+    The same size and seed draw the same items, in any input order; a larger size may draw others.
     """
     order = sorted(categories, key=lambda name: text_hash(f"{seed}/{name}"))
     groups: dict[str, list[str]] = {}
     for name in order:
         groups.setdefault(categories[name], []).append(name)
-    # whole numbers in proportion that add up to the size: those with the largest remainders are raised
+    # proportional whole numbers that sum to the size: the largest remainders are rounded up
     size, total = min(size, len(order)), max(len(order), 1)
     quotas = {category: len(items) * size // total for category, items in groups.items()}
     remainders = sorted(groups, key=lambda category: (-(len(groups[category]) * size % total), category))
@@ -99,12 +99,12 @@ def draw_items(categories: Mapping[str, str], size: int, seed: int) -> list[str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilledSheet:
-    """What a filled sheet holds.
+    """The content of a filled sheet.
 
     Attributes:
-        labels: of answers of the run.
-        blank: rows without a label.
-        plans: the splits that the labels are of.
+        labels: labels of the run's answers.
+        blank: count of rows without a label.
+        plans: the labelled splits.
     """
 
     labels: tuple[PersonLabel, ...]
@@ -113,7 +113,7 @@ class FilledSheet:
 
 
 def read_sheet(run: StoredRun, file: Path) -> FilledSheet:
-    """Read labels of a run's answers. Raises BadData with the number of each row that is wrong."""
+    """Read labels of a run's answers. Raises BadData with the number of each wrong row."""
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -122,13 +122,13 @@ def read_sheet(run: StoredRun, file: Path) -> FilledSheet:
     if "label" not in names or not ("item" in names or {"split", "id"} <= set(names)):
         there = ", ".join(name for name in names if name) or "none"
         raise BadData(
-            f"columns `label` and `item` (or `task`, `split`, `id`) are needed; there are: {there}",
+            f"columns `label` and `item` (or `task`, `split`, `id`) are needed; the sheet has: {there}",
             where=str(file),
-            remedy="harness agree RUN --export FILE.csv writes a sheet with them",
+            remedy="write such a sheet with harness agree RUN --export FILE.csv",
         )
     problems: list[str] = []
     filled = [row for row in rows if row.cells.get("label")]
-    first: dict[str, int] = {}  # item -> its row, by the number that a spreadsheet shows
+    first: dict[str, int] = {}  # item -> its row number, as spreadsheets show it
     cells_of: dict[str, Mapping[str, str]] = {}
     for row in filled:
         try:
@@ -137,7 +137,7 @@ def read_sheet(run: StoredRun, file: Path) -> FilledSheet:
             problems.append(f"row {row.number}: {error}")
             continue
         if name in first:
-            problems.append(f"row {row.number}: {name} is in row {first[name]} already")
+            problems.append(f"row {row.number}: {name} is already in row {first[name]}")
             continue
         first[name], cells_of[name] = row.number, row.cells
     plans = {plan.title: plan for plan in run.plans}
@@ -169,27 +169,27 @@ def read_sheet(run: StoredRun, file: Path) -> FilledSheet:
 
 
 def _find_item(run: StoredRun, cells: Mapping[str, str]) -> str:
-    """The item of a task, split, id and epoch. Raises ValueError where they name none."""
+    """The item of a task, split, id and epoch. Raises ValueError if they name none."""
     displays = {plan.task.name: plan.display for plan in run.plans} | {plan.display: plan.display for plan in run.plans}
     task = cells.get("task") or (next(iter(displays)) if len(set(displays.values())) == 1 else "")
     if task not in displays:
-        raise ValueError(f"task {task!r} is none of {', '.join(sorted(displays))}")
+        raise ValueError(f"task {task!r} is not one of {', '.join(sorted(displays))}")
     split, name, epoch = (cells.get(column, "") for column in ("split", "id", "epoch"))
     if not (split and name):
-        raise ValueError("neither an item nor a split and an id")
+        raise ValueError("give an item, or a split and an id")
     if not (epoch or "0").isdecimal():
         raise ValueError(f"epoch {epoch!r} is not a number")
     return item(displays[task], split, name, int(epoch or "0"))
 
 
 def _check_answer(name: str, cells: Mapping[str, str], answer: Answer | None) -> Answer:
-    """The answer that a row labels. Raises ValueError if there is none, or another than the sheet shows."""
+    """The answer that a row labels. Raises ValueError if it is missing, or differs from the sheet's."""
     if answer is None:
         raise ValueError(f"{name} is not an item of this run")
     if answer.outcome != "answered":
         raise ValueError(f"{name} has no answer to label: it ended as {answer.outcome}")
     if cells.get("answer_hash", "") not in ("", mark_answer(answer.text)):
-        raise ValueError(f"{name} has another answer now than the sheet shows")
+        raise ValueError(f"{name} now has another answer than the sheet")
     return answer
 
 
@@ -202,25 +202,25 @@ class LabelMap:
     """The words that label an answer of one split.
 
     Attributes:
-        labels: of the split, in the order of its rubrics.
-        meanings: what a person may write, folded -> the labels it can stand for.
+        labels: the split's labels, in the order of its rubrics.
+        meanings: what a person may write, folded -> the labels it may mean.
     """
 
     labels: tuple[str, ...]
     meanings: Mapping[str, tuple[str, ...]]
 
     def find(self, text: str) -> str:
-        """The split's label. Raises ValueError for a word that is none, or that two rubrics mean differently."""
+        """The split's label. Raises ValueError for an unknown word, or one with several meanings."""
         found = self.meanings.get(_fold(text), ())
         if len(found) == 1:
             return found[0]
         if found:
-            raise ValueError(f"label {text!r} can mean {' or '.join(found)}: write which")
-        raise ValueError(f"label {text!r} is none of {', '.join(self.labels)}")
+            raise ValueError(f"label {text!r} can mean {' or '.join(found)}: write one of them")
+        raise ValueError(f"label {text!r} is not one of {', '.join(self.labels)}")
 
 
 def map_labels(split: Split) -> LabelMap:
-    """The labels that the split's rubrics can give; one that cannot be opened here counts by its translation."""
+    """The labels of the split's rubrics; a rubric that cannot be opened here counts by its translation."""
     labels: dict[str, None] = {}
     meanings: dict[str, dict[str, None]] = {}
     for rubric, translation in split.judges.items():
@@ -228,7 +228,7 @@ def map_labels(split: Split) -> LabelMap:
             judge = plugins.current().judge(rubric)
             settings = effective(judge.settings, {}, owner=f"judge {rubric}")
             words = judge.open(settings, data_folder(None) / rubric).labels
-        except HarnessError:  # it is not installed, or needs a file that is not here
+        except HarnessError:  # it is not installed, or needs a missing file
             words = ()
         for word in words or translation:
             own = translation.get(word, word)
@@ -239,5 +239,5 @@ def map_labels(split: Split) -> LabelMap:
 
 
 def _fold(text: str) -> str:
-    """Spreadsheets begin words with a capital."""
+    """Lower case: spreadsheets capitalise words."""
     return "_".join(text.casefold().split())

@@ -40,7 +40,7 @@ def print_tables(model: str, splits: Sequence[SplitAgreement], texts: Mapping[st
 def draw_tables(
     console: Console, model: str, splits: Sequence[SplitAgreement], texts: Mapping[str, Answer], most: int | None
 ) -> None:
-    """Print all splits on a console of the caller's."""
+    """Print all splits on the caller's console."""
     for place, each in enumerate(splits):
         _draw_split(console, model, each, first=place == 0)
         _draw_differing(console, each, texts, SHOWN if most is None else most)
@@ -57,7 +57,7 @@ def _draw_split(console: Console, model: str, each: SplitAgreement, *, first: bo
     console.print(*blank, head, Padding(Text(counts, style="dim"), (0, 0, 0, 2)), sep="\n")
     if len(each.seen.judges) < 2:
         judges = ", ".join(each.seen.judges) or "no judge"
-        console.print(f"  {one_line(judges)} alone has seen it: nothing to compare", style="yellow", markup=False)
+        console.print(f"  only {one_line(judges)} judged it: nothing to compare", style="yellow", markup=False)
         return
     names = name_judges(each)
     notes = [Text(note, style="yellow") for note in _notes(each, names)]
@@ -76,9 +76,9 @@ def name_judges(each: SplitAgreement) -> dict[str, str]:
 
 
 def _new_table(*heads: str, right: bool = False, whole: Container[int] = ()) -> Table:
-    """A table with faint heads; where the terminal is too narrow, the columns in `whole` keep every character.
+    """A table with faint heads; on a narrow terminal, the columns in `whole` keep every character.
 
-    With `right` all columns but the first are set to the right.
+    `right` aligns all columns but the first to the right.
     """
     from rich.table import Table
     from rich.text import Text
@@ -91,7 +91,7 @@ def _new_table(*heads: str, right: bool = False, whole: Container[int] = ()) -> 
 
 
 def _add_row(table: Table, *cells: str | Text, style: str = "") -> None:
-    """Add a row; text of strangers is not read as markup."""
+    """Add a row; untrusted text is not read as markup."""
     from rich.text import Text
 
     table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
@@ -127,7 +127,7 @@ def _format_figure(found: Agreement, unit: int = 1) -> str:
 
 
 def _confusion_table(each: SplitAgreement, pair: JudgePair, names: Mapping[str, str]) -> RenderableType:
-    """Labels that neither has given are left out."""
+    """Labels that neither judge used are left out."""
     from rich.text import Text
 
     used = [
@@ -167,7 +167,7 @@ def _metric_table(each: SplitAgreement, metric: MetricByJudge, names: Mapping[st
 
 
 def _notes(each: SplitAgreement, names: Mapping[str, str]) -> Iterator[str]:
-    """Why figures or their intervals are missing, those with one reason together."""
+    """Why figures or intervals are missing, grouped by reason."""
     found = [(f"{names[pair.left]} {names[pair.right]}", pair.kappa) for pair in each.pairs]
     whose: dict[str, list[str]] = {}
     for who, figures in (*found, ("Fleiss' kappa", each.fleiss), ("Krippendorff's alpha", each.alpha)):
@@ -183,7 +183,7 @@ def _notes(each: SplitAgreement, names: Mapping[str, str]) -> Iterator[str]:
 
 
 def _draw_differing(console: Console, each: SplitAgreement, texts: Mapping[str, Answer], most: int) -> None:
-    """The answers on which judges differ; texts only where they were asked for."""
+    """The answers on which judges differ; texts only if requested."""
     from rich.padding import Padding
     from rich.text import Text
 

@@ -1,12 +1,12 @@
-"""The parameters a model takes, learnt from what it refuses; and thinking before the answer.
+"""The parameters a model accepts, learnt from its refusals; and thinking before the answer.
 
-Models differ: the newest take no temperature, older ones only one of temperature and top_p; some know structured output
-and some only tools; some refuse a prefilled answer, or a form of thinking. A `Dialect` remembers each refusal for all
-later calls, and `ModelInfo` shows it to the run.
+Models differ: the newest accept no temperature, older ones only one of temperature and top_p. Some support structured
+output, some only tools. Some refuse a prefilled answer, or a form of thinking. A `Dialect` remembers each refusal for
+all later calls, and `ModelInfo` shows it.
 
-The API counts thinking and answer against one limit, so a model that thinks gets the answer's limit and a budget. There
-are two forms to ask for thinking, a budget or `adaptive`, and two to turn it off, `disabled` or `between_tools`: if a
-model refuses one, the other is sent. The first answer shows whether a model thinks without being asked.
+The API counts thinking and answer against one limit, so a thinking model gets the answer's limit plus a budget. Two
+forms turn thinking on, a budget or `adaptive`; two turn it off, `disabled` or `between_tools`. If a model refuses one,
+the other is sent. The first answer shows whether a model thinks without being asked.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _FORM_REFUSED = re.compile(
     r"not supported|not support|unsupported|not permitted|not accept|cannot be|does not match|should be|must be one of",
     re.IGNORECASE,
 )
-TOOL = "answer"  #: name of the tool that stands for structured output
-_ANSWER_TOKENS = 1024  # the API wants a limit; this is the harness's own where a run sets none
+TOOL = "answer"  #: name of the tool that replaces structured output
+_ANSWER_TOKENS = 1024  # the API requires a limit; used if a run sets none
 _NAMES = {"temperature": "temperature", "top_p": "top_p", "stop_sequences": "stop"}  # on the wire -> of Generation
 _SCHEMA_WORDS = {
     "format": re.compile(
@@ -44,11 +44,11 @@ class Thinking:
     """How one model is asked to think.
 
     Attributes:
-        wanted: as set by the user.
+        wanted: the user's setting.
         budget: tokens for thinking.
-        fixed: the user gave the budget.
-        forms: values of the parameter still to try; the first is sent.
-        found: the model thinks without being asked.
+        fixed: whether the user set the budget.
+        forms: parameter values still to try; the first is sent.
+        found: whether the model thinks without being asked.
     """
 
     wanted: Literal["auto", "on", "off"] = "auto"
@@ -59,13 +59,13 @@ class Thinking:
 
     @staticmethod
     def of(settings: Settings) -> Thinking:
-        """As the settings ask."""
+        """Read the settings."""
         wanted, given = settings["thinking"], settings["thinking_budget"]
         budget = _BUDGET if given is None else given
         adaptive: Json = {"type": "adaptive"}
         enabled: Json = {"type": "enabled", "budget_tokens": budget}
         on = (adaptive, enabled) if given is None else (enabled, adaptive)
-        # the newest models keep their thinking to themselves unless asked for it; some servers do not know how to ask
+        # the newest models hide their thinking unless asked to show it; some servers do not know that parameter
         shown = tuple({**form, "display": "summarized"} for form in on)
         off: tuple[Json, ...] = ({"type": "disabled"}, {"type": "between_tools"})
         forms = {"auto": (), "on": (*shown, *on), "off": off}
@@ -83,7 +83,7 @@ class Thinking:
 
     @property
     def room(self) -> int:
-        """Tokens beside the answer's."""
+        """Tokens added to the answer's."""
         return self.budget if self.on or self.found else 0
 
     @property
@@ -93,36 +93,34 @@ class Thinking:
             f"the model thinks unasked: {self.budget} tokens are added to each answer's limit for it "
             "(-M thinking=off, or another -M thinking_budget)"
         )
-        fixed = (
-            "the model takes no fixed budget for thinking: it thinks as much as it will, within that many tokens more"
-        )
+        fixed = "the model accepts no fixed thinking budget: it thinks freely, within that many extra tokens"
         notes = {found: self.found, fixed: self.fixed and self.form["type"] == "adaptive"}
         return tuple(note for note, there in notes.items() if there)
 
     def after_refusal(self, rejected: Rejected, sent: Json) -> Thinking:
-        """The thinking with its next form, if the one that was sent is refused; else the same.
+        """The thinking with its next form, if the sent one is refused; else the same.
 
         Raises:
-            HarnessError: there is no other form, so the model cannot do what the user asks.
+            HarnessError: no other form is left, so the model cannot do what the user asks.
         """
         words = rejected.error.message
         if "thinking" not in words.casefold() or not _FORM_REFUSED.search(words) or sent != self.form:
             return self
         if len(self.forms) == 1:
-            raise rejected.refusal_error(f"thinking={self.wanted}", "leave -M thinking out, or set the other")
+            raise rejected.refusal_error(f"thinking={self.wanted}", "leave -M thinking out, or set its other value")
         return replace(self, forms=self.forms[1:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """The parameters one model takes.
+    """The parameters one model accepts.
 
     Attributes:
-        thinking: whether it thinks, and how that is asked for.
+        thinking: whether it thinks, and how to ask for it.
         effort: how much work goes into an answer; empty leaves it to the model.
-        schema: how structured output is asked for: `format`, as a `tool` it must call, or not at all.
-        dropped: settings of Generation that are left out.
-        prefill: it goes on with words that are put into its mouth.
+        schema: how to ask for structured output: `format`, as a `tool` it must call, or not at all.
+        dropped: Generation settings that are left out.
+        prefill: whether it supports prefill.
     """
 
     thinking: Thinking
@@ -132,7 +130,7 @@ class Dialect:
     prefill: bool = True
 
     def parameters(self, request: Request) -> dict[str, Json]:
-        """What is sent of a request's settings."""
+        """The parameters sent for a request."""
         settings = request.settings
         limit = settings.max_tokens if settings.max_tokens is not None else _ANSWER_TOKENS
         schema = self.schema if request.schema is not None else ""
@@ -154,7 +152,7 @@ class Dialect:
         return {name: value for name, value in wanted.items() if value is not None and name not in left_out}
 
     def after_request(self, request: Request) -> Dialect:
-        """The dialect with what a request asks for in vain dropped: a seed, and sampling of a model that thinks."""
+        """The dialect without unsupported settings of a request: a seed, and sampling of a thinking model."""
         settings = request.settings
         never: dict[str, Json] = {"seed": settings.seed}
         if self.thinking.on:
@@ -163,12 +161,12 @@ class Dialect:
         return self if gone <= self.dropped else replace(self, dropped=self.dropped | gone)
 
     def after_thinking(self) -> Dialect:
-        """The dialect of a model that thought; one that was not told to needs room for it."""
+        """The dialect after a model thought; unasked thinking gets extra tokens."""
         known = self.thinking.on or self.thinking.found
         return self if known else replace(self, thinking=replace(self.thinking, found=True))
 
     def after_refusal(self, rejected: Rejected, sent: Mapping[str, Json]) -> Dialect:
-        """The dialect after a refusal; the same if nothing in its words is known."""
+        """The dialect after a refusal; the same if the refusal is not recognised."""
         words = rejected.error.message
         name: str | None
         if _EXCLUSIVE.search(words) and "top_p" in sent:
@@ -183,7 +181,7 @@ class Dialect:
             return replace(self, prefill=False)
         asked = "tool" if "tools" in sent else "format" if "format" in sent.get("output_config", {}) else ""
         if asked and _SCHEMA_WORDS[asked].search(words):
-            # a tool cannot be forced on a model that thinks
+            # a thinking model cannot be forced to call a tool
             following = "" if self.thinking.on else _NEXT[asked]
             return replace(self, schema=following) if asked == self.schema else self
         if "thinking" in sent:

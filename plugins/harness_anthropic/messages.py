@@ -1,4 +1,4 @@
-"""The Messages API's form of a request, and of an answer: text and thinking apart, and how it ended."""
+"""Builds requests for the Messages API and reads its answers: text, thinking, and how it ended."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from harness.http import ImageBytes, Reply
 from harness.http.chat import split_think
 from harness.http.status import ApiError, as_count, as_list, as_mapping, as_text, failure
 
-#: an answer that stopped here is not whole; a turn that pauses waits for tools of the server, and none is offered
+#: stop reasons of an incomplete answer; a paused turn waits for server tools, and none is offered
 _CUT = frozenset({"max_tokens", "model_context_window_exceeded", "pause_turn"})
-#: error types and the status they come with, for an error inside a good status
+#: error type -> its HTTP status, for an error inside a success status
 _STATUSES = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -29,18 +29,18 @@ _STATUSES = {
 
 
 def system_text(request: Request) -> str:
-    """The words of the system messages at the start."""
+    """The text of the leading system messages."""
     texts = (part.text for message in _take_system(request) for part in message.content if isinstance(part, Text))
     return "\n\n".join(text for text in texts if text.strip())
 
 
 def turns(request: Request) -> list[Json]:
-    """The turns, for `harness.http.encode`: parts stay in their order, images go uncopied.
+    """The turns, for `harness.http.encode`: parts keep their order, images are not copied.
 
-    Blank texts, and turns with nothing else in them, are left out: the API refuses a request that holds one.
+    Blank texts and empty turns are left out: the API refuses them.
 
     Args:
-        request: with its images opened.
+        request: its images are open.
     """
     found: list[Json] = []
     for message in request.messages[len(_take_system(request)) :]:
@@ -62,14 +62,14 @@ def turns(request: Request) -> list[Json]:
 
 
 def has_stray_system(request: Request) -> bool:
-    """Whether a system message has no place in the API: it comes after another, or holds an image."""
+    """Whether the API cannot take a system message: it is not at the start, or holds an image."""
     leading = _take_system(request)
     later = any(message.role == "system" for message in request.messages[len(leading) :])
     return later or any(isinstance(part, Image) for message in leading for part in message.content)
 
 
 def has_prefill(request: Request) -> bool:
-    """Whether the model is asked to go on with the start of an answer."""
+    """Whether the request ends with the start of an answer."""
     return bool(request.prefill) or request.messages[-1].role == "assistant"
 
 
@@ -79,17 +79,17 @@ def _take_system(request: Request) -> tuple[Message, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One message, read; how it ended is not judged yet.
+    """One parsed message; its stop reason is not yet interpreted.
 
     Attributes:
-        text: of all text blocks, or the JSON of the tool that is asked for in place of structured output.
-        reasoning: of all thinking blocks; may be empty although the model thought.
-        thought: there is a thinking block.
+        text: all text blocks, or the JSON of the tool that replaces structured output.
+        reasoning: all thinking blocks; may be empty although the model thought.
+        thought: whether there is a thinking block.
         finish: the stop reason.
         why: the details of a refusal.
-        usage: tokens.
+        usage: token counts.
         model: the name the server reports.
-        seconds: the call took.
+        seconds: duration of the call.
     """
 
     text: str
@@ -103,11 +103,11 @@ class Answer:
 
     @property
     def cut(self) -> bool:
-        """Whether the answer ended before it was whole."""
+        """Whether the answer is incomplete."""
         return self.finish in _CUT
 
     def outcome(self, notes: tuple[str, ...]) -> Response | Failure:
-        """The answer; a classifier's stop is a block: of the prompt if nothing was said yet, else of the answer."""
+        """The answer; a classifier's stop blocks the prompt if there is no text yet, else the answer."""
         if self.finish == "refusal":
             return Failure(
                 outcome="output_blocked" if self.text or self.thought else "input_blocked",
@@ -131,16 +131,16 @@ class Answer:
 def read_answer(reply: Reply, *, tool: str = "", think_tags: bool = True) -> Answer | Failure:
     """Read a message.
 
-    JSON of another shape, or without a stop reason, is an error worth another try: gateways give it when the server
-    behind them failed.
+    JSON of another shape, or without a stop reason, is a transient error: gateways send it when the server behind
+    them fails.
 
     Args:
         reply: the parsed body.
-        tool: name of the one that is asked for in place of structured output; empty if none was offered.
-        think_tags: split `<think>…</think>` at the start of the text off as reasoning.
+        tool: name of the tool that replaces structured output; empty if none was offered.
+        think_tags: split a leading `<think>…</think>` off as reasoning.
 
     Raises:
-        HarnessError: the body holds an error that no request will escape.
+        HarnessError: the body holds an error that every request would meet.
     """
     payload = as_mapping(reply.payload)
     if payload.get("type") == "error" or payload.get("error"):
@@ -174,7 +174,7 @@ def _join(blocks: list[Mapping[str, Json]], kind: str) -> str:
 
 
 def _read_usage(counts: Json) -> Usage:
-    """Tokens as the server counts them; what was read from or written to a cache is input too."""
+    """The server's token counts; cache reads and writes count as input."""
     inside = as_mapping(counts)
     inputs = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
     return Usage(

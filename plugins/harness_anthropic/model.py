@@ -1,4 +1,4 @@
-"""One model behind the Messages API: a request in, one answer or failure out."""
+"""One model behind the Messages API: takes a request, returns an answer or a failure."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .dialect import TOOL, Dialect, Thinking
 from .messages import Answer, has_prefill, has_stray_system, read_answer, system_text, turns
 
 _VENDOR: Final = "https://api.anthropic.com"
-_NO_KEY: Final = "none"  # without one the SDK would look for a login of its own, and send that
+_NO_KEY: Final = "none"  # without a key the SDK would look for another login and send it
 _PATH: Final = "/v1/messages"
 _TYPES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-_MANY: Final = 20  # images of a request beyond which each must be smaller
+_MANY: Final = 20  # a request with more images must have smaller ones
 _SIDE, _SIDE_OF_MANY = 8000, 2000
-_IMAGES: Final = 100  # of one request, at Anthropic
+_IMAGES: Final = 100  # most per request, at Anthropic
 _OWNED: Final = frozenset({
     "model", "messages", "system", "stream", "max_tokens", "temperature", "top_p", "stop_sequences", "thinking",
     "output_config", "tools", "tool_choice",
@@ -44,14 +44,14 @@ async def open_model(name: str, settings: Settings) -> AsyncGenerator[AnthropicM
         check_server_variable("ANTHROPIC_BASE_URL", vendor="Anthropic")
     if os.environ.get("ANTHROPIC_CUSTOM_HEADERS"):
         raise HarnessError(
-            "ANTHROPIC_CUSTOM_HEADERS is set, and would change requests in a way no run records",
+            "ANTHROPIC_CUSTOM_HEADERS is set: it would change requests, and no run records it",
             remedy="unset the variable",
         )
     url = base.rstrip("/").removesuffix("/v1") or _VENDOR
     official = is_host_of(url, "api.anthropic.com")
-    # A key in the environment is for the server it belongs to: Anthropic's is not sent to just any base_url.
+    # A key in the environment goes only to its own server: Anthropic's is not sent to any other base_url.
     where = address(url, key_env=settings["api_key_env"] or ("ANTHROPIC_API_KEY" if official else ""))
-    # other servers look for the key under one of the names in use: they get it under both
+    # other servers look for the key in one of two headers: they get both
     both = {} if official or not where.key else {"x-api-key": where.key, **where.headers}
     client = anthropic.AsyncAnthropic(
         api_key=where.key or _NO_KEY,
@@ -75,14 +75,14 @@ class AnthropicModel:
         self._connection = connection
         self._fixed = json_object(settings, "extra", such_as='{"top_k": 20}', owned=_OWNED)
         thinking = Thinking.of(settings)
-        # other servers may answer anew instead of going on, without a word
+        # other servers may silently start a new answer instead of continuing
         self._dialect = Dialect(
             thinking=thinking, effort=settings["effort"], prefill=connection.official and not thinking.on
         )
 
     @property
     def info(self) -> ModelInfo:
-        """What it is, and what it has refused so far."""
+        """The model's description, and the parameters it has refused so far."""
         most = self._settings["max_images"]
         can: dict[Ability, bool] = {
             "images": most != 0,
@@ -100,7 +100,7 @@ class AnthropicModel:
         )
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer once. The request is sent again at once only if the model refuses a part, or lacked room to think."""
+        """Answer once. Resends at once only if the model refuses a parameter, or lacked tokens to think."""
         what = ""
         if request.raw or request.choices:
             what = "the Messages API has no raw prompts or choices"

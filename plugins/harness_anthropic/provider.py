@@ -1,4 +1,4 @@
-"""What the plugin offers: the provider `anthropic` and its settings."""
+"""The provider `anthropic` and its settings."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SETTINGS = (
     identity("base_url", str, "", "a compatible server, such as http://127.0.0.1:8000; empty is Anthropic itself"),
     identity("api_version", str, "2023-06-01", "the header anthropic-version; later ones have no temperature"),
     RESIZE,
-    identity("max_image_mb", float, 3.9, "largest image file that is sent as it is, in megabytes", least=0.0001),
+    identity("max_image_mb", float, 3.9, "largest image file sent unchanged, in megabytes", least=0.0001),
     identity(
         "max_image_side",
         int,
         None,
-        "longest side of an image that is sent as it is, in pixels; else 8000, and 2000 beyond 20 images",
+        "longest side of an image sent unchanged, in pixels; not set: 8000, beyond 20 images 2000",
         least=1,
     ),
     identity(
@@ -46,7 +46,7 @@ SETTINGS = (
         "thinking_budget",
         int,
         None,
-        "tokens for thinking, beside those of the answer; 8192 where it is not given and the model thinks",
+        "tokens for thinking, added to the answer's; not set: 8192 if the model thinks",
         least=1024,  # the API's
     ),
     identity("effort", str, "", "how much work goes into an answer", ("low", "medium", "high", "xhigh", "max")),

@@ -1,4 +1,4 @@
-"""The group of bridges: each is a module with a click command named `command`, imported when it is used."""
+"""The group of bridges: each is a module with a click command `command`, imported on use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from harness.cli.options import Group
 
-#: command -> module of this package, and what the list of commands says of it
+#: command -> module of this package, and its line in the list of commands
 BRIDGES: Final = {
     "lm-eval": ("lm_eval", "Run lm-eval's command line with one of our models."),
     "vlmeval": ("vlmeval", "Run VLMEvalKit's command line with one of our models."),
@@ -17,14 +17,14 @@ BRIDGES: Final = {
 
 
 class Bridges(Group):
-    """Bridges by their module."""
+    """Bridges, each loaded from its module."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """All bridges."""
         return list(BRIDGES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The bridge, imported now."""
+        """Import the bridge."""
         if cmd_name not in BRIDGES:
             return None
         command = importlib.import_module(f"{__package__}.{BRIDGES[cmd_name][0]}").command
@@ -32,7 +32,7 @@ class Bridges(Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """By the table above: help must not import what a bridge needs."""
+        """Uses the table above: help must not import a bridge's dependencies."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in BRIDGES.items()])
 
@@ -41,5 +41,5 @@ class Bridges(Group):
 def command() -> None:
     """Run another harness's own command line with one of our models.
 
-    What stands after `--` is theirs, word for word.
+    Flags after `--` go to it unchanged.
     """

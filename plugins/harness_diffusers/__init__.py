@@ -1,6 +1,6 @@
 """`diffusers/ID`: Stable Diffusion 3.5 and any other text-to-image pipeline of diffusers, run on this machine.
 
-Needs the extra `build`; torch and diffusers are imported when a painter is opened.
+Needs the extra `build`; torch and diffusers are imported when a painter opens.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`diffusers/…` as a Brush: loads a pipeline, and draws one image at a time, each from a generator seeded for it."""
+"""`diffusers/…` as a Brush: loads a pipeline and draws one image at a time, each with its own seeded generator."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from harness.fingerprint import hash_file
 from harness.local import PIPELINE_CONFIG, Origin, find
 from harness.local.devices import choose_threads, find_device, free_cache, limit_threads
 
-diffusers: Any = _diffusers  # most of their types are unknown to a strict checker
+diffusers: Any = _diffusers  # untyped for a strict checker
 transformers: Any = _transformers
-_SEEDS: Final = 2**63  # what a generator of torch takes
+_SEEDS: Final = 2**63  # bound of a torch generator's seed
 _FOR_PEOPLE: Final = (".md", ".png", ".jpg", ".jpeg", ".webp", ".gif")
 
 
@@ -38,11 +38,11 @@ class Pipeline:
     """A pipeline in memory.
 
     Attributes:
-        pipe: of diffusers; None after `release`.
-        parameters: names of what its call takes.
-        device: where it is.
+        pipe: the diffusers pipeline; None after `release`.
+        parameters: parameter names of its call.
+        device: its device.
         origin: where it came from.
-        threads: of the CPU, to draw with.
+        threads: CPU threads to draw with.
     """
 
     pipe: Any
@@ -53,12 +53,12 @@ class Pipeline:
 
     @property
     def size_step(self) -> int:
-        """What width and height must be a multiple of: the autoencoder's scale, and the patches of a transformer."""
+        """Width and height must be a multiple of this: the autoencoder's scale times a transformer's patch size."""
         scale = int(getattr(self.pipe, "vae_scale_factor", 8))
         return math.lcm(8, scale * (2 if getattr(self.pipe, "transformer", None) is not None else 1))
 
     def release(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self.pipe = None
         gc.collect()
         free_cache()
@@ -68,7 +68,7 @@ def load(name: str, settings: Settings) -> Pipeline:
     """Load `diffusers/NAME`.
 
     Raises:
-        HarnessError: no such model, no such device, diffusers cannot open it, or it is not a text-to-image pipeline.
+        HarnessError: the model or device does not exist, or diffusers cannot open it as a text-to-image pipeline.
     """
     ref = f"diffusers/{name}"
     device = find_device(settings["device"])
@@ -93,14 +93,12 @@ def load(name: str, settings: Settings) -> Pipeline:
         raise HarnessError(
             f"diffusers cannot open this pipeline: {reason}",
             where=ref,
-            remedy="see docs/providers/diffusers.md; code that comes with a pipeline is never run",
+            remedy="see docs/providers/diffusers.md; a pipeline's own code is never run",
         ) from error
     pipe.set_progress_bar_config(disable=True)
     parameters = frozenset(inspect.signature(pipe.__call__).parameters)
     if "prompt" not in parameters:
-        raise HarnessError(
-            "this pipeline takes no prompt", where=ref, remedy="name a text-to-image pipeline: see its card"
-        )
+        raise HarnessError("this pipeline takes no prompt", where=ref, remedy="name a text-to-image pipeline")
     given = {
         "steps": (settings["steps"], "num_inference_steps"),
         "guidance": (settings["guidance"], "guidance_scale"),
@@ -117,7 +115,7 @@ def load(name: str, settings: Settings) -> Pipeline:
 
 
 def fingerprint_pipeline(folder: Path) -> dict[str, Json]:
-    """The fingerprint of a saved pipeline: all its files but those for people, by their path in it."""
+    """The fingerprint of a saved pipeline: hashes of its files by path, without those for people."""
     files = sorted(file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
     return {
         file.as_posix(): hash_file(folder / file)
@@ -127,14 +125,14 @@ def fingerprint_pipeline(folder: Path) -> dict[str, Json]:
 
 
 def memory_error(device: torch.device, ref: str) -> HarnessError:
-    """The error of a device on which one image is too much."""
-    remedy = "take a smaller model or smaller images, or another device: device: cuda:1"
+    """The error of a device without memory for one image."""
+    remedy = "use a smaller model, smaller images, or another device: device: cuda:1"
     return HarnessError(f"out of memory on {device}", where=ref, remedy=remedy)
 
 
 @contextlib.contextmanager
 def quiet_libraries() -> Generator[None]:
-    """diffusers and transformers without their hints, and without progress bars where stderr is no terminal."""
+    """Silence hints of diffusers and transformers, and progress bars if stderr is no terminal."""
     with contextlib.ExitStack() as stack:
         for logging in (diffusers.utils.logging, transformers.utils.logging):
             stack.callback(logging.set_verbosity, logging.get_verbosity())
@@ -159,7 +157,7 @@ class DiffusersBrush:
         self.info = ModelInfo(
             ref=f"diffusers/{name}",
             resolved=pipeline.origin.commit,
-            # not the device's own endpoint: one drawing at a time must not mean one answer at a time of a model there
+            # not the device's endpoint: one drawing at a time must not limit a model there to one answer
             endpoint=f"local:{pipeline.device}:diffusers",
             max_images=0,
             local=True,
@@ -169,7 +167,7 @@ class DiffusersBrush:
         )
 
     async def draw(self, drawing: Drawing) -> Drawn | Failure:
-        """Draw one image. Raises HarnessError where the device has no memory for one."""
+        """Draw one image. Raises HarnessError if the device lacks memory for it."""
         cancelled = threading.Event()
         try:
             return await anyio.to_thread.run_sync(self._draw, drawing, cancelled, abandon_on_cancel=True)
@@ -177,13 +175,13 @@ class DiffusersBrush:
             cancelled.set()
 
     def close(self) -> None:
-        """Wait for a drawing that was cancelled, and give the memory back."""
+        """Wait for a cancelled drawing, then free the memory."""
         with self._turn:
             self._pipeline.release()
 
     def _draw(self, drawing: Drawing, cancelled: threading.Event) -> Drawn | Failure:
         def end_step(_pipe: Any, _step: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            """diffusers calls it between two steps."""
+            """Called by diffusers between two steps."""
             if cancelled.is_set():
                 raise _Abandoned
             return tensors
@@ -198,7 +196,7 @@ class DiffusersBrush:
                 "guidance_scale": settings["guidance"],
                 "width": round_to_step(drawing.width, step),
                 "height": round_to_step(drawing.height, step),
-                # on the CPU, so that one seed begins with the same noise on every device
+                # on the CPU, so that a seed gives the same noise on every device
                 "generator": torch.Generator("cpu").manual_seed(drawing.seed % _SEEDS),
                 "output_type": "pil",
                 "callback_on_step_end": end_step,
@@ -217,7 +215,7 @@ class DiffusersBrush:
                 return Failure(outcome="output_blocked", reason="safety_checker", message=message)
             images = getattr(result, "images", None)
             if not images:
-                message = f"the pipeline gave a {type(result).__name__}"
+                message = f"the pipeline returned a {type(result).__name__}"
                 return Failure(outcome="error", reason="no_image", message=message)
             seconds = time.perf_counter() - started
             file = io.BytesIO()
@@ -226,13 +224,13 @@ class DiffusersBrush:
 
 
 def round_to_step(length: int, step: int) -> int:
-    """The multiple of a step that is nearest to a length; at least one step."""
+    """The nearest multiple of a step to a length; at least one step."""
     return max(step, round(length / step) * step)
 
 
 @asynccontextmanager
 async def open_brush(name: str, settings: Settings) -> AsyncGenerator[Brush]:
-    """Load `diffusers/NAME` and draw with it; its memory is given back at the end. Raises HarnessError."""
+    """Load `diffusers/NAME` to draw with; frees its memory at the end. Raises HarnessError."""
     with quiet_libraries():
         brush = DiffusersBrush(name, await anyio.to_thread.run_sync(load, name, settings), settings)
         try:

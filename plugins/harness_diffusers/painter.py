@@ -10,9 +10,9 @@ from harness.http.settings import REVISION, identity, transport
 
 SETTINGS = (
     transport("device", str, "auto", "auto, cpu, cuda, cuda:N or mps"),
-    transport("threads", int, None, "CPU threads; not set: as the model's size asks", least=1),
+    transport("threads", int, None, "CPU threads; not set: by model size", least=1),
     identity("steps", int, None, "denoising steps; not set: the pipeline's", least=1),
-    identity("guidance", float, None, "how closely the words are followed; not set: the pipeline's", least=0),
+    identity("guidance", float, None, "how closely images follow the prompt; not set: the pipeline's", least=0),
     identity("negative_prompt", str, "", "what images should not show"),
     identity("dtype", str, "bfloat16", "number format of the weights", choices=("bfloat16", "float16", "float32")),
     identity("variant", str, None, "variant of the weight files, such as fp16"),

@@ -1,13 +1,12 @@
 """The form of `generateContent`: a request, the parameters a model takes, an answer, and an error of the service.
 
 The form: https://ai.google.dev/api/generate-content. A `Dialect` remembers each parameter that the model refuses for
-all later calls, and `ModelInfo` shows it to the run. Only an answer that says a parameter is not supported counts; the
-user has to fix a bad value, and what a setting fixes.
+all later calls, and `ModelInfo` shows it. Only an answer that says a parameter is not supported counts; the user must
+fix a bad value or setting.
 
-A block counts as an outcome of its own and can make a model look safer, so only what the service calls a filter of
-content is one. Each reason is decided one by one. Sources: the enums of google-genai (`types.FinishReason`,
-`types.BlockedReason`) and the pages of the Gemini API and of Vertex AI on generateContent. A reason that is not here is
-an `error` that says its name.
+A block is a separate outcome and can make a model look safer, so only a reason that the service calls a content filter
+is a block. Sources: the enums of google-genai (`types.FinishReason`, `types.BlockedReason`) and the pages of the Gemini
+API and Vertex AI on generateContent. A reason that is not listed here is an `error` with its name.
 
 An error body is `{"error": {"code", "message", "status", "details": [{"@type": …ErrorInfo, …RetryInfo,
 …QuotaFailure}]}}`: https://ai.google.dev/gemini-api/docs/troubleshooting, https://cloud.google.com/apis/design/errors.
@@ -29,7 +28,7 @@ from harness.http.status import ApiError, as_count, as_list, as_mapping, as_text
 from harness.settings import json_object
 
 LOGIN = "gcloud auth application-default login, or export GOOGLE_APPLICATION_CREDENTIALS=FILE"
-#: Categories a prompt or an answer in text is rated by. The service no longer filters by civic integrity, and takes it.
+#: Categories that rate a text prompt or answer. The service accepts civic integrity but no longer filters by it.
 CATEGORIES = (
     "HARM_CATEGORY_HARASSMENT",
     "HARM_CATEGORY_HATE_SPEECH",
@@ -37,9 +36,9 @@ CATEGORIES = (
     "HARM_CATEGORY_DANGEROUS_CONTENT",
     "HARM_CATEGORY_CIVIC_INTEGRITY",
 )
-#: Categories that are not sent, each for its reason.
+#: Categories that are not sent -> why.
 UNSENT = {
-    "HARM_CATEGORY_UNSPECIFIED": "stands for none",
+    "HARM_CATEGORY_UNSPECIFIED": "means none",
     "HARM_CATEGORY_JAILBREAK": "off unless a project at Vertex AI turns it on; the Gemini API refuses it",
     "HARM_CATEGORY_IMAGE_HATE": "of images that are made",
     "HARM_CATEGORY_IMAGE_DANGEROUS_CONTENT": "of images that are made",
@@ -67,7 +66,7 @@ _POSITION = re.compile(r"safety_?settings\[(\d+)\]", re.IGNORECASE)
 
 
 def turns(request: Request) -> dict[str, Json]:
-    """`contents`, and `systemInstruction` if there is one: parts in their order, images uncopied."""
+    """`contents`, and `systemInstruction` if there is one: parts keep their order, images are not copied."""
     system: list[Json] = []
     contents: list[Json] = []
     for message in request.messages:
@@ -79,7 +78,7 @@ def turns(request: Request) -> dict[str, Json]:
 
 
 def _parts(message: Message) -> list[Json]:
-    """An empty text next to other parts is left out: the service refuses it."""
+    """Leaves out empty texts next to other parts: the service refuses them."""
     full = [part for part in message.content if isinstance(part, Image) or part.text]
     return [
         {"inlineData": {"mimeType": part.opened.mime, "data": ImageBytes("", part.opened.encoded)}}
@@ -90,17 +89,17 @@ def _parts(message: Message) -> list[Json]:
 
 
 def safety_settings(settings: Settings, categories: tuple[str, ...]) -> dict[str, Json]:
-    """`safetySettings` for these categories; nothing if the product's own filters are asked for."""
+    """`safetySettings` for these categories; empty for the product's own filters."""
     if settings["safety"] == "default":
         return {}
     return {"safetySettings": [{"category": name, "threshold": settings["safety"]} for name in categories]}
 
 
 def build_config(settings: Settings) -> dict[str, Json]:
-    """What the settings fix of `generationConfig`.
+    """The part of `generationConfig` that the settings fix.
 
-    Raises HarnessError if a budget and a level of thinking are both given, or `extra` is not a JSON object or holds
-    what the harness sets and records.
+    Raises HarnessError if both a thinking budget and a level are given, or `extra` is not a JSON object or holds a
+    key that the harness sets and records.
     """
     budget, level, resolution = (settings[name] for name in ("thinking_budget", "thinking_level", "media_resolution"))
     if budget is not None and level:
@@ -119,7 +118,7 @@ def build_config(settings: Settings) -> dict[str, Json]:
 
 
 def image_limit(request: Request, settings: Settings, *, vertex: bool) -> ImageLimit:
-    """The largest image of a request: if all together are too much, each may have an equal share."""
+    """The largest image of a request: if all together exceed the limit, each gets an equal share."""
     given = settings["max_image_mb"]
     most = given if given is not None else _VERTEX_IMAGE_MB if vertex else None
     size = None if most is None else int(most * 1_000_000)
@@ -132,13 +131,13 @@ def image_limit(request: Request, settings: Settings, *, vertex: bool) -> ImageL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """The parameters one model takes.
+    """The parameters one model accepts.
 
     Attributes:
         dropped: sampling settings that are left out.
-        schema: structured output is asked for.
-        categories: of harm, that the safety settings name.
-        room: tokens of thinking, on top of a request's `max_tokens`: the service counts both as output.
+        schema: whether to ask for structured output.
+        categories: harm categories of the safety settings.
+        room: thinking tokens, added to a request's `max_tokens`: the service counts both as output.
     """
 
     dropped: frozenset[str] = frozenset()
@@ -147,7 +146,7 @@ class Dialect:
     room: int = 0
 
     def parameters(self, request: Request) -> dict[str, Json]:
-        """What is sent of a request's settings, under the names of `generationConfig`."""
+        """The request's settings under the names of `generationConfig`."""
         wanted = {_WIRE[name]: value for name, value in self._build_sampling(request.settings).items()}
         if request.schema is not None and self.schema:
             wanted |= {"responseMimeType": "application/json", "responseJsonSchema": request.schema}
@@ -164,10 +163,10 @@ class Dialect:
         return {name: value for name, value in given.items() if value is not None and name not in self.dropped}
 
     def after_refusal(self, message: str, request: Request) -> Dialect:
-        """The dialect after a refusal; the same if nothing is learnt from it."""
+        """The dialect after a refusal; the same if it teaches nothing."""
         if request.schema is not None and self.schema and _SCHEMA_WORDS.search(message):
             return replace(self, schema=False)
-        # a category by its place in the list, since the message also lists those that are taken; else by its name
+        # a category by its list position, since the message also lists accepted ones; else by its name
         place = _POSITION.search(message)
         if place is not None:
             named = self.categories[int(place[1]) : int(place[1]) + 1]
@@ -181,20 +180,20 @@ class Dialect:
 
 
 def refuses(message: str, name: str) -> bool:
-    """Whether a message says that a parameter is not supported: `maxOutputTokens`, however it spells its name."""
+    """Whether a message says that a parameter is not supported, in any spelling of its name."""
     spelled = "[_ ]?".join(re.escape(word) for word in re.findall(r"[A-Za-z][a-z]*|\d+", name))
     return _WORDS.search(message) is not None and re.search(rf"\b{spelled}\b", message, re.IGNORECASE) is not None
 
 
 End = Literal["unsaid", "done", "truncated", "input_blocked", "output_blocked", "passing", "final", "account"]
 
-#: Finish reason of a candidate -> how it ended. `passing` is worth another try, `final` is not, `account` ends the run.
+#: Finish reason of a candidate -> how it ended. `passing` is retried, `final` is not, `account` ends the run.
 FINISHES: dict[str, End] = {
     "": "unsaid",
     "FINISH_REASON_UNSPECIFIED": "unsaid",
     "STOP": "done",
     "MAX_TOKENS": "truncated",
-    "CONTINUATION": "truncated",  # a limit of the service; the rest would be another request
+    "CONTINUATION": "truncated",  # a limit of the service; the rest needs another request
     "SAFETY": "output_blocked",
     "RECITATION": "output_blocked",
     "BLOCKLIST": "output_blocked",
@@ -206,7 +205,7 @@ FINISHES: dict[str, End] = {
     "IMAGE_RECITATION": "output_blocked",
     "ESCALATION": "input_blocked",  # the service says it filtered the request
     "LANGUAGE": "final",  # a language the model does not speak is not a matter of safety
-    "OTHER": "passing",  # says nothing, and often passes
+    "OTHER": "passing",  # unspecific, and often passes
     "MALFORMED_FUNCTION_CALL": "passing",  # a slip of the model: no functions are offered
     "UNEXPECTED_TOOL_CALL": "passing",
     "MALFORMED_RESPONSE": "passing",
@@ -216,7 +215,7 @@ FINISHES: dict[str, End] = {
     "NO_IMAGE": "final",
     "PUP_LIMITED_DISABLED": "account",  # limited or disabled for prohibited use: no request will work
 }
-#: Block reasons that say nothing; each other one, known or not, is a blocked prompt.
+#: Unspecific block reasons; every other one, known or not, is a blocked prompt.
 UNBLOCKED = frozenset({"", "BLOCKED_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED"})
 _KEY_WORDS = re.compile(r"api key (not valid|expired|not found)|pass a valid api key", re.IGNORECASE)
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "ACCESS_TOKEN_EXPIRED", "CREDENTIALS_MISSING"})
@@ -227,7 +226,7 @@ _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A status of 300 and more, or an error inside a good one, not judged yet."""
+    """A status of 300 or more, or an error inside a success status; not yet interpreted."""
 
     status: int
     headers: Mapping[str, str]
@@ -238,8 +237,8 @@ class Rejected:
 def read_answer(reply: Reply, notes: tuple[str, ...]) -> Response | Failure:
     """The outcome of an answer.
 
-    A body without candidates and without a reason is an error worth another try, and so is a candidate without text
-    that does not say how it ended. No text is an empty Response.
+    A body without candidates and reason is a transient error, and so is a candidate without text and finish reason.
+    Otherwise no text is an empty Response.
 
     Raises HarnessError if the account is limited or disabled.
     """
@@ -255,7 +254,7 @@ def read_answer(reply: Reply, notes: tuple[str, ...]) -> Response | Failure:
         return Failure(outcome="input_blocked", reason=reason.lower(), message=why, **who)
     candidate = as_mapping(next(iter(as_list(payload.get("candidates"))), None))
     if not candidate:
-        what = "neither an answer nor a reason why there is none"
+        what = "neither an answer nor a block reason"
         return Failure(outcome="error", reason="no_candidates", message=what, transient=True, **who)
     text, thoughts = "", ""
     for part in map(as_mapping, as_list(as_mapping(candidate.get("content")).get("parts"))):
@@ -275,7 +274,7 @@ def read_answer(reply: Reply, notes: tuple[str, ...]) -> Response | Failure:
         raise HarnessError(
             f"the account is limited or disabled for prohibited use: {why or finish}",
             where=reply.where.url,
-            remedy="ask with another account, or have this one cleared",
+            remedy="use another account, or have this one cleared",
         )
     return Failure(
         outcome="error",
@@ -287,14 +286,14 @@ def read_answer(reply: Reply, notes: tuple[str, ...]) -> Response | Failure:
 
 
 def _list_ratings(holder: Mapping[str, Json]) -> str:
-    """The categories a filter acted on, or found likely."""
+    """The categories that a filter blocked or found likely."""
     ratings = [as_mapping(rating) for rating in as_list(holder.get("safetyRatings"))]
     acted = [one for one in ratings if one.get("blocked") is True or one.get("probability") in ("MEDIUM", "HIGH")]
     return ", ".join(f"{as_text(one.get('category'))} {as_text(one.get('probability'))}".strip() for one in acted)
 
 
 def _read_usage(counts: Json) -> Usage:
-    """Thinking is billed as output and counted apart from the answer; here it is part of the output, as elsewhere."""
+    """Token counts; the service counts thinking separately, here it is part of the output, as elsewhere."""
     inside = as_mapping(counts)
     thought = as_count(inside.get("thoughtsTokenCount"))
     return Usage(
@@ -306,14 +305,14 @@ def _read_usage(counts: Json) -> Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoogleError:
-    """An error body of Google's services, read.
+    """A parsed error body of Google's services.
 
     Attributes:
-        message: its words, without keys.
+        message: its text, keys redacted.
         status: name of the code, such as RESOURCE_EXHAUSTED.
-        reasons: of its ErrorInfo, such as API_KEY_INVALID.
-        quotas: ids of the quotas that ran out, such as GenerateRequestsPerDayPerProjectPerModel-FreeTier.
-        wait: seconds to wait, if it says so.
+        reasons: reasons in its ErrorInfo, such as API_KEY_INVALID.
+        quotas: ids of the exhausted quotas, such as GenerateRequestsPerDayPerProjectPerModel-FreeTier.
+        wait: seconds to wait, if it names them.
     """
 
     message: str
@@ -324,7 +323,7 @@ class GoogleError:
 
     @staticmethod
     def of(rejected: Rejected) -> GoogleError:
-        """Read a body; one of another shape is its own message."""
+        """Parse a body; a body of another shape becomes the message."""
         try:
             payload: Json = json.loads(rejected.content)
         except (ValueError, RecursionError):
@@ -346,8 +345,8 @@ def error_outcome(rejected: Rejected, error: GoogleError) -> Failure:
     """The Failure for an error that teaches nothing about parameters.
 
     Raises:
-        Forbidden: key, credentials, permission, no such model.
-        HarnessError: no request will work: place, billing, quota.
+        Forbidden: bad key, credentials or permission, or no such model.
+        HarnessError: no request will work: location, billing, quota.
     """
     status, said, where = rejected.status, error.message, rejected.where
     if status == 401 or error.reasons & _KEY_REASONS or (status == 400 and _KEY_WORDS.search(said)):
@@ -355,18 +354,18 @@ def error_outcome(rejected: Rejected, error: GoogleError) -> Failure:
         remedy = f"export {where.key_env}=…" if where.key_env else LOGIN
         raise Forbidden(f"{what} not accepted: {said}", where=where.url, remedy=remedy)
     if error.status == "FAILED_PRECONDITION" or (status == 400 and _PLACE.search(said)):
-        remedy = "the place you ask from, or the account's billing, must change"
-        raise HarnessError(f"the service cannot be asked: {said}", where=where.url, remedy=remedy)
-    # waiting a minute does not help: a quota of the day, one of zero, or credit that is spent
+        remedy = "ask from another location, or change the account's billing"
+        raise HarnessError(f"the service is not available: {said}", where=where.url, remedy=remedy)
+    # waiting a minute does not help: a daily quota, a zero quota, or spent credit
     gone = any("PerDay" in quota for quota in error.quotas) or _GONE.search(said) is not None
     if status == 402 or (status == 429 and gone):
         remedy = "wait for the quota to be renewed or add credit, then run again"
-        raise HarnessError(f"the quota is gone: {said}", where=where.url, remedy=remedy)
+        raise HarnessError(f"the quota is used up: {said}", where=where.url, remedy=remedy)
     if status == 403:
         remedy = "enable the API for the project, and allow the key or the account to use it"
-        raise Forbidden(f"asking is not permitted: {said}", where=where.url, remedy=remedy)
+        raise Forbidden(f"the request is not permitted: {said}", where=where.url, remedy=remedy)
     if status == 404:
-        remedy = "check the model's name, the location and the address; `-M api_version` may matter too"
+        remedy = "check the model's name, the location, the address and `-M api_version`"
         raise Forbidden(f"no such model or address: {said}", where=where.url, remedy=remedy)
     found = failure(status, rejected.headers, ApiError.of(rejected.content), where)
     return found if error.wait is None else replace(found, retry_after=error.wait)

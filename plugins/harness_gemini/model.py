@@ -1,13 +1,13 @@
-"""One model behind `generateContent`: a request in, one answer or failure out.
+"""One model behind `generateContent`: takes a request, returns an answer or a failure.
 
-The SDK reads a dozen environment variables. If one would change which server or which service is asked, it must be
-named as a setting: it is part of the model's identity. The others are given explicitly, so that they are not read.
+The SDK reads a dozen environment variables. A variable that changes the server or service must be given as a setting,
+since it is part of the model's identity. The others are passed explicitly, so that the SDK does not read them.
 
-The SDK keeps keys, Google's credentials and the addresses of the service. Its own way of a request costs 9.8 ms of CPU
-for two images of 1 MB (google-genai 3.6.1), most of it base64 and JSON; this one costs 1.6 ms. It uses two public
-options: the SDK asks through the session it is given, whose middleware puts our bytes in place of the SDK's body and
-keeps the answer as it came; and it is told not to read the answer. So no model of the SDK has to fit what the service
-says, and redirects, which would take the key elsewhere, are not followed.
+The SDK handles keys, Google's credentials and addresses. Its own request code costs 9.8 ms of CPU for two images of
+1 MB (google-genai 3.6.1), mostly base64 and JSON; this module's costs 1.6 ms. It uses two public options of the SDK.
+The session we pass has a middleware that replaces the SDK's body with our bytes and keeps the raw answer. Another
+option stops the SDK from parsing the answer. So an answer need not fit the SDK's types, and redirects, which would take
+the key elsewhere, are not followed.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ from .messages import (
     turns,
 )
 
-_auth: Any = importlib.import_module("google.auth")  # its types are partly unknown to a strict type checker
+_auth: Any = importlib.import_module("google.auth")  # partly untyped for a strict checker
 _VENDOR = "https://generativelanguage.googleapis.com"
 _VERTEX = "https://aiplatform.googleapis.com"
 _VERSIONS = {False: "v1beta", True: "v1beta1"}  # the SDK's own choice for the Gemini API, v1, knows fewer settings
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-_KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # the former goes first in the SDK and in Google's documentation
-_NO_KEY = "none"  # the SDK wants one; gateways without keys do not look
+_KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")  # in the SDK's and Google's order
+_NO_KEY = "none"  # the SDK requires a key; gateways without keys ignore it
 _MODES = ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
-_UNSENT = "-"  # the SDK wants contents; ours take their place
+_UNSENT = "-"  # the SDK requires contents; ours replace them
 _AS_IT_CAME = types.GenerateContentConfig(should_return_http_response=True)
 _REFUSAL = 400
 _SYSTEM = re.compile(r"(developer|system).?instruction.{0,40}not (enabled|supported)", re.IGNORECASE)
 _IMAGES = re.compile(r"image input modality is not (enabled|supported)", re.IGNORECASE)
 _THRESHOLD = re.compile(r"HarmBlockThreshold|safety_?settings.{0,60}threshold", re.IGNORECASE)
 _SPENT = (
-    "thinking took all of max_tokens for at least one answer: give it room of its own with -M thinking_budget=N, or "
+    "thinking took all of max_tokens for at least one answer: give it extra tokens with -M thinking_budget=N, or "
     "raise --max-tokens"
 )
 
@@ -91,7 +91,7 @@ class _Redirected(Exception):
 
 
 class _Pieces(aiohttp.payload.Payload):
-    """A Body as aiohttp wants it."""
+    """A Body as an aiohttp payload."""
 
     def __init__(self, body: Body) -> None:
         super().__init__(body, content_type="application/json")
@@ -121,7 +121,7 @@ async def _exchange(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
         running.content = await read(response.status, response.headers, response.content.iter_any(), running.limit)
     finally:
         if not response.content.at_eof():
-            response.close()  # the SDK would read the rest, however much it is
+            response.close()  # the SDK would read the rest, of any size
     return response
 
 
@@ -130,10 +130,10 @@ class Connection:
     """An open client and the model it asks.
 
     Attributes:
-        address: of the service, for messages and slots.
-        vertex: whether Vertex AI is asked.
-        seconds: one call may take.
-        limit: bytes that are read of one answer.
+        address: the service's address, for messages and slots.
+        vertex: whether it uses Vertex AI.
+        seconds: timeout of one call.
+        limit: most bytes read of one answer.
     """
 
     address: Address
@@ -154,7 +154,7 @@ class Connection:
             what = f"Google Cloud credentials are not accepted: {self.address.redact(str(error))}"
             raise HarnessError(what, where=self.address.url, remedy=LOGIN) from error
         except Exception as error:
-            # what the SDK makes of an answer that came does not matter, whatever it raises
+            # once an answer has arrived, errors that the SDK raises do not matter
             if running.content is None:
                 if isinstance(error, Unreadable | aiohttp.ClientError | OSError | GoogleAuthError):
                     return unreachable(error, self.address)
@@ -163,7 +163,7 @@ class Connection:
             _RUNNING.reset(token)
         if running.content is None:
             raise HarnessError(
-                "this version of google-genai does not ask through the session it is given",
+                "this version of google-genai ignores the session that it is given",
                 remedy='pip install "google-genai>=3.6"',
             )
         status, content = running.status, running.content
@@ -187,12 +187,10 @@ async def connect(name: str, settings: Settings) -> AsyncGenerator[Connection]:
     if any(given) and not vertex:
         raise HarnessError("Vertex AI needs both -M vertex_project=… and -M vertex_location=…", remedy="give both")
     if vertex and settings["api_key_env"]:
-        raise HarnessError(
-            "Vertex AI is asked with Google Cloud credentials, not with a key", remedy="leave -M api_key_env out"
-        )
+        raise HarnessError("Vertex AI needs Google Cloud credentials, not a key", remedy="leave -M api_key_env out")
     _check_environment(settings, vertex=vertex)
     if any(part in name for part in ("..", "?", "&", "#", "%", " ")):
-        raise HarnessError(f"{name!r} is not the name of a model", remedy="such as gemini/gemini-2.5-flash")
+        raise HarnessError(f"{name!r} is not a model name", remedy="write one such as gemini/gemini-2.5-flash")
     where = _find_address(settings, vertex=vertex)
     credentials: Any = None
     if vertex:
@@ -200,8 +198,8 @@ async def connect(name: str, settings: Settings) -> AsyncGenerator[Connection]:
             credentials, _ = await anyio.to_thread.run_sync(functools.partial(_auth.default, scopes=[_SCOPE]))
         except GoogleAuthError as error:
             raise HarnessError(f"there are no Google Cloud credentials: {error}", remedy=LOGIN) from error
-    async with aiohttp.ClientSession(  # the SDK asks through it
-        connector=aiohttp.TCPConnector(limit=0),  # the engine decides how many calls there are at once
+    async with aiohttp.ClientSession(  # the SDK uses it
+        connector=aiohttp.TCPConnector(limit=0),  # the engine limits concurrent calls
         middlewares=(_exchange,),
         trust_env=True,
         auto_decompress=False,  # `read` unpacks, and stops in time
@@ -209,7 +207,7 @@ async def connect(name: str, settings: Settings) -> AsyncGenerator[Connection]:
         options = types.HttpOptions(
             base_url=settings["base_url"] or (None if vertex else _VENDOR),
             api_version=settings["api_version"] or _VERSIONS[vertex],
-            retry_options=types.HttpRetryOptions(attempts=1),  # also turns off a retry the SDK does unasked
+            retry_options=types.HttpRetryOptions(attempts=1),  # also turns off the SDK's default retry
             aiohttp_client=session,
         )
         opened = client.Client(
@@ -239,7 +237,7 @@ def _check_environment(settings: Settings, *, vertex: bool) -> None:
     for name in _MODES:
         if not vertex and os.environ.get(name, "").lower() in ("true", "1"):
             raise HarnessError(
-                f"{name} is set, but which service answers is part of the model's identity and must be named",
+                f"{name} is set; the service is part of the model's identity and must be a setting",
                 remedy="add -M vertex_project=… -M vertex_location=…, or unset the variable to ask the Gemini API",
             )
     if not settings["base_url"]:
@@ -251,7 +249,7 @@ def _find_address(settings: Settings, *, vertex: bool) -> Address:
         base = address(settings["base_url"] or _VERTEX)
         place = f"projects/{settings['vertex_project']}/locations/{settings['vertex_location']}"
         return replace(base, url=f"{base.url}/{place}")
-    # A key in the environment is for the server it belongs to: Google's is not sent to just any base_url.
+    # A key in the environment goes only to its own server: Google's is not sent to any other base_url.
     url = settings["base_url"] or _VENDOR
     usual = ""
     if is_host_of(url, "googleapis.com"):
@@ -280,7 +278,7 @@ class GeminiModel:
 
     @property
     def info(self) -> ModelInfo:
-        """What it is, and what it has refused so far."""
+        """The model, and the parameters it has refused so far."""
         can: dict[Ability, bool] = {
             "images": self._settings["max_images"] != 0,
             "system": True,
@@ -289,7 +287,7 @@ class GeminiModel:
         names = ", ".join(name.removeprefix("HARM_CATEGORY_").lower() for name in self._dialect.categories)
         filters = f"safety filters: {self._settings['safety']} is sent for {names}"
         if self._settings["safety"] == "default":
-            filters = "safety filters: those of the product, no threshold is sent"
+            filters = "safety filters: the product's own, no threshold is sent"
         return ModelInfo(
             ref=f"gemini/{self._name}",
             endpoint=self._connection.address.id,
@@ -338,15 +336,15 @@ class GeminiModel:
                 return error_outcome(got, error)
 
     def _learn(self, got: Rejected, message: str, dialect: Dialect, request: Request) -> None:
-        """Learn from a refusal; raises HarnessError if it refuses what the user asked for."""
+        """Learn from a refusal; raises HarnessError if it refuses a setting of the user's."""
         thinks = "thinkingConfig" in self._fixed and "think" in message.lower()
         strict = self._settings["safety"] != "default" and _THRESHOLD.search(message) is not None
-        # the service calls both penalties only that
+        # the service names both penalties alike
         named = [name for name in self._fixed if refuses(message, "penalty" if name.endswith("Penalty") else name)]
         checks = {
             ("a system message", "ask without --system, or another model"): _SYSTEM.search(message) is not None,
             ("images", "give -M max_images=0 for a model without vision"): _IMAGES.search(message) is not None,
-            ("how it is to think", "change or leave out the -M settings of thinking"): thinks,
+            ("the thinking settings", "change or leave out the -M settings of thinking"): thinks,
             ("this threshold of the filters", "give another -M safety=…"): strict,
             (", ".join(named), "leave it out of the -M settings"): bool(named),
         }
@@ -354,5 +352,5 @@ class GeminiModel:
             if holds:
                 raise HarnessError(f"the model refuses {refused}: {message}", where=got.where.url, remedy=remedy)
         if dialect.after_refusal(message, request) != dialect:
-            # not of `dialect`: others in flight may have learnt something else meanwhile
+            # not from `dialect`: concurrent calls may have learnt something else
             self._dialect = self._dialect.after_refusal(message, request)

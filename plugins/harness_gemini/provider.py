@@ -1,4 +1,4 @@
-"""What the plugin offers: the provider `gemini` and its settings."""
+"""The provider `gemini` and its settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SETTINGS = (
         "safety",
         str,
         "BLOCK_NONE",
-        "threshold sent for every harm category; default sends none: the filters of the product",
+        "threshold sent for every harm category; default sends none and keeps the product's filters",
         (*THRESHOLDS, "default"),
     ),
     identity("vertex_project", str, "", "ask Vertex AI: the Google Cloud project, together with vertex_location"),
@@ -35,18 +35,16 @@ SETTINGS = (
         "thinking_level",
         str,
         "",
-        "how much a model thinks, where it takes levels",
+        "how much a model thinks, if it takes levels",
         ("minimal", "low", "medium", "high", "xhigh"),
     ),
     identity("include_thoughts", bool, False, "ask for summaries of the thinking, stored as reasoning"),
     identity("media_resolution", str, "", "tokens an image becomes", ("low", "medium", "high")),
     identity("resize", bool, True, "scale images over a limit down; off makes them an error"),
     identity(
-        "max_image_mb", float, None, "largest image file sent as it is, in megabytes; at Vertex AI 7", least=0.0001
+        "max_image_mb", float, None, "largest image file sent unchanged, in megabytes; at Vertex AI 7", least=0.0001
     ),
-    identity(
-        "max_request_mb", float, 100.0, "most that the images of one request may be together, in base64", least=0.0001
-    ),
+    identity("max_request_mb", float, 100.0, "total size limit of one request's images, in base64", least=0.0001),
     MAX_IMAGE_SIDE,
     identity("extra", str, "", "more of the request's generationConfig, as a JSON object"),
     API_KEY_ENV,

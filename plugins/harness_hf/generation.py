@@ -1,12 +1,12 @@
-"""How a model is prompted, and the answers of one batch: generated, or given continuations scored.
+"""How to prompt a model, and the answers of one batch: generated, or by scoring given continuations.
 
-Greedy answers do not depend on the other rows: prompts are padded on the left and the padding is masked, so in float32
-a prompt gets the same answer alone and among seven others.
+Greedy answers do not depend on the other rows: prompts are padded on the left and the padding is masked. In float32 a
+prompt gets the same answer alone and among seven others.
 
 A continuation's score is its log-probability after the prompt, summed over its tokens. Prompt and continuation are
-tokenised together, as the model would read them, and every continuation is counted from the same token on: the first in
-which any of them differs from the prompt alone. Rows are padded on the right, where nothing that counts can see the
-padding, whatever kind of positions the model uses.
+tokenised together, as the model would read them. Scores of all continuations start at the same token: the first at
+which any of them differs from the prompt alone. Rows are padded on the right, where no scored token sees the padding,
+whatever kind of positions the model uses.
 
 When memory runs out, batches shrink for good, and the batch that failed runs again in halves.
 """
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Answer = Response | Failure | HarnessError  # the last: nothing will work
 Waiting = Ticket[Prompt, Answer]
-#: If neither the request nor the model says how long an answer may get.
+#: Default if neither the request nor the model limits the answer.
 MAX_TOKENS = 1024
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,18 +45,18 @@ ADVICE: Final = (
     "lower -M max_pixels (or max_patches, longest_edge), load with -M dtype=bfloat16 or -M load_in=4bit, "
     "or spread the model with -M sharding=auto"
 )
-#: In a RuntimeError of torch; the last is what cuBLAS and cuDNN say.
+#: Texts in torch's RuntimeError; the last is from cuBLAS and cuDNN.
 _OUT_OF_MEMORY: Final = ("allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """What a family's model folders do not say.
+    """Facts about a model family that its folders lack.
 
     Attributes:
-        max_images: most images that it was made for; None if its template says enough.
+        max_images: most images that it was made for; None if its template handles them.
         turn: its prompt if it has no chat template, see `harness.local.PromptFormat`.
-        note: for readers of its numbers.
+        note: a note for readers of its numbers.
     """
 
     max_images: int | None = None
@@ -64,30 +64,30 @@ class Family:
     note: str = ""
 
 
-#: By the model type of the configuration.
+#: Model type of the configuration -> family.
 FAMILIES: Final = {
     "paligemma": Family(max_images=1, turn="{images}answer en {question}"),
     "blip-2": Family(max_images=1, turn="Question: {question} Answer:"),
     "instructblip": Family(max_images=1, turn="{question}"),
     "mllama": Family(
-        note="Llama 3.2 Vision was trained on one image a prompt: more are all given to it, in order, "
-        "but what it makes of them is no measure of others"
+        note="Llama 3.2 Vision was trained on one image a prompt: it gets all images, in order, "
+        "but its results on several images do not compare with other models'"
     ),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptStyle:
-    """How a model is prompted.
+    """How to prompt a model.
 
     Attributes:
-        chat: how its template renders; None if it has none.
-        form: how images and questions are written, if not by the template alone.
-        ends: ids of tokens that end an answer, next to those of its own generation settings.
-        max_tokens: of an answer, whatever a request allows; None for no such limit.
-        max_images: most images one request may hold; None for no limit.
+        chat: how its template renders; None without one.
+        form: how to write images and questions, if not by the template alone.
+        ends: ids of tokens that end an answer, besides those of its generation settings.
+        max_tokens: limit of an answer, over the request's; None for none.
+        max_images: most images per request; None for no limit.
         can: its abilities.
-        notes: for a person.
+        notes: notes for a person.
     """
 
     chat: Chat | None
@@ -100,7 +100,7 @@ class PromptStyle:
 
 
 def find_style(loaded: Loaded, settings: Settings) -> PromptStyle:
-    """How a loaded model is prompted. Raises HarnessError if its template or the settings are unusable."""
+    """How to prompt a loaded model. Raises HarnessError if its template or the settings are unusable."""
     frontend, profile = loaded.frontend, loaded.profile
     family = FAMILIES.get(loaded.model.config.model_type, Family())
     chat = study(frontend, thinking=settings["thinking"])
@@ -137,7 +137,7 @@ def find_style(loaded: Loaded, settings: Settings) -> PromptStyle:
 
 
 class ContextOverflow(Exception):
-    """A prompt is longer than what the model can read."""
+    """A prompt is longer than the model's context."""
 
 
 def encode(
@@ -148,14 +148,14 @@ def encode(
     raw: bool,
     side: Literal["left", "right"],
 ) -> Batch:
-    """Turn texts into tensors, each text with as many images as every other.
+    """Turn texts into tensors; all texts have the same number of images.
 
     Args:
-        frontend: whose processor encodes.
+        frontend: its processor encodes.
         texts: with a placeholder for each image.
-        images: of each text, in order.
+        images: images of each text, in order.
         raw: the texts did not come from the chat template.
-        side: on which shorter rows are padded.
+        side: padding side of shorter rows.
     """
     arguments: Batch = {"text": list(texts), "padding": True, "padding_side": side, "return_tensors": "pt"}
     if any(images):
@@ -163,12 +163,12 @@ def encode(
     if frontend.begins(texts[0], raw=raw):
         arguments["add_special_tokens"] = False
     batch: Batch = frontend.encode(**arguments)
-    batch.pop("labels", None)  # PaliGemma's processor makes some for training
+    batch.pop("labels", None)  # PaliGemma's processor adds them for training
     return batch
 
 
 def count_tokens(batch: Batch, context: int | None) -> list[int]:
-    """The tokens of each row, without padding. Raises ContextOverflow if a row leaves no room for another token."""
+    """The token count of each row, without padding. Raises ContextOverflow if a row fills the context."""
     counts: list[int] = batch["attention_mask"].sum(dim=1).tolist()
     if context is not None and max(counts) >= context:
         raise ContextOverflow(f"the prompt has {max(counts)} tokens, the model can read {context}")
@@ -197,7 +197,7 @@ class Generator:
         self._ready: dict[Waiting, tuple[Sequence[Waiting], Batch]] = {}  # by the first of each batch
 
     def samples(self, settings: Generation) -> bool:
-        """Whether answers are drawn; otherwise the likeliest token is taken each time."""
+        """Whether answers are sampled; otherwise decoding is greedy."""
         if settings.temperature is None:
             return bool(self._defaults.do_sample)
         return settings.temperature > 0
@@ -210,7 +210,7 @@ class Generator:
             self._ready.pop(stale, None)
 
     def __call__(self, waiting: Sequence[Waiting]) -> list[Answer]:
-        """The answers of prompts of one group, in order; raises whatever torch or the model raises."""
+        """The answers to prompts of one group, in order; raises whatever torch or the model raises."""
         prompts = [ticket.item for ticket in waiting]
         settings = prompts[0].settings
         started = time.monotonic()
@@ -220,7 +220,7 @@ class Generator:
         config = self._configure(settings)
 
         def is_unwanted(input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:  # noqa: ARG001
-            """Ends the rows whose callers no longer wait."""
+            """End the rows whose callers no longer wait."""
             rows = torch.tensor([not ticket.wanted for ticket in waiting], device=input_ids.device)
             return rows.repeat_interleave(input_ids.shape[0] // len(waiting))  # several beams a row
 
@@ -229,10 +229,10 @@ class Generator:
                 **self.loaded.to_device(batch),
                 generation_config=config,
                 stopping_criteria=[is_unwanted],
-                tokenizer=self.loaded.frontend.tokenizer,  # finds stop texts that span tokens
+                tokenizer=self.loaded.frontend.tokenizer,  # to find stop texts that span tokens
             )
         asked = batch["input_ids"]
-        # A model whose code makes embeddings first gives back only what is new.
+        # A model whose code makes embeddings first returns only the new tokens.
         repeats = tokens[:, : asked.shape[1]].equal(asked.to(tokens.device))
         rows: list[list[int]] = (tokens[:, asked.shape[1] :] if repeats else tokens).tolist()
         seconds = time.monotonic() - started
@@ -269,7 +269,7 @@ class Generator:
 
     @contextlib.contextmanager
     def _seed(self, settings: Generation) -> Yields[None]:
-        """Draw from a random source of this request's own; only a batch of one comes with a seed."""
+        """Seed a random source for this request; only a batch of one has a seed."""
         if settings.seed is None or not self.samples(settings):
             yield
             return
@@ -283,14 +283,14 @@ class Generator:
 def read_answer(
     tokens: Sequence[int], prompt: Prompt, frontend: Frontend, *, ends: frozenset[int], limit: int
 ) -> Response:
-    """The response in what a model wrote after a prompt.
+    """Build the response from the tokens that a model wrote after a prompt.
 
     Args:
-        tokens: what it wrote, with the end token and the padding after it.
-        prompt: what it read.
+        tokens: the written tokens, with end token and padding.
+        prompt: the prompt.
         frontend: decodes.
         ends: tokens that end an answer.
-        limit: how many tokens were allowed; the answer is `truncated` where neither an end token nor a stop text came.
+        limit: most tokens; the answer is `truncated` if it reaches them without an end token or stop text.
     """
     end = next((at for at, token in enumerate(tokens) if token in ends), None)
     kept = list(tokens[:end])
@@ -298,7 +298,7 @@ def read_answer(
         kept.pop()
     text, stopped = cut_at_stop(frontend.decode(kept), prompt.settings.stop)
     reasoning, text = split_reasoning(text, prompt)
-    truncated = not stopped and len(kept) >= limit  # an end token leaves room for one less
+    truncated = not stopped and len(kept) >= limit  # an end token takes one place
     return Response(
         text=text,
         reasoning=reasoning,
@@ -312,11 +312,11 @@ def read_answer(
 
 
 class BatchSize:
-    """How many rows may run together: halved if that was too many, and never raised again.
+    """How many rows may run together: halved when memory runs out, never raised again.
 
     Attributes:
         size: most rows, at least one.
-        notes: on what was changed, for a person.
+        notes: notes on changes, for a person.
     """
 
     def __init__(self, size: int) -> None:
@@ -324,7 +324,7 @@ class BatchSize:
         self.notes: tuple[str, ...] = ()
 
     def halve(self, rows: int) -> None:
-        """Allow half of a number of rows that was too many."""
+        """Allow half of a number of rows that did not fit."""
         size = max(1, rows // 2)
         if size < self.size:
             self.size = size
@@ -332,7 +332,7 @@ class BatchSize:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or this machine, had no memory left."""
+    """Whether a device or this machine ran out of memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
@@ -352,14 +352,14 @@ def run_in_halves(
     failed: Callable[[Exception], Result],
     between: Callable[[], None],
 ) -> list[Result]:
-    """Run a batch; run what fails together again in halves, so that only the item at fault fails.
+    """Run a batch; run a failed batch again in halves, so that only the faulty item fails.
 
     Args:
-        work: results of several items, in order; raises when the batch is too large, or when one item is at fault.
+        work: returns the results of items, in order; raises if the batch is too large, or an item is faulty.
         items: at least one.
-        batch_size: most items that are tried together; halved for good where memory was what failed.
-        failed: the result of a single item whose work raised.
-        between: called before the next try, for instance to free memory.
+        batch_size: most items per batch; halved for good when memory runs out.
+        failed: makes the result of a single item whose work raised.
+        between: called before the next try, for example to free memory.
     """
     size = batch_size.size
     if len(items) <= size:
@@ -369,7 +369,7 @@ def run_in_halves(
             failure = failed(error)
             if is_out_of_memory(error):
                 batch_size.halve(len(items))
-        # The error is gone by here, and with it the memory that its traceback held.
+        # Here the error is released, and with it the memory that its traceback held.
         between()
         if len(items) == 1:
             return [failure]
@@ -425,10 +425,10 @@ class ChoiceScorer:
         return encode(self._loaded.frontend, texts, [prompt.images] * len(texts), raw=prompt.raw, side="right")
 
     def _score_rows(self, batch: Batch, start: int) -> list[float]:
-        """The sums over the tokens from `start` on."""
+        """Each row's sum of log-probabilities from token `start` on."""
         on_device = self._loaded.to_device(batch)
         ids: torch.Tensor = on_device["input_ids"]
-        kept = ids.shape[1] - start + 1  # the token before the first tells how likely the first is
+        kept = ids.shape[1] - start + 1  # the logits of each token score the next one
         keep: dict[str, Any] = {"logits_to_keep": kept} if self._keeps_logits else {}
         with torch.inference_mode():
             logits: torch.Tensor = self._loaded.model(**on_device, use_cache=False, **keep).logits

@@ -1,4 +1,4 @@
-"""Loads a model onto its device, in its number format, with all its weights and its adapter, none of them random."""
+"""Loads a model onto its device in its number format, with its adapter; refuses missing weights."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from harness.local import ADAPTER_CONFIG, CONFIG, Frontend, Origin, Profile, cou
 from harness.local.devices import find_device, free_cache
 from harness.local.origin import broken_adapter_error, unfit_adapter_error
 
-transformers: Any = _transformers  # most of its types are unknown to a strict checker
-Batch = dict[str, Any]  # what the model's forward takes: tensors, mostly
-#: Keys under which a model with code of its own names its class, the likeliest first.
+transformers: Any = _transformers  # untyped for a strict checker
+Batch = dict[str, Any]  # arguments of the model's forward, mostly tensors
+#: Keys under which a model with its own code names its class, the likeliest first.
 _OWN_KINDS: Final = ("AutoModelForImageTextToText", "AutoModelForVision2Seq", "AutoModelForCausalLM", "AutoModel")
 IMAGE_LIMITS: Final = ("min_pixels", "max_pixels", "max_patches", "longest_edge")
 
@@ -34,13 +34,13 @@ class Loaded:
     """A model in memory.
 
     Attributes:
-        model: of transformers; None after `release`.
+        model: the transformers model; None after `release`.
         frontend: its processor or tokenizer.
-        device: where it is.
+        device: its device.
         origin: where it came from.
-        fingerprint: of the model and its adapter.
-        profile: how a paper ran its family; None if none is asked for.
-        note: about its adapter, for a person; empty for none.
+        fingerprint: hashes of the model and its adapter.
+        profile: how a paper ran its family; None if not requested.
+        note: note about its adapter; empty for none.
     """
 
     model: Any
@@ -71,7 +71,7 @@ class Loaded:
         return {name: move(value) for name, value in batch.items()}
 
     def release(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self.model = None
         gc.collect()
         free_cache()
@@ -81,7 +81,7 @@ def load(name: str, settings: Settings) -> Loaded:
     """Load `hf/NAME`.
 
     Raises:
-        HarnessError: no such model, no such device, or transformers cannot open it.
+        HarnessError: the model or device does not exist, or transformers cannot open it.
     """
     device = find_device(settings["device"])
     origin = find(name, settings["revision"], scheme="hf", adapter="adapter")
@@ -98,7 +98,7 @@ def load(name: str, settings: Settings) -> Loaded:
         raise HarnessError(
             f"transformers cannot open this model: {reason}",
             where=f"hf/{name}",
-            remedy="see docs/providers/hf.md; code that comes with a model runs only with -M trust_remote_code=true",
+            remedy="see docs/providers/hf.md; a model's own code runs only with -M trust_remote_code=true",
         ) from error
 
 
@@ -148,9 +148,9 @@ def _open_frontend(origin: Origin, config: Any, common: Mapping[str, Any]) -> tu
     vlm = hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")
     if not vlm and getattr(config, "vision_config", None) is not None:
         raise HarnessError(
-            "the model takes images, but comes without a processor: its code answers through a method of its own only",
+            "the model takes images, but has no processor: only a method of its own code can ask it",
             where=f"hf/{origin.name}",
-            remedy=f"--model vllm/{origin.name} -M trust_remote_code=true, or its port to transformers",
+            remedy=f"use --model vllm/{origin.name} -M trust_remote_code=true, or its port to transformers",
         )
     return Frontend(processor, vlm=vlm), kind
 
@@ -160,18 +160,18 @@ def limit_images(image_processor: Any, settings: Mapping[str, Any], profile: Pro
 
     Args:
         image_processor: None for a text model.
-        settings: of the provider.
-        profile: of the model's family.
+        settings: the provider's settings.
+        profile: profile of the model's family.
 
     Raises:
-        HarnessError: a limit is asked for that the image processor does not have.
+        HarnessError: the image processor does not support a limit in the settings.
     """
     size = getattr(image_processor, "size", None)
     area = counts_area(image_processor)
     edges = ("height", "width", "shortest_edge", "longest_edge")
     # Idefics3 and SmolVLM scale an image to its longest side before they cut it.
     edge = not area and size is not None and [name for name in edges if size.get(name) is not None] == ["longest_edge"]
-    # InternVL cuts an image into at most so many tiles. Mllama's model counts on its four.
+    # InternVL limits the tiles of an image. Mllama's model needs its four.
     tiles = isinstance(getattr(image_processor, "max_patches", None), int)
     known = {"min_pixels": area, "max_pixels": area, "max_patches": tiles, "longest_edge": edge}
     for name in IMAGE_LIMITS:
@@ -190,7 +190,7 @@ def limit_images(image_processor: Any, settings: Mapping[str, Any], profile: Pro
             image_processor.max_patches = value
         elif name == "longest_edge":
             image_processor.size = type(image_processor.size)(longest_edge=value)
-        else:  # the `size` of Qwen-VL's processors holds areas under the names of edges
+        else:  # the `size` of Qwen-VL's processors holds areas under edge names
             areas = {each: image_processor.size[each] for each in ("shortest_edge", "longest_edge")}
             areas["shortest_edge" if name == "min_pixels" else "longest_edge"] = value
             image_processor.size = type(image_processor.size)(**areas)
@@ -199,13 +199,13 @@ def limit_images(image_processor: Any, settings: Mapping[str, Any], profile: Pro
 def _load_weights(
     kind: Any, origin: Origin, settings: Settings, device: torch.device, dtype: str, common: Mapping[str, Any]
 ) -> Any:
-    """The model on its device. Raises HarnessError for missing weights, or what this machine does not have."""
+    """The model on its device. Raises HarnessError if weights, a device or a package are missing."""
     options = dict(common)
     if settings["sharding"] != "off":
         if device.type != "cuda" or settings["device"] not in {"auto", "cuda"}:
             raise HarnessError(
-                f"-M sharding=auto spreads a model over this machine's GPUs, and it is to run on {device}",
-                remedy="leave out -M sharding, or -M device, on a machine with CUDA",
+                f"-M sharding=auto spreads a model over this machine's GPUs, but the device is {device}",
+                remedy="leave out -M sharding; or, on a machine with CUDA, -M device",
             )
         options["device_map"] = "auto"
     elif device.type != "cpu":
@@ -231,29 +231,29 @@ def _load_weights(
         raise HarnessError(
             f"the checkpoint lacks {len(missing)} weights, which would be random: {', '.join(missing[:3])}, …",
             where=f"hf/{origin.name}",
-            remedy="save the whole model, or name a LoRA folder by -M adapter=FOLDER",
+            remedy="save the whole model, or name a LoRA folder with -M adapter=FOLDER",
         )
     return model if "device_map" in options else model.to(device)
 
 
 def _load_adapter(model: Any, folder: Path, name: str) -> tuple[dict[str, Json], str]:
-    """Put a folder's LoRA adapter on the model: all of it, or an error that says what does not fit.
+    """Put a folder's whole LoRA adapter on the model, or raise an error that says what does not fit.
 
-    Layers of equal name and size prove nothing: an adapter of Qwen2-VL goes onto Qwen2.5-VL without an error. So this
-    also checks what the adapter says about its base.
+    Equal layer names and sizes prove nothing: an adapter of Qwen2-VL loads onto Qwen2.5-VL without an error. So this
+    also checks the base that the adapter names.
 
     Returns:
         The adapter's fingerprint, and a note if its base has another name than the model; else "".
 
     Raises:
-        HarnessError: the folder holds no adapter, a broken one, or one of another model.
+        HarnessError: the folder holds no adapter, a broken one, or one for another model.
     """
     if not (folder / ADAPTER_CONFIG).is_file():
         whole = (folder / CONFIG).is_file()
         raise HarnessError(
             "this folder holds a whole model, not an adapter" if whole else f"this folder holds no {ADAPTER_CONFIG}",
             where=str(folder),
-            remedy=f"--model hf/{folder}, without -M adapter" if whole else "name a folder saved by peft",
+            remedy=f"use --model hf/{folder}, without -M adapter" if whole else "name a folder saved by peft",
         )
     try:
         config: dict[str, Any] = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
@@ -264,7 +264,7 @@ def _load_adapter(model: Any, folder: Path, name: str) -> tuple[dict[str, Json],
         raise broken_adapter_error(folder, f"{ADAPTER_CONFIG}: {_first_line(error)}") from error
     if made_for and made_for not in {kind.__name__ for kind in type(model).__mro__}:
         raise unfit_adapter_error(folder, f"it was made for a {made_for}, this is a {type(model).__name__}")
-    try:  # the base may still be where it was
+    try:  # the base may still exist
         of_base: dict[str, Any] = json.loads((Path(base) / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         of_base = {}
@@ -274,9 +274,9 @@ def _load_adapter(model: Any, folder: Path, name: str) -> tuple[dict[str, Json],
 
     try:
         loaded = model.load_adapter(str(folder))
-    except (ValueError, RuntimeError) as error:  # none of the layers it names is there, or they are of another size
-        sizes = "mismatched_sizes" in str(error)  # transformers points to a report that it logged
-        detail = "its weights are of another size" if sizes else _first_line(error)
+    except (ValueError, RuntimeError) as error:  # its layers are missing, or have another size
+        sizes = "mismatched_sizes" in str(error)  # transformers refers to its log
+        detail = "its weights have another size" if sizes else _first_line(error)
         raise unfit_adapter_error(folder, detail) from error
     except Exception as error:
         raise broken_adapter_error(folder, f"{type(error).__name__}: {_first_line(error)}") from error
@@ -293,7 +293,7 @@ def _first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet_transformers() -> Generator[None]:
-    """transformers without its hints, and without progress bars where stderr is no terminal."""
+    """Silence transformers' hints, and its progress bars if stderr is no terminal."""
     logging = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

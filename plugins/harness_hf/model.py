@@ -1,4 +1,4 @@
-"""`hf/…` as a Model: prompts are built in threads, batches run one at a time, and a batch that fails runs in halves."""
+"""`hf/…` as a Model: builds prompts in threads, runs one batch at a time, and reruns a failed batch in halves."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class HfModel:
 
     @property
     def info(self) -> ModelInfo:
-        """What it is; its notes grow when memory runs out."""
+        """The model's description; notes grow when memory runs out."""
         return replace(self._info, notes=(*self._info.notes, *self._runner.batch_size.notes))
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer one request, in a batch with others that come meanwhile.
+        """Answer one request, in a batch with concurrent ones.
 
         Raises:
-            HarnessError: the model cannot answer chats, or has no memory for a single request.
+            HarnessError: the model cannot answer chats, or lacks memory for a single request.
         """
         prompt = await anyio.to_thread.run_sync(self._builder, request)
         if isinstance(prompt, Failure):
@@ -64,7 +64,7 @@ class BatchRunner:
 
     Attributes:
         generator: generates the answers.
-        batch_size: how many run together.
+        batch_size: how many prompts run together.
     """
 
     def __init__(self, loaded: Loaded, style: PromptStyle, settings: Settings) -> None:
@@ -74,14 +74,14 @@ class BatchRunner:
         self._threads = choose_threads(loaded.model, settings["threads"])
 
     def group(self, prompt: Prompt) -> Hashable:
-        """Equal for prompts that may run together; None for one that runs alone."""
+        """A key, equal for prompts that may run together; None for one that runs alone."""
         seeded = prompt.settings.seed is not None and self.generator.samples(prompt.settings)
         if prompt.choices or seeded:
             return None
         return replace(prompt.settings, seed=None), prompt.raw, len(prompt.images)
 
     def prepare(self, waiting: Sequence[Waiting]) -> None:
-        """Encode a batch while the one before still runs."""
+        """Encode a batch while the previous one runs."""
         if not waiting[0].item.choices:
             with limit_threads(self._threads):
                 self.generator.encode_ahead(waiting)
@@ -102,7 +102,7 @@ class BatchRunner:
 
 
 def to_failure(error: Exception) -> Answer:
-    """The result of a sample whose model raised; out of memory with one request at a time ends the run."""
+    """The result of a sample whose model raised; out of memory on a single request ends the run."""
     if is_out_of_memory(error):
         return memory_error(error)
     reason = "context_length" if isinstance(error, ContextOverflow) else type(error).__name__
@@ -111,7 +111,7 @@ def to_failure(error: Exception) -> Answer:
 
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
-    """Load `hf/NAME` and answer with it; its memory is given back at the end. Raises HarnessError."""
+    """Load `hf/NAME`; free its memory at the end. Raises HarnessError."""
 
     def load_with_style() -> tuple[Loaded, PromptStyle]:
         loaded = load(name, settings)

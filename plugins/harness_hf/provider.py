@@ -19,7 +19,7 @@ from harness.http.settings import (
     transport,
 )
 
-#: Device and batching are transport: they change speed, and the last bits of a sum, but not what is asked.
+#: Device and batching are transport: they change speed and rounding, not the request.
 SETTINGS = (
     transport("device", str, "auto", "auto, cpu, cuda, cuda:N or mps"),
     transport("sharding", str, "off", "auto spreads one model over all GPUs of this machine", ("off", "auto")),
@@ -27,10 +27,10 @@ SETTINGS = (
         "max_images",
         int,
         None,
-        "most images one request may hold; not set: what is known of the model",
+        "most images per request; not set: the model's known limit",
         least=0,
     ),
-    transport("threads", int, None, "CPU threads; not set: as the model's size asks", least=1),
+    transport("threads", int, None, "CPU threads; not set: by model size", least=1),
     transport("batch_size", int, 8, "most requests answered together", least=1),
     transport("batch_wait", float, 10.0, "milliseconds a request waits for others to join it", least=0),
     DTYPE,
@@ -38,10 +38,10 @@ SETTINGS = (
     identity("load_in", str, None, "quantise the weights while they load (bitsandbytes, CUDA)", ("4bit", "8bit")),
     REVISION,
     identity("adapter", Path, None, "folder of a LoRA adapter (peft) put on the model"),
-    identity("min_pixels", int, None, "smaller images are enlarged, where the processor can"),
-    identity("max_pixels", int, None, "larger images are scaled down, where the processor can"),
-    identity("max_patches", int, None, "most tiles an image is cut into, where the processor cuts"),
-    identity("longest_edge", int, None, "longest side an image is scaled to, where the processor does so"),
+    identity("min_pixels", int, None, "enlarge smaller images, if the processor can"),
+    identity("max_pixels", int, None, "scale larger images down, if the processor can"),
+    identity("max_patches", int, None, "most tiles per image, if the processor cuts"),
+    identity("longest_edge", int, None, "longest side of a scaled image, if the processor scales"),
     PROFILE,
     PROMPT_FORMAT,
     THINKING,

@@ -1,6 +1,6 @@
-"""One task of lm-eval: found by name, checked for what can be asked here, and which of its metrics can be counted.
+"""Loads one task of lm-eval by name, checks that it can be asked here, and selects the metrics that can be counted.
 
-A metric can be counted if it is the mean of a number of each sample, and what a model says here can give that number.
+A metric can be counted if it is a mean over samples, and our models' output gives each sample's number.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ MEANINGS: Final = {
     "uncounted": "lm-eval's first metric leaves the document out.",
 }
 LABELS: Final = tuple(MEANINGS)
-MEANS: Final = {"mean": False, "nanmean": True}  #: their aggregations -> whether a sample may have no number
-_PAIRS: Final = "acc_mutual_info"  # wants the choices' probabilities without a question too
-_GREEDY: Final = "exact_match"  # of choices: whether the right one is what the model would have written by itself
+MEANS: Final = {"mean": False, "nanmean": True}  #: lm-eval's aggregations -> whether a sample may lack a number
+_PAIRS: Final = "acc_mutual_info"  # also needs the choices' probabilities without a question
+_GREEDY: Final = "exact_match"  # with choices: whether the right one is the model's greedy answer
 
 Better = Literal["higher", "lower"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedMetric:
-    """A metric of theirs that is the mean of a number of each sample.
+    """A metric of lm-eval that is a mean over samples.
 
     Attributes:
-        name: theirs.
-        filter: applied to answers before they are scored.
+        name: lm-eval's name.
+        filter: applied to answers before scoring.
         better: which direction is good.
-        gaps: whether NaN says that a sample does not count.
+        gaps: whether NaN means that a sample does not count.
     """
 
     name: str
@@ -48,18 +48,18 @@ class CountedMetric:
 
     @property
     def worst(self) -> float:
-        """The number of an answer that says nothing."""
+        """The score of an empty answer."""
         return 0.0 if self.better == "higher" else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedTask:
-    """A task of theirs.
+    """A task of lm-eval.
 
     Attributes:
-        name: in lm-eval.
-        task: theirs.
-        metrics: our name -> those that can be counted here, the main one first.
+        name: its name in lm-eval.
+        task: lm-eval's object.
+        metrics: our name -> countable metric, the main one first.
     """
 
     name: str
@@ -68,17 +68,17 @@ class LoadedTask:
 
     @property
     def chooses(self) -> bool:
-        """Choices are weighed; else an answer is written."""
+        """Whether the model scores choices; otherwise it writes an answer."""
         return str(self.task.OUTPUT_TYPE) == "multiple_choice"
 
     @property
     def own_scoring(self) -> bool:
-        """The task brings its own `process_results`, in its configuration or as a class."""
+        """Whether the task has its own `process_results`, in its configuration or class."""
         return _has_own_scoring(self.task)
 
     @property
     def shows_images(self) -> bool:
-        """Images may be shown."""
+        """Whether it may show images."""
         return bool(self.task.config.doc_to_image)
 
 
@@ -89,11 +89,11 @@ def import_lm_eval(name: str) -> Untyped:
 
 @lru_cache(maxsize=64)
 def load_task(root: Path, name: str) -> LoadedTask:
-    """Find a task in the user's folder, else among lm-eval's own. Blocking: the second takes seconds.
+    """Find a task in the user's folder, else among lm-eval's own. Blocking: the latter takes seconds.
 
     Raises:
-        UnknownName: there is none of this name.
-        HarnessError: lm-eval is not installed, cannot load it, or asks what cannot be asked or counted here.
+        UnknownName: no task has this name.
+        HarnessError: lm-eval is not installed or cannot load it, or it cannot be asked or counted here.
     """
     manager = _open_index(root, name)
     if name not in manager.all_subtasks:
@@ -110,7 +110,7 @@ def load_task(root: Path, name: str) -> LoadedTask:
 
 
 def _open_index(root: Path, name: str) -> Untyped:
-    """An index of tasks that holds the name: of the user's folder alone, which is fast, or of all tasks."""
+    """An index of tasks that holds the name: the user's folder alone, which is fast, or all tasks."""
     tasks = import_lm_eval("tasks")
     if root.is_dir():
         own = tasks.TaskManager(include_path=str(root), include_defaults=False)
@@ -120,19 +120,19 @@ def _open_index(root: Path, name: str) -> Untyped:
 
 
 def _check_askable(name: str, task: Untyped) -> None:
-    """Raise HarnessError for what cannot be asked."""
+    """Raise HarnessError if the task cannot be asked here."""
     kind = str(task.OUTPUT_TYPE)
     if kind not in ("generate_until", "multiple_choice"):
-        raise HarnessError(f"lm-eval's {name} is of type {kind}: it wants probabilities of given texts, not answers")
+        raise HarnessError(f"lm-eval's {name} is of type {kind}: it needs probabilities of given texts, not answers")
     if getattr(task, "multiple_input", 0):
-        raise HarnessError(f"lm-eval's {name} weighs several questions for one answer, which cannot be asked here")
+        raise HarnessError(f"lm-eval's {name} scores several questions for one answer, which is not supported here")
     if int(getattr(task.config, "repeats", 1) or 1) > 1:
         raise HarnessError(
-            f"lm-eval's {name} votes over {task.config.repeats} answers to each question, and one is asked here",
+            f"lm-eval's {name} votes over {task.config.repeats} answers to each question; here each is asked once",
             remedy="run it by lm-eval's own command line: harness bridge lm-eval",
         )
     if task.config.doc_to_audio:
-        raise HarnessError(f"lm-eval's {name} wants audio")
+        raise HarnessError(f"lm-eval's {name} needs audio")
 
 
 def _has_own_scoring(task: Untyped) -> bool:
@@ -145,13 +145,13 @@ def _find_metrics(name: str, task: Untyped) -> dict[str, CountedMetric]:
     better: Mapping[str, bool] = task.higher_is_better()
     ways: Mapping[str, str] = {each: getattr(way, "__name__", "") for each, way in task.aggregation().items()}
     weighs = str(task.OUTPUT_TYPE) == "multiple_choice" and not _has_own_scoring(task)
-    unknowable = (_PAIRS, _GREEDY) if weighs else (_PAIRS,)  # their number would need what no model says here
+    unknowable = (_PAIRS, _GREEDY) if weighs else (_PAIRS,)  # they need output that no model gives here
     means = [each for each, way in ways.items() if way in MEANS and each not in unknowable]
     if not means:
         raise HarnessError(
-            f"lm-eval's {name} has no metric that can be counted sample by sample here: {', '.join(ways) or 'none'}"
+            f"no metric of lm-eval's {name} can be counted sample by sample here: {', '.join(ways) or 'none'}"
         )
-    filters = [str(each.name) for each in task._filters]  # noqa: SLF001 - the only place where their names are
+    filters = [str(each.name) for each in task._filters]  # noqa: SLF001 - their names are only here
     return {
         metric if len(filters) == 1 else f"{metric},{each}": CountedMetric(
             name=metric, filter=each, better="higher" if better.get(metric, True) else "lower", gaps=MEANS[ways[metric]]

@@ -1,4 +1,4 @@
-"""`lm-eval/…` as a Model; those of lm-eval's in this process answer one batch at a time, in a thread."""
+"""`lm-eval/…` as a Model; local lm-eval models answer one batch at a time, in a thread."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .remote import Caller
 
 Asked = Ticket[Context, Response | Failure]
 Answerer = Callable[[Context], Awaitable[Response | Failure]]
-NOTE = "lm-eval does not say where an answer was cut off nor how many tokens it took: none is flagged as truncated"
+NOTE = "lm-eval reports neither truncation nor token counts: no answer is flagged as truncated"
 
 
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
-    """Open `lm-eval/NAME` and answer with it. Raises HarnessError."""
+    """Open `lm-eval/NAME`. Raises HarnessError."""
     model = await anyio.to_thread.run_sync(open_type, name, settings, abandon_on_cancel=True)
     try:
         contexts = ContextBuilder(model)
@@ -75,7 +75,7 @@ class LmEvalModel:
     """A model of lm-eval.
 
     Attributes:
-        info: what it is; a seed is dropped once one was asked for in vain.
+        info: the model's description; a seed counts as dropped once a request asked for one.
     """
 
     def __init__(self, info: ModelInfo, contexts: ContextBuilder, answer: Answerer) -> None:
@@ -85,7 +85,7 @@ class LmEvalModel:
         self._seeded = contexts.seeded
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer one request; of a model in this process, together with others that are asked meanwhile."""
+        """Answer one request; a local model batches it with concurrent ones."""
         if request.settings.seed is not None and not self._seeded:
             self.info = replace(self.info, dropped=frozenset({"seed"}))
         context = await anyio.to_thread.run_sync(self._contexts.build, request)
@@ -93,7 +93,7 @@ class LmEvalModel:
 
 
 class TooLong(Exception):
-    """A context that lm-eval would cut off at its start without a word."""
+    """A context whose start lm-eval would silently cut off."""
 
 
 class Runner:
@@ -107,18 +107,18 @@ class Runner:
                 setattr(lm, encoder, refuse_truncation(getattr(lm, encoder)))
 
     def group(self, context: Context) -> Hashable:
-        """What contexts must share to run together; None for one that runs alone."""
+        """A key, equal for contexts that may run together; None for one that runs alone."""
         if context.choices:
             return None
         return repr(sorted(context.sampling.items())), len(context.pictures)
 
     def __call__(self, asked: Sequence[Asked]) -> list[Response | Failure]:
-        """One result for each, in order; what fails together is asked again one by one, and so fails alone."""
+        """One result for each, in order; a failed batch runs again one by one."""
         if not any(ticket.wanted for ticket in asked):
             return [Failure(outcome="error", reason="abandoned") for _ in asked]
         try:
             return self._answer([ticket.item for ticket in asked])
-        except Exception as error:  # noqa: BLE001 - a model raises what it likes
+        except Exception as error:  # noqa: BLE001 - a model may raise anything
             reason = "context_length" if isinstance(error, TooLong) else type(error).__name__
             if "out of memory" in str(error).lower() or "allocate memory" in str(error):
                 reason = "out_of_memory"
@@ -145,7 +145,7 @@ class Runner:
         return responses
 
     def _check_fits(self, context: Context) -> None:
-        """Raise TooLong for text; only the encoder knows how many tokens pictures take."""
+        """Raise TooLong for text; only the encoder can count the tokens of pictures."""
         encode, most = getattr(self._lm, "tok_encode", None), getattr(self._lm, "max_length", None)
         if context.pictures or encode is None or not isinstance(most, int):
             return
@@ -156,13 +156,13 @@ class Runner:
 
 
 def refuse_truncation(encode: Untyped) -> Untyped:
-    """An encoder that raises TooLong if lm-eval's would cut the start of a context off."""
+    """An encoder that raises TooLong where lm-eval's would cut off the start of a context."""
 
     def encode_whole(*arguments: Untyped, left_truncate_len: int | None = None, **options: Untyped) -> Untyped:
         found = encode(*arguments, left_truncate_len=None, **options)
         rows: Untyped = found
         tokens: Untyped = cast("Untyped", rows[0]) if isinstance(rows, tuple) else getattr(rows, "input_ids", None)
-        count = 0 if tokens is None else int(tokens.shape[1])  # None: of vLLM's encoder, which checks by itself
+        count = 0 if tokens is None else int(tokens.shape[1])  # None: vLLM's encoder, which checks by itself
         if left_truncate_len is not None and count > left_truncate_len:
             raise TooLong(_format_too_long(count, left_truncate_len))
         return found
@@ -171,4 +171,4 @@ def refuse_truncation(encode: Untyped) -> Untyped:
 
 
 def _format_too_long(count: int, most: int) -> str:
-    return f"{count} tokens where {max(0, most)} fit; a longer max_length=… goes into model_args"
+    return f"{count} tokens, but {max(0, most)} fit; set a longer max_length=… in model_args"

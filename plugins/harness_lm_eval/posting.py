@@ -1,4 +1,4 @@
-"""What lm-eval posts, held to the rules of every provider: no redirect is followed, and no answer is endless."""
+"""Applies every provider's rules to lm-eval's posts: no redirects, and a size limit on answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ requests: Any = importlib.import_module("requests")
 
 
 class GuardedRequests:
-    """Stands in for the module `requests` where lm-eval asks its server; all but `post` is the module's own."""
+    """Replaces the module `requests` where lm-eval calls its server; only `post` differs."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(requests, name)
@@ -23,8 +23,8 @@ class GuardedRequests:
         """One call.
 
         Raises:
-            Unreadable: what came is larger than REPLY_LIMIT, or cannot be unpacked.
-            requests.TooManyRedirects: the server sends on; its answer is the error's `response`.
+            Unreadable: the answer is larger than REPLY_LIMIT, or cannot be unpacked.
+            requests.TooManyRedirects: the server redirects; the error's `response` is its answer.
         """
         headers: dict[str, str] = {**(options.pop("headers", None) or {}), "accept-encoding": ENCODINGS}
         with requests.Session() as session:
@@ -37,5 +37,5 @@ class GuardedRequests:
                 wire.close()
         reply.raw = io.BytesIO(content)
         if reply.is_redirect:
-            raise requests.TooManyRedirects("it sends on", response=reply)
+            raise requests.TooManyRedirects("the server redirects", response=reply)
         return reply

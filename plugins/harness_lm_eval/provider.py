@@ -1,4 +1,4 @@
-"""What the plugin offers as a provider: `lm-eval/…`, and its settings."""
+"""The provider `lm-eval/…` and its settings."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ SETTINGS = (
         type=str,
         default="",
         identity=True,
-        help="their --model_args, such as pretrained=PATH,dtype=float32",
+        help="lm-eval's --model_args, such as pretrained=PATH,dtype=float32",
     ),
-    Setting(name="device", type=str, default=None, identity=False, help="their --device, such as cuda:0 or cpu"),
+    Setting(name="device", type=str, default=None, identity=False, help="lm-eval's --device, such as cuda:0 or cpu"),
     Setting(name="batch_size", type=int, default=8, identity=False, help="most requests answered together", least=1),
     Setting(
         name="batch_wait",

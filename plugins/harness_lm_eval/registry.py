@@ -1,6 +1,6 @@
-"""lm-eval's model types: found by name, opened with their arguments, and what each can be asked.
+"""lm-eval's model types: finds them by name, opens them with their arguments, and lists their abilities.
 
-A request becomes theirs: a context, its pictures, and how to sample.
+A request becomes lm-eval's: a context, its pictures, and sampling settings.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ utils: Untyped = importlib.import_module("lm_eval.utils")
 #: pictures: images in the context; words: text alone; chat: OpenAI's messages to a server; completions: raw text to one
 Kind = Literal["pictures", "words", "chat", "completions"]
 _KEYS = frozenset({"api_key", "auth_token", "header", "headers", "key", "password", "token"})
-_OWN_MESSAGES = "AnthropicChat"  # speaks over the same base, and takes no images in OpenAI's form
+_OWN_MESSAGES = "AnthropicChat"  # has the same base class, but takes no images in OpenAI's form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LmEvalType:
-    """An open model of theirs.
+    """An open lm-eval model.
 
     Attributes:
-        lm: theirs.
-        kind: how it is asked.
-        arguments: as they were parsed.
-        system: its chat template takes a system message; None if it has no chat template.
+        lm: lm-eval's object.
+        kind: how to ask it.
+        arguments: parsed arguments.
+        system: whether its chat template takes a system message; None without a chat template.
     """
 
     lm: Untyped
@@ -52,7 +52,7 @@ class LmEvalType:
 
     @property
     def fingerprint(self) -> dict[str, Json]:
-        """The type, and the files of a model that lies in a folder; nothing where another process answers."""
+        """The type, and hashes of a local folder's files; empty if another process answers."""
         folder = Path(str(self.arguments.get("pretrained", ""))).expanduser()
         if self.remote or not self.arguments.get("pretrained") or not folder.is_dir():
             return {}
@@ -64,14 +64,14 @@ def open_type(name: str, settings: Settings) -> LmEvalType:
 
     Raises:
         UnknownName: lm-eval has no such type.
-        HarnessError: it cannot be opened with these arguments.
+        HarnessError: it does not open with these arguments.
     """
     names = sorted({*models.MODEL_MAPPING, *registry.model_registry})
     if name not in names:
         raise UnknownName(f"lm-eval has no model type {name!r}", remedy=nearest(name, names))
     try:
         arguments: dict[str, Any] = utils.simple_parse_args_string(settings["model_args"])
-        # settings are recorded; `token=True` is no key
+        # settings are recorded; `token=True` is not a key
         if held := sorted(name for name, value in arguments.items() if name in _KEYS and isinstance(value, str)):
             variable = "the environment variable that lm-eval reads, such as OPENAI_API_KEY or HF_TOKEN"
             raise HarnessError(
@@ -79,14 +79,14 @@ def open_type(name: str, settings: Settings) -> LmEvalType:
                 remedy=f"put the key into {variable}",
             )
         kind = registry.get_model(name)
-        # trying again is the engine's, and so is how many calls there are at once
+        # the engine handles retries and limits concurrent calls
         remote = "TemplateAPI" in _base_names(kind)
         usual = {"batch_size": 1, "num_concurrent": 1, "max_retries": 1}
         defaults = usual if remote else {"batch_size": settings["batch_size"]}
         lm = kind.create_from_arg_obj(defaults | arguments, {"device": settings["device"]})
     except ImportError as error:
         raise HarnessError(
-            f"lm-eval/{name} needs a package that is not here: {error}", remedy=install_command("lm-eval")
+            f"lm-eval/{name} needs a missing package: {error}", remedy=install_command("lm-eval")
         ) from error
     except HarnessError:
         raise
@@ -114,14 +114,14 @@ def _takes_system(lm: Untyped) -> bool | None:
     for system, history in ((True, turns), (False, turns[1:])):
         try:
             lm.apply_chat_template([dict(turn) for turn in history])
-        except Exception:  # noqa: BLE001, S112 - a template raises what it likes
+        except Exception:  # noqa: BLE001, S112 - a template may raise anything
             continue
         return system
     return None
 
 
 def release(model: LmEvalType) -> None:
-    """Give a model's memory back, as far as nothing else holds it."""
+    """Free a model's memory, unless something else holds it."""
     model.lm.__dict__.clear()
     gc.collect()
     torch: Any = sys.modules.get("torch")
@@ -135,13 +135,13 @@ MARK = "<image>"  #: where lm-eval's contexts have a picture
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One request as theirs.
+    """One request in lm-eval's form.
 
     Attributes:
-        text: with a mark, or the model's own token, for each picture.
-        pictures: decoded, in order.
-        choices: continuations to weigh; empty if an answer is to be written.
-        sampling: their `gen_kwargs`.
+        text: the context, with a mark or the model's own token for each picture.
+        pictures: decoded pictures, in order.
+        choices: continuations to score; empty to generate an answer.
+        sampling: lm-eval's `gen_kwargs`.
     """
 
     text: Untyped
@@ -150,7 +150,7 @@ class Context:
     sampling: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def instances(self) -> list[Untyped]:
-        """Theirs: one, or one for each choice."""
+        """lm-eval's instances: one, or one per choice."""
         if self.choices:
             asked = [("loglikelihood", (self.text, choice)) for choice in self.choices]
         else:
@@ -166,7 +166,7 @@ class ContextBuilder:
     """Makes contexts for one model. Blocking: it decodes images.
 
     Attributes:
-        seeded: whether a seed can be given with a request.
+        seeded: whether a request can carry a seed.
     """
 
     def __init__(self, model: LmEvalType) -> None:
@@ -174,7 +174,7 @@ class ContextBuilder:
         self._model = model
 
     def build(self, request: Request) -> Context | Failure:
-        """The context, or why the model cannot be asked this."""
+        """The context, or why the model cannot answer this."""
         if (why := self._find_refusal(request)) is not None:
             return Failure(outcome="error", reason="unsupported_request", message=why)
         try:
@@ -200,7 +200,7 @@ class ContextBuilder:
         if request.schema is not None or request.prefill:
             return "lm-eval's models have no structured output and no prefill"
         if request.choices and (request.images or self._model.remote):
-            return "lm-eval weighs choices only after text, and only of models in this process"
+            return "lm-eval scores choices only after text, and only with local models"
         if not request.raw and self._model.system is None:
             return "the model has no chat template"
         if request.raw and self._model.kind == "chat":
@@ -218,7 +218,7 @@ def _text(messages: Sequence[Message]) -> str:
 
 
 def _parts(message: Message) -> Untyped:
-    """OpenAI's parts: images stay in their place and byte for byte; lm-eval would put them all in front."""
+    """OpenAI's parts: images keep their place and bytes; lm-eval would put them all first."""
     if len(message.content) == 1 and isinstance(message.content[0], Text):
         return message.content[0].text
     parts: list[dict[str, Any]] = []
@@ -232,7 +232,7 @@ def _parts(message: Message) -> Untyped:
 
 
 def build_sampling(settings: Generation, model: LmEvalType) -> dict[str, Any]:
-    """Their `gen_kwargs`; what is not given is left to the model, which is greedy then."""
+    """lm-eval's `gen_kwargs`; the model decides unset values, and is then greedy."""
     samples = bool(settings.temperature)
     given: dict[str, Any] = {
         "max_gen_toks": settings.max_tokens,

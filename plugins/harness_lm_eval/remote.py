@@ -1,7 +1,7 @@
-"""Models of lm-eval that ask a server: one call each, in a thread, with the outcome lm-eval would lose.
+"""lm-eval models that call a server: one call per request, in a thread, with the outcome that lm-eval would lose.
 
-lm-eval keeps only the text of a completion, makes an empty answer of a blocked one, and of any error an exception. The
-server's own answer is caught on its way, so that a block, a token limit and a wrong key are what they are.
+lm-eval keeps only a completion's text, turns a block into an empty answer and any error into an exception. This module
+catches the server's own reply, so that blocks, token limits and wrong keys keep their outcome.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _caught: contextvars.ContextVar[list[Json]] = contextvars.ContextVar("caught")
 
 
 class Caller:
-    """Makes one call; called in a thread, also several at once."""
+    """Makes one call; thread-safe."""
 
     def __init__(self, model: LmEvalType, name: str) -> None:
         self._lm = model.lm
@@ -73,7 +73,7 @@ class Caller:
 
 
 def _keep_replies(call: Untyped) -> Untyped:
-    """lm-eval's call of a server, which also keeps what it got."""
+    """lm-eval's call of a server, wrapped to keep the reply."""
 
     def call_and_keep(*arguments: Untyped, **options: Untyped) -> Untyped:
         reply = call(*arguments, **options)
@@ -84,7 +84,7 @@ def _keep_replies(call: Untyped) -> Untyped:
 
 
 def _hide_progress(lm: Untyped) -> None:
-    """No progress bar for each single call; the run has its own."""
+    """Hide the progress bar of each call; the run has its own."""
     shown: Untyped = importlib.import_module("tqdm").tqdm
 
     def hide(*arguments: Untyped, **options: Untyped) -> Untyped:

@@ -1,4 +1,4 @@
-"""The rubric `lm-eval`: their filters and their `process_results` for each answered document."""
+"""The rubric `lm-eval`: applies lm-eval's filters and `process_results` to each answered document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
 
 
 class Unknown:
-    """Whether a choice is what the model would have written by itself: not known, so its use raises."""
+    """Whether a choice is the model's greedy answer: unknown, so its use raises."""
 
     def __bool__(self) -> bool:
         raise TypeError("whether a choice is the model's greedy answer is not known here")
@@ -71,13 +71,13 @@ def _build_instances(found: LoadedTask, row: Answered, doc: Untyped) -> list[Unt
 
 
 def _decide(found: LoadedTask, doc: Untyped, instances: Sequence[Untyped]) -> Verdict | Unscored:
-    """Their number for each metric as an axis, none if it is not to be counted; the first metric is the label."""
+    """lm-eval's number for each metric as an axis, left out if it does not count; the first metric gives the label."""
     try:
         axes = _read_axes(found, doc, instances)
-    except Exception as error:  # noqa: BLE001 - their code raises what it likes
+    except Exception as error:  # noqa: BLE001 - lm-eval's code may raise anything
         return Unscored(state="judge_error", message=f"{type(error).__name__}: {error}")
     if odd := [name for name, value in axes.items() if not 0 <= value <= 1]:
-        return Unscored(state="judge_error", message=f"{odd[0]} is {axes[odd[0]]}, which is no share of 1")
+        return Unscored(state="judge_error", message=f"{odd[0]} is {axes[odd[0]]}, not between 0 and 1")
     first, metric = next(iter(found.metrics.items()))
     if first not in axes:
         return Verdict(label="uncounted", axes=axes)
@@ -97,7 +97,7 @@ def _read_axes(found: LoadedTask, doc: Untyped, instances: Sequence[Untyped]) ->
 
 def _open(_: Settings, root: Path) -> Rubric:
     try:
-        package = f"lm-eval {version('lm-eval')}"  # which can change a score
+        package = f"lm-eval {version('lm-eval')}"  # its version can change a score
     except PackageNotFoundError:
         package = ""
 

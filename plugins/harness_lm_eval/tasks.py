@@ -1,6 +1,6 @@
-"""The task `lm-eval`: an open set, a split for each task that lm-eval can find.
+"""The task `lm-eval`: an open set with a split for each task that lm-eval finds.
 
-A sample is a document of theirs: its context as one turn, images where the context has a mark.
+A sample is a document of lm-eval: its context as one turn, with images at its marks.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from harness.types import Message, Text
 from .loader import LABELS, CountedMetric, LoadedTask, load_task
 
 MARK: Final = "<image>"
-_TOKENS: Final = 256  #: theirs, if a task says nothing
+_TOKENS: Final = 256  #: lm-eval's default
 _LENGTHS: Final = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")  #: the first one counts
-_MOST_IMAGES: Final = 64  #: more than any of their tasks shows; what each sample holds is counted when it is listed
+_MOST_IMAGES: Final = 64  #: more than any lm-eval task shows; each sample's images are counted when it is listed
 
 SETTINGS: Final = (
     Setting(name="num_fewshot", type=int, default=None, identity=True, help="solved examples before each question"),
@@ -44,13 +44,13 @@ SETTINGS: Final = (
         type=bool,
         default=False,
         identity=True,
-        help="send the context as it stands, without a chat template; texts only",
+        help="send the context unchanged, without a chat template; texts only",
     ),
 )
 
 
 class OpenSet(Mapping[str, Split]):
-    """A split for the name of any task of lm-eval's; it lists none, since reading them all takes seconds."""
+    """A split for any lm-eval task by name; it lists none, since reading them all takes seconds."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -66,7 +66,7 @@ class OpenSet(Mapping[str, Split]):
 
 
 def build_split(found: LoadedTask) -> Split:
-    """How a task's answers are sampled and counted: as its configuration says."""
+    """A task's sampling and metrics, from its configuration."""
     worst = Verdict(label="wrong", axes={name: metric.worst for name, metric in found.metrics.items()})
     return Split(
         n=len(found.task.eval_docs),
@@ -93,8 +93,8 @@ def _build_metric(name: str, metric: CountedMetric) -> Metric:
 
 
 def _read_sampling(theirs: Mapping[str, Any]) -> Generation:
-    """Their `gen_kwargs`, read as they do. Their stops are applied to the answer afterwards."""
-    # greedy if they say `do_sample: false` or nothing; a temperature alone samples, and sampling alone is at 1
+    """lm-eval's `gen_kwargs`, read as lm-eval does. The stops are applied to the answer afterwards."""
+    # greedy if `do_sample` is false or unset; a temperature alone samples, and sampling alone has temperature 1
     samples, temperature = theirs.get("do_sample"), theirs.get("temperature")
     if samples is False:
         temperature = 0.0
@@ -112,7 +112,7 @@ def _read_sampling(theirs: Mapping[str, Any]) -> Generation:
 def read_samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
     """The documents of one task, lazily. Raises as `load_task` does, and HarnessError for images in a raw context."""
     found = load_task(root, split)
-    found.task.set_fewshot_seed(1234)  # theirs
+    found.task.set_fewshot_seed(1234)  # lm-eval's
     for number, doc in found.task.doc_iterator():
         yield Sample(
             id=str(number),
@@ -123,7 +123,7 @@ def read_samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]
 
 
 def _build_request(found: LoadedTask, number: int, doc: Untyped, settings: Settings) -> Request:
-    """Their context unchanged (`raw`), or as one turn of the user. Raises HarnessError for a raw one with images."""
+    """lm-eval's context, unchanged (`raw`) or as one user turn. Raises HarnessError for a raw one with images."""
     task, raw = found.task, bool(settings["raw"])
     shots = settings["num_fewshot"]
     shots = (task.config.num_fewshot or 0) if shots is None else int(shots)
@@ -151,7 +151,7 @@ def _build_request(found: LoadedTask, number: int, doc: Untyped, settings: Setti
 
 
 def _parts(context: str, images: list[Image]) -> list[str | Image]:
-    """Images where the context has a mark for each; before it where marks and images do not agree."""
+    """Images at the context's marks, or before the text if marks and images differ in number."""
     texts = context.split(MARK)
     if len(texts) != len(images) + 1:
         return [*images, context]
@@ -163,7 +163,7 @@ def _parts(context: str, images: list[Image]) -> list[str | Image]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DocumentImages:
-    """The images of one document, made again when they are asked for; see `harness.types.Files`."""
+    """The images of one document, recreated on each read; see `harness.types.Files`."""
 
     found: LoadedTask
     number: int
@@ -173,18 +173,18 @@ class _DocumentImages:
         return Path("lm-eval")
 
     def read(self, path: str) -> bytes:
-        """One image as PNG, which keeps each pixel."""
+        """One image as lossless PNG."""
         from harness.drawings import png
 
         task = self.found.task
         try:
             visual: list[Any] = list(task.doc_to_image(task.eval_docs[self.number]))
             return png(visual[int(Path(path).stem)])
-        except Exception as error:  # noqa: BLE001 - their code raises what it likes
+        except Exception as error:  # noqa: BLE001 - lm-eval's code may raise anything
             raise BadImage(path, "unreadable", f"{type(error).__name__}: {error}") from None
 
     def stamp(self, path: str) -> tuple[str, int, int]:
-        """The place, and the revision of the documents as far as theirs say it."""
+        """The path, and the documents' revision if lm-eval names it."""
         docs: Any = self.found.task.eval_docs
         revision = str(getattr(docs, "_fingerprint", id(docs)))
         return f"lm-eval:{revision}:{path}", 0, 0
@@ -199,8 +199,8 @@ TASK: Final = Task(
     settings=SETTINGS,
     source=DataSource(
         url="https://github.com/EleutherAI/lm-evaluation-harness",
-        unchecked="each task is a source of its own, which lm-eval fetches as its own YAML says",
+        unchecked="each task has its own source, which lm-eval fetches as the task's YAML says",
         licence="each task's data has its own",
-        by_hand=("only YAML files of tasks of your own; lm-eval gets the data of a task itself, when it is run",),
+        by_hand=("only YAML files of your own tasks; lm-eval fetches a task's data itself during the run",),
     ),
 )

@@ -119,7 +119,7 @@ def test_of_several_letters_the_last_decides_where_the_target_says_so(text: str,
 
 
 def test_a_target_with_another_word_for_several_letters_is_the_tasks_fault() -> None:
-    with pytest.raises(ValueError, match="which is none of none, last"):
+    with pytest.raises(ValueError, match="not one of none, last"):
         judged(CHOICE, "A", {"answer": "B", "options": OPTIONS, "several": "first"})
 
 

@@ -179,8 +179,8 @@ def refused(*flags: str) -> Result:
 
 def test_flags_that_mean_nothing_beside_each_other_are_refused(judged_run: Path) -> None:
     place = str(judged_run)
-    assert "two commands" in refused(place, "--export", "a.csv", "--import", "b.csv", "--as", "x").output
-    assert "belong together" in refused(place, "--import", "b.csv").output
+    assert "exclude each other" in refused(place, "--export", "a.csv", "--import", "b.csv", "--as", "x").output
+    assert "need each other" in refused(place, "--import", "b.csv").output
     assert "--sample needs --export" in refused(place, "--sample", "3").output
     assert "--seed needs --sample" in refused(place, "--seed", "3", "--export", "a.csv").output
     assert "--json has no effect with" in refused(place, "--json", "--export", "a.csv").output
@@ -264,7 +264,7 @@ def test_what_a_spreadsheet_would_run_is_defused(sheet: Path) -> None:
 
 def test_a_sheet_is_never_written_over(judged_run: Path, sheet: Path) -> None:
     before = sheet.read_bytes()
-    with pytest.raises(HarnessError, match="the file is there already"):
+    with pytest.raises(HarnessError, match="the file already exists"):
         agree(judged_run, "--export", str(sheet))
     assert sheet.read_bytes() == before
 
@@ -333,7 +333,7 @@ def test_a_rubrics_own_word_in_any_case_is_a_label(judged_run: Path, sheet: Path
 
 def test_a_word_that_two_rubrics_mean_differently_is_refused(judged_run: Path, sheet: Path) -> None:
     found = wrong(judged_run, fill(sheet, lambda row: "refusal" if row["question"] == "us" else ""))
-    assert "row 5: label 'refusal' can mean safe or unsafe: write which" in found
+    assert "row 5: label 'refusal' can mean safe or unsafe: write one of them" in found
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -372,12 +372,12 @@ def test_every_wrong_row_is_named_by_its_number_and_nothing_is_kept(judged_run: 
     filled[5]["answer_hash"] = "sha256:0"
     assert wrong(judged_run, write(sheet, filled)).splitlines() == [
         "6 rows are wrong:",
-        "  row 2: label 'maybe' is none of unsafe, safe",
+        "  row 2: label 'maybe' is not one of unsafe, safe",
         "  row 3: twice/one/q77#0 is not an item of this run",
         "  row 4: twice/one/q9#0 has no answer to label: it ended as input_blocked",
-        "  row 5: twice/one/q4#0 has another answer now than the sheet shows",
-        "  row 6: twice/one/q4#0 is in row 5 already",
-        "  row 7: twice/one/q5#0 has another answer now than the sheet shows",
+        "  row 5: twice/one/q4#0 now has another answer than the sheet",
+        "  row 6: twice/one/q4#0 is already in row 5",
+        "  row 7: twice/one/q5#0 now has another answer than the sheet",
     ]
 
 
@@ -388,9 +388,9 @@ def test_every_wrong_row_is_named_by_its_number_and_nothing_is_kept(judged_run: 
         ("item,reason\n", "there are: item, reason"),
         ("item,label,Label\n", "two columns are called 'label'"),
         ("item,label\ntwice/one/q0#0,\n", "no row has a label"),
-        ("id,split,label\n,one,safe\n", "row 2: neither an item nor a split and an id"),
+        ("id,split,label\n,one,safe\n", "row 2: give an item, or a split and an id"),
         ("id,split,epoch,label\nq0,one,x,safe\n", "row 2: epoch 'x' is not a number"),
-        ("task,id,split,label\nmis,q0,one,safe\n", "row 2: task 'mis' is none of twice"),
+        ("task,id,split,label\nmis,q0,one,safe\n", "row 2: task 'mis' is not one of twice"),
         ('item,label\n"twice', "not CSV"),
         ("item,label\n\xff", "not UTF-8 at byte 11"),
     ],
@@ -405,7 +405,7 @@ def test_a_file_that_is_no_sheet_is_refused(judged_run: Path, tmp_path: Path, te
 def test_a_name_that_cannot_be_a_files_is_refused(judged_run: Path, sheet: Path, name: str) -> None:
     done = CliRunner().invoke(cli, ["agree", str(judged_run), *WORLD, "--import", str(sheet), "--as", name])
     assert done.exit_code != 0
-    assert "cannot name a person" in str(done.exception) or "belong together" in done.output
+    assert "cannot name a person" in str(done.exception) or "need each other" in done.output
 
 
 def test_two_people_whose_names_differ_in_case_alone_do_not_share_a_file(judged_run: Path, sheet: Path) -> None:

@@ -255,7 +255,7 @@ async def test_a_model_without_a_fixed_budget_says_so() -> None:
     async with served(takes(enabled=ENABLED), thinking="on", thinking_budget=2048) as (model, _):
         await model.generate(ASKED)
         [note] = model.info.notes
-    assert "no fixed budget" in note
+    assert "no fixed thinking budget" in note
 
 
 async def test_a_server_that_cannot_be_asked_to_show_its_thinking_is_not_asked_to() -> None:

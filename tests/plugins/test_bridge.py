@@ -285,7 +285,7 @@ def test_a_block_alone_leaves_the_run_complete(bridge: Bridge) -> None:
     [
         ([image("one.png")] * 3, "3 images, and the model takes 2"),
         ([text("s", role="system"), text("x")], "takes no system message"),
-        ([{"type": "video", "value": "a.mp4"}], "a part of the type video"),
+        ([{"type": "video", "value": "a.mp4"}], "a part with the type video"),
     ],
     ids=["images", "system", "video"],
 )

@@ -338,7 +338,7 @@ async def test_a_threshold_is_sent_for_every_category_and_told_to_the_run(
 async def test_the_product_s_own_filters_are_asked_for_by_sending_none() -> None:
     async with served(safety="default") as (model, server):
         await model.generate(ASKED)
-        assert "those of the product" in model.info.notes[0]
+        assert "the product's own" in model.info.notes[0]
     assert "safetySettings" not in server.calls[0].body
 
 

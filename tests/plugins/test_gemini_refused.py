@@ -350,7 +350,7 @@ async def test_a_token_that_is_refused_names_the_credentials_and_no_key(
     [
         ({"vertex_project": "lab"}, "both"),
         ({"vertex_location": "global"}, "both"),
-        ({**PLACE, "api_key_env": "MY_KEY"}, "not with a key"),
+        ({**PLACE, "api_key_env": "MY_KEY"}, "not a key"),
     ],
 )
 async def test_settings_of_vertex_ai_that_do_not_fit_are_said(given: dict[str, str], words: str) -> None:

@@ -17,7 +17,7 @@ from harness.extras import require
     type=click.Choice(["stop", "empty"]),
     default="stop",
     show_default=True,
-    help="A sample without an answer: stop before there are numbers, or let lm-eval count an empty text (exit 3).",
+    help="A sample without an answer: stop before scoring, or let lm-eval count an empty text (exit 3).",
 )
 @click.argument("theirs", nargs=-1, type=click.UNPROCESSED, metavar="-- LM-EVAL'S FLAGS")
 @click.pass_context
@@ -26,8 +26,8 @@ def command(ctx: click.Context, /, **given: Any) -> int:
 
     harness bridge lm-eval --model mini/base -- --tasks NAME --include_path DIR --apply_chat_template --log_samples
 
-    Their --model and --model_args are ours to give. Exit codes: 0 done, 2 an error you can fix, 3 done, but
-    samples without an answer were counted as empty ones.
+    The bridge sets --model and --model_args. Exit codes: 0 done, 2 an error you can fix, 3 done, but samples
+    without an answer were counted as empty ones.
     """
     with require("lm-eval", by="the bridge to lm-eval"):
         from .running import run_lm_eval

@@ -1,6 +1,6 @@
-"""lm-eval's contexts as our requests, all of one call asked together, and how its samples ended.
+"""Turns lm-eval's contexts into requests, asks all of one call together, and counts how its samples ended.
 
-Slots and retries are the model's own. lm-eval has no word for a sample that failed, so they are counted here.
+The model handles slots and retries. lm-eval has no outcome for a failed sample, so failures are counted here.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from harness.types import Part
 
 MARK = "<image>"  #: where lm-eval's contexts have a picture
 _HEAD = '{"harness.messages": '
-_MOST_TOKENS = 256  # where a task says nothing, as of lm-eval's own models
-_STOPS_SENT = 4  # more are refused by OpenAI; all are applied to the answer
+_MOST_TOKENS = 256  # if a task sets none, as in lm-eval's own models
+_STOPS_SENT = 4  # OpenAI refuses more; all are applied to the answer
 _LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 _KNOWN = frozenset({"until", "do_sample", "temperature", "top_p", "seed", *_LENGTHS})
-_WHILE_SAMPLING = frozenset({"top_k", "top_p", "min_p", "typical_p"})  # of no effect on a greedy answer
+_WHILE_SAMPLING = frozenset({"top_k", "top_p", "min_p", "typical_p"})  # no effect on a greedy answer
 _NEUTRAL: Mapping[str, Json] = {"num_beams": 1, "repetition_penalty": 1.0, "top_k": 0, "num_return_sequences": 1}
 _MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})  # what a PNG holds without a conversion
-#: requests that are made ready or on their way at once; pictures are not all held in memory
+#: most requests prepared or in flight at once, so that memory does not hold all pictures
 _AT_ONCE = 200
 _SHOWN = 20  # samples without an answer that are listed
 
@@ -49,13 +49,13 @@ class Fault:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """How lm-eval's samples ended: it has no word for one that failed."""
+    """Counts how lm-eval's samples ended: it has no outcome for a failed one."""
 
     outcomes: Counter[str] = field(default_factory=Counter[str])
     faults: list[Fault] = field(default_factory=list[Fault])
 
     def add(self, task: str, document: str, result: Response | Failure) -> None:
-        """One sample ended."""
+        """Count one sample."""
         if isinstance(result, Failure):
             self.outcomes[result.outcome] += 1
             self.faults.append(Fault(task=task, document=document, failure=result))
@@ -64,7 +64,7 @@ class Tally:
 
     @property
     def text(self) -> str:
-        """For a person: how many ended how, and the first that failed."""
+        """For a person: counts by outcome, and the first failures."""
         counts = table(["OUTCOME", "SAMPLES"], [[name, str(count)] for name, count in self.outcomes.most_common()])
         if not self.faults:
             return counts
@@ -75,13 +75,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One sample to be asked.
+    """One sample to ask.
 
     Attributes:
-        task: its name.
-        document: its number in the task.
-        make: the request, or why there is none; blocking, raises HarnessError where no request will work.
-        answered: given the answer, at most once.
+        task: task name.
+        document: document number in the task.
+        make: returns the request or a Failure; blocking; raises HarnessError if no request will work.
+        answered: called with the answer, at most once.
     """
 
     task: str
@@ -91,17 +91,17 @@ class Question:
 
 
 async def ask_all(model: Model, questions: Sequence[Question], tally: Tally, *, stops: bool, done: Any) -> None:
-    """Ask them all.
+    """Ask all questions.
 
     Args:
-        model: metered.
+        model: a metered model.
         questions: in any order.
-        tally: counts how each ended.
-        stops: whether the first without an answer ends it all.
-        done: called once for each.
+        tally: counts the outcomes.
+        stops: stop at the first question without an answer.
+        done: called after each question.
 
     Raises:
-        HarnessError: nothing will work, or one had no answer and `stops` is set.
+        HarnessError: nothing will work, or a question has no answer and `stops` is set.
     """
     slots = anyio.Semaphore(_AT_ONCE)
 
@@ -119,8 +119,8 @@ async def ask_all(model: Model, questions: Sequence[Question], tally: Tally, *, 
             raise HarnessError(
                 f"sample {question.document} of {question.task} has no answer: {result.outcome}: {result.reason}: "
                 f"{result.message}",
-                remedy="lm-eval would count it as an answer; --on-failure empty lets it, and says how many. With their "
-                "--use_cache FILE what was answered is kept",
+                remedy="--on-failure empty counts such samples as empty answers and says how many; lm-eval's "
+                "--use_cache FILE keeps the other answers",
             )
 
     with unwrap_groups():
@@ -142,10 +142,10 @@ def encode_turns(history: Sequence[Mapping[str, Json]], *, answers: bool) -> str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """What of a task's generation settings is ours.
+    """A task's generation settings as ours.
 
     Attributes:
-        settings: what the model is asked with.
+        settings: settings for the model.
         stops: all texts that end an answer.
     """
 
@@ -154,7 +154,7 @@ class Sampling:
 
     @staticmethod
     def of(given: Mapping[str, Json]) -> Sampling:
-        """Read `gen_kwargs`. Raises HarnessError for one that would change answers and that we do not have."""
+        """Read `gen_kwargs`. Raises HarnessError for an unsupported one that would change answers."""
         until: Json = given.get("until") or ()
         stops = tuple(stop for stop in ((until,) if isinstance(until, str) else until) if stop)
         length = next((given[name] for name in _LENGTHS if given.get(name) is not None), _MOST_TOKENS)
@@ -168,7 +168,7 @@ class Sampling:
             idle = value is None or (temperature == 0 and name in _WHILE_SAMPLING) or _NEUTRAL.get(name) == value
             if name not in _KNOWN and not idle:
                 raise HarnessError(
-                    f"the task asks for {name}={value}, which our models do not have",
+                    f"the task asks for {name}={value}, which our models do not support",
                     remedy=f"override it: -- … --gen_kwargs {name}={_NEUTRAL.get(name)}",
                 )
         settings = Generation(
@@ -190,14 +190,14 @@ class Sampling:
 def to_request(
     context: str, visuals: Sequence[Any], info: ModelInfo, *, settings: Generation, choices: tuple[str, ...] = ()
 ) -> Request | Failure:
-    """One request, its images opened; a Failure where pictures and marks do not match or a picture is broken.
+    """One request, its images opened; a Failure if pictures and marks do not match or a picture is broken.
 
     Raises:
-        HarnessError: the model can be asked none of these.
+        HarnessError: the model cannot answer any such request.
     """
     if not context.startswith(_HEAD):
         if visuals or "raw" not in info.can:
-            what = f"without a chat template {info.ref} cannot be asked this"
+            what = f"{info.ref} needs a chat template"
             raise HarnessError(what, remedy="add --apply_chat_template to the flags")
         words = Message(role="user", content=(Text(text=context),))
         return Request(messages=(words,), settings=settings, raw=True, choices=choices)
@@ -217,21 +217,21 @@ def to_request(
 
 
 def _check_abilities(info: ModelInfo, visuals: Sequence[Any], turns: Sequence[Mapping[str, Any]], prefill: str) -> None:
-    """Raise HarnessError for what the model has no ability for; nothing is ever dropped."""
+    """Raise HarnessError if the model lacks an ability; nothing is ever dropped."""
     most = info.max_images if "images" in info.can else 0
     if most is not None and len(visuals) > most:
         raise HarnessError(
             f"a sample shows {len(visuals)} images at once; {info.ref} takes {most}",
-            remedy="run it on a model that takes several images: none is ever dropped",
+            remedy="use a model that takes several images: none is ever dropped",
         )
     if prefill and "prefill" not in info.can:
-        raise HarnessError(f"the task begins the answer ({prefill[:60]!r}); {info.ref} has no prefill")
+        raise HarnessError(f"the task begins the answer ({prefill[:60]!r}); {info.ref} does not support prefill")
     if "system" not in info.can and any(turn["role"] == "system" for turn in turns):
         raise HarnessError(f"{info.ref} takes no system message")
 
 
 def _messages(turns: Sequence[Mapping[str, Any]], pictures: list[Image]) -> tuple[Message, ...] | None:
-    """The turns with a picture for each mark, or all before the last turn if there is no mark; None for a mismatch."""
+    """The turns with a picture for each mark; without marks, all before the last turn; None for a mismatch."""
     texts = [str(turn["content"]) for turn in turns]
     marks = sum(text.count(MARK) for text in texts)
     if marks == 0 and texts:
@@ -246,7 +246,7 @@ def _messages(turns: Sequence[Mapping[str, Any]], pictures: list[Image]) -> tupl
 
 
 def _parts(text: str, pictures: Iterator[Image]) -> tuple[Part, ...]:
-    """A text around its pictures; blank pieces stay, empty ones do not."""
+    """A text with its pictures; empty pieces are left out, blank ones stay."""
     first, *others = text.split(MARK)
     pieces: list[Part] = [Text(text=first)]
     for other in others:
@@ -255,10 +255,10 @@ def _parts(text: str, pictures: Iterator[Image]) -> tuple[Part, ...]:
 
 
 def _picture(at: int, visual: Any) -> Image:
-    """A picture of theirs with unchanged pixels. Raises BadImage."""
+    """lm-eval's picture with unchanged pixels. Raises BadImage."""
     name = f"image {at + 1}"
     if not isinstance(visual, PIL.Image.Image):
-        raise BadImage(name, "not_an_image", f"a {type(visual).__name__}, where lm-eval has Pillow's images")
+        raise BadImage(name, "not_an_image", f"a {type(visual).__name__} instead of a Pillow image")
     file = io.BytesIO()
     try:
         (visual if visual.mode in _MODES else visual.convert("RGB")).save(file, "PNG", compress_level=1, exif=b"")

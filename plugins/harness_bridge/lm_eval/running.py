@@ -1,4 +1,4 @@
-"""lm-eval's own command, in this process, with our model in its registry."""
+"""Runs lm-eval's own command in this process, with our model in its registry."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from .questions import Question, Sampling, Tally, ask_all, encode_turns, sample_
 api: Untyped = importlib.import_module("lm_eval.api.model")
 registry: Untyped = importlib.import_module("lm_eval.api.registry")
 progress: Untyped = importlib.import_module("tqdm")
-importlib.import_module("lm_eval.models")  # puts their own models into the registry, which ours then joins
+importlib.import_module("lm_eval.models")  # registers their own models first
 _NAME: Final = "harness"
 _OURS: Final = ("--model", "--model_args", "-M", "-a")
 
 
 class OurLM:
-    """What lm-eval asks of an LM; requests come all in one call, and go out together.
+    """Our model with the interface of lm-eval's LM; all requests of one call go out together.
 
     Attributes:
-        cache_hook: lm-eval's: keeps what was answered, with their --use_cache.
+        cache_hook: lm-eval's; stores answers with their --use_cache.
     """
 
     cache_hook: Untyped
 
     def __init__(self, model: Model, portal: BlockingPortal, tally: Tally, *, stops: bool) -> None:
         super().__init__()
-        self.MULTIMODAL = "images" in model.info.can  # unless it is set lm-eval refuses tasks with images
+        self.MULTIMODAL = "images" in model.info.can  # without it lm-eval refuses tasks with images
         self._model = model
         self._portal = portal
         self._tally = tally
@@ -49,19 +49,19 @@ class OurLM:
 
     @property
     def tokenizer_name(self) -> str:
-        """What lm-eval's cache of requests is kept by."""
+        """The key of lm-eval's request cache."""
         return str(self._model.info.ref).replace("/", "__")
 
     def apply_chat_template(self, chat_history: list[dict[str, Any]], add_generation_prompt: bool = True) -> str:
-        """The turns as JSON: our providers have their own templates."""
+        """The turns as JSON: our providers apply their own templates."""
         return encode_turns(chat_history, answers=add_generation_prompt)
 
     def get_model_info(self) -> dict[str, Any]:
-        """Goes into lm-eval's results: how the samples ended, which its numbers do not say."""
+        """Adds the counts by outcome to lm-eval's results, which lack them."""
         return {"harness": {"model": self._model.info.ref, "outcomes": dict(self._tally.outcomes)}}
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-        """An answer for each; an empty one if there is none and the run does not stop for it."""
+        """An answer for each request; "" for a failure, unless the run stops at it."""
         texts = [""] * len(requests)
 
         def keep_text(at: int, sampling: Sampling, response: Response) -> None:
@@ -79,14 +79,14 @@ class OurLM:
         return texts
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """The log-probability of each continuation; whether it is the greedy one is not known and always False.
+        """The log-probability of each continuation; whether it is the greedy one is unknown and always False.
 
-        Raises NotImplementedError if the model weighs no choices, or the task wants to know what is not known.
+        Raises NotImplementedError if the model cannot score choices, or the task needs the greedy flag.
         """
         if "choices" not in self._model.info.can:
-            raise NotImplementedError(f"{self._model.info.ref} cannot weigh continuations: it has no `choices`")
+            raise NotImplementedError(f"{self._model.info.ref} cannot score continuations: it has no `choices`")
         if 1 in Counter(map(sample_key, requests)).values():
-            raise NotImplementedError("the task asks whether one continuation is the greedy one, which is not known")
+            raise NotImplementedError("the task needs to know whether a continuation is greedy, which is unknown")
         weights: dict[int, float] = {}
 
         def keep_weights(places: Sequence[int], response: Response) -> None:
@@ -119,7 +119,7 @@ def _question(request: Any, make: Callable[[], Any], answered: Callable[[Respons
 
 
 def make_class(model: Model, portal: BlockingPortal, tally: Tally, *, stops: bool) -> Untyped:
-    """A class for lm-eval's registry, which makes models from arguments; ours is open already."""
+    """A class for lm-eval's registry that returns our open model, whatever the arguments."""
 
     def create(cls: Untyped, _arguments: object, _config: object = None) -> Untyped:
         return cls(model, portal, tally, stops=stops)
@@ -128,23 +128,23 @@ def make_class(model: Model, portal: BlockingPortal, tally: Tally, *, stops: boo
 
 
 def run_lm_eval(spec: ModelSpec, policy: Policy, theirs: Sequence[str], *, stops: bool) -> int:
-    """Run it and give the exit code: 3 if samples without an answer were counted as empty ones.
+    """Run lm-eval; return the exit code: 3 if samples without an answer were counted as empty ones.
 
     Args:
         spec: our model.
-        policy: how it is asked.
-        theirs: lm-eval's flags, but for the model.
-        stops: whether the first sample without an answer ends it.
+        policy: limits and retries of calls.
+        theirs: lm-eval's flags, without the model.
+        stops: stop at the first sample without an answer.
 
     Raises:
-        HarnessError: our model does not work, lm-eval does not, or a sample has no answer and `stops` is set.
+        HarnessError: our model or lm-eval fails, or a sample has no answer and `stops` is set.
     """
     for flag in theirs:
         if flag.partition("=")[0] in _OURS:
-            raise HarnessError(f"{flag}: the model is ours", remedy="give --model and -M before the --")
+            raise HarnessError(f"{flag}: the bridge sets the model", remedy="give --model and -M before the --")
     if not theirs:
         raise HarnessError("there is nothing to run", remedy="put lm-eval's flags after --, such as -- --tasks NAME")
-    # the model's settings go where lm-eval records them with its results
+    # lm-eval records these settings with its results
     said = {"model": spec.ref, **{name: str(value) for name, value in spec.settings.items()}}
     if spec.strategy:
         said |= {"strategy": spec.strategy, **{f"S.{name}": str(v) for name, v in spec.strategy_settings.items()}}
@@ -173,8 +173,8 @@ def run_lm_eval(spec: ModelSpec, policy: Policy, theirs: Sequence[str], *, stops
 
 @contextmanager
 def _register(kind: object) -> Generator[None]:
-    """Our model under its name while the block runs; their registry keeps a name for good."""
-    names: dict[str, object] = registry.model_registry._objs  # noqa: SLF001 - it has no way to take a name out
+    """Register our model while the block runs; lm-eval's registry never removes a name."""
+    names: dict[str, object] = registry.model_registry._objs  # noqa: SLF001 - it cannot remove a name
     registry.model_registry.register(_NAME, target=kind)
     try:
         yield

@@ -40,11 +40,11 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(run.outcomes.items())) or "none"
     say(f"{run.model}: {asked} answers asked for: {counts}", err=True)
     if not asked and not run.help:
-        click.echo("  what VLMEvalKit reports is of answers that lay in its folder; --work-dir names another", err=True)
+        click.echo("  VLMEvalKit reused answers from its folder; --work-dir names another one", err=True)
     for reason, count in sorted(run.reasons.items(), key=lambda each: -each[1])[:5]:
         say(f"  {count} times {reason}", err=True)
     if asked > run.outcomes["answered"]:
-        click.echo("  what was not answered went to VLMEvalKit as its fail string, and counts as wrong there", err=True)
+        click.echo("  VLMEvalKit got its fail string for samples without an answer and counts them as wrong", err=True)
     for name, words in run.failed.items():
         say(f"  {name}: {words}", err=True)
     say(f"results: {run.folder}", err=True)

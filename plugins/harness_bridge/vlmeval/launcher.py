@@ -1,10 +1,10 @@
-"""Runs VLMEvalKit's own command line with one more model in its table, which is asked over stdin and stdout.
+"""Runs VLMEvalKit's own command line with one more model, which it asks over stdin and stdout.
 
-Started by path in the interpreter that has VLMEvalKit. The harness may not be installed there: nothing here imports it.
-Arguments: the model's name, then VLMEvalKit's flags. Lines of JSON; whatever VLMEvalKit prints goes to stderr.
+Started by path in VLMEvalKit's interpreter, which may lack the harness: nothing here imports it. Arguments: the model's
+name, then VLMEvalKit's flags. Messages are lines of JSON; VLMEvalKit's own output goes to stderr.
 
     ← {"id": 1, "turns": [{"role": "user", "content": [{"type": "text", "value": "…"}]}]}
-    → {"id": 1, "text": "…"}                    or {"id": 1} where there is no answer
+    → {"id": 1, "text": "…"}                    or {"id": 1} without an answer
     ← {"ended": "done"}                         or "not_installed", or "status 2"
 """
 
@@ -24,11 +24,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-FAILED = "Failed to obtain answer via API."  # VLMEvalKit's own words: by these it knows a sample without an answer
+FAILED = "Failed to obtain answer via API."  # VLMEvalKit's own words for a sample without an answer
 
 
 class Wire:
-    """Questions out, answers in; from any thread."""
+    """Sends questions and receives answers; thread-safe."""
 
     def __init__(self) -> None:
         self._reading = os.fdopen(os.dup(0), "r", encoding="utf-8", newline="\n")
@@ -55,7 +55,7 @@ class Wire:
             self._writing.flush()
 
     def listen(self) -> None:
-        """Hand out answers; end this process when the harness hangs up."""
+        """Pass on answers; end this process when the harness closes the pipe."""
         for line in self._reading:
             answer = json.loads(line)
             self._waiting.pop(answer["id"]).set_result(answer.get("text") or FAILED)
@@ -65,7 +65,7 @@ class Wire:
 
 
 class Ours:
-    """The model as VLMEvalKit's runners want one: a class that asks an API, without a base class."""
+    """The model for VLMEvalKit's runners: an API class without a base class."""
 
     is_api = True
     INTERLEAVE = True
@@ -75,7 +75,7 @@ class Ours:
         self._wire = wire
 
     def generate(self, message: Any, dataset: str | None = None) -> str:  # noqa: ARG002 - VLMEvalKit's signature
-        """Answer one turn; a part may carry a role of its own."""
+        """Answer one turn; each part may name a role."""
         turns: list[dict[str, Any]] = []
         for item in _items(message):
             role = str(item.get("role", "user"))
@@ -89,7 +89,7 @@ class Ours:
         turns = [{"role": str(turn["role"]), "content": _items(turn["content"])} for turn in messages]
         return self._wire.ask(turns)
 
-    chat_inner = chat  # looked for, and never called
+    chat_inner = chat  # must exist, never called
 
 
 def _items(content: Any) -> list[dict[str, Any]]:
@@ -98,12 +98,13 @@ def _items(content: Any) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Run their command line, and say how it ended."""
+    """Run VLMEvalKit's command line and report how it ended."""
     here = Path(__file__).resolve().parent
-    # else this folder's modules could stand in for others of the same name
+    # else this folder's modules could shadow others of the same name
+
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != here]
     with suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the harness's, which ends this process
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the harness handles Ctrl-C and ends this process
     wire = Wire()
     if importlib.util.find_spec("vlmeval") is None:
         wire.say({"ended": "not_installed"})
@@ -117,13 +118,13 @@ def _ours(wire: Wire, **_: Any) -> Ours:
 
 
 def _run(wire: Wire, name: str, flags: list[str]) -> str:
-    # the table is shared with the runners by reference: it is added to, never replaced
+    # the runners share the table by reference: add to it, never replace it
     importlib.import_module("vlmeval.config").supported_VLM[name] = functools.partial(_ours, wire)
     runner = importlib.import_module("vlmeval.run")
     sys.argv = ["vlmeval", "--model", name, *flags]
     try:
         runner.main()
-    except SystemExit as error:  # argparse, which has said why
+    except SystemExit as error:  # argparse has printed why
         return "done" if not error.code else f"status {error.code}"
     return "done"
 

@@ -1,4 +1,4 @@
-"""VLMEvalKit's run in a process of its own, and our model's answers to what it asks."""
+"""Runs VLMEvalKit in its own process and answers its questions with our model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from harness.text import one_line
 VARIABLE = "HARNESS_VLMEVAL_PYTHON"
 INSTALL = "pip install 'vlm-safety-harness[vlmeval]'"
 JUDGE = ("--judge", "exact_matching")
-USUAL = Generation(temperature=0.0, max_tokens=2048)  #: where the flags say nothing
+USUAL = Generation(temperature=0.0, max_tokens=2048)  #: defaults of the flags
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _LONGEST_LINE = 256 << 20
 _HELP = frozenset({"-h", "--help"})  # writes nothing
@@ -56,15 +56,15 @@ _OURS = ("--model", "--config", "--base-url")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KitRun:
-    """A run of VLMEvalKit that ended.
+    """A finished run of VLMEvalKit.
 
     Attributes:
-        model: as VLMEvalKit names it.
-        folder: of its results.
-        outcomes: of the answers asked for.
-        reasons: of those that failed.
-        failed: data sets without a result, and why.
-        help: nothing was run: VLMEvalKit printed its help.
+        model: the model's name in VLMEvalKit.
+        folder: folder of its results.
+        outcomes: count of answers by outcome.
+        reasons: count of failures by reason.
+        failed: data set without a result -> why.
+        help: whether VLMEvalKit only printed its help.
     """
 
     model: str
@@ -79,7 +79,7 @@ def run_vlmeval(spec: ModelSpec, policy: Policy, settings: Generation, *, python
     """Open the model and run VLMEvalKit with it.
 
     Raises:
-        HarnessError: the model does not open or answer, VLMEvalKit is not there, or no data set has a result.
+        HarnessError: the model does not open or answer, VLMEvalKit is missing, or no data set has a result.
     """
     name = name_model(spec, settings)
     flags = _check_flags(flags)
@@ -100,14 +100,14 @@ def run_vlmeval(spec: ModelSpec, policy: Policy, settings: Generation, *, python
 
 
 def name_model(spec: ModelSpec, settings: Generation) -> str:
-    """The model's name there; other settings make another one, since VLMEvalKit takes up the answers of a name."""
-    plain = re.sub(r"[^A-Za-z0-9_+=-]+", "-", spec.ref)  # no dots: VLMEvalKit takes formats for parts of names
+    """The model's name in VLMEvalKit; other settings get another name, since it reuses answers by name."""
+    plain = re.sub(r"[^A-Za-z0-9_+=-]+", "-", spec.ref)  # no dots: VLMEvalKit parses file formats from names
     changed = {**resolve(spec).overrides, **({} if settings == USUAL else {"settings": asdict(settings)})}
     return f"{plain}-{short(changed, 6)}" if changed else plain
 
 
 class Answers:
-    """Answers questions, and counts how they ended."""
+    """Answers questions and counts the outcomes."""
 
     def __init__(self, settings: Generation) -> None:
         self._settings = settings
@@ -115,7 +115,7 @@ class Answers:
         self.reasons: Counter[str] = Counter()
 
     async def answer(self, model: Model, turns: Json) -> str:
-        """The text; empty if there is none. Raises HarnessError if nothing will work."""
+        """The answer's text; "" for a failure. Raises HarnessError if nothing will work."""
         asked = await anyio.to_thread.run_sync(build_request, turns, self._settings, model.info)
         result = asked if isinstance(asked, Failure) else await model.generate(asked)
         if isinstance(result, Response):
@@ -142,11 +142,11 @@ async def _run(spec: ModelSpec, policy: Policy, answers: Answers, python: str, a
             "VLMEvalKit is not installed", where=python, remedy=f"{install}, or give --python INTERPRETER"
         )
     if ended != "done":
-        raise HarnessError(f"VLMEvalKit ended with {ended}", remedy="it said why above")
+        raise HarnessError(f"VLMEvalKit ended with {ended}", remedy="see its output above")
 
 
 async def _answer_questions(child: ChildProcess, model: Model, answers: Answers) -> str:
-    """Answer until VLMEvalKit says that it ended, or dies."""
+    """Answer until VLMEvalKit ends or dies."""
 
     async def reply(question: Mapping[str, Json]) -> None:
         text = await answers.answer(model, question["turns"])
@@ -170,13 +170,13 @@ def _tell(line: str) -> None:
 
 
 def _check_flags(flags: Sequence[str]) -> tuple[str, ...]:
-    """The flags, with a judge that needs no model if none is named.
+    """The flags, with `--judge exact_matching` added if they name no judge.
 
     Raises:
-        HarnessError: a flag names the model, which is the bridge's, or none names the data.
+        HarnessError: a flag names the model, which the bridge sets, or none names the data.
     """
     if named := [flag for flag in _OURS if _flag_value(flags, flag) is not None]:
-        raise HarnessError(f"{named[0]} is among VLMEvalKit's flags", remedy="the bridge's own --model names the model")
+        raise HarnessError(f"{named[0]} is among VLMEvalKit's flags", remedy="name the model by the bridge's --model")
     if _flag_value(flags, "--data") is None and not {"-h", "--help"}.intersection(flags):
         raise HarnessError(
             "--data is not among VLMEvalKit's flags", remedy="add it after the --, such as --data MMStar"
@@ -188,15 +188,15 @@ def _find_failures(folder: Path, since: float) -> dict[str, str]:
     """The data sets without a result, and why: VLMEvalKit's exit code is 0 even if every data set failed.
 
     Args:
-        folder: of the model.
-        since: start of the run; older files are another's.
+        folder: the model's folder.
+        since: start of the run; older files belong to others.
 
     Raises:
-        HarnessError: no data set has one, or nothing was written.
+        HarnessError: no data set has a result, or nothing was written.
     """
     found = [path for path in folder.glob("**/status.json") if path.stat().st_mtime >= since - 1]
     if not found:
-        raise HarnessError("VLMEvalKit wrote no status.json", where=str(folder), remedy="its log says why")
+        raise HarnessError("VLMEvalKit wrote no status.json", where=str(folder), remedy="see its log")
     newest = max(found, key=lambda path: path.stat().st_mtime)
     sets = as_mapping(as_mapping(json.loads(newest.read_text("utf-8"))).get("datasets"))
     failed: dict[str, str] = {}
@@ -207,7 +207,7 @@ def _find_failures(folder: Path, since: float) -> dict[str, str]:
         elif entry.get("skip_reason") == "invalid_dataset":
             failed[name] = "VLMEvalKit knows no such data set"
         elif entry.get("status") != "done":
-            failed[name] = f"it ended at the step {entry.get('status')!r}"
+            failed[name] = f"it stopped at the step {entry.get('status')!r}"
     if len(failed) == len(sets):
         said = "; ".join(f"{name}: {why}" for name, why in failed.items())
         raise HarnessError(f"VLMEvalKit failed on every data set: {said}", where=str(newest))
@@ -215,7 +215,7 @@ def _find_failures(folder: Path, since: float) -> dict[str, str]:
 
 
 def _flag_value(flags: Sequence[str], name: str) -> str | None:
-    """The value of a flag; None if it is not there."""
+    """The value of a flag; None if absent."""
     for at, flag in enumerate(flags):
         if flag == name:
             return flags[at + 1] if at + 1 < len(flags) else ""
@@ -225,7 +225,7 @@ def _flag_value(flags: Sequence[str], name: str) -> str | None:
 
 
 class Unsupported(Exception):
-    """No model of ours can be asked the question."""
+    """The question has a form that no model supports."""
 
 
 def build_request(turns: Json, settings: Generation, info: ModelInfo) -> Request | Failure:
@@ -249,7 +249,7 @@ def _messages(turns: Json) -> Iterator[Message]:
     for turn in map(as_mapping, as_list(turns)):
         role = str(turn.get("role"))
         if role not in _ROLES:
-            raise Unsupported(f"a turn of the role {role}")
+            raise Unsupported(f"a turn with the role {role}")
         parts = tuple(_part(as_mapping(part)) for part in as_list(turn.get("content")))
         yield Message(role=cast("Role", role), content=parts)
 
@@ -260,7 +260,7 @@ def _part(item: Json) -> Text | Image:
         return Text(text=value)
     if kind == "image":
         return open_image(inline_image(Path(value[:200]).name, _read_image(value)))
-    raise Unsupported(f"a part of the type {kind}")
+    raise Unsupported(f"a part with the type {kind}")
 
 
 def _read_image(value: str) -> bytes:
