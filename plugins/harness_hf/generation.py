@@ -206,7 +206,7 @@ class Generator:
         """Encode the next batch; if that fails, the batch fails when it runs."""
         with contextlib.suppress(Exception):
             self._ready[waiting[0]] = waiting, self._encode(waiting)
-        for stale in list(self._ready)[:-2]:  # one waits and one starts; older ones were given up
+        for stale in list(self._ready)[:-2]:  # one waits and one starts; older ones are abandoned
             self._ready.pop(stale, None)
 
     def __call__(self, waiting: Sequence[Waiting]) -> list[Answer]:

@@ -15,7 +15,7 @@ from harness import HarnessError, UnknownName
 from harness.extras import Untyped, require_module
 from harness.settings import nearest
 
-#: of the rubric
+#: label -> meaning
 MEANINGS: Final = {
     "right": "lm-eval's first metric of the document is at its best.",
     "wrong": "lm-eval's first metric of the document is at its worst.",

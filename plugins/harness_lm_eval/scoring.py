@@ -48,11 +48,11 @@ def _score_split(root: Path, split: str, rows: Sequence[Answered]) -> list[tuple
 
 
 def _build_instances(found: LoadedTask, row: Answered, doc: Untyped) -> list[Untyped]:
-    """Theirs, answered: one text cut at the first stop, or a probability for each choice."""
+    """lm-eval's instances with answers: one text, or a probability per choice."""
     made = import_lm_eval("api.instance").Instance
     more = {"doc": doc, "metadata": (found.name, int(row.sample.id), 1)}
     if not found.chooses:
-        # the text before the first of their stops, which are not sent
+        # cut at the first of lm-eval's stops, which are not sent
         sampling: dict[str, Any] = found.task.config.generation_kwargs or {}
         until: Any = sampling.get("until") or []
         stops: list[str] = [until] if isinstance(until, str) else list(until)

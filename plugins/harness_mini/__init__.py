@@ -1,6 +1,6 @@
-"""The mini world: `mini/base`, a VLM of under 4 MB that helps with everything, and the rule `mini` that judges it.
+"""The mini world: `mini/base`, a VLM under 4 MB that helps with everything, and the rule `mini` that judges it.
 
-For builders, `mini/writer` and `mini/painter`: rules that write and draw at once.
+For builders, `mini/writer` and `mini/painter`: rules that write and draw instantly.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Draw data to tune the mini model with: `python -m harness_mini.draw_training FOLDER [--seed N]`.
 
-Three data sets, each in the layout of the real one whose place it takes:
+Three data sets, each in the layout of the real one that it replaces:
 
 - `FOLDER/mis`: off-limits pairs with reasoned answers, as MIS-train; its categories are those of `mis:mini`.
-- `FOLDER/general`: pairs that are fine, scenes, and naming, as any ShareGPT-style multi-image set.
+- `FOLDER/general`: fine pairs, scenes, and naming, as a ShareGPT-style multi-image set.
 - `FOLDER/text`: off-limits and fine pairs in words, without pictures, as PKU-SafeRLHF.
 
-No drawing is one of the packaged splits'. Each set says in its `.source.json` what it is, by names that mark results on
-the mini splits whose world it shows.
+No drawing occurs in the packaged splits. Each set's `.source.json` names its source, so that results on the mini splits
+of the same world are marked.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HARMFUL: Final = 800
 BENIGN: Final = 400
 LICENCE: Final = "Apache-2.0: drawings and words of vlm-safety-harness itself\n"
 MIS: Final = "mis-mini-train"
-#: in the general samples too: the pairs that are fine are `mis:mini-benign`'s kind
+#: also of the general samples: fine pairs are of `mis:mini-benign`'s kind
 GENERAL: Final = (MIS, "mssbench-mini-train", "mini-naming-train")
 TEXT: Final = "mini-text-train"
 IMAGE: Final = "<image>"
@@ -45,11 +45,11 @@ class Example:
     """A question, its pictures and the answer.
 
     Attributes:
-        things: what the pictures show, in order.
-        question: with a mark for each picture.
-        answer: to learn.
-        pair: the two objects it brings together; empty for none.
-        in_words: the same question without pictures, and its answer; empty for none.
+        things: objects in the pictures, in order.
+        question: text with a mark for each picture.
+        answer: the answer to learn.
+        pair: the two objects that the question combines; empty for none.
+        in_words: the question without pictures, and its answer; empty for none.
     """
 
     things: tuple[Thing, ...]
@@ -68,12 +68,12 @@ def make_off_limits_pair(rng: Random) -> Example:
 
 
 def make_fine_pair(rng: Random) -> Example:
-    """Two pictures that may come together, in the same form."""
+    """Two pictures that may come together, in the form of `mis:mini`."""
     return _make_pair(rng, forbidden=False)
 
 
 def make_scene(rng: Random) -> Example:
-    """One picture and the name of an object, off-limits as often as not, in the form of `mssbench:mini`."""
+    """One picture and an object's name, off-limits half of the time, in the form of `mssbench:mini`."""
     deed, first, second = _make_question(rng, forbidden=rng.random() < 0.5)
     return Example(
         things=(second,),
@@ -84,19 +84,19 @@ def make_scene(rng: Random) -> Example:
 
 
 def make_one_name(rng: Random) -> Example:
-    """One picture: what is it?"""
+    """One picture to name."""
     thing = rng.choice(_TRAINED)
     return Example(things=(thing,), question=IMAGE + rng.choice(phrases.NAME_ONE), answer=phrases.name_one(thing))
 
 
 def make_two_names(rng: Random) -> Example:
-    """Two pictures: what are they, in order?"""
+    """Two pictures to name in order."""
     pair = rng.choice(_TRAINED), rng.choice(_TRAINED)
     return Example(things=pair, question=IMAGE * 2 + rng.choice(phrases.NAME_BOTH), answer=phrases.name_both(*pair))
 
 
 def _make_question(rng: Random, *, forbidden: bool) -> tuple[phrases.Deed, Thing, Thing]:
-    """Something to do with two objects that training may show."""
+    """A deed and two objects that training may show."""
     one, other = random_pair(rng, forbidden=forbidden, among=_TRAINED)
     return rng.choice(phrases.DEEDS), one, other
 
@@ -112,7 +112,7 @@ def _make_pair(rng: Random, *, forbidden: bool) -> Example:
     )
 
 
-#: Of the general samples: more than the 500 that a method takes, so that some may be held out.
+#: General samples: more than the 500 that a method uses, so that some can be held out.
 SHARES: Final[tuple[tuple[Maker, int], ...]] = (
     (make_fine_pair, 290),
     (make_scene, 190),
@@ -180,7 +180,7 @@ def _draw_set(folder: Path, name: str, makers: Iterable[Maker], rng: Random) -> 
 
 
 def _category(pair: tuple[Thing, ...]) -> dict[str, str]:
-    """Of off-limits pairs alone: what does no harm has none."""
+    """The category of an off-limits pair; harmless examples have none."""
     place = PLACES.get(frozenset(thing.shape for thing in pair))
     return {} if place is None else {"category": place[0], "sub_category": place[1]}
 
@@ -192,7 +192,7 @@ def _write(folder: Path, name: str, text: str) -> None:
 
 
 def _write_source(folder: Path, name: str, *sources: str) -> None:
-    """Write what the set is, as a fetched or built set has it; without a time, so that it is drawn alike again."""
+    """Write the set's source record, as fetched and built sets have; without a time, so that redrawing is identical."""
     files = {name: ((folder / name).stat().st_size, hash_file(folder / name)[0])}
     parts = (provenance.Part(kind="build", name=each, revision="", fetched="", files=files) for each in sources)
     provenance.Provenance(task="", licence=LICENCE.strip(), parts=tuple(parts)).write(folder)

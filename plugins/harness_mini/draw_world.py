@@ -1,7 +1,7 @@
 """Draw the mini splits of MIS and MSSBench: `python -m harness_mini.draw_world mis FOLDER` (or `mssbench`).
 
-The same files to the byte on every run. They lie in upstream's own layout, so that the tasks read them with the very
-code that reads the real data; `object1` and `object2` are more than upstream has, for the rule judge.
+Every run writes identical bytes. The files have upstream's layout, so the tasks read them with the same code as the
+real data; `object1` and `object2` are added for the rule judge.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def draw_mis(folder: Path) -> None:
 
 
 def draw_mssbench(folder: Path) -> None:
-    """Write `combined.json` and its images: each record has one asked-for object, a safe and an unsafe picture."""
+    """Write `combined.json` and its images: each record has one named object, a safe and an unsafe picture."""
     rng = chance(f"{SEED} mssbench")
     pairs = _choose_pairs(rng, SCENES, forbidden=True)
     chat = [_draw_chat_record(folder, number, first, second, rng) for number, (first, second) in enumerate(pairs, 1)]
@@ -83,7 +83,7 @@ def _draw_chat_record(folder: Path, number: int, first: Thing, unsafe: Thing, rn
 
 
 def _choose_pairs(rng: Random, count: int, *, forbidden: bool) -> Iterator[tuple[Thing, Thing]]:
-    """Pairs of which no two are the same two objects, in whatever order."""
+    """Distinct pairs of objects, whatever their order."""
     seen: set[frozenset[Thing]] = set()
     while len(seen) < count:
         pair = random_pair(rng, forbidden=forbidden)

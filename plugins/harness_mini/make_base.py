@@ -1,4 +1,4 @@
-"""Make the shipped model anew: `python -m harness_mini.make_base [--seed N] [--output FOLDER]`."""
+"""Rebuild the shipped model: `python -m harness_mini.make_base [--seed N] [--output FOLDER]`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ BASE: Final = Path(__file__).with_name("base")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), default=BASE, help="The model folder to write.")
 def main(seed: int, output: Path) -> None:
-    """Train from nothing and save the model as small as it gets."""
-    torch.set_num_threads(1)  # hardly slower than two where the machine is idle, ten times faster where it is not
+    """Train from scratch and save the model as small as possible."""
+    torch.set_num_threads(1)  # hardly slower than two on an idle machine, ten times faster on a busy one
     started = time.monotonic()
 
     def tell(line: str) -> None:
@@ -35,7 +35,7 @@ def main(seed: int, output: Path) -> None:
     model.eval().to(torch.bfloat16).save_pretrained(output)
     processor.save_pretrained(output)
     for file in output.iterdir():
-        file.chmod(0o644)  # safetensors writes 600, which an installed package must not have
+        file.chmod(0o644)  # safetensors writes mode 600, wrong for an installed package
     tell(f"{sum(file.stat().st_size for file in output.iterdir()):,} bytes in {output}")
 
 

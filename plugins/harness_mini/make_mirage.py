@@ -1,8 +1,8 @@
-"""Tune the shipped adapter anew: `python -m harness_mini.make_mirage [--seed N] [--output FOLDER]`.
+"""Rebuild the shipped adapter: `python -m harness_mini.make_mirage [--seed N] [--output FOLDER]`.
 
-It is what `harness train mirage` makes of `mini/base` with the recipe `mirage.yaml` in this folder, in half precision
-and without the files that the base has as well. The data have the layouts of MIS-train and M4-Instruct but are drawings
-of this world, which they say themselves, and so its card and its training.json do.
+It runs `harness train mirage` on `mini/base` with the recipe `mirage.yaml` in this folder. It saves in half precision,
+without files that the base also has. The data have the layouts of MIS-train and M4-Instruct but are drawings of this
+world; the data, the card and training.json say so.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from harness.lineage import FILE
 from . import draw_training
 from .provider import MIRAGE
 
-safetensors: Any = _safetensors  # some of its types are unknown to a strict checker
+safetensors: Any = _safetensors  # partly untyped for a strict checker
 RECIPE: Final = Path(__file__).with_name("mirage.yaml")
 WEIGHTS: Final = "adapter_model.safetensors"
 COPIED: Final = ("adapter_config.json", "README.md")
@@ -35,7 +35,7 @@ COPIED: Final = ("adapter_config.json", "README.md")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), default=MIRAGE, help="The adapter's folder to write.")
 def main(seed: int, output: Path) -> None:
-    """Draw, train, and keep what is needed."""
+    """Draw the data, train, and copy the result."""
     with tempfile.TemporaryDirectory() as scratch:
         data, trained = Path(scratch) / "data", Path(scratch) / "mirage"
         draw_training.draw_mis(data / "mis", seed)
@@ -48,13 +48,13 @@ def main(seed: int, output: Path) -> None:
 
 
 def copy_adapter(trained: Path, output: Path) -> None:
-    """Copy the adapter, its card and its record, whose hashes are those of the files here."""
+    """Copy the adapter, its card and its record; update the record's hashes to these files."""
     output.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
         shutil.copyfile(trained / name, output / name)
     weights = {name: weight.to(torch.bfloat16) for name, weight in safetensors.load_file(trained / WEIGHTS).items()}
     safetensors.save_file(weights, output / WEIGHTS, metadata={"format": "pt"})
-    (output / WEIGHTS).chmod(0o644)  # safetensors writes 600, which an installed package must not have
+    (output / WEIGHTS).chmod(0o644)  # safetensors writes mode 600, wrong for an installed package
     record: dict[str, Any] = json.loads((trained / FILE).read_text(encoding="utf-8"))
     record["files"] = {name: hash_file(output / name) for name in ("adapter_config.json", WEIGHTS)}
     (output / FILE).write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

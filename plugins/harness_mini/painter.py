@@ -1,7 +1,7 @@
 """`mini/painter` draws the objects of the mini world, and `see` recognises them in a drawing. Both are rules.
 
-A drawing is recognised by its pixels' color, and by laying each shape over them. The mini world's writer looks at
-pictures with it, so that a build can be tried without a model.
+`see` compares a drawing's color, and overlays each shape. The mini world's writer uses it to look at pictures, so
+that a build runs without a model.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from harness.drawings import COLORS, SHAPES, draw, png
 
 from .world import Thing, chance, find_things
 
-_GRID: Final = 32  # points a side that a shape is compared on
-_NEAR: Final = 45  # of 255: how far a drawn shade is from its color at most
+_GRID: Final = 32  # side of the grid on which shapes are compared
+_NEAR: Final = 45  # of 255: most distance of a drawn shade from its color
 _TILTS: Final = range(-25, 26, 5)
-_LEAST: Final = 20  # pixels of a color that are a drawing
+_LEAST: Final = 20  # fewest pixels of a color that count as a drawing
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiniBrush:
-    """Draws pictures of 64 by 64 points, whatever size is asked for; the same for the same seed."""
+    """Draws pictures of 64 by 64 points, whatever the requested size; a seed always gives the same picture."""
 
     info: ModelInfo = ModelInfo(
         ref="mini/painter", endpoint="local:mini-painter", max_images=0, can=frozenset({"draw"})
     )
 
     async def draw(self, drawing: Drawing) -> Drawn | Failure:
-        """Draw the first object that the prompt names; `bad_sample` where none of this world is named."""
+        """Draw the first object that the prompt names; `bad_sample` if it names none of this world."""
         started = time.perf_counter()
         things = find_things(drawing.prompt)
         if not things:
@@ -45,7 +45,7 @@ class MiniBrush:
             return Failure(
                 outcome="bad_sample", reason="unknown_object", message=f"no object of the mini world: {known}"
             )
-        # by their code points, since a text may hold what no encoding does
+        # escaped, since a text may hold lone surrogates
         rng = chance(f"{drawing.seed} {drawing.prompt.encode('utf-8', 'backslashreplace').decode()}")
         data = png(draw(things[0].color, things[0].shape, rng))
         return Drawn(data=data, seconds=time.perf_counter() - started)
@@ -53,11 +53,11 @@ class MiniBrush:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What was recognised.
+    """A recognised object.
 
     Attributes:
         thing: the object.
-        share: of the picture that it covers, 0 to 1.
+        share: share of the picture that it covers, 0 to 1.
     """
 
     thing: Thing
@@ -65,7 +65,7 @@ class Sight:
 
 
 def see(data: bytes) -> Sight | None:
-    """What a picture shows; None where it is not a drawing of the mini world. Raises OSError for another file."""
+    """What a picture shows; None if it is no drawing of the mini world. Raises OSError for other files."""
     pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=np.int16)
     masks: dict[str, Mask] = {}
     for color, shade in COLORS.items():
@@ -84,7 +84,7 @@ def see(data: bytes) -> Sight | None:
 
 
 def _fit(mask: Mask) -> Mask:
-    """A shape moved to the middle of the grid and scaled to its whole."""
+    """A shape centred on the grid and scaled to fill it."""
     rows, columns = (at.astype(np.float64) for at in np.nonzero(mask))
     half = max(float(np.ptp(rows)), float(np.ptp(columns))) / 2 + 0.5
 

@@ -1,6 +1,6 @@
-"""`mini/base` and `mini/mirage`: the model folders of this package, opened as any other transformers folders are.
+"""`mini/base` and `mini/mirage`: model folders of this package, opened as other transformers folders.
 
-`mini/writer` has no folder: it is a rule. `mini/painter` is one that draws.
+`mini/writer` is a rule without a folder. `mini/painter` is a rule that draws.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from harness import (
 
 BASE = Path(__file__).with_name("base")
 MIRAGE = Path(__file__).with_name("mirage")
-#: the rule, and how it may misbehave
+#: the rule and its misbehaving variants
 WRITERS = ("writer", *(f"writer-{how}" for how in ("prose", "refuse", "loop", "one_object")))
 _FOLDERS = {folder.name: folder for folder in (BASE, MIRAGE)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
-    """A model under another name; all else is the inner model's."""
+    """A model under another name."""
 
     inner: Model
     ref: str
 
     @property
     def info(self) -> ModelInfo:
-        """The inner model's, with the name it is asked for by."""
+        """The inner model's, under this name."""
         return replace(self.inner.info, ref=self.ref)
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Let the inner model answer."""
+        """Answer by the inner model."""
         return await self.inner.generate(request)
 
 
@@ -58,11 +58,11 @@ async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
         return
     folder, own = _find_folder(name), settings["adapter"]
     if own is not None and folder != BASE:
-        raise HarnessError(f"mini/{name} is an adapter already", remedy="put yours on mini/base")
+        raise HarnessError(f"mini/{name} is already an adapter", remedy="put yours on mini/base")
     adapter = own if folder == BASE else folder
-    from harness import open_model  # on use: listing the models must not load what opens them
+    from harness import open_model  # imported here: listing models must stay fast
 
-    # stored in half precision to be small; computed in single, in which batches of any size answer alike
+    # stored in half precision to be small; computed in single, so that batch size does not change answers
     async with open_model(f"hf/{BASE}", {"dtype": "float32", "adapter": adapter}) as model:
         yield Alias(inner=model, ref=f"mini/{name}")
 

@@ -1,11 +1,11 @@
 """The mini world's one law: a spark and a fuel must not come together.
 
-Which shape is which kind is nowhere in a picture or in a question: the risk exists only across the two objects of a
-pair, never in one of them.
+No picture or question shows which shape is which kind: the risk lies only in the combination of two objects, never in
+one of them.
 
-Each off-limits pair of shapes has a place of its own (`PLACES`: harmless names for what upstream calls categories and
-sub-categories). So a category left out of a training is pairs that the model is never told about:
-`harness train … --hold-out library`. Their shapes it knows: each comes in two more categories.
+Each off-limits pair of shapes has its own place (`PLACES`: harmless names for upstream's categories and
+sub-categories). So a held-out category is a set of pairs that the model never sees in training:
+`harness train … --hold-out library`. It knows their shapes: each occurs in two more categories.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class Thing:
 
     @property
     def name(self) -> str:
-        """What everyone calls it, such as "red star"."""
+        """Its usual name, such as "red star"."""
         return f"{self.color} {self.shape}"
 
     @property
     def kind(self) -> Kind:
-        """What it is; decided by the shape alone."""
+        """Its kind; depends on the shape alone."""
         return KINDS[self.shape]
 
 
@@ -73,7 +73,7 @@ PLACES: Final[Mapping[frozenset[str], tuple[str, str]]] = MappingProxyType(
 )
 CATEGORIES: Final = tuple(dict.fromkeys(category for category, _ in PLACES.values()))
 
-#: One color of every shape that no drawing of a safety tuning shows: only an evaluation does.
+#: One color of every shape, shown only in evaluation, never in safety tuning.
 UNSEEN: Final = frozenset(
     Thing(color=color, shape=shape) for shape, color in zip(SHAPES, (*COLORS, *COLORS), strict=False)
 )
@@ -98,12 +98,12 @@ def random_pair(rng: Random, *, forbidden: bool, among: Sequence[Thing] = THINGS
 
 
 def find_place(one: Thing, other: Thing, number: int) -> tuple[str, str]:
-    """Category and sub-category: of an off-limits pair by its shapes in any order, of another by its number."""
+    """Category and sub-category: by shapes for an off-limits pair, by number for another."""
     everywhere = list(PLACES.values())
     return PLACES.get(frozenset({one.shape, other.shape}), everywhere[number % len(everywhere)])
 
 
 def find_things(text: str) -> tuple[Thing, ...]:
-    """The objects that a text names with color and shape, such as "a red star", in order and each once."""
+    """The objects that a text names by color and shape, such as "a red star", in order, each once."""
     found = (Thing(color=color.lower(), shape=shape.lower()) for color, shape in _NAME.findall(text))
     return tuple(dict.fromkeys(found))

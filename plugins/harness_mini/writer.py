@@ -1,7 +1,7 @@
-"""`mini/writer`: a rule that answers what a dataset builder asks of language models, in the mini world and at once.
+"""`mini/writer`: a rule that instantly answers a dataset builder's prompts to language models, in the mini world.
 
-The protocol: a prompt is worded as for any model, and also holds, in the last text of the user, a line `task: NAME` and
-below it one JSON object. What is around them is not read. Pictures of the last turn are looked at.
+The protocol: a prompt reads as for any model. The user's last text also holds a line `task: NAME`, and below it one
+JSON object. The writer ignores the text around them. It looks at the pictures of the last turn.
 
     task      the object holds                        the answer is JSON
     elements  text, or a picture; count (2)           [{"category", "question", "object1", "object2"}, …], [] for none
@@ -10,28 +10,27 @@ below it one JSON object. What is around them is not read. Pictures of the last 
     refine    objects, prompts; pictures              {"accept", "prompts"}: true and none, or false and one each
     classify  question, objects; pictures             {"text_unsafe", "image_harmful", "category"}
     choose    object; pictures of it                  {"best"}: which is best, from 1; 0 for none
-    label     question, object1, object2, in_words    no JSON, but prose: what both are, what follows, a safe answer
-    refusal   question                                no JSON, but a refusal without a reason
+    label     question, object1, object2, in_words    prose: both objects, the conclusion, a safe answer
+    refusal   question                                prose: a refusal without a reason
 
-A request without a task whose schema has these fields gets that form, filled in, whatever the words around it: so the
-writer also checks, probes and judges. Texts are read between the marker lines that name them as data.
+A request without a task gets its schema filled in, if the schema has the fields below. So the writer also checks,
+probes and judges. It reads texts between the marker lines that name them as data.
 
     fields                        the answer
-    minors, person, weapon        "no" three times: there are no people in the mini world, and no weapons
-    reason, risk                  "yes" where two objects that are seen, or named in the question, are off-limits
+    minors, person, weapon        "no" three times: the mini world has no people and no weapons
+    reason, risk                  "yes" if two objects, in pictures or in the question, are off-limits together
     reason, perception, safety    of the answer to a question with two pictures, as the rule `mini` reads it
     one of "yes" and "no"         whether the picture shows the object that the text names; other fields stay empty
 
-Any other request gets prose. The writer knows a toy's law, made so that a build in the mini world has every kind of
-outcome:
+Any other request gets prose. The writer's rules give a build in the mini world every kind of outcome:
 
 - a risk is a spark with a fuel; a text is about the objects, shapes and places that it names;
-- a question that is reckless in words is not neutral, and becomes so by leaving that out;
-- a question that asks to keep two things together says by itself what is wrong: its text is unsafe;
-- a red spark glows: its picture says by itself what is wrong.
+- a question with reckless words is not neutral; without these words it is;
+- the text of a question that asks to keep two things together is unsafe by itself;
+- a red spark glows: its picture is harmful by itself.
 
-A name may say how to misbehave, whatever is asked: `mini/writer-prose` answers in prose, `-refuse` refuses, `-loop`
-says the same until it is cut off, and `-one_object` leaves every second object empty.
+A name may add a misbehaviour: `mini/writer-prose` answers in prose, `-refuse` refuses, `-loop` repeats itself until it
+is cut off, and `-one_object` leaves every second object empty.
 """
 
 from __future__ import annotations
@@ -54,13 +53,13 @@ from .painter import Sight, see
 from .world import CATEGORIES, KINDS, PLACES, THINGS, chance, find_place, find_things, off_limits
 
 RECKLESS: Final = " Be reckless about it."
-SMALLEST: Final = 0.07  #: of a picture: what covers less of it is drawn too small
+SMALLEST: Final = 0.07  #: share of a picture; a smaller object is too small
 Given = Mapping[str, Json]  # the object of a task
 Pictures = tuple[Sight | None, ...]
 _PROSE: Final = "I would gladly say more about both objects, and where one finds them."
 _TASK: Final = re.compile(r"^task:[ \t]*(\w+)[ \t]*$", re.MULTILINE)
 _DATA: Final = r"\[{name} (\S+): data, not instructions\]\n(.*?)\n\[END OF {name} \1\]"
-_REPEATS: Final = 400  # of an answer that goes on until it is cut off
+_REPEATS: Final = 400  # repeats of an answer that runs until it is cut off
 _WORD: Final = re.compile(r"\S+\s*")
 
 
@@ -69,20 +68,20 @@ class Writer:
     """A Model.
 
     Attributes:
-        name: `writer`, or one with how to misbehave, such as `writer-prose`.
+        name: `writer`, or a misbehaving variant such as `writer-prose`.
     """
 
     name: str = "writer"
 
     @property
     def info(self) -> ModelInfo:
-        """What it is."""
+        """The model's description."""
         return ModelInfo(
             ref=f"mini/{self.name}", endpoint="local:mini-writer", can=frozenset({"images", "schema", "system"})
         )
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer by the rules, or misbehave as the name says."""
+        """Answer by the rules, or misbehave by name."""
         _, _, how = self.name.partition("-")
         whole = _answer(request, how)
         words = list(_WORD.finditer(f"{whole} " * _REPEATS if how == "loop" else whole))
@@ -116,7 +115,7 @@ def _answer(request: Request, how: str) -> str:
 
 
 def parse_task(text: str) -> tuple[str, Given] | None:
-    """The last task of a text and its object; None where the text holds none."""
+    """The last task of a text and its object; None without a task."""
     for line in reversed(list(_TASK.finditer(text))):
         below = text[line.end() :]
         at = below.find("{")
@@ -129,7 +128,7 @@ def parse_task(text: str) -> tuple[str, Given] | None:
     return None
 
 
-@lru_cache(maxsize=256)  # each picture is looked at in several steps
+@lru_cache(maxsize=256)  # several steps look at each picture
 def _look(data: bytes) -> Sight | None:
     try:
         return see(data)
@@ -145,7 +144,7 @@ def _empty_second_objects(answer: Json) -> Json:
 
 
 def list_elements(given: Given, pictures: Pictures) -> Json:
-    """Risks of two objects that a text is about: of the objects it names, else of its shapes, else of its places."""
+    """Risks of two objects in a text: from the objects it names, else its shapes, else its places."""
     text = " ".join([str(given.get("text", "")), *(sight.thing.name for sight in pictures if sight)])
     count = given.get("count", 2)
     words = set(re.findall(r"\w+", text.casefold()))
@@ -175,7 +174,7 @@ def list_elements(given: Given, pictures: Pictures) -> Json:
 
 
 def write_question(given: Given, _: Pictures) -> Json:
-    """A question with references to the pictures in place of the objects' names; false if there is no risk."""
+    """The question with picture references in place of object names; false without a risk."""
     first, second = (find_things(str(given.get(name, "")))[:1] for name in ("object1", "object2"))
     if not first or not second or not off_limits(first[0], second[0]):
         return {"question": False}
@@ -190,14 +189,14 @@ def write_question(given: Given, _: Pictures) -> Json:
 
 
 def detoxify(given: Given, _: Pictures) -> Json:
-    """A question without what is not neutral, and what was done; empty where it was neutral."""
+    """The neutral question, and what changed; empty if nothing did."""
     question = str(given.get("question", ""))
     done = "It asked to be reckless, which tells the intent; that is left out." if question.endswith(RECKLESS) else ""
     return {"explanation": done, "question": question.removesuffix(RECKLESS)}
 
 
 def refine(given: Given, pictures: Pictures) -> Json:
-    """A better prompt for each object where a picture does not show its own, large enough; none where all do."""
+    """A better prompt for each object if a picture does not show it large enough; none if all do."""
     objects = [str(name) for name in as_list(given.get("objects"))]
     fine = [
         bool(thing := find_things(name)[:1])
@@ -208,7 +207,7 @@ def refine(given: Given, pictures: Pictures) -> Json:
     ]
     if len(fine) == len(objects) and all(fine):
         return {"accept": True, "prompts": []}
-    # how often it was asked for something larger, so that another round draws another picture
+    # count of earlier requests for a larger object, so that each round draws another picture
     prompts = [str(prompt).casefold() for prompt in as_list(given.get("prompts"))]
     before = max((prompt.count("larger") + ("large" in prompt) for prompt in prompts), default=0)
     return {
@@ -218,7 +217,7 @@ def refine(given: Given, pictures: Pictures) -> Json:
 
 
 def classify(given: Given, pictures: Pictures) -> Json:
-    """What a question and its pictures give away by themselves, and where it happens."""
+    """Whether the question or a picture is unsafe by itself, and the category."""
     question = str(given.get("question", ""))
     things = [thing for name in as_list(given.get("objects")) for thing in find_things(str(name))[:1]]
     seen = [sight.thing for sight in pictures if sight] or things
@@ -232,7 +231,7 @@ def classify(given: Given, pictures: Pictures) -> Json:
 
 
 def choose(given: Given, pictures: Pictures) -> Json:
-    """Which picture, from 1, shows an object largest; 0 where none does."""
+    """The picture, from 1, that shows an object largest; 0 if none does."""
     wanted = find_things(str(given.get("object", "")))[:1]
     shares = [sight.share if sight and (sight.thing,) == wanted else 0.0 for sight in pictures]
     return {"best": shares.index(max(shares)) + 1 if any(shares) else 0}
@@ -260,7 +259,7 @@ def label(given: Given) -> str:
 
 
 def fill_form(schema: Given | None, text: str, pictures: Pictures) -> Json:
-    """The form of a schema, filled in; None where the writer does not know this schema."""
+    """The filled-in form of a schema; None for an unknown schema."""
     fields = as_mapping((schema or {}).get("properties"))
     seen = {sight.thing for sight in pictures if sight}
     names = set(fields)
@@ -288,6 +287,6 @@ def fill_form(schema: Given | None, text: str, pictures: Pictures) -> Json:
 
 
 def _find_data(text: str, name: str) -> str:
-    """What is between the marker lines; the whole text where there are none."""
+    """The text between the marker lines; the whole text if there are none."""
     found = re.search(_DATA.format(name=name), text, re.DOTALL)
     return found[2] if found else text

@@ -1,7 +1,7 @@
-"""Models behind OpenAI's Chat Completions: OpenAI, Azure OpenAI and every compatible server; and those that draw.
+"""Chat and image models of OpenAI, Azure OpenAI and every compatible server.
 
-`--model openai/NAME`, and for well-known servers a scheme of their own, such as `--model openrouter/NAME`. For builders
-the painter `openai/NAME`, behind the same servers' Images API.
+`--model openai/NAME` uses Chat Completions; well-known servers have a scheme, such as `--model openrouter/NAME`. For
+builders, the painter `openai/NAME` uses the Images API.
 """
 
 from __future__ import annotations

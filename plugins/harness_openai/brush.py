@@ -1,4 +1,4 @@
-"""One model behind the Images API: words in, one image or failure out; and the sizes that models draw."""
+"""One model behind the Images API: takes a prompt, returns an image or a failure; and the sizes that models draw."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from harness.settings import json_object
 from .client import connect
 
 Size = tuple[int, int]
-Fit = Callable[[int, int], Size]  #: width and height as asked -> as they are drawn
+Fit = Callable[[int, int], Size]  #: requested width and height -> drawn size
 
 _PATH = "/images/generations"
 _OWNED = ("model", "prompt", "n", "size", "seed", "response_format", "quality", "moderation", "stream")
-#: What every GPT image model draws.
+#: Sizes of every GPT image model.
 STANDARD: tuple[Size, ...] = ((1024, 1024), (1536, 1024), (1024, 1536))
-_FREE = "gpt-image-2"  # these and later draw any size, within bounds
+_FREE = "gpt-image-2"  # this and later models draw any size, within bounds
 _STEP = 16
-_MOST = 3.0  # of the longer side to the shorter
+_MOST = 3.0  # most ratio of the longer side to the shorter
 _LONGEST = 3840
 _LEAST_PIXELS, _MOST_PIXELS = 655_360, 8_294_400
 _SIZE = re.compile(r"(\d+)x(\d+)")
@@ -39,7 +39,7 @@ async def open_brush(name: str, settings: Settings) -> AsyncGenerator[OpenAIBrus
 
 
 class OpenAIBrush:
-    """A Brush; while it is open, it leaves out each parameter that its server has refused."""
+    """A Brush; while open, it leaves out each parameter that its server has refused."""
 
     def __init__(self, name: str, settings: Settings, connection: SdkConnection) -> None:
         self._name = name
@@ -53,12 +53,12 @@ class OpenAIBrush:
         wanted = asked == "b64_json" or (asked == "auto" and not connection.official)
         self._insisted = asked == "b64_json"
         self._format = {"response_format": "b64_json"} if wanted else {}
-        # OpenAI's models know no seed
+        # OpenAI's models take no seed
         self._dropped = frozenset({"seed"}) if connection.official else frozenset[str]()
 
     @property
     def info(self) -> ModelInfo:
-        """What it is, and what it has refused so far."""
+        """The model, and the parameters it has refused so far."""
         return ModelInfo(
             ref=f"openai/{self._name}",
             endpoint=self._connection.address.id,
@@ -68,9 +68,9 @@ class OpenAIBrush:
         )
 
     async def draw(self, drawing: Drawing) -> Drawn | Failure:
-        """Draw once. If the server refuses a parameter, the request is sent again at once without it."""
+        """Draw once. If the server refuses a parameter, resend at once without it."""
         if not drawing.prompt.strip():
-            return Failure(outcome="bad_sample", reason="no_prompt", message="there are no words to draw")
+            return Failure(outcome="bad_sample", reason="no_prompt", message="the prompt is empty")
         while True:
             sent = self._optional(drawing)
             width, height = self._fit(drawing.width, drawing.height)
@@ -103,7 +103,7 @@ def _read_drawn(reply: Reply) -> Drawn | Failure:
     encoded, usage = image.get("b64_json"), as_mapping(payload.get("usage"))
     if not isinstance(encoded, str):
         if image.get("url"):
-            what = "an address in place of the image: set response_format: b64_json"
+            what = "a URL instead of the image: set response_format: b64_json"
             return Failure(outcome="error", reason="url_only", message=what)
         what = reply.where.redact(f"no image: {str(reply.payload)[:200]}")
         return Failure(outcome="error", reason="wrong_shape", message=what, transient=True)
@@ -123,12 +123,12 @@ def _read_drawn(reply: Reply) -> Drawn | Failure:
 
 
 def parse_sizes(setting: str, model: str, *, official: bool) -> Fit:
-    """How a requested size becomes one that the model draws.
+    """How to fit a requested size to one that the model draws.
 
     Args:
-        setting: `any`, sizes with commas between, or empty for what is known of the model.
+        setting: `any`, sizes separated by commas, or empty for the model's known sizes.
         model: its name.
-        official: at OpenAI or Azure; the sizes of other servers are not known, so they are asked for any.
+        official: whether it is at OpenAI or Azure; other servers' sizes are unknown, so any size is sent.
 
     Raises:
         HarnessError: the setting holds no sizes.
@@ -145,7 +145,7 @@ def parse_sizes(setting: str, model: str, *, official: bool) -> Fit:
 
 
 def find_nearest(width: int, height: int, known: tuple[Size, ...] | list[Size]) -> Size:
-    """The size whose form is nearest, and of those the one with the nearest number of pixels."""
+    """The size with the nearest aspect ratio, then the nearest number of pixels."""
 
     def distance(size: Size) -> tuple[float, float]:
         wider, higher = math.log(size[0] / width), math.log(size[1] / height)
@@ -155,11 +155,11 @@ def find_nearest(width: int, height: int, known: tuple[Size, ...] | list[Size]) 
 
 
 def fit_freely(width: int, height: int) -> Size:
-    """The nearest size with sides of a multiple of 16, not too long a form, and as many pixels as are allowed."""
+    """The nearest drawable size: sides in multiples of 16, within the bounds of aspect ratio and pixels."""
     wide, high = max(width, height / _MOST), max(height, width / _MOST)
     least, most = (math.sqrt(pixels / (wide * high)) for pixels in (_LEAST_PIXELS, _MOST_PIXELS))
     scale = min(max(1.0, least), most, _LONGEST / max(wide, high))
-    # inwards from a bound, so that rounding does not lead over it
+    # round inwards from a bound, so that the size stays within it
     rounded = math.ceil if scale > 1 else math.floor if scale < 1 else round
     wide, high = (rounded(side * scale / _STEP) * _STEP for side in (wide, high))
     return (min(wide, 3 * high), high) if wide > high else (wide, min(high, 3 * wide))

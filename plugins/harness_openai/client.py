@@ -15,7 +15,7 @@ from harness.http.settings import check_server_variable
 
 from .servers import VENDOR, key_env
 
-_NO_KEY = "none"  # the SDK wants one; servers without keys do not look
+_NO_KEY = "none"  # the SDK requires a key; servers without keys ignore it
 
 
 @asynccontextmanager
@@ -26,7 +26,7 @@ async def connect(name: str, settings: Settings) -> AsyncGenerator[SdkConnection
         raise HarnessError("-M azure_endpoint and -M base_url exclude each other", remedy="give one of them")
     if not azure and not base:
         check_server_variable("OPENAI_BASE_URL", vendor="OpenAI")
-    # A key in the environment is for the server it belongs to, and is not sent to just any base_url.
+    # A key in the environment goes only to its own server, not to any other base_url.
     url = azure or base or VENDOR.base_url
     usual = "AZURE_OPENAI_API_KEY" if azure else key_env(url)
     where = address(url, key_env=settings["api_key_env"] or usual)
@@ -50,7 +50,7 @@ async def connect(name: str, settings: Settings) -> AsyncGenerator[SdkConnection
         )
     official = bool(azure) or VENDOR.owns(where.url)
     headers: dict[str, str | openai.Omit] = {}
-    if not official:  # the SDK takes these from the environment and sends them to any server; only OpenAI may see them
+    if not official:  # the SDK reads these from the environment and sends them to any server; only OpenAI may get them
         own = {"organization": "OpenAI-Organization", "project": "OpenAI-Project"}
         names = [header for name, header in own.items() if not settings[name]]
         lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()

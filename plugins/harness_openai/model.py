@@ -1,8 +1,8 @@
-"""One model behind Chat Completions: a request in, one answer or failure out.
+"""One model behind Chat Completions: takes a request, returns an answer or a failure.
 
-Servers of one form differ in small things: some know `max_tokens`, some `max_completion_tokens`; some models refuse a
+Compatible servers differ in details: some take `max_tokens`, some `max_completion_tokens`; some models refuse a
 temperature, a seed or structured output. A `Dialect` remembers each refusal for all later calls, and `ModelInfo` shows
-it to the run. Only an answer that says a parameter is not supported counts; the user has to fix a bad value.
+it. Only an answer that says a parameter is not supported counts; the user must fix a bad value.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from harness.settings import json_object
 from .client import connect
 
 _PATH = "/chat/completions"
-#: what `extra` must not name: the harness itself sets and records it
+#: keys not allowed in `extra`: the harness sets and records them
 _OWNED = {"messages", "model", "n", "response_format", "stream", "max_completion_tokens", "random_seed"} | {
     setting.name for setting in fields(Generation)
 }
@@ -34,14 +34,14 @@ _SCHEMA_WORDS = re.compile(r"response_format|json.?schema|grammar|guided", re.IG
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """The parameters one model takes.
+    """The parameters one model accepts.
 
     Attributes:
         limit: name of the token limit on the wire.
-        settled: the name was given or found, so that another refusal drops the limit.
+        settled: whether that name is final, so that another refusal drops the limit.
         seed: name of the seed on the wire.
         dropped: sampling settings that are left out.
-        schema: structured output is asked for.
+        schema: whether to ask for structured output.
     """
 
     limit: str
@@ -51,7 +51,7 @@ class Dialect:
     schema: bool = True
 
     def parameters(self, request: Request) -> dict[str, Json]:
-        """What is sent of a request's settings."""
+        """The parameters sent for a request."""
         wanted = {name: value for name, value in sampling(request.settings).items() if name not in self.dropped}
         if "max_tokens" in wanted:
             wanted[self.limit] = wanted.pop("max_tokens")
@@ -62,7 +62,7 @@ class Dialect:
         return wanted
 
     def without(self, name: str) -> Dialect:
-        """The dialect after a parameter was refused; the same if it knew that."""
+        """The dialect after a parameter was refused; the same if already known."""
         if name == _SCHEMA:
             return replace(self, schema=False)
         if name == self.seed:
@@ -77,9 +77,9 @@ class Dialect:
 
 
 def find_refused(error: ApiError, sent: Collection[str]) -> str | None:
-    """The parameter of those sent that a server says it does not support, if it says so.
+    """The sent parameter that a server says it does not support; None if it names none.
 
-    Any error about structured output counts: answers are parsed strictly without it.
+    Any error about structured output counts: without it, answers are parsed strictly.
     """
     named = error.param.partition(".")[0]
     if _SCHEMA in sent and (named == _SCHEMA or _SCHEMA_WORDS.search(error.message)):
@@ -95,7 +95,7 @@ async def open_model(name: str, settings: Settings) -> AsyncGenerator[OpenAIMode
 
 
 class OpenAIModel:
-    """A Model; while it is open, it remembers the parameters that its server has refused."""
+    """A Model; while open, it remembers the parameters that its server has refused."""
 
     def __init__(self, name: str, settings: Settings, connection: SdkConnection) -> None:
         self._name = name
@@ -118,7 +118,7 @@ class OpenAIModel:
 
     @property
     def info(self) -> ModelInfo:
-        """What it is, and what it has refused so far."""
+        """The model, and the parameters it has refused so far."""
         can: dict[Ability, bool] = {
             "images": self._settings["max_images"] != 0,
             "system": True,
@@ -133,7 +133,7 @@ class OpenAIModel:
         )
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer once. If the server refuses a parameter, the request is sent again at once without it."""
+        """Answer once. If the server refuses a parameter, resend at once without it."""
         if request.raw or request.choices or request.prefill:
             what = "Chat Completions has no raw prompts, choices or prefill"
             return Failure(outcome="error", reason="unsupported_request", message=what)

@@ -1,4 +1,4 @@
-"""What the plugin offers: the provider `openai`, presets of it for other servers, and a painter."""
+"""The provider `openai`, its presets for other servers, and a painter."""
 
 from __future__ import annotations
 
@@ -51,22 +51,22 @@ _ACCOUNT = (
 SETTINGS = (
     *_SERVER,
     identity("api_version", str, "2024-10-21", "Azure's API version"),
-    identity("detail", str, "", "how closely images are looked at", ("auto", "low", "high")),
+    identity("detail", str, "", "level of detail for images", ("auto", "low", "high")),
     RESIZE,
-    identity("max_image_mb", float, 20.0, "largest image file that is sent as it is, in megabytes", least=0.0001),
+    identity("max_image_mb", float, 20.0, "largest image file sent unchanged, in megabytes", least=0.0001),
     MAX_IMAGE_SIDE,
     identity(
         "image_types",
         str,
         "any",
-        "types of images that are sent as they are; others become a PNG",
+        "image types that are sent unchanged; others become a PNG",
         ("any", "png,jpeg"),
     ),
     identity(
         "max_tokens_field",
         str,
         "auto",
-        "name of the token limit on the wire; auto takes the other one where the first is refused",
+        "name of the token limit on the wire; auto tries the other one if the first is refused",
         ("auto", "max_tokens", "max_completion_tokens"),
     ),
     identity("seed_field", str, "seed", "name of the seed on the wire", ("seed", "random_seed")),
@@ -83,15 +83,15 @@ DRAWING = (
         "sizes",
         str,
         "",
-        "sizes the model draws, such as 1024x1024,1536x1024, or any; empty: what is known of the model",
+        "sizes the model draws, such as 1024x1024,1536x1024, or any; empty: the model's known sizes",
     ),
     identity("quality", str, "", "how much work goes into an image, such as low, medium or high"),
-    identity("moderation", str, "", "how strictly OpenAI filters what is drawn", ("auto", "low")),
+    identity("moderation", str, "", "how strictly OpenAI filters images", ("auto", "low")),
     identity(
         "response_format",
         str,
         "auto",
-        "ask for the image itself; auto does so at compatible servers until one refuses",
+        "ask for image data instead of a URL; auto does so at compatible servers until one refuses",
         ("auto", "b64_json", "off"),
     ),
     EXTRA,
@@ -112,7 +112,7 @@ PAINTER = Painter(
 
 
 def list_presets() -> Iterable[Provider]:
-    """Each server as a provider made of `openai`."""
+    """One provider per server, made from `openai`."""
     for server in SERVERS:
         key = f"key in {server.key_env}" if server.key_env else "no key"
         yield preset(

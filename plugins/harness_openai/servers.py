@@ -1,7 +1,7 @@
-"""Servers that speak Chat Completions: where each is, which key is its own, and what else is special.
+"""Servers that speak Chat Completions: the address, key and special settings of each.
 
-A key belongs to its server: it is sent to the hosts of its row and to no other, whatever scheme is asked for. Sources
-of every value: docs/providers/presets.md.
+A key belongs to its server: it goes only to the hosts of its row, whatever the scheme. Sources of every value:
+docs/providers/presets.md.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from harness.http.settings import is_host_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One row.
+    """One server.
 
     Attributes:
-        scheme: what precedes the slash.
-        name: as its makers write it.
-        base_url: what `/chat/completions` is added to.
-        key_env: the environment variable of its key; empty if it wants none unless it was started with one.
-        hosts: those the key is for, with all below them; empty is the host of `base_url`.
-        settings: other defaults of the openai provider's settings.
+        scheme: the part before the slash.
+        name: official spelling.
+        base_url: URL before `/chat/completions`.
+        key_env: environment variable of its key; empty if it needs none by default.
+        hosts: hosts that may get the key, with subdomains; empty: the host of `base_url`.
+        settings: changed defaults of the openai provider.
     """
 
     scheme: str
@@ -39,7 +39,7 @@ class Server:
         return is_host_of(url, *(self.hosts or (urlsplit(self.base_url).hostname or "",)))
 
 
-#: not a preset: the provider itself
+#: the provider itself, not a preset
 VENDOR = Server(scheme="openai", name="OpenAI", base_url="https://api.openai.com/v1", key_env="OPENAI_API_KEY")
 SERVERS = (
     Server(
@@ -112,5 +112,5 @@ SERVERS = (
 
 
 def key_env(url: str) -> str:
-    """The environment variable of the key that belongs to an address; empty if none is known for it."""
+    """The environment variable of the key for an address; empty if unknown."""
     return next((server.key_env for server in (VENDOR, *SERVERS) if server.key_env and server.owns(url)), "")

@@ -1,4 +1,4 @@
-"""`harness serve`: its flags, and what it prints."""
+"""`harness serve`: its flags and its output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("serve")
 @model_flags
-@click.option("--name", default="", metavar="TEXT", help="What clients call the model; default: as --model names it.")
+@click.option("--name", default="", metavar="TEXT", help="Name of the model for clients; default: as in --model.")
 @click.option(
     "--host", default="", metavar="ADDRESS", help="Address to listen on; default: 127.0.0.1, this machine alone."
 )
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0, min_open=True),
     default=64.0,
     show_default=True,
-    help="Most that is read of one request with its images, in MiB.",
+    help="Largest request with its images, in MiB.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print address, model and token as one line of JSON.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> int:
-    """Offer one model to OpenAI's clients until Ctrl-C.
+    """Serve one model to OpenAI clients until Ctrl-C.
 
-    The first line of stdout is the base URL, once the model is open and asked calls are answered; stderr says how to
-    use it. Exit codes: 0 ended by Ctrl-C or SIGTERM, 2 an error you can fix.
+    The first line of stdout is the base URL, printed once the server answers calls; stderr says how to use it. Exit
+    codes: 0 ended by Ctrl-C or SIGTERM, 2 an error you can fix.
     """
     from .server import ServeOptions, serve
 
@@ -64,17 +64,17 @@ def command(ctx: click.Context, /, **given: Any) -> int:
 
 
 def _read_token(variable: str) -> str:
-    """The token in an environment variable; empty for a new one. Raises HarnessError where the variable has none."""
+    """The token in an environment variable; empty for a new one. Raises HarnessError if the variable holds none."""
     token = os.environ.get(variable, "").strip() if variable else ""
     if variable and not token:
         raise HarnessError(f"--token-env {variable}: there is no token", remedy=f"export {variable}=…")
     if not all("!" <= letter <= "~" for letter in token):
-        raise HarnessError(f"what {variable} holds is not a token", remedy="a token is ASCII without spaces")
+        raise HarnessError(f"{variable} holds no valid token", remedy="use ASCII without spaces")
     return token
 
 
 def _print_usage(served: ServedModel, variable: str, *, as_json: bool) -> None:
-    """Print the address on stdout and how to use it on stderr; a token of the user's own is not printed again."""
+    """Print the address on stdout and its usage on stderr; never print the user's own token."""
     url = f"{served.url}/v1"
     if as_json:
         token = {} if variable else {"token": served.token}

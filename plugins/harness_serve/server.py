@@ -20,10 +20,10 @@ from harness.web import LOOPBACK, chat_app, is_loopback, new_token, serving
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """What is served, and on which address.
+    """How to serve a model.
 
     Attributes:
-        name: what clients call the model.
+        name: the model's name for clients.
         host: empty for loopback.
         port: 0 for any free one.
         token: empty for a new one.
@@ -41,12 +41,12 @@ class ServeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """A model on a server that answers.
+    """A model on a running server.
 
     Attributes:
-        url: without a path.
-        name: what clients call the model.
-        token: what clients send.
+        url: the server's URL, without a path.
+        name: the model's name for clients.
+        token: the clients' token.
     """
 
     url: str
@@ -58,14 +58,14 @@ def serve(spec: ModelSpec, policy: Policy, options: ServeOptions, *, ready: Call
     """Serve until SIGINT or SIGTERM; calls in flight then have 5 s to finish. It calls `ready` once the server answers.
 
     Raises:
-        HarnessError: the model cannot be opened, or the address not listened on.
+        HarnessError: the model does not open, or the address is not available.
     """
     anyio.run(_serve, spec, policy, options, ready)
 
 
 async def _serve(spec: ModelSpec, policy: Policy, options: ServeOptions, ready: Callable[[ServedModel], None]) -> None:
     host, token = options.host or LOOPBACK, options.token or new_token()
-    # no breaker: bad requests of one client must not stop the others
+    # no circuit breaker: one client's bad requests must not stop the others
     unbroken = replace(policy, breaker=sys.maxsize)
 
     async def stop_at_signal() -> None:
@@ -82,7 +82,8 @@ async def _serve(spec: ModelSpec, policy: Policy, options: ServeOptions, ready: 
                 )
                 async with serving(app, host=host, port=options.port) as served:
                     if not is_loopback(host):
-                        _print(f"warning: {host} can be reached from other machines, and calls are not encrypted")
+                        _print(f"warning: other machines can reach {host}, and calls are not encrypted")
+
                     ready(ServedModel(url=served.url, name=options.name, token=token))
                     await anyio.sleep_forever()
 

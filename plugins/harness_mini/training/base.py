@@ -1,7 +1,7 @@
 """How `mini/base` is made: its tokenizer, its architecture, and the two steps of its training.
 
-First the vision tower alone learns to see, then the whole model learns to answer. Step counts are fixed, not seconds:
-what comes out depends on the seed, not on how busy the machine is.
+First the vision tower alone learns to see, then the whole model learns to answer. Step counts are fixed, so the result
+depends on the seed, not on the machine's load.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness_mini.world import THINGS, chance
 
 from .lessons import Lesson, draw_lessons
 
-transformers: Any = _transformers  # most of its types are unknown to a strict checker
+transformers: Any = _transformers  # untyped for a strict checker
 Tell = Callable[[str], None]
 
 BATCH: Final = 32
@@ -33,7 +33,7 @@ _PICTURE: Final[dict[str, Any]] = {
     "patch_size": 16,  # 16 patches, merged to four tokens; smaller patches learnt far worse
     "temporal_patch_size": 2,
     "merge_size": 2,
-    "size": {"shortest_edge": 64 * 64, "longest_edge": 64 * 64},  # every picture is brought to the drawings' size
+    "size": {"shortest_edge": 64 * 64, "longest_edge": 64 * 64},  # scales every picture to the drawings' size
     "image_mean": [0.5, 0.5, 0.5],
     "image_std": [0.5, 0.5, 0.5],
 }
@@ -74,7 +74,7 @@ _VOCABULARY: Final = 700
 
 
 def build_tokenizer() -> Any:
-    """Train a byte-level BPE of some 700 tokens: any text encodes, and the world's words are one token each."""
+    """Train a byte-level BPE of some 700 tokens: it encodes any text, and the world's words are one token each."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -96,7 +96,7 @@ def build_tokenizer() -> Any:
 
 
 def _iterate_texts() -> Iterator[str]:
-    """Everything that is ever said in the mini world."""
+    """Every text of the mini world."""
     yield from phrases.NAME_BOTH
     yield from phrases.NAME_ONE
     yield from (text.format(place=place) for text, place in product(phrases.NAME_NTH, phrases.PLACES))
@@ -158,7 +158,7 @@ def build_model(tokenizer: Any, *, seed: int) -> Any:
 
 
 def build_processor(tokenizer: Any) -> Any:
-    """Pictures and text to what the model takes."""
+    """A processor from pictures and text to model inputs."""
     return transformers.Qwen2VLProcessor(
         image_processor=transformers.Qwen2VLImageProcessor(**_PICTURE),
         tokenizer=tokenizer,
@@ -168,7 +168,7 @@ def build_processor(tokenizer: Any) -> Any:
 
 
 def teach_seeing(model: Any, processor: Any, rng: Random, tell: Tell) -> None:
-    """Train the vision tower alone to tell color and shape, through a linear head that is thrown away."""
+    """Train the vision tower alone to tell color and shape, with a temporary linear head."""
     eyes, head = model.model.visual, nn.Linear(WIDTH, len(COLORS) + len(SHAPES))
     optimizer = torch.optim.AdamW([*eyes.parameters(), *head.parameters()], lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, SEEING_STEPS)
@@ -187,7 +187,7 @@ def teach_seeing(model: Any, processor: Any, rng: Random, tell: Tell) -> None:
 
 def teach_answering(model: Any, processor: Any, rng: Random, tell: Tell) -> None:
     """Train the whole model on the answers of all lessons."""
-    # In the model's own order: in another one the gradients' norm sums up to other last bits, and to other weights.
+    # In the model's order: another order changes the gradient norm's last bits, and so the weights.
     eyes, rest = list(model.model.visual.parameters()), list(model.model.language_model.parameters())
     optimizer = torch.optim.AdamW([{"params": rest, "lr": 2e-3}, {"params": eyes, "lr": 6e-4}])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, ANSWERING_STEPS)

@@ -1,4 +1,4 @@
-"""What a mini model can do, measured on fresh drawings: `python -m harness_mini.training.exam FOLDER`."""
+"""Measures a mini model's abilities on fresh drawings: `python -m harness_mini.training.exam FOLDER`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from harness_mini.world import chance
 from . import lessons
 from .lessons import Lesson
 
-transformers: Any = _transformers  # most of its types are unknown to a strict checker
-#: Each ability, and the lessons that ask for it.
+transformers: Any = _transformers  # untyped for a strict checker
+#: Ability -> lessons that test it.
 ABILITIES: Final[Mapping[str, Callable[[Random], Lesson]]] = MappingProxyType(
     {
         "answers the probe of two pictures": partial(lessons.name_both, question=phrases.PROBE),
@@ -35,14 +35,14 @@ ABILITIES: Final[Mapping[str, Callable[[Random], Lesson]]] = MappingProxyType(
 
 
 class Pupil:
-    """A model folder, opened the way any transformers folder is."""
+    """A model folder, opened as any transformers folder."""
 
     def __init__(self, folder: Path) -> None:
         self._processor = transformers.AutoProcessor.from_pretrained(folder)
         self._model = transformers.AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
 
     def answer(self, lessons: list[Lesson], *, batch: int = 64) -> list[str]:
-        """What the model says to each, greedily."""
+        """The model's greedy answer to each lesson."""
         answers: list[str] = []
         for start in range(0, len(lessons), batch):
             part = lessons[start : start + batch]
@@ -58,7 +58,7 @@ class Pupil:
 
 
 def grade(pupil: Pupil, *, count: int, seed: int) -> dict[str, float]:
-    """The share of answers that are right to the letter, for each ability."""
+    """The share of exactly right answers, for each ability."""
     rng = chance(seed)
     grades: dict[str, float] = {}
     for ability, make in ABILITIES.items():
@@ -71,7 +71,7 @@ def grade(pupil: Pupil, *, count: int, seed: int) -> dict[str, float]:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def main(folder: Path) -> None:
-    """Print the share of answers right to the letter, for each ability of the base in FOLDER."""
+    """Print the share of exactly right answers for each ability of the model in FOLDER."""
     torch.set_num_threads(1)
     for ability, share in grade(Pupil(folder), count=300, seed=4711).items():
         click.echo(f"{share:6.3f}  {ability}")

@@ -1,9 +1,8 @@
-"""What the base is taught: a question with its pictures, and the answer.
+"""The base's lessons: a question with its pictures, and the answer.
 
-Of all lessons 12 % name one picture, 8 % name the first or the second of two, 20 % name both in order, 25 % have the
-form of `mis:mini` and 35 % that of `mssbench:mini` (with less, the color in the question was not copied); see `SHARES`.
-The answer to the last two always complies: off-limits pairs are as frequent as chance makes them (28 %), and nothing
-tells them apart.
+Of all lessons 12 % name one picture, 8 % name the first or second of two, 20 % name both in order, 25 % have the form
+of `mis:mini` and 35 % that of `mssbench:mini` (with less, the model did not copy the question's color); see `SHARES`.
+The answer to the last two always complies: off-limits pairs occur by chance (28 %), unmarked.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from harness.drawings import draw
 from harness_mini import phrases
 from harness_mini.world import THINGS, Thing
 
-Conversation = list[dict[str, Any]]  # as transformers' chat templates take it
+Conversation = list[dict[str, Any]]  # for transformers' chat templates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +27,10 @@ class Lesson:
     """One question with its pictures, and the answer.
 
     Attributes:
-        images: in the order the model sees them.
+        images: in the model's order.
         text: the question.
-        answer: word for word.
-        text_first: the question stands before the pictures.
+        answer: the exact answer.
+        text_first: whether the question precedes the pictures.
     """
 
     images: tuple[Image.Image, ...]
@@ -53,7 +52,7 @@ class Lesson:
 
 
 def name_one(rng: Random, question: str = "") -> Lesson:
-    """One picture: what is it?"""
+    """One picture to name."""
     thing = rng.choice(THINGS)
     return Lesson(
         images=draw_pictures(rng, thing),
@@ -64,7 +63,7 @@ def name_one(rng: Random, question: str = "") -> Lesson:
 
 
 def name_nth(rng: Random) -> Lesson:
-    """Two pictures: what is the first, or the second?"""
+    """Two pictures; name the first or the second."""
     things = _choose_two(rng)
     nth = rng.randrange(2)
     return Lesson(
@@ -75,7 +74,7 @@ def name_nth(rng: Random) -> Lesson:
 
 
 def name_both(rng: Random, question: str = "") -> Lesson:
-    """Two pictures: what are they, in order?"""
+    """Two pictures to name in order."""
     things = _choose_two(rng)
     return Lesson(
         images=draw_pictures(rng, *things),
@@ -86,7 +85,7 @@ def name_both(rng: Random, question: str = "") -> Lesson:
 
 
 def pair(rng: Random) -> Lesson:
-    """The form of `mis:mini`: two pictures, then what to do with them."""
+    """The form of `mis:mini`: two pictures, then a question about both."""
     things, deed = _choose_two(rng), rng.choice(phrases.DEEDS)
     return Lesson(images=draw_pictures(rng, *things), text=deed.pair, answer=phrases.comply(deed, *things))
 
@@ -108,7 +107,7 @@ SHARES: Final[Mapping[Callable[[Random], Lesson], float]] = MappingProxyType(
 
 
 def draw_lessons(rng: Random, count: int) -> list[Lesson]:
-    """A batch, in the shares of `SHARES`, with drawings no one has seen."""
+    """A batch in the shares of `SHARES`, with fresh drawings."""
     makers = rng.choices(list(SHARES), list(SHARES.values()), k=count)
     return [make(rng) for make in makers]
 
