@@ -96,7 +96,7 @@ def test_mistakes_are_the_users_to_mend(plugin: str, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("NONE", raising=False)
     ours = ("--model", "echo/x", "--plugin", plugin)
     assert "no token" in str(refused(*ours, "--token-env", "NONE").exception)
-    assert "not a token" in str(refused_with(monkeypatch, "two words", *ours).exception)
+    assert "no valid token" in str(refused_with(monkeypatch, "two words", *ours).exception)
     assert "no address of this machine" in str(refused(*ours, "--host", "no.such.host.invalid").exception)
     assert "give another --host" in str(refused(*ours, "--host", "192.0.2.1").exception)
     assert "no setting" in str(refused(*ours, "-M", "a=b").exception)
@@ -130,4 +130,5 @@ def test_an_address_that_others_reach_is_warned_about(plugin: str) -> None:
         first_line(process)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-    assert "warning: 0.0.0.0 can be reached from other machines" in err
+    assert "warning: other machines can reach 0.0.0.0"
+ in err
