@@ -1,4 +1,4 @@
-"""Strategies that papers put around a model: a defence in the system prompt, chain of thought, two-step answering."""
+"""Strategies from papers: a defence in the system prompt, chain of thought, two-step answering."""
 
 from __future__ import annotations
 

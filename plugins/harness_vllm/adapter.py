@@ -1,8 +1,8 @@
 """A LoRA adapter, checked against its base before the engine starts.
 
-vLLM copies an adapter's weights into slots of the base's size, so that one of another size may be applied in part; and
-it leaves out, with a warning, what an adapter changes outside the language model. Either would be another model under
-this one's name.
+vLLM copies an adapter's weights into slots of the base's size, so it may apply an adapter of another size in part. It
+leaves out, with only a warning, an adapter's changes outside the language model. Either would run another model under
+this name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from harness.local.origin import broken_adapter_error, unfit_adapter_error
 Shapes = Mapping[str, tuple[int, ...]]  # name of a weight -> its shape
 
 _WEIGHTS: Final = "adapter_model.safetensors"
-_RANKS: Final = (8, 16, 32, 64, 128, 256, 320, 512)  # those vLLM has slots for
+_RANKS: Final = (8, 16, 32, 64, 128, 256, 320, 512)  # ranks of vLLM's slots
 _PART: Final = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_(A|B)(?:\.\w+)?\.weight")
 _LAYER: Final = re.compile(r"(?:.*\.)?(layers\.\d+\..+)")
 _OUTSIDE: Final = re.compile(
@@ -36,9 +36,9 @@ class Adapter:
     """A LoRA adapter that fits its base.
 
     Attributes:
-        folder: where it is.
-        rank: the least of vLLM's ranks that holds it.
-        fingerprint: of its files.
+        folder: its folder.
+        rank: the smallest vLLM rank that fits it.
+        fingerprint: hashes of its files.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class Adapter:
 
 
 def read_adapter(folder: Path) -> Adapter:
-    """The adapter in a folder. Raises HarnessError where there is none that vLLM can put on a model."""
+    """The adapter in a folder. Raises HarnessError if vLLM cannot use one there."""
     config = folder / ADAPTER_CONFIG
     if not config.is_file() or not (folder / _WEIGHTS).is_file():
         missing = _WEIGHTS if config.is_file() else ADAPTER_CONFIG
@@ -65,20 +65,20 @@ def read_adapter(folder: Path) -> Adapter:
 
 
 def check_adapter(adapter: Adapter, base: Path) -> None:
-    """Compare an adapter's weights with those of its base, as far as they are in a folder.
+    """Compare an adapter's weights with those of its base, if they are in a folder.
 
     Raises:
-        HarnessError: it is broken, was made for another model, or changes what vLLM would leave as it is.
+        HarnessError: it is broken, was made for another model, or changes weights that vLLM leaves out.
     """
     try:
         parts = read_shapes([adapter.folder / _WEIGHTS])
-    except Exception as error:  # safetensors raises an error of its own, which only it can name
+    except Exception as error:  # safetensors raises its own, unnamed error
         raise broken_adapter_error(adapter.folder, f"{_WEIGHTS}: {error}") from error
     if outside := sorted(name for name in parts if _OUTSIDE.search(name)):
         raise HarnessError(
             f"the adapter also changes weights outside the language model, such as {outside[0]}, which vLLM leaves out",
             where=str(adapter.folder),
-            remedy="--model hf/… -M adapter=… applies all of it; or merge it into its base",
+            remedy="use --model hf/… -M adapter=…, which applies all of it; or merge it into its base",
         )
     known = read_shapes(sorted(base.glob("*.safetensors")))
     if known and (misfit := _find_misfit(parts, known)):
@@ -97,7 +97,7 @@ def read_shapes(files: Iterable[Path]) -> Shapes:
 
 
 def _find_misfit(parts: Shapes, base: Shapes) -> str:
-    """The first part of an adapter that has no place in its base; empty if all fits."""
+    """The first part of an adapter that does not fit its base; empty if all fits."""
     by_layer: dict[str, list[tuple[int, ...]]] = {}
     for name, shape in base.items():
         by_layer.setdefault(_layer(name.rpartition(".")[0]), []).append(shape)
@@ -109,9 +109,9 @@ def _find_misfit(parts: Shapes, base: Shapes) -> str:
         if there is None:
             return f"it has no {part[1]}"
         size, at = (shape[1], 1) if part[2] == "A" else (shape[0], 0)
-        plain = [each for each in there if len(each) == 2]  # a quantised weight has another form
+        plain = [each for each in there if len(each) == 2]  # a quantised weight has another shape
         if plain and all(each[at] != size for each in plain):
-            return f"{part[1]} is of another size"
+            return f"{part[1]} has another size"
     return ""
 
 

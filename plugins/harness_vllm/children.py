@@ -1,8 +1,8 @@
-"""vLLM's own processes: their environment, and how they stay away from the terminal.
+"""vLLM's child processes: sets their environment, and keeps them off the terminal.
 
-vLLM computes in child processes. They would write to our stdout and stderr, and the Ctrl-C that is meant for us would
-stop them. So they start with Ctrl-C blocked, and vLLM calls `settle` in each of them (entry point
-`vllm.general_plugins`), which sends their output to a file.
+vLLM computes in child processes. They would write to our stdout and stderr, and our Ctrl-C would stop them. So they
+start with Ctrl-C blocked, and vLLM calls `settle` in each (entry point `vllm.general_plugins`), which sends the output
+to a file.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Final
 
 LOG: Final = "HARNESS_VLLM_LOG"
-#: What vLLM reads when it is imported; the user's own values stay.
+#: Variables that vLLM reads on import; the user's values take precedence.
 ENVIRONMENT: Final = {
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork of a process with threads may hang
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # stdout carries results
     "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_HOST_IP": "127.0.0.1",  # its processes are all here
+    "VLLM_HOST_IP": "127.0.0.1",  # all its processes are local
     "TOKENIZERS_PARALLELISM": "false",
 }
 
@@ -33,13 +33,13 @@ def prepare() -> None:
     """Set the environment; call it before vLLM is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("vllm").addHandler(logging.NullHandler())  # it warns before it has set up its own
+    logging.getLogger("vllm").addHandler(logging.NullHandler())  # it logs before its own set-up
 
 
 @contextmanager
 def redirect_children(log: Path) -> Generator[None]:
-    """Children that this thread starts in this block write to a file, and Ctrl-C does not reach them."""
-    resource_tracker.ensure_running()  # it unblocks Ctrl-C when it starts by itself, in the middle of the block
+    """Send the output of children started here to a file, and keep Ctrl-C from them."""
+    resource_tracker.ensure_running()  # started inside the block, it would unblock Ctrl-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ[LOG] = str(log)
     try:
@@ -50,7 +50,7 @@ def redirect_children(log: Path) -> Generator[None]:
 
 
 def settle() -> None:
-    """In a child of ours, send stdout and stderr to the file; anywhere else, do nothing."""
+    """In a child of ours, send stdout and stderr to the file; elsewhere, do nothing."""
     log = os.environ.get(LOG)
     if not log or multiprocessing.parent_process() is None:
         return

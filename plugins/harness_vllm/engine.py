@@ -1,6 +1,6 @@
-"""Starts vLLM's asynchronous engine, ends its processes at the end, and says what went wrong in it.
+"""Starts vLLM's asynchronous engine, ends its processes, and explains its errors.
 
-The engine starts in a thread: that takes a minute for a large model. If a start is cancelled, its processes end too.
+The engine starts in a thread, since a large model takes a minute. If a start is cancelled, its processes end too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness import Failure, HarnessError
 from harness_vllm.children import redirect_children
 
 _JOIN_SECONDS: Final = 10.0
-#: For the engine to end its workers and free shared memory; vLLM's own 5 seconds are too short for that.
+#: Time for the engine to end its workers and free shared memory; vLLM's 5 seconds are too short.
 _GRACE_SECONDS: Final = 20.0
 _MEMORY: Final = re.compile(
     r"out of memory|free memory|allocate memory|kv cache|memory utilization|available memory", re.IGNORECASE
@@ -38,7 +38,7 @@ _GIVE_MORE: Final = (
     "or more GPUs by -M tensor_parallel=N"
 )
 _TAKE_LESS: Final = (
-    "other processes hold a part of it: end them, or take a smaller share by -M gpu_memory_utilization=0.5"
+    "other processes use part of the memory: end them, or take a smaller share with -M gpu_memory_utilization=0.5"
 )
 
 
@@ -47,11 +47,11 @@ class RunningEngine:
     """A running engine.
 
     Attributes:
-        ref: of the model, `vllm/NAME`.
+        ref: the model, `vllm/NAME`.
         llm: vLLM's AsyncLLM.
-        config: vLLM's configuration, complete.
-        log: what its processes write.
-        children: its processes that are children of this one.
+        config: vLLM's complete configuration.
+        log: file with its processes' output.
+        children: its direct child processes.
     """
 
     ref: str
@@ -61,10 +61,10 @@ class RunningEngine:
     children: tuple[Any, ...]
 
     async def stop(self) -> None:
-        """End its processes and wait until they are gone. The log is kept if the engine has died."""
+        """End its processes and wait for them. Keeps the log if the engine has died."""
         died = self.llm.errored
         if self.llm.output_handler is not None:
-            self.llm.output_handler.cancel()  # else it may take the end for a death, and report one
+            self.llm.output_handler.cancel()  # else it may report the end as a death
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self.stop_here)
         if not died:
@@ -80,8 +80,8 @@ class EngineStart:
     """One start of an engine.
 
     Args:
-        ref: of the model, for errors.
-        arguments: of vLLM's AsyncEngineArgs.
+        ref: the model, for errors.
+        arguments: arguments of vLLM's AsyncEngineArgs.
     """
 
     def __init__(self, ref: str, arguments: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ class EngineStart:
         self._before = set(multiprocessing.active_children())
 
     async def configure(self) -> Any:
-        """vLLM's configuration for this model. Raises HarnessError where vLLM does not run it."""
+        """vLLM's configuration for this model. Raises HarnessError if vLLM cannot run it."""
 
         def create() -> Any:
             try:
@@ -104,7 +104,7 @@ class EngineStart:
         return await anyio.to_thread.run_sync(create, abandon_on_cancel=True)
 
     async def run(self, config: Any) -> RunningEngine:
-        """Start the engine. Raises HarnessError where it does not start."""
+        """Start the engine. Raises HarnessError if it does not start."""
         try:
             return await anyio.to_thread.run_sync(self._run, config, abandon_on_cancel=True)
         except anyio.get_cancelled_exc_class():
@@ -142,7 +142,7 @@ class EngineStart:
 
 
 def _end_processes(children: tuple[Any, ...]) -> None:
-    """Wait for processes that should end, and kill those that do not."""
+    """Wait for processes to end, and kill those that do not."""
     for child in children:
         child.join(_JOIN_SECONDS)
     for child in children:
@@ -152,35 +152,35 @@ def _end_processes(children: tuple[Any, ...]) -> None:
 
 
 def start_error(ref: str, error: Exception, log: Path | None = None) -> HarnessError:
-    """Why a model cannot be run, from the error raised here and the output of the engine's processes."""
+    """Why a model cannot run, from the error raised here and the engine's log."""
     cause = _first_raised(log)
-    if not cause:  # pydantic writes its own lines above and below what was raised
+    if not cause:  # pydantic adds lines around the raised message
         text = str(error).strip()
         inner = re.search(r"Value error, (.+?)(?: \[type=|$)", text, re.DOTALL)
         lines = (inner[1] if inner else text).strip().splitlines()
         cause = lines[0] if lines else type(error).__name__
         if lines and not inner:
             cause = f"{type(error).__name__}: {cause[:300]}"
-    written = f"; the engine's own words are in {log}" if log else ""
+    written = f"; the engine's log is {log}" if log else ""
     if _MEMORY.search(cause):
         advice = _TAKE_LESS if _TAKEN.search(cause) else _GIVE_MORE
         return HarnessError(f"there is too little memory for this model: {cause}", where=ref, remedy=advice + written)
-    other = f"--model hf/{ref.partition('/')[2]} runs it with transformers, if they know it"
+    other = f"--model hf/{ref.partition('/')[2]} runs it, if transformers supports it"
     return HarnessError(f"vLLM cannot run this model: {cause}", where=ref, remedy=other + written)
 
 
 def death_error(ref: str, log: Path) -> HarnessError:
-    """The error of an engine that has ended while it was needed."""
+    """The error of an engine that ended unexpectedly."""
     cause = _first_raised(log)
     return HarnessError(
         f"vLLM's engine has died{f': {cause}' if cause else ''}",
         where=ref,
-        remedy=f"give the same command again: it goes on from here; the engine's own words are in {log}",
+        remedy=f"give the same command again: it continues from here; the engine's log is {log}",
     )
 
 
 def to_failure(error: BaseException) -> Failure:
-    """The Failure of a sample for an error that vLLM raised at its request alone."""
+    """The Failure for an error that vLLM raised on one request only."""
     cause = error.__cause__ if type(error).__name__ == "EngineGenerateError" and error.__cause__ else error
     message = str(cause)
     reason = "context_length" if _CONTEXT.search(message) else type(cause).__name__
@@ -188,6 +188,6 @@ def to_failure(error: BaseException) -> Failure:
 
 
 def _first_raised(log: Path | None) -> str:
-    """The first exception in a log that is not about another one; empty if there is none."""
+    """The first exception in a log that does not report another one; empty if none."""
     text = log.read_text(encoding="utf-8", errors="replace") if log and log.is_file() else ""
     return next((found[:300] for found in _RAISED.findall(text) if not _CAUGHT.search(found)), "")

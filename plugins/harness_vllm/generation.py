@@ -1,9 +1,9 @@
-"""How a model in vLLM is prompted, and how the engine is asked: for an answer, or to score given continuations.
+"""How to prompt a model in vLLM, and to ask the engine for an answer or for scores of given continuations.
 
 A continuation's score is its log-probability after the prompt. Prompt and continuation are tokenised together, as the
-model would read them, and every continuation is counted from the same token on: the first in which any of them differs
-from the prompt alone. The engine reads each as a prompt and says how likely every token of it was. Images are in the
-part that all share, so the tokens they become there do not matter.
+model would read them. Scores of all continuations start at the same token: the first at which any of them differs from
+the prompt alone. The engine reads each as a prompt and returns the probability of every token. Images are in the shared
+part, so their tokens do not matter.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.local import Chat, Frontend, Origin, Profile, Prompt, PromptFormat,
 from harness.local.prompts import count_shared
 from harness_vllm.engine import RunningEngine, death_error, to_failure
 
-#: If neither the request nor the model says how long an answer may get.
+#: Default if neither the request nor the model limits the answer.
 MAX_TOKENS = 1024
 IMAGE_LINES: Final = PromptFormat(line="{image}\n")
 PIXELS: Final = ("min_pixels", "max_pixels")
@@ -32,14 +32,14 @@ PIXELS: Final = ("min_pixels", "max_pixels")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptStyle:
-    """How a model is prompted.
+    """How to prompt a model.
 
     Attributes:
         frontend: its processor or tokenizer.
-        chat: how its template renders; None if it has none.
-        form: how images and questions are written, if not by the template alone.
-        ends: ids of tokens that end an answer, next to those that vLLM knows.
-        max_tokens: of an answer, whatever a request allows; None for no such limit.
+        chat: how its template renders; None without one.
+        form: how to write images and questions, if not by the template alone.
+        ends: ids of tokens that end an answer, besides those that vLLM knows.
+        max_tokens: limit of an answer, over the request's; None for none.
         can: its abilities.
     """
 
@@ -52,12 +52,12 @@ class PromptStyle:
 
 
 def find_style(frontend: Frontend, settings: Settings, profile: Profile | None, *, sees: bool) -> PromptStyle:
-    """How a model is prompted.
+    """How to prompt a model.
 
     Args:
         frontend: its processor or tokenizer.
-        settings: of the provider.
-        profile: how a paper ran its family; None if none is asked for.
+        settings: the provider's settings.
+        profile: how a paper ran its family; None if not requested.
         sees: whether it takes images.
 
     Raises:
@@ -70,7 +70,7 @@ def find_style(frontend: Frontend, settings: Settings, profile: Profile | None, 
     elif profile is not None:
         form = profile.form
     elif sees and chat is not None and chat.max_images == 0 and frontend.placeholders:
-        form = IMAGE_LINES  # the template knows no images, but the model does
+        form = IMAGE_LINES  # the model takes images, but its template does not
     ends = [chat.end] if chat and chat.end else []
     ends += (profile.ends.value or ()) if profile else ()
     can: set[Ability] = {"raw", "choices", "prefill"}
@@ -79,7 +79,7 @@ def find_style(frontend: Frontend, settings: Settings, profile: Profile | None, 
     if chat and chat.system and not form.turn:
         can.add("system")
     if not (chat and chat.reasons and settings["thinking"] != "off"):
-        can.add("schema")  # a grammar would hold from the first token of the reasoning on
+        can.add("schema")  # otherwise a grammar would also constrain the reasoning
     return PromptStyle(
         frontend=frontend,
         chat=chat,
@@ -91,10 +91,10 @@ def find_style(frontend: Frontend, settings: Settings, profile: Profile | None, 
 
 
 def open_frontend(origin: Origin, model_config: Any, settings: Settings) -> Frontend:
-    """The model's processor or tokenizer, by transformers and by what vLLM knows of the model.
+    """The model's processor or tokenizer, from transformers and from vLLM's own data.
 
     Raises:
-        HarnessError: transformers cannot open the processor, or it takes no limit of pixels.
+        HarnessError: transformers cannot open the processor, or it takes no pixel limit.
     """
     sees = bool(model_config.is_multimodal_model)
     transformers = import_module("transformers")
@@ -106,15 +106,15 @@ def open_frontend(origin: Origin, model_config: Any, settings: Settings) -> Fron
         processor = kind.from_pretrained(origin.place, **options)
     except Exception as error:
         what = f"transformers cannot open the model's processor: {' '.join(str(error).split())[:300]}"
-        remedy = "-M trust_remote_code=true, if it comes with code"
+        remedy = "if it has its own code, give -M trust_remote_code=true"
         raise HarnessError(what, where=f"vllm/{origin.name}", remedy=remedy) from error
     keywords = getattr(getattr(processor, "image_processor", None), "valid_kwargs", None)
     for name in PIXELS:
         if settings[name] is not None and name not in getattr(keywords, "__annotations__", ()):
             raise HarnessError(f"the model's processor takes no {name}", remedy=f"leave out -M {name}")
-    # a model with code of its own may come with a tokenizer alone: vLLM has a processor for it
+    # a model with its own code may have only a tokenizer: vLLM has a processor for it
     whole = sees and hasattr(processor, "tokenizer")
-    mark = ""  # of an image in a text as vLLM reads it, with `{i}` for its number; empty if vLLM does not say
+    mark = ""  # vLLM's mark of an image in a text, with `{i}` for its number; empty if unknown
     if sees:
         try:
             place = import_module("vllm.model_executor.model_loader").get_model_cls(model_config).get_placeholder_str
@@ -123,7 +123,7 @@ def open_frontend(origin: Origin, model_config: Any, settings: Settings) -> Fron
         except (AttributeError, ValueError, NotImplementedError):
             mark = ""
     frontend = Frontend(processor, vlm=whole, image=mark)
-    if not frontend.template:  # vLLM keeps templates for some families that come without one
+    if not frontend.template:  # vLLM has templates for some families without one
         registry = import_module("vllm.transformers_utils.chat_templates")
         path: Path | None = registry.get_chat_template_fallback_path(
             model_type=model_config.hf_config.model_type, tokenizer_name_or_path=model_config.tokenizer
@@ -136,10 +136,10 @@ class Generator:
     """Asks one engine.
 
     Args:
-        engine: that is running.
-        style: how the model is prompted, and what ends its answers.
-        adapter: vLLM's LoRARequest; each call is made with it, since calls with and without one must not meet.
-        name: of the model, put into each response.
+        engine: the running engine.
+        style: how to prompt the model, and what ends its answers.
+        adapter: vLLM's LoRARequest; every call uses it, since calls with and without one must not mix.
+        name: the model's name, put into each response.
     """
 
     def __init__(self, engine: RunningEngine, style: PromptStyle, adapter: Any, name: str) -> None:
@@ -208,7 +208,7 @@ class Generator:
         parameters = self._parameters(
             temperature=0.0,
             max_tokens=1,
-            prompt_logprobs=0,  # of the prompt's own tokens alone
+            prompt_logprobs=0,  # for the prompt's own tokens only
             detokenize=False,
         )
         outputs: dict[str, Any] = {}
@@ -227,7 +227,7 @@ class Generator:
             read, chances = outputs[choice].prompt_token_ids, outputs[choice].prompt_logprobs
             tail = range(len(read) - (len(row) - shared), len(read))
             scores[choice] = float(sum(chances[at][read[at]].logprob for at in tail))
-        images = len(outputs[prompt.choices[0]].prompt_token_ids) - len(rows[0])  # tokens that only the engine adds
+        images = len(outputs[prompt.choices[0]].prompt_token_ids) - len(rows[0])  # tokens added by the engine
         return Response(
             text=max(scores, key=lambda choice: scores[choice]),
             usage=Usage(input_tokens=images + len(alone), output_tokens=sum(len(row) - shared for row in rows)),
@@ -257,5 +257,5 @@ class Generator:
             return [output async for output in outputs][-1]
         except self._dead as error:
             raise death_error(self._engine.ref, self._engine.log) from error
-        except Exception as error:  # noqa: BLE001 - whatever one request does to the engine, the others are answered
+        except Exception as error:  # noqa: BLE001 - one request's error must not stop the others
             return to_failure(error)

@@ -1,4 +1,4 @@
-"""`vllm/…` as a Model: from settings to engine arguments, prompts built here, and requests that the engine batches."""
+"""`vllm/…` as a Model: turns settings into engine arguments and builds prompts; the engine batches requests."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from harness_vllm.generation import PIXELS, Generator, PromptStyle, find_style, 
 _PARALLEL = ("tensor_parallel", "pipeline_parallel", "data_parallel")
 _AS_THEY_ARE = ("dtype", "max_num_seqs", "enforce_eager", "trust_remote_code")
 _WHERE_SET = ("gpu_memory_utilization", "max_model_len", "quantization")
-_TILES = {"internvl_chat": "max_dynamic_patch"}  # as vLLM's own processors call it
+_TILES = {"internvl_chat": "max_dynamic_patch"}  # the name in vLLM's own processors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
-    """What is known of a model before the engine starts.
+    """Facts about a model before the engine starts.
 
     Attributes:
         origin: where the model comes from.
-        adapter: of LoRA; None without one.
-        model_type: of its config.
-        profile: how a paper ran its family; None if none is asked for.
+        adapter: its LoRA adapter; None without one.
+        model_type: model type of its config.
+        profile: how a paper ran its family; None if not requested.
     """
 
     origin: Origin
@@ -45,13 +45,13 @@ class ModelSource:
 
     @property
     def fingerprint(self) -> dict[str, Json]:
-        """Of the model and its adapter."""
+        """Hashes of the model and its adapter."""
         more: dict[str, Json] = {"adapter": self.adapter.fingerprint} if self.adapter else {}
         return {**self.origin.fingerprint, **more}
 
 
 def find_source(name: str, settings: Settings) -> ModelSource:
-    """Find a model and its adapter. Raises HarnessError if there is none, or they do not belong together."""
+    """Find a model and its adapter. Raises HarnessError if one is missing, or they do not fit."""
     origin = find(name, settings["revision"], scheme="vllm", adapter="lora")
     adapter = None
     if settings["lora"] is not None:
@@ -69,7 +69,7 @@ def find_source(name: str, settings: Settings) -> ModelSource:
 
 
 def build_arguments(source: ModelSource, settings: Settings) -> dict[str, Any]:
-    """The arguments of vLLM's AsyncEngineArgs. Raises HarnessError where a setting that should be JSON is not."""
+    """The arguments of vLLM's AsyncEngineArgs. Raises HarnessError if a JSON setting is not JSON."""
     images, profile = settings["images_per_prompt"], source.profile
     arguments: dict[str, Any] = {
         "model": source.origin.place,
@@ -81,7 +81,7 @@ def build_arguments(source: ModelSource, settings: Settings) -> dict[str, Any]:
         **{name: settings[name] for name in _AS_THEY_ARE},
         **{name: settings[name] for name in _WHERE_SET if settings[name] is not None},
     }
-    of_images: dict[str, Any] = {}  # by the profile, then by the settings
+    of_images: dict[str, Any] = {}  # from the profile, then the settings
     if profile is not None:
         if settings["dtype"] == "auto":
             arguments["dtype"] = profile.dtype.value or "auto"
@@ -96,7 +96,7 @@ def build_arguments(source: ModelSource, settings: Settings) -> dict[str, Any]:
     if source.origin.commit:
         arguments["revision"] = source.origin.commit
     if source.adapter is not None:
-        # one slot more than adapters: with one, vLLM on CPU takes the adapter for requests that ask for none
+        # one slot more than adapters: with one, vLLM on CPU applies the adapter to requests without one
         arguments |= {"enable_lora": True, "max_loras": 2, "max_lora_rank": source.adapter.rank}
     return arguments | json_object(settings, "engine", such_as='{"swap_space": 8}')
 
@@ -105,7 +105,7 @@ class VllmModel:
     """A model in vLLM's engine.
 
     Attributes:
-        info: what it is.
+        info: the model's description.
     """
 
     def __init__(self, info: ModelInfo, builder: PromptBuilder, generator: Generator) -> None:
@@ -114,7 +114,7 @@ class VllmModel:
         self._generator = generator
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer one request; the engine batches it with others that come meanwhile."""
+        """Answer one request; the engine batches it with concurrent ones."""
         prompt = await anyio.to_thread.run_sync(self._builder, request)
         if isinstance(prompt, Failure):
             return prompt
@@ -148,11 +148,11 @@ async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
 
 
 async def _add_adapter(engine: RunningEngine, source: ModelSource) -> Any:
-    """vLLM's request for the adapter, once the engine has taken it; None without one."""
+    """Load the adapter into the engine; return vLLM's request for it, None without one."""
     if source.adapter is None:
         return None
     if engine.config.lora_config.max_loras < 2:
-        raise AssertionError("with one slot, vLLM on CPU answers requests without an adapter by the adapter")
+        raise AssertionError("with one slot, vLLM on CPU applies the adapter to requests without one")
     folder = str(source.adapter.folder.resolve())
     request = import_module("vllm.lora.request").LoRARequest("adapter", 1, folder)
     try:
@@ -160,8 +160,8 @@ async def _add_adapter(engine: RunningEngine, source: ModelSource) -> Any:
     except Exception as error:
         raise unfit_adapter_error(source.adapter.folder, " ".join(str(error).split())[:300]) from error
     if not taken:
-        raise unfit_adapter_error(source.adapter.folder, "the engine did not take it")
-    # a hub model's weights are here by now
+        raise unfit_adapter_error(source.adapter.folder, "the engine did not accept it")
+    # a hub model's weights are downloaded by now
     await anyio.to_thread.run_sync(check_adapter, source.adapter, source.origin.folder)
     return request
 
@@ -180,7 +180,7 @@ def _info(engine: RunningEngine, source: ModelSource, style: PromptStyle) -> Mod
         endpoint=f"local:{import_module('vllm.platforms').current_platform.device_type}",
         max_images=max_images,
         local=True,
-        # as many again are made ready while the engine is full, so that it never waits
+        # twice as many, so that the engine never waits for prepared requests
         concurrency=2 * scheduler.max_num_seqs * parallel.data_parallel_size,
         fingerprint=source.fingerprint,
         can=style.can,

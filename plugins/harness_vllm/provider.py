@@ -20,17 +20,15 @@ from harness.http.settings import (
     transport,
 )
 
-#: How the work is spread is transport: it changes speed, and the last bits of a sum, but not what is asked.
+#: Settings that distribute the work are transport: they change speed and rounding, not the request.
 SETTINGS = (
     transport("tensor_parallel", int, 1, "GPUs that share each layer", least=1),
     transport("pipeline_parallel", int, 1, "GPUs that share the layers", least=1),
-    transport("data_parallel", int, 1, "copies of the model, each on GPUs of its own", least=1),
-    transport("gpu_memory_utilization", float, None, "share of each GPU's memory to take, such as 0.9", least=0),
+    transport("data_parallel", int, 1, "copies of the model, each on its own GPUs", least=1),
+    transport("gpu_memory_utilization", float, None, "share of each GPU's memory to use, such as 0.9", least=0),
     transport("max_num_seqs", int, 128, "most requests answered together", least=1),
     transport("enforce_eager", bool, False, "compile nothing: starts sooner, runs slower"),
-    transport(
-        "images_per_prompt", int, None, "most images of one request; not set: the most that the run asks with", least=0
-    ),
+    transport("images_per_prompt", int, None, "most images per request; not set: the most in this run", least=0),
     identity(
         "max_model_len", int, None, "most tokens of prompt and answer together; not set: the model's own", least=1
     ),
@@ -38,11 +36,11 @@ SETTINGS = (
     identity("quantization", str, None, "how the weights are quantised, such as fp8, awq or bitsandbytes"),
     REVISION,
     identity("lora", Path, None, "folder of a LoRA adapter (peft) put on the model"),
-    identity("min_pixels", int, None, "smaller images are enlarged, where the processor can", least=1),
-    identity("max_pixels", int, None, "larger images are scaled down, where the processor can", least=1),
+    identity("min_pixels", int, None, "enlarge smaller images, if the processor can", least=1),
+    identity("max_pixels", int, None, "scale larger images down, if the processor can", least=1),
     PROFILE,
     PROMPT_FORMAT,
-    identity("mm_processor_kwargs", str, "", "more for the model's image processor, as a JSON object"),
+    identity("mm_processor_kwargs", str, "", "more arguments for the image processor, as a JSON object"),
     THINKING,
     CONTROL_TOKENS,
     TRUST_REMOTE_CODE,

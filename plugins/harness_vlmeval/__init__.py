@@ -17,7 +17,7 @@ def harness_models() -> Iterable[Provider]:
 
 @hookimpl
 def harness_tasks() -> Iterable[Task]:
-    """Offer `vlmeval`, and the data sets with a name of their own."""
+    """Offer `vlmeval`, and the data sets with their own task."""
     from .tasks import TASKS
 
     return TASKS

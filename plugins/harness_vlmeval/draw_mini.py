@@ -1,6 +1,6 @@
 """Draw the packaged splits: `python -m harness_vlmeval.draw_mini FOLDER`.
 
-Benign questions about drawn shapes, in VLMEvalKit's own table: base64 images, a list of them where there are several.
+Benign questions about drawn shapes, in VLMEvalKit's table format: base64 images, as a list if there are several.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _image(thing: tuple[str, str]) -> str:
 
 
 def _options(number: int, right: str, others: list[str], rng: Random) -> Row:
-    """Letters with their texts, and the letter of the right one: each in turn."""
+    """Options by letter, and the right letter, which rotates with `number`."""
     texts = rng.sample([each for each in others if each != right], 3)
     texts.insert(number % 4, right)
     return {**dict(zip("ABCD", texts, strict=True)), "answer": "ABCD"[number % 4]}
@@ -71,7 +71,7 @@ def _make_yes_no(number: int, rng: Random) -> Row:
 
 
 def _make_deceiving(number: int, rng: Random) -> Row:
-    """Two sets of two figures with two questions each, under names that say so."""
+    """Two sets of two figures with two questions each; the index names set, figure and question."""
     group, figure, question = number // 4, number // 2 % 2, number % 2
     row = _make_yes_no(question + figure, rng)
     return {**row, "index": f"VD_figure_1_{group}_{figure}_{question}", "category": "VD", "l2-category": "figure"}

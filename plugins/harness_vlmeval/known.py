@@ -1,4 +1,4 @@
-"""The data sets that are known by name: what is published of each, and how it is scored."""
+"""The data sets with their own task: the published facts of each, and its scoring."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Part:
     Attributes:
         dataset: VLMEvalKit's name; the file is `<dataset>.tsv`.
         n: published number of rows.
-        images: most images of one row; None when it is not known.
-        only: column -> the value that a row must have, or one of the values between commas.
+        images: most images per row; None if unknown.
+        only: column -> required value, or allowed values separated by commas.
         by: breakdowns.
     """
 
@@ -31,19 +31,19 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A data set with a task of its own.
+    """A data set with its own task.
 
     Attributes:
-        name: of the task.
+        name: task name.
         description: one line.
-        form: of its questions, which says the metrics.
+        form: form of its questions, which decides the metrics.
         parts: split -> rows.
         pooled: a derived split of all parts; empty for none.
-        mini: most images of a row of the packaged split.
-        url: of the file.
-        md5: of the file, as VLMEvalKit knows it.
-        size: of the file.
-        licence: as the publisher states it.
+        mini: most images per row of the packaged split.
+        url: URL of the file.
+        md5: VLMEvalKit's md5 of the file.
+        size: size of the file.
+        licence: the publisher's statement.
     """
 
     name: str
@@ -123,10 +123,10 @@ KNOWN: Final = (
     ),
 )
 
-#: other sets that ask for a yes or a no
+#: other yes-or-no sets
 YES_NO: Final = frozenset({"AMBER", "MME", "POPE", "VSR-zeroshot"})
 
 
 def find_known(dataset: str) -> Known | None:
-    """The task with a name of its own that reads a data set."""
+    """The own task of a data set; None without one."""
     return next((each for each in KNOWN for part in each.parts.values() if part.dataset == dataset), None)

@@ -1,10 +1,9 @@
-"""`vlmeval/…` as a Model: one turn of text and images goes to VLMEvalKit's process, text comes back.
+"""`vlmeval/…` as a Model: sends one turn of text and images to VLMEvalKit's process, and reads its text.
 
-VLMEvalKit takes images as files: they are written byte for byte, named by content, and deleted when no call needs them.
+VLMEvalKit takes images as files: they are written byte for byte, named by content, and deleted after the last call.
 
-It knows text only: its classes give a fail string, or the error's own words, when there is no answer. What the child
-saw next to that text decides what a reply means: a server's status and body are read as every provider's here, so that
-a filter is a block.
+Its classes return text only: without an answer a fail string, or the error's text. What else the child saw decides the
+outcome: a server's status and body are read as for every provider, so a filter counts as a block.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ from harness.settings import json_object
 from .child.protocol import is_secret, redact
 from .process import Died, ZooModel, find_interpreter
 
-#: Variables that VLMEvalKit reads, by which an image can change.
+#: Variables of VLMEvalKit that can change an image.
 _ENVIRONMENT = ("VLMEVAL_MIN_IMAGE_EDGE", "VLMEVAL_MAX_IMAGE_SIZE", "VLMEVAL_LOCAL_MEDIA")
 _REENCODED = (
     "VLMEvalKit's API classes send images as JPEG and enlarge those with an edge under 100 pixels: not for attacks "
@@ -60,12 +59,12 @@ _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "
 _PASSING = ("Timeout", "Connection", "ChunkedEncoding", "ProtocolError", "RemoteDisconnected")
 _MEMORY = "out_of_memory"
 _LONGEST = 500
-_PLAIN = frozenset({".png", ".jpg"})  # what every class of the zoo takes
+_PLAIN = frozenset({".png", ".jpg"})  # types that every zoo class takes
 
 
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
-    """Open a model of the zoo; its process is gone at the end. Raises HarnessError if it cannot be opened."""
+    """Open a zoo model; its process ends with the block. Raises HarnessError if it does not open."""
     given = _class_arguments(settings)
     with tempfile.TemporaryDirectory(prefix="harness-vlmeval-", ignore_cleanup_errors=True) as place, unwrap_groups():
         folders = [Path(place) / each for each in ("data", "images")]
@@ -99,7 +98,7 @@ class VlmevalModel:
 
     @property
     def info(self) -> ModelInfo:
-        """What it is; names a setting as dropped once it was asked for."""
+        """The model's description; lists a requested but unsupported setting as dropped."""
         origin = self._origin
         server = urlsplit(origin.server).netloc or origin.name
         reencoded = origin.is_api and not self._facts["local_media"]
@@ -121,7 +120,7 @@ class VlmevalModel:
         if request.raw or request.choices or request.prefill:
             what = "VLMEvalKit has no raw prompts, choices or prefill"
         elif [message.role for message in request.messages] != ["user"]:
-            what = "VLMEvalKit's models take one turn of the user; a system message would stay for later calls"
+            what = "VLMEvalKit's models take one user turn; a system message would affect later calls"
         if what:
             return Failure(outcome="error", reason="unsupported_request", message=what)
         wanted = sampling(request.settings)
@@ -139,7 +138,7 @@ class VlmevalModel:
                 try:
                     reply = await self._zoo.generate(message, settings)
                 except Died as death:
-                    # a question that was under way has one more try; at a second death it is the cause
+                    # a question in flight gets one more try; at a second death it is the cause
                     mark = hashlib.sha256(json.dumps(message).encode()).hexdigest()
                     again = mark in self._suspects
                     self._suspects.add(mark)
@@ -150,11 +149,11 @@ class VlmevalModel:
 
 
 def _find_fingerprint(name: str, facts: Mapping[str, Json], weights: Path | None) -> dict[str, Json]:
-    """Who answers: the package, the class, what it was opened with, and the files of a folder of weights."""
+    """The identity: the package, the class, its arguments, and hashes of a weights folder's files."""
     arguments = dict(as_mapping(facts["arguments"]))
     files: dict[str, Json] = {}
     if weights is not None and weights.is_dir():
-        arguments["model_path"] = ""  # identified by its files, wherever they lie
+        arguments["model_path"] = ""  # identified by its files, not their path
         files = hash_folder(weights)
     return {
         "model": name,
@@ -168,16 +167,16 @@ def _find_fingerprint(name: str, facts: Mapping[str, Json], weights: Path | None
 
 
 def _class_arguments(settings: Settings) -> dict[str, Json]:
-    """The arguments of `-M args` and `-M model_path`, over those of VLMEvalKit's table; a folder by its absolute path.
+    """The arguments of `-M args` and `-M model_path`, which override VLMEvalKit's table; folders as absolute paths.
 
     Raises:
-        HarnessError: not a JSON object, or it holds a key.
+        HarnessError: `args` is no JSON object, or holds a secret key.
     """
     given = json_object(settings, "args", such_as='{"img_detail": "high"}')
     if held := sorted(filter(is_secret, given)):
         raise HarnessError(
             f"-M args must not hold {', '.join(held)}: settings are recorded",
-            remedy="put the key into the environment variable that the class reads",
+            remedy="set the environment variable that the class reads",
         )
     path: Path | None = settings["model_path"]
     return given if path is None else {**given, "model_path": str(path.resolve() if path.is_dir() else path)}
@@ -192,10 +191,10 @@ class ImageFolder:
 
     @asynccontextmanager
     async def place(self, images: Sequence[Image]) -> AsyncGenerator[list[str]]:
-        """Absolute paths of the images' files, in order, there while the block runs.
+        """Absolute paths of the images' files, in order; they exist while the block runs.
 
         Raises:
-            BadImage: a WebP, BMP or GIF, which is written as PNG, does not decode.
+            BadImage: a WebP, BMP or GIF, which becomes a PNG, does not decode.
         """
         paths = [self._path(image.opened) for image in images]
         self._users.update(paths)
@@ -223,12 +222,12 @@ def _write_image(content: ImageContent, path: Path) -> None:
         data = file.getvalue()
     part = path.with_name(uuid.uuid4().hex)
     part.write_bytes(data)
-    part.replace(path)  # so that half a file is never read
+    part.replace(path)  # so that readers never see half a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who answered: the model as VLMEvalKit names it, its server where it has one, and whether it asks an API."""
+    """The answering model: its name in VLMEvalKit, its server if any, and whether it is an API model."""
 
     name: str
     server: str
@@ -253,7 +252,7 @@ def read_reply(reply: Mapping[str, Json], origin: Origin) -> Response | Failure:
     completion = _read_completion(seen, origin, seconds)
     if isinstance(completion, Failure) and completion.reason != "wrong_shape":
         return completion
-    if reply.get("failed"):  # a refusal or an empty answer that the class could not read, else an error
+    if reply.get("failed"):  # a block or an empty answer that the class misread, else an error
         if isinstance(completion, Response) and (not completion.text or "refusal" in completion.flags):
             return completion
         words = dict.fromkeys(str(each).strip() for each in (reply.get("text"), seen.get("log")) if each)
@@ -261,9 +260,9 @@ def read_reply(reply: Mapping[str, Json], origin: Origin) -> Response | Failure:
         return Failure(outcome="error", reason="fail_string", message=message, transient=origin.is_api)
     text = reply.get("text")
     if not isinstance(text, str):
-        return Failure(outcome="error", reason="no_answer", message=f"the class gave a {reply.get('type')}")
+        return Failure(outcome="error", reason="no_answer", message=f"the class returned a {reply.get('type')}")
     said, reasoning = chat.split_think(text)
-    if isinstance(completion, Response):  # the class's own text, with what the server said of it
+    if isinstance(completion, Response):  # the class's text, with the server's outcome
         return replace(completion, text=said, reasoning=completion.reasoning or reasoning)
     return Response(text=said, reasoning=reasoning, seconds=seconds)
 
@@ -289,7 +288,7 @@ def _status_failure(status: int, seen: Mapping[str, Json], origin: Origin) -> Fa
 
 
 def _read_completion(seen: Mapping[str, Json], origin: Origin, seconds: float) -> Response | Failure | None:
-    """A body in the form of Chat Completions, read; None where it is something else."""
+    """The outcome of a body in the form of Chat Completions; None for another form."""
     try:
         payload: Json = json.loads(str(seen.get("body") or "null"))
     except (ValueError, RecursionError):

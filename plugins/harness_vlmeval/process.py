@@ -1,6 +1,6 @@
-"""VLMEvalKit's process: started, asked by lines of JSON, started again when it dies.
+"""VLMEvalKit's process: starts it, talks to it in lines of JSON, and restarts it when it dies.
 
-`child` is its own end of the pipe. When this process is killed, the child sees its stdin close and ends itself.
+`child` is the other end of the pipe. When this process is killed, the child sees its stdin close and ends.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _LONGEST_LINE = 64 << 20
 _LAST_LINES = 8
 _CLOSE_SECONDS = 2.0
 _HELLO_SECONDS = 120.0
-_NOISE = "Did not detect the .env file"  # said at each start
+_NOISE = "Did not detect the .env file"  # printed at each start
 
 
 class Died(Exception):
     """The process ended before it answered.
 
     Attributes:
-        lines: the last ones it wrote to stderr, without keys.
+        lines: its last lines on stderr, without keys.
     """
 
     def __init__(self, how: str, lines: tuple[str, ...]) -> None:
@@ -51,7 +51,7 @@ class Died(Exception):
 
 
 class Refused(Exception):
-    """The process answered that it cannot: `kind` is a stable code, `facts` all it said."""
+    """The process refused an operation: `kind` is a stable code, `facts` the whole error."""
 
     def __init__(self, facts: Mapping[str, Json]) -> None:
         super().__init__(" ".join(redact(str(facts.get("message", ""))).split()))
@@ -68,10 +68,10 @@ class _Call:
 
 
 class KitProcess:
-    """VLMEvalKit's process, asked by operations; made by `start_kit`.
+    """VLMEvalKit's process; made by `start_kit`.
 
     Attributes:
-        dead: it has ended.
+        dead: whether it has ended.
     """
 
     def __init__(self, child: ChildProcess) -> None:
@@ -99,7 +99,7 @@ class KitProcess:
         return as_mapping(call.reply["ok"])
 
     async def hello(self, python: str) -> Mapping[str, Json]:
-        """Which package it has. Raises HarnessError if it speaks another protocol or has no VLMEvalKit."""
+        """Its package and version. Raises HarnessError if it speaks another protocol or lacks VLMEvalKit."""
         found = await self.ask("hello")
         if found.get("protocol") != PROTOCOL:
             raise HarnessError(f"VLMEvalKit's process speaks protocol {found.get('protocol')}", where=python)
@@ -113,7 +113,7 @@ class KitProcess:
         return found
 
     async def read_replies(self) -> None:
-        """Hand out replies until the process ends."""
+        """Pass on replies until the process ends."""
         with suppress(PipeClosed):
             while True:
                 reply = as_mapping(await self._child.receive_json(_LONGEST_LINE))
@@ -127,7 +127,7 @@ class KitProcess:
             call.answered.set()
 
     async def close(self) -> None:
-        """End the process and those it started; it is gone when this returns."""
+        """End the process and its children, and wait for the end."""
         await self._child.close()
 
     @property
@@ -141,7 +141,7 @@ class KitProcess:
 
 
 def find_interpreter(given: str) -> str:
-    """The Python that has VLMEvalKit: as given, else of the environment, else this one."""
+    """The Python with VLMEvalKit: the given one, else the environment's, else this one."""
     return given or os.environ.get(VARIABLE, "") or sys.executable
 
 
@@ -149,16 +149,16 @@ async def start_kit(tasks: TaskGroup, python: str, *, data: Path) -> KitProcess:
     """Start VLMEvalKit's process.
 
     Args:
-        tasks: where it is listened to, until it is closed.
+        tasks: runs its reader, until it is closed.
         python: its interpreter.
         data: folder for VLMEvalKit's own files.
 
     Raises:
-        HarnessError: the interpreter cannot be started.
+        HarnessError: the interpreter does not start.
     """
     child = await start_child(
         [python, str(_SCRIPT), reading.__file__],
-        # without LMUData naming a folder that is there, importing VLMEvalKit makes one in the user's home
+        # unless LMUData names an existing folder, importing VLMEvalKit creates one in the user's home
         variables={"LMUData": str(data)},
         close_seconds=_CLOSE_SECONDS,
         remedy=f"-M python=PYTHON or {VARIABLE} names the Python that has VLMEvalKit",
@@ -170,13 +170,13 @@ async def start_kit(tasks: TaskGroup, python: str, *, data: Path) -> KitProcess:
 
 
 class ZooModel:
-    """One model of the zoo, in a process that is started again when it dies.
+    """One zoo model, in a process that restarts when it dies.
 
     Args:
-        tasks: where the process is listened to.
+        tasks: runs the process's reader.
         python: its interpreter.
         data: folder for VLMEvalKit's own files.
-        restarts: how often the process may be started again.
+        restarts: most restarts of the process.
     """
 
     def __init__(self, tasks: TaskGroup, python: str, *, data: Path, restarts: int) -> None:
@@ -190,10 +190,10 @@ class ZooModel:
         self.notes: tuple[str, ...] = ()
 
     async def open(self, name: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
-        """Start the process and open a model in it; gives the facts of the package and of the model.
+        """Start the process and open a model in it; return facts about the package and the model.
 
         Raises:
-            HarnessError: no such interpreter, package or model, or the class cannot be opened.
+            HarnessError: the interpreter, package or model does not exist, or the class does not open.
         """
         self._model = {"name": name, "arguments": dict(arguments)}
         try:
@@ -226,7 +226,7 @@ class ZooModel:
     async def _restart(self, dead: KitProcess) -> KitProcess:
         if self._left == 0:
             raise HarnessError(
-                f"VLMEvalKit's process died, and was started again {self._allowed} times",
+                f"VLMEvalKit's process died after {self._allowed} restarts",
                 where=str(self._model["name"]),
                 remedy=f"{_format_lines(dead.last_lines)}\n  -M restarts=N allows more",
             )
@@ -234,7 +234,7 @@ class ZooModel:
         await dead.close()
         await self._start()
         times = self._allowed - self._left
-        self.notes = (f"VLMEvalKit's process died and was started again, {times} of {self._allowed} times",)
+        self.notes = (f"VLMEvalKit's process died and was restarted, {times} of {self._allowed} times",)
         assert self._kit is not None
         return self._kit
 
@@ -253,7 +253,7 @@ class ZooModel:
         name = self._model["name"]
         if refused.kind == "unknown_model":
             near = ", ".join(map(str, as_list(refused.facts.get("nearest"))))
-            nearest = f"did you mean one of {near}?" if near else "no name is near it"
+            nearest = f"did you mean one of {near}?" if near else "no similar name exists"
             return UnknownName(
                 str(refused), remedy=f"{nearest} `vlmutil mlist all` lists the {refused.facts.get('count')} names"
             )
@@ -269,20 +269,20 @@ class ZooModel:
 
 
 def _format_lines(lines: tuple[str, ...]) -> str:
-    return "\n  ".join(("it said last:", *lines)) if lines else "it said nothing"
+    return "\n  ".join(("its last output:", *lines)) if lines else "it printed nothing"
 
 
 async def ask_kit(root: Path, op: str, **fields: Json) -> Mapping[str, Json]:
-    """The reply to one operation, from a process that is started for it and gone afterwards.
+    """The reply to one operation, from a process that runs only for it.
 
     Args:
         root: the folder of data sets.
-        op: see `child`.
-        fields: of the operation.
+        op: operation, see `child`.
+        fields: its fields.
 
     Raises:
-        Refused: VLMEvalKit cannot.
-        HarnessError: there is no VLMEvalKit, or its process died.
+        Refused: VLMEvalKit refuses.
+        HarnessError: VLMEvalKit is missing, or its process died.
     """
     python = find_interpreter("")
     with unwrap_groups():
@@ -300,15 +300,15 @@ async def ask_kit(root: Path, op: str, **fields: Json) -> Mapping[str, Json]:
 
 
 def ask_kit_now(root: Path, op: str, **fields: Json) -> Mapping[str, Json]:
-    """As `ask_kit`, for callers that cannot await; an event loop that runs here is blocked."""
+    """As `ask_kit`, for callers that cannot await; blocks a running event loop."""
     with start_blocking_portal() as portal:
         return portal.call(partial(ask_kit, root, op, **fields))
 
 
 def find_package() -> str:
-    """The package and its version, which can change rows and scores. Blocking, once for each interpreter.
+    """The package and its version, which can change rows and scores. Blocking, once per interpreter.
 
-    Raises HarnessError if there is none.
+    Raises HarnessError if it is missing.
     """
     return _find_package(find_interpreter(""), os.environ.get("PYTHONPATH", ""))
 

@@ -1,4 +1,4 @@
-"""What the plugin offers as a provider: `vlmeval/…`, and its settings."""
+"""The provider `vlmeval/…` and its settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SETTINGS = (
         type=str,
         default="",
         identity=False,
-        help="interpreter that has VLMEvalKit; else HARNESS_VLMEVAL_PYTHON, else this one",
+        help="interpreter with VLMEvalKit; else HARNESS_VLMEVAL_PYTHON, else this one",
     ),
     Setting(
         name="model_path",
@@ -29,7 +29,7 @@ SETTINGS = (
         type=int,
         default=3,
         identity=False,
-        help="how often VLMEvalKit's process is started again when it dies",
+        help="most restarts of VLMEvalKit's process after it dies",
         least=0,
     ),
 )
@@ -45,7 +45,7 @@ async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
 
 PROVIDER = Provider(
     scheme="vlmeval",
-    description="any model of VLMEvalKit's zoo, in a process of its own",
+    description="any model of VLMEvalKit's zoo, in a separate process",
     open=_open,
     settings=SETTINGS,
     local=True,

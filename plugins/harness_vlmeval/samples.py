@@ -1,13 +1,13 @@
-"""Rows of a data set, and samples of them.
+"""Rows of a data set, and samples made from them.
 
-VLMEvalKit makes the rows once for each revision of the user's file, and they are read from then on; those of the
-packaged splits are read from the table itself.
+VLMEvalKit makes the rows once for each revision of the user's file; later runs read them. Packaged splits are read
+from the table itself.
 
     DIR/<task>/MMStar.tsv                 the user's, never written to
-    DIR/<task>/built/MMStar-3f2a…/        rows.jsonl, the images of its rows, and known.json: which file they are of
+    DIR/<task>/built/MMStar-3f2a…/        rows.jsonl, the images of its rows, and known.json: their source file
 
 A cluster holds the samples that are resampled together: rotations of a question, a set of HallusionBench, twins, or
-the questions about one image.
+questions about one image.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ _MARK: Final = re.compile(r"<image(?: (\d))?>")
 
 
 def read_rows(file: Path, root: Path, split: str, part: Part, form: Form) -> Iterator[Sample]:
-    """The samples of one split, lazily, as VLMEvalKit asks them; those of one cluster together.
+    """The samples of one split, lazily, as VLMEvalKit asks them; clusters are contiguous.
 
     Args:
-        file: of rows.
-        root: of the images' paths.
-        split: name.
-        part: which of the rows.
-        form: of the questions.
+        file: file of rows.
+        root: root of the images' paths.
+        split: its name.
+        part: selects the rows.
+        form: form of the questions.
     """
     pairs = find_twins(_select_rows(file, part)) if form == "choice" else {}
     files = open_files(root)
@@ -74,7 +74,7 @@ def read_rows(file: Path, root: Path, split: str, part: Part, form: Form) -> Ite
 
 
 def _select_rows(file: Path, part: Part) -> Iterator[dict[str, Any]]:
-    """The rows of one part, read anew at each call."""
+    """The rows of one part, re-read at each call."""
     with file.open(encoding="utf-8") as lines:
         for line in lines:
             row: dict[str, Any] = json.loads(line)
@@ -87,7 +87,7 @@ def _select_rows(file: Path, part: Part) -> Iterator[dict[str, Any]]:
 
 
 def _together(samples: Iterable[Sample]) -> Iterator[Sample]:
-    """Those of one cluster next to each other; a sample without one keeps its place."""
+    """Make clusters contiguous; a sample without one keeps its place."""
     return together(samples, lambda sample: sample.cluster or ("", sample.id))
 
 
@@ -109,7 +109,7 @@ def _sample(
 
 
 def find_twins(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Of the rows that name a counterpart, and of those counterparts: id -> cluster. Naming it once is enough."""
+    """id -> cluster, for rows that name a counterpart, and their counterparts. One side's naming is enough."""
     ids: dict[str, str] = {}
     named: list[tuple[str, str]] = []
     for row in rows:
@@ -126,12 +126,12 @@ def find_twins(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def find_cluster(row: Mapping[str, Any], form: Form, pairs: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """The cluster of a row, empty if it is alone in it, and the tags by which metrics group it.
+    """The cluster of a row, empty if it is alone, and the tags by which metrics group it.
 
     Args:
-        row: as it was built.
-        form: of the questions.
-        pairs: id -> cluster, as `find_twins` says.
+        row: the built row.
+        form: form of the questions.
+        pairs: id -> cluster, from `find_twins`.
     """
     own, group = str(row["id"]), str(row["group"])
     if form == "hallusion":  # VD_chart_1_0_2_3: category, subcategory, kind, set, figure, question
@@ -148,7 +148,7 @@ def find_cluster(row: Mapping[str, Any], form: Form, pairs: Mapping[str, str]) -
 
 
 def read_table(root: Path, split: str, part: Part, form: Form) -> Iterator[Sample]:
-    """The samples of a packaged split, read here: VLMEvalKit need not be installed."""
+    """The samples of a packaged split, read without VLMEvalKit."""
     table = rows(open_files(root), f"{part.dataset}.tsv")
     shown = _TableImages(root=root)
     whole = Part(dataset=part.dataset, n=None, images=None)
@@ -173,7 +173,7 @@ def _options(row: Row) -> dict[str, str]:
 
 
 def _parts(row: Row, shown: _TableImages, form: Form) -> list[str | Image]:
-    """Images where the question has a mark for them, else before it; then the options."""
+    """Images at the question's marks, else before it; then the options."""
     images = shown.of(row)
     question = row.text("question")
     options = "".join(f"\n{letter}. {text}" for letter, text in _options(row).items())
@@ -189,13 +189,13 @@ def _parts(row: Row, shown: _TableImages, form: Form) -> list[str | Image]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TableImages:
-    """Images that lie in a table's cells, in base64; see `harness.types.Files`."""
+    """Images in a table's cells, in base64; see `harness.types.Files`."""
 
     root: Path
     cells: dict[str, str] = field(default_factory=dict[str, str])
 
     def of(self, row: Row) -> list[Image]:
-        """The images of a row: one, or a list as Python writes it."""
+        """The images of a row: one, or a Python list."""
         cell = row.text("image")
         several: list[Json] = json.loads(cell.replace("'", '"')) if cell.startswith("[") else [cell]
         paths = [f"{row.key('index')}_{number}.png" for number in range(len(several))]
@@ -212,17 +212,17 @@ class _TableImages:
             raise BadImage(path, "unreadable", str(error)) from None
 
     def stamp(self, path: str) -> tuple[str, int, int]:
-        """Name and size: the content of a cell never changes while it is read."""
+        """Name and size: a cell's content never changes while read."""
         return f"{self.root}#{path}", len(self.cells.get(path, "")), 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """The file that a folder of rows was made of: kept next to them, so that it is known each time they are read.
+    """The source file of a folder of rows, recorded next to them.
 
     Attributes:
-        md5: of the file.
-        expected: of the file that VLMEvalKit knows; empty if it knows none.
+        md5: md5 of the file.
+        expected: md5 that VLMEvalKit expects; empty if unknown.
     """
 
     md5: str
@@ -230,12 +230,12 @@ class Revision:
 
     @staticmethod
     def of(facts: Mapping[str, Json]) -> Revision:
-        """As the build said it."""
+        """From the build's facts."""
         return Revision(md5=str(facts["md5"]), expected=str(facts["expected"]))
 
     @staticmethod
     def read(place: Path) -> Revision | None:
-        """The revision of a folder of rows; None if they are not there, or not whole."""
+        """The revision of a folder of rows; None if they are missing or incomplete."""
         try:
             text = (place / _REVISION).read_text("utf-8")
             return Revision.of(json.loads(text)) if (place / ROWS).is_file() else None
@@ -244,7 +244,7 @@ class Revision:
 
     @property
     def foreign(self) -> bool:
-        """VLMEvalKit knows another file under this name."""
+        """Whether VLMEvalKit expects another file under this name."""
         return self.expected not in ("", self.md5)
 
     def __str__(self) -> str:
@@ -252,19 +252,19 @@ class Revision:
 
 
 def find_rows(task: str, root: Path, dataset: str, *, fetch: bool, any_revision: bool) -> Path:
-    """The file of a data set's rows, which is made if it is not there. Blocking.
+    """The file of a data set's rows, built if missing. Blocking.
 
     Args:
-        task: that reads it.
+        task: the task that reads it.
         root: the task's data.
         dataset: VLMEvalKit's name.
-        fetch: whether VLMEvalKit may download a file that is missing.
-        any_revision: whether the file may be another one than VLMEvalKit knows.
+        fetch: whether VLMEvalKit may download a missing file.
+        any_revision: whether the file may differ from the one VLMEvalKit expects.
 
     Raises:
-        MissingData: the file is not there.
+        MissingData: the file does not exist.
         BadData: it is another revision.
-        HarnessError: VLMEvalKit is not installed, or cannot make rows of the file.
+        HarnessError: VLMEvalKit is not installed, or cannot make rows from the file.
     """
     file = root / f"{dataset}.tsv"
     if not file.is_file():
@@ -278,20 +278,20 @@ def find_rows(task: str, root: Path, dataset: str, *, fetch: bool, any_revision:
         try:
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise HarnessError(f"no rows can be written: {error.strerror}", where=str(place)) from error
+            raise HarnessError(f"the rows cannot be written: {error.strerror}", where=str(place)) from error
         made = Revision.of(_ask(root, "build", dataset, folder=str(place.absolute())))
         atomic_write(place / _REVISION, json.dumps(asdict(made)), sync=False)
     if made.foreign and not any_revision:
         raise BadData(
-            f"{dataset}.tsv is another file than VLMEvalKit knows: md5 {made.md5}, not {made.expected}",
+            f"{dataset}.tsv is not the file that VLMEvalKit expects: md5 {made.md5}, not {made.expected}",
             where=str(file),
-            remedy=f"fetch it again, or take it as it is with -T {task}.any_revision=true",
+            remedy=f"fetch it again, or use it anyway with -T {task}.any_revision=true",
         )
     return place / ROWS
 
 
 def find_revisions(root: Path, datasets: Sequence[str]) -> str:
-    """The files that the rows of data sets were made of, for the results; empty if none was made. Blocking."""
+    """The source files of data sets' rows, for the results; empty if none was built. Blocking."""
     there = [dataset for dataset in datasets if (root / f"{dataset}.tsv").is_file()]
     made = {dataset: found for dataset in there if (found := Revision.read(_rows_folder(root, dataset)))}
     alone = len(datasets) == 1
@@ -299,7 +299,7 @@ def find_revisions(root: Path, datasets: Sequence[str]) -> str:
 
 
 def _rows_folder(root: Path, dataset: str) -> Path:
-    """The folder of the rows of the file that is there now."""
+    """The folder of rows for the current file."""
     stamp = (root / f"{dataset}.tsv").stat()
     return root / BUILT / f"{dataset}-{short([stamp.st_size, stamp.st_mtime_ns, find_package()])}"
 
@@ -315,7 +315,7 @@ def _ask(root: Path, op: str, dataset: str, **fields: Json) -> Mapping[str, Json
 
 
 def explain_missing(root: Path, dataset: str) -> str:
-    """How to get a file of the open set; its name is checked if VLMEvalKit is installed."""
+    """How to get a file of the open set; checks its name if VLMEvalKit is installed."""
     known = find_known(dataset)
     if known is not None:
         return f"put {known.url} into {root}; licence: {known.licence}; --tasks {known.name} is the same set"

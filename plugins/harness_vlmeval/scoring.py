@@ -1,4 +1,4 @@
-"""The rubric `vlmeval`: VLMEvalKit's own scoring of a whole split, by exact matching; and metrics over its hits."""
+"""The rubric `vlmeval`: VLMEvalKit's own scoring of a split, by exact matching; and metrics over its hits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, cast
 from harness import Answered, Ask, HarnessError, Json, Judge, Metric, Record, Rubric, Settings, Unscored, Verdict, rate
 
 Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
-#: of the rubric, with what they say of an answer
+#: label -> meaning
 MEANINGS: Final = {
     "right": "VLMEvalKit counts the answer as right.",
     "wrong": "VLMEvalKit counts the answer as wrong.",
@@ -24,7 +24,7 @@ FIGURE: Final = "figure"
 
 
 def hit(record: Record) -> tuple[float, float]:
-    """Right counts, and partial by its share; wrong, unreadable, blocked and empty do not."""
+    """Right counts 1, partial its share; wrong, unreadable, blocked and empty count 0."""
     return float(record.axes.get("hit", record.label == "right")), 1.0
 
 
@@ -33,7 +33,7 @@ def _by(tag: str) -> Callable[[Record], str]:
 
 
 def _hits(name: str, description: str, *, group: Callable[[Record], str] | None = None, main: bool = False) -> Metric:
-    """A share of hits; with `group`, of groups whose members are all hits."""
+    """The share of hits; with `group`, of groups with only hits."""
     return Metric(
         name=name,
         score=hit,
@@ -118,7 +118,7 @@ YESNO: Final = (
 
 
 async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) -> Decided:
-    """Decide on each answer by what VLMEvalKit's scorer made of it."""
+    """Decide on each answer by VLMEvalKit's score."""
     import anyio
 
     from harness.http.status import as_mapping
@@ -130,10 +130,10 @@ async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) 
         target: Json = row.sample.target
         name = as_mapping(target).get("dataset")
         if not name:
-            raise HarnessError(f"sample {row.sample.id} is of none of VLMEvalKit's data sets")
+            raise HarnessError(f"sample {row.sample.id} belongs to no data set of VLMEvalKit")
         by_dataset.setdefault(str(name), []).append(row)
     for number, (dataset, answered) in enumerate(by_dataset.items()):
-        # the data set lies where its images do; one of texts, in the judge's own root, which is the open set's
+        # a data set lies next to its images; one without images, in the judge's root, the open set's
         images = (image for row in answered for image in row.sample.request.images)
         data = next((image.files.root for image in images), root)
         place = folder / f"scored{number}"
@@ -153,21 +153,21 @@ async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) 
 
 
 def _format_raised(raised: Mapping[str, Json]) -> str:
-    """The exception of their code, in one line."""
+    """The exception of VLMEvalKit's code, in one line."""
     from .child.protocol import redact
 
     return " ".join(redact(": ".join(str(raised[name]) for name in ("type", "message") if raised.get(name))).split())
 
 
 def _decide(found: Mapping[str, Json], raised: Mapping[str, Json]) -> Verdict | Unscored:
-    """A verdict by their hit of one answer; `raised` is the exception of their code, which may be why there is none."""
+    """A verdict from VLMEvalKit's hit of one answer; `raised`, its code's exception, may explain a missing hit."""
     if found.get("hit") is None:
-        what = "its hit is no number" if found else "it gave no result for this answer"
+        what = "its hit is not a number" if found else "it gave no result for this answer"
         why = f"; it raised {_format_raised(raised)} ({raised.get('place', '')})" if raised else ""
         return Unscored(state="judge_error", message=f"VLMEvalKit: {what}{why}")
     hit = float(found["hit"])
     if not 0 <= hit <= 1:
-        return Unscored(state="judge_error", message=f"VLMEvalKit's hit is {hit}, which is no share of 1")
+        return Unscored(state="judge_error", message=f"VLMEvalKit's hit is {hit}, not between 0 and 1")
     label = "none" if found.get("unparsed") else {1.0: "right", 0.0: "wrong"}.get(hit, "partial")
     axes: dict[str, str | float | bool] = {"said": str(found["said"])} if "said" in found else {}
     if label == "partial":
@@ -179,7 +179,7 @@ def _open(_: Settings, root: Path) -> Rubric:
     from .process import find_package
 
     try:
-        package = find_package()  # which can change a score
+        package = find_package()  # its version can change a score
     except HarnessError:
         package = ""  # it is not installed: scoring will say so
 

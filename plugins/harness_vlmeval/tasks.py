@@ -1,4 +1,4 @@
-"""The tasks: `vlmeval` for any data set of VLMEvalKit, those with a name of their own, and how each is scored."""
+"""The tasks: `vlmeval` for any data set of VLMEvalKit, those with their own name, and the scoring of each."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ from harness.usual import mini, right_answers
 from .known import KNOWN, YES_NO, Form, Known, Part, find_known
 from .scoring import ACCURACY, EACH, HALLUSION, LABELS, ROTATED, UNPARSABLE, YESNO
 
-_UNCOUNTED: Final = "no file of it could be downloaded here to count its rows; its md5 is the one that VLMEvalKit names"
+_UNCOUNTED: Final = "its file could not be downloaded here to count the rows; the md5 is VLMEvalKit's"
 SETTINGS: Final = (
     Setting(
         name="any_revision",
         type=bool,
         default=False,
         identity=False,
-        help="take a file whose md5 is not the one that VLMEvalKit knows",
+        help="accept a file whose md5 differs from VLMEvalKit's",
     ),
-    Setting(
-        name="fetch", type=bool, default=False, identity=False, help="let VLMEvalKit download a file that is missing"
-    ),
+    Setting(name="fetch", type=bool, default=False, identity=False, help="let VLMEvalKit download a missing file"),
 )
 MINI: Final = Path(__file__).with_name("mini")
 MINIS: Final = 8  #: samples of each packaged split
@@ -35,7 +33,7 @@ _NAME: Final = re.compile(r"[\w.+-]+")
 
 
 def build_split(part: Part, form: Form, *, rotated: bool = False) -> Split:
-    """How a data set's answers are scored; without an answer nothing was said."""
+    """How to score a data set's answers; an empty answer has no label."""
     split = replace(right_answers(_JUDGES, n=part.n, by=part.by), images=part.images, labels=LABELS)
     if form == "choice":
         return replace(split, metrics=(ROTATED, EACH, UNPARSABLE) if rotated else (ACCURACY, UNPARSABLE))
@@ -58,7 +56,7 @@ def build_splits(known: Known) -> dict[str, Split]:
 
 
 class OpenSet(Mapping[str, Split]):
-    """A split for the name of any data set; it lists those with a task of their own. None is run unless it is named."""
+    """A split for any data set by name; lists those with their own task. None runs unless named."""
 
     _LISTED: Final[Mapping[str, Form]] = {part.dataset: known.form for known in KNOWN for part in known.parts.values()}
 
@@ -142,9 +140,11 @@ TASKS: Final = (
         settings=SETTINGS,
         source=DataSource(
             url="https://github.com/open-compass/VLMEvalKit",
-            unchecked="each data set is a source of its own; the results name the md5 of its file",
+            unchecked="each data set has its own source; the results name its file's md5",
             licence="each data set has its own",
-            by_hand=("NAME.tsv of each vlmeval:NAME; -T vlmeval.fetch=true lets VLMEvalKit download it, in the run",),
+            by_hand=(
+                "NAME.tsv of each vlmeval:NAME; -T vlmeval.fetch=true lets VLMEvalKit download it during the run",
+            ),
         ),
         revision=_find_revisions,
     ),

@@ -1,4 +1,4 @@
-"""Start the child by path: its folder becomes a package under a name that nothing else has."""
+"""Start the child by path: its folder becomes a package with a unique name."""
 
 import importlib
 import importlib.util
@@ -10,9 +10,9 @@ PACKAGE = "_harness_vlmeval_child"
 
 
 def main() -> None:
-    """Import the package in this folder, and serve until the parent hangs up."""
+    """Import the package in this folder, and serve until the parent closes the pipe."""
     folder = Path(__file__).resolve().parent
-    # else this folder's modules could stand in for others of the same name
+    # else this folder's modules could shadow others of the same name
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != folder]
     _load(PACKAGE, folder / "__init__.py", [str(folder)])
     reading = _load(f"{PACKAGE}_reading", Path(sys.argv.pop(1)))

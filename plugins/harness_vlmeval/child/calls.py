@@ -1,10 +1,10 @@
-"""What classes that ask an API post and get: held to the rules of every provider, and seen before it becomes text.
+"""Guards and watches the HTTP calls of API classes: every provider's rules apply, and the raw reply is kept.
 
-No redirect takes a prompt elsewhere, and no answer is endless. The classes ask through `requests`, or through SDKs over
-httpx; answers are read by the harness's own `http/reading.py`. Downloads have no body and go as they always did.
+Redirects are not followed, and answers have a size limit. The classes call through `requests`, or through SDKs over
+httpx; the harness's own `http/reading.py` reads the answers. Downloads have no body and are not changed.
 
-`generate` of these classes never raises: it gives a fail string, and some give the error's own words, which would pass
-for an answer. The truth is what `generate_inner` returns: a code, the text, and often the server's response.
+`generate` of these classes never raises: it returns a fail string, or the error's text, which looks like an answer. The
+real outcome is in the result of `generate_inner`: a code, the text, and often the server's response.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _HEADERS = ("retry-after", "retry-after-ms", "location")
 
 
 class NotTaken(Refused, OSError):
-    """An answer came and was not taken; an OSError, as what `requests` raises is one."""
+    """An answer was rejected; an OSError, like the errors of `requests`."""
 
 
 class LastError(threading.local):
-    """The answer that was not taken in this thread: classes of the zoo make a text of any error."""
+    """The last rejected answer of each thread: zoo classes turn any error into text."""
 
     error: NotTaken | None = None
 
@@ -39,7 +39,7 @@ LAST = LastError()
 
 @functools.cache
 def guard_http(reading: Any) -> None:
-    """Guard all that asks over HTTP in this process; `reading` is the module of the harness that reads answers."""
+    """Guard all HTTP calls of this process; `reading` is the harness's module that reads answers."""
     with suppress(ImportError):
         session: Any = importlib.import_module("requests").Session
         session.send = _guard_requests(session.send, reading)
@@ -52,7 +52,7 @@ def guard_http(reading: Any) -> None:
 
 @contextmanager
 def _raise_unreadable(reading: Any) -> Generator[None]:
-    """Raise what cannot be read as NotTaken; an SDK that asks once more, and is answered, has its answer."""
+    """Raise NotTaken for an unreadable answer; an SDK that retries with success keeps its answer."""
     LAST.error = None
     try:
         yield
@@ -116,16 +116,16 @@ def _guard_async_httpx(send: Any, reading: Any) -> Any:
 
 
 class Seen(threading.local):
-    """The last inner call of each thread; empty where there was none."""
+    """The last inner call of each thread; empty if none."""
 
     facts: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed
 
 
 def watch(model: Any) -> Any:
-    """The model with its inner call watched (`model.harness_seen`), where it is a class that asks an API.
+    """The model; an API class's inner call is watched (`model.harness_seen`).
 
-    Messages come in VLMEvalKit's own form already, so its look at them is left out: it would open a text that is the
-    name of a file, and fetch one that is an address.
+    Messages already have VLMEvalKit's form, so its preprocessing is skipped: it would open a text that is a file name,
+    and fetch one that is a URL.
     """
     if hasattr(model, "preproc_content"):
         model.preproc_content = _keep_message
@@ -139,7 +139,7 @@ def watch(model: Any) -> Any:
         try:
             result = inner(*given, **named)
         except Exception as error:
-            seen.facts = {"raised": describe_error(LAST.error or error)}  # an SDK makes an error of its own of it
+            seen.facts = {"raised": describe_error(LAST.error or error)}  # an SDK wraps it in its own error
             raise
         seen.facts = _read_result(result) if LAST.error is None else {"raised": describe_error(LAST.error)}
         return result
@@ -154,7 +154,7 @@ def _keep_message(message: Any) -> Any:
 
 
 def _read_result(result: Any) -> dict[str, Any]:
-    """The code, and status, body and waiting time of what `requests` or `httpx` gave, or else the words of the log."""
+    """The code, and the status, body and waiting time of a `requests` or `httpx` response, or else the log's text."""
     if not isinstance(result, tuple):
         return {}
     code, answer, log = cast("tuple[Any, Any, Any]", result)

@@ -1,8 +1,8 @@
-"""The models of VLMEvalKit: found by name, opened, and set for the generation settings that their class reads.
+"""The models of VLMEvalKit: finds them by name, opens them, and applies the generation settings that their class reads.
 
-Classes of the zoo keep generation settings as attributes, or in a dict that they hand on to their server or to
-`model.generate`. An attribute that is only ever assigned has no effect (Claude's temperature), so it counts only if the
-source reads it. A setting that is not found is not taken, and the run records that it was not.
+Zoo classes keep generation settings as attributes, or in a dict that they pass to their server or to `model.generate`.
+An attribute that is only assigned has no effect (Claude's temperature), so it counts only if the source reads it. A
+setting that is not found is dropped, and the run records that.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _NAMES = {
     "stop": ("stop",),
 }
 _DICTS = ("default_kwargs", "kwargs", "generate_kwargs", "gen_kwargs", "generation_config")
-_GREEDY = "do_sample"  # transformers takes no temperature of 0: a local class that has no such switch takes none
+_GREEDY = "do_sample"  # transformers rejects temperature 0: a local class without this switch cannot take it
 
 
 def hello() -> dict[str, Any]:
-    """Who answers; looks VLMEvalKit up without importing it, which takes seconds."""
+    """The package and version; finds VLMEvalKit without importing it, which takes seconds."""
     package, version = "", ""
     if importlib.util.find_spec("vlmeval") is not None:
         package, version = "vlmeval", "unknown"  # a checkout on the path
@@ -66,10 +66,10 @@ def load_zoo() -> dict[str, Any]:
 
 
 def open_model(name: str, arguments: dict[str, Any]) -> OpenedModel:
-    """Open a model of the zoo, or a class of it by its own name, as VLMEvalKit's configuration files name one.
+    """Open a zoo model, or a class by name, as in VLMEvalKit's configuration files.
 
     Raises:
-        Refused: unknown_model with the nearest names, bad_arguments, or what the class raised.
+        Refused: unknown_model with the nearest names, bad_arguments, or the class's error.
     """
     table = load_zoo()
     modules = [importlib.import_module(name) for name in ("vlmeval.vlm", "vlmeval.api")]
@@ -89,7 +89,7 @@ def open_model(name: str, arguments: dict[str, Any]) -> OpenedModel:
         if "argument" in str(error):
             raise Refused("bad_arguments", str(error)) from error
         raise
-    # one try a call, no answers on the terminal: trying again and reporting are the harness's
+    # one try per call, no answers on the terminal: the harness retries and reports
     for setting, value in _QUIET.items():
         if hasattr(model, setting):
             with suppress(AttributeError):
@@ -98,7 +98,7 @@ def open_model(name: str, arguments: dict[str, Any]) -> OpenedModel:
 
 
 class OpenedModel:
-    """A model in memory. `variant` gives a copy for certain generation settings."""
+    """A model in memory. `variant` returns a copy with given generation settings."""
 
     def __init__(self, partial: Any, model: Any) -> None:
         self._partial = partial
@@ -109,7 +109,7 @@ class OpenedModel:
         self.is_api = bool(getattr(model, "is_api", False))
 
     def facts(self) -> dict[str, Any]:
-        """The facts that the parent records."""
+        """Facts for the parent to record."""
         kind = self._model.__class__
         named = (getattr(self._model, name, None) for name in ("api_base", "base_url", "url"))
         return {
@@ -127,7 +127,7 @@ class OpenedModel:
         }
 
     def variant(self, settings: dict[str, Any]) -> Any:
-        """The model set to these generation settings; the same one for the same settings, weights shared."""
+        """A copy with these generation settings, cached by settings; weights are shared."""
         wanted = tuple(sorted(settings.items()))
         with self._lock:
             if wanted not in self._variants:
@@ -136,7 +136,7 @@ class OpenedModel:
 
 
 def no_grad() -> Any:
-    """Gradients off in this thread, where torch is there: VLMEvalKit turns them off in the importing thread only."""
+    """Turn gradients off in this thread if torch is loaded: VLMEvalKit does so only in the importing thread."""
     torch = sys.modules.get("torch")
     return torch.no_grad() if torch is not None else nullcontext()
 
@@ -145,7 +145,7 @@ class GenerationSettings:
     """The generation settings of one model.
 
     Attributes:
-        takes: names of those it takes.
+        takes: names of supported settings.
     """
 
     def __init__(self, model: Any) -> None:
@@ -159,7 +159,7 @@ class GenerationSettings:
         return cast("dict[str, Any]", vars(self._model))
 
     def apply(self, settings: dict[str, Any]) -> Any:
-        """A copy of the model, sharing its weights, with those of the settings it takes; the others are left alone."""
+        """A copy of the model with the supported settings applied; it shares the weights."""
         copied = copy.copy(self._model)
         held: dict[str, dict[str, Any]] = {place: dict(self._own[place]) for place in self._dicts()}
         for setting, value in settings.items():
@@ -179,7 +179,7 @@ class GenerationSettings:
         return [place for place in _DICTS if place in self._read and isinstance(own.get(place), dict)]
 
     def _places(self, setting: str) -> list[tuple[str, str]]:
-        """Where a setting is kept: (dict, key), or ("", attribute)."""
+        """Places of a setting: (dict, key), or ("", attribute)."""
         own = self._own
         names = _NAMES[setting]
         if setting == "temperature" and self._local:
@@ -196,7 +196,7 @@ def _find_read_attributes(kind: type) -> set[str]:
     for base in kind.__mro__:
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        except (OSError, TypeError, SyntaxError):  # builtin, or made on the spot
+        except (OSError, TypeError, SyntaxError):  # builtin, or created at run time
             continue
         found |= {
             node.attr

@@ -1,6 +1,6 @@
-"""Requests and replies: lines of JSON on what were stdin and stdout; whatever VLMEvalKit prints goes to stderr.
+"""Requests and replies: lines of JSON on the original stdin and stdout; VLMEvalKit's prints go to stderr.
 
-What holds a key is never shown and never recorded.
+Keys are never shown or recorded.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 
 _LONGEST = 2000
 _WORDS = frozenset({"key", "keys", "apikey", "token", "secret", "authorization", "password", "ak", "sk"})
-_SHORTEST = 6  # a shorter one is a placeholder, and taking it out would tear words apart
+_SHORTEST = 6  # a shorter key is a placeholder; redacting it would damage words
 _SAID = re.compile(r"(?i)(api[ _-]?key\W{1,4}|bearer |\bsk-)[^\s'\",;]{4,}")  # VLMEvalKit logs keys in clear
 
 
 class Refused(Exception):
-    """A request that cannot be met; `kind` is a stable code, `facts` go along."""
+    """A refused request; `kind` is a stable code, `facts` are sent along."""
 
     def __init__(self, kind: str, message: str, **facts: Any) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class Refused(Exception):
 
 
 def describe_error(error: BaseException) -> dict[str, Any]:
-    """An exception as a reply's `error`: its type, its words, and the line that raised it."""
+    """An exception as a reply's `error`: its type, its message, and the line that raised it."""
     if isinstance(error, Refused):
         return error.reply
     frames = traceback.extract_tb(error.__traceback__)
@@ -47,7 +47,7 @@ class Channel:
         self._lock = threading.Lock()
 
     def requests(self) -> Iterator[dict[str, Any]]:
-        """Requests until the parent hangs up."""
+        """Requests until the parent closes the pipe."""
         for line in self._reading:
             yield json.loads(line)
 
@@ -60,13 +60,13 @@ class Channel:
 
 
 def take_pipes() -> Channel:
-    """Take stdin and stdout for the channel; the process keeps an empty stdin, and stderr for its stdout."""
+    """Take stdin and stdout for the channel; the process gets an empty stdin, and its stdout goes to stderr."""
     channel = Channel(os.dup(0), os.dup(1))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - stands for the whole process
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open for the whole process
     sys.stdout = sys.stderr
     return channel
 
@@ -77,7 +77,7 @@ def is_secret(name: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """The text without the keys of this environment, and without what is called a key or looks like one."""
+    """The text without this environment's keys, and without anything named or shaped like a key."""
     for value in (os.environ[name].strip() for name in os.environ if is_secret(name)):
         text = text.replace(value, "***") if len(value) >= _SHORTEST else text
     return _SAID.sub(r"\1***", text)

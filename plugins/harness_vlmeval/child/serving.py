@@ -1,8 +1,8 @@
-"""The loop of the child: who does which request.
+"""The child's loop: distributes requests to threads.
 
-A thread of its own reads, so that a parent that hangs up ends the process even in the middle of an answer. The main
-thread loads models and runs local ones, one at a time: libraries that set signal handlers or keep state for each thread
-want it. Classes that ask an API answer in a pool.
+A separate thread reads, so that the process ends when the parent closes the pipe, even during an answer. The main
+thread loads models and runs local ones, one at a time, as libraries with signal handlers or thread state need. API
+classes answer in a pool.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from .protocol import Channel, Refused, describe_error, take_pipes
 
 Request = dict[str, Any]
 Reply = dict[str, Any]
-_MOST_THREADS = 256  # the parent's slots say how many calls there are at once
+_MOST_THREADS = 256  # the parent's slots limit concurrent calls
 
 
 def serve(reading: Any) -> None:
-    """Serve until the parent closes or hangs up; `reading` is the harness's `http/reading.py`, loaded by its path."""
+    """Serve until the parent closes the pipe; `reading` is the harness's `http/reading.py`, loaded by path."""
     with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this process
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
     Server(take_pipes(), reading).run()
 
 
@@ -62,7 +62,7 @@ class Server:
         }
 
     def run(self) -> None:
-        """Do what the main thread has to do, for ever: the reader ends the process."""
+        """Run the main thread's work forever: the reader ends the process."""
         threading.Thread(target=self._read, daemon=True).start()
         while True:
             self._answer(self._turns.get())
@@ -76,7 +76,7 @@ class Server:
                     self._pool.submit(self._answer, request)
                 else:
                     self._turns.put(request)
-        finally:  # end those that this process started too: a model may hold an accelerator
+        finally:  # also end child processes: a model may hold an accelerator
             if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
                 os.killpg(os.getpid(), signal.SIGKILL)
             os._exit(0)
@@ -97,7 +97,7 @@ class Server:
         return self._opened.facts()
 
     def _generate(self, request: Request) -> Reply:
-        """The reply to `generate`: `text`, `seconds`, whether it `failed`, and `seen` or `raised` if there is more."""
+        """The reply to `generate`: `text`, `seconds`, whether it `failed`, and perhaps `seen` or `raised`."""
         if self._opened is None:
             raise Refused("not_open", "no model is open")
         model = self._opened.variant(request["settings"])
@@ -116,8 +116,9 @@ class Server:
         watched: Any = model
         seen: dict[str, Any] = watched.harness_seen.facts if hasattr(watched, "harness_seen") else {}
         if seen.get("empty") and not seen.get("code"):
-            text = ""  # VLMEvalKit makes its fail string of an empty answer
-        # a text stands for no answer if it is the fail string, has a code that is not 0, or an inner call raised
+            text = ""  # VLMEvalKit turns an empty answer into its fail string
+        # no answer: the text is the fail string, the code is not 0, or an inner call raised
+
         fail = str(getattr(model, "fail_msg", "")).strip()
         failed = bool(fail and isinstance(text, str) and fail in text) or "raised" in seen or bool(seen.get("code"))
         return {

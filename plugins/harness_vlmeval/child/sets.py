@@ -1,8 +1,7 @@
 """VLMEvalKit's data sets: their questions as rows, and their scores of answers, one result for each.
 
-What they do to files is kept away from the user's: a data set whose checksum differs is not fetched again over the
-user's copy, images are written to a folder of ours, each scoring has an empty folder, and nothing is fetched at all
-unless it is allowed.
+The user's files stay unchanged: a data set with another checksum is not fetched over the user's copy, images go to our
+folder, and each scoring has an empty folder. Nothing is fetched unless allowed.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any
 from .models import check_installed
 from .protocol import Refused, describe_error
 
-_ROTATED = ("mmbench", "ccbench", "circular", "mmcr")  # names of sets whose options are rotated, as theirs tests them
+_ROTATED = ("mmbench", "ccbench", "circular", "mmcr")  # names of sets with rotated options, as VLMEvalKit tests them
 _ONE_BY_ONE = "HarnessRowByRow"
 _ROTATION = 1_000_000  # added to the index for each rotation
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -36,13 +35,13 @@ _TAGS = (
     "image_relation",
     "subfield",
 )
-_NUMBER, _COUNTERPART = "idx", "counterpart_idx"  # MUIRBench: a question's own number, and that of its twin
+_NUMBER, _COUNTERPART = "idx", "counterpart_idx"  # MUIRBench: a question's number, and its twin's
 _KINDS = ("MCQ", "Y/N")
-_UNREADABLE = "unreadable/"  # no such folder: what stands for the image of a row that no prompt can be made of
+_UNREADABLE = "unreadable/"  # a missing folder: marks a row without a valid prompt
 _PIECE = 1 << 20
 _LONGEST = 200
-_UNPARSED = ("Failed in Prefetch", "Failed to predict")  # their words for an answer that names no option
-_UNKNOWN = "Unknown"  # their word for an answer that is neither yes nor no
+_UNPARSED = ("Failed in Prefetch", "Failed to predict")  # VLMEvalKit's text for an answer that names no option
+_UNKNOWN = "Unknown"  # VLMEvalKit's word for an answer that is neither yes nor no
 _LONGEST_LOG = 500
 
 
@@ -52,42 +51,42 @@ def list_names() -> list[str]:
 
 
 def fetch(name: str) -> dict[str, Any]:
-    """Let them download a data set into the folder of data."""
+    """Let VLMEvalKit download a data set into the data folder."""
     return {"count": len(_DataSet(name, fetch=True).set.data)}
 
 
 def build(name: str, folder: Path) -> dict[str, Any]:
-    """Write `rows.jsonl` and the images of its rows into a folder; what is to be known of the set.
+    """Write `rows.jsonl` and the images of its rows into a folder; return facts about the set.
 
     Raises:
-        Refused: it is no set of images or texts, its scores are not for each sample, it holds no answers, or no prompt
-            can be made of any row, as where a column is missing.
+        Refused: it is no set of images or texts, has no scores per sample, holds no answers, or no row makes a valid
+            prompt, for example if a column is missing.
     """
     found = _DataSet(name, fetch=False)
     found.check_askable()
     if not getattr(found.set, "meta_only", True):
         found.set.img_root = str(folder / "images")
     rows = found.rows()
-    faults = [  # why no prompt could be made of a row
+    faults = [  # why rows make no valid prompt
         parts[1]["value"]
         for parts in (row["parts"] for row in rows)
         if len(parts) == 2 and parts[0]["type"] == "image" and parts[0]["value"].startswith(_UNREADABLE)
     ]
     if faults and len(faults) == len(rows):
-        raise Refused("no_prompts", f"no prompt can be made of any row of {name}.tsv: {faults[0]}")
+        raise Refused("no_prompts", f"no row of {name}.tsv makes a valid prompt: {faults[0]}")
     part = folder / f"rows-{os.getpid()}.part"
     with part.open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(row) + "\n")
-    part.replace(folder / "rows.jsonl")  # so that half a file is never read
+    part.replace(folder / "rows.jsonl")  # so that readers never see half a file
     return {"type": found.kind, "count": len(found.set.data), "md5": found.md5, "expected": found.expected}
 
 
 def evaluate(name: str, answers: dict[str, str], folder: Path) -> dict[str, Any]:
-    """Their score of some answers by exact matching: `hits` for each index, and `overall` where they gave one.
+    """VLMEvalKit's score of answers by exact matching: `hits` for each index, and `overall` if it gave one.
 
     Raises:
-        Refused: no_hits, with what their code raised, where it left no result for each sample.
+        Refused: no_hits, with the error of its code, if it left no result per sample.
     """
     found = _DataSet(name, fetch=False)
     found.check_askable()
@@ -105,7 +104,7 @@ def evaluate(name: str, answers: dict[str, str], folder: Path) -> dict[str, Any]
             result = found.set.evaluate(str(file), model="exact_matching", nproc=1)
             table = result.to_dict("list") if hasattr(result, "to_dict") else result
             overall = json.loads(json.dumps(table, default=str)) if isinstance(table, dict) else {}
-        except BaseException as error:  # noqa: BLE001 - there may still be a result for each sample
+        except BaseException as error:  # noqa: BLE001 - results per sample may still exist
             raised = describe_error(error)
     each = _read_hits(folder, file, name)
     if not each:
@@ -115,11 +114,11 @@ def evaluate(name: str, answers: dict[str, str], folder: Path) -> dict[str, Any]
 
 
 class _DataSet:
-    """A data set of theirs, built from the user's file."""
+    """A data set of VLMEvalKit, built from the user's file."""
 
     def __init__(self, name: str, *, fetch: bool) -> None:
         self.name = name
-        self.root = Path(os.environ["LMUData"])  # noqa: SIM112 - their name for the folder of data
+        self.root = Path(os.environ["LMUData"])  # noqa: SIM112 - VLMEvalKit's name for the data folder
         module = _dataset_module()
         if not fetch:
             _stay_offline()
@@ -129,25 +128,25 @@ class _DataSet:
         sums = getattr(known, "DATASET_MD5", {})
         self.expected = str(sums.get(name) or "")
         if self.md5 and name in sums:
-            sums[name] = self.md5  # another one makes them fetch it again over the user's file
+            sums[name] = self.md5  # with another one VLMEvalKit would fetch it over the user's file
         self.set = module.build_dataset(name)
         if self.set is None:
-            raise Refused("no_set", f"VLMEvalKit cannot make a data set of {name}.tsv: it wants a column `question`")
+            raise Refused("no_set", f"VLMEvalKit cannot make a data set of {name}.tsv: it needs a column `question`")
         self.kind = str(getattr(self.set, "TYPE", ""))
 
     def check_askable(self) -> None:
-        """Raise Refused for what cannot be asked or scored here."""
+        """Raise Refused if the set cannot be asked or scored here."""
         modality = getattr(self.set, "MODALITY", "")
         if modality not in ("IMAGE", "TEXT"):
-            raise Refused("no_images", f"{self.name} is a set of kind {modality}: only images and texts are asked here")
+            raise Refused("no_images", f"{self.name} is a set of kind {modality}: only images and texts are supported")
         matched = self.set.__class__.evaluate is _dataset_module().ImageVQADataset.evaluate  # without a judge
         if self.kind not in _KINDS and not matched:
-            raise Refused("no_hits", f"{self.name} is a set of type {self.kind} whose score is not of each sample here")
+            raise Refused("no_hits", f"{self.name} is a set of type {self.kind}, which has no score per sample here")
         if "answer" not in self.set.data:
             raise Refused("no_answers", f"{self.name} holds no answers: it is scored elsewhere, by submission")
 
     def rows(self) -> list[dict[str, Any]]:
-        """All rows, those of one rotated question together."""
+        """All rows; those of one rotated question are adjacent."""
         columns = {str(column) for column in self.set.data.columns} - {"image"}
         rows = [self._row(number, columns) for number in range(len(self.set.data))]
         places: dict[str, int] = {}
@@ -157,10 +156,10 @@ class _DataSet:
 
     @contextlib.contextmanager
     def row_by_row(self) -> Any:
-        """Let them score each rotation by itself: which of them belong together is the harness's to count.
+        """Let VLMEvalKit score each rotation by itself: the harness combines the rotations.
 
-        Their own way gives a question all of whose rotations are not there a score from those that are, and shares a
-        file in /tmp with every other process of the same second.
+        VLMEvalKit's own way scores a question with missing rotations from the others, and shares a file in /tmp with
+        every process of the same second.
         """
         base: Any = _dataset_module().ImageMCQDataset
         if self._is_rotated() and self.set.__class__.evaluate is base.evaluate:
@@ -190,14 +189,14 @@ class _DataSet:
             "counterpart": _row_name(values.get(_COUNTERPART, "")),
             "pictures": _hash_images(images)
             if self.kind == "Y/N"
-            else "",  # such sets ask more than once about an image
+            else "",  # such sets ask several questions about an image
         }
 
     def _parts(self, line: Any, index: str) -> list[dict[str, str]]:
-        """The message; one that cannot be made names an image that is not there, and so ends as a bad sample."""
+        """The message; an invalid one names a missing image, and so becomes a bad sample."""
         try:
             message = self.set.build_prompt(line)
-        except Exception as error:  # noqa: BLE001 - a row of theirs may hold anything
+        except Exception as error:  # noqa: BLE001 - a row may hold anything
             fault = f"{type(error).__name__}: {error}"[:_LONGEST]
             return [{"type": "image", "value": f"{_UNREADABLE}{index}.png"}, {"type": "text", "value": fault}]
         return [
@@ -214,17 +213,17 @@ def _dataset_module() -> Any:
 
 
 def _stay_offline() -> None:
-    """No connection leaves this process from now on."""
+    """Block all connections of this process from now on."""
 
     def refuse(*_: object) -> None:
-        raise PermissionError("nothing is fetched here")
+        raise PermissionError("fetching is not allowed here")
 
     os.environ["HF_HUB_OFFLINE"] = "1"
     socket.socket.connect = refuse  # type: ignore[method-assign]
 
 
 def _md5(path: Path) -> str:
-    total = hashlib.md5()  # noqa: S324 - what they publish
+    total = hashlib.md5()  # noqa: S324 - the published checksum
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
             total.update(piece)
@@ -232,19 +231,19 @@ def _md5(path: Path) -> str:
 
 
 def _cell_text(value: Any) -> str | None:
-    """A cell as text; None for one that is empty."""
+    """A cell as text; None if empty."""
     if value is None or isinstance(value, (list, dict)) or value != value:  # NaN
         return None
     return str(value)
 
 
 def _row_name(value: str) -> str:
-    """The name of a row as its own row spells it: a column with empty cells makes 12.0 of 12."""
+    """A row's name as its own row spells it: a column with empty cells turns 12 into 12.0."""
     return value.removesuffix(".0")
 
 
 def _hash_images(paths: Iterable[str]) -> str:
-    """A hash that all rows with the same images share; empty if there are none, or one cannot be read."""
+    """A hash of a row's images; empty if there are none, or one is unreadable."""
     total, seen = hashlib.sha256(), False
     for path in paths:
         try:
@@ -256,20 +255,20 @@ def _hash_images(paths: Iterable[str]) -> str:
 
 
 def _clean_answer(answer: str) -> str:
-    """An answer that every table of theirs takes: no lone surrogate, no control character but tab and new line."""
+    """An answer fit for VLMEvalKit's tables: no lone surrogates, no control characters but tab and new line."""
     whole = answer.encode("utf-8", "replace").decode("utf-8")
     return "".join(letter if letter >= " " or letter in "\n\t" else " " for letter in whole)
 
 
 def _read_hits(folder: Path, answers: Path, name: str) -> dict[str, dict[str, Any]]:
-    """Index -> `hit`, and where it is known `said`, `unparsed` and `log`; empty where they left none.
+    """Index -> `hit`, and if known `said`, `unparsed` and `log`; empty without results.
 
-    A hit that is no number (NaN, infinity, a text) is None: it says neither right nor wrong.
+    A hit that is no number (NaN, infinity, a text) is None: neither right nor wrong.
 
     Args:
-        folder: of their results.
-        answers: the file that was scored.
-        name: of the data set, which says how several matches of one answer become a hit.
+        folder: folder of VLMEvalKit's results.
+        answers: the scored file.
+        name: the data set, which decides how several matches of one answer become a hit.
     """
     load = importlib.import_module("vlmeval.smp").load
     for file in sorted(folder.iterdir(), key=lambda path: (path.suffix != ".pkl", path.name)):
