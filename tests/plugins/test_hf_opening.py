@@ -357,7 +357,7 @@ class TestAnAdapter:
         wider = {name: weight.repeat(1, 2) if "lora_A" in name else weight for name, weight in weights.items()}
         save_file(wider, adapter / "adapter_model.safetensors")
         error = await refused(vlm, adapter=adapter)
-        assert error.what == "the adapter does not fit this model: its weights are of another size"
+        assert error.what == "the adapter does not fit this model: its weights have another size"
 
     async def test_with_layers_that_the_model_lacks_is_refused(self, vlm: Path, adapter: Path) -> None:
         from safetensors.torch import load_file, save_file

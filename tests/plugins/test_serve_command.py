@@ -130,5 +130,4 @@ def test_an_address_that_others_reach_is_warned_about(plugin: str) -> None:
         first_line(process)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-    assert "warning: other machines can reach 0.0.0.0"
- in err
+    assert "warning: other machines can reach 0.0.0.0" in err

@@ -213,7 +213,7 @@ class TestAFault:
         line = "ValueError: Free memory on device cuda:0 (1/80 GiB) is less than desired GPU memory utilization (0.9)"
         error = start_error("vllm/m", RuntimeError("failed"), log(tmp_path, line))
         assert "too little memory" in error.what
-        assert "other processes hold a part of it" in error.remedy
+        assert "other processes use part of the memory" in error.remedy
 
     def test_of_a_strange_model_names_the_other_way(self, tmp_path: Path) -> None:
         line = "KeyError: 'layers.0.strange.weight'"
@@ -298,8 +298,8 @@ class TestAnAdapter:
     @pytest.mark.parametrize(
         ("weight", "shape", "why"),
         [
-            ("layers.0.self_attn.q_proj.weight", (16, 4), "is of another size"),
-            ("layers.0.self_attn.q_proj.weight", (8, 8), "is of another size"),
+            ("layers.0.self_attn.q_proj.weight", (16, 4), "has another size"),
+            ("layers.0.self_attn.q_proj.weight", (8, 8), "has another size"),
             ("layers.1.self_attn.q_proj.weight", (16, 8), "it has no model.layers.0.self_attn.q_proj"),
         ],
     )

@@ -72,7 +72,7 @@ class TestRefusedBeforeTheEngineStarts:
             async with opened(MINI, lora=other):
                 raise AssertionError
 
-        assert "of another size" in caught.value.what
+        assert "another size" in caught.value.what
 
     async def test_an_adapter_that_also_changes_how_the_model_sees(self, tmp_path: Path) -> None:
         sees = save_adapter(tmp_path / "sees", MINI, VISION)
