@@ -385,7 +385,7 @@ def test_every_wrong_row_is_named_by_its_number_and_nothing_is_kept(judged_run: 
     ("text", "what"),
     [
         ("", "columns `label` and `item`"),
-        ("item,reason\n", "there are: item, reason"),
+        ("item,reason\n", "the sheet has: item, reason"),
         ("item,label,Label\n", "two columns are called 'label'"),
         ("item,label\ntwice/one/q0#0,\n", "no row has a label"),
         ("id,split,label\n,one,safe\n", "row 2: give an item, or a split and an id"),

@@ -99,11 +99,16 @@ def test_a_context_without_a_template_is_raw_text() -> None:
 @pytest.mark.parametrize(
     ("context", "visuals", "fields", "said"),
     [
-        ("plain", [], {"can": frozenset({"system"})}, "without a chat template"),
-        ("plain <image>", [RED], {}, "without a chat template"),
+        ("plain", [], {"can": frozenset({"system"})}, "needs a chat template"),
+        ("plain <image>", [RED], {}, "needs a chat template"),
         (encode_turns([turn("<image>")], answers=True), [RED], {"can": frozenset({"raw"})}, "takes 0"),
         (encode_turns([turn("<image><image>")], answers=True), [RED, RED], {"max_images": 1}, "takes 1"),
-        (encode_turns([turn("q"), turn("A:", "assistant")], answers=False), [], {"can": frozenset()}, "no prefill"),
+        (
+            encode_turns([turn("q"), turn("A:", "assistant")], answers=False),
+            [],
+            {"can": frozenset()},
+            "not support prefill",
+        ),
         (encode_turns([turn("s", "system"), turn("q")], answers=True), [], {"can": frozenset()}, "no system message"),
     ],
 )

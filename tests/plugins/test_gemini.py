@@ -246,14 +246,14 @@ STOPPING: dict[str, tuple[Reply, str]] = {
     "no model": (error(404, "models/gemini-test is not found for API version v1beta.", "NOT_FOUND"), "no such model"),
     "place": (
         error(400, "User location is not supported for the API use.", "FAILED_PRECONDITION"),
-        "cannot be asked",
+        "not available",
     ),
-    "quota of the day": (quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier"), "the quota is gone"),
+    "quota of the day": (quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier"), "the quota is used up"),
     "quota of zero": (
         quota("GenerateRequestsPerMinutePerProjectPerModel-FreeTier", message="Quota exceeded, limit: 0, model: x"),
-        "the quota is gone",
+        "the quota is used up",
     ),
-    "credit": (error(429, "Your prepayment credits are depleted.", "RESOURCE_EXHAUSTED"), "the quota is gone"),
+    "credit": (error(429, "Your prepayment credits are depleted.", "RESOURCE_EXHAUSTED"), "the quota is used up"),
 }
 
 

@@ -248,7 +248,7 @@ async def test_no_other_variable_of_the_sdk_changes_what_is_asked(monkeypatch: p
 
 @pytest.mark.parametrize("name", ["a/../b", "a?key=1", "a b"])
 async def test_what_is_no_name_of_a_model_is_said_before_it_is_asked(name: str) -> None:
-    with pytest.raises(HarnessError, match="not the name of a model"):
+    with pytest.raises(HarnessError, match="not a model name"):
         async with opened(name, base_url="http://127.0.0.1:1"):
             pass
 

@@ -376,7 +376,7 @@ class TestAnAdapter:
     async def test_that_is_a_whole_model_is_refused_with_how_to_run_that(self, vlm: Path, tiny_lm: str) -> None:
         error = await refused(vlm, adapter=tiny_lm)
         assert error.what == "this folder holds a whole model, not an adapter"
-        assert error.remedy == f"--model hf/{tiny_lm}, without -M adapter"
+        assert error.remedy == f"use --model hf/{tiny_lm}, without -M adapter"
 
     async def test_named_as_the_model_is_refused_with_the_setting_that_takes_it(self, adapter: Path) -> None:
         error = await refused(adapter)
@@ -502,5 +502,5 @@ class TestCodeOfAModel:
         with pytest.raises(HarnessError) as caught:
             async with opened(folder, trust_remote_code=True):
                 pass
-        assert "comes without a processor" in caught.value.what
+        assert "has no processor" in caught.value.what
         assert "--model vllm/own -M trust_remote_code=true" in caught.value.remedy

@@ -345,7 +345,7 @@ async def test_a_process_that_dies_too_often_ends_the_run_with_its_last_words() 
     async with opened("Local-7B", restarts=1) as model:
         await failure(model, "crash")
         await failure(model, "crash")
-        with pytest.raises(HarnessError, match=r"started again 1 times(?s:.*)CUDA error"):
+        with pytest.raises(HarnessError, match=r"after 1 restarts(?s:.*)CUDA error"):
             await failure(model, "hi")
 
 

@@ -444,7 +444,7 @@ def test_a_hit_that_is_no_number_is_a_judge_error_of_its_sample_and_not_a_wrong_
     assert there["metrics"]["accuracy"]["denominator"] == 2
     said_of = [line["reason"] for line in verdicts(found, "mmstar") if line["state"] == "judge_error"]
     assert len(said_of) == 3
-    assert {"no number" in message for message in said_of} == {True}
+    assert {"not a number" in message for message in said_of} == {True}
 
 
 def test_what_their_code_raised_is_said_of_each_answer_that_it_left_without_a_result(tmp_path: Path) -> None:
