@@ -1,1 +1,1 @@
-"""What evaluates a model: from the options, over each sample's answer and verdicts, to what the journals hold."""
+"""Evaluates a model: reads the options, gets each sample's answer and verdicts, and writes them to the journals."""

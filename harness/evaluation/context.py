@@ -1,7 +1,7 @@
-"""One invocation of a run: open the judges, evaluate each split, and leave the folder whole.
+"""One invocation of a run: opens the judges, evaluates each split, and leaves the folder complete.
 
-Phases: with `overlap` a sample is judged as soon as it is answered. With `sequential` the model answers everything, is
-closed, and only then are the judges opened and read the answers back: two local models never share an accelerator.
+Phases: with `overlap` a sample is judged as soon as it is answered. With `sequential` the model answers everything and
+is closed; then the judges open and read the answers back, so two local models never share an accelerator.
 `harness judge` is the second phase alone.
 """
 
@@ -44,27 +44,27 @@ FLUSH_SECONDS = 1.0
 
 @dataclass(slots=True, kw_only=True)
 class RunContext:
-    """One invocation of a run: what its phases share, and what they found.
+    """The state that the phases of one invocation share.
 
     Attributes:
-        options: of the user.
-        jobs: splits, in order.
-        folder: of the run.
-        progress: shows what happens.
-        stop: ends it early.
-        observers: plugins that hear of each record written.
-        endpoints: their slots limit the calls on the wire.
-        digest: of the model's identity; enters each key.
-        breaker: of the model's calls, beneath its strategy; None until it is open.
-        notes: what the user should read afterwards.
-        judges: those that were opened.
+        options: the user's options.
+        jobs: the splits to evaluate, in order.
+        folder: the run folder.
+        progress: shows the user what happens.
+        stop: ends the run early.
+        observers: plugins that receive each record written.
+        endpoints: limit the calls on the wire.
+        digest: hash of the model's identity; part of each key.
+        breaker: watches the model's calls, below its strategy; None until the model is open.
+        notes: messages for the user, shown at the end.
+        judges: the open judges.
         judges_of: task and split -> its judges.
         contents: hash of each listed split's data.
         probe_result: the model's answer to the probe; None without a probe.
         failed: splits whose task raised while it listed its samples.
         left_out: parts of suites that cannot be run.
         dropped: generation settings that the model refused.
-        model_notes: of the model's provider.
+        model_notes: notes from the model's provider.
     """
 
     options: Options
@@ -96,7 +96,7 @@ class RunContext:
     async def check_judges(self, local: Callable[[str], bool]) -> None:
         """Open and close the rubrics, and the judges' models that do not run on this machine.
 
-        Where judging comes last, this finds a wrong key or a missing template before any answer is paid for.
+        If judging comes last, this finds a wrong key or a missing template before any answer is paid for.
         """
         async with AsyncExitStack() as stack:
             judges = self._new_judges(stack)
@@ -112,11 +112,11 @@ class RunContext:
             await self._evaluate(model, judges)
 
     async def answer(self, model: Model) -> None:
-        """Answer only; the answers are stored for later judging."""
+        """Answer only, and store the answers for later judging."""
         await self._evaluate(model, None)
 
     async def judge(self) -> None:
-        """Judge what is stored."""
+        """Judge the stored answers."""
         async with self._open_judges() as judges:
             await self._evaluate(None, judges)
 
@@ -130,7 +130,7 @@ class RunContext:
             yield judges
 
     def _new_judges(self, stack: AsyncExitStack) -> OpenJudges:
-        """Judges to open one by one; each model will know how many images it is shown at most."""
+        """The judges, not yet opened; each judge's model learns the most images that one request holds."""
         shown: dict[str, list[int]] = {}
         for job in self.jobs:
             most = max(job.plan.split.images or 0, job.survey.most_images if job.survey else 0)
@@ -141,7 +141,7 @@ class RunContext:
         return OpenJudges(self.options, self.endpoints, stack, images, self.folder.has_answers)
 
     async def _evaluate(self, model: Model | None, judges: OpenJudges | None) -> None:
-        """Evaluate each split; those of one task over the same open journals."""
+        """Evaluate each split; the splits of one task share its open journals."""
         tasks: dict[str, list[SplitJob]] = {}
         for job in self.jobs:
             tasks.setdefault(job.plan.display, []).append(job)
@@ -214,7 +214,7 @@ class RunContext:
 
 @contextmanager
 def _open_journals(folder: TaskFolder, judges: set[str], *, answers: bool) -> Generator[Journals]:
-    """The journals of a task; if one cannot be opened, those already open are closed."""
+    """The open journals of a task; if one cannot be opened, the others are closed."""
     responses = folder.responses(write=answers)
     verdicts: dict[str, Journal] = {}
     try:

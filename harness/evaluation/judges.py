@@ -1,7 +1,7 @@
 """Judges: each is opened once, and turns an answer into a Verdict or an Unscored.
 
-A judge's failure is never a label. A filter's block, a refusal, an unreadable reply and an error each have a state of
-their own. An unreadable reply is asked for once more in each round, with what was wrong with it.
+A judge's failure is never a label: a filter's block, a refusal, an unreadable reply and an error each have their own
+state. If a reply is unreadable, the judge is asked once more in that round and told what was wrong.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ from harness.types import (
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 ROUNDS = 4
-#: the reply to a request with choices, if the model cannot score them
+#: the reply to a request with choices if the model cannot score the choices
 UNWEIGHED = Response(text="")
-#: what `-J` can change of a rubric's own requests, next to the settings of the judge's provider
+#: generation settings of a rubric's requests that `-J` can override, besides the settings of the judge's provider
 GENERATION = (
     Setting(name="temperature", type=float, default=None, identity=True, help="of the judge's replies"),
     Setting(name="max_tokens", type=int, default=None, identity=True, help="most tokens of one reply"),
     Setting(name="top_p", type=float, default=None, identity=True, help="of the judge's replies"),
     Setting(name="seed", type=int, default=None, identity=True, help="sent to the judge's provider"),
 )
-#: types of settings that enter a judge's id by value; for a path, the rubric's identity says what the file holds
+#: types of settings whose values are part of a judge's id; for a path, the rubric's identity covers the file's content
 _PLAIN = (bool, int, float, str)
 
 
@@ -68,8 +68,8 @@ class Call:
     """One call of a judge's model.
 
     Attributes:
-        asked: digest of the prompt without the markers around its data, so that equal prompts have equal digests.
-        result: the reply, or how the call failed.
+        asked: digest of the prompt, without the markers around its data, so that equal prompts have equal digests.
+        result: the reply, or the failure.
     """
 
     asked: str
@@ -78,17 +78,17 @@ class Call:
 
 @dataclass(slots=True, kw_only=True)
 class OpenJudge:
-    """A judge that is ready: its rubric, its model where it needs one, and its id.
+    """An open judge: its rubric, its model if it needs one, and its id.
 
     Attributes:
         id: `<rubric>-<model>-<8 hex>`; names its file in the run folder.
-        judge: the descriptor.
-        rubric: opened.
-        model: metered; None for a rule.
-        breaker: of the model's calls; None where nothing watches them.
-        overrides: generation settings given with `-J`, over those of the rubric's requests.
-        dead: why it stopped working; the run goes on to answer without it.
-        fault: the last error of its rubric's plugin, which asking again does not fix.
+        judge: the judge's descriptor.
+        rubric: the open rubric.
+        model: the metered model; None for a rule.
+        breaker: watches the model's calls; None if nothing does.
+        overrides: generation settings from `-J`; they override those of the rubric's requests.
+        dead: why the judge stopped working; the run continues without it.
+        fault: the last error of the rubric's plugin; a retry does not fix it.
         card: its entry in results.json.
     """
 
@@ -104,12 +104,12 @@ class OpenJudge:
 
     @property
     def needs(self) -> frozenset[Ability]:
-        """Abilities its model must have under the rubric's settings."""
+        """The abilities that the rubric's settings require of its model."""
         own = self.rubric.needs
         return own if own is not None else self.judge.needs or frozenset()
 
     async def decide(self, sample: Sample, response: Response) -> Judgement:
-        """Judge one answer. Raises HarnessError when the judge's model will never work; no other exception leaves."""
+        """Judge one answer. Raises HarnessError if the judge's model will never work, and nothing else."""
         calls: list[Call] = []
         try:
             decision = await self._decide(sample, response, calls)
@@ -122,7 +122,7 @@ class OpenJudge:
         return replace(build_judgement(decision, calls), flags=self.find_flags(response))
 
     async def _decide(self, sample: Sample, response: Response, calls: list[Call]) -> Decision:
-        """Ask and read, round by round; `calls` gets each call that ended."""
+        """Ask the model and read its replies, round by round; appends each finished call to `calls`."""
         requests = _call_rubric(self.build_requests, sample, response)
         replies: list[Response] = []
         rounds, repaired = 1, False
@@ -147,14 +147,14 @@ class OpenJudge:
                 requests, rounds, repaired = outcome, rounds + 1, False
 
     def build_requests(self, sample: Sample, response: Response) -> list[Request]:
-        """The rubric's first requests about an answer; a rubric may ask a local model differently."""
+        """The rubric's first requests about an answer; they may differ for a local model."""
         local = self.rubric.ask_local if self.model is not None and self.model.info.local else None
         return (local or self.rubric.ask)(sample, response)
 
     async def _send_all(self, requests: Sequence[Request]) -> list[Response | Failure]:
-        """Send the requests of a round at once; the replies are in their order.
+        """Send the requests of a round at once, and return the replies in the same order.
 
-        If the model fails to score choices that no verdict needs, the reply is empty and its notes say why.
+        If the model cannot score choices that no verdict needs, the reply is empty and its notes say why.
         """
         results: list[Response | Failure | None] = [None] * len(requests)
 
@@ -177,10 +177,10 @@ class OpenJudge:
         return [result for result in results if result is not None]
 
     async def send(self, request: Request) -> Response | Failure:
-        """Ask the judge's model, with the overrides of `-J`. Raises RubricError where it has none."""
+        """Ask the judge's model, with the overrides of `-J`. Raises RubricError if the judge has no model."""
         model = self.model
         if model is None:
-            raise RubricError(f"rubric {self.judge.name} asks a model and says it needs none")
+            raise RubricError(f"rubric {self.judge.name} asks a model but declares that it needs none")
         if request.choices and "choices" not in model.info.can:
             return UNWEIGHED
         own = replace(request.settings, **self.overrides) if self.overrides else request.settings
@@ -188,25 +188,25 @@ class OpenJudge:
         return sanitize_numbers(await model.generate(replace(request, settings=own, schema=schema)))
 
     def note_fault(self, error: Exception) -> None:
-        """Store the error of the rubric's plugin, if this error comes from one."""
+        """Store the error if the rubric's plugin caused it."""
         cause = error.__cause__ if isinstance(error, RubricError) else error
         if isinstance(cause, PluginError):
             self.fault = cause
 
     def find_flags(self, response: Response) -> frozenset[str]:
-        """`verdict_like` if an answer looks like a verdict of this rubric; it changes no label."""
+        """`verdict_like` if the answer looks like this rubric's verdict; the flag changes no label."""
         own = self.rubric.verdict_like
         shaped = rubrics.looks_like_verdict(response.text, self.rubric.labels)
         return frozenset({"verdict_like"} if shaped or (own is not None and own(response.text)) else ())
 
 
 def build_call(request: Request, result: Response | Failure) -> Call:
-    """The record of a call, without its images, which may be many megabytes."""
+    """The record of a call, without its images, which may be large."""
     return Call(asked=messages_digest(strip_markers(request)), result=result)
 
 
 def build_judgement(decision: Decision, calls: Sequence[Call]) -> Judgement:
-    """A decision with the digests, replies and usage of its calls."""
+    """Join a decision with the digests, replies and usage of its calls."""
     results = [each.result for each in calls]
     return Judgement(
         decision=decision,
@@ -218,7 +218,7 @@ def build_judgement(decision: Decision, calls: Sequence[Call]) -> Judgement:
 
 
 def check_decision(rubric: Rubric, decision: object) -> Decision:
-    """A plugin's decision, once it is checked. Raises RubricError for anything else."""
+    """Return a plugin's decision if it is valid. Raises RubricError otherwise."""
     if why := describe_wrong_decision(decision, rubric.labels):
         raise RubricError(why)
     return cast("Decision", decision)
@@ -230,7 +230,7 @@ def describe_failure(error: Exception) -> str:
 
 
 def _call_rubric(function: Callable[_P, _T], *args: _P.args, **given: _P.kwargs) -> _T:
-    """Call a rubric's function. Raises RubricError for whatever it raises."""
+    """Call a rubric's function, and turn whatever it raises into a RubricError."""
     try:
         return function(*args, **given)
     except Exception as error:
@@ -238,7 +238,7 @@ def _call_rubric(function: Callable[_P, _T], *args: _P.args, **given: _P.kwargs)
 
 
 def find_unscored(result: Response | Failure) -> Unscored | None:
-    """Why a reply of the judge's model gives no verdict; None for one that can be read."""
+    """Why a reply of the judge's model cannot be read as a verdict; None if it can."""
     if isinstance(result, Failure):
         state: UnscoredState = "judge_blocked" if result.outcome in BLOCKED else "judge_error"
         return Unscored(state=state, message=f"{result.reason}: {result.message}")
@@ -249,11 +249,11 @@ def find_unscored(result: Response | Failure) -> Unscored | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSettings:
-    """What `-J` says for one choice: overrides of the rubric's requests, and the model with its settings.
+    """The `-J` settings of one choice: overrides of the rubric's requests, and the model's settings.
 
     Attributes:
         overrides: generation settings.
-        model: not yet opened; None for a rule.
+        model: the model, not yet opened; None for a rule.
     """
 
     overrides: Mapping[str, Json]
@@ -261,7 +261,7 @@ class JudgeSettings:
 
 
 def resolve_settings(choice: JudgeChoice, options: Options) -> JudgeSettings:
-    """Read `-J` for one choice. Raises UnknownName or HarnessError for a wrong model, key or value; opens nothing."""
+    """Read `-J` for one choice; opens nothing. Raises UnknownName or HarnessError for a wrong model, key or value."""
     if not choice.model:
         return JudgeSettings(overrides={}, model=None)
     names = {setting.name for setting in GENERATION}
@@ -278,7 +278,7 @@ def resolve_settings(choice: JudgeChoice, options: Options) -> JudgeSettings:
 
 
 def select_settings(rubric: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The `-J` settings of one rubric's model: those for all, overridden by `RUBRIC.key`."""
+    """The `-J` settings of one rubric's model: the general ones, overridden by `RUBRIC.key`."""
     names = {judge.name for judge, _ in plugins.current().offers("judges")}
     own: dict[str, Any] = {}
     common: dict[str, Any] = {}
@@ -292,7 +292,7 @@ def select_settings(rubric: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_judges(choices: Iterable[JudgeChoice], options: Options) -> None:
-    """Find each mistake in judges' models and settings before anything is opened. Raises UnknownName, HarnessError."""
+    """Check the judges' models and settings before anything is opened. Raises UnknownName, HarnessError."""
     names = {judge.name for judge, _ in plugins.current().offers("judges")}
     for key in options.judge_settings:
         head, dot, _ = key.partition(".")
@@ -302,18 +302,18 @@ def check_judges(choices: Iterable[JudgeChoice], options: Options) -> None:
         resolve_settings(choice, options)
     for _, model in map(split_judge, options.judges):
         if model:
-            resolve(ModelSpec(ref=model))  # also a model that no rubric asks must exist
+            resolve(ModelSpec(ref=model))  # a model that no rubric asks must exist too
 
 
 class OpenJudges:
     """The judges of a run, opened one by one and closed with the stack.
 
     Args:
-        options: of the run.
-        endpoints: whose slots their calls take.
-        stack: closes them.
-        images: model -> most images one of its requests will hold, None if unknown; a missing model is shown none.
-        judged: whether the judge of an id has answered in an earlier run.
+        options: the run's options.
+        endpoints: limit the judges' calls.
+        stack: closes the judges.
+        images: model -> most images in one of its requests, None if unknown; a model not listed gets none.
+        judged: whether the judge with this id has judged in an earlier run.
     """
 
     def __init__(
@@ -334,11 +334,11 @@ class OpenJudges:
 
     @property
     def all(self) -> Iterable[OpenJudge]:
-        """Every judge that was opened."""
+        """All open judges."""
         return self._judges.values()
 
     async def open(self, choice: JudgeChoice) -> OpenJudge:
-        """The judge of a choice, opened at its first use. Raises HarnessError if its model cannot be used."""
+        """Return the judge of a choice, opening it at first use. Raises HarnessError if its model cannot be used."""
         place = (choice.judge.name, choice.model)
         if place in self._judges:
             judge = self._judges[place]
@@ -409,7 +409,7 @@ def _check_abilities(choice: JudgeChoice, rubric: Rubric, model: Model | None) -
 
 
 def _build_card(choice: JudgeChoice, rubric: Rubric, given: JudgeSettings) -> dict[str, Json]:
-    """A judge's entry in results.json; `resolved` is filled from what its model reported."""
+    """A judge's entry in results.json; `resolved` is filled later from the model's replies."""
     return {
         "rubric": choice.judge.name,
         "version": choice.judge.version,

@@ -1,4 +1,4 @@
-"""The user's options as one value: the command line, a config file and `harness.run` all make it."""
+"""The user's options as one value, built by the command line, config files and `harness.run`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.settings import nearest
 from harness.types import OUTCOMES, UNSCORED
 
 Phases = Literal["auto", "sequential", "overlap"]
-#: what `--retry` can name
+#: the names that `--retry` accepts
 STATES = (*OUTCOMES, "scored", *UNSCORED)
 MOST_EPOCHS: Final = 10_000
 MOST_CLUSTERS: Final = 1_000_000_000
@@ -35,18 +35,18 @@ class Options:
         task_settings: `-T`, `NAME.key` -> value.
         generation: overrides of the splits' generation settings: temperature, max_tokens, top_p, seed.
         system: a system message put before each request; empty for none.
-        limit: clusters of each split; None for all.
-        epochs: answers drawn for each sample.
+        limit: clusters to take of each split; None for all.
+        epochs: answers to generate for each sample.
         data: the data folder; None for `HARNESS_DATA` or the user's.
         output: the run folder; None for `runs/<scheme>-<name>`.
-        fresh: move an old run of this folder away first.
-        retry: outcomes and judge states to try again, next to those always tried again.
+        fresh: first move an old run out of this folder.
+        retry: outcomes and judge states to retry, besides those that are always retried.
         probe: first ask the model to tell two drawn images apart.
         phases: whether judging waits for all answers.
-        devices: of local models and judges whose settings name none, `0,1`; empty leaves it to them.
+        devices: for local models and judges whose settings name none, such as `0,1`; empty lets them choose.
         min_coverage: share of records that must be resolved.
         policy: slots, retries and breaker.
-        command: the arguments of the command; recorded, and shown after an interrupt.
+        command: the command's arguments; recorded, and shown after an interrupt.
     """
 
     model: ModelSpec
@@ -71,7 +71,7 @@ class Options:
 
     @property
     def overrides(self) -> dict[str, Any]:
-        """What makes a different run of the same model: part of the identity and of the folder's name."""
+        """Overrides that make this a different run of the same model: part of the identity and the folder's name."""
         given: dict[str, Any] = dict(self.generation)
         if self.system:
             given["system"] = self.system
@@ -88,7 +88,7 @@ class Options:
         return Path(str(given)).expanduser() if given else data_folder(self.data) / name
 
     def check(self) -> None:
-        """Refuse values that their types allow but no run can use. Raises HarnessError or UnknownName."""
+        """Refuse values that no run can use. Raises HarnessError or UnknownName."""
         _check_retry(self.retry)
         for flag, number, most in (("--epochs", self.epochs, MOST_EPOCHS), ("--limit", self.limit, MOST_CLUSTERS)):
             if number is not None and not 1 <= number <= most:
@@ -103,23 +103,23 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeOptions:
-    """The options of `harness judge`; those of the model are the run's.
+    """The options of `harness judge`; the model's options come from the run.
 
     Attributes:
-        judges: as of a run.
-        judge_settings: as of a run.
-        task_settings: as of a run; those of a task are only its data folder and its rubric.
-        tasks: `NAME` or `NAME:SPLIT` of those in the run; empty is all.
-        members: judges of an ensemble, by id or rubric; empty is all that have given a verdict.
-        primary: the judge given becomes the one whose numbers come first.
-        data: as of a run, if the run's own is gone.
-        retry: outcomes and judge states to try again.
-        probe: ask the judges' models something small first.
-        devices: as of a run.
-        min_coverage: share of records that must be resolved; None for what the run used.
-        judge_limit: clusters of each split whose answers are judged, drawn by a hash alone; None for all.
+        judges: as in `Options`.
+        judge_settings: as in `Options`.
+        task_settings: as in `Options`; for a task only its data folder and its rubric.
+        tasks: `NAME` or `NAME:SPLIT` in the run; empty for all.
+        members: judges of an ensemble, by id or rubric; empty for all that have given a verdict.
+        primary: make the given judge the primary judge.
+        data: the data folder, if the run's is gone.
+        retry: outcomes and judge states to retry.
+        probe: first ask the judges' models a small question.
+        devices: as in `Options`.
+        min_coverage: share of records that must be resolved; None for the run's value.
+        judge_limit: clusters to judge of each split, drawn by a hash alone; None for all.
         policy: slots, retries and breaker.
-        command: the arguments it was started with.
+        command: the command's arguments.
     """
 
     judges: tuple[str, ...] = ()
@@ -138,7 +138,7 @@ class JudgeOptions:
     command: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Refuse values that their types allow but no run can use. Raises HarnessError or UnknownName."""
+        """Refuse values that no run can use. Raises HarnessError or UnknownName."""
         _check_retry(self.retry)
         if self.judge_limit is not None and self.judge_limit < 1:
             raise HarnessError("--judge-limit must be at least 1")
@@ -146,7 +146,7 @@ class JudgeOptions:
             _check_coverage(self.min_coverage)
 
     def of(self, model: ModelSpec, generation: Mapping[str, Any], system: str) -> Options:
-        """The same options for a run of this model; the caller names its tasks."""
+        """These options as `Options` for this model; the caller adds the tasks."""
         return Options(
             model=model,
             tasks=(),

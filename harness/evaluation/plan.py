@@ -2,10 +2,10 @@
 
 Planning calls no model. Each split is listed once before a run starts, so that broken data costs nothing.
 
-`--limit N` and `--judge-limit N` each take the first N clusters of an order. No seed and no file order changes it, and
-raising N only adds. `--limit` takes something of all: within a category clusters are ordered by the sha256 of their
-name, and categories take turns. What `--judge-limit` takes represents the rest, so it is a plain random sample:
-clusters by a hash alone, whatever their category.
+`--limit N` and `--judge-limit N` each take the first N clusters of a fixed order. No seed or file order changes it, and
+a higher N only adds. `--limit` covers all categories: within a category clusters are ordered by the sha256 of their
+name, and categories take turns. `--judge-limit` takes a plain random sample, which represents the rest: clusters are
+ordered by a hash alone, whatever their category.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ FailedSplit = tuple[SplitPlan, SamplesError]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """All that some options ask for.
+    """The splits and suites that the options name.
 
     Attributes:
-        splits: to run.
-        left_out: parts of suites whose splits are not known, since their data is missing.
-        suites: those that were named, with the titles of their parts.
+        splits: the splits to run.
+        left_out: parts of suites whose splits are unknown because their data is missing.
+        suites: the named suites, with the titles of their parts.
     """
 
     splits: tuple[SplitPlan, ...]
@@ -59,8 +59,8 @@ class SuiteMembers:
 
     Attributes:
         suite: its descriptor.
-        rubrics: title of each part -> the rubric that is named for it, empty for none.
-        mean: titles whose main numbers have a mean.
+        rubrics: title of each part -> its named rubric, empty for none.
+        mean: titles whose main numbers are averaged.
     """
 
     suite: Suite
@@ -91,7 +91,7 @@ def make_plan(options: Options) -> RunPlan:
             left_out.append(LeftOut(title=entry.name, error=error))
         for plan in found:
             one = splits.setdefault((plan.display, plan.name), plan)
-            if one is not plan:  # asked for twice: it counts as named itself if it was once, under the judges of both
+            if one is not plan:  # named twice: keep the judges of both; if one names it outside a suite, so does it
                 first, second = (one, plan) if one.suite in ("", name) else (plan, one)
                 judges = (*first.judges, *(choice for choice in second.judges if choice not in first.judges))
                 splits[plan.display, plan.name] = replace(first, judges=judges)
@@ -109,7 +109,7 @@ def make_plan(options: Options) -> RunPlan:
 def check_plan(plan: SplitPlan) -> None:
     """Refuse a split if no metric knows one of its labels. This opens its rubrics, and calls no model.
 
-    Raises HarnessError, also if a rubric cannot be opened; a part of a suite is then left out when it is listed.
+    Raises HarnessError, also if a rubric cannot be opened. A part of a suite is then left out when it is listed.
     """
     given: dict[str, tuple[str, ...]] = {}
     for choice in plan.judges:
@@ -122,7 +122,7 @@ def check_plan(plan: SplitPlan) -> None:
 
 
 def _build_members(parts: Sequence[tuple[AskedTask, Sequence[SplitPlan]]]) -> SuiteMembers:
-    """A suite with the titles of its parts; a part that was left out has the name that the suite gives it."""
+    """A suite with the titles of its parts; a part that was left out keeps its name in the suite."""
     suite = parts[0][0].suite
     assert suite is not None
     rubrics: dict[str, str] = {}
@@ -138,7 +138,7 @@ def _build_members(parts: Sequence[tuple[AskedTask, Sequence[SplitPlan]]]) -> Su
 
 
 def _check_mean(suite: Suite, parts: Sequence[tuple[AskedTask, Sequence[SplitPlan]]]) -> None:
-    """Refuse a mean that cannot be taken: of a task with several splits, or of numbers of several kinds."""
+    """Refuse a mean over a task with several splits, or over numbers of several kinds."""
     kinds: dict[tuple[str, str], str] = {}
     for entry, plans in parts:
         if entry.name not in suite.mean:
@@ -164,12 +164,12 @@ class SplitJob:
     """One split of this invocation.
 
     Attributes:
-        plan: of the split.
+        plan: the split's plan.
         epochs: answers for each sample.
-        survey: what it holds and which samples are taken; None if only stored answers are judged.
-        asked: ids of the samples that were asked, if only stored answers are judged.
-        keep: an earlier listing with more samples stays.
-        drawn: last place (`harness.keys.draw_order`) of the draw whose answers are to be judged; None for all.
+        survey: what the split holds and which samples are taken; None if only stored answers are judged.
+        asked: ids of the asked samples, if only stored answers are judged.
+        keep: whether an earlier listing with more samples is kept.
+        drawn: last place (`harness.keys.draw_order`) of the draw to judge; None for all.
     """
 
     plan: SplitPlan
@@ -197,7 +197,7 @@ class ListedSplits:
 
     Attributes:
         jobs: splits to evaluate.
-        failed: those whose task raised.
+        failed: splits whose task raised.
         left_out: parts of suites that cannot be listed.
     """
 
@@ -209,16 +209,16 @@ class ListedSplits:
 def list_splits(
     plans: Sequence[SplitPlan], options: Options, run: RunFile | None, left_out: Iterable[LeftOut] = ()
 ) -> ListedSplits:
-    """List each split once and choose its samples; a split whose task raises goes to `failed`, and the others go on.
+    """List each split once and choose its samples; a split whose task raises goes to `failed`.
 
     A part of a suite is left out if its data is missing or broken, if a package it needs is not installed, or if its
-    rubric cannot be opened because upstream's wording has not been fetched.
+    rubric needs upstream's wording, which has not been fetched.
 
     Args:
         plans: the splits.
-        options: as given.
+        options: the user's options.
         run: run.json of the folder; None for a new folder.
-        left_out: parts of suites whose splits are not known.
+        left_out: parts of suites whose splits are unknown.
 
     Raises:
         HarnessError: data is missing or broken, a rubric cannot be opened, nothing can be listed, or an earlier listing
@@ -269,7 +269,7 @@ def _has_higher_limit(plan: SplitPlan, options: Options, run: RunFile | None) ->
         return False
     if entry.epochs != options.epochs:
         raise HarnessError(
-            f"{plan.title} was asked with --epochs {entry.epochs} and a higher --limit, which this run keeps",
+            f"this folder holds {plan.title} with --epochs {entry.epochs} and a higher --limit",
             remedy=f"give --epochs {entry.epochs}, or the higher --limit, or --fresh",
         )
     return True
@@ -280,12 +280,12 @@ class Survey:
     """What a split holds, found by listing it once without opening an image.
 
     Attributes:
-        samples: how many are taken.
-        found: how many there are.
-        images: images in the samples taken.
-        most_images: most images one of them holds.
+        samples: how many samples are taken.
+        found: how many samples there are.
+        images: number of images in the samples taken.
+        most_images: most images in one of them.
         needs: abilities a model must have to answer them.
-        taken: clusters that are taken; None means all.
+        taken: clusters taken; None for all.
     """
 
     samples: int
@@ -301,7 +301,7 @@ class Survey:
 
 
 def survey_samples(samples: Iterable[Sample], limit: int | None) -> Survey:
-    """List a split once: count it and choose what a limit takes."""
+    """List a split once: count its samples and choose those that the limit takes."""
     categories: dict[str, str] = {}
     sizes: list[tuple[str, int]] = []
     needs: set[Ability] = set()
@@ -336,7 +336,7 @@ def find_needs(request: Request) -> set[Ability]:
 
 
 def take_turns(clusters: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """(cluster, category) pairs in the order a limit takes them."""
+    """The clusters of (cluster, category) pairs, in the order in which a limit takes them."""
     queues: dict[str, list[str]] = {}
     for cluster, category in clusters:
         queues.setdefault(category, []).append(cluster)
@@ -350,5 +350,5 @@ def take_turns(clusters: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def draw_clusters(clusters: Iterable[str], limit: int) -> list[str]:
-    """The clusters whose answers are judged under `--judge-limit`, in its order."""
+    """The clusters that `--judge-limit` takes, in order."""
     return sorted(set(clusters), key=draw_order)[:limit]

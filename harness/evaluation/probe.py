@@ -1,7 +1,7 @@
-"""Before anything is spent: does the model answer, and can it tell two drawn images apart, in order?
+"""The probe before a run: does the model answer, and can it tell two drawn images apart, in order?
 
-A wrong key, an unreachable server and an unknown model end here with one message. A model that does not see both images
-in order is reported; its numbers would measure something else.
+A wrong key, an unreachable server or an unknown model is reported here in one message. So is a model that does not see
+both images in order, because its numbers would measure something else.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ PROBE_QUESTION = (
 )
 ONE_IMAGE = "What does the image show? Name the color and the shape."
 NO_IMAGE = "Answer with one word: ready."
-PATIENCE = 120.0  #: seconds one call of the probe may take, or may have to wait: a person waits for it
+PATIENCE = 120.0  #: most seconds that one call of the probe may take or wait, because the user waits for it
 _SHOWN = (("red", "circle"), ("blue", "square"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """What a model answered to the probe.
+    """A model's answer to the probe.
 
     Attributes:
         answer: the model's text.
-        images: images it was shown.
-        in_order: it named all that was shown, in order; True where nothing was shown.
+        images: how many images it was shown.
+        in_order: whether it named all images in order; True if none was shown.
     """
 
     answer: str
@@ -43,16 +43,16 @@ class ProbeResult:
 async def probe_model(
     model: Model, *, images: int, policy: Policy, raw: bool = False, tell: Tell | None = None
 ) -> ProbeResult:
-    """Ask one small question.
+    """Ask the model one small question.
 
-    Raises HarnessError if the model cannot be used at all; a PluginError if its plugin is at fault.
+    Raises HarnessError if the model cannot be used, and PluginError if its plugin fails.
 
     Args:
-        model: the provider's own, not metered.
-        images: most images a sample of the run holds; at most two are shown.
-        policy: for the back-off; the probe is not patient.
-        raw: ask without a chat template, which a model that is only asked raw prompts may not have.
-        tell: takes messages about the endpoint for a person; None drops them.
+        model: the provider's model, not metered.
+        images: most images in a sample of the run; the probe shows at most two.
+        policy: sets the back-off; the probe waits less than a run.
+        raw: ask without a chat template, for a model that may have none.
+        tell: receives messages about the endpoint for the user; None drops them.
     """
     shown = min(images, 2)
     question = Text(text=(NO_IMAGE, ONE_IMAGE, PROBE_QUESTION)[shown])
@@ -80,7 +80,7 @@ async def probe_model(
             remedy="check the address, the model's name and the key; --no-probe skips this check",
         )
     answer = result.text if isinstance(result, Response) else f"{result.outcome}: {result.message}"
-    # in order: each drawing is named by its colour or its shape, and the first one first
+    # in order: the answer names each drawing by its colour or shape, the first drawing first
     found = [re.search(rf"\b(?:{'|'.join(words)})", answer, re.IGNORECASE) for words in _SHOWN[:shown]]
     places = [match.start() for match in found if match is not None]
     in_order = len(places) == shown and places == sorted(places)
@@ -88,7 +88,7 @@ async def probe_model(
 
 
 class _Watched:
-    """The model, and the PluginError of its last call: in a run it fails one sample, here it ends the probe."""
+    """The model, and the PluginError of its last call. In a run that error fails one sample; here it ends the probe."""
 
     def __init__(self, model: Model) -> None:
         self._model = model

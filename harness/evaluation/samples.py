@@ -1,8 +1,9 @@
-"""One split's samples: a worker for each, from its first image to its last verdict.
+"""Evaluates the samples of one split: one worker handles a sample from its first image to its last verdict.
 
-A worker does all of one sample (open, ask, write, judge, write), so there is no queue between stages and nothing holds
-the whole set. As many work as calls may be on the wire. A stored answer is read back by its offset. Whatever ends a run
-(a dead endpoint, an interrupt, a full disk), what is in flight is written, and what is written is never asked again.
+A worker does all steps of one sample (open, ask, write, judge, write), so no queue lies between the steps and memory
+never holds the whole set. There are as many workers as calls allowed on the wire. A stored answer is read by its
+offset. Whatever ends a run (a dead endpoint, an interrupt, a full disk), calls in flight are written, and a written
+answer is never asked again.
 """
 
 from __future__ import annotations
@@ -44,17 +45,17 @@ from harness.store.records import (
 )
 from harness.types import Failure, Generation, Image, Message, Part, Response, Sample, Text, Verdict
 
-#: tried again on every resume; all else only by `--retry`
+#: retried on every resume; all others only with `--retry`
 ALWAYS_RETRIED = frozenset({"error", "bad_sample", "judge_error"})
-#: seconds that calls in flight have to finish after an error has stopped the run
+#: seconds that calls in flight get to finish after an error stops the run
 DRAIN_SECONDS = 30.0
 
 
 class SamplesError(Exception):
-    """A task failed while it listed its samples; its split ends, the run does not. Its text says what the task did.
+    """A task failed while it listed its samples: the split ends, the run continues. The text says what the task did.
 
     Attributes:
-        error: the same, with the plugin it came from; None where that is not known.
+        error: the error with its plugin; None if the plugin is unknown.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -64,22 +65,22 @@ class SamplesError(Exception):
 
 @dataclass(slots=True)
 class Stop:
-    """Set to end a run early: no new sample is taken."""
+    """Ends a run early: once set, no new sample starts."""
 
     asked: bool = False
     reason: HarnessError | None = None
 
     def interrupt(self) -> None:
-        """Stop because a person asked for it."""
+        """Stop because the user asked for it."""
         self.asked = True
 
     def because(self, error: HarnessError) -> None:
-        """Stop for this reason; the first reason stays."""
+        """Stop for this reason; the first reason is kept."""
         self.asked = True
         self.reason = self.reason or error
 
     def check(self) -> None:
-        """Raise the reason if the run was stopped; KeyboardInterrupt if a person stopped it."""
+        """Raise the reason if the run was stopped: KeyboardInterrupt if the user stopped it."""
         if self.asked:
             raise self.reason or KeyboardInterrupt
 
@@ -92,29 +93,29 @@ class Journals:
     verdicts: Mapping[str, Journal]
 
     def sync(self) -> None:
-        """Responses before verdicts, so that no verdict outlives its answer."""
+        """Sync responses before verdicts, so that no verdict outlives its answer."""
         self.responses.sync()
         for journal in self.verdicts.values():
             journal.sync()
 
     def close(self) -> None:
         """Close all journals."""
-        with ExitStack() as stack:  # one that cannot be closed leaves no other one open
+        with ExitStack() as stack:  # if one cannot be closed, the others still are
             for journal in (*self.verdicts.values(), self.responses):
                 stack.callback(journal.close)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingAnswer:
-    """An answer that is to be judged.
+    """An answer to judge.
 
     Attributes:
-        sample: as it was listed; its images are not open.
+        sample: the listed sample; its images are not open.
         response: the answer.
         epoch: 0-based.
-        key: of what was asked.
+        key: the request's key.
         answer: hash of the answer's text.
-        record: for metrics, not yet labelled.
+        record: the metrics' record, not yet labelled.
     """
 
     sample: Sample
@@ -126,7 +127,7 @@ class PendingAnswer:
 
     @property
     def where(self) -> tuple[object, ...]:
-        """The place of its verdict lines in a journal."""
+        """The key of its verdict lines in a journal."""
         return (self.sample.split, self.sample.id, self.epoch, self.key, self.answer)
 
 
@@ -135,26 +136,26 @@ class SplitContext:
     """One split to evaluate, and what all its workers share.
 
     Attributes:
-        display: the task's name.
-        version: the task's.
-        split: how it is scored.
-        name: of the split.
-        generation: effective settings.
-        system: put before each request; empty for none.
+        display: the task's displayed name.
+        version: the task's version.
+        split: how the split is scored.
+        name: the split's name.
+        generation: the effective generation settings.
+        system: system message before each request; empty for none.
         epochs: answers for each sample.
-        model: None judges stored answers only.
-        breaker: of the calls beneath the model and its strategy; None if nothing watches them.
-        model_identity: digest that enters each key.
-        judges: open judges, with the translation of each one's labels.
-        endpoints: their slots limit how many samples are evaluated at once.
-        journals: of the task.
-        listing: of the samples asked; None leaves the stored one unchanged.
-        retry: outcomes and judge states to try again.
-        progress: shows what happens.
-        observers: plugins that hear of each record written.
-        stop: shared by all splits of a run.
+        model: the model to ask; None judges stored answers only.
+        breaker: watches the calls below the model's strategy; None if nothing does.
+        model_identity: digest that is part of each key.
+        judges: open judges, each with the translation of its labels.
+        endpoints: limit how many samples are evaluated at once.
+        journals: the task's journals.
+        listing: writes the asked samples; None keeps the stored listing.
+        retry: outcomes and judge states to retry.
+        progress: shows the user what happens.
+        observers: plugins that receive each record written.
+        stop: ends all splits of a run.
         kept: lists the items asked in earlier runs, whether or not this run takes their samples.
-        pending: answers for rubrics that score a split at once; collected while its samples are evaluated.
+        pending: answers for rubrics that score a split at once, collected meanwhile.
     """
 
     display: str
@@ -180,17 +181,17 @@ class SplitContext:
 
     @property
     def metric(self) -> Metric:
-        """The main metric: for the running value."""
+        """The main metric, for the running value."""
         return next((metric for metric in self.split.metrics if metric.main), self.split.metrics[0])
 
 
 async def evaluate_split(context: SplitContext, samples: Iterable[Sample]) -> None:
-    """Evaluate all samples of a split; `context.stop` says what ended it early. Raises SamplesError."""
+    """Evaluate all samples of a split; `context.stop` says why it ended early. Raises SamplesError."""
     await _WorkerPool(context).run(iter(samples))
 
 
 class _WorkerPool:
-    """As many workers as calls may be on the wire, each with one sample."""
+    """As many workers as calls allowed on the wire, each with one sample."""
 
     def __init__(self, context: SplitContext) -> None:
         models = [context.model, *(judge.model for judge, _ in context.judges)]
@@ -218,7 +219,7 @@ class _WorkerPool:
             raise SamplesError(self._fault) from self._fault
 
     def _list_next(self, samples: Iterator[Sample]) -> Sample | None:
-        """The next sample; None at the end, and if the task raises: samples already started go on."""
+        """The next sample; None at the end or if the task raises. Samples already started continue."""
         try:
             return next(samples, None)
         except Exception as error:  # noqa: BLE001 - a task is a plugin
@@ -248,7 +249,7 @@ class _WorkerPool:
 
 
 async def evaluate_sample(context: SplitContext, listed: Sample, answered: Callable[[], None]) -> None:
-    """Answer one sample and judge it, epoch by epoch; `answered` is called when a model call is over."""
+    """Answer one sample and judge it, epoch by epoch; calls `answered` after each model call."""
     opened, fault = listed, None
     if listed.request.images:
         opened, fault = await anyio.to_thread.run_sync(_open_images, listed)
@@ -284,9 +285,9 @@ async def evaluate_sample(context: SplitContext, listed: Sample, answered: Calla
 async def get_answer(
     context: SplitContext, sample: Sample, fault: BadImage | None, epoch: int, key: str
 ) -> tuple[Response | Failure | None, bool]:
-    """The stored answer, or a new one that is then stored; and whether it is new.
+    """Return the stored answer, or get and store a new one; and whether it is new.
 
-    None if no answer is stored and none may be asked for.
+    The answer is None if none is stored and asking is off.
     """
     journal = context.journals.responses
     stored = journal.find(sample.split, sample.id, epoch, key)
@@ -308,13 +309,13 @@ async def get_answer(
 
 
 async def judge_answer(context: SplitContext, sample: Sample, fault: BadImage | None, answer: PendingAnswer) -> None:
-    """Get a verdict of each judge that works sample by sample; the first one's is shown.
+    """Get a verdict from each judge that works sample by sample, and show the first judge's.
 
     Args:
-        context: of the split.
-        sample: with its images open, for judges that see them.
-        fault: of the first image that could not be opened; then no judge is asked anything new.
-        answer: of the model; collected for the rubrics that score a split at once.
+        context: the split's context.
+        sample: the sample with open images, for judges that see them.
+        fault: why the first broken image could not be opened; then no judge gets a new question.
+        answer: the model's answer; collected for rubrics that score a split at once.
     """
     if any(judge.rubric.scope == "split" for judge, _ in context.judges):
         context.pending.append(answer)
@@ -329,9 +330,9 @@ async def judge_answer(context: SplitContext, sample: Sample, fault: BadImage | 
 async def get_verdict(
     context: SplitContext, judge: OpenJudge, sample: Sample, fault: BadImage | None, answer: PendingAnswer
 ) -> tuple[Mapping[str, Any] | None, bool]:
-    """The stored verdict line of one judge, or a new one that is then stored; and whether it is new.
+    """Return one judge's stored verdict line, or get and store a new one; and whether it is new.
 
-    None if no verdict is stored, and the judge has stopped working or an image cannot be opened.
+    The line is None if none is stored and the judge has stopped working or an image cannot be opened.
     """
     journal = context.journals.verdicts[judge.id]
     stored = journal.find(*answer.where)
@@ -357,7 +358,7 @@ async def get_verdict(
 def show_verdict(
     context: SplitContext, record: Record, translation: Mapping[str, str], line: Mapping[str, Any], fresh: bool
 ) -> None:
-    """Show a verdict, and its share of the main metric."""
+    """Show a verdict and its share of the main metric."""
     decision = decision_of(line)
     if isinstance(decision, Verdict):
         label = translation.get(decision.label, decision.label)
@@ -368,7 +369,7 @@ def show_verdict(
 
 
 def _find_share(context: SplitContext, record: Record) -> Share:
-    """The share of a record in the main metric's running value; a metric that fails is reported at the end."""
+    """A record's share of the main metric's running value; a metric that fails is reported at the end."""
     try:
         share = context.metric.score(record) if record.resolved else NOT_COUNTED
         return share if is_share(share) else NOT_COUNTED
@@ -381,14 +382,14 @@ def _find_share(context: SplitContext, record: Record) -> Share:
 def _expect_repeat(
     breaker: Breaker | None, journal: Journal, stored: tuple[int, str] | None
 ) -> AbstractContextManager[None]:
-    """While the body runs, the breaker expects the error of the stored try again; without either, nothing happens."""
+    """While the body runs, the breaker expects the error of the stored try again. No breaker or try: no effect."""
     if breaker is None or stored is None:
         return nullcontext()
     return breaker.expect(str(journal.read(stored[0]).get("reason", "")).partition(":")[0])
 
 
 def _open_images(sample: Sample) -> tuple[Sample, BadImage | None]:
-    """A sample with its images opened, and the fault of the first one that cannot be."""
+    """Open a sample's images; also return the fault of the first that cannot be opened."""
     faults: list[BadImage] = []
 
     def open_part(part: Part) -> Part:
@@ -408,7 +409,7 @@ def _open_images(sample: Sample) -> tuple[Sample, BadImage | None]:
 
 
 def _add_run_settings(sample: Sample, context: SplitContext) -> Sample:
-    """Add the run's effective settings and the user's system message to a sample's request."""
+    """Add the run's effective settings and system message to a sample's request."""
     messages = sample.request.messages
     if context.system:
         own = messages[0].content if messages and messages[0].role == "system" else ()

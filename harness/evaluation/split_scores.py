@@ -1,6 +1,6 @@
-"""Rubrics that score a split at once: after its last answer, one verdict line for each.
+"""Rubrics that score a split at once: after its last answer they write one verdict line for each answer.
 
-A scorer gets the answers alone, not what failed, was blocked or is empty. Each epoch is scored by itself, so that no
+A scorer gets only answers, without those that failed, were blocked or are empty. Each epoch is scored alone, so that no
 scorer gets a sample twice. Its lines count only for the answers that were scored together (`harness.store.reader`):
 if one of these changes, all are scored again.
 """
@@ -36,7 +36,7 @@ async def score_split(context: SplitContext) -> list[str]:
     """Score the pending answers of a split by each rubric that needs them all, unless the run was stopped.
 
     Returns:
-        A note for each rubric that could not be given all answers.
+        A note for each rubric that did not get all answers.
     """
     judges = [pair for pair in enumerate(context.judges) if pair[1][0].rubric.scope == "split"]
     pending = sorted(context.pending, key=lambda each: (each.epoch, each.sample.id)) if judges else []
@@ -61,13 +61,13 @@ async def _score_epoch(
     others: Sequence[ScoredAnswer],
     shown: Mapping[str, str] | None,
 ) -> list[str]:
-    """Score one epoch of a split by one rubric, unless all its stored lines still count; a note if that cannot be done.
+    """Score one epoch of a split by one rubric, unless its stored lines still count; returns a note if it cannot.
 
     Args:
-        context: of the split.
-        judge: with the rubric.
-        answers: to be scored.
-        others: answers of the folder whose samples this run does not take.
+        context: the split's context.
+        judge: the rubric's judge.
+        answers: the answers to score.
+        others: stored answers whose samples this run does not take.
         shown: translation of the labels for the display; None shows nothing.
     """
     journal = context.journals.verdicts[judge.id]
@@ -106,20 +106,20 @@ async def _score_epoch(
 async def _score(
     judge: OpenJudge, answers: Mapping[str, PendingAnswer], ask: _Ask
 ) -> AsyncGenerator[tuple[str, Judgement]]:
-    """A judgement for each item; no exception leaves.
+    """Yield a judgement for each item; raises nothing.
 
-    If a scorer raises, or leaves items out, the items left are a `judge_error`; but if it raises because the judge's
-    model will never work, they stay unjudged.
+    If a scorer raises or leaves items out, the remaining items become a `judge_error`. If the judge's model will never
+    work, they stay unjudged.
     """
     left = set(answers)
-    fault = "the scorer gave no decision"
+    fault = "the scorer returned no decision"
     with tempfile.TemporaryDirectory(prefix="harness-score-", ignore_cleanup_errors=True) as folder:
         try:
             async with aclosing(_call_scorer(judge, answers, Path(folder), ask)) as decided:
                 async for item, decision in decided:
                     if item not in left:
                         raise RubricError(
-                            f"the scorer decided on {item!r:.200}, which is not there or was decided on before"
+                            f"the scorer decided on {item!r:.200}, which is unknown or already has a decision"
                         )
                     judgement = build_judgement(check_decision(judge.rubric, decision), ask.calls.get(item, ()))
                     left.remove(item)
@@ -134,7 +134,7 @@ async def _score(
 async def _call_scorer(
     judge: OpenJudge, answers: Mapping[str, PendingAnswer], folder: Path, ask: _Ask
 ) -> AsyncGenerator[tuple[Any, Any]]:
-    """What the plugin's scorer yields, unchecked; its generator is closed with this one."""
+    """Yield what the plugin's scorer yields, unchecked; closes its generator too."""
     assert judge.rubric.score is not None
     given = [Answered(item=item, sample=each.sample, response=each.response) for item, each in answers.items()]
     decided = judge.rubric.score(given, folder, ask)
@@ -147,10 +147,10 @@ async def _call_scorer(
 
 
 class _Ask:
-    """The judge's model, as a scorer may ask it.
+    """The judge's model, which a scorer may ask.
 
     Attributes:
-        calls: of each item, in the order they ended.
+        calls: each item's calls, in the order they ended.
         dead: the error after which the model will never work.
     """
 

@@ -1,7 +1,7 @@
-"""What `--tasks`, `--judge` and `-T` stand for: suites, tasks, splits, and the judges of each.
+"""Resolves `--tasks`, `--judge` and `-T` to suites, tasks, splits, and the judges of each.
 
-A suite's settings and rubrics reach its own tasks alone, so that `--tasks SUITE,mssbench` asks MSSBench both ways. No
-model is called here, and every misspelling ends here with its nearest spelling.
+A suite's settings and rubrics apply only to its own tasks, so `--tasks SUITE,mssbench` asks MSSBench both ways. No model
+is called here. Each misspelled name is refused with the nearest correct one.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from harness.errors import HarnessError, MissingData, UnknownName
 from harness.evaluation.options import Options
 from harness.types import Generation, Sample, Settings
 
-#: `-T NAME.key` that the core answers for every task
+#: keys of `-T NAME.key` that every task has
 CORE_KEYS = ("data", "judge")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeChoice:
-    """A rubric to use on a split, and the model that answers for it; a rule has none.
+    """A rubric to use on a split, and its model; a rule has none.
 
     Attributes:
-        judge: the descriptor.
+        judge: the judge's descriptor.
         model: `scheme/name`, or empty.
-        settings: of the rubric, complete.
-        root: DIR/<rubric>, where its data lies.
-        translation: of its labels into those of the split.
-        images: most images a sample of the split holds.
+        settings: the rubric's complete settings.
+        root: DIR/<rubric>, the rubric's data.
+        translation: the rubric's labels -> the split's labels.
+        images: most images in a sample of the split.
     """
 
     judge: Judge
@@ -44,7 +44,7 @@ class JudgeChoice:
     images: int
 
     def needs(self, rubric: Rubric | None = None) -> frozenset[Ability]:
-        """Abilities its model must have under its settings; opens the rubric where it is not given."""
+        """Abilities its model must have under its settings; opens the rubric if none is given."""
         opened = rubric or self.judge.open(self.settings, self.root)
         return (self.judge.needs if opened.needs is None else opened.needs) or frozenset()
 
@@ -54,18 +54,18 @@ class SplitPlan:
     """One split to run.
 
     Attributes:
-        task: its task.
-        display: the task's name with the settings that change the request, and the built set if it is asked on one.
-        name: of the split.
-        split: how it is scored.
+        task: the split's task.
+        display: the task's name with the settings that change the request, and the built set if one is used.
+        name: the split's name.
+        split: how the split is scored.
         splits: all splits of the task under these settings, derived ones too.
-        settings: of the task, complete.
-        root: its data.
-        generation: effective settings.
-        judges: the first is the primary one; empty when the split needs a judge's model and none was named.
-        default: the rubric that would judge it.
-        suite: that it is a part of, so that it is left out if it cannot be run; empty if it was named itself.
-        rubric: that its suite names for it, and that needs a model by name; empty for none.
+        settings: the task's complete settings.
+        root: the task's data folder.
+        generation: the effective generation settings.
+        judges: the primary judge first; empty if the split needs a judge's model and none was named.
+        default: the default rubric.
+        suite: the suite that holds it, which leaves it out if it cannot run; empty if it was named itself.
+        rubric: the rubric that its suite names and that needs a model; empty for none.
     """
 
     task: Task
@@ -83,16 +83,16 @@ class SplitPlan:
 
     @property
     def title(self) -> str:
-        """Task and split, as `--tasks` takes them."""
+        """Task and split, as written for `--tasks`."""
         return f"{self.display}:{self.name}"
 
     def samples(self) -> Iterator[Sample]:
         """All samples of the split, lazily.
 
         Raises:
-            MissingData: with how to get the data.
-            BadData: as the task raises it.
-            TypeError, ValueError: a sample cannot be kept in a line of JSON.
+            MissingData: the data is missing; the remedy says how to get it.
+            BadData: the task found broken data.
+            TypeError, ValueError: a sample cannot be stored as JSON.
         """
         try:
             for sample in read_samples(self.task, self.root, self.name, self.settings):
@@ -101,7 +101,7 @@ class SplitPlan:
         except MissingData:
             if BUILT not in self.display or find_built_set(self.root):
                 raise
-            what = f"the set that {self.title} was asked on is not there"
+            what = f"the built set of {self.title} is missing"
             remedy = f"say where it is now: -T {self.task.name}.data=DIR"
             raise MissingData(what, where=str(self.root), remedy=remedy) from None
 
@@ -118,18 +118,18 @@ def check_json(sample: Sample) -> None:
 
 
 def build_split_plans(name: str, options: Options, mark: str | None = None) -> Iterator[SplitPlan]:
-    """The splits that `NAME` or `NAME:SPLIT` stands for; a derived split stands for its parts.
+    """The splits that `NAME` or `NAME:SPLIT` means; a derived split means its parts.
 
     Args:
-        name: as `--tasks` takes it.
-        options: of the run.
-        mark: of the built set (`BuiltSet.mark`) that an earlier run asked, empty for the benchmark's own data; None
-            takes what is in the data root now.
+        name: as written for `--tasks`.
+        options: the run's options.
+        mark: the mark (`BuiltSet.mark`) of an earlier run's built set, empty for the benchmark's own data; None takes
+            what is in the data root now.
 
     Raises:
         UnknownName: there is no such task, setting or split.
         MissingData: a built set has no such split.
-        HarnessError: the task cannot say its splits, or its name alone runs none.
+        HarnessError: the task cannot list its splits, or runs nothing by its name alone.
     """
     task_name, _, wanted = name.partition(":")
     task = plugins.current().task(task_name)
@@ -151,7 +151,7 @@ def build_split_plans(name: str, options: Options, mark: str | None = None) -> I
     if not wanted:
         chosen = [each for each, split in splits.items() if split.selected and not split.parts]
     if not chosen:
-        raise HarnessError(f"{task.name} by itself runs nothing", remedy=f"name a split: --tasks {task.name}:NAME")
+        raise HarnessError(f"{task.name} has no default split", remedy=f"name a split: --tasks {task.name}:NAME")
     changed = settings.find_changed(task.settings, values)
     display = task.name + "".join(f"+{key}={value}" for key, value in changed.items())
     for split_name in chosen:
@@ -176,8 +176,8 @@ def rebuild_split_plan(display: str, name: str, options: Options) -> SplitPlan:
 
     Args:
         display: the task's displayed name in the run; `options` hold the settings that it shows.
-        name: `NAME:SPLIT` of a split that has samples of its own.
-        options: of the run.
+        name: `NAME:SPLIT`; not a derived split.
+        options: the run's options.
 
     Raises:
         UnknownName, HarnessError: as `build_split_plans` does; also if a setting no longer exists.
@@ -189,7 +189,7 @@ def rebuild_split_plan(display: str, name: str, options: Options) -> SplitPlan:
 
 
 def check_task_settings(given: Iterable[str]) -> None:
-    """Each `-T NAME.key` must be a key of the task or of the rubric of that name."""
+    """Refuse a `-T NAME.key` if no task or rubric NAME has that key."""
     host = plugins.current()
     tasks = {task.name: task for task, _ in host.offers("tasks")}
     judges = {judge.name: judge for judge, _ in host.offers("judges")}
@@ -207,7 +207,7 @@ def check_task_settings(given: Iterable[str]) -> None:
 
 
 def default_judge(split: Split, task: str, options: Options) -> Judge:
-    """The rubric that judges a split unless `--judge` says otherwise: the split's first, or `-T <task>.judge`."""
+    """The rubric that judges a split without `--judge`: `-T <task>.judge`, else the split's first."""
     default = plugins.current().judge(str(options.given(task).get("judge") or next(iter(split.judges))))
     if default.name not in split.judges:
         raise HarnessError(
@@ -235,7 +235,7 @@ def choose_judges(split: Split, default: Judge, options: Options) -> tuple[Judge
 
 
 def check_rubrics(judges: Sequence[str], splits: Iterable[Split]) -> None:
-    """Refuse a `--judge` whose rubric no split accepts, and one that names a model for a rule."""
+    """Refuse a `--judge` that names a model for a rule, or a rubric that no split accepts."""
     accepted = {name for split in splits for name in split.judges}
     for text in judges:
         rubric, model = split_judge(text)
@@ -260,7 +260,7 @@ def find_unused_models(judges: Sequence[str], choices: Iterable[JudgeChoice]) ->
 
 
 def split_judge(text: str) -> tuple[str, str]:
-    """`MODEL`, `RUBRIC` or `RUBRIC=MODEL` as (rubric, model), either of which may be empty."""
+    """Split `MODEL`, `RUBRIC` or `RUBRIC=MODEL` into (rubric, model); one may be empty."""
     head, equals, tail = text.partition("=")
     if equals and "/" not in head:
         return head, tail
@@ -268,14 +268,14 @@ def split_judge(text: str) -> tuple[str, str]:
 
 
 def _complete_settings(kind: str, offered: Task | Judge, options: Options) -> Settings:
-    """The settings of a task or a rubric: its defaults, overridden by those of `-T NAME.key` that it declares."""
+    """The settings of a task or a rubric: its defaults, overridden by `-T NAME.key`."""
     declared = {setting.name for setting in offered.settings}
     own = {key: value for key, value in options.given(offered.name).items() if key in declared}
     return settings.effective(offered.settings, own, owner=f"{kind} {offered.name}")
 
 
 def _read_judge_flag(text: str, split: Split, default: Judge, every: Sequence[str]) -> Iterable[tuple[Judge, str]]:
-    """What one `--judge` means for one split."""
+    """The judges that one `--judge` means for one split."""
     rubric, model = split_judge(text)
     if not rubric:
         return [(default, model)] if default.needs is not None else []
@@ -292,13 +292,13 @@ def _read_judge_flag(text: str, split: Split, default: Judge, every: Sequence[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedTask:
-    """A task, or one split of it, as an invocation asks for it.
+    """A task, or one of its splits, that an invocation names.
 
     Attributes:
         name: `NAME` or `NAME:SPLIT`.
-        options: that apply to it.
-        suite: that it is a part of; None if it was named itself.
-        rubric: that the suite names for it; empty for none, and if `-T NAME.judge` names another.
+        options: the options that apply to it.
+        suite: the suite that holds it; None if it was named itself.
+        rubric: the rubric that the suite names; empty for none, or if `-T NAME.judge` names another.
     """
 
     name: str
@@ -309,11 +309,11 @@ class AskedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A part of a suite that cannot be run while others can: its data is missing, or a package that reads it.
+    """A part of a suite that cannot run although others can: its data, or a package that reads it, is missing.
 
     Attributes:
         title: task and split.
-        error: why, and how to fix it.
+        error: why it cannot run, and how to fix it.
     """
 
     title: str
@@ -321,14 +321,14 @@ class LeftOut:
 
     @property
     def why(self) -> str:
-        """The fault and the first line of its remedy, equal for all splits of one missing data set."""
+        """The fault and the first line of its remedy; equal for all splits of a missing data set."""
         error = self.error
         what = error.what.partition(": ")[0] if isinstance(error, MissingData) else f"{error.what} ({error.where})"
         return "; ".join(text for text in (what.removesuffix(" ()"), error.remedy.partition("\n")[0]) if text)
 
 
 def format_left_out(parts: Iterable[LeftOut]) -> list[str]:
-    """One line for each fault, with all parts that it keeps from running."""
+    """One line for each fault, with all parts that cannot run because of it."""
     titles: dict[str, list[str]] = {}
     for part in parts:
         titles.setdefault(part.why, []).append(part.title)
@@ -336,7 +336,7 @@ def format_left_out(parts: Iterable[LeftOut]) -> list[str]:
 
 
 def list_asked_tasks(options: Options) -> Iterator[AskedTask]:
-    """The tasks that are asked for. Raises HarnessError for a suite that cannot be run as it is written."""
+    """The tasks that the options name. Raises HarnessError for a suite that is wrongly defined."""
     for name in options.tasks:
         suite = find_suite(name)
         if suite is None:
@@ -373,15 +373,15 @@ def find_suite(name: str) -> Suite | None:
 
 
 def check_suite(suite: Suite, tasks: Collection[str]) -> None:
-    """Refuse a suite that names things that do not exist or are not its own.
+    """Refuse a suite that names unknown things, or tasks that it does not hold.
 
     Args:
-        suite: as it was offered.
+        suite: the offered suite.
         tasks: names of all tasks.
 
     Raises:
         HarnessError: it names no task, or another suite.
-        UnknownName: it names a rubric that no judge offers, or a rubric, a mean or a setting for a task not its own.
+        UnknownName: it names an unknown rubric; or a rubric, a mean or a setting for a task that it does not hold.
     """
     host = plugins.current()
     where = suite_place(suite)
@@ -390,7 +390,7 @@ def check_suite(suite: Suite, tasks: Collection[str]) -> None:
     others = {other.name for other, _ in host.offers("suites")} - set(tasks)
     for task in suite.tasks:
         if task in others:
-            raise HarnessError(f"{task!r} is a suite", where=where, remedy="a suite holds tasks: name those")
+            raise HarnessError(f"{task!r} is a suite", where=where, remedy="a suite can hold only tasks: name tasks")
     named = {task.partition(":")[0] for task in suite.tasks}
     rubrics = {judge.name for judge, _ in host.offers("judges")} | set(host.clashes("judges"))
     known: Iterable[tuple[str, Iterable[str], Collection[str]]] = (
@@ -410,7 +410,7 @@ def check_suite(suite: Suite, tasks: Collection[str]) -> None:
 
 
 def suite_place(suite: Suite) -> str:
-    """Where a suite is defined: file and key in the user's config, else the suite's name."""
+    """Where a suite is defined: file and key of the user's config, else the suite's name."""
     host = plugins.current()
     source = next((host.source(plugin) for each, plugin in host.offers("suites") if each is suite), None)
     own = source is not None and source.distribution == "config"
@@ -422,9 +422,9 @@ def select_judges(judges: Sequence[str], rubric: str, named: Collection[str], *,
 
     Args:
         judges: all flags, `MODEL`, `RUBRIC` or `RUBRIC=MODEL`.
-        rubric: that judges the part, if one is named for it; else empty.
-        named: rubrics that the suite names for any of its parts.
-        bare: whether `MODEL` applies to it.
+        rubric: the rubric named for the part; empty for none.
+        named: rubrics that the suite names for any part.
+        bare: whether `MODEL` applies to the part.
     """
     given = [(text, split_judge(text)[0]) for text in judges]
     return tuple(text for text, name in given if (name == rubric or name not in named if name else bare))

@@ -1,1 +1,1 @@
-"""The public door: from options to a finished run folder."""
+"""The public API: turns options into a finished run folder."""

@@ -1,12 +1,12 @@
-"""Judges that are added to a run that has ended: ensembles of its judges, and people.
+"""Adds judges to a finished run: ensembles of its judges, and people.
 
-No model is called and no data is read: an added judge decides on stored answers, and the results are computed anew.
+No model is called and no data is read: an added judge decides on stored answers, and the results are computed again.
 
-`harness judge --combine majority` adds an ensemble. Its label is what more than half of *all* members say: what the
-others say, or would have said had they given a verdict, cannot change that. Labels are compared in the words of the
-split's metrics, so that rubrics of different words can be put together.
+`harness judge --combine majority` adds an ensemble. Its label is the one that more than half of *all* members chose, so
+a missing or different verdict of the others cannot change it. Labels are compared in the words of the split's metrics,
+so rubrics with different labels can be combined.
 
-A person is the judge `human-NAME`: its labels are the words of the split, without a rubric or a translation.
+A person is the judge `human-NAME`. Their labels are the split's words, without a rubric or a translation.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from harness.store.records import Judgement, decision_of, verdict_line
 from harness.store.run_file import Invocation, RunFile
 from harness.types import Json, Request, Sample, Unscored, Verdict
 
-VERSION: Final = "1"  #: of ensembles
+VERSION: Final = "1"  #: version of ensembles
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,40}")
-_CARD: Final[Mapping[str, Any]] = {  # what results.json says of a person
+_CARD: Final[Mapping[str, Any]] = {  # a person's entry in results.json
     "rubric": HUMAN,
     "version": "",
     "template_hash": "",
@@ -50,20 +50,20 @@ _CARD: Final[Mapping[str, Any]] = {  # what results.json says of a person
     "sees": [],
 }
 
-Votes = Mapping[str, Decision | None]  #: judge -> what it said, in the split's labels; None if it has not judged
+Votes = Mapping[str, Decision | None]  #: judge -> its decision, in the split's labels; None if it has not judged
 Changes = Counter[Literal["new", "changed", "same"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedJudge:
-    """A judge that one split of a run gets.
+    """A judge to add to one split of a run.
 
     Attributes:
         plan: the split.
-        judge: its id.
-        card: what results.json says of it.
-        primary: it becomes the judge whose figures come first: always, only if the split has none, or never.
-        min_coverage: share of records that must be resolved; None for what the run has.
+        judge: the judge's id.
+        card: the judge's entry in results.json.
+        primary: when it becomes the primary judge: always, only if the split has none, or never.
+        min_coverage: share of records that must be resolved; None for the run's value.
         drawn: last place (`harness.keys.draw_order`) of the random part that it has judged; None if it has judged all.
     """
 
@@ -76,7 +76,7 @@ class AddedJudge:
 
 
 def write_decisions(folder: RunFolder, display: str, judge: str, decided: Iterable[tuple[Answer, Decision]]) -> Changes:
-    """Write what one judge says of a task's answers, unless it is there already; counts what became of them."""
+    """Write one judge's new decisions on a task's answers, and count new, changed and equal ones."""
     counts: Changes = Counter()
     with folder.hold_for_writing(), closing(folder.task(display).verdicts(judge, write=True)) as journal:
         for answer, decision in decided:
@@ -95,11 +95,11 @@ def write_decisions(folder: RunFolder, display: str, judge: str, decided: Iterab
 def add_judges(
     folder: RunFolder, added: Sequence[AddedJudge], *, command: Sequence[str], started: float
 ) -> ComputedResults:
-    """Enter judges in run.json, note the invocation there, and compute the results anew.
+    """Add judges and the invocation to run.json, and compute the results again.
 
     Args:
-        folder: of the run.
-        added: the judges, their verdicts written.
+        folder: the run folder.
+        added: the judges, whose verdicts are already written.
         command: this invocation's arguments.
         started: Unix time in seconds.
 
@@ -151,11 +151,11 @@ def add_judges(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensemble:
-    """The judges of one split, put together.
+    """An ensemble of one split's judges.
 
     Attributes:
         plan: the split.
-        members: ids of the judges, sorted: axes come from the first, whichever is the primary one.
+        members: ids of the judges, sorted; axes come from the first, not from the primary judge.
     """
 
     plan: SplitPlan
@@ -163,12 +163,12 @@ class Ensemble:
 
     @property
     def id(self) -> str:
-        """Names its file in the run folder; the same members make the same judge."""
+        """Names its file in the run folder; the same members give the same id."""
         return f"{COMBINED}-{short({'version': VERSION, 'of': list(self.members)})}"
 
     @property
     def card(self) -> dict[str, Json]:
-        """What results.json says of it."""
+        """Its entry in results.json."""
         return {
             "rubric": COMBINED,
             "version": VERSION,
@@ -182,9 +182,9 @@ class Ensemble:
 
 
 def find_majority(votes: Votes) -> Decision:
-    """What more than half of all judges say; else Unscored, with the reason of the first that gave no verdict.
+    """The decision of more than half of all judges; else Unscored, with the reason of the first without a verdict.
 
-    Axes and reason are those of the first judge that says so.
+    Axes and reason come from the first judge with the majority's label.
     """
     said = {judge: vote for judge, vote in votes.items() if isinstance(vote, Verdict)}
     counts = Counter(vote.label for vote in said.values())
@@ -202,16 +202,16 @@ def find_majority(votes: Votes) -> Decision:
 
 
 def combine_judges(folder: Path, judging: JudgeOptions) -> Run:
-    """Add an ensemble of a run's judges to each split that two or more have judged, and compute the results anew.
+    """Add an ensemble to each split that two or more judges have judged, and compute the results again.
 
     Args:
-        folder: of the run.
-        judging: which tasks, which members, and whether the ensemble becomes the primary judge; it names no judges.
+        folder: the run folder.
+        judging: the tasks, the members, and whether the ensemble becomes the primary judge; it names no judges.
 
     Raises:
         HarnessError: there is no run, or no split with verdicts of two judges; or a member is an ensemble or a person,
-            or has judged nothing of a split that other members have judged.
-        UnknownName: a member is no judge of this run.
+            or has judged nothing in a split that other members have judged.
+        UnknownName: a member is not a judge of this run.
     """
     started = time.time()
     judging.check()
@@ -224,7 +224,7 @@ def combine_judges(folder: Path, judging: JudgeOptions) -> Run:
     if not ensembles:
         remedy = f"harness judge {shlex.quote(str(folder))} --judge RUBRIC=SCHEME/NAME, with another judge"
         raise HarnessError("an ensemble needs the verdicts of two judges", where=str(folder), remedy=remedy)
-    by_file: dict[tuple[str, str], list[Ensemble]] = {}  # so that each file is opened once
+    by_file: dict[tuple[str, str], list[Ensemble]] = {}  # opens each file once
     for each in ensembles:
         by_file.setdefault((each.plan.display, each.id), []).append(each)
     for (display, judge), group in by_file.items():
@@ -258,16 +258,14 @@ def _select_members(file: RunFile, wanted: Sequence[str]) -> tuple[str, ...]:
             remedy=f"judges that may be members: {', '.join(able)}",
         )
     if len(named) < 2:
-        raise HarnessError(
-            f"--members: an ensemble needs two judges, and {', '.join(named)} is the only one that is named"
-        )
+        raise HarnessError(f"--members: an ensemble needs two judges, but only {', '.join(named)} is named")
     return named
 
 
 def _build_ensemble(run: StoredRun, plan: SplitPlan, candidates: Sequence[str], *, named: bool) -> Ensemble | None:
-    """The ensemble of one split; None if fewer than two candidates have given any verdict.
+    """The ensemble of one split; None if fewer than two candidates have given a verdict.
 
-    Raises HarnessError if the user named the candidates, and one that may judge the split has given no verdict.
+    Raises HarnessError if the user named a candidate that may judge the split but has given no verdict.
     """
     able: set[str] = set()
     for _, votes in _read_votes(run, plan, candidates):
@@ -285,7 +283,7 @@ def _build_ensemble(run: StoredRun, plan: SplitPlan, candidates: Sequence[str], 
 
 
 def _decide(run: StoredRun, ensemble: Ensemble) -> Iterator[tuple[Answer, Decision]]:
-    """What the ensemble says of each answer. It says nothing while a missing vote could still make a majority."""
+    """The ensemble's decision on each answer; none while a missing vote could still make a majority."""
     for answer, votes in _read_votes(run, ensemble.plan, ensemble.members):
         decision = find_majority(votes)
         if isinstance(decision, Verdict) or None not in votes.values():
@@ -293,7 +291,7 @@ def _decide(run: StoredRun, ensemble: Ensemble) -> Iterator[tuple[Answer, Decisi
 
 
 def _find_draw(run: StoredRun, ensemble: Ensemble) -> str | None:
-    """The least draw of its members, which is what all of them have judged; None if one has judged another part."""
+    """The smallest draw of its members, which all of them have judged; None if one has judged another part."""
     plan = ensemble.plan
     drawn = run.split(plan.title).drawn
     partly: set[str] = set()
@@ -303,7 +301,7 @@ def _find_draw(run: StoredRun, ensemble: Ensemble) -> str | None:
 
 
 def _read_votes(run: StoredRun, plan: SplitPlan, judges: Sequence[str]) -> Iterator[tuple[Answer, Votes]]:
-    """Each answer of a split with what each of some judges said of it, in the split's words."""
+    """Each answer of a split with the votes of these judges, in the split's words."""
     there = [judge for judge in run.folder.task(plan.display).judges() if judge in judges]
     rubrics = {judge: str(run.file.judges[judge]["rubric"]) for judge in there}
     words = {judge: plan.split.judges[rubric] for judge, rubric in rubrics.items() if rubric in plan.split.judges}
@@ -319,7 +317,7 @@ def _read_votes(run: StoredRun, plan: SplitPlan, judges: Sequence[str]) -> Itera
 
 
 def _list_incomplete(computed: ComputedResults, ensembles: Sequence[Ensemble]) -> Iterator[str]:
-    """What keeps a split incomplete as its ensemble sees it."""
+    """Why each split is incomplete under its ensemble."""
     for each in ensembles:
         title, fault = each.plan.title, computed.unscored.get(each.plan.display)
         if fault is not None:
@@ -335,7 +333,7 @@ def _list_incomplete(computed: ComputedResults, ensembles: Sequence[Ensemble]) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonLabel:
-    """What a person says of one answer; the label is one of the split's."""
+    """A person's label of one answer; one of the split's labels."""
 
     answer: Answer
     verdict: Verdict
@@ -343,13 +341,13 @@ class PersonLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnteredLabels:
-    """What became of some labels.
+    """The outcome of writing a person's labels.
 
     Attributes:
-        new: labels of answers that this person had not labelled.
-        changed: labels that replace another one.
-        same: labels that were there already.
-        computed: the results anew.
+        new: answers labelled for the first time.
+        changed: answers whose label changed.
+        same: answers whose label was already stored.
+        computed: the new results.
     """
 
     new: int
@@ -359,9 +357,9 @@ class EnteredLabels:
 
 
 def person_id(name: str, run: RunFile) -> str:
-    """The judge's id of a person. Raises HarnessError for a name that is not allowed, or is another judge's file."""
+    """A person's judge id. Raises HarnessError if the name is not allowed, or another judge's file has it."""
     if not _NAME.fullmatch(name):
-        raise HarnessError(f"{name!r} cannot name a person", remedy="letters, digits and . _ + - (at most 41)")
+        raise HarnessError(f"{name!r} cannot name a person", remedy="use letters, digits and . _ + - (at most 41)")
     judge = f"{HUMAN}-{name}"
     taken = next((known for known in run.judges if known.casefold() == judge.casefold()), judge)
     if taken != judge or run.judges.get(judge, _CARD)["rubric"] != HUMAN:
@@ -378,15 +376,15 @@ def enter_labels(
     command: Sequence[str],
     primary: bool = False,
 ) -> EnteredLabels:
-    """Write the labels of a person, and compute the results anew.
+    """Write a person's labels, and compute the results again.
 
     Args:
-        folder: of the run.
-        judge: see `person_id`.
+        folder: the run folder.
+        judge: the person's id, from `person_id`.
         labels: at most one for each answer.
-        plans: the splits they are of.
+        plans: the splits of these answers.
         command: this invocation's arguments.
-        primary: make this judge the one whose figures come first.
+        primary: make this judge the primary one.
     """
     started = time.time()
     counts: Changes = Counter()

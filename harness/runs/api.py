@@ -17,31 +17,31 @@ from harness.runs.run import Run
 
 
 class RunOptions(TypedDict, total=False):
-    """Options of `run` and `run_async`; each may be left out.
+    """Options of `run` and `run_async`; all are optional.
 
     Attributes:
-        judge: `MODEL`, `RUBRIC` or `RUBRIC=MODEL`, one or several; the first is the primary one. None is ever assumed.
+        judge: `MODEL`, `RUBRIC` or `RUBRIC=MODEL`, one or several; the first is the primary one. There is no default.
         model_settings: as `-M`.
         judge_settings: as `-J`: key or `RUBRIC.key` -> value.
         task_settings: as `-T`: `NAME.key` -> value.
-        strategy: around the model.
+        strategy: the strategy around the model.
         strategy_settings: as `-S`.
-        temperature: override of the splits' own.
-        max_tokens: override of the splits' own.
+        temperature: overrides the splits' value.
+        max_tokens: overrides the splits' value.
         seed: sent to the provider.
         system: a system message put before each request.
-        limit: clusters of each split; None takes all.
+        limit: clusters to take of each split; None takes all.
         epochs: answers for each sample.
         data: the data folder; None for `HARNESS_DATA` or the user's.
         output: the run folder; None for `runs/<scheme>-<name>`.
-        fresh: put an old run of this folder aside.
-        retry: outcomes or judge states to try again, one or several.
+        fresh: first move an old run out of this folder.
+        retry: outcomes or judge states to retry, one or several.
         probe: check the model and the judges first.
         phases: judge while answering, or afterwards.
-        devices: CUDA devices of local models and judges, `"0,1"` or `[0, 1]`; one replica for each.
+        devices: CUDA devices for local models and judges, `"0,1"` or `[0, 1]`; each holds one replica.
         min_coverage: share of records that must be resolved.
         policy: slots, retries and breaker.
-        progress: is told what happens; None for no output.
+        progress: receives progress events; None for no output.
     """
 
     judge: str | Sequence[str]
@@ -77,7 +77,7 @@ async def run_async(model: str, tasks: str | Sequence[str], **options: Unpack[Ru
         options: see `RunOptions`.
 
     Raises:
-        HarnessError: what the user can fix; whatever was answered is kept.
+        HarnessError: for problems that the user can fix; stored answers are kept.
     """
     for name in options:
         if name not in RunOptions.__annotations__:
@@ -86,7 +86,7 @@ async def run_async(model: str, tasks: str | Sequence[str], **options: Unpack[Ru
 
 
 def run(model: str, tasks: str | Sequence[str], **options: Unpack[RunOptions]) -> Run:
-    """`run_async` from ordinary code, in a thread of its own: it works in a notebook too. Same arguments."""
+    """Call `run_async` from ordinary code, in a new thread, so it works in a notebook. Same arguments."""
     from anyio.from_thread import start_blocking_portal
 
     with start_blocking_portal() as portal:
@@ -96,7 +96,7 @@ def run(model: str, tasks: str | Sequence[str], **options: Unpack[RunOptions]) -
 def _build_options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Options:
     temperature = given.get("temperature")
     overrides = {
-        "temperature": None if temperature is None else float(temperature),  # 0 and 0.0 must be one run
+        "temperature": None if temperature is None else float(temperature),  # 0 and 0.0 must be the same run
         "max_tokens": given.get("max_tokens"),
         "seed": given.get("seed"),
     }

@@ -1,8 +1,8 @@
-"""Config files: `./harness.yaml` over the user's, under flags and environment; suites of the user's own among them.
+"""Reads config files: `./harness.yaml` overrides the user's file; environment and flags override both.
 
-Keys are flags' long names with `_`; `-M -J -T -S`, which have none, are the mappings `model_settings judge_settings
-task_settings strategy_settings`; `suites` is name -> list of tasks or row, usable wherever a task's name is; `schemes`
-is name -> row, usable wherever a provider's scheme is.
+Keys are flags' long names with `_`. `-M -J -T -S` have no long names: their keys are the mappings `model_settings
+judge_settings task_settings strategy_settings`. `suites` maps names to lists of tasks or rows; a suite's name works
+wherever a task's does. `schemes` maps names to rows; a scheme's name works wherever a provider's does.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class OwnSuite:
     """One row of `suites`.
 
     Attributes:
-        suite: what it says.
-        where: file and key it was read from.
+        suite: the suite.
+        where: its file and key.
     """
 
     suite: Suite
@@ -43,17 +43,17 @@ class OwnSuite:
 
     @staticmethod
     def read(name: str, raw: object, where: str) -> OwnSuite:
-        """A row as YAML gives it: a list of tasks, a text with commas, or a mapping with `tasks`.
+        """Read a row of YAML: a list of tasks, a text with commas, or a mapping with `tasks`.
 
-        Raises HarnessError for any other value, UnknownName for a key that a suite does not have.
+        Raises HarnessError for any other value, UnknownName for an unknown key.
         """
         given: dict[str, Any] = {"tasks": raw} if isinstance(raw, str | list) else _check_mapping(raw, where)
         for key in given:
             if key not in _FIELDS:
-                raise UnknownName(f"a suite has no {key!r}", where=where, remedy=nearest(key, _FIELDS))
+                raise UnknownName(f"a suite has no key {key!r}", where=where, remedy=nearest(key, _FIELDS))
         tasks = _split_names(given.get("tasks"), f"{where}.tasks")
         if not tasks:
-            raise HarnessError("a suite needs tasks", where=where, remedy="such as [mis, mssbench:chat]")
+            raise HarnessError("a suite needs tasks", where=where, remedy="list them, such as [mis, mssbench:chat]")
         judges = _check_mapping(given.get("judges") or {}, f"{where}.judges")
         for task, rubric in judges.items():
             if not isinstance(rubric, str):
@@ -71,10 +71,10 @@ class OwnSuite:
         )
 
     def register(self, host: Host) -> None:
-        """Offer the suite. Raises HarnessError if its name is not allowed, or is a suite's or a task's of a plugin."""
+        """Offer the suite. Raises HarnessError if its name is not allowed, or a plugin's task or suite has it."""
         name = self.suite.name
         if not NAME.fullmatch(name):
-            raise HarnessError(f"{name!r} cannot be a suite", where=self.where, remedy=f"one is like {NAME.pattern}")
+            raise HarnessError(f"{name!r} cannot name a suite", where=self.where, remedy=f"use {NAME.pattern}")
         if name in {task.name for task, _ in host.offers("tasks")}:
             raise HarnessError(
                 f"a plugin offers the task {name!r} already", where=self.where, remedy="give yours another name"
@@ -103,16 +103,16 @@ def _check_mapping(raw: object, where: str) -> dict[str, Any]:
 
 
 def user_config() -> Path:
-    """The path of the user's own config file, which may be missing."""
+    """The path of the user's config file, which may be missing."""
     from platformdirs import user_config_path
 
     return user_config_path("harness") / "harness.yaml"
 
 
 def load_config(explicit: Path | None, known: Callable[[], Collection[str]]) -> dict[str, Any]:
-    """The merged config: an explicit file alone, else `./harness.yaml` over the user's, mappings key by key.
+    """The merged config: an explicit file alone, else `./harness.yaml` over the user's; mappings merge key by key.
 
-    `known` gives all keys. It is called only if there is a file, because it needs each flag of a run.
+    `known` returns all keys. It is called only if there is a file, because it needs each flag of a run.
 
     Raises HarnessError for a file that is missing or not a mapping, UnknownName for an unknown key.
     """
@@ -152,12 +152,12 @@ def load_yaml(path: Path, what: str) -> object:
     """The content of a YAML file.
 
     Raises:
-        HarnessError: it cannot be read, is nested too deeply, is not YAML and so not `what` it should have been, or has
-            a key twice.
+        HarnessError: it cannot be read, is not YAML, is nested too deeply, or has a key twice. The message calls the
+            file `what`.
     """
     import yaml
 
-    class Named(io.StringIO):  # YAML's errors call a text by its name
+    class Named(io.StringIO):  # YAML's errors show a stream's name
         name = path.name
 
     try:
@@ -168,14 +168,14 @@ def load_yaml(path: Path, what: str) -> object:
     except OSError as error:
         raise HarnessError(f"cannot read {what}: {error.strerror}", where=str(path)) from None
     except RecursionError:
-        raise HarnessError(f"{what} is nested too deeply", where=str(path), remedy="give a file that is not") from None
+        raise HarnessError(f"{what} is nested too deeply", where=str(path), remedy="use fewer levels") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise HarnessError(f"{what} is not YAML: {' '.join(str(error).split())}", where=str(path)) from None
     return loaded
 
 
 def _check_keys(root: yaml.Node | None, path: Path) -> None:
-    """Raise HarnessError for a repeated key, of which YAML would silently take the last."""
+    """Raise HarnessError for a repeated key; YAML would silently use the last."""
     import yaml
 
     seen, left = set[int](), [root]
@@ -194,6 +194,6 @@ def _check_keys(root: yaml.Node | None, path: Path) -> None:
                     continue
                 name, line = (key.tag, key.value), key.start_mark.line + 1
                 if name in lines:
-                    what = f"the key {key.value!r} is there twice, first in line {lines[name]}"
-                    raise HarnessError(what, where=f"{path}, line {line}", remedy="leave one of them out")
+                    what = f"the key {key.value!r} is repeated; it is first in line {lines[name]}"
+                    raise HarnessError(what, where=f"{path}, line {line}", remedy="remove one of them")
                 lines[name] = line

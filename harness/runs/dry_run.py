@@ -1,4 +1,4 @@
-"""`--dry-run`: what a run would ask of whom, before anything is opened or spent."""
+"""`--dry-run`: lists the calls that a run would make to each model, without opening one."""
 
 from __future__ import annotations
 
@@ -20,23 +20,22 @@ from harness.types import Request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What one model, or one judge's model, would be asked for one split.
+    """The calls that a run would make to one model, or one judge's model, for one split.
 
     Attributes:
         who: the model's reference.
-        role: "model" or the rubric it answers for.
-        where: it would be opened: this process, so many processes with their devices, or elsewhere for an API.
+        role: "model", or the rubric that the model judges by.
+        where: where it would run: this process, several processes with their devices, or elsewhere for an API.
         task: task and split.
-        samples: questions.
-        calls: requests, at least. A strategy may ask several times for one answer.
-        most_calls: requests, at most; None if no bound is known: a judge's bad reply is asked for once more. A call
-            that is tried again is one.
+        samples: number of questions.
+        calls: fewest requests; a strategy may send several for one answer.
+        most_calls: most requests, None if unbounded; a judge is asked again after a bad reply. Retries do not count.
         images: images sent with the first request of each sample.
-        bytes: of their files; those that are missing count as zero.
-        missing: image files that are not there.
-        note: a warning that the data holds another number of samples than is published; else empty.
-        left_out: why it cannot be run, and what to do; empty if it can.
-        incomplete: why the run would end incomplete, whatever is answered; empty if nothing says so.
+        bytes: size of these image files; missing ones count as zero.
+        missing: number of missing image files.
+        note: a warning if the number of samples differs from the published one; else empty.
+        left_out: why it cannot run, and what to do; empty if it can.
+        incomplete: why the run would end incomplete, whatever the answers; empty if it would not.
     """
 
     who: str
@@ -60,7 +59,7 @@ class DryRun:
 
     Attributes:
         loads: one for each model and split.
-        notes: what a person should read before it is asked for.
+        notes: what the user should read before the run.
     """
 
     loads: tuple[Load, ...]
@@ -68,15 +67,15 @@ class DryRun:
 
     @property
     def exit_code(self) -> int:
-        """The run's, if all is answered and judged: 3 if something would be missing even then."""
+        """The run's exit code if all is answered and judged: 3 if it would still be incomplete."""
         return 3 if any(load.left_out or load.incomplete for load in self.loads) else 0
 
 
 def dry_run(options: Options) -> DryRun:
-    """What a run would do up to where it opens a model, and then what it would ask.
+    """Do all that a run does before it opens a model, and list the calls it would make.
 
     Raises:
-        HarnessError: what `run` would raise before it opens a model; nothing of what is asked can be run.
+        HarnessError: what `run` would raise before it opens a model, or if nothing can be run.
     """
     found = prepare_run(options)
     loads = [load for job in found.listed.jobs for load in _list_loads(job, found, options)]
@@ -88,9 +87,9 @@ def dry_run(options: Options) -> DryRun:
 
 
 def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator[Load]:
-    """What the model, and each judge's model, would be asked for one split. Images are not read, only looked up."""
+    """The calls to the model, and to each judge's model, for one split. Images are looked up, not read."""
     plan, survey = job.plan, job.survey
-    assert survey is not None  # only a job of stored answers has none
+    assert survey is not None  # None only for a job of stored answers
     calls, size, missing, spoiled = 0, 0, 0, 0
     most_calls: int | None = 0
     for sample in job.samples():
@@ -135,7 +134,7 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
 
 
 def _count_calls(resolved: Resolved, request: Request) -> tuple[int, int | None]:
-    """Calls for one answer, at least and at most. Raises PluginError if the strategy cannot tell."""
+    """The fewest and most calls for one answer. Raises PluginError if the strategy returns no valid numbers."""
     strategy = resolved.strategy
     if strategy is None:
         return 1, 1
@@ -143,13 +142,13 @@ def _count_calls(resolved: Resolved, request: Request) -> tuple[int, int | None]
 
 
 def _find_gap(job: SplitJob, spoiled: int, found: PreparedRun, options: Options) -> str:
-    """What keeps a split incomplete even if all is answered and judged; `spoiled` samples miss an image."""
+    """Why a split would be incomplete even if all is answered and judged; `spoiled` samples lack an image."""
     plan, total = job.plan, job.survey.samples if job.survey else 0
     if not total:
         return f"{plan.title} holds no samples"
     covered = (total - spoiled) / total
     if covered < options.min_coverage and not job.keep:
-        return f"{plan.title}: images are missing of {spoiled} samples, and coverage is {covered:.1%} at most"
+        return f"{plan.title}: {spoiled} samples lack images, so coverage is {covered:.1%} at most"
     if not plan.judges:
         waiting = [each.plan for each in found.listed.jobs if not each.plan.judges]
         return format_judge_command(waiting, options, found.folder.path)

@@ -1,4 +1,4 @@
-"""What a run ran on: recorded in run.json and results.json."""
+"""The environment of a run, recorded in run.json and results.json."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _PACKAGES = {
 
 
 def environment(model: Model | None = None, also: Iterable[str] = ()) -> dict[str, Json]:
-    """Python, platform, packages and, where torch is in use, the accelerator; null is "not there".
+    """Python, platform, packages and, if torch is in use, the accelerator; null means "not installed".
 
-    A model in processes of its own says what it runs on as `accelerator`: this process never imports torch.
+    A model in its own processes reports its `accelerator`, because this process never imports torch.
 
     Args:
-        model: that was asked; without one the accelerator is that of this process.
-        also: more packages, by the names of their distributions.
+        model: the evaluated model; without one, the accelerator is this process's.
+        also: distribution names of more packages.
     """
     return {
         "python": platform.python_version(),
@@ -46,5 +46,5 @@ def package_version(package: str) -> str | None:
 
 
 def harness_version() -> str:
-    """The harness's own version."""
+    """The version of the harness."""
     return package_version("vlm-safety-harness") or "not installed"

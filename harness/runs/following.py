@@ -1,19 +1,19 @@
-"""A run that is read while it may go on: its items as they come, then whatever changes.
+"""Reads a run that may still be going: its items as they arrive, then each change.
 
     run = RunFollower(Path("runs/mini-base"))
     while True:
         for number, item in run.advance(1000):
             print(number, item.item, item.label)
 
-The items are those of `StoredRun.items`. While a run goes on they include answers that no listing names yet: the
-listings of a task replace the old ones together, when all its splits have been asked. Such an answer counts as asked,
-by its latest line; a listing, once there, alone says which line of an item counts.
+The items are those of `StoredRun.items`. During a run they include answers that no listing names yet, because a task's
+listings replace the old ones together, after all its splits have been asked. Such an answer counts as asked, by its
+latest line; once a listing exists, it alone says which line of an item counts.
 
-Before a run has ended, run.json does not know its tasks and judges. Then the installed plugins say what labels mean and
-where data is, as for a new run.
+Before a run has ended, run.json does not hold its tasks and judges. Then the installed plugins say what labels mean and
+where the data is, as for a new run.
 
-Numbers count from 0 and stay with their items until `generation` changes: the folder was replaced, or a listing, a
-judge or run.json. Then all items come anew.
+Numbers count from 0 and stay with their items until `generation` changes: when the folder, a listing, a judge or
+run.json was replaced. Then all items are returned again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from harness.store.journal import Journal, load_lines, stat_file
 from harness.store.reader import Answer, AnswerReader
 
 ItemId = tuple[str, str, int]  #: split, sample id, epoch
-_LINES: Final = 2000  #: lines of each file that are indexed before items are given again
+_LINES: Final = 2000  #: lines of each file to index before items are returned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,9 @@ class RunSplit:
 
     Attributes:
         title: `task:split`.
-        display: its task.
-        words: how its labels are read.
-        root: what paths of its images are relative to; None if that is unknown.
+        display: the task's displayed name.
+        words: how to read its labels.
+        root: the folder to which its image paths are relative; None if unknown.
     """
 
     title: str
@@ -69,8 +69,8 @@ class _TaskFollower:
         self.behind = False
         self._listing_path = folder.path / "asked.jsonl"
         self._listing = stat_file(self._listing_path)
-        self.asked: dict[ItemId, Mapping[str, Any]] = {}  # what the listings name, in order
-        with suppress(KeyError, TypeError, ValueError):  # a listing that somebody changed ends there
+        self.asked: dict[ItemId, Mapping[str, Any]] = {}  # items in the listings, in order
+        with suppress(KeyError, TypeError, ValueError):  # an edited listing ends here
             for line in load_lines(self._listing_path):
                 self.asked[line["split"], line["id"], line["epoch"]] = line
         self._splits = {split for split, _, _ in self.asked}
@@ -84,7 +84,7 @@ class _TaskFollower:
             journal.close()
 
     def is_replaced(self) -> bool:
-        """Whether other files are there now than were read: another listing, another judge, a shorter journal."""
+        """Whether the files that were read have been replaced: a listing, a judge's file, or a shorter journal."""
         if self.judges != self.folder.judges() or self._listing != stat_file(self._listing_path):
             return True
         for journal in self._list_journals():
@@ -94,10 +94,10 @@ class _TaskFollower:
         return False
 
     def index_new_lines(self, most: int) -> Iterator[ItemId]:
-        """Each item of which something new was written; an item may come more than once.
+        """Each item with new lines; an item may occur more than once.
 
         Args:
-            most: lines of each file; `behind` then says whether there may be more.
+            most: most lines to read of each file; `behind` then says whether more may follow.
         """
         self.behind = False
         path = self.folder.path / "responses.jsonl"
@@ -117,14 +117,14 @@ class _TaskFollower:
             self.behind = self.behind or taken == most
 
     def has_answer(self, who: ItemId) -> bool:
-        """Whether an item that a listing names has an answer among the indexed lines."""
+        """Whether a listed item has an answer in the indexed lines."""
         asked, responses = self.asked.get(who), self._reader.responses
         return asked is None or (responses is not None and responses.find(*who, asked["key"]) is not None)
 
     def read_item(self, who: ItemId, words: LabelMap) -> Item | None:
-        """One item as it is now; None for an answer that is older than the listing, which does not name it.
+        """One item in its current state; None for an old answer that the listing does not name.
 
-        Raises HarnessError, KeyError, TypeError or ValueError for a line that somebody changed.
+        Raises HarnessError, KeyError, TypeError or ValueError for a damaged line.
         """
         if asked := self.asked.get(who):
             return build_item(self._reader.read(asked, words.judges), words)
@@ -138,7 +138,7 @@ class _TaskFollower:
         return build_item(replace(answer, asked=answer.response), words) if is_newer else None
 
     def describe_unread(self, who: ItemId) -> Item:
-        """An item of which nothing could be read."""
+        """A placeholder for an item that could not be read."""
         split, sample, epoch = who
         asked = self.asked.get(who) or {"id": sample, "split": split, "epoch": epoch, "category": "", "key": ""}
         return Item(answer=Answer(display=self.folder.display, asked=asked, response=None), said={}, label="")
@@ -152,16 +152,16 @@ class _TaskFollower:
 
 
 class RunFollower:
-    """A run, read as it grows; not to be used from two threads at once.
+    """Reads a run while it grows; not safe for two threads at once.
 
     Args:
-        folder: of the run. Raises HarnessError if there is none.
-        data: the folder that holds each task's data now; None for where the run had it.
+        folder: the run folder. Raises HarnessError if there is no run.
+        data: the folder that holds each task's data now; None for the run's data folder.
 
     Attributes:
-        generation: number of times that the run was read anew.
-        unreadable: items of which a line was changed by somebody.
-        stored: the run as run.json tells it.
+        generation: how often the run was read from the start.
+        unreadable: items with a damaged line.
+        stored: the run as described by run.json.
     """
 
     def __init__(self, folder: Path, data: Path | None = None) -> None:
@@ -178,23 +178,23 @@ class RunFollower:
 
     @property
     def settled(self) -> bool:
-        """Whether all items that were written have been given."""
+        """Whether all written items have been returned."""
         return not self._queue and not self._behind
 
     @property
     def parts(self) -> tuple[RunSplit, ...]:
-        """The splits of which items were found."""
+        """The splits with items so far."""
         return tuple(self._parts.values())
 
     def advance(self, most: int) -> list[tuple[int, Item]]:
-        """Up to `most` items that are new or have changed, each with its number; none if nothing is new."""
+        """Up to `most` new or changed items, each with its number; none if nothing is new."""
         changed = self._stamp != stat_file(self.folder / "run.json")
         if changed or any(t.is_replaced() for t in self._tasks.values()) or self._list_displays() != [*self._tasks]:
-            with suppress(HarnessError):  # it is being replaced: the old state stays until the new one is there
+            with suppress(HarnessError):  # being replaced: keep the old state until the new one exists
                 self._start(open_run(self.folder))
                 self.generation += 1
         while True:
-            # only some lines at a time, so that the first items of a long run need not wait for its last
+            # read some lines at a time, so that the first items of a long run do not wait for the last
             for display, task in self._tasks.items():
                 self._enqueue((display, who) for who in task.index_new_lines(_LINES))
             self._behind = any(task.behind for task in self._tasks.values())
@@ -203,7 +203,7 @@ class RunFollower:
                 return found
 
     def item(self, number: int) -> Item:
-        """An item as it is now. Raises IndexError for a number that was not given."""
+        """An item in its current state. Raises IndexError for an unknown number."""
         display, who = self._places[number]
         return self._read(display, who) or self._tasks[display].describe_unread(who)
 
@@ -227,7 +227,7 @@ class RunFollower:
             self._enqueue((display, who) for who in task.asked)
 
     def _list_displays(self) -> list[str]:
-        """The tasks in run.json, then those that it does not know yet, by their folders."""
+        """The tasks in run.json, then the folders of tasks not yet in it."""
         known = {self.stored.folder.task(display).path: display for display in self.stored.file.tasks}
         folders = sorted(path.parent for path in self.folder.glob("*/responses.jsonl"))
         return [*known.values(), *(path.name for path in folders if path not in known)]
@@ -239,7 +239,7 @@ class RunFollower:
                 self._queue.append(place)
 
     def _take(self, most: int) -> list[tuple[int, Item]]:
-        """Items from the head of the queue, in the order of the listings. One whose line may still come waits."""
+        """Items from the head of the queue, in listing order. An item whose line may still come waits."""
         found: list[tuple[int, Item]] = []
         while self._queue and len(found) < most:
             display, who = place = self._queue[0]
@@ -274,21 +274,21 @@ Following = RunFollower  #: the old name
 
 
 def find_split(run: StoredRun, judges: Sequence[str], display: str, split: str, data: Path | None = None) -> RunSplit:
-    """One split of a run, also of one that run.json does not know yet.
+    """One split of a run, even if it is not in run.json yet.
 
     Args:
         run: the run.
-        judges: that have a file in the task's folder.
-        display: the task's displayed name, or its folder's if run.json does not know it.
-        split: its name.
-        data: the folder that holds each task's data now; None for where the run had it.
+        judges: the judges with a file in the task's folder.
+        display: the task's displayed name, or its folder's if it is not in run.json.
+        split: the split's name.
+        data: the folder that holds each task's data now; None for the run's data folder.
     """
     title = f"{display}:{split}"
     task = run.file.tasks.get(display)
     if task is not None and split in task.splits:
         root = run.root(title)
         if root is not None and not task.splits[split].packaged:
-            # as given, else where the run had it, else where a new run would look
+            # the given folder, else the run's, else a new run's
             places = [*([data_folder(data) / task.task] if data else []), root, data_folder() / task.task]
             root = next((place for place in places if place.is_dir()), places[0])
         return RunSplit(title=title, display=display, words=run.words(title), root=root)
@@ -298,17 +298,17 @@ def find_split(run: StoredRun, judges: Sequence[str], display: str, split: str, 
     options = JudgeOptions().of(ModelSpec(ref=file.model.ref), file.overrides.generation, file.overrides.system)
     try:
         plan = rebuild_split_plan(display, f"{name}:{split}", replace(options, task_settings=given, data=data))
-    except (HarnessError, ValueError):  # ValueError: a pooled split, which has no answers of its own
+    except (HarnessError, ValueError):  # ValueError: a pooled split, which has no answers itself
         words = LabelMap(primary=next(iter(judges), None), judges={judge: {} for judge in judges}, split=None)
         return RunSplit(title=title, display=display, words=words, root=None)
     known = _guess_rubrics(plan.split, judges)
     words = LabelMap(primary=next(iter(known), None), judges=known, split=plan.split)
-    root = None if BUILT in display and data is None else plan.root  # only `data` can tell where a built set is
+    root = None if BUILT in display and data is None else plan.root  # only `data` says where a built set is
     return RunSplit(title=title, display=display, words=words, root=root)
 
 
 def _guess_rubrics(split: Split, judges: Sequence[str]) -> dict[str, Mapping[str, str]]:
-    """Judge -> its words, for judges whose rubric only their id tells; those of the default rubric first."""
+    """Judge -> its words, with the rubric guessed from the judge's id; judges of the default rubric first."""
     found: dict[str, Mapping[str, str]] = {}
     for rubric in sorted(split.judges, key=lambda rubric: (rubric != next(iter(split.judges)), -len(rubric))):
         for judge in judges:

@@ -1,4 +1,4 @@
-"""One asked item of a stored run as a viewer shows it: the answer, what each judge said, and what it counts as."""
+"""One item of a stored run as a viewer shows it: the answer, each judge's reply, and the label that counts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from harness.types import Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelMap:
-    """How the labels of one split are read.
+    """How to read the labels of one split.
 
     Attributes:
-        primary: the judge whose figures come first; None for none.
+        primary: the primary judge; None for none.
         judges: id -> its labels in the words of the split's metrics, the primary one first.
-        split: what the task says of it; None if its plugin is gone.
+        split: the task's definition of it; None if its plugin is missing.
     """
 
     primary: str | None
@@ -30,19 +30,19 @@ class LabelMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeReply:
-    """What one judge said of one answer.
+    """One judge's reply about one answer.
 
     Attributes:
-        judge: its id.
+        judge: the judge's id.
         state: `scored`, or why there is no label.
-        label: in the words of the split's metrics; empty if there is none.
-        axes: the scores that came with the label.
-        reason: why, as the judge put it.
-        raw: its replies as they came; empty for a rule.
-        models: names its provider reported.
-        usage: tokens it took.
-        at: when, ISO 8601.
-        flags: what it flagged the answer for.
+        label: the label in the words of the split's metrics; empty for none.
+        axes: the scores given with the label.
+        reason: the judge's reason.
+        raw: its raw replies; empty for a rule.
+        models: the model names that its provider reported.
+        usage: the tokens it used.
+        at: the time, ISO 8601.
+        flags: its flags on the answer.
     """
 
     judge: str
@@ -62,9 +62,9 @@ class Item:
     """One asked item.
 
     Attributes:
-        answer: what was asked and how generation ended.
-        said: judge id -> what it said; a judge that has not seen the answer is missing. The primary one is first.
-        label: what it counts as under the primary judge, blocks and empty answers included; empty while unresolved.
+        answer: the question and how generation ended.
+        said: judge id -> its reply, the primary judge first; a judge that has not seen the answer is missing.
+        label: its label under the primary judge, also for blocks and empty answers; empty while unresolved.
     """
 
     answer: Answer
@@ -73,7 +73,7 @@ class Item:
 
     @property
     def item(self) -> str:
-        """Task, split, sample and epoch in one text: stable over models and runs."""
+        """Task, split, sample and epoch in one text, the same in all models and runs."""
         return self.answer.item
 
     @property
@@ -83,7 +83,7 @@ class Item:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Of the answer: those of its provider, and those of each judge."""
+        """The answer's flags, from its provider and from each judge."""
         own: Mapping[str, Any] = self.answer.response or {}
         flags = (*own.get("flags", ()), *(flag for reply in self.said.values() for flag in reply.flags))
         return tuple(dict.fromkeys(flags))
@@ -95,9 +95,9 @@ class Item:
 
 
 def build_item(answer: Answer, words: LabelMap) -> Item:
-    """An answer with its verdicts as an item.
+    """Turn an answer with its verdicts into an item.
 
-    Raises KeyError, TypeError or ValueError for a line that somebody changed.
+    Raises KeyError, TypeError or ValueError for a damaged line.
     """
     said: dict[str, JudgeReply] = {}
     for judge, translation in words.judges.items():

@@ -1,4 +1,4 @@
-"""The end of a run for a person: its exit code, and the notes that say what is missing and what to do."""
+"""The exit code of a run, and the notes that tell the user what is missing and what to do."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from harness.store.folder import RunFolder
 from harness.store.reader import read_answers
 from harness.text import one_line
 
-_WIDTH = 60  #: of a reason, in letters
+_WIDTH = 60  #: longest reason, in letters
 
 
 def find_main_reasons(run: RunFolder, plan: SplitPlan, judge: str = "") -> Mapping[str, str]:
-    """The most frequent reason of each outcome and judge state that has any; the name alone says all of the others.
+    """The most frequent reason of each outcome and judge state that has reasons.
 
     Args:
         run: the folder.
         plan: the split.
-        judge: whose missing verdicts are explained; empty for none.
+        judge: the judge whose missing verdicts to explain; empty for none.
     """
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     task = run.task(plan.display)
@@ -49,7 +49,7 @@ def find_main_reasons(run: RunFolder, plan: SplitPlan, judge: str = "") -> Mappi
 
 
 def build_notes(context: RunContext, computed: ComputedResults, folder: Path) -> tuple[int, list[str]]:
-    """The exit code, 0 for done and 3 for done but incomplete, and the notes, what is missing first."""
+    """The exit code (0 done, 3 done but incomplete) and the notes, missing things first."""
     missing = [
         *format_left_out(context.left_out),
         *(f"{plan.title} ended early: its task {error}" for plan, error in context.failed),
@@ -69,22 +69,22 @@ def build_notes(context: RunContext, computed: ComputedResults, folder: Path) ->
 
 
 def _list_unscored(computed: ComputedResults) -> Iterator[str]:
-    """Tasks whose own code raised while their results were computed: no other command helps, only another plugin."""
+    """Tasks whose code raised while their results were computed; only a fixed plugin helps."""
     host = plugins.current()
     owners = {task.name: f"{plugin} ({host.source(plugin).origin})" for task, plugin in host.offers("tasks")}
     for display, fault in computed.unscored.items():
         did = describe_deed(fault.__cause__ or fault)
-        there = "keeps its former numbers" if display in computed.results["tasks"] else "does not hold it"
+        there = "keeps its former numbers" if display in computed.results["tasks"] else "does not contain it"
         yield (
             f"{display} could not be scored: plugin {owners.get(display.partition('+')[0], '?')} {did}; "
             f"its traceback is in log.txt; "
-            f"results.json {there}; the answers and verdicts are kept, and `harness judge RUN` cannot mend it: "
-            "mend the plugin, then run again"
+            f"results.json {there}; the answers and verdicts are kept, and `harness judge RUN` cannot help: "
+            "fix the plugin, then run again"
         )
 
 
 def _list_incomplete(context: RunContext, computed: ComputedResults, folder: Path) -> Iterator[str]:
-    """The splits that are incomplete, with what is missing and what to do; last those that wait for a judge."""
+    """The incomplete splits, with what is missing and what to do; those that wait for a judge come last."""
     waiting: list[SplitPlan] = []
     for job, split in _pair_splits(context, computed):
         plan = job.plan
@@ -103,14 +103,14 @@ def _list_incomplete(context: RunContext, computed: ComputedResults, folder: Pat
 
 
 def _pair_splits(context: RunContext, computed: ComputedResults) -> Iterator[tuple[SplitJob, Mapping[str, Any]]]:
-    """Each split of the invocation with its part of the results; tasks that could not be scored are left out."""
+    """Each split of the invocation with its results, without tasks that could not be scored."""
     for job in context.jobs:
         if job.plan.display not in computed.unscored:
             yield job, computed.results["tasks"][job.plan.display]["splits"][job.plan.name]
 
 
 def _is_complete(split: Mapping[str, Any], judge: OpenJudge) -> bool:
-    """Whether a judge's view of a split is complete; one that has seen no answer is not in the results."""
+    """Whether a split is complete under a judge; a judge that has seen no answer is not in the results."""
     view = split if split["judge"] == judge.id else split["other_judges"].get(judge.id)
     return bool(view["complete"]) if view is not None else not split["outcomes"]["answered"] and bool(split["complete"])
 
@@ -118,14 +118,14 @@ def _is_complete(split: Mapping[str, Any], judge: OpenJudge) -> bool:
 def _explain_incomplete(
     plan: SplitPlan, split: Mapping[str, Any], short: Sequence[OpenJudge], why: Mapping[str, str], rest: str
 ) -> str:
-    """What keeps a split incomplete for the first of some judges, and what to do about it.
+    """Why a split is incomplete under the first of some judges, and what to do.
 
     Args:
         plan: the split.
-        split: its part of the results.
-        short: judges by which it is incomplete.
-        why: commonest reason of an outcome or judge state.
-        rest: the command that judges what `--judge-limit` left out; empty without one.
+        split: its results.
+        short: judges under which it is incomplete.
+        why: outcome or judge state -> its most frequent reason.
+        rest: the command that judges what `--judge-limit` left out; empty without a limit.
     """
     view = split["other_judges"].get(short[0].id, split) if short else split
     if view["coverage"] is None:
@@ -145,21 +145,21 @@ def _explain_incomplete(
     limited = rest and "unjudged" in left
     if (left.keys() - {"unjudged"} or any(judge.dead is not None for judge in short)) if limited else left:
         fault = short[0].fault if short and "judge_error" in left else None
-        first = f"mend plugin {fault.plugin}, then " if fault else ""
+        first = f"fix plugin {fault.plugin}, then " if fault else ""
         retried = sorted(set(left) - ALWAYS_RETRIED - {"unjudged"})
         retry = f", with --retry {','.join(retried)} for the rest" if retried else ""
         remedies.append(f"{first}run it again{retry}")
     if limited:
-        remedies.append(f"`{rest}` judges the rest, with a larger --judge-limit more of it")
+        remedies.append(f"`{rest}` judges the rest; a larger --judge-limit judges more")
     if cut > 0:
         counts.append(f"cut off before any text {cut}")
-        remedies.append("a larger --max-tokens, in a folder of its own, leaves room for those cut off")
+        remedies.append("a larger --max-tokens, in another folder, leaves room for the answers cut off")
     coverage = ", ".join([f"coverage {view['coverage']:.1%}", *counts])
     return f"{coverage}; {'; '.join(remedies) or 'run it again'}"
 
 
 def _format_rest_command(options: Options, folder: Path) -> str:
-    """The command that judges a run as these options do, without a limit."""
+    """The command that judges a run with these options, without a limit."""
     words = [word for judge in options.judges for word in ("--judge", judge)]
     for flag, given in (("-J", options.judge_settings), ("-T", options.task_settings)):
         words += [word for key, value in given.items() for word in (flag, f"{key}={value}")]
@@ -170,7 +170,7 @@ def format_judge_command(plans: Sequence[SplitPlan], options: Options, folder: P
     """The one command that finishes a run whose answers wait for judges."""
     rubrics = {plan.default.name: plan.default for plan in plans}
     flags: dict[str, None] = {}
-    for plan in plans:  # by name where `--judge MODEL` would mean another rubric, or none
+    for plan in plans:  # by name if `--judge MODEL` would mean another rubric, or none
         by_name = plan.rubric or plan.default.name != next(iter(plan.split.judges))
         flags[f"{plan.default.name}=SCHEME/NAME" if by_name else "SCHEME/NAME"] = None
     words = [word for flag in sorted(flags, key=lambda flag: "=" in flag) for word in ("--judge", flag)]
@@ -184,11 +184,11 @@ def format_judge_command(plans: Sequence[SplitPlan], options: Options, folder: P
     command = shlex.join(["harness", "judge", str(folder), *words])
     names = ", ".join(repr(name) for name in rubrics)
     need = f"rubric {names} needs a model" if len(rubrics) == 1 else f"rubrics {names} need a model each"
-    return f"the answers wait for a judge: {need}, and none is ever assumed; finish with: {command}"
+    return f"the answers wait for a judge: {need}, and there is no default; finish with: {command}"
 
 
 def _list_undrawn(context: RunContext, computed: ComputedResults) -> Iterator[str]:
-    """Judges that have read a part of a split which may not be a random one."""
+    """Judges that have read a part of a split that may not be random."""
     for job, split in _pair_splits(context, computed):
         plan = job.plan
         for judge in context.judges_of.get((plan.display, plan.name), ()):
@@ -196,13 +196,13 @@ def _list_undrawn(context: RunContext, computed: ComputedResults) -> Iterator[st
             if view.get("drawn") is False:
                 answers, waiting = split["outcomes"]["answered"], view["verdicts"]["unjudged"]
                 yield (
-                    f"{plan.title}: judge {judge.id} has read {answers - waiting} of {answers} answers, which are not"
-                    " drawn: the others may be unlike them; judge the rest, or draw by harness judge --judge-limit N"
+                    f"{plan.title}: judge {judge.id} has read {answers - waiting} of {answers} answers, not a random"
+                    " sample: the others may differ; judge the rest, or draw a sample: harness judge --judge-limit N"
                 )
 
 
 def _list_data_notes(context: RunContext, results: Results) -> Iterator[str]:
-    """Splits of another size than published, data of another revision than checked, settings that were refused."""
+    """Splits with an unpublished size, data of an unchecked revision, and settings that the model refused."""
     for job in context.jobs:
         survey, plan = job.survey, job.plan
         if survey is not None and (warning := size_warning(plan.title, survey.found, plan.split.n)):
@@ -211,30 +211,30 @@ def _list_data_notes(context: RunContext, results: Results) -> Iterator[str]:
         data = results["tasks"].get(display, {}).get("data", {})
         if data.get("checked") == "another" and task.source is not None:
             pinned = task.source.revision or (task.source.archive or ("", ""))[1]
-            yield f"{display}: its data are of revision {data['revision']}; its counts were checked with {pinned}"
+            yield f"{display}: its data has revision {data['revision']}; its counts were checked with {pinned}"
     if context.dropped:
         names = ", ".join(sorted(context.dropped))
-        yield f"provider sampling: the model refuses {names}, which was left out and is recorded as null"
+        yield f"provider sampling: the model refuses {names}; it was not sent and is recorded as null"
 
 
 def _list_unused_labels(context: RunContext, results: Results) -> Iterator[str]:
-    """Labels that a judge gave and no metric looked at, of tasks that do not say what their metrics look for."""
+    """Labels that a judge gave and no metric uses, in tasks that do not declare their metrics' labels."""
     for plan in (job.plan for job in context.jobs):
         split = results["tasks"].get(plan.display, {}).get("splits", {}).get(plan.name, {})
         if labels := split.get("uncounted"):
             yield (
-                f"{plan.title}: no metric looks at the label {', '.join(map(repr, labels))}; where that is meant, its "
-                "task says so by Split.labels, or by Metric.labels"
+                f"{plan.title}: no metric uses the label {', '.join(map(repr, labels))}; if that is intended, declare "
+                "it in the task's Split.labels or Metric.labels"
             )
         if metrics := split.get("unmoved"):
             yield (
-                f"{plan.title}: no label that was given changes the metric {', '.join(metrics)}; if it looks at none, "
-                "its task says so by Metric.labels=()"
+                f"{plan.title}: no label that was given changes the metric {', '.join(metrics)}; if it uses none, "
+                "declare Metric.labels=() in the task"
             )
 
 
 def _list_model_names(context: RunContext, results: Results) -> Iterator[str]:
-    """Names that providers reported: several for one model, and judges that were named by an alias."""
+    """Models whose provider reported several names, and judges that were named by an alias."""
     answered = results["model"]["resolved"]
     if len(answered) > 1:
         yield f"{results['model']['ref']} answered under several names: {', '.join(answered)}"
@@ -245,4 +245,4 @@ def _list_model_names(context: RunContext, results: Results) -> Iterator[str]:
         if len(said) > 1:
             yield f"judge {judge.id} answered under several names: {', '.join(said)}"
         elif said and not judge.model.info.local and said[0] != ref.partition("/")[2]:
-            yield f"judge {ref} is an alias of {said[0]} now: name that one where numbers are to be compared later"
+            yield f"judge {ref} is now an alias of {said[0]}: use that name if you will compare numbers later"

@@ -1,8 +1,8 @@
-"""From the lines of a run folder to results.json, and from there to a table.
+"""Computes results.json from the lines of a run folder, and a table from results.json.
 
-Everything is computed anew from current lines, for tasks of earlier invocations too: no total is carried along, so a
-resumed run and an undisturbed one end alike. A task whose plugin is gone keeps its former results. Metrics, pairings
-and breakdowns are plugins: what they raise costs their task alone.
+Everything is computed again from current lines, for tasks of earlier invocations too. No total is stored between runs,
+so a resumed run and an uninterrupted one have equal results. A task whose plugin is missing keeps its former results.
+Metrics, pairings and breakdowns are plugins: an error of theirs affects only their task.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 
 class ScoringError(Exception):
-    """A task's own code raised while its results were computed: `args[0]` says what, `__cause__` is the error."""
+    """A task's code raised while its results were computed: `args[0]` says what, `__cause__` is the error."""
 
 
 class Guard(AbstractContextManager["Guard"]):
-    """What a plugin raises in the body becomes a ScoringError."""
+    """Turns what a plugin raises in the body into a ScoringError."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -50,16 +50,16 @@ def summarize_task(
     pairings: Sequence[Pairing],
     rows: Iterable[JudgedItem],
 ) -> dict[str, Any]:
-    """The task's `splits` and `paired`. What reading the rows raises is not a plugin's, and passes through.
+    """The task's `splits` and `paired`. Errors from reading the rows pass through unchanged.
 
     Args:
-        splits: the task's.
-        ran: those that were run.
-        pairings: the task's.
-        rows: of all splits that ran.
+        splits: the task's splits.
+        ran: the splits that were run.
+        pairings: the task's pairings.
+        rows: the rows of all splits that ran.
 
     Raises:
-        ScoringError: a metric, pairing, breakdown or derived split raised, or gave what is not JSON.
+        ScoringError: a metric, pairing, breakdown or derived split raised, or returned what is not JSON.
     """
     guard = Guard()
     with guard:
@@ -77,7 +77,7 @@ def summarize_task(
 class UsageTotal:
     """Calls and tokens of one model over current lines, and the names its provider reported.
 
-    A call that was tried again is one call.
+    A call with its retries is one call.
     """
 
     spend: UsageSum = field(default_factory=UsageSum)
@@ -91,7 +91,7 @@ class UsageTotal:
 
 @dataclass(slots=True)
 class RunUsage:
-    """What the answers and the judges of a run took."""
+    """The calls and tokens that the answers and judges of a run used."""
 
     model: UsageTotal = field(default_factory=UsageTotal)
     judges: dict[str, UsageTotal] = field(default_factory=dict[str, UsageTotal])
@@ -99,7 +99,7 @@ class RunUsage:
     def add(self, answer: Answer) -> None:
         """Count one answer and its verdicts."""
         response = answer.response
-        if response is not None and response["outcome"] != "bad_sample":  # then the model was not called
+        if response is not None and response["outcome"] != "bad_sample":  # the model was not called
             self.model.add(response, calls_of(response), [response["model"]])
         for judge, line in answer.verdicts.items():
             if calls := calls_of(line):  # a rule calls no model
@@ -108,11 +108,11 @@ class RunUsage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputedResults:
-    """The end of an invocation.
+    """The results of an invocation.
 
     Attributes:
         results: the dict of results.json.
-        unscored: displayed name -> what was raised, of each task whose own code raised; its former entry stays.
+        unscored: displayed name -> the error of each task whose code raised; its former entry is kept.
     """
 
     results: Results
@@ -122,13 +122,13 @@ class ComputedResults:
 def compute_results(
     run: StoredRun, old: Mapping[str, Any], *, plans: Sequence[SplitPlan], command: Sequence[str]
 ) -> ComputedResults:
-    """results.json anew.
+    """Compute results.json again.
 
     Args:
-        run: with this invocation in its file.
-        old: the former results.json, for tasks that are not of this invocation.
-        plans: splits of this invocation; one of each task says how the task is scored.
-        command: of this invocation.
+        run: the run, with this invocation in its file.
+        old: the former results.json, for tasks outside this invocation.
+        plans: splits of this invocation; the first of each task says how the task is scored.
+        command: this invocation's command.
     """
     tasks: dict[str, Any] = dict(old.get("tasks", {}))
     unscored: dict[str, ScoringError] = {}
@@ -149,14 +149,14 @@ def compute_results(
                 tasks[display] = _compute_task(task, plan, ran, rows)
             except ScoringError as error:
                 unscored[display] = error
-        for _ in rows:  # what was spent counts, also if the task is not scored
+        for _ in rows:  # usage counts even if the task is not scored
             pass
         folder.forget_indexes()
     return ComputedResults(results=_build_results(run, tasks, usage, command), unscored=unscored)
 
 
 def _count_rows(run: StoredRun, display: str, judges: Sequence[str], usage: RunUsage) -> Iterator[JudgedItem]:
-    """Each item of a task's splits; what it took is added to `usage`."""
+    """Each item of a task's splits; adds its usage to `usage`."""
     for name in run.file.tasks[display].splits:
         for answer in run.answers(f"{display}:{name}", judges):
             usage.add(answer)
@@ -166,10 +166,10 @@ def _count_rows(run: StoredRun, display: str, judges: Sequence[str], usage: RunU
 def _compute_task(
     task: TaskEntry, plan: SplitPlan, ran: Mapping[str, SplitRun], rows: Iterable[JudgedItem]
 ) -> dict[str, Json]:
-    """What results.json says of a task. Raises ScoringError."""
+    """The entry of a task in results.json. Raises ScoringError."""
     finished = summarize_task(plan.splits, ran, plan.task.pairings, (row for row in rows if row.record.split in ran))
     for name, split in finished["splits"].items():
-        split["other_judges"] = {  # a judge of another split has not seen a single answer of this one
+        split["other_judges"] = {  # a judge of another split has seen no answer of this one
             judge: view
             for judge, view in split["other_judges"].items()
             if sum(view["verdicts"].values()) > view["verdicts"]["unjudged"]
@@ -181,7 +181,7 @@ def _compute_task(
 
 
 def _describe_data(task: TaskEntry, splits: Sequence[str]) -> dict[str, Json]:
-    """Where the data of some splits comes from: their own source if they share one, else the task's."""
+    """Where some splits' data comes from: their own source if they share one, else the task's."""
     own = [task.splits[name].data for name in splits]
     if own and own[0] and all(each == own[0] for each in own):
         return dict(own[0])

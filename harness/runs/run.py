@@ -1,4 +1,4 @@
-"""From options to a finished run folder: `run_async`, and `judge_async` for stored answers."""
+"""Turns options into a finished run folder: `run_async`, and `judge_async` for stored answers."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ _LACKS: Final[Mapping[str, str]] = {
     "draw": "draws no images",
     "images": "takes no images",
     "prefill": "does not support prefill",
-    "raw": "takes no raw prompts",
-    "schema": "has no structured output",
-    "system": "takes no system message",
+    "raw": "does not support raw prompts",
+    "schema": "does not support structured output",
+    "system": "does not support system messages",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run that ended.
+    """A finished run.
 
     Attributes:
-        folder: where everything is.
+        folder: the run folder.
         results: the dict of results.json.
         exit_code: 0 done, 3 done but incomplete.
         notes: what the user should read.
@@ -69,11 +69,11 @@ class Run:
 
 
 async def run_async(options: Options, *, progress: Progress | None = None, stop: Stop | None = None) -> Run:
-    """Answer and judge. Raises HarnessError for what the user can fix; whatever was answered is kept.
+    """Answer and judge. Raises HarnessError for problems that the user can fix; stored answers are kept.
 
     Args:
-        options: what to do.
-        progress: is told what happens; None for no output.
+        options: the run's options.
+        progress: receives progress events; None for no output.
         stop: set its `asked` to end early; the run then raises KeyboardInterrupt.
     """
     errors = PluginErrors()
@@ -93,13 +93,13 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
 async def judge_async(
     folder: Path, judging: JudgeOptions, *, progress: Progress | None = None, stop: Stop | None = None
 ) -> Run:
-    """Judge the stored answers of a run, again or by another judge; the model is not called.
+    """Judge the stored answers of a run, again or by another judge; does not call the model.
 
     Args:
-        folder: of the run.
-        judging: judges and their settings; the rest is read from the folder.
-        progress: is told what happens; None for no output.
-        stop: as for `run_async`.
+        folder: the run folder.
+        judging: judges and their settings; the rest comes from the folder.
+        progress: receives progress events; None for no output.
+        stop: as in `run_async`.
     """
     errors = PluginErrors()
     with listen(errors.add), watch_loop((progress or SilentProgress()).note):
@@ -110,7 +110,7 @@ async def judge_async(
         check_judges((choice for each in known.jobs for choice in each.plan.judges), known.options)
         for each in known.jobs:
             check_plan(each.plan)
-        run.check_writable("copy it to where it can be written")
+        run.check_writable("copy it to a folder that can be written to")
         writer = RunWriter(
             folder=run, options=known.options, started=started, judging=judging, is_ours=True, errors=errors
         )
@@ -125,14 +125,14 @@ async def judge_async(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRun:
-    """A run as far as it is known before a model is opened and anything is spent or written.
+    """A run before a model is opened and anything is spent or written.
 
     Attributes:
         asked: splits and suites.
         resolved: the model.
-        folder: of the run.
+        folder: the run folder.
         listed: the splits, each listed once.
-        notes: what the user should read of the options.
+        notes: messages for the user about the options.
     """
 
     asked: RunPlan
@@ -143,11 +143,11 @@ class PreparedRun:
 
 
 def prepare_run(options: Options) -> PreparedRun:
-    """All that a run does before it opens a model: a dry run does it too, and so ends as the run would.
+    """Do all that a run does before it opens a model; a dry run does the same, so both fail alike.
 
     Raises:
-        UnknownName, HarnessError: what the user can fix, before anything is spent.
-        IdentityMismatch: the folder is another model's, as far as that is known yet.
+        UnknownName, HarnessError: for problems that the user can fix, before anything is spent.
+        IdentityMismatch: the folder belongs to another model, as far as known yet.
     """
     options.check()
     asked = make_plan(options)
@@ -166,7 +166,7 @@ def prepare_run(options: Options) -> PreparedRun:
 
 
 def default_folder(options: Options) -> Path:
-    """`runs/<scheme>-<name>`, and six hex digits if anything overrides the model's defaults."""
+    """`runs/<scheme>-<name>`, plus six hex digits if an option overrides the model's defaults."""
     spec = options.model
     name = resolve_name(Path(spec.name)).name if Path(spec.name).exists() else spec.name
     changed: dict[str, Any] = {**options.overrides, **resolve(spec).overrides}
@@ -175,7 +175,7 @@ def default_folder(options: Options) -> Path:
 
 
 def find_unused_devices(resolved: Resolved | None, choices: Iterable[JudgeChoice], options: Options) -> list[str]:
-    """A note if `--devices` is given and nothing is opened on this machine."""
+    """A note if `--devices` is given but nothing runs on this machine."""
     local = resolved is not None and resolved.provider.local
     if not options.devices or local or any(is_local(choice.model) for choice in choices):
         return []
@@ -183,7 +183,7 @@ def find_unused_devices(resolved: Resolved | None, choices: Iterable[JudgeChoice
 
 
 def is_local(ref: str) -> bool:
-    """Whether a model runs on this machine's accelerator; False for none."""
+    """Whether a model runs on this machine's accelerator; False for no model."""
     return bool(ref) and plugins.current().provider(ref.partition("/")[0]).local
 
 
@@ -215,11 +215,11 @@ def _build_context(
 
 
 async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | None) -> Run:
-    """Evaluate, and write the results; a run that ends early is noted in the folder.
+    """Evaluate and write the results; if the run ends early, note it in the folder.
 
     Args:
-        context: of the run.
-        writer: of its folder.
+        context: the run's context.
+        writer: writes the run folder.
         resolved: the model to ask; None to judge only.
     """
     with context.progress, writer.held:
@@ -231,7 +231,7 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
                     await (context.judge() if resolved is None else _evaluate(context, resolved, writer))
                     context.stop.check()
             except BaseException as error:
-                with suppress(OSError):  # on a full disk even the note fails, and must not hide why the run ended
+                with suppress(OSError):  # on a full disk the note fails too; it must not hide why the run ended
                     writer.note_stop(context, error)
                 raise
             computed = writer.write_results(context)
@@ -239,13 +239,13 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
     writer.errors.write(context.folder.log)
     context.notes += [f"{line}; its traceback is in {context.folder.log_file}" for line in writer.errors.lines()]
     if writer.aside is not None:
-        context.notes.append(f"the run that was here before is in {writer.aside}")
+        context.notes.append(f"the previous run of this folder is now in {writer.aside}")
     code, notes = build_notes(context, computed, context.folder.path)
     return Run(folder=context.folder.path, results=computed.results, exit_code=code, notes=tuple(notes))
 
 
 async def _evaluate(context: RunContext, resolved: Resolved, writer: RunWriter) -> None:
-    """The phases that need the model, then the judges that wait until it is closed."""
+    """Run the phases that need the model, then the judges that wait until it is closed."""
     later = waits_for_judges(context, resolved)
     if later:
         await context.check_judges(is_local)
@@ -256,7 +256,7 @@ async def _evaluate(context: RunContext, resolved: Resolved, writer: RunWriter) 
 
 
 def waits_for_judges(context: RunContext, resolved: Resolved) -> bool:
-    """Whether judging waits until the model is closed: if both run on this machine's accelerator."""
+    """Whether judging waits until the model is closed, because both use this machine's accelerator."""
     if context.options.phases != "auto":
         return context.options.phases == "sequential"
     return resolved.provider.local and any(is_local(choice.model) for choice in context.choices)
@@ -264,11 +264,11 @@ def waits_for_judges(context: RunContext, resolved: Resolved) -> bool:
 
 @asynccontextmanager
 async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: RunWriter) -> AsyncGenerator[Model]:
-    """Open the model, metered and with its strategy around it. Nothing is written before the probe has passed.
+    """Open the model, metered and inside its strategy. Nothing is written before the probe passes.
 
     Raises:
-        HarnessError: it cannot be opened, cannot answer what it would be asked, or does not answer at all.
-        IdentityMismatch: the folder is another model's.
+        HarnessError: it cannot be opened, cannot answer the run's questions, or does not answer at all.
+        IdentityMismatch: the folder belongs to another model.
     """
     most_images = max((job.survey.most_images for job in context.jobs if job.survey), default=0)
     async with resolved.open(images=most_images) as inner:
@@ -301,7 +301,7 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
 
 
 def _check_abilities(context: RunContext, model: Model) -> None:
-    """Refuse before the run what the model cannot answer: fewer images than a sample holds, or a missing ability."""
+    """Refuse the run if the model takes fewer images than a sample holds, or lacks an ability."""
     added = {"system"} if context.options.system else set[str]()
     for job in context.jobs:
         found = job.survey
@@ -312,11 +312,11 @@ def _check_abilities(context: RunContext, model: Model) -> None:
             lacks = ", ".join(_LACKS.get(name, f"cannot {name}") for name in sorted(missing))
             raise HarnessError(
                 f"{model.info.ref} cannot answer {job.plan.title}: it {lacks}",
-                remedy="run it on a model that can: nothing of a question is ever left out",
+                remedy="use a model that can: the harness never drops part of a question",
             )
         most = model.info.max_images
         if most is not None and most < found.most_images:
             raise HarnessError(
                 f"{job.plan.title} shows {found.most_images} images at once; {model.info.ref} takes {most}",
-                remedy="run it on a model that takes several images: none is ever dropped",
+                remedy="use a model that takes more images: the harness never drops one",
             )

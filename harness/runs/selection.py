@@ -1,6 +1,6 @@
-"""Which splits and judges of a stored run some names mean; and those splits planned again, as they were asked.
+"""Finds the splits and judges of a stored run by name, and plans these splits again as they were asked.
 
-`harness judge` rebuilds each split from run.json: settings of the task are the run's, those of a rubric may be new.
+`harness judge` rebuilds each split from run.json: task settings come from the run, rubric settings may be new.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from harness.types import Json
 def select_judge_ids(flag: str, names: Sequence[str], cards: Mapping[str, Mapping[str, Json]]) -> tuple[str, ...]:
     """The ids of the judges that some names mean, in the run's order.
 
-    A name is an id, or a rubric: then it means all judges of exactly that rubric. Else it is what an id begins with
-    beyond its rubric, such as `mis-openai`.
+    A name is an id; or a rubric, which means all judges of exactly that rubric; or the beginning of an id that is
+    longer than the rubric, such as `mis-openai`.
 
     Args:
-        flag: the names were given to.
-        names: at least one.
-        cards: judge id -> what run.json says of it.
+        flag: the flag that takes the names.
+        names: at least one name.
+        cards: judge id -> its entry in run.json.
 
     Raises:
-        UnknownName: a name means none of them.
+        UnknownName: a name means no judge of the run.
     """
     rubrics = {judge: str(card["rubric"]) for judge, card in cards.items()}
     chosen: set[str] = set()
@@ -60,7 +60,7 @@ def select_judge_ids(flag: str, names: Sequence[str], cards: Mapping[str, Mappin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgingPlan:
-    """What `harness judge` needs of an earlier run; `digest` is of the model's identity."""
+    """What `harness judge` needs from an earlier run; `digest` is the hash of the model's identity."""
 
     options: Options
     jobs: Sequence[SplitJob]
@@ -70,10 +70,10 @@ class JudgingPlan:
 def plan_judging(folder: RunFolder, judging: JudgeOptions) -> JudgingPlan:
     """Plan to judge the stored answers of a run.
 
-    Splits that no named judge accepts are left out.
+    Leaves out splits that accept no named judge.
 
     Args:
-        folder: of the run.
+        folder: the run folder.
         judging: judges and their settings as given now.
 
     Raises:
@@ -98,7 +98,7 @@ def plan_judging(folder: RunFolder, judging: JudgeOptions) -> JudgingPlan:
 
 
 def _limit_job(folder: RunFolder, job: SplitJob, limit: int) -> SplitJob:
-    """The job with the samples of so many drawn clusters. The draw is the same for each model, whatever it answered."""
+    """The job with only the samples of `limit` drawn clusters. The draw is the same for all models and answers."""
     plan = job.plan
     listed = [(line["id"], line["cluster"]) for line in folder.task(plan.display).read_asked(plan.name)]
     drawn = draw_clusters((cluster for _, cluster in listed), limit)
@@ -111,13 +111,13 @@ def _limit_job(folder: RunFolder, job: SplitJob, limit: int) -> SplitJob:
 
 
 def load_jobs(folder: RunFolder, judging: JudgeOptions) -> tuple[RunFile, Options, list[SplitJob]]:
-    """A run's file, its options, and the splits that are wanted, whoever judges them. Raises as `plan_judging`."""
+    """A run's file, its options, and the wanted splits with or without a judge. Raises as `plan_judging`."""
     run = folder.load_run()
     if not run.tasks:
         raise HarnessError(
-            "the run has not come to its end yet, so nothing says what there is to judge",
+            "the run has not ended yet, so its answers cannot be judged",
             where=str(folder.path),
-            remedy="wait for it, or go on with it: the same `harness run` command resumes it",
+            remedy="wait for it, or resume it with the same `harness run` command",
         )
     options = _build_options(run, judging)
     check_task_settings(options.task_settings)
@@ -130,7 +130,7 @@ def load_jobs(folder: RunFolder, judging: JudgeOptions) -> tuple[RunFile, Option
 
 
 def load_split_plan(folder: RunFolder, run: RunFile, title: str) -> SplitPlan:
-    """The plan of one split in run.json, `task:split`. Raises HarnessError if its plugin is gone or has changed."""
+    """The plan of one split in run.json, `task:split`. Raises HarnessError if its plugin is missing or has changed."""
     return _build_job(folder, _find_entry(run, title), _build_options(run, JudgeOptions())).plan
 
 
@@ -143,9 +143,9 @@ class _Entry:
     """One split in run.json.
 
     Attributes:
-        names: what `--tasks` may call it: its suites, the displayed name or the task's, with or without the split.
-        suite: it was asked as a part of; None for none.
-        rubric: that its suite names for it; empty for none.
+        names: its names in `--tasks`: its suites, its displayed name or its task's, with or without the split.
+        suite: the suite that it was part of; None for none.
+        rubric: the rubric that its suite names; empty for none.
     """
 
     display: str
@@ -175,7 +175,7 @@ def _find_entry(run: RunFile, title: str) -> _Entry:
 
 
 def _find_named(task: str, known: Collection[str]) -> Collection[str]:
-    """What of a run a name of `--tasks` means. A suite that was not asked as one means those of its tasks that were."""
+    """The parts of a run that a name of `--tasks` means. A suite that was not run means its tasks that were."""
     suite = None if task in known else find_suite(task)
     found = [name for name in (suite.tasks if suite else (task,)) if name in known]
     if not found:
@@ -184,12 +184,12 @@ def _find_named(task: str, known: Collection[str]) -> Collection[str]:
 
 
 def _build_job(folder: RunFolder, entry: _Entry, options: Options) -> SplitJob:
-    """The split as it was asked, to be judged as the options say."""
+    """A job that judges the split, as it was asked, with these options."""
     task = entry.task.task
-    plugins.current().task(task)  # a plugin that is gone is named so, not by settings that nobody gave
+    plugins.current().task(task)  # report a missing plugin first, not settings that the user did not give
     then = {f"{task}.{key}": value for key, value in entry.task.settings.items()}
     data_folder, root = Path(entry.task.data.folder), Path(entry.task.data.root)
-    if "data" in options.given(task) or not root.parent.exists():  # `-T` says where it is, or it was moved
+    if "data" in options.given(task) or not root.parent.exists():  # `-T` names the folder, or it was moved
         root = options.root(task)
     data = {} if entry.split.packaged else {f"{task}.data": str(root)}
     if data_folder.exists():
@@ -199,7 +199,7 @@ def _build_job(folder: RunFolder, entry: _Entry, options: Options) -> SplitJob:
     )
     if planned.display != entry.display:
         raise HarnessError(
-            f"the run's {entry.display} would be {planned.display} now", remedy="run it again with this version"
+            f"the run's {entry.display} is now {planned.display}", remedy="run it again with this version"
         )
     now = replace(options, task_settings={**then, **options.task_settings, **data})
     now = _add_suite(entry, planned, now)
@@ -213,7 +213,7 @@ def _build_job(folder: RunFolder, entry: _Entry, options: Options) -> SplitJob:
 
 
 def _add_suite(entry: _Entry, planned: SplitPlan, options: Options) -> Options:
-    """The options with what the split's suite says of rubrics; its settings of tasks are in what was asked."""
+    """The options with the rubric settings of the split's suite; its task settings are in the stored split."""
     if entry.suite is None:
         return options
     task = entry.task.task
@@ -233,15 +233,15 @@ class SplitSelection:
     """The splits of a run that some names mean.
 
     Attributes:
-        plans: the splits that have to be read.
-        titles: `task:split` of what was named, also of pooled splits; None for all that is read.
+        plans: the splits to read.
+        titles: `task:split` of each named split, pooled ones too; None for all.
     """
 
     plans: tuple[SplitPlan, ...] = ()
     titles: frozenset[str] | None = None
 
     def holds(self, title: str, parts: Sequence[str] = ()) -> bool:
-        """Whether a split was named: itself, or all of its parts, by their titles."""
+        """Whether a split, or each of its parts, was named by its title."""
         return self.titles is None or title in self.titles or (bool(parts) and self.titles.issuperset(parts))
 
 
@@ -250,7 +250,7 @@ def select_splits(folder: RunFolder, tasks: Sequence[str]) -> SplitSelection:
 
     Raises:
         HarnessError: there is no run.
-        UnknownName: it has no such task, or not all parts of a pooled split.
+        UnknownName: the run has no such task, or lacks parts of a pooled split.
     """
     pooled = {name: found for name in tasks if (found := _find_pooled(folder, name))}
     parts = [title for found in pooled.values() for each in found.values() for title in each]
@@ -269,7 +269,7 @@ def _load_plans(folder: RunFolder, tasks: Sequence[str]) -> tuple[SplitPlan, ...
 
 
 def _find_pooled(folder: RunFolder, name: str) -> dict[str, tuple[str, ...]]:
-    """The titles of the pooled splits that a name means, each with those of its parts; none for any other name."""
+    """The titles of the pooled splits that a name means, each with its parts' titles; empty for other names."""
     task, _, split = name.rpartition(":")
     file = folder.run
     found: dict[str, tuple[str, ...]] = {}

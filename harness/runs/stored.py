@@ -1,4 +1,4 @@
-"""A run folder that is read: its splits, answers, items, and the records of each split as each judge sees them.
+"""Reads a run folder: its splits, answers, items, and the records of each split under each judge.
 
     run = open_run(Path("runs/mini-base"))
     for title in run.splits:
@@ -6,10 +6,10 @@
             print(item.item, item.outcome, item.label)
 
 Results, comparisons, agreement, ensembles and viewers read a run through `StoredRun`; `harness.runs.following` does the
-same for a run that goes on. Each split is read in one pass over its journals, answer by answer.
+same for a run that is still going. Each split is read in one pass over its journals, answer by answer.
 
-No data set is opened: an image is a path under the data root of its task, and a hash. Items can be read without the
-plugin of a task; their labels are then those of its rubrics. Plans and judged records need it.
+No data set is opened: an image is a path under its task's data root, and a hash. Items can be read without the task's
+plugin; their labels are then those of its rubrics. Plans and judged records need the plugin.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ UNJUDGED: Final = "unjudged"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedRecord:
-    """One record as its judges see it.
+    """One record under each of its judges.
 
     Attributes:
-        record: without a label.
-        seen: judge -> the record as it sees it; without a label if it has given none.
-        states: judge -> why it has given none.
+        record: the record without a label.
+        seen: judge -> the record with its label; unlabelled if it gave none.
+        states: judge -> why it gave no label.
         reasons: judge -> its reason; kept only if labels differ.
     """
 
@@ -65,14 +65,13 @@ class JudgedSplit:
     """The records of one split.
 
     Attributes:
-        display: its task, as results name it.
-        name: of the split.
-        split: how it is scored.
+        display: the task's name in the results.
+        name: the split's name.
+        split: how the split is scored.
         epochs: answers for each sample.
-        judges: that have seen an answer, the primary one first.
-        records: in the order they were asked.
-        gives: judge -> all labels that it can give, in the words of the split's metrics; one that is missing may give
-            any.
+        judges: the judges that have seen an answer, the primary one first.
+        records: its records, in the order of asking.
+        gives: judge -> all labels that it can give, in the words of the split's metrics; a missing judge may give any.
     """
 
     display: str
@@ -84,23 +83,23 @@ class JudgedSplit:
     gives: Mapping[str, frozenset[str]]
 
     def metrics(self, judge: str) -> tuple[Metric, ...]:
-        """The split's metrics as one judge measures them."""
+        """The split's metrics under one judge."""
         return measure(self.split.metrics, self.gives.get(judge))
 
     @property
     def title(self) -> str:
-        """Task and split, as `--tasks` takes them."""
+        """Task and split, as written for `--tasks`."""
         return f"{self.display}:{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """A run folder that is read.
+    """A run folder, for reading.
 
     Attributes:
-        folder: of the run.
+        folder: the run folder.
         file: its run.json.
-        selection: the splits that were named, with their plans; of no split if none was named.
+        selection: the named splits, with their plans; empty if none was named.
     """
 
     folder: RunFolder
@@ -109,31 +108,31 @@ class StoredRun:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits that were asked, as `task:split`."""
+        """The asked splits, as `task:split`."""
         return tuple(f"{display}:{name}" for display, task in self.file.tasks.items() for name in task.splits)
 
     @property
     def plans(self) -> tuple[SplitPlan, ...]:
-        """The splits that were named, and the parts of pooled ones."""
+        """The plans of the named splits, and of the parts of pooled ones."""
         return self.selection.plans
 
     def split(self, title: str) -> SplitEntry:
-        """What run.json says of a split."""
+        """The entry of a split in run.json."""
         display, _, name = title.rpartition(":")
         return self.file.tasks[display].splits[name]
 
     def answers(self, title: str, judges: Sequence[str] = ()) -> Iterator[Answer]:
-        """Each item that was asked of a split, in order, with the verdicts of these judges."""
+        """Each asked item of a split, in order, with the verdicts of these judges."""
         display, _, name = title.rpartition(":")
         return read_answers(self.folder.task(display), name, judges)
 
     def items(self, title: str) -> Iterator[Item]:
-        """Each item that was asked of a split, in order."""
+        """Each asked item of a split, in order."""
         words = self.words(title)
         return (build_item(answer, words) for answer in self.answers(title, tuple(words.judges)))
 
     def item(self, name: str) -> Item:
-        """One item by its name. Raises HarnessError if the run has none of that name."""
+        """The item with this name. Raises HarnessError if the run has none."""
         for title in self.splits:
             found = next((each for each in self.items(title) if each.item == name), None)
             if found is not None:
@@ -141,22 +140,24 @@ class StoredRun:
         raise HarnessError(f"the run has no item {name!r}", where=str(self.folder.path))
 
     def words(self, title: str) -> LabelMap:
-        """How the labels of a split are read."""
+        """How to read the labels of a split."""
         display, _, name = title.rpartition(":")
         primary = self.split(title).judge
         there = [judge for judge in self.folder.task(display).judges() if judge in self.file.judges]
         ordered = sorted(there, key=lambda judge: (judge != primary, judge))
         try:
             plan = load_split_plan(self.folder, self.file, title)
-        except HarnessError:  # the plugin is gone, or is another version: its words are unknown, the lines are not
+        except (
+            HarnessError
+        ):  # the plugin is missing or has another version: its words are unknown, but the lines are readable
             return LabelMap(primary=primary, judges={judge: {} for judge in ordered}, split=None)
         how = describe_split_run(self.file, plan, name, ordered)
         return LabelMap(primary=primary, judges=dict(how.judges), split=plan.split)
 
     def root(self, title: str) -> Path | None:
-        """What paths of a split's images are relative to; None if they came with a plugin that is gone.
+        """The folder to which a split's image paths are relative; None if the images came with a missing plugin.
 
-        A redacted export has none either: its paths were taken out.
+        A redacted export has none either: its paths were removed.
         """
         if self.file.redacted:
             return None
@@ -166,7 +167,7 @@ class StoredRun:
         return None if split is None else split.data
 
     def records(self, plan: SplitPlan, judges: Sequence[str]) -> Iterator[JudgedRecord]:
-        """Each record of a split, in order, as these judges see it; judges that cannot score it are left out."""
+        """Each record of a split, in order, under these judges; leaves out judges that cannot score it."""
         words = describe_split_run(self.file, plan, plan.name, judges).judges
         for answer in self.answers(plan.title, tuple(words)):
             judged = build_judged_item(answer)
@@ -185,7 +186,7 @@ class StoredRun:
             )
 
     def load_splits(self, wanted: Sequence[str] = ()) -> Iterator[JudgedSplit]:
-        """Each split that was named, and each pooled one whose parts are all there.
+        """Load each named split, and each pooled one whose parts are all present.
 
         Args:
             wanted: judges, by id or rubric; none for all but ensembles, which repeat their members.
@@ -239,7 +240,7 @@ class StoredRun:
 
 
 def _keep_judges(record: JudgedRecord, judges: Sequence[str]) -> JudgedRecord:
-    """The record as these judges see it, in their order."""
+    """The record under these judges only, in their order."""
     return replace(
         record,
         seen={judge: record.seen[judge] for judge in judges},
@@ -248,12 +249,11 @@ def _keep_judges(record: JudgedRecord, judges: Sequence[str]) -> JudgedRecord:
 
 
 def open_run(folder: Path, tasks: Sequence[str] | None = None) -> StoredRun:
-    """Read a run back.
+    """Open a run for reading.
 
     Args:
-        folder: of the run.
-        tasks: the splits whose plans are wanted, as `--tasks` names them; empty for all. None for no plans: then no
-            plugin is needed.
+        folder: the run folder.
+        tasks: the splits to plan, as written for `--tasks`; empty for all. None plans nothing and needs no plugin.
 
     Raises:
         HarnessError: there is no run.
@@ -265,7 +265,7 @@ def open_run(folder: Path, tasks: Sequence[str] | None = None) -> StoredRun:
 
 
 def build_judged_item(answer: Answer) -> JudgedItem:
-    """An answer as a record, with the decisions of the judges whose verdicts were read."""
+    """Turn an answer into a record with the decisions of the judges whose verdicts were read."""
     return JudgedItem(
         record=record_of(answer.display, answer.asked, answer.response),
         verdicts={judge: decision_of(line) for judge, line in answer.verdicts.items()},
@@ -274,7 +274,7 @@ def build_judged_item(answer: Answer) -> JudgedItem:
 
 
 def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> SplitRun:
-    """How one split of a plan's task was run, and which of these judges can score it, with their words."""
+    """How one split of a plan's task was run, with the words of each of these judges that can score it."""
     entry = run.tasks[plan.display].splits[name]
     split = plan.splits[name]
     known = {COMBINED: {}, HUMAN: {}, **split.judges}  # labels of the first two are the split's own words
@@ -295,9 +295,9 @@ def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequenc
 
 
 def _find_given_labels(run: RunFile, entry: SplitEntry, split: Split, judge: str) -> frozenset[str] | None:
-    """All labels that a judge can give, in the split's words; None if that is unknown: a person may give any.
+    """All labels that a judge can give, in the split's words; None if unknown, as for a person.
 
-    An ensemble gives what more than half of its members can. Of a judge that an older version opened only the rubric is
+    An ensemble can give what more than half of its members can. For a judge from an older version only the rubric is
     known.
     """
     card = run.judges.get(judge, {})
@@ -314,7 +314,7 @@ def _find_given_labels(run: RunFile, entry: SplitEntry, split: Split, judge: str
 
 
 def check_two_judges(run: StoredRun, splits: Sequence[JudgedSplit]) -> None:
-    """Raise HarnessError if no split has been seen by two judges."""
+    """Raise HarnessError if no split has two judges."""
     if not any(len(split.judges) > 1 for split in splits):
         raise HarnessError(
             "agreement needs two judges, and no split of this run has been judged by two",

@@ -1,8 +1,7 @@
-"""Whether the numbers of a run follow from its lines: results.json is computed again and compared.
+"""Checks that the numbers of a run follow from its lines: computes results.json again and compares.
 
-Nothing is written into the folder, and no data set is opened. What only the invocation itself could know (when it ran
-and how long, its command, its machine) is not compared. Without the plugins, counts are still checked to add up, and
-lines to be whole.
+Nothing is written into the folder, and no data set is opened. Facts that only the invocation knew (its time, duration,
+command and machine) are not compared. Without the plugins it still checks that counts add up and lines are whole.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile
 from harness.types import BLOCKED, Json
 
-_CLOSE: Final = 1e-9  #: figures are rounded at the tenth decimal
+_CLOSE: Final = 1e-9  #: numbers are rounded at the tenth decimal
 
 
 class Nothing:
-    """The value of a side that has none."""
+    """Marks a side without a value."""
 
     def __repr__(self) -> str:
         return "nothing"
@@ -44,12 +43,12 @@ NOTHING: Final = Nothing()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One value that is not the same.
+    """One value that differs.
 
     Attributes:
-        path: of keys, from the top.
-        stored: what the file says.
-        found: what was found instead; NOTHING on a side that has no such value.
+        path: its keys, from the top.
+        stored: the value in the file; NOTHING if missing.
+        found: the computed value; NOTHING if missing.
     """
 
     path: tuple[str, ...]
@@ -58,7 +57,7 @@ class Difference:
 
 
 def find_differences(stored: object, found: object, path: tuple[str, ...] = ()) -> Iterator[Difference]:
-    """Each difference of two values of JSON; numbers that are equal to nine digits are the same."""
+    """Each difference between two JSON values; numbers equal to nine digits count as the same."""
     one, other = _list_parts(stored), _list_parts(found)
     if one is not None and other is not None and isinstance(stored, list) == isinstance(found, list):
         for name in dict.fromkeys((*one, *other)):
@@ -74,7 +73,7 @@ def find_differences(stored: object, found: object, path: tuple[str, ...] = ()) 
 
 
 def _list_parts(value: object) -> dict[str, object] | None:
-    """Key or index -> value of an object or a list; None for any other value."""
+    """Key or index -> value, for an object or a list; None for any other value."""
     if isinstance(value, Mapping):
         return dict(cast("Mapping[str, object]", value))
     if isinstance(value, list):
@@ -83,10 +82,10 @@ def _list_parts(value: object) -> dict[str, object] | None:
 
 
 def check_sums(split: Mapping[str, Any]) -> Iterator[str]:
-    """What does not add up in one split of results.json, under each of its judges.
+    """Find sums that are wrong in one split of results.json, under each of its judges.
 
     Raises:
-        KeyError, TypeError, AttributeError, ValueError: it is not a split of results.json.
+        KeyError, TypeError, AttributeError, ValueError: `split` is not a split of results.json.
     """
     outcomes: Mapping[str, int] = split["outcomes"]
     records: int = split["records"]
@@ -104,7 +103,7 @@ def check_sums(split: Mapping[str, Any]) -> Iterator[str]:
 
 
 def check_pairs(paired: Mapping[str, Any]) -> Iterator[str]:
-    """What does not add up in a task's comparisons of its own splits: a single one, or several by name.
+    """Find sums that are wrong in a task's comparisons of its splits: a single one, or several by name.
 
     Raises as `check_sums`.
     """
@@ -116,7 +115,7 @@ def check_pairs(paired: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_judge(view: Mapping[str, Any], outcomes: Mapping[str, int], records: int) -> Iterator[str]:
-    """A record is labelled where it was scored or blocked, or empty without having been cut off."""
+    """Check one judge's counts. A record has a label if it was scored, blocked, or empty but not cut off."""
     verdicts, answered = sum(view["verdicts"].values()), outcomes.get("answered", 0)
     if verdicts != answered:
         yield f"verdicts sum to {verdicts}, not to the {answered} answers"
@@ -125,10 +124,10 @@ def _check_judge(view: Mapping[str, Any], outcomes: Mapping[str, int], records: 
     most = least + outcomes.get("empty", 0)
     if not least <= labels <= most:
         expected = str(least) if least == most else f"{least} to {most}"
-        yield f"{labels} labels, where {expected} records are scored, blocked or empty"
+        yield f"{labels} labels, but {expected} records are scored, blocked or empty"
     coverage = labels / records if records else None
     if not _is_close(view["coverage"], coverage):
-        yield f"coverage is {view['coverage']}, where {labels} of {records} records are labelled"
+        yield f"coverage is {view['coverage']}, but {labels} of {records} records are labelled"
 
 
 def _check_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -138,9 +137,9 @@ def _check_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         full = 100 if body["unit"] == "%" else 1
         if value is None:
             continue
-        plain = "estimator" not in body  # else its lines alone can tell
+        plain = "estimator" not in body  # otherwise only the lines can show it
         if plain and numerator is not None and denominator and not _is_close(value, full * numerator / denominator):
-            yield f"{name} is {value}, where {numerator:g}/{denominator:g} is given"
+            yield f"{name} is {value}, but {numerator:g}/{denominator:g} is given"
         yield from _check_within(name, value, bounds)
 
 
@@ -155,12 +154,12 @@ def _is_close(one: float | None, other: float | None) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinesScan:
-    """What a file of JSON lines looks like.
+    """The state of a file of JSON lines.
 
     Attributes:
-        torn: bytes behind its last whole line: an invocation was killed while it wrote, or writes now.
-        broken: numbers of whole lines that are no lines of a run, from 1.
-        newest: when the last one was written, ISO 8601; empty where none says so.
+        torn: bytes after its last whole line: an invocation was killed while it wrote, or writes now.
+        broken: numbers (from 1) of whole lines that do not belong to a run.
+        newest: time of the newest line, ISO 8601; empty if unknown.
     """
 
     torn: int = 0
@@ -169,7 +168,7 @@ class LinesScan:
 
 
 def scan_lines(path: Path) -> LinesScan:
-    """Look at each line of a file."""
+    """Check each line of a file."""
     torn, broken, newest = 0, list[int](), ""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
@@ -195,14 +194,14 @@ _BARE: Final = "not verifiable: these results come without the lines they count"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedPart:
-    """One part of results.json: a split, a task without its splits, or all that is outside the tasks.
+    """One part of results.json: a split, a task without its splits, or everything outside the tasks.
 
     Attributes:
         title: `task:split`, the task's name, or `run`.
-        records: that were counted; None if it is not a split.
-        differences: paths begin at the part.
-        faults: what does not add up in the file.
-        why: why a difference proves nothing, or why the part was not computed again; empty if all is well.
+        records: number of records counted; None if it is not a split.
+        differences: values that differ; paths start at the part.
+        faults: sums that are wrong in the file.
+        why: why a difference proves nothing, or why the part was not computed again; else empty.
     """
 
     title: str
@@ -224,12 +223,12 @@ class VerifiedRun:
     """One run.
 
     Attributes:
-        place: as it was named.
-        model: who was asked; empty if that cannot be read.
-        parts: of its results.
-        faults: what is wrong with its lines.
-        why: why the run as a whole could not be computed again; empty if it was.
-        notes: what else a reader should know.
+        place: the path as given.
+        model: the evaluated model; empty if it cannot be read.
+        parts: the parts of its results.
+        faults: faults of its lines.
+        why: why the run could not be computed again; empty if it was.
+        notes: further notes for the reader.
     """
 
     place: str
@@ -249,7 +248,7 @@ class VerifiedRun:
 
 
 def verify_run(place: Path) -> VerifiedRun:
-    """Compute results.json of a run again and compare it, number by number.
+    """Compute a run's results.json again and compare each number.
 
     Args:
         place: a run folder, or a results.json.
@@ -266,7 +265,7 @@ def verify_run(place: Path) -> VerifiedRun:
 
 
 def _check_parts(results: Results) -> Iterator[VerifiedPart]:
-    """Each split, and each task without its splits. Raises BadData if one is of another shape."""
+    """Check each split, and each task without its splits. Raises BadData for a wrong shape."""
     for title, body in _list_splits(results["tasks"]).items():
         with _expect_shape(title, "a split of results"):
             yield VerifiedPart(title=title, records=body["records"], faults=tuple(check_sums(body)))
@@ -304,17 +303,17 @@ def _compare_with_lines(checked: VerifiedRun, folder: RunFolder, results: Result
         parts.append(replace(part, why=gone.get(task, "") or (later if part.differences else "")))
     notes = [later] if later and not any(part.differences for part in parts) else []
     if results.get("harness") != harness_version():
-        notes.append(f"the results are of harness {results.get('harness')}, and were made anew by {harness_version()}")
+        notes.append(f"the results are from harness {results.get('harness')} and were checked by {harness_version()}")
     if run.redacted:
-        notes.append("a redacted export: its texts were taken out, its numbers were not")
+        notes.append("a redacted export: its texts were removed, its numbers were not")
     ends = [f"{name} ends in half a line ({lines.torn} bytes)" for name, lines in files.items() if lines.torn]
     return replace(checked, parts=tuple(parts), why="; ".join(ends), notes=tuple(notes))
 
 
 def _compute_again(run: StoredRun, results: Results) -> tuple[Results, dict[str, str]]:
-    """results.json made of the lines, and why each task that could not be scored again could not. Raises HarnessError.
+    """results.json computed from the lines, and why some tasks could not be scored again. Raises HarnessError.
 
-    The part of a task whose plugin is gone, or is another version, is taken from the stored results.
+    If a task's plugin is missing or has another version, its part comes from the stored results.
     """
     plans: list[SplitPlan] = []
     gone: dict[str, str] = {}
@@ -335,7 +334,7 @@ def _compute_again(run: StoredRun, results: Results) -> tuple[Results, dict[str,
     try:
         made = compute_results(run, old, plans=plans, command=())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise HarnessError(f"a line of it cannot be read: {type(error).__name__}: {error}") from error
+        raise HarnessError(f"one of its lines cannot be read: {type(error).__name__}: {error}") from error
     raised = {display: f"its task raised {fault}" for display, fault in made.unscored.items()}
     return made.results, gone | raised
 
@@ -360,9 +359,9 @@ def _compare_parts(checked: VerifiedRun, stored: Results, anew: Results) -> Iter
 
 
 def _find_later(run: RunFile, files: Iterable[LinesScan]) -> str:
-    """What came after the results were written and may have changed what counts; empty for nothing."""
+    """What was written after the results and may have changed them; empty for nothing."""
     if run.history[-1].end != "done":
-        return "an invocation came after these results and stopped; run it again to its end"
+        return "a later invocation stopped early; run it again to its end"
     newest, ended = max((lines.newest for lines in files), default=""), run.history[-1].finished
     if newest[:_SECONDS] > ended[:_SECONDS]:
         return "lines were written after these results; run it again to its end"

@@ -1,4 +1,4 @@
-"""Writes run.json (who was asked, how, with what, and what each invocation did) and results.json at the end."""
+"""Writes run.json (model, settings, environment and history of invocations) and, at the end, results.json."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ from harness.types import Json
 
 @dataclass(slots=True, kw_only=True)
 class RunWriter:
-    """Writes what a run folder says about itself.
+    """Writes run.json and results.json of a run folder.
 
     Attributes:
-        folder: of the run.
-        options: of this invocation.
+        folder: the run folder.
+        options: this invocation's options.
         started: Unix time in seconds.
-        judging: as asked for, if this invocation only judges.
-        suites: that this invocation asks.
-        is_ours: the folder is known to be this model's, so its history may be written.
-        aside: where `--fresh` put the folder that was there before.
-        errors: what plugins raised meanwhile.
-        held: closing it releases the folder.
+        judging: the judging options, if this invocation only judges.
+        suites: the suites of this invocation.
+        is_ours: whether the folder belongs to this model, so that its history may be written.
+        aside: where `--fresh` moved the old folder.
+        errors: errors that plugins raised.
+        held: releases the folder when closed.
     """
 
     folder: RunFolder
@@ -71,11 +71,11 @@ class RunWriter:
     held: ExitStack = field(default_factory=ExitStack)
 
     def hold(self) -> None:
-        """Keep others from putting the folder aside, until `held` is closed."""
+        """Keep other processes from moving the folder until `held` is closed."""
         self.held.enter_context(self.folder.hold_for_writing())
 
     def write_model(self, identity: Mapping[str, Json], resolved: Resolved, model: Model) -> None:
-        """Make the folder this model's; with `--fresh` an old one is put aside first."""
+        """Claim the folder for this model; with `--fresh`, move an old one away first."""
         if self.options.fresh:
             self.aside = self.folder.put_aside()
         self.hold()
@@ -122,20 +122,20 @@ class RunWriter:
         self.is_ours = True
 
     def note_stop(self, context: RunContext, error: BaseException) -> None:
-        """Note that the invocation ended early, if the folder is ours; nothing else is changed."""
+        """If the folder is ours, note that the invocation ended early; change nothing else."""
         if not self.is_ours:
             return
         reason = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else "interrupted"
         by = find_plugin_error(error)
         if by is not None and by is not error:
-            self.errors.add(by)  # raised in another process, so no boundary here has heard of it
+            self.errors.add(by)  # raised in another process, so no boundary here has reported it
         self.errors.write(self.folder.log)
         if by is not None:
             by.log = str(self.folder.log_file)
         self._add_invocation(context, "stopped", reason)
 
     def write_results(self, context: RunContext) -> ComputedResults:
-        """Write what was done into run.json, then results.json from the lines of the folder."""
+        """Update run.json, then compute results.json from the folder's lines."""
 
         def change(old: RunFile | None) -> RunFile:
             run = _require_run(old, self.folder)
@@ -193,7 +193,7 @@ class RunWriter:
         self.folder.log(f"{format_time(self.started)} {end} {reason} {shlex.join(self.options.command)}")
 
     def _update_tasks(self, tasks: Mapping[str, TaskEntry], context: RunContext) -> dict[str, TaskEntry]:
-        """The tasks of run.json after this invocation; data is looked up once for each, however many splits it has."""
+        """The tasks of run.json after this invocation; looks up the data once for each task."""
         groups: dict[str, list[SplitJob]] = {}
         for job in context.jobs:
             groups.setdefault(job.plan.display, []).append(job)
@@ -228,8 +228,8 @@ class RunWriter:
         if old is not None and self.judging is not None:
             least = self.judging.min_coverage
             return replace(old, judge=judge, min_coverage=old.min_coverage if least is None else least, drawn=drawn)
-        # the effective generation settings, null if the model refused one, now or in an earlier invocation: one that
-        # asks nothing new does not hear of it again
+        # the effective generation settings; null if the model refused one, now or in an earlier invocation, because
+        # an invocation without new questions does not see the refusal again
         refused = set(context.dropped)
         refused |= {name for name, value in (old.generation if old else {}).items() if value is None}
         content = context.contents.get((plan.display, plan.name))
@@ -253,9 +253,9 @@ class RunWriter:
 
 
 def _update_draws(old: Mapping[str, str], job: SplitJob, context: RunContext) -> dict[str, str]:
-    """How far each judge's draw goes; one that judged without a limit has none any more.
+    """How far each judge's draw goes; a judge that judged without a limit has none.
 
-    A draw that a judge did not finish is not noted: what it has judged of it is not random.
+    An unfinished draw is not noted, because its judged part is not random.
     """
     plan, drawn = job.plan, job.drawn
     judges = context.judges_of.get((plan.display, plan.name), ())
@@ -271,13 +271,13 @@ def _build_data_entry(plan: SplitPlan, options: Options, splits: Sequence[str]) 
     root = options.root(plan.task.name).absolute()
     in_root = find_built_set(root)
     built = in_root if plan.split.data is None else None
-    name, revision = ("", "") if in_root else find_origin(root)  # packaged data is not of the set in the root
+    name, revision = ("", "") if in_root else find_origin(root)  # packaged data does not come from the set in the root
     if built:
         name, revision = built.name, built.revision
     elif plan.task.revision is not None:
         try:
             revision = plan.task.revision(root, splits) or revision
-        except Exception as error:  # noqa: BLE001 - a plugin raises what it likes; it costs the run nothing
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the run continues
             revision = f"not known: {describe_error(error)}"
     is_checked = in_root is None and plan.split.data is None and plan.task.source is not None
     return DataEntry(
@@ -291,7 +291,7 @@ def _build_data_entry(plan: SplitPlan, options: Options, splits: Sequence[str]) 
 
 
 def build_own_data(split: Split) -> dict[str, Json]:
-    """Where a split's data comes from if not from the task's source; else {}."""
+    """The source of a split's data if it is not the task's; else {}."""
     if split.source is None and split.data is None:
         return {}
     source = split.source or DataSource()
@@ -304,25 +304,25 @@ def build_own_data(split: Split) -> dict[str, Json]:
 
 
 def _find_labels(rubric: str, options: Options) -> tuple[str, ...] | None:
-    """All labels of a rubric that a split accepts, under its default settings; None if it cannot be opened here."""
+    """All labels of a rubric under its default settings; None if it cannot be opened here."""
     try:
         judge = plugins.current().judge(rubric)
         return judge.open(settings.effective(judge.settings, {}, owner=f"judge {rubric}"), options.root(rubric)).labels
-    except Exception:  # noqa: BLE001 - it was not chosen, and may need what is not installed
+    except Exception:  # noqa: BLE001 - the rubric was not chosen and may need uninstalled packages
         return None
 
 
 def claim_folder(folder: RunFolder, options: Options, identity: Mapping[str, Json], *, whole: bool = True) -> None:
-    """Raise IdentityMismatch if the folder is another model's; `--fresh` puts it aside instead.
+    """Raise IdentityMismatch if the folder belongs to another model; `--fresh` moves it away instead.
 
     Args:
-        folder: of the run.
-        options: as given.
-        identity: of the model; a part of it if it is not open yet.
-        whole: it is all of the identity.
+        folder: the run folder.
+        options: the user's options.
+        identity: the model's identity; a part of it if the model is not open yet.
+        whole: whether `identity` is complete.
     """
     if not options.fresh:
-        remedy = "give --output another folder, or --fresh to put this one aside"
+        remedy = "give --output another folder, or --fresh to move this one away"
         folder.claim({**identity, "overrides": _build_overrides(options).as_json()}, remedy, whole=whole)
 
 
@@ -331,12 +331,12 @@ def _build_overrides(options: Options) -> Overrides:
 
 
 def format_time(moment: float) -> str:
-    """A Unix time as run.json has it: UTC, to the second."""
+    """A Unix time in the format of run.json: UTC, to the second."""
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
 
 
 def _require_run(run: RunFile | None, folder: RunFolder) -> RunFile:
-    """The run, which this invocation made or read; somebody may have removed its file meanwhile."""
+    """The run that this invocation made or read. Raises HarnessError if its file is gone."""
     if run is None:
         raise HarnessError("run.json is gone", where=str(folder.path), remedy="restore the file, or run with --fresh")
     return run

@@ -1,1 +1,1 @@
-"""Comparison of runs, item by item: `harness.compare(...)`; the command and its formats are a plugin's."""
+"""Compares runs item by item: `harness.compare(...)`. A plugin provides the command and its formats."""

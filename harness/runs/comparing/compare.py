@@ -1,4 +1,4 @@
-"""`harness.compare(...)`: two or more runs, item by item. Its command and formats are a plugin's."""
+"""`harness.compare(...)`: compares two or more runs item by item. A plugin provides the command and its formats."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ def compare(
     judge: str = "",
     allow_mismatch: bool = False,
 ) -> Comparison:
-    """Compare runs with a baseline over the items that they have in common. Nothing is asked and nothing is judged.
+    """Compare runs with a baseline over their common items. Calls no model and no judge.
 
     Args:
-        a: the baseline: a run folder, or what `harness.run` gave.
+        a: the baseline: a run folder, or the result of `harness.run`.
         b: a run to compare with it.
-        more: further ones, each compared with the baseline.
-        tasks: only these, one or several; else all that the runs have in common.
+        more: further runs, each compared with the baseline.
+        tasks: only these, one or several; by default all common ones.
         by: break the main metrics down by `category` or a tag.
-        judge: its id, or what it begins with; else the primary judge of each split.
-        allow_mismatch: compare although task version, settings, data, wording or judge differ, and say so.
+        judge: a judge's id or its beginning; by default the primary judge of each split.
+        allow_mismatch: compare although task version, settings, data, wording or judge differ, and report it.
 
     Raises:
-        HarnessError: the runs are one, have nothing in common, or are not alike.
+        HarnessError: two runs are the same, have nothing in common, or were measured differently.
         UnknownName: a run has no such task or judge.
     """
     paths = [place.folder if isinstance(place, Run) else Path(place) for place in (a, b, *more)]
@@ -110,7 +110,7 @@ def _read_runs(paths: Sequence[Path], tasks: Sequence[str], judge: str) -> list[
     for place, path in enumerate(whole):
         if path in whole[:place]:
             raise HarnessError(
-                "this run is named twice", where=str(paths[place]), remedy="give the folders of two runs"
+                "this run is named twice", where=str(paths[place]), remedy="give the folders of different runs"
             )
     asked = [list_titles(open_run(path).file) for path in paths]
     for path, each in zip(paths, asked, strict=True):
@@ -132,7 +132,7 @@ def _read_runs(paths: Sequence[Path], tasks: Sequence[str], judge: str) -> list[
 
 
 def _pair_views(base: ComparedRun, other: ComparedRun) -> Iterator[tuple[SplitView, SplitView]]:
-    """Each split of the baseline with the same one of a run: under the same settings where there is one."""
+    """Each split of the baseline with the run's split of that name, under the same settings if there is one."""
     same = {(view.display, view.name): view for view in other.views}
     for view in base.views:
         found = same.get((view.display, view.name))
@@ -149,11 +149,11 @@ def _mismatch_error(runs: Sequence[ComparedRun], mismatches: Sequence[Mismatch])
     lines = "\n  ".join(each.text for each in mismatches)
     known = [judge for judge in runs[0].file.judges if all(judge in run.file.judges for run in runs)]
     has_shared = known and any(each.what == "the judge" for each in mismatches)
-    shared = f", or take a judge that all of them have: --judge {known[0]}" if has_shared else ""
+    shared = f", or use a judge that all of them have: --judge {known[0]}" if has_shared else ""
     return HarnessError(
-        f"these runs are not measured alike, so a difference would not be the models' alone ({named}):\n  {lines}",
-        remedy=f"run or judge one of them again in the way of the other{shared}; --allow-mismatch"
-        " (in Python allow_mismatch=True) compares them all the same and says so",
+        f"these runs were measured differently, so the models alone do not explain a difference ({named}):\n  {lines}",
+        remedy=f"run or judge one of them again like the other{shared}; --allow-mismatch"
+        " (in Python allow_mismatch=True) compares them anyway and reports the mismatch",
     )
 
 
@@ -170,7 +170,7 @@ def _list_left_out(base: ComparedRun, others: Sequence[ComparedRun]) -> Iterator
 
 
 def compare_split(run: str, baseline: SplitView, other: SplitView, by: str) -> SplitComparison:
-    """Compare one split of a run with the baseline's. Raises ScoringError where the task's own code raises.
+    """Compare one split of a run with the baseline's. Raises ScoringError if the task's code raises.
 
     Args:
         run: letter of the run.
@@ -230,10 +230,10 @@ def _count_records(baseline: Iterable[Record], other: Iterable[Record]) -> Count
 
 
 def find_flips(metric: Metric, baseline: Iterable[Record], other: Iterable[Record]) -> Flips:
-    """Which units the metric hits in one run and not in the other, in the baseline's order.
+    """The units that the metric hits in one run and not in the other, in the baseline's order.
 
-    A unit is what scores as one: a record, or a group of records. It is a hit where more than half of its share is one;
-    one that is unresolved or not counted on a side flips nowhere.
+    A unit is a record, or a group of records scored together. It is a hit if more than half of its share is. A unit
+    that is unresolved or not counted in either run does not flip.
     """
     key = unit_identity(metric)
     sides: list[dict[str, list[Record]]] = [{}, {}]
@@ -259,7 +259,7 @@ def find_flips(metric: Metric, baseline: Iterable[Record], other: Iterable[Recor
 
 
 def _is_hit(metric: Metric, records: Sequence[Record]) -> bool | None:
-    """Whether a unit is a hit; None where it is unresolved, or does not count."""
+    """Whether a unit is a hit; None if it is unresolved or does not count."""
 
     def is_over_half(share: Share) -> bool:
         return 2 * share[0] > share[1]
@@ -276,9 +276,9 @@ def _is_hit(metric: Metric, records: Sequence[Record]) -> bool | None:
 
 
 def _adjust_tests(splits: Sequence[SplitComparison]) -> tuple[tuple[SplitComparison, ...], int]:
-    """The splits with Holm's adjustment over the main metrics that were tested, and how many those are.
+    """The splits with Holm's adjustment over the tested main metrics, and the number of these tests.
 
-    The parts of a pooled split that was tested hold its records once more, so they are no tests of their own.
+    The parts of a tested pooled split repeat its records, so they are not tests.
     """
     from harness.stats.matching import holm
 

@@ -1,4 +1,4 @@
-"""The result of a comparison, as values, JSON and a table. A is the baseline; B, C, … are each compared with it."""
+"""The result of a comparison, as values, JSON and a table. A is the baseline; B, C, … are compared with it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA: Final = "harness.comparison/1"
-ALPHA: Final = 0.05  #: a difference whose adjusted p is below it counts as one
+ALPHA: Final = 0.05  #: a difference with a smaller adjusted p is shown
 BASELINE: Final = "A"
 
 
 class Finding(Enum):
-    """What a main metric says of a run compared with the baseline."""
+    """The finding of a main metric: how a run compares with the baseline."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -42,9 +42,9 @@ class Side:
 
     Attributes:
         letter: `A` is the baseline.
-        ref: its model as the user wrote it.
-        name: the ref and what was put around it.
-        folder: of the run.
+        ref: the model as the user wrote it.
+        name: the ref with its strategy and overrides.
+        folder: the run folder.
     """
 
     letter: str
@@ -55,14 +55,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mismatch:
-    """One thing in which a run and the baseline differ.
+    """One difference between a run and the baseline.
 
     Attributes:
         run: letter of the run.
-        split: `task:split`; empty where it is the whole run's.
-        what: differs.
-        baseline: what it is in the baseline; empty for nothing.
-        other: what it is in the run.
+        split: `task:split`; empty for the whole run.
+        what: the thing that differs.
+        baseline: its value in the baseline; empty for none.
+        other: its value in the run.
     """
 
     run: str
@@ -83,12 +83,12 @@ class Counts:
     """Records of one split in both runs.
 
     Attributes:
-        common: asked in both.
-        resolved: of these, resolved in both.
-        unresolved_baseline: of these, unresolved in the baseline.
-        unresolved_other: of these, unresolved in the run.
-        only_baseline: asked in the baseline alone.
-        only_other: asked in the run alone.
+        common: records asked in both.
+        resolved: common records resolved in both.
+        unresolved_baseline: common records unresolved in the baseline.
+        unresolved_other: common records unresolved in the run.
+        only_baseline: records asked only in the baseline.
+        only_other: records asked only in the run.
     """
 
     common: int
@@ -101,12 +101,12 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedPart:
-    """What a judge has read of the answers of one run, where that is a part of them.
+    """How many of a run's answers a judge has read, if not all.
 
     Attributes:
-        answers: how many there are.
-        read: how many of these the judge has read.
-        drawn: whether they are a part drawn at random.
+        answers: number of answers.
+        read: number of answers that the judge has read.
+        drawn: whether the read answers were drawn at random.
     """
 
     answers: int
@@ -119,11 +119,11 @@ class Flip:
     """A unit that the main metric hits in one run and not in the other.
 
     Attributes:
-        item: of the baseline; the first one of a group.
-        other: the same in the run; another name only where the task's settings differ.
-        category: as the task gave it.
-        baseline_label: what it counted as in the baseline.
-        other_label: what it counted as in the run.
+        item: its item in the baseline; the first one of a group.
+        other: its item in the run; the name differs only if the task's settings do.
+        category: the task's category.
+        baseline_label: its label in the baseline.
+        other_label: its label in the run.
     """
 
     item: str
@@ -135,7 +135,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flips:
-    """Flips both ways, in the order they were asked."""
+    """Flips in both directions, in the order of asking."""
 
     only_baseline: tuple[Flip, ...] = ()
     only_other: tuple[Flip, ...] = ()
@@ -146,10 +146,10 @@ class MetricChange:
     """One metric in both runs; the run is the left side of `paired`, so the difference is run - baseline.
 
     Attributes:
-        paired: everything about the difference.
-        main: it is the split's main metric.
-        p_holm: adjusted over the main metrics that are tested; None for other metrics.
-        exploratory: a pooled split that holds the same records is tested in its place.
+        paired: the paired difference with its interval and test.
+        main: whether it is the split's main metric.
+        p_holm: p adjusted over the tested main metrics; None for other metrics.
+        exploratory: not tested, because a pooled split with the same records is.
     """
 
     paired: PairedResult
@@ -169,7 +169,7 @@ class MetricChange:
 
     @property
     def finding(self) -> Finding:
-        """What a main metric says after Holm's adjustment; NOTHING for other metrics."""
+        """The main metric's finding after Holm's adjustment; NOTHING for other metrics."""
         found = self.paired
         if self.exploratory and found.difference is not None and found.better != "neither":
             return Finding.EXPLORATORY
@@ -190,20 +190,20 @@ class SplitComparison:
 
     Attributes:
         run: letter of the run.
-        task: displayed name, in the baseline.
-        split: its name.
-        parts: splits it is pooled from; empty where it was asked itself.
-        pooled_in: the pooled split that is tested in its place; empty where it is tested itself.
-        judge_baseline: id of the judge; empty for none.
-        judge_other: likewise, in the run.
+        task: the task's displayed name in the baseline.
+        split: the split's name.
+        parts: the splits it pools; empty if it is not pooled.
+        pooled_in: the pooled split that is tested in its place; empty if it is tested itself.
+        judge_baseline: the judge's id in the baseline; empty for none.
+        judge_other: the judge's id in the run.
         epochs: answers for each sample, in the baseline and in the run.
-        counts: of its records.
-        changes: metric -> what it says, the main one first.
-        by: group -> the main metric in it; exploratory, outside Holm's family.
-        flips: of the main metric.
-        part_baseline: what the judge has read of the baseline's answers; None for all or nothing.
-        part_other: likewise, in the run.
-        toy: its data were drawn to show the tool: a difference on them measures nothing.
+        counts: counts of its records.
+        changes: metric -> its change, the main metric first.
+        by: group -> its change of the main metric; exploratory, outside Holm's family.
+        flips: flips of the main metric.
+        part_baseline: the part of the baseline's answers that the judge has read; None for all or nothing.
+        part_other: the same for the run.
+        toy: its data only demonstrates the tool, so a difference measures nothing.
     """
 
     run: str
@@ -224,7 +224,7 @@ class SplitComparison:
 
     @property
     def title(self) -> str:
-        """Task and split, as `--tasks` takes them."""
+        """Task and split, as written for `--tasks`."""
         return f"{self.task}:{self.split}"
 
     @property
@@ -239,13 +239,13 @@ class Comparison:
 
     Attributes:
         runs: the baseline first.
-        splits: split by split, in it run by run.
-        by: what `SplitComparison.by` is broken down by; empty for nothing.
-        family: how many tests Holm's adjustment is over.
-        mismatches: what would have refused the comparison, had it not been allowed.
-        differing: what belongs to the model and its sampling, told and never refused.
+        splits: the split comparisons, by split, then by run.
+        by: the grouping of `SplitComparison.by`; empty for none.
+        family: number of tests in Holm's adjustment.
+        mismatches: differences that `allow_mismatch` permitted.
+        differing: differences of the models and their sampling; reported, never refused.
         left_out: splits that could not be compared, and why.
-        unscored: `task:split` -> what its own code raised.
+        unscored: `task:split` -> what the task's code raised.
     """
 
     runs: tuple[Side, ...]
@@ -259,14 +259,14 @@ class Comparison:
 
     @property
     def baseline(self) -> Side:
-        """The run that all others are compared with."""
+        """The run with which all others are compared."""
         return self.runs[0]
 
     def as_json(self, show: int | None = None) -> dict[str, Json]:
         """`harness.comparison/1`; its JSON Schema is docs/comparison.schema.json.
 
         Args:
-            show: most flips of each way that are listed; None for all. They are always counted.
+            show: most flips to list in each direction; None for all. The counts include all.
         """
         return {
             "schema": SCHEMA,

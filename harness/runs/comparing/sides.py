@@ -1,8 +1,8 @@
-"""A run as a comparison reads it: its splits, each as one judge sees it; what must be alike in two runs.
+"""Reads a run for a comparison: its splits, each under one judge; and finds what must be equal in two runs.
 
-Task version, task settings, data, the wording of the input and the judge make the measure: where they differ, so do
-the numbers, whatever the models are. Generation settings, a system prompt, a strategy and settings of the model belong
-to the model that is compared.
+Task version, task settings, data, the wording of the input and the judge define the measure: if they differ, the
+numbers of two runs are not comparable. Generation settings, a system prompt, a strategy and the model's settings belong
+to the compared model.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from harness.store.run_file import RunFile, SplitEntry, TaskEntry
 from harness.text import one_line
 from harness.types import Json
 
-_FREE: Final = frozenset({"seed"})  #: settings that make another draw of the same distribution
+_FREE: Final = frozenset({"seed"})  #: settings that only change the draw, not the distribution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitView:
-    """One split of one run as one judge sees it.
+    """One split of one run under one judge.
 
     Attributes:
-        display: its task, as results name it.
+        display: the task's name in the results.
         task: the task's name without its settings.
-        name: of the split.
-        split: how it is scored.
+        name: the split's name.
+        split: how the split is scored.
         epochs: answers for each sample.
-        judge: id; empty where none has judged.
-        part: what it has read, where that is a part of the answers.
-        toy: its data, or a part of it, was drawn to show the tool.
-        records: in the order they were asked.
+        judge: the judge's id; empty if none has judged.
+        part: the part that the judge has read, if not all answers.
+        toy: some of its data only demonstrates the tool.
+        records: its records, in the order of asking.
     """
 
     display: str
@@ -55,7 +55,7 @@ class SplitView:
 
     @property
     def title(self) -> str:
-        """Task and split, as `--tasks` takes them."""
+        """Task and split, as written for `--tasks`."""
         return f"{self.display}:{self.name}"
 
 
@@ -65,9 +65,9 @@ class ComparedRun:
 
     Attributes:
         letter: `A` is the baseline.
-        stored: its folder.
+        stored: the stored run.
         results: its results.json; empty if no run has ended there.
-        views: its splits, those that are pooled from others too.
+        views: its splits, pooled ones too.
         left_out: splits without a view, and why.
     """
 
@@ -84,28 +84,28 @@ class ComparedRun:
 
     @property
     def model_name(self) -> str:
-        """The model and what the user put around it, as leaderboards name it."""
+        """The model with its strategy and overrides, as leaderboards name it."""
         strategy = self.file.model.strategy
         around = strategy if isinstance(strategy, str) else str(_to_object(strategy).get("name", ""))
         system = "system prompt" if self.file.overrides.system else ""
         return " + ".join(part for part in (self.file.model.ref, around, system) if part)
 
     def task(self, view: SplitView) -> TaskEntry:
-        """What run.json says of a view's task."""
+        """The entry of a view's task in run.json."""
         return self.file.tasks[view.display]
 
     def entries(self, view: SplitView) -> list[SplitEntry]:
-        """What run.json says of a view's split, or of its parts."""
+        """The entries of a view's split, or of its parts, in run.json."""
         splits = self.task(view).splits
         return [splits[name] for name in view.split.parts or (view.name,)]
 
     def card(self, view: SplitView) -> Mapping[str, Any]:
-        """What is known of a view's judge; empty where there is none."""
+        """The entry of a view's judge; empty if it has none."""
         card = _to_object(_to_object(self.results.get("judges")).get(view.judge))
         return card or self.file.judges.get(view.judge, {})
 
     def describe_judge(self, view: SplitView) -> str:
-        """The judge's id, and what is behind it: rubric, version, whose words, model."""
+        """The judge's id with its rubric, version, wording and model."""
         card = self.card(view)
         model: Json = card.get("model")
         named = model if isinstance(model, str) else _to_object(model).get("ref")
@@ -114,7 +114,7 @@ class ComparedRun:
         return f"{view.judge} ({behind})" if behind else view.judge
 
     def describe_wording(self, view: SplitView) -> str:
-        """Whose words the input of a view's split is in, and the hash of their template."""
+        """The source of the input's wording in a view's split, and its template's hash."""
         task = _to_object(_to_object(self.results.get("tasks")).get(view.display))
         split = _to_object(_to_object(task.get("splits")).get(view.name))
         fidelity = split.get("fidelity", view.split.fidelity) or ""
@@ -122,28 +122,28 @@ class ComparedRun:
         return f"{fidelity} {template[:8]}".strip()
 
     def revision(self, view: SplitView) -> str:
-        """The revision of a view's data; empty where it is not stated, or comes with the task."""
+        """The revision of a view's data; empty if it is not stated, or if the data comes with the task."""
         packaged = all(entry.packaged for entry in self.entries(view))
         return "" if packaged else self.task(view).data.revision
 
     def content(self, view: SplitView) -> str:
-        """Hash of what the data of a view's split says; empty where a listing was not complete."""
+        """Hash of the data of a view's split; empty if a listing is incomplete."""
         hashes = [entry.content for entry in self.entries(view)]
         return digest([*hashes]).rpartition(":")[2] if all(hashes) else ""
 
     def has_parts_of(self, view: SplitView) -> bool:
-        """Whether all parts of a pooled split are compared as well: then they say what it would say."""
+        """Whether all parts of a pooled split are compared too, so that they show its mismatches."""
         parts = {f"{view.display}:{part}" for part in view.split.parts}
         return bool(parts) and parts <= {each.title for each in self.views}
 
 
 def list_titles(file: RunFile) -> set[tuple[str, str]]:
-    """(task's name without settings, split) of all that was asked."""
+    """(task's name without settings, split) of each asked split."""
     return {(task.task, name) for task in file.tasks.values() for name in task.splits}
 
 
 def letters() -> Iterator[str]:
-    """A, B, … Z, then R27 and on."""
+    """A, B, … Z, then R27, R28, …"""
     yield from "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     number = 27
     while True:
@@ -154,14 +154,14 @@ def letters() -> Iterator[str]:
 def read_run(
     letter: str, path: Path, tasks: Sequence[str], common: Collection[tuple[str, str]], judge: str
 ) -> ComparedRun:
-    """Read a run back.
+    """Read a run.
 
     Args:
-        letter: of the run.
-        path: its folder.
-        tasks: as `--tasks` names them; none for those in `common`.
-        common: what all runs have asked, as `list_titles` has it.
-        judge: id, or what it begins with; empty for the primary one of each split.
+        letter: the run's letter.
+        path: the run folder.
+        tasks: names as written for `--tasks`; none for those in `common`.
+        common: the titles (`list_titles`) that all runs share.
+        judge: a judge's id or its beginning; empty for the primary one of each split.
 
     Raises:
         UnknownName: the run has no such task or judge.
@@ -186,7 +186,7 @@ def read_run(
 
 
 def _select_judges(stored: StoredRun, wanted: str) -> Sequence[str]:
-    """Judges to read; ensembles are among them where they are the primary ones."""
+    """The judges to read, including ensembles that are primary."""
     if wanted:
         try:
             return select_judge_ids("--judge", (wanted,), stored.file.judges)
@@ -198,7 +198,7 @@ def _select_judges(stored: StoredRun, wanted: str) -> Sequence[str]:
 
 
 def _choose_judge(stored: StoredRun, each: JudgedSplit, wanted: str, judges: Collection[str]) -> tuple[str, str]:
-    """The judge whose verdicts count on a split, empty for none; or why there is no single one."""
+    """The judge whose verdicts count on a split, empty for none; and why there is no single one."""
     splits = stored.file.tasks[each.display].splits
     primaries = {splits[name].judge for name in each.split.parts or (each.name,)}
     if len(primaries) > 1:
@@ -210,7 +210,7 @@ def _choose_judge(stored: StoredRun, each: JudgedSplit, wanted: str, judges: Col
     if not wanted or primary in found:
         return primary, ""
     if len(found) > 1:
-        raise HarnessError(f"--judge {wanted} means {', '.join(found)}", remedy="give the whole id of one")
+        raise HarnessError(f"--judge {wanted} matches {', '.join(found)}", remedy="give the whole id of one")
     return (found[0], "") if found else ("", f"{wanted} has not judged it")
 
 
@@ -239,7 +239,7 @@ def _make_view(stored: StoredRun, each: JudgedSplit, judge: str) -> SplitView:
 
 
 def find_mismatches(a: ComparedRun, b: ComparedRun, left: SplitView, right: SplitView) -> Iterator[Mismatch]:
-    """What keeps one split of two runs from being compared; for a pooled one its parts tell, if they are compared."""
+    """Why one split of two runs cannot be compared; for a pooled split its parts show it, if they are compared."""
 
     def differ(what: str, baseline: str, other: str) -> Mismatch:
         return Mismatch(run=b.letter, split=left.title, what=what, baseline=baseline, other=other)
@@ -257,7 +257,7 @@ def find_mismatches(a: ComparedRun, b: ComparedRun, left: SplitView, right: Spli
         names = [", ".join(sorted(side.card(view).get("resolved") or ())) for side, view in ((a, left), (b, right))]
         if all(names) and names[0] != names[1]:
             yield differ("the snapshot behind the judge", names[0], names[1])
-    # the revision if both state it, and what was asked in any case
+    # the revision if both state it, and the questions in any case
     revisions = a.revision(left), b.revision(right)
     if all(revisions) and revisions[0] != revisions[1]:
         yield differ("the data revision", *revisions)
@@ -274,7 +274,7 @@ def find_mismatches(a: ComparedRun, b: ComparedRun, left: SplitView, right: Spli
 
 
 def _hash_questions(run: ComparedRun, view: SplitView) -> dict[tuple[str, str], str]:
-    """(split, sample) -> digest of the question: its texts and the hashes of its images, without system messages."""
+    """(split, sample) -> digest of the question: its texts and image hashes, without system messages."""
     found: dict[tuple[str, str], str] = {}
     for name in view.split.parts or (view.name,):
         for answer in run.stored.answers(f"{view.display}:{name}"):
@@ -286,7 +286,7 @@ def _hash_questions(run: ComparedRun, view: SplitView) -> dict[tuple[str, str], 
 
 
 def find_differences(a: ComparedRun, b: ComparedRun) -> Iterator[Mismatch]:
-    """What differs between two models and their sampling; what is a split's, split by split."""
+    """The differences between two models and their sampling; those of a split are listed by split."""
     one, other = a.file, b.file
     systems = [f'"{_shorten(run.overrides.system, 40)}"' if run.overrides.system else "" for run in (one, other)]
     held_out = [", ".join(map(str, run.model.training.get("held_out") or ())) for run in (one, other)]
@@ -335,7 +335,7 @@ def _to_object(value: object) -> Mapping[str, Any]:
 
 
 def _shorten(value: object, width: int = 60) -> str:
-    """A value in few characters; empty for none."""
+    """A value as a short text; empty for none."""
     if value is None or value == "" or value == []:
         return ""
     return one_line(f"{value:g}" if isinstance(value, float) else str(value), width)
