@@ -1,7 +1,7 @@
 """Resolves `--tasks`, `--judge` and `-T` to suites, tasks, splits, and the judges of each.
 
-A suite's settings and rubrics apply only to its own tasks, so `--tasks SUITE,mssbench` asks MSSBench both ways. No model
-is called here. Each misspelled name is refused with the nearest correct one.
+A suite's settings and rubrics apply only to its own tasks, so `--tasks SUITE,mssbench` asks MSSBench both ways. No
+model is called here. Each misspelled name is refused with the nearest correct one.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Slots per endpoint, and the policy of all calls.
 
-A slot is one call on the wire. It is taken innermost, around the provider's call alone: never held while a record is
-written, while backing off, or by a strategy or rubric that makes several calls. So two waits cannot block each other.
+A slot is one call on the wire. Only the provider's call holds it: it is free while a record is written, during a
+back-off, and between the calls of a strategy or rubric. So two waits cannot block each other.
 
-The connections of all clients together fit into the files that this process may have open.
+All clients' connections together stay below this process's limit of open files.
 
 There are two limits: how many calls run at once, and how fast they start. The first grows with each success up to the
-cap. The second begins with the first 429 that others share, and follows what the endpoint refuses
-(`harness.limits.throttling`). Slots alone cannot use a server that allows so many requests a second: what they let
-through depends on how long answers take.
+cap. The second starts with the first 429 that others share, and follows the endpoint's refusals
+(`harness.limits.throttling`). Slots alone do not fit a server that limits requests per second, because the rate that
+they allow depends on how long answers take.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from harness import descriptors
 from harness.contracts import Brush, Model, ModelInfo
 from harness.limits.throttling import Call, Pace, Refusal, Refusals
 
-Tell = Callable[[str], None]  #: takes a line that a person should read now
-#: seconds; a shorter pause is over before a person has read about it
+Tell = Callable[[str], None]  #: receives a line that the user should read now
+#: seconds; a shorter pause is not worth a message
 WORTH_TELLING: Final = 5.0
-_USUAL_CAP: Final = 100  #: calls at once if neither the model nor the user says
+_USUAL_CAP: Final = 100  #: calls at once if neither the model nor the user sets a cap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How calls are limited and repeated.
+    """How calls are limited and retried.
 
     Attributes:
-        start: calls at once on a fresh endpoint that states no limit of its own.
-        cap: most calls at once, even if a model states more; None is what a model states, else 100.
-        tries: tries of one call that fails for a passing reason.
-        throttled_tries: tries of one call that the server only asks to slow down.
-        base: seconds; the first back-off is drawn from 0 to this, each later one from twice as much.
-        longest: seconds; no back-off is longer, unless the provider asks for it.
-        patience: seconds; a provider that asks to wait longer counts as down.
-        deadline: seconds one call may take; local models have none.
-        breaker: errors in a row, of whatever kind, that stop a model.
+        start: calls at once on a new endpoint that states no limit.
+        cap: most calls at once, even if a model states more; None uses the model's limit, else 100.
+        tries: most tries of one call that fails for a temporary reason.
+        throttled_tries: most tries of one call that the server only asks to slow down.
+        base: seconds; the first back-off is drawn from 0 to this, each later one from twice the range.
+        longest: seconds; the longest back-off, unless the provider asks for more.
+        patience: seconds; a provider that asks for a longer wait counts as down.
+        deadline: seconds that one call may take; local models have none.
+        breaker: errors in a row, of any kind, that stop a model.
     """
 
     start: int = 20
@@ -61,7 +61,7 @@ class Policy:
 
 
 class _Turn:
-    """One call that waits in line."""
+    """One call in the queue."""
 
     def __init__(self) -> None:
         self.came = anyio.Event()
@@ -71,9 +71,9 @@ class _Turn:
 class Endpoint:
     """Slots of one endpoint, judge calls first, and the pace at which calls start.
 
-    The first in line waits until the endpoint is not paused, the pace allows a start and a slot is free; the others
-    queue behind it. A pause is reported when it begins and not when it grows; the pace is reported when it is known,
-    and again when it has fallen to half.
+    The first in the queue waits until the pause is over, the pace allows a start and a slot is free; the others wait
+    behind it. A pause is reported when it begins, not when it grows. The pace is reported when it is known, and again
+    when it has halved.
     """
 
     def __init__(
@@ -106,12 +106,12 @@ class Endpoint:
 
     @property
     def slots(self) -> int:
-        """Calls that may be on the wire now: the limit, or fewer if there is no room for their connections."""
+        """Calls allowed on the wire now: the limit, or fewer if too few files can be opened for connections."""
         return int(min(self._limit, self._connections()))
 
     @asynccontextmanager
     async def slot(self, *, urgent: bool) -> AsyncGenerator[float]:
-        """One call on the wire; yields the moment it started."""
+        """Hold a slot for one call; yields its start time."""
         if self._has_first:
             await self._wait_in_queue(urgent)
         else:
@@ -122,7 +122,7 @@ class Endpoint:
             self._leave()
 
     async def _wait_in_queue(self, urgent: bool) -> None:
-        """Wait until this call may start, or is the first in line."""
+        """Wait until this call may start, or is first in the queue."""
         turn = _Turn()
         queue = self._urgent if urgent else self._waiting
         queue.append(turn)
@@ -140,7 +140,7 @@ class Endpoint:
             await self._wait_as_first()
 
     async def _wait_as_first(self) -> None:
-        """Wait, as the first in line, until this call may start; only one call waits here at a time."""
+        """Wait, as the first in the queue, until this call may start; one call at a time waits here."""
         self._has_first = True
         try:
             while not self._enter():
@@ -155,7 +155,7 @@ class Endpoint:
             self._admit_next()
 
     def _enter(self) -> bool:
-        """Start one call, if one may start now."""
+        """Start one call if allowed; returns whether it started."""
         now = time.monotonic()
         if self._on_wire >= self.slots or now < self._paused_until or self._pace.wait(now) > 0:
             return False
@@ -166,8 +166,8 @@ class Endpoint:
             self._requested = 0
             if self._tell is not None:
                 self._tell(
-                    f"{self._connections():.0f} calls at once are made to {self.name}, not {most}: this process may"
-                    f" have {descriptors.limit()} files open (`ulimit -n`)"
+                    f"{self.name} gets {self._connections():.0f} calls at once, not {most}: this process may open only"
+                    f" {descriptors.limit()} files (`ulimit -n`)"
                 )
         return True
 
@@ -176,7 +176,7 @@ class Endpoint:
         self._slot_freed.set()
 
     def _admit_next(self) -> None:
-        """Start the waiting calls that may start now; the first that may not becomes the first in line."""
+        """Start the waiting calls that may start now; the next one becomes first in the queue."""
         self._has_first = False
         while queue := self._urgent or self._waiting:
             turn = queue.popleft()
@@ -193,11 +193,11 @@ class Endpoint:
 
     @property
     def passes(self) -> int:
-        """Calls that were answered so far, whatever the answer."""
+        """Number of calls answered so far, whatever the answer."""
         return self._refusals.passes
 
     def record_success(self, call: Call | None = None) -> None:
-        """Note that a call was answered, whatever the answer: the endpoint works."""
+        """Record that a call was answered, whatever the answer: the endpoint works."""
         kept = self._refusals.record_pass(call or Call(), time.monotonic())
         if kept is not None:
             self.slow_down(kept.started, kept.wait, kept.heard)
@@ -206,12 +206,12 @@ class Endpoint:
             self._slot_freed.set()
 
     def record_refusal(self, call: Call, started: float, wait: float, passes: int) -> None:
-        """Note that a try was refused with a number of seconds to wait; if other calls share that, slow down.
+        """Record a refused try; if other calls are refused too, slow down.
 
         Args:
-            call: of the try.
+            call: the call of the try.
             started: when the try started.
-            wait: seconds; 0 if none were asked for.
+            wait: seconds that the server asked to wait; 0 for none.
             passes: `passes` when the try started.
         """
         now = time.monotonic()
@@ -221,10 +221,10 @@ class Endpoint:
         self._report(wait, now)
 
     def slow_down(self, started: float, wait: float | None, heard: float | None = None) -> None:
-        """Slow the endpoint down: a call that started at `started` was refused with a number of seconds to wait.
+        """Slow the endpoint down after the refusal of a call that started at `started`.
 
-        Refusals of calls that were on the wire together count as one: the longest wait of them, from the moment that it
-        was heard, which is now without `heard`.
+        Refusals of calls that were on the wire together count as one, with the longest wait of them. It counts from
+        `heard`, or from now.
         """
         now, pause = time.monotonic(), wait or 0.0
         heard = now if heard is None else heard
@@ -234,7 +234,7 @@ class Endpoint:
         self._report(pause, heard)
 
     def _report(self, pause: float, heard: float) -> None:
-        """Report a pause that begins, and a pace that has fallen to half of the last one reported."""
+        """Report a new pause, and a pace at half of the last reported one."""
         said = [f"asked to wait {pause:.0f} s"] if pause >= WORTH_TELLING and heard >= self._noted_until else []
         self._noted_until = max(self._noted_until, heard + pause)
         level = self._pace.level
@@ -246,12 +246,12 @@ class Endpoint:
 
 
 class Endpoints:
-    """All endpoints of a process, by name: calls to one server share slots whoever makes them.
+    """All endpoints of a process, by name: all calls to one server share its slots.
 
     Attributes:
-        policy: of all of them.
-        tell: takes messages for a person; None drops them.
-        notes: of the watched models so far, each text once.
+        policy: the policy of all endpoints.
+        tell: receives messages for the user; None drops them.
+        notes: notes of the watched models so far, each text once.
     """
 
     def __init__(self, policy: Policy, *, tell: Tell | None = None) -> None:
@@ -265,7 +265,7 @@ class Endpoints:
         self._answering: list[Model | Brush] = []
 
     def of(self, info: ModelInfo) -> Endpoint:
-        """The endpoint a model's calls go to."""
+        """The endpoint of a model's calls."""
         if info.endpoint not in self._known:
             self._known[info.endpoint] = Endpoint(
                 info.endpoint,
@@ -277,11 +277,11 @@ class Endpoints:
         return self._known[info.endpoint]
 
     def _connections_of_each(self) -> float:
-        """Calls at once that one client may make: each keeps its connections open for a while, and they are files."""
+        """Calls at once for one client: clients keep connections open, and each connection is an open file."""
         return math.inf if self._room is None else max(1, self._room // max(1, self._clients))
 
     def mark_answered(self, model: Model | Brush) -> None:
-        """Note that a model has answered: a call that is forbidden from now on does not mean that all are."""
+        """Record that a model has answered: a later forbidden call does not mean that all calls are forbidden."""
         if not self.has_answered(model):
             self._answering.append(model)
 
@@ -290,7 +290,7 @@ class Endpoints:
         return any(each is model for each in self._answering)
 
     def watch(self, model: Model | Brush) -> None:
-        """Report the notes of this model, now and whenever it has new ones."""
+        """Report this model's notes, now and whenever it has new ones."""
         self._watched.append(model)
         self._clients += not model.info.local
         self.hear(model)

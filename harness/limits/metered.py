@@ -1,8 +1,8 @@
-"""One retry policy: a model or a brush whose calls take slots, are tried again, and stop if nothing will help.
+"""The one retry policy: wraps a model or a brush so that its calls take slots, are retried, and stop if all fail.
 
-The breaker stops a model that gives nothing but errors before it is asked a hundred thousand times. One breaker watches
-one model, not its endpoint: a judge that is refused must not stop the answers that come from the same server, and their
-successes must not hide that it is refused.
+The breaker stops a model that returns only errors before it is asked a hundred thousand times. One breaker watches one
+model, not its endpoint: a refused judge must not stop the answers from the same server, and their successes must not
+hide that the judge is refused.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ _FAILURE: Final[Mapping[str, type[Any] | tuple[type[Any], ...]]] = {
 
 
 class Breaker:
-    """Counts errors in a row, of whatever kind; a success ends the row.
+    """Counts errors in a row, of any kind; a success resets the count.
 
     Args:
-        where: the endpoint, for the error.
-        most: errors that open it.
+        where: the endpoint, for the error message.
+        most: number of errors that opens it.
     """
 
     def __init__(self, where: str, most: int) -> None:
@@ -71,24 +71,24 @@ class Breaker:
     def expect(self, reason: str) -> Generator[None]:
         """While the body repeats a call that failed for this reason in an earlier run, such errors do not count.
 
-        To fail again in the same way says nothing new about the endpoint: the rest of a resumed run may be nothing but
-        requests that it refuses, and they must not open the breaker. An error of a new call with this reason does not
-        count meanwhile either; once no repetition runs, it does. An empty reason expects nothing.
+        A repeated failure says nothing new about the endpoint: a resumed run may consist only of requests that it
+        refuses, and they must not open the breaker. New calls' errors with this reason do not count either, until no
+        repetition runs. An empty reason expects nothing.
         """
         self._expected[reason] += 1
         try:
             yield
         finally:
             self._expected[reason] -= 1
-            self._expected += Counter[str]()  # drops what is down to nothing
+            self._expected += Counter[str]()  # drops reasons with count 0
 
     def record_success(self) -> None:
-        """Note that a call was answered, whatever the answer."""
+        """Record that a call was answered, whatever the answer."""
         self._count = 0
         self._reasons = {}
 
     def record_failure(self, failure: Failure, remedy: str = "") -> None:
-        """Count a call that failed for good; `remedy` may fix it. Raises EndpointDown at the last error allowed."""
+        """Count a call that failed after all tries; `remedy` may fix it. Raises EndpointDown at the error limit."""
         if failure.reason and self._expected[failure.reason]:
             return
         self._count += 1
@@ -105,19 +105,19 @@ class Breaker:
 
 
 class MeteredCalls:
-    """Calls of one model or brush: each takes a slot, is tried again for passing reasons, and opens the breaker.
+    """Calls of one model or brush: each takes a slot, is retried after temporary errors, and feeds the breaker.
 
     If a server forbids a call of a model that has never answered, the model has failed; else only that call has.
 
     Args:
-        of: model or brush.
-        endpoints: give the slots, and know whether it has answered.
-        urgent: its calls go before those that are not.
-        before: whether it answered in an earlier run; only called if that matters.
+        of: the model or brush.
+        endpoints: provide the slots, and know whether it has answered.
+        urgent: whether its calls go before others.
+        before: whether it answered in an earlier run; called only if needed.
 
     Attributes:
-        breaker: of this model; the engine tells it which errors to expect.
-        endpoint: gives the slots of its calls.
+        breaker: this model's breaker; the engine sets which errors it expects.
+        endpoint: provides the slots of its calls.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class MeteredCalls:
         return self._of.info
 
     async def call(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
-        """One call, with retries. Raises HarnessError when nothing will work."""
+        """Make one call, with retries. Raises HarnessError if no call can succeed."""
         tries = throttled = 0
         call = Call()
         while True:
@@ -169,12 +169,12 @@ class MeteredCalls:
                 return self._end(result)
             base = self._policy.base
             if result.throttled and not call.shared and wait:
-                base = min(base, wait)  # refused alone, and told when to come again: it is in no other call's way
+                base = min(base, wait)  # refused alone, with a known wait: it delays no other call
             backoff = min(self._policy.longest, base * 2 ** (max(tries, throttled) - 1))
             await anyio.sleep(max(wait, random.uniform(0, backoff)))
 
     async def _try(self, attempt: Callable[[], Awaitable[_T | Failure]], call: Call) -> _T | Failure:
-        """One try, which takes a slot. Raises EndpointDown if the provider asks for a wait that is too long."""
+        """Make one try in a slot. Raises EndpointDown if the provider asks for too long a wait."""
         async with self.endpoint.slot(urgent=self._urgent) as started:
             passes = self.endpoint.passes
             seconds = math.inf if self.info.local else self._policy.deadline
@@ -196,15 +196,15 @@ class MeteredCalls:
         alone = result.throttled and not call.shared and self.endpoint.busy
         if too_long and (result.transient or result.throttled) and not alone:
             raise EndpointDown(
-                f"asked to wait {wait:.0f} s, which is more than the {self._policy.patience:.0f} s a run waits: "
+                f"asked to wait {wait:.0f} s; a run waits at most {self._policy.patience:.0f} s: "
                 f"{result.reason}: {result.message}",
                 where=self.endpoint.name,
-                remedy="run it again after that time: what was answered is kept",
+                remedy="run it again after that time: stored answers are kept",
             )
         return result
 
     def _end(self, failure: Failure, remedy: str = "") -> Failure:
-        """Count a call that failed for good. Raises EndpointDown at the last error allowed."""
+        """Count a call that failed after all tries. Raises EndpointDown at the error limit."""
         if failure.outcome == "error":
             self.breaker.record_failure(failure, remedy)
             return failure
@@ -230,7 +230,7 @@ class Metered(MeteredCalls):
         self._model = model
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer one request, with retries. Raises HarnessError when nothing will work."""
+        """Answer one request, with retries. Raises HarnessError if no call can succeed."""
         count = _COUNT.get()
         if count is not None:
             count.calls += 1
@@ -238,29 +238,29 @@ class Metered(MeteredCalls):
 
 
 class MeteredBrush(MeteredCalls):
-    """A Brush whose calls are metered; what it gives is an image, or a Failure."""
+    """A Brush whose calls are metered; it returns an image or a Failure."""
 
     def __init__(self, brush: Brush, endpoints: Endpoints, *, before: Callable[[], bool] = lambda: False) -> None:
         super().__init__(brush, endpoints, before=before)
         self._brush = brush
 
     async def draw(self, drawing: Drawing) -> Drawn | Failure:
-        """Draw one image, with retries. Raises HarnessError when nothing will work."""
+        """Draw one image, with retries. Raises HarnessError if no call can succeed."""
         return await self.call(lambda: draw_once(self._brush, drawing))
 
 
 @dataclass(slots=True)
 class CallCount:
-    """How often metered models were asked; a call that is tried again is one."""
+    """How often metered models were asked; a call with its retries counts once."""
 
     calls: int = 0
 
 
 @contextmanager
 def count_calls() -> Generator[CallCount]:
-    """Count the body's calls of metered models, also from tasks and threads that it starts.
+    """Count the body's calls of metered models, also in tasks and threads that it starts.
 
-    A strategy is wrapped once and handles many samples at a time, so only the context shows which sample a call is for.
+    One strategy handles many samples at a time, so only the context shows which sample a call is for.
     """
     count = CallCount()
     token = _COUNT.set(count)
@@ -271,17 +271,17 @@ def count_calls() -> Generator[CallCount]:
 
 
 async def try_once(model: Model, request: Request) -> Response | Failure:
-    """Ask a model or a strategy; an exception, or a value that is no answer, fails this sample and not the run.
+    """Ask a model or a strategy; an exception or an invalid answer fails this sample, not the run.
 
-    Raises HarnessError as the model does, if nothing will work.
+    Raises the model's HarnessError if no call can succeed.
     """
     return await _catch_failures(model.generate(request), Response, "model")
 
 
 async def draw_once(brush: Brush, drawing: Drawing) -> Drawn | Failure:
-    """Ask a brush for a drawing; an exception, or a value that is no image, fails this drawing alone.
+    """Ask a brush for a drawing; an exception or an invalid image fails only this drawing.
 
-    Raises HarnessError as the brush does, if nothing will work.
+    Raises the brush's HarnessError if no call can succeed.
     """
     drawn = await _catch_failures(brush.draw(drawing), Drawn, "painter")
     if isinstance(drawn, Failure):
@@ -313,7 +313,7 @@ async def _catch_failures(call: Awaitable[_T | Failure], kind: type[_T], what: s
 
 
 def explain_bad_answer(answer: object, kind: type[object] = Response) -> str:
-    """Why a value is neither of this kind nor a usable Failure; empty if it is one of them.
+    """Why a value is neither of this kind nor a valid Failure; empty if it is one.
 
     Numbers are not checked: `harness.store` replaces those that JSON cannot hold.
     """
@@ -321,18 +321,20 @@ def explain_bad_answer(answer: object, kind: type[object] = Response) -> str:
         types = _RESPONSE
     elif isinstance(answer, Failure):
         if answer.outcome not in _FAILED:
-            return f"it gave a Failure whose outcome is {answer.outcome!r:.100}"
+            return f"it returned a Failure whose outcome is {answer.outcome!r:.100}"
         types = _FAILURE
     else:
-        return f"it gave {'None' if answer is None else f'a {type(answer).__name__}'}, not {kind.__name__} or Failure"
+        return (
+            f"it returned {'None' if answer is None else f'a {type(answer).__name__}'}, not {kind.__name__} or Failure"
+        )
     for name, wanted in types.items():
         value: object = getattr(answer, name)
         if not isinstance(value, wanted):
-            return f"it gave a {type(answer).__name__} whose {name} is {value!r:.100}"
+            return f"it returned a {type(answer).__name__} whose {name} is {value!r:.100}"
     return ""
 
 
 def _get_wait(failure: Failure) -> float:
-    """Seconds the provider asked to wait; 0 if it asked for none."""
+    """Seconds that the provider asked to wait; 0 for none."""
     wait = failure.retry_after or 0.0
-    return wait if wait > 0 else 0.0  # NaN is not
+    return wait if wait > 0 else 0.0  # NaN gives 0

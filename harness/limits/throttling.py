@@ -1,25 +1,25 @@
-"""What an endpoint's refusals mean: which of them are about the endpoint, and how fast calls may start there.
+"""Interprets an endpoint's refusals: which are about the endpoint, and how fast calls may start there.
 
-An endpoint that is asked too fast refuses any call: other calls are refused too, or the same request passes at the next
-try. But a gateway may also refuse one request again and again while others pass, and no pace helps that.
+An overloaded endpoint refuses any call: other calls are refused too, or the same request passes at the next try. But a
+gateway may also refuse one request again and again while others pass; a slower pace does not help there.
 Invariants of `Refusals`:
 
-- A refusal is *shared* while two refusals of other calls, and a quarter in all, are among what the last calls came to.
-  A shared one slows the endpoint at once, with those before it that were kept back.
-- One that is not shared is kept back. It slows the endpoint when its call passes at the next try: then it was about
-  that moment. Until then the call alone waits.
-- A call that was refused `OWN` times, shared by no other call and while others passed, is refused for its own sake.
-  From the second such time on its refusals are no evidence against others.
-- Where no other call passes there is nothing to compare with, and a call is never refused for its own sake.
+- A refusal is *shared* if the last calls include two refusals of other calls, and a quarter of them were refused. A
+  shared refusal slows the endpoint at once, and so do the earlier refusals that were held back.
+- A refusal that is not shared is held back. It slows the endpoint if its call passes at the next try, because then the
+  endpoint was too busy at that moment. Until then only this call waits.
+- A call with `OWN` unshared refusals while others passed is refused because of its content. From its second unshared
+  refusal on, its refusals do not count as shared with other calls.
+- If no other call passes, there is nothing to compare with, and no call counts as refused because of its content.
 
-Servers allow so many requests, or tokens, in a time. While one refuses, what it still accepts *is* what it allows: the
-calls of the last second that were not refused are the level. From there the pace follows time alone (the curve of TCP
-CUBIC): a little below the level at once, back at it after a while, and then above it, ever faster, until the next
-refusal says where the level is now. A level that cannot be measured yet is doubled round by round: it is a guess, and a
-server that refused everything for minutes must be found again soon after it answers.
+Servers limit requests, or tokens, per time. While a server refuses, the calls that it accepts show its limit: the
+accepted calls of the last second are the level. From there the pace depends on time alone (the curve of TCP CUBIC): at
+once a little below the level, after a while back at it, and then above it, ever faster, until the next refusal shows
+the new level. A level that cannot be measured yet is a guess and doubles every round, so that a server that refused
+everything for minutes is soon used fully again.
 
-A refusal speaks of the moment its call started, so all refusals of calls that started before the last change was known
-say nothing new. All times are seconds on one clock that the caller reads.
+A refusal describes the moment its call started. So refusals of calls that started before the last known change say
+nothing new. All times are seconds on one clock that the caller reads.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-OWN: Final = 6  #: refusals that no other call shares until a request is given up
-_LAST: Final = 16  # calls that are looked back on
-_LATELY: Final = 60.0  # seconds that they may lie back
-_OTHERS: Final = 2  # refusals of other calls
-_SHARE: Final = 0.25  # of what calls came to, its own refusal counted
-_SUSPECT: Final = 2  # refusals that no other call shared
+OWN: Final = 6  #: unshared refusals until a request is given up
+_LAST: Final = 16  # recent calls to consider
+_LATELY: Final = 60.0  # their greatest age in seconds
+_OTHERS: Final = 2  # least refusals of other calls
+_SHARE: Final = 0.25  # least share of refusals, including this one
+_SUSPECT: Final = 2  # unshared refusals that make a call suspect
 
 _DIP: Final = 0.05  # how far below the level the pace starts
-_RISE: Final = 0.2  # how far above it is, as long after reaching the level as reaching it took
+_RISE: Final = 0.2  # how far above the level the pace is after twice the calm
 _CALM: Final = 10.0  # seconds until the pace is back at the level
-_CALM_CALLS: Final = 40  # and at least so many calls
+_CALM_CALLS: Final = 40  # fewest calls until then
 _LONGEST_CALM: Final = 120.0  # seconds
-_WINDOW: Final = 1.0  # seconds of calls that are counted
-_SHORTEST: Final = 0.5  # a window cut short by a pause must be as long
-_FEWEST: Final = 8  # calls in a window
-_BLIND: Final = 0.85  # of the pace, where there is nothing to count
-_BLIND_PAUSED: Final = 0.4  # where the refusal costs a pause
-_CAREFUL: Final = 0.95  # of the level, where each refusal costs a pause
+_WINDOW: Final = 1.0  # seconds of calls to count
+_SHORTEST: Final = 0.5  # shortest window, in seconds, if a pause cuts it
+_FEWEST: Final = 8  # fewest calls in a window
+_BLIND: Final = 0.85  # factor on the pace if there is nothing to count
+_BLIND_PAUSED: Final = 0.4  # the same if the refusal costs a pause
+_CAREFUL: Final = 0.95  # factor on the level if each refusal costs a pause
 _PAUSE: Final = 0.25  # seconds; a longer wait is a pause that breaks the count
-_CATCH_UP: Final = 0.02  # seconds that a late start may be made up for
-_ROUND_CALLS: Final = 4  # until a guess is doubled, or
-_LONGEST_ROUND: Final = 5.0  # seconds, or as long as a refusal takes
-_LEAST: Final = 1 / 60  # calls a second; no level is lower
-_KEPT: Final = 60.0  # seconds that starts are remembered
+_CATCH_UP: Final = 0.02  # most seconds that a late start may catch up
+_ROUND_CALLS: Final = 4  # calls until a guess is doubled, or
+_LONGEST_ROUND: Final = 5.0  # seconds, or the time that a refusal takes
+_LEAST: Final = 1 / 60  # lowest level, in calls per second
+_KEPT: Final = 60.0  # seconds for which starts are remembered
 
 
 @dataclass(slots=True, eq=False)
@@ -61,10 +61,10 @@ class Call:
     """One call with all its tries.
 
     Attributes:
-        passes: calls that had passed when the first try that was refused started; None until one was.
-        alone: its refusals that no other call shared while others passed.
+        passes: calls that had passed when its first refused try started; None without a refusal.
+        alone: number of its unshared refusals while others passed.
         shared: whether its last refusal was shared.
-        kept: its last refusal, where that is kept back.
+        kept: its last refusal, if held back.
     """
 
     passes: int | None = None
@@ -74,7 +74,7 @@ class Call:
 
     @property
     def own(self) -> bool:
-        """Whether it is refused for its own sake."""
+        """Whether it is refused because of its content."""
         return self.alone >= OWN
 
 
@@ -83,10 +83,10 @@ class Refusal:
     """One try that the server refused with "slow down".
 
     Attributes:
-        call: of the try.
+        call: the call of the try.
         started: when the try started.
         heard: when it was refused.
-        wait: seconds that the server asked it to wait.
+        wait: seconds that the server asked to wait.
         passes: calls that had passed when it started.
     """
 
@@ -101,7 +101,7 @@ class Refusals:
     """The outcomes of the last calls of one endpoint.
 
     Attributes:
-        passes: calls that passed so far.
+        passes: number of calls passed so far.
     """
 
     def __init__(self) -> None:
@@ -109,14 +109,14 @@ class Refusals:
         self._last: deque[tuple[float, Refusal | None]] = deque(maxlen=_LAST)
 
     def record_pass(self, call: Call, now: float) -> Refusal | None:
-        """Note that a call was answered; returns its refusal that was kept back and slows the endpoint now, if any."""
+        """Record that a call was answered; returns its held-back refusal, which now slows the endpoint, or None."""
         self.passes += 1
         self._last.append((now, None))
         kept, call.kept = call.kept, None
         return None if call.alone >= _SUSPECT else kept
 
     def record(self, refusal: Refusal) -> list[Refusal]:
-        """Note a refusal; returns the refusals that slow the endpoint now, in order: none if this one is not shared."""
+        """Record a refusal; returns the refusals that now slow the endpoint, in order: none if it is not shared."""
         call, now = refusal.call, refusal.heard
         lately = [each for at, each in self._last if at > now - _LATELY]
         passed = sum(each is None for each in lately)
@@ -135,7 +135,7 @@ class Refusals:
 
 
 class Pace:
-    """How fast calls may start at one endpoint. Without a refusal there is no limit."""
+    """How fast calls may start at one endpoint; no limit before the first refusal."""
 
     def __init__(self) -> None:
         self._level = math.inf
@@ -151,7 +151,7 @@ class Pace:
 
     @property
     def level(self) -> float | None:
-        """Calls a second that the endpoint allows; None if that has not been counted."""
+        """Calls per second that the endpoint allows; None if not measured yet."""
         return self._level if self._counted else None
 
     def wait(self, now: float) -> float:
@@ -159,7 +159,7 @@ class Pace:
         return max(0.0, self._next - now)
 
     def start(self, now: float) -> None:
-        """Note that a call starts."""
+        """Record that a call starts."""
         self._since = min(self._since, now)
         self._starts.append(now)
         if self._starts[0] < now - 2 * _KEPT:
@@ -169,7 +169,7 @@ class Pace:
             self._next = max(self._next, now - max(between, _CATCH_UP)) + between
 
     def rate(self, now: float) -> float:
-        """Calls a second that may start now."""
+        """Calls per second that may start now."""
         passed = max(0.0, now - self._changed)
         if self._learning:
             return self._level * math.exp2(min(30.0, max(0.0, passed / self._round - 1)))
@@ -178,7 +178,7 @@ class Pace:
         return self._level * (1 + (_DIP * way**3 if way < 0 else _RISE * way**4))
 
     def _between(self, now: float) -> float:
-        """Seconds from a call that starts now to the next, over which the rate sums up to one call."""
+        """Seconds from a call that starts now to the next: the time in which the rate adds up to one call."""
         rate = self.rate(now)
         flat = max(0.0, self._changed + self._round - now) if self._learning else math.inf
         if rate * flat >= 1:
@@ -186,14 +186,14 @@ class Pace:
         return flat + self._round * math.log2(1 + math.log(2) * (1 - rate * flat) / (rate * self._round))
 
     def record_refusal(self, started: float, heard: float, pause: float, now: float | None = None) -> bool:
-        """Note that a call was refused with a number of seconds to wait; whether that changes the pace.
+        """Record a refused call; returns whether it changes the pace.
 
         Args:
             started: when the call started.
-            heard: when it was refused; from then on the pace counts.
-            pause: seconds; 0 if it need not wait.
-            now: given if the refusal was kept back until now: it did not pace calls that started meanwhile, so their
-                refusals are no news either.
+            heard: when it was refused; the new pace counts from then.
+            pause: seconds that the server asked to wait; 0 for none.
+            now: given if the refusal was held back until now: it did not slow calls that started meanwhile, so their
+                refusals say nothing new either.
         """
         self._refused.append(started)
         if started <= self._known:
@@ -206,26 +206,26 @@ class Pace:
         self._known = max(heard if now is None else now, self._changed)
         self._next = max(self._next, self._changed)
         if first or pause > _PAUSE:  # calls were not paced yet, or a pause breaks the count
-            self._since, self._refused = self._known, []  # who was refused may have waited meanwhile, and asked nothing
+            self._since, self._refused = self._known, []  # refused calls may have waited instead of asking
             self._starts = self._starts[bisect_right(self._starts, self._known) :]
         else:
             self._forget(heard)
         return True
 
     def _guess_level(self, heard: float) -> float:
-        """The level at the first refusal: the calls accepted since the first; usually too low, hence doubled later."""
+        """The level at the first refusal: the calls accepted so far; usually too low, so it is doubled later."""
         accepted = bisect_right(self._starts, heard) - sum(at <= heard for at in self._refused)
         return max(1, accepted) / max(heard - self._since, 0.1)
 
     def _measure_level(self, started: float, pause: float) -> float:
-        """The level at a later refusal; a fall by more than half means that the server has changed."""
+        """The level at a later refusal; a drop by more than half means that the server has changed."""
         last = bisect_right(self._starts, started)
         first = max(0, min(bisect_left(self._starts, started - _WINDOW), last - _FEWEST))
         begin = max(self._since, min(started - _WINDOW, self._starts[first] if self._starts else started))
         seconds, asked = started - begin, last - first
         self._learning = self._counted = False
         if seconds < _SHORTEST or asked < _FEWEST:
-            self._learning = pause > _PAUSE  # far too fast: soon refused again, and each time costs a pause
+            self._learning = pause > _PAUSE  # far too fast: the next refusals would come soon, and each costs a pause
             return self.rate(started) * (_BLIND_PAUSED if self._learning else _BLIND)
         rate = min(self.rate(started), asked / seconds)
         accepted = (asked - sum(begin <= at <= started for at in self._refused)) / seconds
@@ -234,7 +234,7 @@ class Pace:
         return rate / 2 if self._learning else accepted * (_CAREFUL if pause > _PAUSE else 1.0)
 
     def _forget(self, now: float) -> None:
-        """Drop what is too old to count."""
+        """Drop entries that are too old to count."""
         first = min(bisect_left(self._starts, now - _KEPT), max(0, len(self._starts) - _FEWEST))
         if first > 0:
             self._starts = self._starts[first:]

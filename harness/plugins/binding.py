@@ -1,7 +1,7 @@
-"""Descriptors behind the error boundary: each function of a descriptor, and what it opens, lists or wraps.
+"""Puts descriptors behind the error boundary: each of their functions, and what it opens, lists or wraps.
 
-`bind` is called once for each descriptor, when its plugin offers it. What the functions give is checked against the
-contract (`harness.plugins.shapes`), so the core can rely on it.
+`bind` is called once for each descriptor, when its plugin offers it. Return values are checked against the contract
+(`harness.plugins.shapes`), so the core can rely on them.
 """
 
 from __future__ import annotations
@@ -46,9 +46,8 @@ _T = TypeVar("_T")
 class _Opened(AbstractAsyncContextManager[Any]):
     """The context manager of a model or brush; it passes on what the body raises.
 
-    When it closes, the work is done. So an error of its closing, of whatever kind, goes to the listener and ends
-    nothing. It is raised in two cases only: nobody listens and the body raised nothing, or the manager itself
-    cancelled the body.
+    The work is done before it closes, so any error of closing goes to the listener and ends nothing. It is raised in
+    two cases only: there is no listener and the body raised nothing, or the manager itself cancelled the body.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class _Opened(AbstractAsyncContextManager[Any]):
                 raise
             root = find_root_error(found)
             made = boundary.error(place, describe_error(root), kind=type(root).__name__, story=format_story(found))
-            # A task of the manager's own that broke cancels the body: then this is the error that ended it.
+            # If one of the manager's tasks fails, it cancels the body: then this error ended the body.
             broke = (
                 error is not None
                 and isinstance(find_root_error(error), anyio.get_cancelled_exc_class())
@@ -97,18 +96,18 @@ def _bind_model(boundary: Boundary, what: str, place: str, given: object, method
     Raises PluginError if it lacks the method.
     """
     if not callable(getattr(given, method, None)):
-        raise boundary.error(place, f"it gave {describe_value(given)}, which has no {method}()")
+        raise boundary.error(place, f"it returned {describe_value(given)}, which has no {method}()")
     return (_BoundModel if method == "generate" else _BoundBrush)(boundary, what, given)
 
 
 class _Bound:
-    """A model or brush behind the boundary; all else that it has is there too."""
+    """A model or brush behind the boundary; its other attributes pass through."""
 
     def __init__(self, boundary: Boundary, what: str, inner: Any) -> None:
         self._boundary = boundary
         self._what = what
         self._inner = inner
-        self._info: object = self  # the last that was checked; itself before any was, since an info may be None
+        self._info: object = self  # the last info checked; itself before the first, since an info may be None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -116,7 +115,7 @@ class _Bound:
     @property
     @calls_plugin
     def info(self) -> ModelInfo:
-        """What it says of itself."""
+        """Its checked info."""
         boundary, place = self._boundary, f"info of {self._what}"
         try:
             info = self._inner.info
@@ -167,12 +166,12 @@ class _Splits(Mapping[str, Split]):
         boundary, place = self._boundary, self._place
         try:
             split = self._inner[name]
-        except KeyError:  # as any mapping may
+        except KeyError:  # normal for a mapping
             raise
         except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
             boundary.fail(place, error)
         if faults := list(find_split_faults(split)):
-            raise boundary.error(place, f"it gave split {name!r}: {'; '.join(faults[:3])}")
+            raise boundary.error(place, f"it returned split {name!r}: {'; '.join(faults[:3])}")
         self._found[name] = split
         return split
 
@@ -193,7 +192,7 @@ class _Splits(Mapping[str, Split]):
 
 
 def _bind_open(boundary: Boundary, what: str, function: Callable[..., Any], method: str) -> Callable[..., Any]:
-    """A function that gives an async context manager of a model or brush, behind the boundary."""
+    """A function that returns an async context manager of a model or brush, behind the boundary."""
     call = boundary.call(f"open of {what}", function, AbstractAsyncContextManager)
     return update_wrapper(lambda *given, **named: _Opened(boundary, what, call(*given, **named), method), function)
 
@@ -230,7 +229,7 @@ def _bind_judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
         def scores(given: object) -> str:
             pair = cast("tuple[object, ...]", given) if isinstance(given, tuple) else ()
             if len(pair) != 2:
-                return f"it gave {given!r:.100}, not an item and its decision"
+                return f"it returned {given!r:.100}, not an item and its decision"
             return describe_wrong_decision(pair[1], rubric.labels)
 
         return replace(
@@ -245,15 +244,15 @@ def _bind_judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
 
 
 def _describe_wrong_files(rendered: object) -> str:
-    """What is wrong with the files of a report: each needs a name below its folder, and bytes."""
+    """What is wrong with a report's files: each needs a name inside the folder, and bytes."""
     if not isinstance(rendered, Mapping):
         return ""
     for name, data in cast("Mapping[object, object]", rendered).items():
         path = PurePath(name) if isinstance(name, str) else None
         if path is None or path.is_absolute() or not path.parts or {"..", "\0"} & {*path.parts, *path.as_posix()}:
-            return f"it names a file {name!r:.100}, which is not below the folder it is written to"
+            return f"it names a file {name!r:.100}, which is not inside the output folder"
         if not isinstance(data, bytes):
-            return f"it gave {describe_value(data)} as the file {name!r:.100}, not bytes"
+            return f"it returned {describe_value(data)} as the file {name!r:.100}, not bytes"
     return ""
 
 

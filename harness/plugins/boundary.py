@@ -1,12 +1,12 @@
-"""The error boundary: each call from the core into what a plugin offered, under the name of the plugin.
+"""The error boundary: calls from the core into a plugin, so that each error names the plugin.
 
-`harness.plugins.binding` puts a plugin's functions, and the models, rubrics and samples they give, behind the boundary
-of its source. Whatever comes out of them is what the contract says, an error that the contract allows (`HarnessError`,
-`BadImage`, a full disk, an interrupt, a cancellation), or a `PluginError`. That holds for `SystemExit` too. Each
-PluginError is given to the listener (`listen`), also if the run survives it.
+`harness.plugins.binding` puts a plugin's functions, and the models, rubrics and samples they return, behind its
+source's boundary. Each call returns what the contract says, or raises an error that the contract allows
+(`HarnessError`, `BadImage`, a full disk, an interrupt, a cancellation) or a `PluginError`; `SystemExit` becomes one
+too. The listener (`listen`) gets each PluginError, even if the run survives it.
 
-The frames of the wrappers name the running call: `find_caller` finds them in a stack, to name the plugin that hangs.
-`watch_loop` names the one that blocks the event loop of a run.
+`find_caller` finds the wrappers' frames in a stack, to name the plugin that hangs. `watch_loop` names the plugin that
+blocks a run's event loop.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from harness.secrets import without_secrets
 from harness.text import one_line
 from harness.types import Sample
 
-IMPORTS: Final = 12  #: times the patience that an import may take without a new module
+IMPORTS: Final = 12  #: an import may take this many times the patience without a new module
 _T = TypeVar("_T")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _listener: ContextVar[Callable[[PluginError], None] | None] = ContextVar("harness_plugin_errors", default=None)
-_END: Any = object()  #: what an async iterator gives that is at its end
-#: of the functions that call a plugin; each has the variables `boundary` and `place`
+_END: Any = object()  #: marks the end of an async iterator
+#: code of the functions that call a plugin; each has the variables `boundary` and `place`
 _CODES: set[CodeType] = set()
 
 
 @contextmanager
 def listen(listener: Callable[[PluginError], None]) -> Generator[None]:
-    """Call `listener` with each PluginError of the body, also with one that the run survives."""
+    """Call `listener` with each PluginError of the body, even if the run survives it."""
     token = _listener.set(listener)
     try:
         yield
@@ -55,7 +55,7 @@ def is_listened_to() -> bool:
 
 
 def calls_plugin(function: _Function) -> _Function:
-    """Mark a function as one that calls a plugin, so that `find_caller` knows its frames."""
+    """Mark a function that calls a plugin, so that `find_caller` knows its frames."""
     _CODES.add(function.__code__)
     return function
 
@@ -66,7 +66,7 @@ def find_caller(frame: FrameType | None) -> tuple[Source, str, str] | None:
     while frame is not None:
         if frame.f_code in _CODES:
             boundary: Boundary = frame.f_locals["boundary"]
-            frames = inner[::-1] or [frame]  # from the call inwards
+            frames = inner[::-1] or [frame]  # from the call to the innermost frame
             packages = [str(each.f_globals.get("__name__")).partition(".")[0] for each in frames]
             own = next((name for name in packages if name not in ("contextlib", "harness")), packages[0])
             last = [each for each, name in zip(frames, packages, strict=True) if name == own][-1]
@@ -77,7 +77,7 @@ def find_caller(frame: FrameType | None) -> tuple[Source, str, str] | None:
 
 
 def is_importing(frame: FrameType | None) -> bool:
-    """Whether a stack is in an import that a call of a plugin makes."""
+    """Whether a stack is in an import made by a plugin call."""
     found = False
     while frame is not None:
         if frame.f_code in _CODES:
@@ -89,16 +89,16 @@ def is_importing(frame: FrameType | None) -> bool:
 
 @contextmanager
 def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Generator[None]:
-    """While the body lasts, name the plugin that blocks the running event loop for some seconds, once for each place.
+    """During the body, name the plugin that blocks the running event loop for some seconds, once for each place.
 
-    An import is not a hang, however long it takes on a busy machine: its time does not count, unless no new module has
-    been imported for `IMPORTS` times as long.
+    A slow import on a busy machine is not a hang: its time does not count, unless it imports no new module for
+    `IMPORTS` times as long.
     """
     import asyncio
 
     try:
         loop, thread = asyncio.get_running_loop(), threading.get_ident()
-    except RuntimeError:  # the loop of another library
+    except RuntimeError:  # another library's loop
         yield
         return
     ended, reported, beat = threading.Event(), set[tuple[str, str]](), time.monotonic()
@@ -124,8 +124,8 @@ def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Gener
                 source, place, where = found
                 reported.add((source.name, place))
                 tell(
-                    f"plugin {source.name} ({source.origin}), {place}: it has held the run for {patience:g} s, at "
-                    f"{where}; nothing else goes on meanwhile"
+                    f"plugin {source.name} ({source.origin}), {place}: it has blocked the run for {patience:g} s, at "
+                    f"{where}; nothing else runs meanwhile"
                 )
 
     alive()
@@ -137,7 +137,7 @@ def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Gener
 
 
 class PluginErrors:
-    """The plugin errors of one run: a line for each kind with its count, and the tracebacks for log.txt."""
+    """The plugin errors of one run: a line with a count for each kind, and tracebacks for log.txt."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, str], str] = {}
@@ -145,7 +145,7 @@ class PluginErrors:
         self._unwritten: list[str] = []
 
     def add(self, error: PluginError) -> None:
-        """Count an error; the first of its kind is kept."""
+        """Count an error, and keep the first of its kind."""
         key = (error.what.partition(": ")[0], error.kind)
         self._counts[key] += 1
         if self._counts[key] == 1:
@@ -153,7 +153,7 @@ class PluginErrors:
             self._unwritten.append(f"{error.what}\n{error.story}")
 
     def add_fault(self, fault: Fault) -> None:
-        """Keep the traceback of a fault that is printed elsewhere."""
+        """Keep the traceback of a fault whose line is printed elsewhere."""
         self._unwritten.append(f"{fault}\n{fault.story}")
 
     def write(self, log: Callable[[str], None]) -> None:
@@ -176,13 +176,13 @@ class Boundary:
     source: Source
 
     def error(self, place: str, said: str, *, kind: str = "", story: str = "") -> PluginError:
-        """The error that says what the plugin did, and where; the listener is called with it."""
+        """Build the error that says what the plugin did and where, and call the listener with it."""
         plugin = f"{one_line(self.source.name)} ({one_line(self.source.origin)})"
         distribution = self.source.distribution
         author = "its author" if distribution == FILE else f"who maintains {one_line(distribution)}"
         made = PluginError(
             f"plugin {plugin}, {place}: {one_line(said)}",
-            remedy=f"{author} can fix it; --plugins-block {one_line(self.source.name)} keeps it out",
+            remedy=f"{author} can fix it; --plugins-block {one_line(self.source.name)} disables the plugin",
             plugin=plugin,
             said=said,
             kind=kind,
@@ -193,12 +193,12 @@ class Boundary:
         return made
 
     def fail(self, place: str, error: BaseException, task: object = None) -> NoReturn:
-        """Raise the error of a plugin: unchanged if its contract allows it, else as a PluginError.
+        """Raise a plugin's error: unchanged if the contract allows it, else as a PluginError.
 
         Args:
             place: the name of the call.
-            error: of the plugin.
-            task: that awaits the call, if one does.
+            error: the plugin's error.
+            task: the task that awaits the call, if any.
         """
         found = find_root_error(error)
         allowed = found.errno in FIXABLE if isinstance(found, OSError) else isinstance(found, HarnessError | BadImage)
@@ -218,9 +218,9 @@ class Boundary:
 
         Args:
             place: the name of the call.
-            function: of the plugin.
-            wanted: the types of which its value must have one; none accepts any.
-            wrong: says what else is wrong with its value, or an empty text.
+            function: the plugin's function.
+            wanted: the allowed types of its value; none accepts any.
+            wrong: returns what else is wrong with the value, or an empty text.
         """
 
         @calls_plugin
@@ -228,7 +228,7 @@ class Boundary:
             boundary = self
             try:
                 given = function(*arguments, **named)
-            except BaseException as error:  # noqa: BLE001 - SystemExit is no way out of a run
+            except BaseException as error:  # noqa: BLE001 - SystemExit must not end a run
                 boundary.fail(place, error)
             if why := describe_type(given, *wanted) if wanted and not isinstance(given, wanted) else wrong(given):
                 raise boundary.error(place, why)
@@ -257,7 +257,7 @@ class Boundary:
         return update_wrapper(call, function)
 
     def samples(self, place: str, function: Callable[..., Any]) -> Callable[..., Iterator[Sample]]:
-        """A function that lists samples lazily behind the boundary."""
+        """A function that lists samples lazily, behind the boundary."""
 
         @calls_plugin
         def iterate(*arguments: Any, **named: Any) -> Iterator[Sample]:
@@ -282,7 +282,7 @@ class Boundary:
     def async_iterator(
         self, place: str, function: Callable[..., AsyncIterator[_T]], wrong: Callable[[object], str]
     ) -> Callable[..., Any]:
-        """An async generator function behind the boundary, which closes the plugin's; `wrong` as in `call`."""
+        """An async generator function behind the boundary; closes the plugin's generator; `wrong` as in `call`."""
 
         async def iterate(*arguments: Any, **named: Any) -> AsyncGenerator[_T]:
             items = self.call(place, lambda: aiter(function(*arguments, **named)))()
@@ -299,9 +299,9 @@ class Boundary:
 
 
 def is_asked_end(error: BaseException) -> bool:
-    """Whether an error is an end that was asked for: an interrupt, or a cancellation of the current task.
+    """Whether an error is a requested end: an interrupt, or a cancellation of the current task.
 
-    Without a cancellation, a CancelledError is the plugin's own.
+    Without a cancellation, the plugin raised the CancelledError itself.
     """
     import asyncio
 
@@ -322,15 +322,15 @@ def is_asked_end(error: BaseException) -> bool:
 
 
 def is_closed(error: BaseException, task: object) -> bool:
-    """Whether the coroutine in which a plugin is awaited is being closed: then its own task does not run.
+    """Whether the coroutine that awaits a plugin is being closed: then its task does not run.
 
-    A GeneratorExit while that task runs, or outside of a task, is raised by the plugin.
+    If that task runs, or there is none, the plugin raised the GeneratorExit.
     """
     return isinstance(find_root_error(error), GeneratorExit) and task is not None and task is not current_task()
 
 
 def current_task() -> object:
-    """The running task; None outside of asyncio's loop."""
+    """The running task; None outside asyncio's loop."""
     import asyncio
 
     try:

@@ -1,9 +1,9 @@
 """The host: the only module that calls hooks.
 
 Plugins are imported and registered one by one. Each hook implementation is called alone, and its result is checked
-before it is used. A plugin that fails is skipped, named in one line on stderr and shown in full by
-`harness plugins doctor`. A name that two plugins offer is disabled until the user blocks one of them: the answer to
-"which `mis` did you run" must never depend on the order of installation.
+before use. A plugin that fails is skipped and named in one line on stderr; `harness plugins doctor` shows the details.
+A name that two plugins offer is disabled until the user blocks one of them: which `mis` runs must never depend on the
+order of installation.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from harness.plugins.observers import Observers
 
 _T = TypeVar("_T")
-_Offers = tuple[dict[str, Registered[_T]], dict[str, list[Registered[_T]]]]  # those of one plugin; those of several
+_Offers = tuple[dict[str, Registered[_T]], dict[str, list[Registered[_T]]]]  # offered by one plugin; offered by several
 OBSERVERS = ("harness_run_started", "harness_response_added", "harness_verdict_added", "harness_run_finished")
 
 
@@ -45,10 +45,10 @@ class Host:
     """All plugins of this process, by what they offer.
 
     Attributes:
-        plugins: those that loaded, in a fixed order.
-        blocked: those that the allow and block lists keep out; never imported.
-        choice: the allow and block lists in force.
-        faults: everything that went wrong so far.
+        plugins: the loaded plugins, in a fixed order.
+        blocked: plugins that the allow and block lists exclude; never imported.
+        choice: the active allow and block lists.
+        faults: all faults so far.
     """
 
     def __init__(
@@ -73,10 +73,10 @@ class Host:
         self._registry.load(sources)
         if strict and self.check():
             lines = "\n  ".join(str(fault) for fault in self.faults)
-            raise HarnessError("a plugin failed and --strict-plugins was given", remedy=lines)
+            raise HarnessError("a plugin failed, and --strict-plugins makes that an error", remedy=lines)
 
     def slow(self, least: float = 1.0) -> dict[Source, dict[str, float]]:
-        """Plugins that took at least `least` seconds to load and to offer things: the seconds by stage."""
+        """Plugins that took at least `least` seconds to load and offer: the seconds by stage."""
         found: dict[Source, dict[str, float]] = {}
         for (source, stage), seconds in self._registry.watch.seconds.items():
             found.setdefault(source, {})[stage] = seconds
@@ -96,10 +96,10 @@ class Host:
 
         Args:
             files: Python files with hooks (`--plugin FILE.py`).
-            strict: any fault is fatal (`--strict-plugins`).
+            strict: whether any fault is fatal (`--strict-plugins`).
             allow: distributions or entry names that may load; None means `HARNESS_PLUGINS_ALLOW`, else all.
-            block: those that may not; None means `HARNESS_PLUGINS_BLOCK`, else none.
-            tell: gets the line of each fault; None means stderr.
+            block: those that may not load; None means `HARNESS_PLUGINS_BLOCK`, else none.
+            tell: receives the line of each fault; None means stderr.
 
         Raises:
             HarnessError: a file does not exist, or `strict` and something failed.
@@ -113,7 +113,7 @@ class Host:
         return self._find(registry.MODELS, scheme)
 
     def task(self, name: str) -> Task:
-        """The task of that name; raises UnknownName, which also knows the names of suites."""
+        """The task of that name; raises UnknownName, with its own text for a suite's name."""
         return self._find(registry.TASKS, name, registry.SUITES)
 
     def suite(self, name: str) -> Suite:
@@ -149,17 +149,17 @@ class Host:
         return [(offer.item, offer.source.name) for offer in self._read(KINDS[kind])[0].values()]
 
     def clashes(self, kind: str) -> dict[str, list[Source]]:
-        """Names that several plugins offer, and which do."""
+        """Names that several plugins offer, each with these plugins."""
         return {name: [offer.source for offer in same] for name, same in self._read(KINDS[kind])[1].items()}
 
     def source(self, plugin: str) -> Source:
-        """A loaded plugin, or the origin of a scheme or suite of the user's own, by its name."""
+        """A loaded plugin, or the origin of a user's scheme or suite, by its name."""
         return self._own.get(plugin) or next(source for source in self.plugins if source.name == plugin)
 
     def offer_own(self, kind: PluginKind[_T], item: _T, origin: Source) -> None:
-        """Offer a scheme or a suite of the user's own, in place of one that was offered so before.
+        """Offer a user's scheme or suite, replacing an earlier one of that name.
 
-        Raises HarnessError if a plugin offers it: the meaning of a name must not depend on the working directory.
+        Raises HarnessError if a plugin offers the name: its meaning must not depend on the working directory.
         """
         single, several = self._read(kind)
         name: str = getattr(item, kind.key)
@@ -187,11 +187,11 @@ class Host:
         """The observers of a run, as a context manager; see `harness.plugins.observers`.
 
         Args:
-            run: as observers see it.
-            capacity: most events that wait.
+            run: the run as observers see it.
+            capacity: most events in the queue.
             patience: seconds that closing waits for a slow observer.
-            tell: gets the line of each fault during the run; None means as at loading.
-            keep: gets each fault whole.
+            tell: receives the line of each fault; None means as in `load`.
+            keep: receives each whole fault.
         """
         from harness.plugins.observers import Observer, Observers
 
@@ -209,10 +209,10 @@ class Host:
         return Observers(observers, run, report, capacity=capacity, patience=patience)
 
     def commands(self, taken: Iterable[str]) -> dict[str, tuple[click.Command, Source]]:
-        """Commands of plugins by name; a name in `taken`, or of two plugins, is refused and reported.
+        """Commands of plugins by name; refuses and reports a name in `taken` or of two plugins.
 
-        Each plugin adds to its own group, so that one which fails midway, or adds a command that exists already, does
-        no harm. The answer is kept.
+        Each plugin adds to its own group, so a plugin that fails midway, or adds an existing command, does no harm. The
+        result is cached.
         """
         if self._commands is not None:
             return self._commands
@@ -227,21 +227,21 @@ class Host:
         single, several = split_clashes(found)
         taken = frozenset(taken)
         for offer in [offer for name, offer in single.items() if name in taken]:
-            self._registry.report(make_fault(offer.source, "name", f"the command {offer.name!r} is there already"))
+            self._registry.report(make_fault(offer.source, "name", f"the command {offer.name!r} exists already"))
         for name, same in several.items():
             self._report_clash("command", name, [offer.source for offer in same])
         self._commands = {name: (offer.item, offer.source) for name, offer in single.items() if name not in taken}
         return self._commands
 
     def check(self) -> Sequence[Fault]:
-        """Ask every plugin for everything it offers; all faults."""
+        """Ask every plugin for everything it offers, and return all faults."""
         for kind in KINDS.values():
             self._read(kind)
         return self.faults
 
     def _read(self, kind: PluginKind[_T]) -> _Offers[_T]:
         if kind.name not in self._offers:
-            from harness.plugins.binding import bind  # the command line starts without it
+            from harness.plugins.binding import bind  # not needed to start the command line
 
             offers: list[Registered[_T]] = []
             for source, call in self._registry.calls(kind.hook):
@@ -261,8 +261,8 @@ class Host:
             raise self._clash(kind.word, name, [offer.source for offer in several[name]])
         for each in others:
             if name in self._read(each)[0]:
-                remedy = f"name one of what it is made of: harness tasks show {name}"
-                raise UnknownName(f"{name!r} is a {each.word}, and a {kind.word} is wanted here", remedy=remedy)
+                remedy = f"name one of its tasks: harness tasks show {name}"
+                raise UnknownName(f"{name!r} is a {each.word}; give a {kind.word} here", remedy=remedy)
         known = [*single, *(other for each in others for other in self._read(each)[0])]
         raise unknown_error(kind.word, name, known, self.faults, self.blocked)
 
@@ -280,7 +280,7 @@ _current: Host | None = None
 
 
 def current() -> Host:
-    """The host of this process; loads all installed plugins the first time."""
+    """The host of this process; the first call loads all installed plugins."""
     global _current
     if _current is None:
         _current = Host.load()
@@ -288,7 +288,7 @@ def current() -> Host:
 
 
 def use(host: Host) -> contextlib.AbstractContextManager[Host]:
-    """Make `host` the current one, at once; as a context manager, the one before comes back at the end."""
+    """Make `host` the current one at once; as a context manager, restore the previous one at the end."""
     global _current
     before, _current = _current, host
     return _Restored(host, before)

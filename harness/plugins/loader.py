@@ -1,8 +1,8 @@
 """Finds plugins and loads them one by one, so that a broken one breaks nothing else.
 
-A Source is where a plugin comes from: an entry point of the group `harness`, or a file named by `--plugin`. Whatever a
-plugin raises while it is imported, registered or called, `guard` turns into a Fault; only KeyboardInterrupt passes.
-Distributions are read one at a time: another package's broken metadata is no reason to lose ours.
+A Source is where a plugin comes from: an entry point of the group `harness`, or a file named by `--plugin`. `guard`
+turns whatever a plugin raises during import, registration or a call into a Fault; only KeyboardInterrupt passes.
+Distributions are read one at a time, so another package's broken metadata does not affect ours.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class Source:
     """Where a plugin comes from.
 
     Attributes:
-        name: unique among all sources: the entry name, or `entry@distribution` where two distributions use one.
-        entry: name of the entry point, or of the file.
+        name: unique among all sources: the entry name, or `entry@distribution` if two distributions use it.
+        entry: name of the entry point or file.
         distribution: normalised name of the distribution; `file` for `--plugin FILE.py`.
-        version: of the distribution, or the hash of the file.
-        value: what the entry point names, or the file.
-        site: folder that the distribution is installed in; empty for a file.
-        load: imports it and gives the object that holds the hooks; may raise anything.
+        version: version of the distribution, or hash of the file.
+        value: target of the entry point, or the file.
+        site: folder in which the distribution is installed; empty for a file.
+        load: imports it and returns the object with the hooks; may raise anything.
     """
 
     name: str
@@ -67,20 +67,20 @@ class Source:
 
     @property
     def labels(self) -> frozenset[str]:
-        """All that allow and block lists may call it."""
+        """All its names in allow and block lists."""
         return frozenset({self.name, self.entry, self.distribution, f"{self.entry}@{self.distribution}"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Something a plugin did wrong.
+    """One fault of a plugin.
 
     Attributes:
         source: the plugin.
         stage: when it happened.
-        what: one line, without control characters.
+        what: one line that describes it, without control characters.
         story: the whole traceback, or empty.
-        remedy: what fixes it, or empty.
+        remedy: how to fix it, or empty.
     """
 
     source: Source
@@ -101,31 +101,30 @@ def make_fault(source: Source, stage: Stage, what: str, *, remedy: str = "") -> 
 
 @contextlib.contextmanager
 def guard(source: Source, stage: Stage, report: Callable[[Fault], None]) -> Generator[None]:
-    """Run a plugin's code: whatever it raises becomes a Fault."""
+    """Run a plugin's code, and report whatever it raises as a Fault."""
     try:
         yield
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - SystemExit at import is what this guard is for
+    except BaseException as error:  # noqa: BLE001 - a plugin may raise SystemExit at import
         report(replace(make_fault(source, stage, describe_error(error)), story=format_story(error)))
 
 
 def format_story(error: BaseException) -> str:
-    """The traceback of an error, also of one whose own text raises."""
+    """The traceback of an error, even if the error's text raises."""
     import traceback
 
     try:
         return "".join(traceback.format_exception(error, limit=-20))
-    except Exception:  # noqa: BLE001 - an error whose own text raises
+    except Exception:  # noqa: BLE001 - the error's text may raise
         return type(error).__name__
 
 
 def find_shadow(source: Source, alike: Iterable[Source]) -> Fault | None:
-    """The fault of a source whose module name belongs to another distribution in this process; None if there is none.
+    """The fault of an imported source whose module another distribution shadows; None if not shadowed.
 
-    `alike` are all sources whose module has the same name: Python finds one module of a name, and the source has been
-    imported. The module of a distribution lies in its site folder, except for one that is installed in place
-    (editable): only the other distribution's file shows that it is shadowed.
+    `alike` are all sources with the same module name: Python imports only one of them. A distribution's module lies in
+    its site folder, except for an editable install: then only the other distribution's file shows the shadowing.
     """
     module = sys.modules.get(source.package)
     file = getattr(module, "__file__", None)
@@ -139,13 +138,13 @@ def find_shadow(source: Source, alike: Iterable[Source]) -> Fault | None:
         return None
     is_own = source.package == GROUP or any(each.distribution == OWN for each in others)
     owner = next((each.distribution for each in rivals), OWN if is_own else "another one")
-    what = f"its module {source.package!r} is shadowed by that of {owner} ({file}), so nothing of it is loaded"
+    what = f"its module {source.package!r} is shadowed by that of {owner} ({file}), so it is not loaded"
     return make_fault(source, "import", what, remedy="its author can rename the module")
 
 
-# Plain texts and no Path: each plugin is looked at whenever any command starts.
+# Uses str, not Path, for speed: every start of a command checks each plugin.
 def _owns(source: Source, file: str) -> bool:
-    """Whether the file of a module lies where the distribution is installed, under its top-level name."""
+    """Whether a module's file lies in the distribution's site folder, under its top-level name."""
     return file.startswith(source.site.rstrip(os.sep) + os.sep) and _has_module(source)
 
 
@@ -158,18 +157,18 @@ _UNREADABLE = Source(name="?", entry="?", distribution="unreadable", version="",
 
 
 def normalize_name(distribution: str) -> str:
-    """A distribution's name as package indexes compare it."""
+    """A distribution's name, normalised as package indexes do."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def find_installed(report: Callable[[Fault], None]) -> list[Source]:
-    """Every entry point of the group, from every distribution on the path; the first of a name hides the others."""
+    """Every entry point of the group, from every distribution on the path; the first distribution of a name wins."""
     found: dict[str, list[Source]] = {}
     for distribution in importlib.metadata.distributions():
         with guard(_UNREADABLE, "find", report):
             if f"[{GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
                 continue
-            # By the two lines that hold name and version: parsing the whole metadata costs ten times as much.
+            # Read only the two lines with name and version: parsing all metadata takes ten times as long.
             text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
             head = text.split("\n\n", 1)[0]
             named = re.search(r"^Name:[ \t]*(\S+)", head, re.MULTILINE)
@@ -183,19 +182,19 @@ def find_installed(report: Callable[[Fault], None]) -> list[Source]:
 
 
 def from_file(path: Path) -> Source:
-    """A plugin that is not installed: a file, or the folder of a package. Its version is the hash of its code.
+    """The source of an uninstalled plugin: a file, or a package's folder. Its version is the hash of its code.
 
     Raises:
         HarnessError: there is no such file, or the folder holds no package.
     """
     code = path
-    if path.is_dir():  # it is a package, or holds one `harness_*`, as `harness plugins new` lays it out
+    if path.is_dir():  # a package, or a folder with one `harness_*`, as `harness plugins new` makes it
         inside = [each.parent for each in sorted(path.glob("harness_*/__init__.py"))]
         if not (path / "__init__.py").is_file() and len(inside) != 1:
             raise HarnessError(
                 "the folder is not a Python package: it has no __init__.py",
                 where=str(path),
-                remedy="give the folder that holds __init__.py, or one file",
+                remedy="give the folder that contains __init__.py, or one file",
             )
         code = (path if (path / "__init__.py").is_file() else inside[0]).absolute()
     files = sorted(code.rglob("*.py")) if code.is_dir() else [code]
@@ -213,10 +212,10 @@ def from_file(path: Path) -> Source:
 
 
 def _import_code(code: Path, version: str) -> object:
-    """Import a file, or a package by its own name, so that its modules find each other.
+    """Import a file, or a package by its name, so that its modules find each other.
 
-    A file may import its neighbours, which never hide a module that is installed. Raises ImportError if another module
-    has the package's name.
+    A file may import its neighbours; they never hide an installed module. Raises ImportError if another module has the
+    package's name.
     """
     is_package = code.is_dir()
     name = code.name if is_package else f"harness_file_{version}"
@@ -237,7 +236,7 @@ def _import_code(code: Path, version: str) -> object:
     if spec is None or spec.loader is None:
         raise ImportError(f"{file.name} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look a class's module up there
+    sys.modules[name] = module  # dataclasses and pickle look up a class's module there
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -247,10 +246,10 @@ def _import_code(code: Path, version: str) -> object:
 
 
 def order_sources(sources: Iterable[Source]) -> list[Source]:
-    """The sources in a fixed order, whatever the order of installation, each with a unique name.
+    """The sources in a fixed order, independent of installation order, each with a unique name.
 
-    The same file given twice is one source; two with one entry name are named by distribution too,
-    then by version.
+    The same file given twice is one source. Sources with equal entry names get the distribution in their name, and the
+    version if that is equal too.
     """
     ordered = sorted(set(sources), key=lambda source: (source.entry, source.distribution, source.version))
     entries = Counter(source.entry for source in ordered)
@@ -267,19 +266,19 @@ def order_sources(sources: Iterable[Source]) -> list[Source]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginFilter:
-    """Which sources may load: those allowed and not blocked, by distribution or entry name."""
+    """Decides which sources may load: those allowed and not blocked, by distribution or entry name."""
 
     allow: frozenset[str] | None
     block: frozenset[str]
 
     @staticmethod
     def of(allow: Iterable[str] | None, block: Iterable[str]) -> PluginFilter:
-        """From lists of distributions and entry names, in any spelling of a distribution."""
+        """Build it from lists of distributions and entry names, in any spelling of a distribution."""
         return PluginFilter(allow=None if allow is None else frozenset(allow), block=frozenset(block))
 
     @staticmethod
     def read(allow: Iterable[str] | None, block: Iterable[str] | None) -> PluginFilter:
-        """The same; a list that is None is read from `HARNESS_PLUGINS_ALLOW` or `HARNESS_PLUGINS_BLOCK`."""
+        """As `of`, but None means the list in `HARNESS_PLUGINS_ALLOW` or `HARNESS_PLUGINS_BLOCK`."""
 
         def from_environment(variable: str) -> list[str] | None:
             return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()] or None
@@ -294,7 +293,7 @@ class PluginFilter:
         return (self.allow is None or _is_listed(source, self.allow)) and not _is_listed(source, self.block)
 
     def find_unknown(self, sources: Sequence[Source]) -> list[tuple[str, str]]:
-        """Names in the lists that fit no source, with the nearest one that does: a typo would block nothing."""
+        """Names in the lists that match no source, each with the nearest valid one; a typo would block nothing."""
         known = {label for source in sources for label in source.labels}
         shown = {label for source in sources for label in (source.name, source.distribution)}
         given = sorted((self.allow or frozenset()) | self.block)

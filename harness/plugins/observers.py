@@ -1,7 +1,7 @@
 """Calls observers after each write; they can neither slow nor end a run.
 
-One thread calls them in order, behind a bounded queue. A full queue drops events and counts them: the files are
-complete. An observer that raises is reported once per hook. Closing waits a bounded time for a slow one.
+One thread calls them in order, from a bounded queue. A full queue drops events and counts them; the files stay
+complete. An observer that raises is reported once per hook. Closing waits a bounded time for a slow observer.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Observer:
 
 
 class Observers:
-    """The observers of one run, as a context manager; without any it is idle and has no thread.
+    """The observers of one run, as a context manager; without observers it starts no thread.
 
-    In async code use `async with`: closing waits in a thread, so that the event loop runs on.
+    In async code use `async with`: closing waits in a thread, so that the event loop keeps running.
 
     Attributes:
-        dropped: events that were not delivered.
+        dropped: number of events not delivered.
     """
 
     def __init__(
@@ -82,19 +82,19 @@ class Observers:
             await anyio.to_thread.run_sync(self.close)
 
     def response_added(self, sample: Sample, response: Response | Failure) -> None:
-        """A response or failure has been written; returns at once."""
+        """Report that a response or failure was written; returns at once."""
         self._add("harness_response_added", {"sample": sample, "response": response})
 
     def verdict_added(self, sample: Sample, response: Response, verdict: Verdict | Unscored) -> None:
-        """A verdict has been written; returns at once."""
+        """Report that a verdict was written; returns at once."""
         self._add("harness_verdict_added", {"sample": sample, "response": response, "verdict": verdict})
 
     def finished(self, results: Results) -> None:
-        """results.json is written; a full queue does not drop this event."""
+        """Report that results.json was written; a full queue does not drop this event."""
         self._add("harness_run_finished", {"results": results}, urgent=True)
 
     def close(self) -> None:
-        """Deliver what is queued, for at most `patience` seconds; what is left counts as dropped. Blocks."""
+        """Deliver queued events for at most `patience` seconds; the rest counts as dropped. Blocks."""
         with self._changed:
             if self._closed:
                 return
@@ -129,7 +129,7 @@ class Observers:
                     return
                 hook, arguments = self._events.popleft()
             for observer in self._by_hook[hook]:
-                # Each observer has results of its own: none changes what another one, or the command, has.
+                # Each observer gets its own copy of the results, so that it cannot change anyone else's.
                 own = {"results": copy.deepcopy(arguments["results"])} if "results" in arguments else {}
                 faults: list[Fault] = []
                 started = time.monotonic()
@@ -145,7 +145,7 @@ class Observers:
 
 
 def _without_bytes(sample: Sample) -> Sample:
-    """The sample without its images' bytes: a queue of events must not hold the data set in memory."""
+    """The sample without its images' bytes, so that the queue does not hold the data set in memory."""
     if all(image.content is None for image in sample.request.images):
         return sample
     messages = tuple(

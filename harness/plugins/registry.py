@@ -1,7 +1,7 @@
 """The plugins of a process, registered with pluggy one by one, and their offers.
 
-Each hook that offers descriptors has a PluginKind. The result of an implementation is checked as a whole: a generator
-that raises midway, a wrong type or a name outside the charset refuses all of it, so that no user meets half a plugin.
+Each hook that offers descriptors has a PluginKind. An implementation's result is accepted or refused as a whole: if a
+generator raises midway, or a type or name is invalid, nothing of it is used, so that no plugin is half loaded.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 Call = Callable[[Mapping[str, Any]], Any]  #: a hook implementation as a function of all the hook's arguments
 _OFFER_LIMIT = 10_000  # a hook that offers more is an endless generator
 _SETTING_TYPES = (bool, int, float, str, Path)
-_MARK = "harness_impl"  # what `hookimpl` leaves on a function
+_MARK = "harness_impl"  # the attribute that `hookimpl` sets on a function
 _DOING: Final = {"import": "its import", "register": "its registration", "offer": "what it offers", "hook": "a hook"}
 _T = TypeVar("_T")
 
@@ -55,12 +55,12 @@ class PluginKind(Generic[_T]):
     """One kind of descriptor that plugins offer.
 
     Attributes:
-        name: as `Host.offers` and the list commands call it.
-        word: one of them.
-        type: of the descriptors.
+        name: the kind's name in `Host.offers` and the list commands.
+        word: the word for one of them.
+        type: the descriptors' type.
         calls: fields that must be callable.
-        may: fields that must be callable where they are given.
-        key: field that holds the name.
+        may: optional fields that must be callable if given.
+        key: the field with the name.
     """
 
     name: str
@@ -77,7 +77,7 @@ class PluginKind(Generic[_T]):
 
     @property
     def key_word(self) -> str:
-        """What a user calls the name of one."""
+        """The user's word for the name of one."""
         return self.word if self.key == "name" else self.key
 
 
@@ -97,7 +97,7 @@ KINDS: dict[str, PluginKind[Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered(Generic[_T]):
-    """A descriptor and the plugin it came from."""
+    """A descriptor and its plugin."""
 
     name: str
     item: _T
@@ -124,7 +124,7 @@ def read_offers(kind: PluginKind[_T], returned: object, source: Source) -> list[
         name: object = getattr(item, kind.key)
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ValueError(
-                f"{kind.hook} offers the name {name!r}; names are like [a-z0-9][a-z0-9_.-]*, at most 64 long"
+                f"{kind.hook} offers the name {name!r}; names must match [a-z0-9][a-z0-9_.-]*, at most 64 long"
             )
         _check_fields(kind, name, item)
         found.append(Registered(name=name, item=item, source=source))
@@ -164,14 +164,14 @@ def _check_fields(kind: PluginKind[Any], name: str, item: object) -> None:
 
 
 def describe_value(value: object) -> str:
-    """What a value is, for a message: None, or a value of its type."""
+    """A value in words, for a message: None, or its type."""
     return "None" if value is None else f"a {type(value).__name__}"
 
 
 def split_clashes(
     offers: Iterable[Registered[_T]],
 ) -> tuple[dict[str, Registered[_T]], dict[str, list[Registered[_T]]]]:
-    """What one plugin alone offers, by name; and the names that several plugins offer, which are disabled."""
+    """Offers by name with exactly one plugin; and names that several plugins offer, which are disabled."""
     by_name: dict[str, list[Registered[_T]]] = {}
     for offer in offers:
         by_name.setdefault(offer.name, []).append(offer)
@@ -180,12 +180,12 @@ def split_clashes(
 
 
 class Watch:
-    """Times each call of a plugin while it loads, and names one that does not come back.
+    """Times each call of a plugin while it loads, and names a plugin that does not return.
 
-    One thread looks; it ends by itself when nothing is called.
+    One thread watches; it ends when no call is left.
 
     Attributes:
-        seconds: what each plugin took, by stage.
+        seconds: each plugin's seconds, by stage.
     """
 
     def __init__(self, tell: Callable[[str], None], patience: float | None = None) -> None:
@@ -198,7 +198,7 @@ class Watch:
 
     @contextlib.contextmanager
     def calling(self, source: Source, stage: Stage) -> Generator[None]:
-        """Watch a call, which is the body; calls do not overlap."""
+        """Watch the body, which is one call; calls do not overlap."""
         began = time.monotonic()
         with self._lock:
             self._now = (source, stage, began)
@@ -226,25 +226,25 @@ class Watch:
                 reported = now
                 self._tell(
                     f"plugin {one_line(source.name)} ({one_line(source.origin)}): {_DOING.get(stage, stage)} has taken "
-                    f"{self._patience:g} s so far; Ctrl-C ends it, --plugins-block {one_line(source.name)} keeps it out"
+                    f"{self._patience:g} s so far; Ctrl-C ends it, --plugins-block {one_line(source.name)} disables it"
                 )
 
 
 class _Manager(pluggy.PluginManager):
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
-        """Skip names that hold no hook: pluggy's own look at each of them is most of what registration costs."""
+        """Skip names without a hook: pluggy's check of each name takes most of the registration time."""
         return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
 
 
 class Registry:
-    """Loads sources and keeps what came of each.
+    """Loads sources and keeps the outcome of each.
 
     Attributes:
-        plugins: what loaded, in a fixed order.
-        blocked: what the allow and block lists kept out; never imported.
-        faults: everything that went wrong so far.
-        choice: the lists in force.
-        watch: how long each plugin took.
+        plugins: the loaded sources, in a fixed order.
+        blocked: sources that the allow and block lists exclude; never imported.
+        faults: all faults so far.
+        choice: the active lists.
+        watch: times each plugin.
     """
 
     def __init__(self, choice: PluginFilter, tell: Callable[[str], None]) -> None:
@@ -258,7 +258,7 @@ class Registry:
         self._manager.add_hookspecs(hookspecs)
 
     def load(self, sources: Iterable[Source]) -> None:
-        """Import and register what the lists admit."""
+        """Import and register the sources that the lists admit."""
         ordered = order_sources(sources)
         for name, remedy in self.choice.find_unknown(ordered):
             entry = Source(name=name, entry=name, distribution="not", version="installed", value="")
@@ -280,7 +280,7 @@ class Registry:
             plugin = source.load()
             if plugin is None:
                 raise TypeError(f"{source.value} is None, not a plugin")
-        if shadow := find_shadow(source, alike):  # says more than that something is not in the other module
+        if shadow := find_shadow(source, alike):  # clearer than an error about a name missing in the other module
             failed = [shadow]
         for fault in failed:
             self.report(fault)
@@ -293,7 +293,7 @@ class Registry:
                 self.report(fault)
 
     def calls(self, hook: str) -> list[tuple[Source, Call]]:
-        """Each implementation of a hook by itself, in the order of the plugins."""
+        """Each implementation of a hook, in the order of the plugins."""
         impls = [impl for impl in getattr(self._manager.hook, hook).get_hookimpls() if not _describe_unusable(impl)]
         return [(s, _take_all(impl)) for s in self.plugins for impl in impls if impl.plugin_name == s.name]
 
@@ -304,35 +304,35 @@ class Registry:
 
     @contextlib.contextmanager
     def guard(self, source: Source, stage: Stage, report: Callable[[Fault], None] | None = None) -> Generator[None]:
-        """Run a plugin's code: each error is reported, its output goes to stderr, and a hang is named."""
+        """Run a plugin's code: report each error, send its output to stderr, and name a hang."""
         quiet = contextlib.redirect_stdout(sys.stderr)
         with guard(source, stage, report or self.report), self.watch.calling(source, stage), quiet:
             yield
 
 
 def write_line(line: str) -> None:
-    """Print a line on stderr, if there is one."""
+    """Print a line on stderr, if stderr exists."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
 
 def _take_all(impl: pluggy.HookImpl) -> Call:
-    """An implementation as a function of all the hook's arguments: it may take fewer, and takes them by name."""
+    """Turn an implementation into a function of all the hook's arguments; it gets by name those that it accepts."""
     return lambda arguments: impl.function(**{name: arguments[name] for name in impl.argnames})
 
 
 def _describe_unusable(impl: pluggy.HookImpl) -> str:
-    """Why an implementation cannot be called as a hook of ours; empty when it can."""
+    """Why an implementation cannot be used as a hook; empty if it can."""
     if impl.wrapper or impl.hookwrapper:
-        return "is a wrapper, and hooks here have none"
+        return "is a wrapper, which hooks here do not support"
     if inspect.iscoroutinefunction(impl.function) or inspect.isasyncgenfunction(impl.function):
-        return "is async, and hooks are synchronous"
+        return "is async, but hooks must be synchronous"
     return ""
 
 
 def _find_dead_hooks(source: Source, plugin: object, manager: pluggy.PluginManager) -> Iterator[Fault]:
-    """Hooks that are never called: misspelt, without the marker, wrappers, coroutines."""
+    """Faults of hooks that would never be called: misspelt, without the marker, wrappers, coroutines."""
     for caller in manager.get_hookcallers(plugin) or ():
         for impl in caller.get_hookimpls():
             if impl.plugin_name != source.name:
@@ -357,20 +357,20 @@ def _find_dead_hooks(source: Source, plugin: object, manager: pluggy.PluginManag
 def clash_error(
     word: str, name: str, sources: Sequence[Source], every: Sequence[Source], blocked: Collection[str]
 ) -> UnknownName:
-    """The error for a name that several plugins offer: their distributions, and for each the line that chooses it.
+    """The error for a name that several plugins offer, with the command that chooses each of them.
 
     Args:
-        word: what kind of thing has the name.
-        name: that several offer.
-        sources: those plugins.
+        word: the word for the kind.
+        name: the name.
+        sources: the plugins that offer it.
         every: all loaded plugins.
-        blocked: the block list in force, which the line keeps.
+        blocked: the active block list, which the command keeps.
     """
     per_distribution = Counter(source.distribution for source in every)
 
     def block_name(source: Source) -> str:
-        """A name that blocks this plugin and no other: its distribution if that holds nothing else, else its own."""
-        # The word for the distribution of a file is the same for all files, also those of the next command.
+        """A name that blocks only this plugin: its distribution's if that has no other plugin, else its own."""
+        # All files share one distribution name, also those of the next command.
         alone = per_distribution[source.distribution] == 1 and source.distribution != FILE
         others = {label for other in every if other != source for label in other.labels}
         return source.distribution if alone and source.distribution not in others else source.name
@@ -391,16 +391,16 @@ def unknown_error(
     for source in blocked:
         if name in source.labels:
             blocks = "HARNESS_PLUGINS_ALLOW or HARNESS_PLUGINS_BLOCK"
-            return UnknownName(what, remedy=f"plugin {source.name} ({source.origin}) is kept out by {blocks}")
+            return UnknownName(what, remedy=f"plugin {source.name} ({source.origin}) is excluded by {blocks}")
     failed = list(
         dict.fromkeys(each.source.name for each in faults if each.stage in ("import", "register", "offer", "hook"))
     )
     if name in failed:
         fault = next(each for each in faults if each.source.name == name)
-        return UnknownName(f"{what}: {fault}", remedy="the whole story: harness plugins doctor")
+        return UnknownName(f"{what}: {fault}", remedy="for details: harness plugins doctor")
     remedy = nearest(name, known)
     if word == "provider":
-        remedy += "\n  one of your own is a row under schemes in harness.yaml, on each machine that uses it"
+        remedy += "\n  to define your own, add a row under schemes in harness.yaml, on each machine that uses it"
     if failed:
-        remedy += f"\n  or a plugin that failed offers it ({', '.join(failed)}): harness plugins doctor"
+        remedy += f"\n  or a plugin that failed may offer it ({', '.join(failed)}): harness plugins doctor"
     return UnknownName(what, remedy=remedy)

@@ -1,6 +1,6 @@
-"""What the fields of a plugin's values must be for the core to rely on them: of samples, splits, infos and rubrics.
+"""Checks the field types of a plugin's samples, splits, infos and rubrics, so that the core can rely on them.
 
-A plugin is not type-checked when it is loaded, and a wrong field fails far from where it was written.
+Plugins are not type-checked when loaded, and a wrong field would fail far from its cause.
 """
 
 from __future__ import annotations
@@ -68,17 +68,17 @@ _CHOICES: Mapping[str, Any] = {
 
 
 def describe_wrong(given: object, wanted: type[Any]) -> str:
-    """What is wrong with a sample, an info or a rubric that a plugin gave; empty if nothing is."""
+    """What is wrong with a plugin's sample, info or rubric; empty if nothing is."""
     if not isinstance(given, wanted):
         return describe_type(given, wanted)
     for field, value in _find_wrong(given, {Sample: _SAMPLE, ModelInfo: _INFO, Rubric: _RUBRIC}[wanted]):
-        return f"it gave a {wanted.__name__} whose {field} is {value!r:.100}"
+        return f"it returned a {wanted.__name__} whose {field} is {value!r:.100}"
     why = _describe_wrong_messages(given.request) if isinstance(given, Sample) else ""
-    return f"it gave a Sample {why}" if why else ""
+    return f"it returned a Sample {why}" if why else ""
 
 
 def describe_wrong_calls(given: object) -> str:
-    """What is wrong with the two numbers that say how often a strategy asks; empty if nothing is."""
+    """What is wrong with a strategy's two numbers of calls; empty if nothing is."""
     match given:
         case (int() as least, None | int() as most) if isinstance(given, tuple):
             counts = not isinstance(least, bool) and not isinstance(most, bool)
@@ -86,23 +86,23 @@ def describe_wrong_calls(given: object) -> str:
                 return ""
         case _:
             pass
-    return f"it gave {given!r:.100}, not how often it asks: at least and at most, such as (1, 3) or (1, None)"
+    return f"it returned {given!r:.100}, not how often it asks: at least and at most, such as (1, 3) or (1, None)"
 
 
 def describe_wrong_decision(given: object, labels: Collection[str]) -> str:
-    """Why a rubric's decision cannot be recorded: a label that is not one of its own would count as nothing."""
+    """Why a rubric's decision cannot be recorded, such as an unknown label; empty if it can."""
     if isinstance(given, Unscored):
-        return f"it gave an Unscored whose state is {given.state!r:.100}" if given.state not in UNSCORED else ""
+        return f"it returned an Unscored whose state is {given.state!r:.100}" if given.state not in UNSCORED else ""
     if not isinstance(given, Verdict):
-        return f"it gave {given!r:.100}, not a Verdict or Unscored"
+        return f"it returned {given!r:.100}, not a Verdict or Unscored"
     if given.label not in labels:
         found = nearest(str(given.label), labels)
-        return f"it gave the label {given.label!r:.100}, which is not one of its labels: {found}"
+        return f"it returned the label {given.label!r:.100}, which is not one of its labels: {found}"
     if not isinstance(cast("object", given.axes), Mapping):
-        return f"it gave the axes {given.axes!r:.100}"
+        return f"it returned the axes {given.axes!r:.100}"
     for name, value in given.axes.items():
         if not (isinstance(value, str | int) or (isinstance(cast("object", value), float) and math.isfinite(value))):
-            return f"it gave the axis {name!r:.100} the value {value!r:.100}"
+            return f"it returned the axis {name!r:.100} the value {value!r:.100}"
     return ""
 
 
@@ -111,16 +111,16 @@ def describe_wrong_requests(given: object) -> str:
     if not isinstance(given, list):
         return describe_type(given, list)
     odd = [each for each in cast("list[object]", given) if not isinstance(each, Request)]
-    return f"it gave a list with {describe_value(odd[0])} in it, not a Request" if odd else ""
+    return f"it returned a list with {describe_value(odd[0])} in it, not a Request" if odd else ""
 
 
 def describe_type(given: object, *wanted: type[Any]) -> str:
-    """A message about a value that has none of the promised types."""
-    return f"it gave {describe_value(given)}, not {' or '.join(each.__name__ for each in wanted)}"
+    """A message about a value that has none of the expected types."""
+    return f"it returned {describe_value(given)}, not {' or '.join(each.__name__ for each in wanted)}"
 
 
 def _find_wrong(given: object, fields: _Fields) -> Iterator[tuple[str, object]]:
-    """Fields whose value is of none of their types, with it; True is no number."""
+    """Fields whose value has none of their types, each with the value; True is not a number."""
     for name, kinds in fields.items():
         value: object = getattr(given, name)
         wanted = kinds if isinstance(kinds, tuple) else (kinds,)
@@ -129,7 +129,7 @@ def _find_wrong(given: object, fields: _Fields) -> Iterator[tuple[str, object]]:
 
 
 def _describe_wrong_messages(request: Request) -> str:
-    """What is wrong with the messages of a sample, down to the parts that a model is shown."""
+    """What is wrong with a sample's messages and their parts; empty if nothing is."""
     messages = cast("object", request.messages)
     if not isinstance(messages, _SEVERAL) or not messages:
         return f"whose messages are {messages!r:.100}"
@@ -152,9 +152,9 @@ def _describe_wrong_messages(request: Request) -> str:
 
 
 def find_split_faults(split: object) -> Iterator[str]:
-    """What makes a split impossible to run, score or record: types, spellings, and metrics that exclude each other.
+    """Faults that make a split impossible to run, score or record: types, spellings, and conflicting metrics.
 
-    `harness.labels` checks whether its labels fit, once it is known to hold some.
+    `harness.labels` checks its labels.
     """
     if not isinstance(split, Split):
         yield f"it is {describe_value(split)}, not a Split"
@@ -174,20 +174,20 @@ def find_split_faults(split: object) -> Iterator[str]:
         yield "it accepts no rubric"
     for rubric, translation in cast("Mapping[object, object]", judges).items() if isinstance(judges, Mapping) else ():
         if not isinstance(rubric, str):
-            yield f"judges names the rubric {rubric!r:.100}, which is no text"
+            yield f"judges names the rubric {rubric!r:.100}, which is not a text"
         elif not isinstance(translation, Mapping):
             value = describe_value(translation)
-            yield f"judges gives {value} for {rubric!r}, not a mapping of its labels; {{}} keeps them"
+            yield f"judges has {value} for {rubric!r}, not a mapping of its labels; {{}} keeps them"
         else:
             words = cast("Mapping[object, object]", translation)
             if not all(isinstance(word, str) for pair in words.items() for word in pair):
-                yield f"judges translates labels of {rubric!r} that are no texts: {dict(words)!r:.100}"
+                yield f"judges translates labels of {rubric!r} that are not texts: {dict(words)!r:.100}"
     yield from _find_metric_faults(split.metrics)
 
 
 def _find_metric_faults(metrics: object) -> Iterator[str]:
     if isinstance(metrics, Metric):
-        yield f"metrics is the Metric {metrics.name!r} alone, not a tuple: a comma behind it is missing"
+        yield f"metrics is the Metric {metrics.name!r} alone, not a tuple: add a comma after it"
         return
     if not isinstance(metrics, _SEVERAL):
         yield f"metrics is {metrics!r:.100}, not a tuple of Metric"
@@ -216,11 +216,11 @@ def _find_metric_faults(metrics: object) -> Iterator[str]:
         yield f"two metrics share a name: {names}"
     main = [each.name for each in found if each.main is True]
     if len(main) > 1:
-        yield f"more than one metric says main: {main}"
+        yield f"more than one metric is main: {main}"
 
 
 def _find_misspelt(given: object, field: str, kind: Any) -> Iterator[str]:
-    """The fault of a field that holds no word of a Literal; two of the fields may be None."""
+    """The fault of a field whose value is not in a Literal; two of the fields may be None."""
     words = get_args(kind)
     value: object = getattr(given, field)
     if value not in words and not (value is None and field in ("group", "fidelity")):

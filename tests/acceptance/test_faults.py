@@ -387,7 +387,7 @@ def test_more_calls_at_once_than_files_may_be_open_are_not_made_and_no_sample_pa
     assert done.returncode == 0, done.stderr
     assert len(world.answered()) == 200
     assert done.stderr.count("calls at once are made to") == 1
-    assert "this process may have 128 files open" in done.stderr
+    assert "this process may open only 128 files" in done.stderr
 
 
 def test_one_request_that_is_told_to_wait_for_hours_is_an_error_and_several_are_the_end(world: World) -> None:

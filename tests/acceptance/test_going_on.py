@@ -57,7 +57,7 @@ def test_fresh_puts_the_old_run_aside_and_asks_everything_anew(world: World) -> 
     ended = world.command("--fresh", "--temperature", 0.5)
     assert ended.code == 0
     assert world.calls("subject") == {1: 2, 2: 2, 3: 2}
-    [said] = [line for line in ended.err.splitlines() if "the run that was here before" in line]
+    [said] = [line for line in ended.err.splitlines() if "the previous run of this folder" in line]
     aside = Path(said.split()[-1])
     assert json.loads((aside / "results.json").read_text(encoding="utf-8"))["tasks"]["mis"]["splits"]["easy"]["n"] == 3
     assert world.split()["settings"]["temperature"] == 0.5

@@ -289,7 +289,7 @@ def test_a_refusal_for_the_judge_names_one_that_both_have(tmp_path: Path) -> Non
     b = played(tmp_path / "b", "us", "--judge", "mild", judge="strict")
     with pytest.raises(HarnessError) as error:
         beside(a, b)
-    assert "or take a judge that all of them have: --judge mild-" in str(error.value.remedy)
+    assert "or use a judge that all of them have: --judge mild-" in str(error.value.remedy)
     assert beside(a, b, judge="mild").mismatches == ()
 
 

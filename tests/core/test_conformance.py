@@ -119,7 +119,7 @@ def number(name: str, score: Callable[[Any], Share], **options: Any) -> Metric:
         ({"metrics": (number("a", lambda _: (0, 1)),) * 2}, "two metrics share a name"),
         (
             {"metrics": (number("a", lambda _: (0, 1), main=True), number("b", lambda _: (0, 1), main=True))},
-            "more than one metric says main",
+            "more than one metric is main",
         ),
         ({"metrics": (number("a", lambda _: (float("nan"), 1)),)}, "label 'blocked' scores (nan, 1)"),
         ({"metrics": (number("a", lambda _: (2, 1)),)}, "which is not among the possible"),

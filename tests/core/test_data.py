@@ -299,7 +299,7 @@ def test_the_packaged_splits_verify_without_any_data(run: Command, tmp_path: Pat
         (("data", "verify", "mios"), "did you mean 'mis'?"),
         (("data", "verify", "mis:eassy"), "did you mean 'easy'?"),
         (("data", "verify", "mis", "-T", "mis.dta=x"), "mis has no setting 'dta'"),
-        (("data", "verify", "general"), "'general' is a suite, and a task is wanted here"),
+        (("data", "verify", "general"), "'general' is a suite; give a task here"),
         (("data", "list", "-T", "mios.data=x"), "did you mean 'mis'?"),
         (("data", "fetsh", "mis"), "fetch"),
         (("data", "fetch", "mios"), "did you mean 'mis'?"),

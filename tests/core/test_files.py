@@ -321,5 +321,5 @@ def test_all_clients_together_keep_no_more_connections_than_files_may_be_open() 
             anyio.run(first.generate, ASK)
     [note] = said
     assert note.startswith(
-        f"{first.endpoint.slots} calls at once are made to a, not 500: this process may have 256 files"
+        f"a gets {first.endpoint.slots} calls at once, not 500: this process may open only 256 files"
     )

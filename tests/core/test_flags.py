@@ -298,7 +298,7 @@ def test_what_is_no_config_is_said(text: str, said: str) -> None:
 )
 def test_a_key_that_stands_twice_is_refused_with_its_line(home: Path, text: str, key: str, line: int) -> None:
     (home / "twice.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(HarnessError, match=f"the key '{key}' is there twice, first in line") as caught:
+    with pytest.raises(HarnessError, match=f"the key '{key}' is repeated; it is first in line") as caught:
         load_yaml(home / "twice.yaml", "the config")
     assert caught.value.where == f"{home / 'twice.yaml'}, line {line}"
 

@@ -295,7 +295,7 @@ def test_an_answer_that_comes_after_a_draw_ends_it_until_it_is_judged_as_well(tm
 def test_the_note_of_a_limited_judging_names_the_command_that_judges_the_rest(folder: Path) -> None:
     note, *_ = judged(folder, **COURT, judge_limit=120).notes
     command = f"harness judge {folder} --judge asking=court/x"
-    assert f"; `{command}` judges the rest, with a larger --judge-limit more of it" in note
+    assert f"; `{command}` judges the rest; a larger --judge-limit judges more" in note
     assert "run it again" not in note
     with_setting = judged(folder, **COURT, judge_limit=130, task_settings={"fake.data": str(folder)})
     assert f"{command} -T fake.data={folder}` judges the rest" in with_setting.notes[0]
@@ -311,5 +311,5 @@ def test_a_run_that_ended_before_it_had_a_listing_is_said_to_hold_nothing_to_jud
         options = Options(model=ModelSpec(ref="fake/run"), tasks=("fake",), output=tmp_path / "run", probe=False)
         with pytest.raises(HarnessError):
             anyio.run(partial(run_async, replace(options, policy=FAST)))
-        with pytest.raises(HarnessError, match="has not come to its end yet, so nothing says what there is to judge"):
+        with pytest.raises(HarnessError, match="has not ended yet, so its answers cannot be judged"):
             judged(tmp_path / "run", **COURT, tasks=tasks)

@@ -228,7 +228,7 @@ def test_a_decision_that_is_none_is_an_error_and_never_written(returned: object,
     found = decide(bench(read=lambda *_: returned)).decision
     assert isinstance(found, Unscored)
     assert found.state == "judge_error"
-    assert f"it gave {named}, " in found.message
+    assert f"it returned {named}, " in found.message
 
 
 def test_a_rule_that_asks_a_model_all_the_same_is_an_error() -> None:
@@ -236,7 +236,7 @@ def test_a_rule_that_asks_a_model_all_the_same_is_an_error() -> None:
     made.model = None
     found = decide(made).decision
     assert isinstance(found, Unscored)
-    assert "says it needs none" in found.message
+    assert "declares that it needs none" in found.message
 
 
 def test_a_model_that_will_never_work_is_no_state_of_a_sample() -> None:
@@ -293,9 +293,9 @@ def test_choices_are_asked_of_who_can_weigh_them_and_of_nobody_else() -> None:
 @pytest.mark.parametrize(
     ("label", "why"),
     [
-        ("refusl", "it gave the label 'refusl', which is not one of its labels: did you mean 'refusal'?"),
-        (None, "it gave the label None, which is not one of its labels: known: answer, refusal"),
-        (5, "it gave the label 5, which is not one of its labels: known: answer, refusal"),
+        ("refusl", "it returned the label 'refusl', which is not one of its labels: did you mean 'refusal'?"),
+        (None, "it returned the label None, which is not one of its labels: known: answer, refusal"),
+        (5, "it returned the label 5, which is not one of its labels: known: answer, refusal"),
     ],
 )
 def test_a_misspelt_label_of_a_rule_is_told_whole_with_its_plugin_and_what_mends_it(
@@ -307,7 +307,7 @@ def test_a_misspelt_label_of_a_rule_is_told_whole_with_its_plugin_and_what_mends
     assert split(run)["verdicts"]["judge_error"] == 3
     first = run.notes[0]
     assert f"judge_error 3 ({why.partition(':')[0]})" in first
-    assert "; mend plugin fakes (fakes 1.0), then run it again" in first
+    assert "; fix plugin fakes (fakes 1.0), then run it again" in first
     (note,) = [note for note in run.notes if note.startswith("plugin fakes (fakes 1.0), read of judge 'odd': ")]
     assert f"{why} (3 times)" in note
 
@@ -318,4 +318,4 @@ def test_a_rule_that_raises_is_told_with_what_mends_it(tmp_path: Path) -> None:
 
     task = fake_task(numbered(3), judges={"odd": {}})
     run = go(Server(), tmp_path, fake_judge(decide, name="odd"), task=task)
-    assert "mend plugin fakes (fakes 1.0), then run it again" in run.notes[0]
+    assert "fix plugin fakes (fakes 1.0), then run it again" in run.notes[0]

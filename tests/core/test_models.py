@@ -508,7 +508,7 @@ def test_what_a_painter_raises_fails_the_drawing_unless_nothing_will_work() -> N
 
 def test_what_is_neither_an_image_nor_a_failure_is_an_error() -> None:
     found = drawn(FakeBrush(lambda _: None))  # type: ignore[arg-type,return-value]
-    assert (found.reason, found.message) == ("no_answer", "the painter: it gave None, not Drawn or Failure")
+    assert (found.reason, found.message) == ("no_answer", "the painter: it returned None, not Drawn or Failure")
 
 
 def test_a_brush_and_a_model_at_one_endpoint_share_its_slots() -> None:

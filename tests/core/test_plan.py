@@ -270,7 +270,7 @@ def test_options_that_no_flag_would_let_in_are_refused(fields: dict[str, Any], w
 def test_a_task_whose_bare_name_selects_no_split_says_so_instead_of_running_nothing() -> None:
     with plugins.use(host_of(fake_task(selected=False), fake_task(name="other"), fake_judge())):
         error = refusal("other", "fake")
-    assert error.what == "fake by itself runs nothing"
+    assert error.what == "fake has no default split"
     assert "fake:NAME" in error.remedy
 
 

@@ -134,7 +134,7 @@ def test_plugins_add_commands() -> None:
 def test_no_plugin_replaces_a_core_command() -> None:
     assert commands(Adding("run", "view")) == (
         ["view"],
-        ["plugin p0 (p0 1.0): the command 'run' is there already"],
+        ["plugin p0 (p0 1.0): the command 'run' exists already"],
     )
 
 
@@ -242,7 +242,7 @@ def test_the_version_of_a_package_changes_with_any_of_its_modules(tmp_path: Path
 def test_a_folder_without_a_package_is_refused_with_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=r"no __init__\.py") as caught:
         Host.load([tmp_path])
-    assert "give the folder that holds __init__.py" in str(caught.value)
+    assert "give the folder that contains __init__.py" in str(caught.value)
 
 
 def test_a_package_of_a_name_that_is_installed_is_that_plugins_fault(tmp_path: Path) -> None:

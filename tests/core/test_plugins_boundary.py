@@ -187,7 +187,7 @@ def test_what_a_plugin_gives_in_place_of_what_it_promised_is_told_as_the_plugins
     make, call = CALLS[place]
     with pytest.raises(PluginError) as caught:
         call(host_of(make(does([5] if place.startswith("samples") else 5))))
-    assert caught.value.what.startswith(f"plugin fakes (fakes 1.0), {place}: it gave a int, ")
+    assert caught.value.what.startswith(f"plugin fakes (fakes 1.0), {place}: it returned a int, ")
 
 
 @pytest.mark.parametrize("place", CALLS)
@@ -302,17 +302,17 @@ def test_a_scorer_that_breaks_off_is_its_plugins_fault_and_is_closed() -> None:
 
 
 DECISIONS: list[tuple[object, str]] = [
-    (Verdict(label="ab"), "it gave the label 'ab', which is not one of its labels: did you mean 'a'?"),
-    (Verdict(label=None), "it gave the label None, which is not one of its labels: known: a"),  # type: ignore[arg-type]
-    (Verdict(label="a", axes={"x": float("nan")}), "it gave the axis 'x' the value nan"),
-    (Verdict(label="a", axes=None), "it gave the axes None"),  # type: ignore[arg-type]
-    (Unscored(state="odd"), "it gave an Unscored whose state is 'odd'"),  # type: ignore[arg-type]
-    (None, "it gave None, not a Verdict or Unscored"),
-    ("a", "it gave 'a', not a Verdict or Unscored"),
+    (Verdict(label="ab"), "it returned the label 'ab', which is not one of its labels: did you mean 'a'?"),
+    (Verdict(label=None), "it returned the label None, which is not one of its labels: known: a"),  # type: ignore[arg-type]
+    (Verdict(label="a", axes={"x": float("nan")}), "it returned the axis 'x' the value nan"),
+    (Verdict(label="a", axes=None), "it returned the axes None"),  # type: ignore[arg-type]
+    (Unscored(state="odd"), "it returned an Unscored whose state is 'odd'"),  # type: ignore[arg-type]
+    (None, "it returned None, not a Verdict or Unscored"),
+    ("a", "it returned 'a', not a Verdict or Unscored"),
 ]
 
 
-@pytest.mark.parametrize(("given", "said"), [*DECISIONS, ([5], "it gave a list with a int in it, not a Request")])
+@pytest.mark.parametrize(("given", "said"), [*DECISIONS, ([5], "it returned a list with a int in it, not a Request")])
 def test_a_rubric_that_decides_what_it_must_not_is_its_plugins_fault(given: object, said: str) -> None:
     rubric = rubric_of(host_of(judge(read=does(given))))
     with pytest.raises(PluginError) as caught:
@@ -321,7 +321,7 @@ def test_a_rubric_that_decides_what_it_must_not_is_its_plugins_fault(given: obje
 
 
 @pytest.mark.parametrize("field", ["ask", "ask_local"])
-@pytest.mark.parametrize(("given", "said"), [(None, "it gave None, not list"), ([5], "a list with a int in it")])
+@pytest.mark.parametrize(("given", "said"), [(None, "it returned None, not list"), ([5], "a list with a int in it")])
 def test_a_rubric_that_asks_what_nobody_can_send_is_its_plugins_fault(field: str, given: object, said: str) -> None:
     rubric = rubric_of(host_of(judge(**{field: does(given)})))
     with pytest.raises(PluginError, match=f"{field} of judge 'odd': .*{said}"):
@@ -329,7 +329,7 @@ def test_a_rubric_that_asks_what_nobody_can_send_is_its_plugins_fault(field: str
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [(("q", each), said) for each, said in DECISIONS] + [(5, "it gave 5, not an")]
+    ("given", "said"), [(("q", each), said) for each, said in DECISIONS] + [(5, "it returned 5, not an")]
 )
 def test_a_scorer_that_decides_what_it_must_not_is_its_plugins_fault(given: object, said: str) -> None:
     async def score(*_: object) -> AsyncGenerator[Any]:
@@ -412,14 +412,16 @@ def test_the_plugin_that_a_stack_is_in_is_known_with_the_line() -> None:
 def test_a_report_that_names_a_file_outside_its_folder_is_its_plugins_fault(name: object) -> None:
     render = host_of(plain(Report, render=does({"good.txt": b"", name: b"x"}))).report("odd").render
     assert render is not None
-    with pytest.raises(PluginError, match=r"render of report 'odd': it names a file .* which is not below the folder"):
+    with pytest.raises(
+        PluginError, match=r"render of report 'odd': it names a file .* which is not inside the output folder"
+    ):
         render([])
 
 
 def test_a_report_whose_file_is_no_bytes_is_its_plugins_fault() -> None:
     figures = host_of(plain(Report, render=does(""), figures=does({"a.svg": "text"}))).report("odd").figures
     assert figures is not None
-    with pytest.raises(PluginError, match=r"it gave a str as the file 'a\.svg', not bytes"):
+    with pytest.raises(PluginError, match=r"it returned a str as the file 'a\.svg', not bytes"):
         figures([])
 
 
@@ -427,7 +429,7 @@ def test_a_report_whose_file_is_no_bytes_is_its_plugins_fault() -> None:
 def test_a_sample_with_a_field_that_nobody_can_use_is_its_plugins_fault(fields: dict[str, Any]) -> None:
     sample = replace(fake_sample(), **fields)
     [(name, value)] = fields.items()
-    with pytest.raises(PluginError, match=f"samples of task 'odd': it gave a Sample whose {name} is {value}"):
+    with pytest.raises(PluginError, match=f"samples of task 'odd': it returned a Sample whose {name} is {value}"):
         listed(sample)
 
 
@@ -455,7 +457,7 @@ def test_a_sample_whose_messages_nobody_can_ask_is_its_plugins_fault(request_: R
     sample = replace(fake_sample(), request=request_)
     with pytest.raises(PluginError) as caught:
         listed(sample)
-    assert f"samples of task 'odd': it gave a Sample {why}" in caught.value.what
+    assert f"samples of task 'odd': it returned a Sample {why}" in caught.value.what
 
 
 @pytest.mark.parametrize("given", [None, 5, (1,), "ab", ("1", "2"), (3, 1), (-1, 2), (True, 2), (None, 2), [1, 2]])
@@ -465,10 +467,10 @@ def test_a_strategy_that_does_not_say_how_often_it_asks_is_its_plugins_fault(giv
     assert calls is not None
     with pytest.raises(PluginError) as caught:
         calls(REQUEST, {})
-    assert f"calls of strategy 'odd': it gave {given!r}, not how often it asks" in caught.value.what
+    assert f"calls of strategy 'odd': it returned {given!r}, not how often it asks" in caught.value.what
     with pytest.raises(NotConforming) as told:
         check_strategy(odd)
-    assert f"calls: it gave {given!r}, not how often it asks" in str(told.value)
+    assert f"calls: it returned {given!r}, not how often it asks" in str(told.value)
 
 
 @pytest.mark.parametrize("given", [(1, 1), (0, None), (2, 5)])
@@ -483,7 +485,7 @@ def test_a_strategy_that_says_how_often_it_asks_is_believed(given: object) -> No
 def test_a_model_that_says_nothing_of_itself_is_its_plugins_fault() -> None:
     silent = FakeModel()
     silent.info = None  # type: ignore[assignment]
-    with pytest.raises(PluginError, match="info of provider 'odd': it gave None, not ModelInfo"):
+    with pytest.raises(PluginError, match="info of provider 'odd': it returned None, not ModelInfo"):
         within(silent, info_of)
 
 
@@ -494,7 +496,7 @@ def test_each_field_of_an_info_is_what_it_says(fields: dict[str, Any]) -> None:
     [(name, value)] = fields.items()
     with pytest.raises(PluginError) as caught:
         within(FakeModel(info=replace(ModelInfo(ref="odd/x", endpoint="odd"), **fields)), info_of)
-    assert f"info of provider 'odd': it gave a ModelInfo whose {name} is {value!r}" in caught.value.what
+    assert f"info of provider 'odd': it returned a ModelInfo whose {name} is {value!r}" in caught.value.what
 
 
 def test_a_rubric_whose_identity_nobody_can_use_is_its_plugins_fault() -> None:
@@ -502,5 +504,5 @@ def test_a_rubric_whose_identity_nobody_can_use_is_its_plugins_fault() -> None:
         name="odd", version="1", description="",
         open=lambda *_: Rubric(identity=None, labels=("a",)),  # type: ignore[arg-type]
     )  # fmt: skip
-    with pytest.raises(PluginError, match="open of judge 'odd': it gave a Rubric whose identity is None"):
+    with pytest.raises(PluginError, match="open of judge 'odd': it returned a Rubric whose identity is None"):
         rubric_of(host_of(made))

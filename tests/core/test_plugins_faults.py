@@ -51,14 +51,14 @@ def refused(folder: Path, task: Task) -> str:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"metrics": ASR}, "metrics is the Metric 'ASR' alone, not a tuple: a comma behind it is missing"),
+    ({"metrics": ASR}, "metrics is the Metric 'ASR' alone, not a tuple: add a comma after it"),
     ({"metrics": None}, "metrics is None, not a tuple of Metric"),
     ({"metrics": ()}, "it has no metrics"),
     ({"metrics": (ASR, 5)}, "metrics holds a int, not a Metric"),
     ({"metrics": (ASR, rate("ASR", "safe", better="higher"))}, "two metrics share a name: ['ASR', 'ASR']"),
     (
         {"metrics": (replace(ASR, main=True), replace(ASR, name="R", main=True))},
-        "more than one metric says main: ['ASR', 'R']",
+        "more than one metric is main: ['ASR', 'R']",
     ),
     ({"metrics": (replace(ASR, better="hihger"),)}, "metric 'ASR': better is 'hihger': did you mean 'higher'?"),
     ({"metrics": (replace(ASR, unit="percent"),)}, "metric 'ASR': unit is 'percent': known: %, 0-1"),
@@ -118,7 +118,7 @@ class Broken(Mapping[str, Split]):
 @pytest.mark.parametrize(
     ("splits", "why"),
     [
-        ({"all": None}, "it gave split 'all': it is None, not a Split"),
+        ({"all": None}, "it returned split 'all': it is None, not a Split"),
         ({5: split_of()}, "it names a split 5, which is no text"),
         (Broken(lists=True), "ValueError: no such thing"),
         (Broken(lists=False), "SystemExit: 3"),

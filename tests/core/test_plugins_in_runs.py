@@ -251,7 +251,7 @@ def test_a_task_that_exits_while_it_lists_its_samples_ends_the_command_as_a_faul
         ("generate", "import sys; sys.exit(0)", "outcomes", {"error": 3}, "generate of provider 'bad': SystemExit: 0"),
         ("decide", "import sys; sys.exit(0)", "verdicts", {"judge_error": 3}, "read of judge 'bad': SystemExit: 0"),
         ("generate", "return Response(text=5)", "outcomes", {"error": 3},
-         "generate of provider 'bad': it gave a Response whose text is 5"),
+         "generate of provider 'bad': it returned a Response whose text is 5"),
     ],
     ids=["a model that exits", "a judge that exits", "an answer whose text is no text"],
 )  # fmt: skip
@@ -281,7 +281,7 @@ def test_a_provider_that_cannot_open_its_model_is_named_and_its_traceback_is_kep
 def test_strict_plugins_make_a_failed_one_fatal(command: Command) -> None:
     done = command(*RUN, "--strict-plugins", broken="raise SystemExit")
     assert done.returncode == 2
-    assert "a plugin failed and --strict-plugins was given" in done.stderr
+    assert "a plugin failed, and --strict-plugins makes that an error" in done.stderr
     assert done.stdout == ""
 
 

@@ -133,7 +133,7 @@ def test_an_import_that_brings_no_module_for_long_is_named(tmp_path: Path, monke
     monkeypatch.setattr(boundary, "IMPORTS", 2)
     imported(tmp_path, monkeypatch, ear.wait, ear)
     [line] = ear.lines
-    assert "samples of task 'fake': it has held the run" in line
+    assert "samples of task 'fake': it has blocked the run" in line
 
 
 def test_a_plugin_that_holds_the_event_loop_is_named_with_the_place_and_the_line() -> None:
@@ -151,5 +151,5 @@ def test_a_plugin_that_holds_the_event_loop_is_named_with_the_place_and_the_line
     anyio.run(go)
     assert len(ear.lines) == 1
     assert ear.lines[0].startswith(
-        "plugin fakes (fakes 1.0), samples of task 'fake': it has held the run for 0.05 s, at "
+        "plugin fakes (fakes 1.0), samples of task 'fake': it has blocked the run for 0.05 s, at "
     )

@@ -131,9 +131,9 @@ def raising(error: BaseException) -> Callable[[], Any]:
 FAULTS: list[tuple[Callable[[], Any], str]] = [
     (raising(KeyError("images")), "KeyError: 'images'"),
     (raising(SystemExit(3)), "SystemExit: 3"),
-    (lambda: None, "it gave None, not Response or Failure"),
-    (lambda: "text", "it gave a str, not Response or Failure"),
-    (lambda: 5, "it gave a int, not Response or Failure"),
+    (lambda: None, "it returned None, not Response or Failure"),
+    (lambda: "text", "it returned a str, not Response or Failure"),
+    (lambda: 5, "it returned a int, not Response or Failure"),
 ]
 NAMES = ["raises", "exits", "none", "text", "number"]
 
@@ -185,7 +185,7 @@ def test_a_model_that_fails_beneath_a_strategy_is_blamed_and_not_the_strategy(tm
 
     good = Strategy(name="good", version="1", description="", wrap=lambda model, _: Passing(model))
     error = refused(tmp_path, Faulty(lambda: None), good, strategy="good")
-    assert "generate of provider 'seen': it gave None" in error.what
+    assert "generate of provider 'seen': it returned None" in error.what
 
 
 def test_a_judges_model_that_fails_the_probe_is_its_plugins(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_a_lower_limit_shrinks_nothing_and_is_not_what_the_result_says(before: i
 
 def test_a_lower_limit_with_other_epochs_is_refused_since_it_would_mix_them(tmp_path: Path) -> None:
     go(tmp_path, limit=5)
-    with pytest.raises(HarnessError, match="asked with --epochs 1 and a higher --limit") as caught:
+    with pytest.raises(HarnessError, match="with --epochs 1 and a higher --limit") as caught:
         go(tmp_path, limit=2, epochs=3)
     assert "--epochs 1" in caught.value.remedy
     run, _ = go(tmp_path, limit=5, epochs=3)
@@ -305,7 +305,7 @@ def judging(*names: str, **info: Any) -> tuple[Judge, Provider]:
 @pytest.mark.parametrize(
     ("names", "info", "said"),
     [
-        (("j-2026-01-01",), {}, "judge told/j is an alias of j-2026-01-01 now"),
+        (("j-2026-01-01",), {}, "judge told/j is now an alias of j-2026-01-01"),
         (("j",), {}, ""),
         (("folder",), {"local": True}, ""),
         (("",), {}, ""),
@@ -388,7 +388,12 @@ def test_adding_a_task_adds_to_the_folder_and_leaves_the_first_as_it_was(tmp_pat
 @pytest.mark.parametrize(
     ("model", "images", "system", "what"),
     [
-        ({"can": frozenset({"images"})}, 0, "Be brief.", "seen/x cannot answer fake:all: it takes no system message"),
+        (
+            {"can": frozenset({"images"})},
+            0,
+            "Be brief.",
+            "seen/x cannot answer fake:all: it does not support system messages",
+        ),
         ({"can": frozenset({"system"})}, 2, "", "seen/x cannot answer fake:all: it takes no images"),
         ({"max_images": 1}, 2, "", "fake:all shows 2 images at once; seen/x takes 1"),
     ],

@@ -25,7 +25,7 @@ from harness.testing.fakes import host_of
 from harness.testing.results import judged, split
 from tests.reports.secret_run import change, change_lines, host, run
 
-STOPPED = "an invocation came after these results and stopped; run it again to its end"
+STOPPED = "a later invocation stopped early; run it again to its end"
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_what_only_the_invocation_could_know_is_not_compared(folder: Path) -> No
     change(folder / "results.json", lambda body: body.update(new))
     found = verify_run(folder)
     assert found.state == "same"
-    assert found.notes[0].startswith("the results are of harness 0, and were made anew by ")
+    assert found.notes[0].startswith("the results are from harness 0 and were checked by ")
 
 
 def test_a_task_whose_plugin_is_gone_or_another_version_is_named_and_the_rest_is_compared(folder: Path) -> None:

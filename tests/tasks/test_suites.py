@@ -142,7 +142,7 @@ def test_suites_stand_below_the_tasks_and_are_shown_like_one(harness: Harness) -
     [
         ("safety", "a plugin offers the suite 'safety' already"),
         ("mis", "a plugin offers the task 'mis' already"),
-        ("No Name", "'No Name' cannot be a suite"),
+        ("No Name", "'No Name' cannot name a suite"),
     ],
 )
 @pytest.mark.parametrize("words", [("tasks",), ("run", "--model", "mini/base", "--tasks", "mis:mini")])

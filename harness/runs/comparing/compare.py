@@ -151,7 +151,7 @@ def _mismatch_error(runs: Sequence[ComparedRun], mismatches: Sequence[Mismatch])
     has_shared = known and any(each.what == "the judge" for each in mismatches)
     shared = f", or use a judge that all of them have: --judge {known[0]}" if has_shared else ""
     return HarnessError(
-        f"these runs were measured differently, so the models alone do not explain a difference ({named}):\n  {lines}",
+        f"these runs are not measured alike, so the models alone do not explain a difference ({named}):\n  {lines}",
         remedy=f"run or judge one of them again like the other{shared}; --allow-mismatch"
         " (in Python allow_mismatch=True) compares them anyway and reports the mismatch",
     )
