@@ -1,4 +1,4 @@
-"""The run folder: journals, records, what was asked."""
+"""The run folder: journals, records and listings."""
 
 from harness.store.folder import (
     RunFolder,

@@ -1,16 +1,16 @@
-"""The run folder: what was asked, what came back, and what each judge said.
+"""The run folder: questions, answers, and each judge's verdicts.
 
-    run.json                         who was asked, how, with which plugins; the history of invocations
+    run.json                         the model, its settings, the plugins, and the history of invocations
     <task>/asked.jsonl               the items that the latest invocation asked, each with its key
     <task>/responses.jsonl           one line for each answer or failure
     <task>/verdicts-<judge id>.jsonl one line for each verdict of one judge
     results.json, log.txt
 
-An item (task, split, id, epoch) says who a record is; its key says what was asked. `harness.store.reader` says which
-lines are current.
+An item (task, split, id, epoch) identifies a record; its key identifies the question. `harness.store.reader` decides
+which lines are current.
 
-Nothing is written through a link that leads out of the run folder (`check_inside`): the folder may have come from
-somebody else. All who write here share the lock of `.writers.lock`; `--fresh` needs it alone to put the folder aside.
+Nothing is written through a link that leads out of the run folder (`check_inside`), because the folder may come from
+somebody else. All writers share the lock of `.writers.lock`; `--fresh` needs it exclusively to move the folder.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from harness.types import OUTCOMES, UNSCORED, Json
 
 _STATES: Final = ("scored", *UNSCORED)
 _LOCK_SECONDS = 30.0
-_FAILED = frozenset({"error", "bad_sample", "judge_error"})  # the model has not answered
+_FAILED = frozenset({"error", "bad_sample", "judge_error"})  # states without an answer
 _WRITERS = ".writers.lock"
 _RESTORE = "restore the file, or run with --fresh"
 
 
 def file_name(text: str) -> str:
-    """A text as a file name of `[A-Za-z0-9._+=-]`; never empty and never hidden."""
+    """A text as a file name of `[A-Za-z0-9._+=-]`, never empty or hidden."""
     return re.sub(r"[^A-Za-z0-9._+=-]+", "-", text).strip("-.") or "x"
 
 
 class RunFolder:
-    """One model with its overrides: a folder that is made, resumed and added to."""
+    """The run folder of one model with its overrides; it can be made, resumed and extended."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,7 +71,7 @@ class RunFolder:
         return self.path / "log.txt"
 
     def task(self, display: str) -> TaskFolder:
-        """The folder of one task by its displayed name."""
+        """The folder of one task, by the task's displayed name."""
         if display not in self._tasks:
             self._tasks[display] = TaskFolder(self.path / file_name(display), display)
         return self._tasks[display]
@@ -80,11 +80,11 @@ class RunFolder:
         """run.json. Raises HarnessError if there is none."""
         run = self.run
         if run is None:
-            raise HarnessError("there is no run here", where=str(self.path), remedy="harness run … makes one")
+            raise HarnessError("there is no run here", where=str(self.path), remedy="make one: harness run …")
         return run
 
     def rewrite_run(self, change: Callable[[RunFile | None], RunFile]) -> None:
-        """Replace run.json by what `change` makes of it."""
+        """Replace run.json with what `change` returns."""
         with self.rewrite_json("run.json") as raw:
             new = change(self._parse_run_file(raw)).as_json()
             raw.clear()
@@ -102,15 +102,15 @@ class RunFolder:
             atomic_write(self.path / name, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
     def claim(self, identity: Mapping[str, Json], remedy: str, *, whole: bool = True) -> None:
-        """Check that the folder is this model's, or nobody's.
+        """Check that the folder belongs to this model or is new.
 
         Args:
-            identity: of the model, with the overrides.
+            identity: the model's identity, with the overrides.
             remedy: what else the user can do.
-            whole: all of the identity is given; else only what is given is compared.
+            whole: whether `identity` is complete; otherwise only the given fields are compared.
 
         Raises:
-            IdentityMismatch: with the fields that differ.
+            IdentityMismatch: the identities differ; the message lists the fields.
             HarnessError: nothing can be added to the folder.
         """
         run = self.run
@@ -118,7 +118,7 @@ class RunFolder:
             raise HarnessError("this folder is a redacted export", where=str(self.path), remedy=remedy)
         known = None if run is None else run.identity
         if known is None and self.path.exists() and any(self.path.glob("*/responses.jsonl")):
-            raise HarnessError("this folder holds responses and no run.json", where=str(self.path), remedy=remedy)
+            raise HarnessError("this folder holds responses but no run.json", where=str(self.path), remedy=remedy)
         if known is not None and not whole:
             known = {name: known.get(name) for name in identity}
         differing = [] if known is None else list(_list_differences(known, json.loads(json.dumps(identity))))
@@ -131,25 +131,25 @@ class RunFolder:
 
     @contextmanager
     def hold_for_writing(self) -> Generator[None]:
-        """Share the writers' lock while the body lasts, so that nobody puts the folder aside meanwhile."""
+        """Share the writers' lock during the body, so that no other process moves the folder."""
         place = check_inside(self.path, self.path / _WRITERS)
         while True:
             self.path.mkdir(parents=True, exist_ok=True)
             with place.open("ab") as file:
                 fcntl.flock(file, fcntl.LOCK_SH)
                 if not place.exists() or os.fstat(file.fileno()).st_ino != place.stat().st_ino:
-                    continue  # the folder was put aside a moment ago
+                    continue  # the folder was just moved
                 yield
                 return
 
     def check_alone(self) -> None:
-        """Raise HarnessError if another process writes here. Nothing is written, so a dry run may call this."""
+        """Raise HarnessError if another process writes here. Writes nothing, so a dry run may call it."""
         with self._lock_all():
             pass
 
     @contextmanager
     def _lock_all(self) -> Generator[None]:
-        """Hold all locks of the folder alone while the body lasts. Raises HarnessError if another process has one."""
+        """Hold all locks of the folder exclusively. Raises HarnessError if another process has one."""
         with ExitStack() as stack:
             for path in (self.path / _WRITERS, *self.path.glob("*/.*.jsonl.lock")):
                 with suppress(FileNotFoundError):
@@ -160,12 +160,12 @@ class RunFolder:
                         raise HarnessError(
                             "another process is writing to this run",
                             where=str(self.path),
-                            remedy="wait for it, or give --output",
+                            remedy="wait for it, or give another --output",
                         ) from None
             yield
 
     def put_aside(self) -> Path | None:
-        """Rename the folder to a hidden one next to it, named with the time; None if there is no run here.
+        """Rename the folder to a hidden, dated name next to it, and return that; None if there is no run here.
 
         Raises HarnessError if another process writes to it.
         """
@@ -176,9 +176,9 @@ class RunFolder:
             return self.path.rename(self.path.with_name(f".{self.path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}"))
 
     def check_writable(self, remedy: str) -> None:
-        """Try to write to the folder, or to where it would be made: its permissions alone do not tell.
+        """Try to write to the folder, or to its future parent; permissions alone do not prove that it works.
 
-        Raises HarnessError, with the remedy, if nothing can be written; OSError if the disk is full.
+        Raises HarnessError with the remedy if nothing can be written, OSError if the disk is full.
         """
         place = next(each for each in (self.path.absolute(), *self.path.absolute().parents) if each.exists())
         try:
@@ -192,13 +192,13 @@ class RunFolder:
             raise HarnessError(what, where=str(self.path), remedy=remedy) from error
 
     def has_answers(self, judge: str = "") -> bool:
-        """Whether the model, or the judge of that id, has answered anything here; failures do not count."""
+        """Whether the model, or the judge with that id, has answered anything here; failures do not count."""
         name = f"verdicts-{file_name(judge)}.jsonl" if judge else "responses.jsonl"
         stored = (line for path in self.path.glob(f"*/{name}") for line in load_lines(path))
         return any(line.get("outcome", line.get("state")) not in _FAILED for line in stored)
 
     def log(self, text: str) -> None:
-        """Add a line to log.txt: what a person needs afterwards."""
+        """Add a line to log.txt, for the user to read afterwards."""
         self.path.mkdir(parents=True, exist_ok=True)
         path = check_inside(self.path, self.log_file)
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -213,18 +213,18 @@ class RunFolder:
 
 
 def check_inside(folder: Path, path: Path) -> Path:
-    """The path of a file that is about to be written in a run folder.
+    """Return the path of a file to write in a run folder, if it lies inside.
 
-    Raises HarnessError if the file, or a folder on its way, is a link that leads out of the run folder.
+    Raises HarnessError if the file, or one of its folders, is a link that leads out of the run folder.
     """
     if not path.resolve().is_relative_to(folder.resolve()):
         remedy = "remove the link, or give another --output"
-        raise HarnessError("a link that leads out of the run folder is not written to", where=str(path), remedy=remedy)
+        raise HarnessError("this link leads out of the run folder, so it is not used", where=str(path), remedy=remedy)
     return path
 
 
 def _list_differences(known: Json, now: Json, path: str = "") -> Iterator[str]:
-    """Each field in which two identities differ, as text."""
+    """Each difference between two identities, as text."""
     if isinstance(known, dict) and isinstance(now, dict):
         old, new = cast("dict[str, Json]", known), cast("dict[str, Json]", now)
         for name in sorted({*old, *new}):
@@ -238,7 +238,7 @@ def _list_differences(known: Json, now: Json, path: str = "") -> Iterator[str]:
 class TaskFolder:
     """The files of one task in a run folder.
 
-    It keeps the index of each journal: the next reader looks only at the lines that were added since.
+    It keeps the index of each journal, so that the next reader reads only lines added since.
     """
 
     def __init__(self, path: Path, display: str) -> None:
@@ -250,26 +250,26 @@ class TaskFolder:
         self._listings: Listings | None = None
 
     def responses(self, *, write: bool, load: bool = True) -> Journal:
-        """The journal of answers and failures, found by (split, id, epoch, key)."""
+        """The journal of answers and failures, indexed by (split, id, epoch, key)."""
         return self._open_journal("responses.jsonl", OUTCOMES, write=write, load=load)
 
     def verdicts(self, judge: str, *, write: bool, load: bool = True) -> Journal:
-        """The journal of one judge, found by (split, id, epoch, key, hash of the judged answer)."""
+        """The journal of one judge, indexed by (split, id, epoch, key, hash of the judged answer)."""
         return self._open_journal(f"verdicts-{file_name(judge)}.jsonl", _STATES, write=write, load=load)
 
     def judges(self) -> tuple[str, ...]:
-        """Ids of all judges that have a file here."""
+        """Ids of all judges with a file here."""
         return tuple(sorted(path.stem.removeprefix("verdicts-") for path in self.path.glob("verdicts-*.jsonl")))
 
     def read_asked(self, split: str) -> Iterator[dict[str, Any]]:
-        """The items that the latest invocation asked of one split: id, split, epoch, key, and what groups a record."""
+        """The items of one split in the latest invocation: id, split, epoch, key, and the record's groups."""
         return self._asked.read_items(split)
 
     @contextmanager
     def replace_listings(self) -> Generator[None]:
-        """While the body lasts, `open_listing` may be called; at its end all complete listings replace the old ones.
+        """During the body, `open_listing` may be called; at its end all complete listings replace the old ones.
 
-        If the body raises, the old ones stay as they were.
+        If the body raises, the old ones stay unchanged.
         """
         check_inside(self.path.parent, self.path / SCRATCH)
         self._listings = Listings(self._asked)
@@ -284,14 +284,14 @@ class TaskFolder:
         """A new listing of one split, inside `replace_listings`.
 
         Args:
-            split: its name.
-            keep: old items that are not listed again stay (a lower `--limit` never shrinks a run).
+            split: the split's name.
+            keep: whether old items that are not listed again stay (a lower `--limit` never shrinks a run).
         """
         assert self._listings is not None
         return self._listings.open(split, keep=keep)
 
     def forget_indexes(self) -> None:
-        """Free the indexes of the journals, which are large for a large task."""
+        """Free the journals' indexes, which are large for a large task."""
         self._indexes.clear()
 
     def _open_journal(self, name: str, names: tuple[str, ...], *, write: bool, load: bool) -> Journal:

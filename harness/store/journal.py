@@ -1,8 +1,8 @@
-"""A file of JSON lines that only grows, and an index of its lines.
+"""An append-only file of JSON lines, and an index of its lines.
 
-Invariants: a line is written by one `write`; a torn last line is cut when the file is opened for writing; the last line
-with a key is the current one, all before it are history. The index keeps an offset and a state for each key, no text,
-so that a run of any length fits in memory; a line is read back by its offset.
+Invariants: one `write` writes a line; opening the file for writing cuts a torn last line; the last line with a key is
+the current one, and all earlier ones are history. The index keeps an offset and a state for each key but no text, so
+that a run of any length fits in memory; a line is read by its offset.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _HEAD = re.compile(
 
 
 def place(*parts: object) -> int:
-    """A 64-bit hash of what a line is found by: a key of 8 bytes instead of 100."""
+    """A 64-bit hash of a line's key: 8 bytes instead of 100."""
     text = "\0".join(map(str, parts)).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
 def stat_file(path: Path) -> tuple[int, int, int]:
-    """Inode, bytes and time of the last change in ns; zeros for a missing file."""
+    """Inode, size in bytes and time of the last change in ns; zeros for a missing file."""
     try:
         found = path.stat()
     except OSError:
@@ -43,10 +43,10 @@ def stat_file(path: Path) -> tuple[int, int, int]:
 
 
 class Index:
-    """Where the current line of each key is in a journal. A later reader of the same file can go on with it.
+    """Where the current line of each key is in a journal. A later reader of the file can reuse it.
 
     Args:
-        path: of the file that is indexed.
+        path: the indexed file.
     """
 
     __slots__ = ("_inode", "end", "places")
@@ -57,7 +57,7 @@ class Index:
         self._inode = 0 if path is None else stat_file(path)[0]
 
     def fits(self, path: Path) -> bool:
-        """Whether the file is still the indexed one, and no shorter."""
+        """Whether the file is still the indexed one and not shorter."""
         inode, size, _ = stat_file(path)
         return inode != 0 and inode == self._inode and size >= self.end
 
@@ -66,12 +66,12 @@ class Journal:
     """An append-only file of JSON lines.
 
     Args:
-        path: of the file; made if it is missing.
-        names: of the states; the index keeps a state's number in this tuple.
-        write: take the lock, cut a torn end and allow `append`. Without it the file is only read, and may be missing.
-        load: index the file now; else the first `grow` does. A file that is written is always indexed, because its
-            torn end is what lies behind its last known line.
-        index: of an earlier reader; this one adds to it.
+        path: the file; made if missing.
+        names: names of the states; the index stores a state's position in this tuple.
+        write: take the lock, cut a torn end and allow `append`. Otherwise the file is only read, and may be missing.
+        load: index the file now; otherwise the first `grow` does. A file open for writing is always indexed, because
+            its torn end starts after the last indexed line.
+        index: the index of an earlier reader, to extend.
 
     Raises HarnessError if another process writes to the file.
     """
@@ -86,7 +86,7 @@ class Journal:
         self._lock: HeldLock | None = None
         if write:
             busy = "another process is writing to this run"
-            remedy = "wait for it, or give --output"
+            remedy = "wait for it, or give another --output"
             self._lock = lock_file(lock_path(path), busy=HarnessError(busy, where=str(path), remedy=remedy))
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         else:
@@ -101,16 +101,16 @@ class Journal:
 
     @property
     def end(self) -> int:
-        """Bytes of the whole lines that are indexed."""
+        """Bytes of the indexed whole lines."""
         return self._index.end
 
     def find(self, *where: object) -> tuple[int, str] | None:
-        """Offset and state of the current line found by these parts."""
+        """Offset and state of the current line with this key; None if there is none."""
         entry = self._index.places.get(place(*where))
         return None if entry is None else (entry >> 4, self._names[entry & 15])
 
     def read(self, offset: int) -> dict[str, Any]:
-        """The line at an offset. Raises HarnessError if the file was changed meanwhile."""
+        """The line at an offset. Raises HarnessError if the file was changed."""
         size, data = 1 << 13, b""
         while b"\n" not in data and len(data) < self._index.end - offset:
             data = os.pread(self._fd, size, offset)
@@ -121,14 +121,14 @@ class Journal:
             raise HarnessError("a line of the run folder is not JSON", where=f"{self.path}, byte {offset}") from None
 
     def find_line(self, *where: object) -> dict[str, Any] | None:
-        """The current line found by these parts. Raises as `read`."""
+        """The current line with this key. Raises as `read`."""
         entry = self._index.places.get(place(*where))
         return None if entry is None else self.read(entry >> 4)
 
     def append(self, line: Mapping[str, Json], *where: object, state: str) -> None:
-        """Write one line and make it the current one of these parts.
+        """Write one line and make it the current one of this key.
 
-        Raises HarnessError if it is not JSON or the disk does not take it; the file then ends as before.
+        Raises HarnessError if it is not JSON or cannot be written; the file is then unchanged.
         """
         data = encode_line(line, self.path)
         failed: OSError | None = None
@@ -146,7 +146,7 @@ class Journal:
         self._dirty = True
 
     def sync(self) -> None:
-        """Make all written lines outlive a power cut. Raises HarnessError if the disk does not take them."""
+        """Make all written lines survive a power cut. Raises HarnessError if the disk fails."""
         if not self._dirty:
             return
         self._dirty = False
@@ -155,11 +155,11 @@ class Journal:
         except OSError as error:
             self._dirty = True
             why = error.strerror or "input/output error"
-            remedy = "look after the disk, and run it again: whole lines are kept"
+            remedy = "check the disk, and run it again: whole lines are kept"
             raise HarnessError(f"cannot write: {why}", where=str(self.path), remedy=remedy) from error
 
     def close(self) -> None:
-        """Sync and release the lock. Raises as `sync` does; the journal is closed all the same."""
+        """Sync and release the lock. Raises as `sync`; the journal is closed anyway."""
         try:
             self.sync()
         finally:
@@ -169,7 +169,7 @@ class Journal:
                 self._lock.release()
 
     def grow(self) -> Iterator[tuple[str, ...]]:
-        """Index the whole lines that were added since; yield what each of them is found by, in order."""
+        """Index the whole lines added since; yield the key of each, in order."""
         for line in read_lines(self.path, self._index.end):
             head, start = _parse_head(line), self._index.end
             self._index.end += len(line)
@@ -179,21 +179,21 @@ class Journal:
 
 
 def _parse_head(line: bytes) -> tuple[str, ...] | None:
-    """What a line is found by, and its state; None for a line of another shape.
+    """The key of a line, and its state; None for a line of another shape.
 
-    A response line is found by (split, id, epoch, key); a verdict line by these and the hash of the judged answer.
+    The key of a response line is (split, id, epoch, key); a verdict line adds the hash of the judged answer.
     """
     match = _HEAD.match(line)
     if match is None:
         return None
     sample, split, epoch, key, second, state = match.groups()
 
-    def unquote(quoted: bytes) -> str:  # most hold no escape, and need no parser
+    def unquote(quoted: bytes) -> str:  # most have no escape and need no parser
         return str(json.loads(quoted)) if b"\\" in quoted else quoted[1:-1].decode()
 
     try:
         found = (unquote(split), unquote(sample), epoch.decode(), key.decode(), second.decode())
-    except ValueError:  # neither JSON nor UTF-8: somebody changed the file
+    except ValueError:  # neither JSON nor UTF-8: the file was edited
         return None
     return found if state is None else (*found, state.decode())
 
@@ -204,10 +204,10 @@ def encode_line(line: Mapping[str, Json], path: Path) -> bytes:
         text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         who = f"{path}, sample {line.get('id')!r}"
-        raise HarnessError(f"a plugin gave what JSON cannot hold: {error}", where=who) from None
+        raise HarnessError(f"a plugin returned what JSON cannot hold: {error}", where=who) from None
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def load_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Parse each whole line of a file; a missing file has none."""
+    """Parse each whole line of a file; yields none for a missing file."""
     return map(json.loads, read_lines(path))

@@ -1,7 +1,7 @@
-"""asked.jsonl of one task: the items that were asked, by split, and the new listings that replace old ones.
+"""asked.jsonl of one task: the asked items, by split, and the new listings that replace old ones.
 
-The file is parsed once however many splits it holds, and replaced once for all splits that one invocation lists. So a
-split costs the same next to a thousand others.
+The file is parsed once for all splits, and replaced once for all splits that an invocation lists. So a split costs the
+same even among a thousand others.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from harness.errors import HarnessError
 from harness.store.journal import encode_line
 from harness.types import Json
 
-SCRATCH: Final = ".asked.jsonl.new"  #: next to asked.jsonl, until it replaces that
-#: every line starts with these fields, so that nothing else of a line is parsed to know its split
+SCRATCH: Final = ".asked.jsonl.new"  #: the new file, until it replaces asked.jsonl
+#: every line starts with these fields, so that a line's split is known without parsing the rest
 _HEAD: Final = re.compile(rb'\{"id": ?"(?:[^"\\]|\\.)*", ?"split": ?("(?:[^"\\]|\\.)*")')
 
 
 class Asked:
-    """The lines of asked.jsonl by split. Where each split's lines are is found once for each state of the file.
+    """The lines of asked.jsonl by split; finds each split's lines once for each state of the file.
 
     Args:
-        path: of the file; it may be missing.
+        path: the file; may be missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,7 +67,7 @@ class Asked:
             return ()
 
     def _find_spans(self, file: IO[bytes]) -> Mapping[str, list[tuple[int, int]]]:
-        """Where the lines of each split are. A torn last line does not count."""
+        """The spans of each split's lines. A torn last line does not count."""
         state = os.fstat(file.fileno())
         stamp = (state.st_ino, state.st_size, state.st_mtime_ns)
         if self._stamp == stamp:
@@ -93,12 +93,12 @@ class Asked:
         return found
 
     def _damage_error(self) -> HarnessError:
-        what = "a line of it does not say what was asked"
+        what = "one of its lines is not an asked item"
         return HarnessError(what, where=str(self.path), remedy="restore the file, or run with --fresh")
 
 
 class Listings:
-    """The new listings of one task: written to one file, split by split. Together they replace the old ones.
+    """The new listings of one task, written to one file, split by split; together they replace the old ones.
 
     Args:
         asked: the old listings.
@@ -114,8 +114,8 @@ class Listings:
         """Begin the new listing of one split. Only one is open at a time.
 
         Args:
-            split: its name.
-            keep: old items that are not listed again stay (a lower `--limit` never shrinks a run).
+            split: the split's name.
+            keep: whether old items that are not listed again stay (a lower `--limit` never shrinks a run).
         """
         if self._file is None:
             self._scratch.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ class Listings:
         return Listing(self._complete, self._asked, split, self._file, keep=keep)
 
     def replace_old(self) -> None:
-        """Replace the old listings by all complete ones, in one step. Nothing happens if there are none."""
+        """Replace the old listings with all complete ones, in one step. Does nothing if there are none."""
         if self._file is not None and self._complete:
             for split in self._asked.list_splits():
                 new = self._complete.get(split)
@@ -136,9 +136,9 @@ class Listings:
         self.drop()
 
     def drop(self) -> None:
-        """Leave the old listings as they were. After `replace_old` this does nothing."""
+        """Keep the old listings. Does nothing after `replace_old`."""
         if self._file is not None:
-            with suppress(OSError):  # a full disk was reported already, and must not keep the file here
+            with suppress(OSError):  # a full disk was already reported, and must not keep the file
                 self._file.close()
             self._scratch.unlink(missing_ok=True)
             self._file = None
@@ -150,9 +150,9 @@ class Listing:
     Args:
         complete: split -> listing; `finish` adds this one.
         asked: the old listings.
-        split: its name.
-        file: to write to.
-        keep: as for `Listings.open`.
+        split: the split's name.
+        file: the file to write to.
+        keep: as in `Listings.open`.
     """
 
     def __init__(self, complete: dict[str, Listing], asked: Asked, split: str, file: IO[bytes], *, keep: bool) -> None:
@@ -167,7 +167,7 @@ class Listing:
         self._content = 0
 
     def add(self, line: Mapping[str, Json], content: str) -> None:
-        """List one item; `content` is the digest of what its data says, empty for a further epoch of a sample."""
+        """List one item; `content` is the digest of its data, empty for a further epoch of a sample."""
         self._content = (self._content + int(content.rpartition(":")[2] or "0", 16)) % 2**256
         if self._keep:
             self._seen.add((line["id"], line["epoch"]))
@@ -175,11 +175,11 @@ class Listing:
 
     @property
     def content(self) -> str:
-        """Hash of all listed data, in whatever order: hex sum of the items' digests."""
+        """Hash of all listed data, in any order: hex sum of the items' digests."""
         return f"{self._content:064x}"
 
     def old_items(self) -> Iterator[Mapping[str, Json]]:
-        """The old items of this split that stay, as far as they are not listed again."""
+        """The old items of this split that stay and are not listed again."""
         return map(json.loads, self.old_lines())
 
     def old_lines(self) -> Iterator[bytes]:
@@ -190,12 +190,12 @@ class Listing:
                 yield line
 
     def finish(self) -> None:
-        """The listing is complete: it replaces the old one when those of its task do."""
+        """Mark the listing complete: it will replace the old one together with its task's other listings."""
         self._open = False
         self._complete[self.split] = self
 
     def abandon(self) -> None:
-        """Take the listing out of the file again, so that the old one stays. After `finish` this does nothing."""
+        """Remove the listing from the file, so that the old one stays. Does nothing after `finish`."""
         if self._open:
             self._open = False
             self._file.seek(self._start)

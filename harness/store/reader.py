@@ -1,8 +1,8 @@
-"""The current lines of a task: each asked item once, with its answer and the verdicts that count on it.
+"""Reads the current lines of a task: each asked item once, with its answer and the verdicts that count.
 
-An item's current answer is the last line with the key that it was asked with. A verdict counts on the text that it was
-given on, and on no other. A rubric that scores a split at once may make one number of several answers: each of its
-lines carries the digest of all answers that were scored together, and counts only while these are the current answers.
+An item's current answer is the last line with the item's key. A verdict counts only for the text that it judged. A
+rubric that scores a split at once may compute one number from several answers: each of its lines stores the digest of
+all answers that were scored together, and counts only while these are the current answers.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from harness.store.folder import TaskFolder
 from harness.store.journal import Journal
 from harness.store.records import line_hash
 
-TOGETHER = "together"  #: field of a verdict line: the digest of all answers that were scored with it
-ScoredAnswer = tuple[str, str, str]  #: sample id, key of what was asked, hash of the answer
+TOGETHER = "together"  #: field of a verdict line: the digest of all answers scored with it
+ScoredAnswer = tuple[str, str, str]  #: sample id, key of the question, hash of the answer
 
 
 def digest_answers(answers: Iterable[ScoredAnswer]) -> str:
-    """The digest of the answers of one epoch of a split, whatever their order."""
+    """The digest of the answers of one epoch of a split, in any order."""
     return digest([list(answer) for answer in sorted(answers)])
 
 
 def list_answers(asked: Iterable[Mapping[str, Any]], responses: Journal) -> dict[int, list[ScoredAnswer]]:
-    """Epoch -> current answers. What failed, was blocked or is empty is never scored.
+    """Epoch -> current answers, without failures, blocks and empty answers, which are never scored.
 
     Args:
-        asked: items of one split.
-        responses: what came back.
+        asked: the items of one split.
+        responses: the journal of answers.
     """
     found: dict[int, list[ScoredAnswer]] = {}
     for each in asked:
@@ -44,10 +44,10 @@ def list_answers(asked: Iterable[Mapping[str, Any]], responses: Journal) -> dict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One asked item, how its generation ended, and what judges said of it.
+    """One asked item, how its generation ended, and its verdicts.
 
     Attributes:
-        display: its task, as results name it.
+        display: the task's name in the results.
         asked: its line of asked.jsonl.
         response: its current line of responses.jsonl; None if there is none yet.
         verdicts: judge id -> the line that counts; a judge that has not seen the answer, or was not read, is missing.
@@ -60,7 +60,7 @@ class Answer:
 
     @property
     def item(self) -> str:
-        """Task, split, sample and epoch in one text: stable over models and runs."""
+        """Task, split, sample and epoch in one text, the same in all models and runs."""
         return item(self.display, self.asked["split"], self.asked["id"], self.asked["epoch"])
 
     @property
@@ -75,18 +75,18 @@ class Answer:
 
     @property
     def question(self) -> str:
-        """The texts of the prompt in order, an image by its path in brackets."""
+        """The texts of the prompt in order; an image appears as its path in brackets."""
         parts: list[Mapping[str, Any]] = [] if self.response is None else self.response["prompt"]
         return "\n".join(part["text"] if "text" in part else f"[image: {part['image']}]" for part in parts)
 
     @property
     def hash(self) -> str:
-        """What ties a verdict to the text; a redacted line has it too."""
+        """The hash that ties a verdict to the text; a redacted line has it too."""
         return text_hash("") if self.response is None else line_hash(self.response)
 
     @property
     def place(self) -> tuple[object, ...]:
-        """What a verdict on the answer is found by."""
+        """The key of a verdict on the answer."""
         asked = self.asked
         return asked["split"], asked["id"], asked["epoch"], asked["key"], self.hash
 
@@ -98,7 +98,7 @@ class AnswerReader:
         display: the task's displayed name.
         responses: answers and failures; None if there are none yet.
         verdicts: judge id -> its journal.
-        list_asked: gives the items that were asked of a split.
+        list_asked: returns a split's asked items.
     """
 
     def __init__(
@@ -112,12 +112,12 @@ class AnswerReader:
         self._display = display
         self._verdicts = verdicts
         self._list_asked = list_asked
-        self._digests: dict[str, dict[int, str]] = {}  # split -> epoch -> of its current answers
+        self._digests: dict[str, dict[int, str]] = {}  # split -> epoch -> digest of its current answers
 
     def read(self, asked: Mapping[str, Any], judges: Iterable[str] | None = None) -> Answer:
         """The item of a line of asked.jsonl, with the verdicts of these judges, or of all.
 
-        Raises HarnessError, KeyError, TypeError or ValueError for a line that somebody changed.
+        Raises HarnessError, KeyError, TypeError or ValueError for a damaged line.
         """
         where = (asked["split"], asked["id"], asked["epoch"], asked["key"])
         response = None if self.responses is None else self.responses.find_line(*where)
@@ -132,11 +132,11 @@ class AnswerReader:
         return Answer(display=self._display, asked=asked, response=response, verdicts=verdicts)
 
     def forget_answers(self) -> None:
-        """An answer was added or replaced, so a verdict that was given on all answers of a split is checked again."""
+        """Check verdicts on whole splits again, because an answer was added or replaced."""
         self._digests.clear()
 
     def _is_current(self, line: Mapping[str, Any]) -> bool:
-        """Whether a verdict was given on all answers of its split that are current."""
+        """Whether a verdict covers exactly the current answers of its split."""
         split = line["split"]
         if split not in self._digests and self.responses is not None:
             found = list_answers(self._list_asked(split), self.responses)
@@ -145,7 +145,7 @@ class AnswerReader:
 
 
 def read_answers(task: TaskFolder, split: str, judges: Sequence[str] = ()) -> Iterator[Answer]:
-    """Each item that was asked of one split, in order, with the verdicts of these judges."""
+    """Each asked item of one split, in order, with the verdicts of these judges."""
     with ExitStack() as stack:
         responses = task.responses(write=False)
         stack.callback(responses.close)

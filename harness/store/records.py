@@ -1,11 +1,11 @@
-"""Values to lines of the run folder, and back; and the numbers of a plugin's answer made fit for JSON.
+"""Converts values to lines of the run folder and back, and replaces numbers that JSON cannot hold.
 
 Each line starts with id, split, epoch and key: see `harness.store.journal`.
 
-JSON knows neither NaN nor infinity (`sanitize_numbers`). No log-probability is below `LOWEST`: a choice that the model
+JSON has neither NaN nor infinity (`sanitize_numbers`). No log-probability is below `LOWEST`: a choice that the model
 rules out (-inf) gets that value, whose probability is 0 and which can be added and subtracted. NaN and +inf make the
-answer an error. Tokens and seconds never cost an answer: those that are not numbers become 0. This is done before an
-answer is judged, so that a verdict is the same whether its answer is new or read back.
+answer an error. Invalid token counts and seconds become 0 and do not fail an answer. This happens before judging, so
+that a verdict is the same for a new and a stored answer.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from harness.metrics import Record
 from harness.types import Failure, Json, Outcome, Response, Sample, Text, Unscored, Usage, Verdict
 
 LOWEST: Final = -1e9  #: natural logarithm; no stored log-probability is below it
-#: field of a redacted response line: the hash of the text that was taken out of it
+#: field of a redacted response line: the hash of the removed text
 TAKEN_OUT: Final = "text_sha256"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A decision and what it took.
+    """A decision with its prompts, replies and usage.
 
     Attributes:
-        decision: what the judge says.
-        asked: digest of each prompt that its model was shown, in the order of the calls.
+        decision: the judge's decision.
+        asked: digest of each prompt sent to its model, in the order of the calls.
         replies: the model's raw replies.
         usage: tokens of all calls.
         models: the model's names as the provider reports them.
-        flags: of the answer as this judge saw it: `verdict_like` where it is shaped like one of the judge's verdicts.
+        flags: the judge's flags on the answer: `verdict_like` if it looks like one of the judge's verdicts.
     """
 
     decision: Decision
@@ -72,7 +72,7 @@ def sanitize_numbers(result: Response | Failure) -> Response | Failure:
 
 
 def _to_float(value: object) -> float:
-    """A float, also of a library's own number type; NaN for what is not a number."""
+    """A float, also from a library's number type; NaN for anything that is not a number."""
     try:
         return float(cast("float", value))
     except (TypeError, ValueError, OverflowError):
@@ -87,7 +87,7 @@ def outcome_of(result: Response | Failure) -> Outcome:
 
 
 def item_line(sample: Sample, epoch: int, key: str) -> dict[str, Json]:
-    """A line of asked.jsonl: who is asked, what it is grouped by, and the key of what is asked."""
+    """A line of asked.jsonl: the item, its groups, and the key of its question."""
     return {
         "id": sample.id,
         "split": sample.split,
@@ -103,7 +103,7 @@ def item_line(sample: Sample, epoch: int, key: str) -> dict[str, Json]:
 def response_line(
     sample: Sample, epoch: int, key: str, result: Response | Failure, *, calls: int = 1
 ) -> dict[str, Json]:
-    """A line of responses.jsonl; `calls` says how often the model was called for it: a strategy may call it again."""
+    """A line of responses.jsonl; `calls` says how often the model was called, which may be several by a strategy."""
     if isinstance(result, Response):
         own: dict[str, Json] = {
             "reasoning": result.reasoning,
@@ -146,7 +146,7 @@ def response_of(line: Mapping[str, Any]) -> Response:
     """The answer of a line. Raises HarnessError for a redacted line, which cannot be judged."""
     if TAKEN_OUT in line:
         raise HarnessError(
-            f"the answer of {line['id']!r} has no text: it is of a redacted export", remedy="use the run itself"
+            f"the answer of {line['id']!r} has no text: this is a redacted export", remedy="use the run itself"
         )
     return Response(
         text=line["text"],
@@ -175,7 +175,7 @@ def failure_of(line: Mapping[str, Any]) -> Failure:
 
 
 def answer_hash(response: Response) -> str:
-    """What ties a verdict to the text it was given on."""
+    """The hash that ties a verdict to the judged text."""
     return text_hash(response.text)
 
 
@@ -185,7 +185,7 @@ def line_hash(line: Mapping[str, Any]) -> str:
 
 
 def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: Judgement) -> dict[str, Json]:
-    """A line of a judge's verdicts: its verdict on the answer of this hash, or why there is none."""
+    """A line of a judge's verdicts: its verdict on the answer with this hash, or why there is none."""
     decision = judgement.decision
     said: dict[str, Json] = (
         {"state": "scored", "label": decision.label, "axes": dict(decision.axes), "reason": decision.reason}
@@ -212,20 +212,20 @@ def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: J
 def calls_of(line: Mapping[str, Any]) -> int:
     """How often a model was called for an answer or a verdict.
 
-    Lines of older versions do not say it, and count as one call if there was any: a rule makes none.
+    Lines from older versions lack the number: they count as one call, or none for a rule.
     """
     return int(line.get("calls", "outcome" in line or bool(line["raw"] or line["models"])))
 
 
 def decision_of(line: Mapping[str, Any]) -> Decision:
-    """The decision of a line, with the rubric's own label."""
+    """The decision of a line, with the rubric's label."""
     if line["state"] == "scored":
         return Verdict(label=line["label"], axes=line["axes"], reason=line["reason"])
     return Unscored(state=line["state"], message=line["reason"])
 
 
 def record_of(task: str, asked: Mapping[str, Any], response: Mapping[str, Any] | None) -> Record:
-    """An asked item as metrics see it, not yet labelled; one without a response line is an unresolved error."""
+    """An asked item as a metrics record, not yet labelled; without a response line it is an unresolved error."""
     return Record(
         item=item(task, asked["split"], asked["id"], asked["epoch"]),
         id=asked["id"],

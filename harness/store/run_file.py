@@ -1,6 +1,6 @@
-"""run.json as values: who was asked, how, with what, and what each invocation did.
+"""run.json as values: the model, its settings, the environment, and what each invocation did.
 
-Keys that this version does not know are kept with the entry that has them, until the entry is made anew.
+Keys that this version does not know stay in their entry until the entry is made again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Entry:
     extra: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     def as_json(self) -> dict[str, Json]:
-        """The object as it lies in the file."""
+        """The object as stored in the file."""
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "extra"}
         left_out = {name for name in _LEFT_OUT if name in own and own[name] in (None, {}, "", ())}
         return {name: _plain(value) for name, value in own.items() if name not in left_out} | dict(self.extra)
@@ -38,11 +38,11 @@ class ModelEntry(_Entry):
 
     Attributes:
         ref: `scheme/name`.
-        resolved: what its provider calls it.
-        settings: of its provider, those of its identity.
-        strategy: around it, with its settings.
-        notes: what it noted while it was open, in all invocations.
-        training: what is declared of how it was made: see `harness.lineage`.
+        resolved: its provider's name for it.
+        settings: the provider's settings that are part of its identity.
+        strategy: the strategy around it, with its settings.
+        notes: its notes in all invocations.
+        training: how it was trained, as declared: see `harness.lineage`.
     """
 
     ref: str
@@ -54,14 +54,14 @@ class ModelEntry(_Entry):
 
     @staticmethod
     def from_json(raw: object) -> ModelEntry:
-        """Raises ValueError for what is no such entry."""
+        """Read an entry. Raises ValueError if it is invalid."""
         values: dict[str, Any] = {"notes": [], "training": {}, **_object(raw, "the model")}
         return _read(ModelEntry, {**values, "notes": tuple(values["notes"])}, "the model")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides(_Entry):
-    """What the user set over the splits' own: generation settings and a system message."""
+    """The user's overrides of the splits' settings: generation settings and a system message."""
 
     generation: Mapping[str, Json]
     system: str
@@ -69,16 +69,16 @@ class Overrides(_Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataEntry(_Entry):
-    """Where a task's data lay, and what it is.
+    """A task's data: its place, source and licence.
 
     Attributes:
-        root: the task's own folder.
-        folder: the data folder of the invocation.
+        root: the task's folder.
+        folder: the invocation's data folder.
         source: hub name or address; empty for none.
-        revision: of the source.
-        licence: of the data.
-        checked: whether it is the revision that the counts were checked with: see `harness.data.provenance.Checked`;
-            empty for packaged data, a set that was built, and in files of older versions.
+        revision: the source's revision.
+        licence: the data's licence.
+        checked: whether the counts were checked with this revision: see `harness.data.provenance.Checked`; empty for
+            packaged data, a built set, and files of older versions.
     """
 
     root: str
@@ -94,18 +94,18 @@ class SplitEntry(_Entry):
     """One split as it was asked.
 
     Attributes:
-        judge: id of the judge whose figures stand first; None where none has judged.
-        packaged: its data comes with the task.
-        generation: settings as they were sent; null where the model refused one.
+        judge: id of the primary judge; None if none has judged.
+        packaged: whether its data comes with the task.
+        generation: the settings as sent; null for one that the model refused.
         epochs: answers for each sample.
-        limit: clusters that were taken; None for all.
-        content: hash of what the data says, 64 hex digits; empty where no listing was complete.
-        found: samples there are; None where they were not counted.
-        min_coverage: share of records that must be resolved, as it was last given.
-        drawn: judge id -> last place (`harness.keys.draw_order`) of what `--judge-limit` drew for it and it has judged.
-        outcome_labels: what blocks and empty answers count as, that metrics look for and no rubric of the split can
-            say, as far as could be told when it was asked.
-        data: source, revision, licence and toy of a split whose data is not the task's; {} where it is.
+        limit: clusters taken; None for all.
+        content: hash of the data, 64 hex digits; empty if no listing was complete.
+        found: number of samples in the data; None if not counted.
+        min_coverage: share of records that must be resolved, as last given.
+        drawn: judge id -> last place (`harness.keys.draw_order`) of its `--judge-limit` draw that it has judged.
+        outcome_labels: labels of blocks and empty answers that metrics look for and, as far as known when it was asked,
+            no rubric of the split can give.
+        data: source, revision, licence and toy, if the split's data is not the task's; else {}.
     """
 
     judge: str | None
@@ -122,7 +122,7 @@ class SplitEntry(_Entry):
 
     @staticmethod
     def from_json(raw: object) -> SplitEntry:
-        """Raises ValueError for what is no such entry."""
+        """Read an entry. Raises ValueError if it is invalid."""
         values: dict[str, Any] = {
             "judge": None,
             "min_coverage": MIN_COVERAGE,
@@ -133,7 +133,7 @@ class SplitEntry(_Entry):
         }
         values["outcome_labels"] = tuple(values["outcome_labels"])
         drawn = _object(values["drawn"], "what was drawn")
-        # a number is of a draw in which categories took turns, which is no random part
+        # a number comes from a draw in which categories took turns, which is not random
         values["drawn"] = {judge: last for judge, last in drawn.items() if isinstance(last, str)}
         return _read(SplitEntry, values, "a split")
 
@@ -143,10 +143,10 @@ class TaskEntry(_Entry):
     """One task under its settings; `task` is its name without them.
 
     Attributes:
-        task: name.
-        version: of the task.
-        settings: those that are not at their defaults.
-        data: where it lay.
+        task: the task's name.
+        version: the task's version.
+        settings: settings that differ from their defaults.
+        data: the task's data.
         splits: name -> entry.
     """
 
@@ -158,7 +158,7 @@ class TaskEntry(_Entry):
 
     @staticmethod
     def from_json(raw: object) -> TaskEntry:
-        """Raises ValueError for what is no such entry."""
+        """Read an entry. Raises ValueError if it is invalid."""
         values = _object(raw, "a task")
         splits = _object(values.get("splits"), "the splits of a task")
         data = {"checked": "", **_object(values.get("data"), "the data of a task")}
@@ -173,8 +173,8 @@ class SuiteEntry(_Entry):
 
     Attributes:
         rubrics: title of each part -> the rubric that the suite names for it, empty for none.
-        settings: that the suite gives its tasks and rubrics.
-        mean: titles whose main numbers have a mean.
+        settings: the suite's settings for its tasks and rubrics.
+        mean: titles whose main numbers are averaged.
     """
 
     rubrics: Mapping[str, str]
@@ -183,7 +183,7 @@ class SuiteEntry(_Entry):
 
     @staticmethod
     def from_json(raw: object) -> SuiteEntry:
-        """Raises ValueError for what is no such entry."""
+        """Read an entry. Raises ValueError if it is invalid."""
         values = _object(raw, "a suite")
         return _read(SuiteEntry, {**values, "mean": tuple(values.get("mean", ()))}, "a suite")
 
@@ -193,13 +193,13 @@ class Invocation(_Entry):
     """One command that wrote to the folder.
 
     Attributes:
-        started: ISO 8601 with its zone.
-        finished: likewise.
-        seconds: between them.
-        command: argument by argument.
+        started: start time, ISO 8601 with its zone.
+        finished: end time, likewise.
+        seconds: the time between them.
+        command: the list of its arguments.
         tasks: `NAME:SPLIT` of each split.
         end: done or stopped.
-        reason: why it stopped; empty where it is done.
+        reason: why it stopped; empty if done.
     """
 
     started: str
@@ -212,7 +212,7 @@ class Invocation(_Entry):
 
     @staticmethod
     def from_json(raw: object) -> Invocation:
-        """Raises ValueError for what is no such entry."""
+        """Read an entry. Raises ValueError if it is invalid."""
         values = _object(raw, "an invocation")
         for name in values.keys() & {"command", "tasks"}:
             values[name] = tuple(values[name])
@@ -224,19 +224,19 @@ class RunFile(_Entry):
     """The whole of run.json.
 
     Attributes:
-        schema: of the file.
-        started: of the first invocation.
-        model: who was asked.
-        identity: what was requested, with the overrides.
-        identity_digest: of the model's identity; enters each key.
-        overrides: of the splits' own.
+        schema: the file's schema.
+        started: start time of the first invocation.
+        model: the evaluated model.
+        identity: the model's identity, with the overrides.
+        identity_digest: hash of the model's identity; part of each key.
+        overrides: the user's overrides of the splits' settings.
         plugins: distribution -> version.
         environment: Python, platform, packages.
-        judges: id -> what results.json says of the judge.
+        judges: id -> the judge's entry in results.json.
         tasks: displayed name -> entry.
-        suites: those that were asked, by name.
-        probe: what the probe saw last; None where there was none.
-        history: the invocations that ended, in order.
+        suites: the asked suites, by name.
+        probe: the last probe's result; None without a probe.
+        history: the ended invocations, in order.
     """
 
     schema: str
@@ -255,15 +255,15 @@ class RunFile(_Entry):
 
     @property
     def redacted(self) -> bool:
-        """Whether it is of a redacted export: its numbers can be made anew, and nothing can be added to it."""
+        """Whether this is a redacted export: its numbers can be computed again, but nothing can be added."""
         return self.extra.get("redacted") is True
 
     @staticmethod
     def from_json(raw: object) -> RunFile:
-        """Raises ValueError for what is no such file, or one of another schema."""
+        """Read run.json. Raises ValueError if it is invalid or has another schema."""
         values: dict[str, Any] = {"probe": None, "suites": {}, "history": [], **_object(raw, "it")}
         if values.get("schema") != SCHEMA:
-            raise ValueError(f"it is of schema {values.get('schema')!r}, and this version reads {SCHEMA!r}")
+            raise ValueError(f"it has schema {values.get('schema')!r}, but this version reads {SCHEMA!r}")
         tasks = _object(values.get("tasks"), "the tasks")
         values["model"] = ModelEntry.from_json(values.get("model"))
         values["overrides"] = _read(Overrides, _object(values.get("overrides"), "the overrides"), "the overrides")
@@ -274,7 +274,7 @@ class RunFile(_Entry):
         return _read(RunFile, values, "it")
 
 
-#: fields that are not in the file where there is nothing in them
+#: fields that the file omits if they are empty
 _LEFT_OUT = ("checked", "data", "drawn", "judge", "outcome_labels", "probe", "suites", "training")
 _E = TypeVar("_E", bound=_Entry)
 
@@ -282,7 +282,7 @@ _E = TypeVar("_E", bound=_Entry)
 def _object(raw: object, what: str) -> dict[str, Any]:
     if isinstance(raw, Mapping):
         return dict(cast("Mapping[str, Any]", raw))
-    raise ValueError(f"{what} is no object")
+    raise ValueError(f"{what} is not an object")
 
 
 def _read(kind: type[_E], raw: Mapping[str, Any], what: str) -> _E:

@@ -326,7 +326,7 @@ def test_a_fresh_run_beside_a_live_writer_is_refused_and_the_writer_goes_on(tmp_
 
     run = go(Server(script), tmp_path, task=fake_task(numbered(3)))
     assert [str(error) for error in refused] == [
-        f"another process is writing to this run ({tmp_path})\n  wait for it, or give --output"
+        f"another process is writing to this run ({tmp_path})\n  wait for it, or give another --output"
     ]
     assert (run.exit_code, split(run)["n"], len(lines(tmp_path))) == (0, 3, 3)
     assert not list(tmp_path.parent.glob(f".{tmp_path.name}.*"))

@@ -268,7 +268,7 @@ def test_a_line_of_asked_that_is_damaged_is_named_with_what_to_do(folder: TaskFo
     put(folder, "1")
     with (folder.path / "asked.jsonl").open("a") as file:
         file.write(line + "\n")
-    with pytest.raises(HarnessError, match=r"does not say what was asked.*asked\.jsonl") as caught:
+    with pytest.raises(HarnessError, match=r"one of its lines is not an asked item.*asked\.jsonl") as caught:
         list(folder.read_asked("easy"))
     assert "--fresh" in caught.value.remedy
 
@@ -332,7 +332,7 @@ def test_a_folder_of_another_identity_is_refused_with_the_fields_that_differ(tmp
 def test_responses_without_a_run_file_are_never_taken_over(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.task("mis").responses(write=True).close()
-    with pytest.raises(HarnessError, match="holds responses and no run"):
+    with pytest.raises(HarnessError, match="holds responses but no run"):
         folder.claim({"scheme": "x"}, "remedy")
 
 
