@@ -1,7 +1,7 @@
 """The command line: a group whose commands are modules, imported only when used.
 
-A core command is `command` of the module that is called as it is, or one of the lists in `listing`; plugins add theirs
-through `harness_commands`. A command returns its exit code, or None for 0. stdout carries results, stderr all else.
+A core command is `command` in the module with its name, or one of the lists in `listing`; plugins add theirs through
+`harness_commands`. A command returns its exit code, or None for 0. Results go to stdout, all else to stderr.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from .stdout import reserve, tell
 
 CORE = {
     "run": "Ask a model the questions of some tasks, and judge its answers.",
-    "judge": "Judge the stored answers of runs, again or with another judge; nothing is asked of the model.",
+    "judge": "Judge the stored answers of runs, again or with another judge; does not call the model.",
     "report": "Render the results of one or more runs.",
     "data": "List, fetch and verify the data of tasks.",
     "models": "List the providers of models, or show some in detail.",
     "tasks": "List the tasks and suites, or show some in detail.",
     "judges": "List the judges, or show some in detail.",
     "painters": "List the painters of builders, or show some in detail.",
-    "plugins": "List plugins, diagnose them, or begin a new one.",
+    "plugins": "List plugins, diagnose them, or create a new one.",
     "doctor": "Show what this machine has and what is missing.",
 }
 _LISTS = {name: f"{name}_command" for name in ("models", "tasks", "judges", "painters")}  #: in `listing`
-#: how a command ends that nothing is wrong with
+#: exceptions that end a command normally
 _OF_COMMANDS = (click.ClickException, click.Abort, Exit, BrokenPipeError)
 
 
 class Commands(Group):
-    """Core commands by their module, then those of plugins; no plugin can replace a core command.
+    """Core commands, then those of plugins; no plugin can replace a core command.
 
     Attributes:
-        ran: name of the command that was run last.
+        ran: name of the last command run.
     """
 
     ran = ""
@@ -62,12 +62,12 @@ class Commands(Group):
         return _plugin_commands(ctx).get(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Core commands by the table above: help must not import what a run needs."""
+        """List core commands from the table above, because help must not import what a run needs."""
         with formatter.section("Commands"):
             formatter.write_dl(list(CORE.items()))
         try:
             added = sorted(_plugin_commands(ctx).items())
-        except HarnessError as error:  # --strict-plugins, or a missing file: help is shown all the same
+        except HarnessError as error:  # --strict-plugins, or a missing file: show help anyway
             tell(str(error))
             added = []
         if added:
@@ -75,7 +75,7 @@ class Commands(Group):
                 formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in added])
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; an error of a plugin's own command becomes a PluginError, any other names the plugins."""
+        """Run the command; an error in a plugin's command becomes a PluginError, any other lists the plugins."""
         try:
             return super().invoke(ctx)
         except (Exception, SystemExit, GeneratorExit) as error:
@@ -91,7 +91,7 @@ class Commands(Group):
 
 
 def _reserve(command: click.Command) -> None:
-    """Let a command, and each command below it, reach standard output by its results alone."""
+    """Let a command and its subcommands print only results on standard output."""
     command.callback = command.callback and reserve(command.callback)
     for each in command.commands.values() if isinstance(command, click.Group) else ():
         _reserve(each)
@@ -119,9 +119,9 @@ def cli() -> None:
 
 
 def _open_missing_streams() -> None:
-    """Let standard streams that are closed lead nowhere.
+    """Connect closed standard streams to the null device.
 
-    Else the next file that is opened would get their descriptor, and whatever prints would write into it.
+    Otherwise the next opened file would get their descriptor, and every print would write into it.
     """
     names = ("stdin", "stdout", "stderr")
     if None not in {getattr(sys, name) for name in names}:

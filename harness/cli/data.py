@@ -1,4 +1,4 @@
-"""`harness data`: where each task's data lies, how it gets there, and whether a copy is whole."""
+"""`harness data`: lists, fetches and verifies each task's data."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 class Place:
-    """A task and where its data lies.
+    """A task and the place of its data.
 
     Attributes:
         task: the task.
         root: its data root.
-        settings: its settings, complete.
+        settings: its complete settings.
     """
 
     def __init__(self, task: Task, data: Path | None, given: Mapping[str, Any]) -> None:
@@ -45,13 +45,15 @@ class Place:
         self.settings = effective(task.settings, known, owner=f"task {task.name}")
 
     def splits(self, name: str = "") -> dict[str, Split]:
-        """The split of that name, else all that are not packaged, else all; derived ones have no data of their own.
+        """The split of that name; without a name, all splits that are not packaged, else all. Leaves out derived ones.
 
-        A set that was built has those that its task would ask of it.
+        A built set has the splits that its task would ask.
         """
         every = find_own_splits(self.task, self.settings, self.root)
         if name:
-            found = find_splits(self.task, self.settings, self.root)  # an open set also answers names it does not list
+            found = find_splits(
+                self.task, self.settings, self.root
+            )  # an open set also accepts names that it does not list
             if name not in found or found[name].parts:
                 what = f"task {self.task.name} has no split {name!r} with data"
                 raise UnknownName(what, remedy=nearest(name, every))
@@ -62,7 +64,7 @@ class Place:
 
 
 def _load_host(ctx: click.Context, given: Mapping[str, Any]) -> Host:
-    """The host with the suites of the config. Raises UnknownName for a setting of no task and no rubric."""
+    """The host with the config's suites. Raises UnknownName for a setting that no task or rubric has."""
     from harness.evaluation.splits import check_task_settings
 
     host = with_suites(ctx)
@@ -81,7 +83,7 @@ def command() -> None:
 @plugin_options
 @click.pass_context
 def list_(ctx: click.Context, in_json: bool, data: Path | None, task_settings: Mapping[str, Any]) -> None:
-    """List each task's data: its size and licence, what is here, what is missing, and where it is expected."""
+    """List each task's data: size, licence, what is here, what is missing, and where it is expected."""
     from .data_view import list_as_json, list_as_text
 
     host = _load_host(ctx, task_settings)
@@ -90,7 +92,7 @@ def list_(ctx: click.Context, in_json: bool, data: Path | None, task_settings: M
 
 
 def _inspect(place: Place) -> TaskData:
-    """Read the first sample of each split, and the record of what was fetched."""
+    """Read the first sample of each split, and the record of the fetch."""
     from harness.data.provenance import Provenance, read
 
     from .data_view import HERE, MISSING, TaskData
@@ -109,7 +111,7 @@ def _inspect(place: Place) -> TaskData:
                 states[name] = HERE
             except MissingData:
                 states[name] = MISSING
-            except Exception as error:  # noqa: BLE001 - a plugin's code; the list shows the other splits all the same
+            except Exception as error:  # noqa: BLE001 - a plugin's code; the list still shows the other splits
                 ours = isinstance(error, HarnessError) and not isinstance(error, PluginError)
                 states[name] = f"{'broken' if ours else 'unknown'}: {describe(error)}"
     except Exception as error:  # noqa: BLE001 - likewise
@@ -130,9 +132,9 @@ def _inspect(place: Place) -> TaskData:
 def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task_settings: Mapping[str, Any]) -> int:
     """Read every record and open every image of a task's data, and say what is wrong.
 
-    Exit 0 when all is well, 2 when a run could not start, 3 when it would end incomplete because of images that cannot
-    be used or of a split without samples, or when files are not as they were fetched or a fetch of another revision
-    did not end. Another size than the published one is a warning, and so are files that the fetch did not bring.
+    Exit 0 if all is well. Exit 2 if a run could not start. Exit 3 if a run would end incomplete because of unusable
+    images or a split without samples, if fetched files have changed, or if a fetch of another revision did not end. A
+    size other than the published one, and files from outside the fetch, are warnings.
     """
     from harness.data.downloads import open_progress
     from harness.data.inspection import check_split, find_same_splits, find_strays, hash_record_files
@@ -144,11 +146,11 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
     task_name, _, split_name = name.partition(":")
     place = Place(host.task(task_name), data, task_settings)
     splits = place.splits(split_name)
-    packaged = all(split.data is not None for split in splits.values())  # then nothing of the root is read
+    packaged = all(split.data is not None for split in splits.values())  # then the root is not read
     fetched, differences = Provenance(), Differences()
     if not packaged:
         fetched, progress = read(place.root), open_progress(sys.stderr)
-        with progress.of("comparing with what was fetched", sum(size for size, _ in fetched.files.values())):
+        with progress.of("comparing with the fetched files", sum(size for size, _ in fetched.files.values())):
             differences = find_differences(place.root, fetched.files, progress.add)
     checks: list[SplitCheck] = []
     for split_name, split in splits.items():
@@ -173,14 +175,14 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
     "--revision",
     default="",
     metavar="COMMIT",
-    help="Another commit than the pinned one, or a branch: of the hub's set, or of the repository where that is all.",
+    help="Commit or branch to use instead of the pinned one: of the hub's set, or of the repository if there is none.",
 )
 @click.option("--prompts", is_flag=True, help="Fetch upstream's wording instead, at the pinned commit.")
 @click.option(
     "--from",
     "source",
     type=click.Path(path_type=Path, exists=True),
-    help="Take the wording from a copy of upstream's repository that you have.",
+    help="Take the wording from your copy of upstream's repository.",
 )
 @place_flags
 @plugin_options
@@ -194,17 +196,17 @@ def fetch(
     data: Path | None,
     task_settings: Mapping[str, Any],
 ) -> int:
-    """Fetch the data of tasks or suites from where it is published; with --prompts, upstream's wording.
+    """Fetch the published data of tasks or suites; with --prompts, upstream's wording.
 
-    What is here already and is what was published is kept, and a download that broke off is gone on with. HF_ENDPOINT
-    names a mirror of the hub, HF_TOKEN the key for gated sets.
+    Files that are here and unchanged are kept, and an interrupted download continues. HF_ENDPOINT names a mirror of the
+    hub, HF_TOKEN the key for gated sets.
     """
     from harness.evaluation.splits import find_suite
 
     if source and not prompts:
-        raise HarnessError("--from goes with --prompts", remedy="put data that you have into its folder: see data list")
+        raise HarnessError("--from needs --prompts", remedy="put your data into its folder: see harness data list")
     host = _load_host(ctx, task_settings)
-    tasks: dict[str, None] = {}  # each once, named by itself, by one of its splits or by a suite it is in
+    tasks: dict[str, None] = {}  # each once, even if named by itself, by a split and by a suite
     for name in split_names(names):
         suite = find_suite(name)
         tasks.update(dict.fromkeys(each.partition(":")[0] for each in (suite.tasks if suite else (name,))))
@@ -213,18 +215,18 @@ def fetch(
         return _for_each(places, lambda place: _fetch_data(place, revision))
     worded = [place for place in places if place.task.source and place.task.source.prompts]
     if worded and (others := [place.task.name for place in places if place not in worded]):
-        tell(f"no wording of upstream's is needed for {', '.join(others)}")
+        tell(f"{', '.join(others)} needs no wording from upstream")
     return _for_each(worded or places[:1], lambda place: _fetch_wording(host, place, source))
 
 
 def _for_each(places: list[Place], take: Callable[[Place], None]) -> int:
-    """One after the other; of several, one that fails keeps none from coming."""
+    """Handle one after the other; if one of several fails, the others continue."""
     failed = 0
     for place in places:
         try:
             take(place)
         except KeyboardInterrupt:
-            tell("what has come is kept: run the same command again to go on")
+            tell("the fetched files are kept: run the same command again to continue")
             raise
         except HarnessError as error:
             if len(places) == 1:
@@ -249,30 +251,30 @@ def _fetch_data(place: Place, revision: str) -> None:
     tell(f"{name}: size: {source.size or '?'}; {licence}")
     for each in [] if revision else list_unpinned(source):
         why = f" ({source.unchecked})" if source.unchecked else ""
-        tell(f"note: {each} is not pinned: its newest commit is taken, and recorded{why}")
+        tell(f"note: {each} is not pinned: its newest commit is used and recorded{why}")
     fetched = fetch(name, source, place.root, open_progress(sys.stderr), revision=revision)
     size = format_bytes(sum(size for size, _ in fetched.files.values()))
     lines = [f"{name}: {len(fetched.files)} files, {size}, in {place.root}"]
     lines += [f"  from {part.title}" for part in fetched.parts]
     unnamed = [part.name for part in fetched.parts if part.kind != "url" and not part.revision]
-    lines += [f"  {part} names no commit of its own" for part in unnamed]
+    lines += [f"  {part} names no commit" for part in unnamed]
     lines += [f"  {licence}"]
-    lines += [f"  to be put there by hand: {what}" for what in source.by_hand]
+    lines += [f"  put there by hand: {what}" for what in source.by_hand]
     if source.prompts:
         lines.append(f"  upstream's wording: harness data fetch {name} --prompts")
     show("\n".join(lines))
 
 
 def _fetch_wording(host: Host, place: Place, source: Path | None) -> None:
-    """Fetch upstream's wording; says whose words the task and its rubrics would use now.
+    """Fetch upstream's wording; says whose wording the task and its rubrics now use.
 
-    Raises BadData for a script that does not hold them.
+    Raises BadData for a script without the wording.
     """
     from harness.data.upstream import Pin, copy, fetch
 
     task = place.task
     if task.source is None or task.source.prompts is None:
-        raise HarnessError(f"task {task.name} needs no wording of upstream's")
+        raise HarnessError(f"task {task.name} needs no wording from upstream")
     repository, commit, files = task.source.prompts
     pin = Pin(task=task.name, repository=repository, commit=commit, files=dict.fromkeys(files, ""))
     fetched = copy(pin, place.root, source) if source else fetch(pin, place.root, tell=tell)

@@ -1,4 +1,4 @@
-"""What `harness data list` and `harness data verify` show, as text and as JSON."""
+"""The output of `harness data list` and `harness data verify`, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 HERE: Final = "here"
 MISSING: Final = "missing"
-_SIZE: Final = 22  #: columns of a size at most, and of licence and state at least
+_SIZE: Final = 22  #: most columns of a size, and fewest of licence and state
 _LEAST: Final = 24
 _NO_TERMINAL: Final = 120
-_SHOWN: Final = 5  #: bad images or files named for each reason
+_SHOWN: Final = 5  #: bad images or files to name for each reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskData:
-    """What lies in a task's root.
+    """The data in a task's root.
 
     Attributes:
         place: the task and its root.
-        splits: name -> `here`, `missing`, or what is wrong with it.
+        splits: name -> `here`, `missing`, or its fault.
         fault: why the splits cannot be listed; empty if they can.
-        fetched: what `harness data fetch` put there.
+        fetched: the record of `harness data fetch`.
     """
 
     place: Place
@@ -49,9 +49,9 @@ def list_as_text(every: Sequence[TaskData], folder: Path, width: int = 0) -> str
     """The list as a table that fits the terminal.
 
     Args:
-        every: of each task.
+        every: the data of each task.
         folder: the data folder.
-        width: columns there are; 0 asks the terminal.
+        width: available columns; 0 asks the terminal.
     """
     width = width or shutil.get_terminal_size((_NO_TERMINAL, 24)).columns
     rows: list[tuple[str, str, str, str]] = []
@@ -78,7 +78,7 @@ def list_as_text(every: Sequence[TaskData], folder: Path, width: int = 0) -> str
 
 
 def _describe_state(each: TaskData) -> str:
-    """What can be read, which is the rarer, before what is broken and what is missing."""
+    """Describe a task's splits: readable ones first, which are rarer, then broken and missing ones."""
     if each.fault:
         return f"broken: {each.fault}"
     if not each.splits:
@@ -92,7 +92,7 @@ def _describe_state(each: TaskData) -> str:
 
 
 def list_as_json(every: Sequence[TaskData]) -> str:
-    """The list with all that is known."""
+    """The list with all known facts."""
     return json.dumps([_to_json(each) for each in every], indent=2, ensure_ascii=False)
 
 
@@ -132,16 +132,16 @@ def _parts_to_json(fetched: Provenance) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was found in a task's data.
+    """The findings about a task's data.
 
     Attributes:
         place: the task and its root.
-        fetched: what `harness data fetch` put there.
-        differences: what of it is not as it came.
-        files: size and sha256 of each file of records in the root itself, by name.
-        checks: of each split.
+        fetched: the record of `harness data fetch`.
+        differences: fetched files that have changed.
+        files: name -> size and sha256, for each file of records directly in the root.
+        checks: the check of each split.
         twins: pairs of splits with the same content.
-        strays: files among those of the hub's set that no fetch brought.
+        strays: files in the hub's set that no fetch brought.
     """
 
     place: Place
@@ -154,12 +154,12 @@ class Verification:
 
     @property
     def built(self) -> bool:
-        """Whether the root holds a set that was built, of which nothing was published."""
+        """Whether the root holds a built set, which was never published."""
         return any(part.kind == "build" for part in self.fetched.parts)
 
     @property
     def exit_code(self) -> int:
-        """2 when a run could not start, 3 when the copy is not whole, else 0."""
+        """2 if a run could not start, 3 if the copy is incomplete, else 0."""
         if any(check.error for check in self.checks):
             return 2
         lost = self.differences.missing or self.differences.changed or self.fetched.coming
@@ -167,12 +167,12 @@ class Verification:
 
 
 def verification_as_text(found: Verification) -> str:
-    """What was verified, and what is wrong."""
+    """The findings as text."""
     task = found.place.task.name
     lines = [f"{task}  {found.place.root}"]
     for part in found.fetched.parts:
         day = part.fetched[:10]
-        built = f"built {day}".rstrip() + f" as {part.title}: a set of its own, no copy of {task}"
+        built = f"built {day}".rstrip() + f" as {part.title}: a new set, not a copy of {task}"
         lines.append(f"  {built if part.kind == 'build' else f'fetched {day} from {part.title}'}")
     if found.files:
         rows = [[name, str(size), sha256] for name, (size, sha256) in found.files.items()]
@@ -200,7 +200,7 @@ def verification_as_text(found: Verification) -> str:
 
 
 def _list_changes(found: Verification) -> Iterator[str]:
-    """What of the root is not as a fetch left it, or is of two revisions."""
+    """Changes since the fetch, and mixed revisions, in the root."""
     lost, pending = found.differences, found.fetched.coming
     how = "built" if found.built else "fetched"
     for each in pending:
@@ -208,7 +208,7 @@ def _list_changes(found: Verification) -> Iterator[str]:
         mix = f": the folder may hold a mix of it and {before[-1]}" if before else ""
         yield f"the fetch of {each.title} did not end{mix}"
     if found.fetched.parts and not (lost.missing or lost.changed):
-        yield f"all {len(found.fetched.files)} files are as they were {how}"
+        yield f"all {len(found.fetched.files)} files are unchanged since they were {how}"
     for state, paths in (("missing", lost.missing), ("changed", lost.changed)):
         if paths:
             yield f"{len(paths)} files {state} since they were {how}\n{_render_some(paths)}"
@@ -226,7 +226,7 @@ def _render_some(faults: Sequence[str]) -> str:
 
 
 def verification_as_json(found: Verification) -> str:
-    """The same as JSON."""
+    """The findings as JSON."""
     splits = {
         check.name: {
             "samples": check.samples,

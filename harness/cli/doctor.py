@@ -1,4 +1,4 @@
-"""`harness doctor`: what this machine has, in one screen; nothing heavy is imported to find out."""
+"""`harness doctor`: shows what this machine has, on one screen, without heavy imports."""
 
 from __future__ import annotations
 
@@ -78,6 +78,6 @@ def _describe_accelerator(*, import_torch: bool) -> Row:
         import torch
 
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    except Exception as error:  # noqa: BLE001 - a broken torch is what a doctor is asked about
+    except Exception as error:  # noqa: BLE001 - the doctor must report a broken torch
         return "accelerator", "torch is broken", f"{type(error).__name__}: {error}"
     return "accelerator", ", ".join(names) or "none", f"torch {torch.__version__}"

@@ -1,4 +1,4 @@
-"""How a command ends: the exit code and the message of what it raised, the report of a bug, the end of the process."""
+"""Ends a command: turns what it raised into an exit code and a message, reports bugs, and ends the process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness.secrets import holds_key, without_secrets
 from .stdout import tell
 
 INTERRUPTED: Final = 130
-#: seconds that what a run left behind has to end: tasks of the loop; threads and exit functions of the process
+#: seconds that leftovers of a run get to end: tasks of the loop; threads and exit functions of the process
 LINGER_SECONDS: Final = 5.0
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -39,18 +39,18 @@ def find_version() -> str:
 
 
 def exit_code(run: Callable[[], object], arguments: Sequence[str]) -> int:
-    """Run a command and give its exit code; whatever it raises is printed on stderr."""
+    """Run a command and return its exit code; print whatever it raises on stderr."""
     try:
         result = run()
         if not sys.stdout.closed:
             sys.stdout.flush()
-    except BaseException as error:  # noqa: BLE001 - the last place that can turn an error into a sentence
+    except BaseException as error:  # noqa: BLE001 - the last place that can turn an error into a message
         return _report_error(error, arguments)
     return result if isinstance(result, int) and not isinstance(result, bool) else 0
 
 
 def _report_error(error: BaseException, arguments: Sequence[str]) -> int:
-    if isinstance(error, click.Abort):  # of Ctrl-C, or of a prompt whose input ended
+    if isinstance(error, click.Abort):  # Ctrl-C, or the end of a prompt's input
         error = error.__cause__ if isinstance(error.__cause__, EOFError) else KeyboardInterrupt()
     else:
         error = find_root_error(error)
@@ -58,10 +58,10 @@ def _report_error(error: BaseException, arguments: Sequence[str]) -> int:
         tell(_format_traceback(error))
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
-    # click puts its own stream there and exits when nobody reads stdout any more
+    # click replaces stdout and exits when its reader is gone
     left_unread = isinstance(error, SystemExit) and type(sys.stdout).__name__.endswith("PacifyFlushWrapper")
     if left_unread or isinstance(error, BrokenPipeError):
-        with contextlib.suppress(OSError, ValueError):  # Python would complain again when it flushes at exit
+        with contextlib.suppress(OSError, ValueError):  # otherwise Python complains again when it flushes at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if isinstance(error, SystemExit):
@@ -87,7 +87,7 @@ def _report_error(error: BaseException, arguments: Sequence[str]) -> int:
 
 
 def _describe_fixable(error: BaseException, arguments: Sequence[str]) -> str | None:
-    """What is wrong and what to do, for an error that is no bug of ours; None for a bug."""
+    """What is wrong and what to do, for an error that is not our bug; None for a bug."""
     if (by := find_plugin_error(error)) is not None:
         if not by.log and by.story:  # no run's log.txt holds the traceback
             try:
@@ -130,7 +130,7 @@ def _write_report(error: BaseException, arguments: Sequence[str]) -> Path:
 
 
 def _state_folder(*below: str) -> Path:
-    """The user's state folder: it is always there, and not among the user's own files."""
+    """The user's state folder: it always exists, apart from the user's own files."""
     import platformdirs
 
     folder = platformdirs.user_state_path("harness").joinpath(*below)
@@ -145,9 +145,9 @@ def _format_traceback(error: BaseException) -> str:
 
 
 def end_idle_workers() -> None:
-    """End the threads that AnyIO kept for more work, if their loop is gone.
+    """End AnyIO's idle threads if their loop is gone.
 
-    A loop ends them when it ends. One that a SystemExit in a plugin's task ended does not, and Python would wait.
+    A loop normally ends them. A loop that a SystemExit in a plugin's task ended does not, and Python would wait.
     """
     for worker in _idle_workers():
         if not worker.loop.is_running():
@@ -155,18 +155,18 @@ def end_idle_workers() -> None:
 
 
 def leave_threads(code: int) -> None:
-    """End the process if a thread is still at work, such as one that loads a model: Python would wait for it."""
+    """End the process if a thread still works, such as one that loads a model: Python would wait for it."""
     if _busy_threads():
         leave(code)
 
 
 def end_soon(code: int, seconds: float = LINGER_SECONDS) -> None:
-    """End the process after some seconds, whatever a plugin left behind: a thread, an exit function that hangs."""
+    """End the process after some seconds, even if a plugin left a thread or an exit function that hangs."""
 
     def end() -> None:
         time.sleep(seconds)
         names = ", ".join(thread.name for thread in _busy_threads()) or "an exit function"
-        line = f"ended all the same: {names} was still at work, left behind by a plugin or a library\n"
+        line = f"ended anyway: {names}, started by a plugin or a library, was still running\n"
         with contextlib.suppress(OSError):
             os.write(2, line.encode())
         os._exit(code)
@@ -176,20 +176,20 @@ def end_soon(code: int, seconds: float = LINGER_SECONDS) -> None:
 
 
 def leave(code: int) -> None:
-    """End the process now; the exit functions of libraries, which end their children, are called."""
+    """End the process now, after calling the exit functions of libraries, which end their child processes."""
     atexit._run_exitfuncs()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - ends the children of libraries
     _flush()
     os._exit(code)
 
 
 def _busy_threads() -> list[threading.Thread]:
-    """The threads at work that Python would wait for."""
+    """The working threads for which Python would wait."""
     idle = {threading.main_thread(), *_idle_workers()}
     return [thread for thread in threading.enumerate() if not thread.daemon and thread not in idle]
 
 
 def _idle_workers() -> list[Any]:
-    """AnyIO's threads that have no work; its class for them is not public."""
+    """AnyIO's idle threads; their class is not public."""
     workers: list[Any] = [each for each in threading.enumerate() if type(each).__name__ == "WorkerThread"]
     return [each for each in workers if not each.queue.unfinished_tasks]
 

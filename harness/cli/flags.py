@@ -1,6 +1,6 @@
-"""The flags of `run` and `judge`, and the config below them: its keys are these flags.
+"""The flags of `run` and `judge`, and the config, whose keys are these flags.
 
-click takes a value of the config where neither the command line nor the environment gives one.
+click uses a config value if neither the command line nor the environment has one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Names(ParamType):
-    """`a,b`, or a list of the config, as a tuple of names."""
+    """Reads `a,b`, or a list in the config, as a tuple of names."""
 
     name = "names"
 
@@ -39,7 +39,7 @@ class Names(ParamType):
 
 
 class Devices(ParamType):
-    """`0,1`, or a number or a list of the config, as text."""
+    """Reads `0,1`, or a number or a list in the config, as text."""
 
     name = "devices"
 
@@ -51,12 +51,12 @@ class Devices(ParamType):
 
 
 class JudgeName(ParamType):
-    """One `--judge`; the environment variable holds several with commas between."""
+    """One `--judge`; the environment variable holds several, separated by commas."""
 
     name = "judge"
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
-        """Split at commas: a model's name may hold blanks."""
+        """Split at commas only, because a model's name may contain blanks."""
         return split_names(rv)
 
 
@@ -66,7 +66,7 @@ class ModelsFile(ParamType):
     name = "models"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[ModelSpec]:  # noqa: ARG002
-        """The models of the file or the list. Raises HarnessError with the entry and the field that is wrong."""
+        """The models in the file or the list. Raises HarnessError that names the wrong entry and field."""
         if not isinstance(value, str | Path):
             return parse_models(value, "the config")
         from harness.runs.config import load_yaml
@@ -75,9 +75,9 @@ class ModelsFile(ParamType):
 
 
 def parse_models(raw: object, where: str) -> list[ModelSpec]:
-    """A list of {model, settings, strategy, strategy_settings} as models.
+    """Read a list of {model, settings, strategy, strategy_settings} as models.
 
-    Raises HarnessError with the entry and the field that is wrong.
+    Raises HarnessError that names the wrong entry and field.
     """
     from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -101,10 +101,10 @@ def parse_models(raw: object, where: str) -> list[ModelSpec]:
 
 
 class Pairs:
-    """Callback of a repeatable `KEY=VALUE` flag: its texts over the config's mapping, key by key.
+    """Callback of a repeatable `KEY=VALUE` flag: its values override the config's mapping, key by key.
 
-    A mapping in the config keeps its values' types. With `dotted`, one level of nesting is the same as a dot on the
-    command line: `mis: {prompts: upstream}` is `mis.prompts`. Else a mapping or a list is passed on as JSON.
+    A mapping in the config keeps its values' types. With `dotted`, one level of nesting equals a dot on the command
+    line: `mis: {prompts: upstream}` is `mis.prompts`. Otherwise a mapping or a list is passed as JSON.
     """
 
     def __init__(self, *, dotted: bool) -> None:
@@ -121,7 +121,7 @@ class Pairs:
 
 
 def config_key(option: click.Option) -> str:
-    """The config's key of a flag: its long name with `_`; for a flag without one, the name of what it holds.
+    """The config's key of a flag: its long name with `_`; for a flag without one, its parameter's name.
 
     So `-M -J -T -S` are `model_settings judge_settings task_settings strategy_settings`.
     """
@@ -130,7 +130,7 @@ def config_key(option: click.Option) -> str:
 
 
 def list_config_keys() -> frozenset[str]:
-    """All keys of a config: one file serves `run` and `judge`."""
+    """All keys of a config; one file serves `run` and `judge`."""
     commands = (click.command("")(add(lambda: None)) for add in (run_flags, judge_flags))
     keys = {config_key(option) for command in commands for option in _options(command)}
     return frozenset(keys - {"config"} | {"suites", "schemes"})
@@ -141,7 +141,7 @@ def _options(command: click.Command) -> Iterator[click.Option]:
 
 
 def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) -> None:
-    """Callback of `--config`, which comes first of all flags. Raises UnknownName for a key of no command."""
+    """Callback of `--config`, which is processed before all other flags. Raises UnknownName for an unknown key."""
     if ctx.resilient_parsing:
         return
     from harness.runs.config import load_config
@@ -152,7 +152,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
     for option in _options(ctx.command):
         key = config_key(option)
         value = values.get(key)
-        # `tasks` says what a run is made of, and not which of its splits are judged again
+        # `tasks` selects what a run asks, not which of its splits are judged again
         if value is None or (ctx.info_name == "judge" and key == "tasks"):
             continue
         if isinstance(option.callback, Pairs):
@@ -161,7 +161,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
             ctx.obj[option.name] = value
             continue
         if isinstance(value, Mapping):
-            raise HarnessError(f"the config's {key} takes no mapping")
+            raise HarnessError(f"the config's {key} must not be a mapping")
         is_list = isinstance(value, list)
         if is_list and not (option.multiple or isinstance(option.type, Names | ModelsFile | Devices)):
             raise HarnessError(f"the config's {key} takes one value, not a list")
@@ -169,7 +169,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
 
 
 def _read_rows(ctx: click.Context, _: click.Parameter, explicit: Path | None) -> None:
-    # a command below its group has what the group was given
+    # a subcommand uses its group's flag
     if not ctx.resilient_parsing and (explicit is not None or ctx.obj is None):
         from harness.runs.config import load_config
 
@@ -194,7 +194,7 @@ config_flag = _config_flag("the flags' names as keys", _read_config)
 
 
 def with_schemes(ctx: click.Context) -> Host:
-    """The host with the schemes of the config that the command read. Raises HarnessError for a row that is wrong."""
+    """The host with the schemes of the command's config. Raises HarnessError for a wrong row."""
     from harness.schemes import register
 
     host = load_host(ctx)
@@ -204,7 +204,7 @@ def with_schemes(ctx: click.Context) -> Host:
 
 
 def with_suites(ctx: click.Context) -> Host:
-    """The host with the suites of the config that the command read. Raises HarnessError for a row that is wrong."""
+    """The host with the suites of the command's config. Raises HarnessError for a wrong row."""
     host = load_host(ctx)
     for row in ctx.obj["suites"].values():
         row.register(host)
@@ -237,7 +237,7 @@ _judging_flags: tuple[Callable[[Any], Any], ...] = (
         multiple=True,
         envvar="HARNESS_JUDGE",
         metavar="MODEL|RUBRIC|RUBRIC=MODEL",
-        help="Who judges; repeatable, the first is the primary one. No judge's model is ever assumed.",
+        help="The judge; repeatable, the first is the primary one. A judge's model has no default.",
     ),
     _settings_flag(
         "-J",
@@ -267,7 +267,7 @@ _judging_flags: tuple[Callable[[Any], Any], ...] = (
         type=Names(),
         default="",
         metavar="NAME[,NAME]",
-        help="Outcomes or judge states to try again beside error, bad_sample and judge_error.",
+        help="Outcomes or judge states to retry, besides error, bad_sample and judge_error.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print results.json instead of a table."),
     config_flag,
@@ -285,7 +285,7 @@ def run_flags(function: _F) -> _F:
             "models_file",
             type=ModelsFile(),
             metavar="FILE.yaml",
-            help="List of {model, settings, strategy}; one failing does not stop the rest.",
+            help="List of {model, settings, strategy}; if one fails, the rest still run.",
         ),
         _tasks_flag("Tasks or single splits, or suites: see `harness tasks`."),
         _settings_flag("-M", "model_settings", "KEY=VALUE", "Setting of the model's provider.", dotted=False),
@@ -299,13 +299,13 @@ def run_flags(function: _F) -> _F:
             "--limit",
             type=click.IntRange(1),
             metavar="N",
-            help="First N clusters of each split; raising it extends.",
+            help="First N clusters of each split; a higher N extends the run.",
         ),
         click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Answers for each sample."),
         click.option(
             "--output",
             type=click.Path(path_type=Path, file_okay=False),
-            help="Run folder; their parent for several models.",
+            help="Run folder; for several models, the parent of their run folders.",
         ),
         click.option(
             "--phases",
@@ -314,9 +314,9 @@ def run_flags(function: _F) -> _F:
             show_default=True,
             help="Judge while answering, or after the model is closed; auto: after, when both are local.",
         ),
-        click.option("--fresh", is_flag=True, help="Put an old run of this folder aside and start anew."),
+        click.option("--fresh", is_flag=True, help="Move an old run out of this folder and start again."),
         click.option("--no-probe", is_flag=True, help="Skip the start-up check of the model and the judges."),
-        click.option("--dry-run", is_flag=True, help="Show what would be asked of whom, and ask nothing."),
+        click.option("--dry-run", is_flag=True, help="Show the calls that the run would make, and make none."),
         *_judging_flags,
     )
 
@@ -329,22 +329,22 @@ def judge_flags(function: _F) -> _F:
         click.option(
             "--combine",
             type=click.Choice(["majority"]),
-            help="Ask nobody: make one more judge of the verdicts that are there, where more than half of them agree.",
+            help="Add a judge without asking a model: the majority of the stored verdicts.",
         ),
         click.option(
             "--members",
             type=Names(),
             default="",
             metavar="NAME[,…]",
-            help="With --combine: only these judges, an id or all of a rubric; else all that gave a verdict.",
+            help="With --combine: only these judges, by id or rubric; default: all that gave a verdict.",
         ),
         click.option(
             "--judge-limit",
             type=click.IntRange(1),
             metavar="N",
-            help="Judge the answers of N clusters of each split only, a random part that stands for the rest.",
+            help="Judge only the answers of N clusters of each split: a random sample that represents the rest.",
         ),
-        click.option("--primary", is_flag=True, help="Make this judge the one whose numbers stand first."),
+        click.option("--primary", is_flag=True, help="Make this judge the primary one."),
         click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges."),
         *_judging_flags,
     )

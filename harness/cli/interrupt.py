@@ -1,6 +1,6 @@
-"""How a run is interrupted: Ctrl-C once takes no more samples, twice ends it now, three times whatever happens.
+"""Interrupts a run: the first Ctrl-C takes no more samples, the second ends the run, the third kills the process.
 
-The handlers are Python's own and not the event loop's, so that they are called also while a plugin holds the loop.
+The handlers are Python's, not the event loop's, so that they run even while a plugin blocks the loop.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ GRACE_SECONDS: Final = 5.0
 
 
 def resume_hint(command: Sequence[str]) -> str:
-    """How to go on: running the same command again resumes."""
+    """The command that resumes the run: the same one."""
     again = shlex.join(word for word in command if word != "--fresh")
-    return f"what was answered is kept; go on with: {again}"
+    return f"all answers are kept; resume with: {again}"
 
 
 def interruptible(body: Callable[[], Awaitable[_T]], stop: Stop) -> _T:
-    """Run a coroutine while signals ask `stop` to end it. Raises KeyboardInterrupt when it was interrupted."""
+    """Run a coroutine; signals ask `stop` to end it. Raises KeyboardInterrupt if it was interrupted."""
     with _Interrupts(stop) as interrupts:
         try:
             return anyio.run(_run_under, interrupts, body)
-        except SystemExit as error:  # of a task that a library or a plugin began: no call of ours raises one
+        except SystemExit as error:  # from a task of a library or a plugin: our calls raise none
             trace = error.__traceback__
             while trace is not None and trace.tb_next is not None:
                 trace = trace.tb_next
             raise HarnessError(
-                f"something in this process asked it to exit in the middle of the run: SystemExit: {error.code}",
+                f"a library or a plugin asked this process to exit during the run: SystemExit: {error.code}",
                 where="" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}",
             ) from error
 
@@ -59,7 +59,7 @@ async def _run_under(interrupts: _Interrupts, body: Callable[[], Awaitable[_T]])
                 interrupts.begin(group.cancel_scope)
                 results.append(await body())
     finally:
-        # End the tasks that a plugin left in the loop; one that does not end is no longer waited for.
+        # End the tasks that a plugin left in the loop; do not wait for one that does not end.
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
@@ -73,7 +73,7 @@ async def _run_under(interrupts: _Interrupts, body: Callable[[], Awaitable[_T]])
 
 
 class _Executor(ThreadPoolExecutor):
-    """The loop's own threads; a call that never returns in one of them does not keep the loop open."""
+    """The loop's threads; a call that never returns does not keep the loop open."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
         super().shutdown(wait=False, cancel_futures=True)
@@ -98,7 +98,7 @@ class _Interrupts:
             signal.signal(number, handler)
 
     def begin(self, scope: anyio.CancelScope) -> None:
-        """From now on a signal ends this scope."""
+        """Let signals end this scope from now on."""
         self._running = asyncio.get_running_loop(), scope
 
     def _handle(self, _: int, frame: FrameType | None) -> None:
@@ -109,7 +109,7 @@ class _Interrupts:
             _end_now(frame)
         loop, scope = self._running
         again = self._stop.asked
-        self._stop.interrupt()  # before anything is printed: the next signal may come in the middle of it
+        self._stop.interrupt()  # before printing, because the next signal may come during it
 
         def end() -> None:
             if again:
@@ -120,24 +120,24 @@ class _Interrupts:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(end)
         if again:
-            _tell_in_handler("ending now; the next Ctrl-C ends it whatever happens")
+            _tell_in_handler("ending now; the next Ctrl-C kills the process")
         else:
             _tell_in_handler(f"stopping: calls in flight have {GRACE_SECONDS:g} s to finish; Ctrl-C again ends now")
 
 
 def _end_now(frame: FrameType | None) -> None:
-    """End the process at once, and name the plugin that keeps it from ending."""
+    """End the process at once, and name the plugin that prevented its end."""
     by = ""
     if (caller := find_caller(frame)) is not None:
         source, place, where = caller
         by = f"; plugin {source.name} ({source.origin}), {place}, did not let it end, at {where}"
-    _tell_in_handler(f"ended{by}\nwhat was answered is kept: the same command goes on")
+    _tell_in_handler(f"ended{by}\nall answers are kept: the same command resumes the run")
     end_soon(INTERRUPTED, LINGER_SECONDS / 2)
     leave(INTERRUPTED)
 
 
 def _tell_in_handler(line: str) -> None:
-    """Print a line, also if the signal came in the middle of another line."""
+    """Print a line, even if the signal interrupted another line."""
     try:
         tell(line)
     except (RuntimeError, OSError, ValueError):

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 @judge_flags
 @click.pass_context
 def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
-    """Judge the stored answers of runs, again or with another judge; nothing is asked of the model.
+    """Judge the stored answers of runs, again or with another judge; does not call the model.
 
-    Verdicts of several judges stand side by side. An answer is judged only if the data still asks the same.
+    A run keeps the verdicts of several judges. An answer is judged only if its question has not changed.
     """
     named = ctx.get_parameter_source("judges") is click.core.ParameterSource.COMMANDLINE
     if given["combine"] and named:
-        raise click.UsageError("--combine asks no judge: judge first, in a command of its own")
+        raise click.UsageError("--combine asks no judge: judge first, in a separate command")
     if given["combine"] and given["judge_limit"]:
         raise click.UsageError("--combine asks no judge, so --judge-limit has nothing to limit")
     if given["members"] and not given["combine"]:

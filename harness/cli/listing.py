@@ -1,4 +1,4 @@
-"""The list commands: `harness models`, `tasks`, `judges` and `painters` are one command over kinds of offers."""
+"""The list commands: `harness models`, `tasks`, `judges` and `painters` share one implementation."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Listing(Generic[_T]):
     """How one kind is listed.
 
     Attributes:
-        kind: as `Host.offers` calls it.
-        key: the field that holds the name.
+        kind: the kind's name in `Host.offers`.
+        key: the field with the name.
         columns: header -> cell, between name and plugin.
-        facts: what `--json` and the details add, by name; plain JSON.
-        details: the sections a detailed view adds.
-        flag: how the command line sets a setting of it.
-        settings: what it takes.
-        host: what loads the offers.
-        flags: adds what `host` needs of the command line.
-        name: what the names of this kind are listed as.
-        below: another kind that is listed below this one, by names that are all different.
+        facts: further facts for `--json` and the details, by name; plain JSON.
+        details: further sections of the detailed view.
+        flag: the flag that sets one of its settings.
+        settings: returns its settings.
+        host: loads the offers.
+        flags: adds the flags that `host` needs.
+        name: the word for the names of this kind.
+        below: another kind, listed below this one; its names differ from this kind's.
     """
 
     kind: str
@@ -63,7 +63,7 @@ class Listing(Generic[_T]):
 
 
 def list_command(listing: Listing[Any], text: str) -> click.Group:
-    """The group `harness KIND` with its commands `list` and `show`; without a command it lists too."""
+    """The group `harness KIND` with the commands `list` and `show`; without a command it lists."""
 
     def flags(function: _F) -> _F:
         json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -114,7 +114,7 @@ def show_offers(host: Host, listing: Listing[Any], names: Sequence[str], as_json
 
 
 def _refuse(host: Host, listing: Listing[Any], name: str, offers: Mapping[str, object]) -> None:
-    """Raise what says of a name whether it is unknown, disputed or of a failed plugin."""
+    """Raise the error for a name that is unknown, offered by several plugins, or from a failed plugin."""
     one = {
         "models": host.provider,
         "tasks": host.task,
@@ -176,7 +176,7 @@ def _find_splits(task: Task) -> Mapping[str, Split] | str:
     try:
         splits = find_splits(task, effective(task.settings, {}, owner=f"task {task.name}"), data_folder() / task.name)
         return {name: splits[name] for name in splits}
-    except Exception as error:  # noqa: BLE001 - a plugin's code; a list shows the others all the same
+    except Exception as error:  # noqa: BLE001 - a plugin's code; the list still shows the others
         return f"unknown: {one_line(describe_error(error))}"
 
 
@@ -186,7 +186,7 @@ def _list_split_names(task: Task) -> str:
 
 
 def task_facts(task: Task) -> Mapping[str, Json]:
-    """What `harness tasks --json` says of a task, next to its name, settings and plugin."""
+    """The facts of a task in `harness tasks --json`, besides its name, settings and plugin."""
     splits, source = _find_splits(task), task.source
     return {
         "kind": "task",
@@ -232,7 +232,7 @@ def _task_details(task: Task) -> str:
         size, gated = f"size: {source.size}" if source.size else "", "gated" if source.gated else ""
         facts = [source.hub or source.url, size, f"licence: {source.licence or 'not stated'}", gated]
         lines.append(f"data {'; '.join(filter(None, facts))}")
-        # the commit that the counts were checked with, or why there is none
+        # the commit with which the counts were checked, or why there is none
         lines.append(f"revision {f'not checked: {source.unchecked}' if source.unchecked else _find_revision(source)}")
     splits = _find_splits(task)
     if isinstance(splits, str):
@@ -251,7 +251,7 @@ def _task_details(task: Task) -> str:
 
 
 def _render_published(task: Task) -> Iterator[str]:
-    """What others published, source by source; a file that cannot be read hides nothing else."""
+    """Numbers published by others, by source; an unreadable file hides nothing else."""
     from harness.board.published import published
 
     try:
@@ -297,7 +297,7 @@ def _suite_details(suite: Suite) -> str:
         lines.append(f"settings of rubrics: {' '.join(others)}")
     with_model = {judge.name for judge, _ in plugins.current().offers("judges") if judge.needs is not None}
     rubrics = [rubric for rubric in dict.fromkeys(suite.judges.values()) if rubric in with_model]
-    lines += [f"a model of its own: --judge {rubric}=SCHEME/NAME" for rubric in rubrics]
+    lines += [f"needs a separate model: --judge {rubric}=SCHEME/NAME" for rubric in rubrics]
     return indented("\n".join([*lines, *suite.notes]))
 
 

@@ -1,4 +1,4 @@
-"""Flags of commands that open one model outside of a run; for authors of commands.
+"""Flags for commands that open one model outside a run; for authors of commands.
 
 @click.command()
 @model_flags
@@ -46,7 +46,7 @@ def model_flags(function: _F) -> _F:
 
 
 def chosen(ctx: click.Context, given: dict[str, Any]) -> tuple[ModelSpec, Policy]:
-    """The model that the flags name, and how it is asked. Raises HarnessError; opens nothing."""
+    """The model that the flags name, and the policy of its calls. Raises HarnessError; opens nothing."""
     from harness.limits import Policy
     from harness.models import ModelSpec
 

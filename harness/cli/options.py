@@ -1,4 +1,4 @@
-"""The flags that load plugins, the host that they ask for, and groups that answer a misspelled command."""
+"""The flags that load plugins, the host that they load, and groups that correct a misspelled command."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Group(click.Group):
-    """A group that names the nearest command for an unknown one, whatever click's version."""
+    """A group that suggests the nearest command for an unknown one, in every version of click."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it, but with our sentence for an unknown command."""
+        """As in click, but with our message for an unknown command."""
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             raise click.UsageError(f"no command is called {name!r}; {nearest(name, self.list_commands(ctx))}", ctx)
@@ -32,7 +32,7 @@ class Group(click.Group):
 
 
 def add_flags(function: _F, *flags: Callable[[_F], _F]) -> _F:
-    """The function with these flags; help shows them in this order."""
+    """Add these flags to a function; help shows them in this order."""
     for flag in reversed(flags):
         function = flag(function)
     return function
@@ -45,7 +45,7 @@ def split_names(text: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def parse_pairs(texts: Sequence[str], flag: str) -> dict[str, str]:
-    """`KEY=VALUE` texts as a dict. Raises HarnessError for one without a key or without `=`."""
+    """`KEY=VALUE` texts as a dict. Raises HarnessError for a text without a key or `=`."""
     pairs: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -83,7 +83,7 @@ def _keep_flag(ctx: click.Context, option: click.Parameter, value: Any) -> None:
     else:
         which, names = name.removeprefix("plugins_"), split_names(value)
         is_flag = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if not names or (which in state.lists and not is_flag):  # config and environment never replace a flag
+        if not names or (which in state.lists and not is_flag):  # config and environment never override a flag
             return
         state.lists[which] = names
     state.host = None
@@ -103,23 +103,23 @@ def plugin_options(function: _F) -> _F:
         function,
         flag(
             "--plugin",
-            "Load a Python file, or the folder of a package, as a plugin; repeatable.",
+            "Load a Python file, or a package's folder, as a plugin; repeatable.",
             type=click.Path(path_type=Path),
             multiple=True,
             metavar="PATH",
         ),
         flag("--strict-plugins", "A plugin that fails ends the command with exit 2.", is_flag=True),
         names_flag("--plugins-allow", "HARNESS_PLUGINS_ALLOW", "Load only these plugins or distributions."),
-        names_flag("--plugins-block", "HARNESS_PLUGINS_BLOCK", "Keep these plugins or distributions out."),
+        names_flag("--plugins-block", "HARNESS_PLUGINS_BLOCK", "Do not load these plugins or distributions."),
     )
 
 
 def load_host(ctx: click.Context | None = None, *, quiet: bool = False) -> Host:
-    """The host that the flags ask for, loaded once; it becomes the current one of the process.
+    """Load the host that the flags describe, once, and make it the process's current one.
 
     Args:
-        ctx: of any command; None means the current one.
-        quiet: print no fault on stderr, because the command itself shows them all.
+        ctx: any command's context; None means the current one.
+        quiet: print no faults on stderr, because the command shows them itself.
     """
     from harness.plugins.host import Host, use
 
@@ -134,6 +134,6 @@ def load_host(ctx: click.Context | None = None, *, quiet: bool = False) -> Host:
 
 
 def describe_plugins(ctx: click.Context) -> str:
-    """The plugins of the loaded host on one line; never loads one."""
+    """The plugins of the loaded host in one line; loads nothing."""
     host = _get_loading(ctx).host
     return ", ".join(f"{name} ({origin})" for name, origin in host.provenance().items()) if host else "not loaded"

@@ -1,4 +1,4 @@
-"""What runs and dry runs print when they end, and how several of them go one after the other."""
+"""Runs several models one after the other, and prints the results of runs and dry runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Ended(Protocol):
-    """What a body gives: a run, or what one would do."""
+    """The result of a body: a run or a dry run."""
 
     @property
     def exit_code(self) -> int:
@@ -28,11 +28,11 @@ class Ended(Protocol):
 
 
 _T = TypeVar("_T", bound=Ended)
-_EXIT_CODES = (130, 1, 2, 3, 0)  #: of several runs the first of these wins
+_EXIT_CODES = (130, 1, 2, 3, 0)  #: for several runs, the first of these that occurs
 
 
 def run_all(bodies: Sequence[tuple[str, Callable[[], _T]]]) -> tuple[list[_T], int]:
-    """As `run_each`, but one body alone raises what it raises."""
+    """As `run_each`, but a single body's errors are raised."""
     if len(bodies) > 1:
         return run_each(bodies)
     ended = bodies[0][1]()
@@ -40,13 +40,13 @@ def run_all(bodies: Sequence[tuple[str, Callable[[], _T]]]) -> tuple[list[_T], i
 
 
 def run_each(bodies: Iterable[tuple[str, Callable[[], _T]]]) -> tuple[list[_T], int]:
-    """Run bodies one after the other: one that fails does not stop the rest, an interrupt does.
+    """Run bodies one after the other; a failure does not stop the rest, an interrupt does.
 
     Args:
-        bodies: what a run is called in an error, and what does it.
+        bodies: each run's name for errors, and its function.
 
     Returns:
-        The runs that ended, and the first of 130, 1, 2, 3, 0 that occurred. Errors are printed on stderr.
+        The finished runs, and the first of 130, 1, 2, 3, 0 that occurred. Errors are printed on stderr.
     """
     ended: list[_T] = []
     codes = {0}
@@ -68,7 +68,7 @@ def run_each(bodies: Iterable[tuple[str, Callable[[], _T]]]) -> tuple[list[_T], 
 
 
 def print_runs(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
-    """The table or the JSON of runs on stdout, notes on stderr; of several models `--json` prints a list."""
+    """Print the table or JSON of runs on stdout, notes on stderr; for several models `--json` prints a list."""
     if as_json:
         every = [run.results for run in runs]
         show(json.dumps(every if several else every[0], ensure_ascii=False, indent=1), raw=True)
@@ -83,7 +83,7 @@ def print_runs(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
 
 
 def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
-    """A table of samples, calls, images and bytes for each model and judge; what is missing on stderr."""
+    """Print samples, calls, images and bytes for each model and judge as a table; what is missing goes to stderr."""
     loads = [load for each in every for load in each.loads]
     if as_json:
         show(json.dumps([asdict(load) for load in loads], indent=1), raw=True)
@@ -102,7 +102,7 @@ def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
     for load in loads:
         if load.left_out:
             continue
-        calls = str(load.calls)  # the least; the calls of a judge or of a plugin's strategy have no upper bound
+        calls = str(load.calls)  # the fewest; a judge or a plugin's strategy may have no upper bound
         if load.most_calls != load.calls:
             calls = f"{calls}+" if load.most_calls is None else f"{calls} to {load.most_calls}"
         numbers = (load.samples, calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)

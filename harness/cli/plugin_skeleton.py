@@ -1,4 +1,4 @@
-"""What `harness plugins new` writes: a package that works at once, with tests that hold it to its contracts."""
+"""Writes the package of `harness plugins new`: it works at once, and its tests check its contracts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Kind:
     """One kind of thing that a new plugin can offer.
 
     Attributes:
-        offer: what the host calls the kind.
-        readme: what the README says of it.
-        imports: module -> names that its code needs; no names for the module itself.
+        offer: the host's name for the kind.
+        readme: its text in the README.
+        imports: module -> names that its code imports; no names for the module itself.
         test: its test.
-        test_imports: module -> names that its test needs.
+        test_imports: module -> names that its test imports.
     """
 
     offer: str
@@ -36,7 +36,7 @@ class Kind:
 
 _PATH: Final = {"pathlib": ("Path",)}
 _SUITE: Final = "harness.testing.conformance"
-#: by the value of `--kind`, in the order their code stands in the module
+#: by the value of `--kind`, in the order of their code in the module
 KINDS: Final[Mapping[str, Kind]] = {
     "model": Kind(
         offer="models",
@@ -125,20 +125,20 @@ KINDS: Final[Mapping[str, Kind]] = {
         test_imports={**_PATH, _SUITE: ("check_builder",), "harness_$name": ("BUILDER",)},
     ),
 }
-USUAL: Final = ("model", "task", "judge")  #: what a plugin begins with if no kind is given
+USUAL: Final = ("model", "task", "judge")  #: the kinds of a new plugin if none is given
 
 
 def write_plugin(name: str, kinds: Sequence[str], host: Host, folder: Path | None = None) -> Path:
-    """Write the package; gives its folder.
+    """Write the package and return its folder.
 
     Args:
-        name: of the plugin and of each thing it offers.
+        name: the name of the plugin and of each thing it offers.
         kinds: keys of `KINDS`.
-        host: the plugins that are there, whose names are taken.
-        folder: to make; None means `harness-NAME` here.
+        host: the existing plugins, whose names are taken.
+        folder: the folder to make; None means `harness-NAME` here.
 
     Raises:
-        HarnessError: the name cannot be a package's or is taken, or the folder is there already.
+        HarnessError: the name is not valid for a package or is taken, or the folder exists already.
     """
     name = name.replace("-", "_")
     if not _NAME.fullmatch(name):
@@ -148,7 +148,7 @@ def write_plugin(name: str, kinds: Sequence[str], host: Host, folder: Path | Non
     _check_free(name, kinds, host)
     folder = folder or Path(f"harness-{name.replace('_', '-')}")
     if folder.exists():
-        raise HarnessError("the folder is there already", where=str(folder), remedy="choose another with --output")
+        raise HarnessError("the folder exists already", where=str(folder), remedy="choose another with --output")
     for place, text in _render_files(name, [kind for kind in KINDS if kind in kinds]).items():
         file = folder / place
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ def write_plugin(name: str, kinds: Sequence[str], host: Host, folder: Path | Non
 
 
 def _check_free(name: str, kinds: Sequence[str], host: Host) -> None:
-    """Refuse a name that something has: two plugins of one name would disable it. Raises HarnessError."""
+    """Refuse a taken name, because two plugins of one name disable it. Raises HarnessError."""
     from importlib.util import find_spec
 
     owners = [f"{source.origin} has a plugin {source.entry!r}" for source in host.plugins if source.entry == name]
@@ -176,7 +176,7 @@ def _check_free(name: str, kinds: Sequence[str], host: Host) -> None:
 
 
 def _render_files(name: str, kinds: Sequence[str]) -> dict[str, str]:
-    """Place of each file -> its text."""
+    """Path of each file -> its text."""
     from importlib.resources import files
 
     values = {"name": name, "dashed": name.replace("_", "-")}
@@ -208,7 +208,7 @@ def _render_files(name: str, kinds: Sequence[str]) -> dict[str, str]:
 
 
 def _render_imports(each_imports: Sequence[Mapping[str, Sequence[str]]]) -> str:
-    """The import lines of several pieces of code, each module once, in isort's order."""
+    """The joined import lines of several pieces of code, each module once, in isort's order."""
     modules: dict[str, set[str]] = {}
     for imports in each_imports:
         for module, names in imports.items():

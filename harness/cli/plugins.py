@@ -1,4 +1,4 @@
-"""`harness plugins`: what is installed, what is wrong with it, and a new one to begin with."""
+"""`harness plugins`: lists plugins, diagnoses them, and creates a new one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .stdout import indented, show, table, tell
 @plugin_options
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """List plugins, diagnose them, or begin a new one."""
+    """List plugins, diagnose them, or create a new one."""
     if ctx.invoked_subcommand is None:
         _show_list(_load_checked_host(ctx), as_json=False)
 
@@ -41,7 +41,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 @plugin_options
 @click.pass_context
 def doctor(ctx: click.Context) -> int:
-    """Show all that is wrong with plugins, and which are slow; exit 2 when something is wrong."""
+    """Show all faults of plugins, and slow plugins; exit 2 if there is a fault."""
     host = _load_checked_host(ctx, quiet=True)
     slow: list[str] = []
     for source, stages in host.slow().items():
@@ -71,7 +71,7 @@ def doctor(ctx: click.Context) -> int:
 @click.option("--output", type=click.Path(path_type=Path), default=None, help="Folder to make; default harness-NAME.")
 @click.pass_context
 def new(ctx: click.Context, name: str, kinds: tuple[str, ...], output: Path | None) -> None:
-    """Begin a plugin: a package that works, with tests that hold it to its contracts."""
+    """Create a plugin: a package that works, with tests that check its contracts."""
     folder = write_plugin(name, kinds or USUAL, _load_checked_host(ctx, quiet=True), output)
     code = next(each for each in folder.glob("harness_*") if each.is_dir())
     show(f"wrote {folder}")
@@ -80,7 +80,7 @@ def new(ctx: click.Context, name: str, kinds: tuple[str, ...], output: Path | No
 
 
 def _load_checked_host(ctx: click.Context, *, quiet: bool = False) -> Host:
-    """The host with the faults of all that its plugins offer, commands too."""
+    """The host with the faults of everything that its plugins offer, commands too."""
     host = load_host(ctx, quiet=quiet)
     host.check()
     host.commands(CORE)

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     "--format",
     "name",
     metavar="NAME",
-    help="Report to render. Without it, the one that --output ends with, else a table for the terminal.",
+    help="Report to render; default: by the ending of --output, else a table for the terminal.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where to write it; a folder for a report of several files. Without it, stdout.",
+    help="File to write; a folder for a report of several files. Default: stdout.",
 )
 @click.option(
     "--figures",
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--reveal/--redact",
     default=False,
-    help="In a format that holds samples: show their texts and images, which may be harmful.  [default: redact]",
+    help="In a format with samples: show their texts and images, which may be harmful.  [default: redact]",
 )
 @plugin_options
 def command(runs: tuple[str, ...], name: str | None, output: Path | None, figures: Path | None, reveal: bool) -> None:
@@ -67,9 +67,9 @@ def command(runs: tuple[str, ...], name: str | None, output: Path | None, figure
         return
     report = host.report(name)
     if figures is not None and report.figures is None:
-        raise HarnessError(f"report {report.name} has no figures", remedy="--format html has them")
+        raise HarnessError(f"report {report.name} has no figures", remedy="give --format html, which has them")
     if reveal and report.samples is None:
-        raise HarnessError(f"report {report.name} holds no samples, so there is nothing to reveal")
+        raise HarnessError(f"report {report.name} has no samples, so --reveal does nothing")
     if report.samples is not None:
         rendered = report.samples([_find_run(path) for path in paths], reveal)
     else:
@@ -87,10 +87,10 @@ def command(runs: tuple[str, ...], name: str | None, output: Path | None, figure
 
 
 def _find_run(path: Path) -> Path:
-    """The folder of the run that results belong to. Raises HarnessError for results without their run."""
+    """The run folder of some results. Raises HarnessError for results without their run."""
     if not (path.parent / "run.json").is_file():
         raise HarnessError(
-            "this format holds samples, and there is no run beside these results",
+            "this format shows samples, but these results have no run folder",
             where=str(path),
             remedy="give the folder of a run",
         )

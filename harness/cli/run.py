@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, **given: Any) -> int:
     """Ask a model the questions of some tasks, and judge its answers.
 
-    The run folder resumes: what was answered is never asked again. Exit codes: 0 done, 2 you can mend it, 3 done but
-    incomplete, 130 interrupted.
+    The same command resumes the run: stored answers are never asked again. Exit codes: 0 done, 2 you can fix it, 3
+    done but incomplete, 130 interrupted.
     """
     with_schemes(ctx)
     with_suites(ctx)
@@ -44,7 +44,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
 
 
 def build_specs(given: dict[str, Any]) -> list[ModelSpec]:
-    """The models; those of a file have their own settings over those of the flags. Raises HarnessError for none."""
+    """The models; settings in a file override those of the flags. Raises HarnessError if there is none."""
     from harness.errors import HarnessError
     from harness.models import ModelSpec
 
@@ -63,7 +63,7 @@ def build_specs(given: dict[str, Any]) -> list[ModelSpec]:
 
 
 def build_options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Options:
-    """The options of one run; of several, each has its own folder below `--output`."""
+    """The options of one run; each of several runs has its folder below `--output`."""
     from harness.evaluation.options import Options
     from harness.limits.endpoints import Policy
     from harness.metrics import MIN_COVERAGE
@@ -120,6 +120,6 @@ def _run(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Run:
         tell(resume_hint(options.command))
         raise
     except HarnessError as error:
-        if stop.asked:  # answers were being taken: they are kept, whatever ended it
+        if stop.asked:  # answers in flight are kept, whatever ended the run
             error.remedy = "\n  ".join(filter(None, (error.remedy, resume_hint(options.command))))
         raise

@@ -1,6 +1,6 @@
-"""Standard output is for results alone: whatever else a core command lets happen is printed on stderr.
+"""Reserves standard output for results: everything else printed during a core command goes to stderr.
 
-A plugin, a library or a child process that prints while a command works must not end up in the middle of `--json`.
+The output of a plugin, a library or a child process must not get into `--json`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _results: TextIO | None = None
 
 @contextlib.contextmanager
 def reserve_stdout() -> Generator[None]:
-    """While the body lasts, only `show` and `results_stream` reach standard output; all else goes to stderr."""
+    """During the body, only `show` and `results_stream` reach standard output; all else goes to stderr."""
     global _results
     if _results is not None:
         yield
@@ -41,7 +41,7 @@ def reserve_stdout() -> Generator[None]:
 
 @contextlib.contextmanager
 def _open_results(stdout: TextIO) -> Generator[TextIO]:
-    """A stream to where `stdout` leads; if that is the process's own, its descriptor leads to stderr meanwhile."""
+    """A stream to the target of `stdout`; if it is the process's own, its descriptor leads to stderr meanwhile."""
     try:
         own = isinstance(stdout, io.TextIOWrapper) and stdout.fileno() == 1
         os.fstat(2)
@@ -62,7 +62,7 @@ def _open_results(stdout: TextIO) -> Generator[TextIO]:
 
 
 def reserve(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that runs with standard output reserved; one that does already is returned as it is."""
+    """A function that runs with standard output reserved; returns it unchanged if it already does."""
     if getattr(function, _MARK, False):
         return function
 
@@ -81,23 +81,23 @@ def results_stream() -> TextIO:
 
 
 def show(text: str | bytes, *, nl: bool = True, raw: bool = False) -> None:
-    """Print results: our own lines made safe for a terminal, JSON and files of reports unchanged (`raw`)."""
+    """Print results: lines made safe for a terminal; with `raw`, JSON and report files unchanged."""
     click.echo(text if raw or isinstance(text, bytes) else plain(text), file=results_stream(), nl=nl)
 
 
 def tell(text: str) -> None:
-    """Print a line on stderr; if stderr is closed, the command goes on without it."""
+    """Print a line on stderr; does nothing if stderr is closed."""
     with contextlib.suppress(OSError, ValueError):
         click.echo(plain(text), err=True)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns padded to their widest cell, two spaces apart; no list is a reason to import a renderer."""
+    """Columns padded to their widest cell, two spaces apart, without importing a renderer."""
     lines = [[one_line(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def indented(text: str) -> str:
-    """The text two spaces to the right."""
+    """The text indented by two spaces."""
     return "\n".join(f"  {line}" for line in text.splitlines())

@@ -97,7 +97,7 @@ def describe_wrong_decision(given: object, labels: Collection[str]) -> str:
         return f"it returned {given!r:.100}, not a Verdict or Unscored"
     if given.label not in labels:
         found = nearest(str(given.label), labels)
-        return f"it returned the label {given.label!r:.100}, which is not one of its labels: {found}"
+        return f"it returned the label {given.label!r:.100}, not one of its labels: {found}"
     if not isinstance(cast("object", given.axes), Mapping):
         return f"it returned the axes {given.axes!r:.100}"
     for name, value in given.axes.items():

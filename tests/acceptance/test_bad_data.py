@@ -182,7 +182,7 @@ def test_a_note_that_a_full_disk_does_not_take_hides_nothing(world: World, monke
     ended = world.command()
     assert ended.code == 2
     assert "the quota is gone" in ended.err
-    assert "go on with: harness run" in ended.err
+    assert "resume with: harness run" in ended.err
 
 
 def _is_final(line: upstream.Line) -> bool:

@@ -91,7 +91,7 @@ def test_a_model_that_takes_too_few_images_is_refused_before_the_run(world: Worl
     ended = world.command("-M", f"max_images={images}")
     assert ended.code == 2
     assert ("it takes no images" if images == 0 else "shows 2 images at once; openai/subject takes 1") in ended.err
-    assert "go on with" not in ended.err
+    assert "resume with" not in ended.err
     assert world.server.calls == []
 
 

@@ -194,8 +194,8 @@ def _splits(task: str) -> tuple[str, ...]:
 
 def hint(err: str) -> list[str]:
     """The words of the command that goes on."""
-    [line] = [line for line in err.splitlines() if "go on with: " in line]
-    words = shlex.split(line.partition("go on with: ")[2])
+    [line] = [line for line in err.splitlines() if "resume with: " in line]
+    words = shlex.split(line.partition("resume with: ")[2])
     assert words[0] == "harness"
     return words[1:]
 

@@ -114,8 +114,8 @@ class World:
 
 def resumed(ended: Ended) -> Ended:
     """Run the command that a message says to go on with."""
-    [line] = [line for line in ended.err.splitlines() if "go on with: " in line]
-    words = shlex.split(line.partition("go on with: ")[2])
+    [line] = [line for line in ended.err.splitlines() if "resume with: " in line]
+    words = shlex.split(line.partition("resume with: ")[2])
     assert words[0] == "harness"
     return harness_here(*words[1:])
 

@@ -303,7 +303,7 @@ def test_the_packaged_splits_verify_without_any_data(run: Command, tmp_path: Pat
         (("data", "list", "-T", "mios.data=x"), "did you mean 'mis'?"),
         (("data", "fetsh", "mis"), "fetch"),
         (("data", "fetch", "mios"), "did you mean 'mis'?"),
-        (("data", "fetch", "mis", "--from", "."), "--from goes with --prompts"),
+        (("data", "fetch", "mis", "--from", "."), "--from needs --prompts"),
     ],
 )
 def test_a_misspelling_or_a_flag_that_means_nothing_ends_with_2_and_the_way_out(
@@ -336,7 +336,7 @@ def test_the_words_of_a_suite_are_those_of_its_tasks_that_have_any_and_one_that_
     code, out, err = run("data", "fetch", "mirage-paper", "--prompts", "--from", clone, "--data", tmp_path / "data")
     assert code == 2  # the clone holds no script of mis
     assert f"mis: {JUDGE_SCRIPT} is not in" in err
-    assert "no wording of upstream's is needed for mm-safetybench, jailbreakv, siuo, qbench, " in err
+    assert "mm-safetybench, jailbreakv, siuo, qbench, " in err
     assert "rubric mssbench: modified" in out
 
 

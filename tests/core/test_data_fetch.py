@@ -80,7 +80,7 @@ def test_a_task_is_fetched_with_its_licence_shown_and_can_be_read_at_once(
     code, out, _ = run("data", "verify", "mis", "--data", tmp_path)
     assert code == 0
     assert f"from {MIS} at {COMMIT}" in out
-    assert "all 11 files are as they were fetched" in out
+    assert "all 11 files are unchanged since they were fetched" in out
 
 
 def test_verify_ends_with_3_for_files_that_are_not_as_they_came_and_fetch_mends_them(
@@ -140,7 +140,7 @@ def test_fetch_says_that_a_source_is_not_pinned_and_which_commit_it_took(
     place.archives["centerforaisafety/HarmBench"] = tar_gz(files, commit="7" * 40)
     code, out, err = run("data", "fetch", "harmbench-mm", "--data", tmp_path)
     assert code == 0, err
-    assert "note: centerforaisafety/HarmBench is not pinned: its newest commit is taken, and recorded" in err
+    assert "note: centerforaisafety/HarmBench is not pinned: its newest commit is used and recorded" in err
     assert f"from centerforaisafety/HarmBench at {'7' * 40}" in out
     record = json.loads((tmp_path / "harmbench-mm" / FILE).read_text())
     assert record["parts"][0]["revision"] == "7" * 40

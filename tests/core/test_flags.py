@@ -130,7 +130,7 @@ def test_a_setting_on_the_command_line_replaces_that_key_of_the_config_and_no_ot
     ("text", "said"),
     [
         ("limit: [1]", "limit takes one value"),
-        ("limit: {a: 1}", "limit takes no mapping"),
+        ("limit: {a: 1}", "limit must not be a mapping"),
         ("judge_settings: [temperature=0]", "judge_settings must be a mapping"),
     ],
 )
@@ -274,7 +274,7 @@ def test_a_file_that_is_named_is_the_only_one(home: Path, tmp_path: Path) -> Non
         ("- a\n- b", "must be a mapping of flags"),
         ("a: b: c", "not YAML"),
         ("suites: [mis]", "suites must be a mapping"),
-        ("suites: {core: {mis: 1}}", "a suite has no 'mis'"),
+        ("suites: {core: {mis: 1}}", "a suite has no key 'mis'"),
         ("suites: {core: {tasks: {mis: 1}}}", "must be a list of tasks"),
         ("suites: {core: {tasks: [mis], judges: [mis]}}", "must be a mapping"),
         ("suites: {core: 3}", "must be a mapping, or for a suite a list of tasks"),

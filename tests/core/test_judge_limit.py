@@ -153,7 +153,7 @@ def test_a_judge_that_stopped_midway_is_told_from_a_draw(tmp_path: Path) -> None
         assert found["verdicts"]["unjudged"] == 110
         assert found["drawn"] is False
         assert found["metrics"]["ASR"]["value"] is not None
-        assert any("not drawn" in note for note in run.notes)
+        assert any("not a random sample" in note for note in run.notes)
         assert verify_run(tmp_path / "run").state == "same"
     with plugins.use(host()):
         assert split(judged(tmp_path / "run", **COURT, judge_limit=200))["drawn"] is False

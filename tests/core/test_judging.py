@@ -293,9 +293,9 @@ def test_choices_are_asked_of_who_can_weigh_them_and_of_nobody_else() -> None:
 @pytest.mark.parametrize(
     ("label", "why"),
     [
-        ("refusl", "it returned the label 'refusl', which is not one of its labels: did you mean 'refusal'?"),
-        (None, "it returned the label None, which is not one of its labels: known: answer, refusal"),
-        (5, "it returned the label 5, which is not one of its labels: known: answer, refusal"),
+        ("refusl", "it returned the label 'refusl', not one of its labels: did you mean 'refusal'?"),
+        (None, "it returned the label None, not one of its labels: known: answer, refusal"),
+        (5, "it returned the label 5, not one of its labels: known: answer, refusal"),
     ],
 )
 def test_a_misspelt_label_of_a_rule_is_told_whole_with_its_plugin_and_what_mends_it(

@@ -232,7 +232,7 @@ def test_the_name_of_a_module_that_is_installed_is_taken(tmp_path: Path) -> None
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "kept.txt").write_text("kept")
-    with pytest.raises(HarnessError, match="the folder is there already"):
+    with pytest.raises(HarnessError, match="the folder exists already"):
         write_plugin("newly_made", USUAL, NONE, tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["kept.txt"]
 

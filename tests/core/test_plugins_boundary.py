@@ -302,8 +302,8 @@ def test_a_scorer_that_breaks_off_is_its_plugins_fault_and_is_closed() -> None:
 
 
 DECISIONS: list[tuple[object, str]] = [
-    (Verdict(label="ab"), "it returned the label 'ab', which is not one of its labels: did you mean 'a'?"),
-    (Verdict(label=None), "it returned the label None, which is not one of its labels: known: a"),  # type: ignore[arg-type]
+    (Verdict(label="ab"), "it returned the label 'ab', not one of its labels: did you mean 'a'?"),
+    (Verdict(label=None), "it returned the label None, not one of its labels: known: a"),  # type: ignore[arg-type]
     (Verdict(label="a", axes={"x": float("nan")}), "it returned the axis 'x' the value nan"),
     (Verdict(label="a", axes=None), "it returned the axes None"),  # type: ignore[arg-type]
     (Unscored(state="odd"), "it returned an Unscored whose state is 'odd'"),  # type: ignore[arg-type]

@@ -68,10 +68,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"blocked_as": "blocked"}, "blocked_as is 'blocked'"),
     ({"empty_as": None}, "empty_as is None"),
     ({"blocked_as": Verdict(label=None)}, "blocked_as has the label None"),  # type: ignore[arg-type]
-    ({"judges": {"fake": None}}, "judges gives None for 'fake', not a mapping of its labels; {} keeps them"),
+    ({"judges": {"fake": None}}, "judges has None for 'fake', not a mapping of its labels; {} keeps them"),
     ({"judges": ["fake"]}, "judges is ['fake']"),
     ({"judges": {}}, "it accepts no rubric"),
-    ({"judges": {"fake": {"safe": 5}}}, "judges translates labels of 'fake' that are no texts: {'safe': 5}"),
+    ({"judges": {"fake": {"safe": 5}}}, "judges translates labels of 'fake' that are not texts: {'safe': 5}"),
     ({"group": "safty"}, "group is 'safty': did you mean 'safety'?"),
     ({"fidelity": "upsteam"}, "fidelity is 'upsteam': did you mean 'upstream'?"),
     ({"labels": "unsafe"}, "labels is 'unsafe', not a tuple of texts"),

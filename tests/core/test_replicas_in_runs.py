@@ -137,7 +137,7 @@ def test_ctrl_c_ends_a_command_though_a_thread_of_its_model_is_still_at_work(tmp
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
         assert process.wait() == 130
-    assert "go on with" in said
+    assert "resume with" in said
     assert "Traceback" not in said
 
 

@@ -66,7 +66,7 @@ def test_a_task_whose_scoring_raises_is_left_out_and_named_and_the_others_have_t
     assert (run.exit_code, set(run.results["tasks"])) == (3, {"good"})
     assert run.results["usage"]["model"]["calls"] == 4, "what was asked was spent, whether or not it can be scored"
     (note,) = (note for note in run.notes if note.startswith("odd could not be scored: plugin "))
-    assert "results.json does not hold it" in note
+    assert "results.json does not contain it" in note
     assert "`harness judge RUN` cannot help" in note
 
 

@@ -361,7 +361,7 @@ def test_answers_cut_off_before_any_text_are_counted_and_another_run_is_no_remed
     assert failed in why_incomplete(run)
     run, _ = go(tmp_path / "spent", model=saying([spent, "no"]))
     note = why_incomplete(run)
-    assert ", cut off before any text 1; a larger --max-tokens, in a folder of its own" in note
+    assert ", cut off before any text 1; a larger --max-tokens, in another folder" in note
     assert "run it again" not in note
 
 
@@ -405,5 +405,5 @@ def test_a_model_that_cannot_answer_is_refused_with_the_reason_and_a_remedy_befo
     asked, task = saying(**model), fake_task(lambda: iter([fake_sample(images=images)]), images=images)
     with pytest.raises(HarnessError, match=what) as refused:
         go(tmp_path / "run", model=asked, task=task, system=system, probe=True)
-    assert "run it on a model that" in refused.value.remedy
+    assert "use a model that" in refused.value.remedy
     assert (asked.asked, (tmp_path / "run").exists()) == ([], False)

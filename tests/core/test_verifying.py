@@ -216,7 +216,7 @@ def test_a_broken_line_in_the_middle_is_a_fault_with_its_number(line: str, folde
 def test_a_line_that_lacks_what_is_counted_is_not_verifiable(folder: Path) -> None:
     change_lines(folder / "told" / "responses.jsonl", lambda line: line.pop("usage"))
     found = verify_run(folder)
-    assert (found.state, found.why) == ("unverifiable", "a line of it cannot be read: KeyError: 'usage'")
+    assert (found.state, found.why) == ("unverifiable", "one of its lines cannot be read: KeyError: 'usage'")
 
 
 def test_what_was_written_after_the_results_makes_them_outdated_and_not_false(folder: Path) -> None:
@@ -268,8 +268,8 @@ def test_sums_that_add_up_are_no_fault() -> None:
         ({"records": 104}, "outcomes sum to 105, not to the 104 records"),
         ({"n": 200}, "200 samples in 105 records"),
         ({"verdicts": {"scored": 100}}, "verdicts sum to 100, not to the 105 answers"),
-        ({"labels": {"unsafe": 60, "safe": 41}}, "101 labels, where 100 records are scored, blocked or empty"),
-        ({"coverage": 0.5}, "coverage is 0.5, where 100 of 105 records are labelled"),
+        ({"labels": {"unsafe": 60, "safe": 41}}, "101 labels, but 100 records are scored, blocked or empty"),
+        ({"coverage": 0.5}, "coverage is 0.5, but 100 of 105 records are labelled"),
     ],
 )
 def test_each_sum_that_does_not_add_up_is_a_fault(changes: dict[str, Any], told: str) -> None:
@@ -280,7 +280,7 @@ def test_a_metric_must_be_what_stands_beside_it_and_within_its_bounds() -> None:
     made = body()
     made["metrics"]["unsafe"]["value"] = 99.0
     first, second, *grouped = check_sums(made)
-    assert first == "j-00000000: unsafe is 99.0, where 60/100 is given"
+    assert first == "j-00000000: unsafe is 99.0, but 60/100 is given"
     assert "outside its bounds" in second
     assert grouped == [fault.replace(": unsafe", ": category drawn: unsafe") for fault in (first, second)]
 

@@ -165,7 +165,7 @@ def test_data_verify_looks_a_built_set_over_and_says_what_it_is(tmp_path: Path) 
     root = built(tmp_path / "set", "easy", "hard")
     code, text = command("data", "verify", "mis", "-T", f"mis.data={root}")
     assert code == 0, text
-    assert "built 2026-03-01 as shapes at k1:abc: a set of its own, no copy of mis" in text
+    assert "built 2026-03-01 as shapes at k1:abc: a new set, not a copy of mis" in text
     assert [line.split()[:3] for line in text.splitlines() if line.startswith(("  easy ", "  hard "))] == [
         ["easy", "2", "none"],
         ["hard", "2", "none"],

@@ -131,7 +131,7 @@ def test_suites_stand_below_the_tasks_and_are_shown_like_one(harness: Harness) -
     shown = harness("tasks", "show", "words", "mirage-paper")
     assert shown.exit_code == 0
     assert "plugin suites.words (config harness.yaml)" in shown.stdout
-    assert "a model of its own: --judge llamaguard=SCHEME/NAME" in shown.stdout
+    assert "needs a separate model: --judge llamaguard=SCHEME/NAME" in shown.stdout
     assert "--judge keyword=" not in shown.stdout, "a rule has no model"
     (fact,) = json.loads(harness("tasks", "show", "words", "--json").stdout)
     assert (fact["kind"], fact["task_settings"]) == ("suite", {"mssbench.queries": "first"})

@@ -89,7 +89,7 @@ class TestABuild:
 
         assert code == 130
         assert shown == ""
-        assert "go on with: harness build shapes --config 'a b.yaml'\n" in said
+        assert "resume with: harness build shapes --config 'a b.yaml'\n" in said
 
     def test_that_fails_while_it_is_being_ended_says_both(self, tmp_path: Path) -> None:
         code, _, said = built(configured(tmp_path, "stuck"), tmp_path / "out")
