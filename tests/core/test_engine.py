@@ -347,10 +347,10 @@ def test_a_folder_is_put_aside_by_nobody_while_a_run_is_between_its_journals(tmp
 
 def test_a_task_that_gives_no_sample_is_said_to_have_given_it(tmp_path: Path) -> None:
     task = fake_task(lambda: [None], name="broken")  # type: ignore[list-item]
-    with pytest.raises(HarnessError, match="broken:all cannot be listed: its task gave None, not Sample"):
+    with pytest.raises(HarnessError, match="broken:all cannot be listed: its task returned None, not Sample"):
         go(Server(), tmp_path, task, tasks=("broken",))
     run = go(Server(), tmp_path, task, tasks=("fake", "broken"))
-    assert any("broken:all ended early: its task gave None, not Sample" in note for note in run.notes)
+    assert any("broken:all ended early: its task returned None, not Sample" in note for note in run.notes)
 
 
 class Raising(FakePlugin):
