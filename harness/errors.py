@@ -69,7 +69,7 @@ class IdentityMismatch(HarnessError):
 
 
 class EndpointDown(HarnessError):
-    """An endpoint gave nothing but errors; raised by the breaker."""
+    """An endpoint returned only errors; raised by the breaker."""
 
 
 class TooManyOpen(HarnessError):
@@ -89,8 +89,8 @@ class PluginError(HarnessError):
 
     Attributes:
         plugin: its name, with its distribution and version.
-        said: what it raised or gave.
-        kind: class of what it raised; empty if it raised nothing.
+        said: what it raised or returned.
+        kind: class of its exception; empty if it raised nothing.
         story: the traceback, or empty.
         log: the file that holds the traceback; empty until it is written.
     """
@@ -120,7 +120,7 @@ def find_plugin_error(error: BaseException) -> PluginError | None:
 
 
 def describe_error(error: BaseException) -> str:
-    """Class and text of an error, also of one whose `__str__` raises; of a PluginError what the plugin raised."""
+    """Class and text of an error, even if its `__str__` raises; for a PluginError, what the plugin raised."""
     if isinstance(error, PluginError):
         return error.said
     try:
@@ -130,7 +130,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def describe_deed(error: BaseException) -> str:
-    """What someone did: `raised ValueError: text`, or of a plugin that raised nothing what it gave."""
+    """What code did: `raised ValueError: text`, or what a plugin returned if it raised nothing."""
     if isinstance(error, PluginError) and not error.kind:
         return error.said.removeprefix("it ")
     return f"raised {describe_error(error)}"
@@ -147,7 +147,7 @@ class BadImage(Exception):
 
 @contextmanager
 def unwrap_groups() -> Generator[None]:
-    """Raise the root error of an exception group: a group is how tasks of one scope end, not what went wrong."""
+    """Raise the root error of an exception group, because the group itself does not say what went wrong."""
     try:
         yield
     except BaseExceptionGroup as group:

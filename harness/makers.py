@@ -93,9 +93,9 @@ class Built:
     """The result of a build.
 
     Attributes:
-        folder: of the data set.
-        records: file of the set -> number of records in it.
-        open: a line for each thing still to be done, with its command; none if the set is complete.
+        folder: the folder of the data set.
+        records: file of the set -> its number of records.
+        open: one line for each remaining step, with its command; none if the set is complete.
     """
 
     folder: Path
@@ -127,7 +127,7 @@ class Drawing:
     """A drawing that a builder asks for.
 
     Attributes:
-        prompt: in words.
+        prompt: the image in words.
         seed: the same prompt and seed give the same image, if the model can.
         width, height: pixels; a model that draws other sizes takes its nearest.
     """
@@ -144,9 +144,9 @@ class Drawn:
 
     Attributes:
         data: PNG, JPEG or WebP.
-        model: name the provider reported, or empty.
-        prompt: the one it was drawn from, if the provider rewrote it; else empty.
-        seconds: it took.
+        model: the name that the provider reported, or empty.
+        prompt: the prompt as rewritten by the provider; empty if unchanged.
+        seconds: the seconds it took.
         usage: tokens, if the provider counts them.
     """
 

@@ -38,15 +38,15 @@ class Record:
         id: sample id.
         split: split of the sample.
         epoch: 0-based repetition.
-        category: as the task gave it.
-        tags: as the task gave them.
-        cluster: what is resampled together; never empty.
-        target: as the task gave it.
+        category: the task's category.
+        tags: the task's tags.
+        cluster: the unit that is resampled together; never empty.
+        target: the task's target.
         outcome: how generation ended.
-        flags: of the response.
-        label: of the verdict, or of the split's `blocked_as` or `empty_as`; None when unresolved.
-        axes: of the same verdict.
-        unjudged: answered, and the judge has not seen it; False if the judge saw it and gave no label.
+        flags: the response's flags.
+        label: the label of the verdict, or the split's `blocked_as` or `empty_as`; None if unresolved.
+        axes: the axes of the same verdict.
+        unjudged: answered, but not seen by the judge; False if the judge saw it and gave no label.
     """
 
     item: str

@@ -48,12 +48,12 @@ class Resolved:
     """A spec with its provider and strategy, and all their settings; nothing is opened yet.
 
     Attributes:
-        spec: as the user names it.
-        provider: of its scheme.
-        settings: all that `list_settings(provider)` names.
-        strategy: around it.
-        strategy_settings: of the strategy, complete.
-        places: of its replicas; none if it is opened in this process.
+        spec: the user's spec.
+        provider: the scheme's provider.
+        settings: all settings in `list_settings(provider)`.
+        strategy: the strategy around the model.
+        strategy_settings: the strategy's complete settings.
+        places: its replicas' places; none if it opens in this process.
     """
 
     spec: ModelSpec
@@ -81,7 +81,7 @@ class Resolved:
         return open_replicas(ReplicaSpec.of(self.provider, self.spec.name, own), self.places)
 
     def identity(self, model: Model) -> dict[str, Json]:
-        """What was requested, as JSON: the part of a run's identity that says which model answered."""
+        """The requested model as JSON: the part of a run's identity that says which model answered."""
         return {
             **self.requested,
             # a local model is known by its files, wherever they lie

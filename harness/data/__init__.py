@@ -1,1 +1,1 @@
-"""Where data lies, how to get what is missing, and upstream's own words."""
+"""Finds, fetches and checks data, and reads upstream's wording."""

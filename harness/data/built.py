@@ -1,8 +1,8 @@
-"""A set that was built in the layout of a benchmark: `harness build` says so in the `.source.json` next to its files.
+"""A built set in the layout of a benchmark: `harness build` records it in the `.source.json` next to its files.
 
-What is measured on such a set is a number of the set and never of the benchmark. So its task has another name,
-`mis+data=shapes`, by which run folders, results, boards and comparisons keep the two apart, and no published size is
-expected of it. This module is imported before anything is run, so it imports little.
+A number measured on such a set belongs to the set, never to the benchmark. So its task has another name,
+`mis+data=shapes`, which keeps the two apart in run folders, results, boards and comparisons. No published size is
+expected. This module is imported before anything runs, so it imports little.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class BuiltSet:
     """A set in a data root.
 
     Attributes:
-        name: as whoever built it called it.
-        revision: what it was built from; empty where it does not say.
-        licence: of the set.
+        name: the builder's name for it.
+        revision: what it was built from; empty if unknown.
+        licence: the set's licence.
     """
 
     name: str
@@ -36,7 +36,7 @@ class BuiltSet:
 
     @property
     def mark(self) -> str:
-        """The end of a task's name: `+data=shapes`, in characters that any file name may hold."""
+        """The end of a task's name: `+data=shapes`, in characters allowed in any file name."""
         candidates = (self.name, self.revision.rpartition(":")[2][:8], "built")
         names = (re.sub(r"[^A-Za-z0-9._-]+", "-", each).strip("-.")[:_NAME_LIMIT] for each in candidates)
         return BUILT + next(filter(None, names))
@@ -45,7 +45,7 @@ class BuiltSet:
 def find_built_set(root: Path) -> BuiltSet | None:
     """The built set that a data root holds; None if its record names no build."""
     text = _read_record(root)
-    # A fetched root's record lists thousands of files: it is not parsed only to learn that no build made it.
+    # A fetched root's record lists thousands of files: do not parse it just to see that no build made it.
     if f'"{_KIND}"'.encode() not in text:
         return None
     import json
@@ -66,7 +66,7 @@ def drop_published_sizes(splits: Mapping[str, Split]) -> Mapping[str, Split]:
 
 
 def _read_record(root: Path) -> bytes:
-    """The record in a root, which may be an archive in the place of a folder; empty where there is none."""
+    """The record in a root, which may be a folder or an archive; empty if there is none."""
     try:
         if root.is_dir():
             return (root / FILE).read_bytes()

@@ -1,9 +1,8 @@
-"""Download one file by HTTP: continue where it broke off, and keep it only when it is what was published.
+"""Downloads one file by HTTP: continues an interrupted download, and keeps only the published file.
 
-What has come so far lies next to the file as `NAME.<tag>.part`; the tag is the start of the hash that the whole must
-have. So a part is only ever continued as the same file, by any later command. A file whose hash is not known beforehand
-begins anew with each command, and within one command continues only where the server says that it is still the same
-file.
+The bytes so far are in `NAME.<tag>.part` next to the file; the tag is the start of the expected hash. So any later
+command continues a part only as the same file. A file with an unknown hash starts again with each command; within one
+command it continues only if the server says that it is still the same file.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     import httpx
     from rich.progress import Progress, TaskID
 
-PATIENCE: Final = 30.0  #: seconds a silent server is waited for
-TRIES: Final = 5  #: in a row that bring nothing new
+PATIENCE: Final = 30.0  #: seconds to wait for a silent server
+TRIES: Final = 5  #: tries in a row without a new byte
 PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0)  #: seconds before each try after the first
 UNSIZED_LIMIT: Final = 16 << 30  #: bytes of a file whose size no server states
 LINE_EVERY: Final = 5.0  #: seconds between two lines of progress
@@ -42,12 +41,12 @@ class RemoteFile:
     """One file of a data set.
 
     Attributes:
-        path: under the data root.
-        url: where it is downloaded from.
-        size: in bytes; None when it is not known.
-        kind: of the hash.
-        digest: that it must have.
-        headers: sent along, never shown.
+        path: path under the data root.
+        url: address of the download.
+        size: bytes; None if unknown.
+        kind: kind of the hash.
+        digest: the expected hash.
+        headers: request headers; never shown.
     """
 
     path: str
@@ -68,7 +67,7 @@ class Refusal(Exception):
 
 
 class Stopped(Exception):
-    """Another download has failed, so this one was given up."""
+    """Another download failed, so this one was stopped."""
 
 
 class _TryAgain(Exception):
@@ -81,12 +80,12 @@ class _TryLater(_TryAgain):
 
 @dataclass(slots=True, kw_only=True)
 class ResumeState:
-    """What a server said of a file when it began it, so that the parts of two files are never joined into one.
+    """How a server identified a file at its start, so that parts of two files are never joined.
 
     Attributes:
-        hashed: the file's hash is known, so a wrong rest is found in the end.
-        mark: a strong ETag, else the time of the last change; empty where the server named neither.
-        total: size in bytes; None when the server did not say.
+        hashed: whether the file's hash is known, so that a wrong rest is detected at the end.
+        mark: a strong ETag, else the time of the last change; empty if the server sent neither.
+        total: size in bytes; None if the server did not state it.
     """
 
     hashed: bool
@@ -94,7 +93,7 @@ class ResumeState:
     total: int | None = None
 
     def read(self, reply: httpx.Response) -> None:
-        """Take what a reply says that brings the file from its beginning."""
+        """Read these facts from a reply that starts the file."""
         etag = reply.headers.get("etag", "")
         strong = "" if etag.startswith("W/") else etag
         length = reply.headers.get("content-length", "")
@@ -103,17 +102,17 @@ class ResumeState:
 
     @property
     def can_resume(self) -> bool:
-        """Whether another file in its place would be noticed."""
+        """Whether a replaced file would be detected."""
         return self.hashed or bool(self.mark)
 
     def request_headers(self, at: int) -> dict[str, str]:
-        """The headers that ask for the rest from a byte on, or for all of it where the file has changed."""
+        """The headers that request the rest from a byte on, or the whole file if it has changed."""
         if not at:
             return {}
         return {"range": f"bytes={at}-"} | ({"if-range": self.mark} if self.mark else {})
 
     def is_continued_by(self, reply: httpx.Response, at: int) -> bool:
-        """Whether a reply of status 206 continues the same file at the byte that was asked for."""
+        """Whether a reply with status 206 continues the same file at the requested byte."""
         found = _RANGE.fullmatch(reply.headers.get("content-range", "").strip())
         if found is None:
             return self.hashed
@@ -135,19 +134,19 @@ class Downloads:
         self._replies: set[httpx.Response] = set()
 
     def stop(self) -> None:
-        """End all downloads under way, also those that wait for a silent server; what has come is kept."""
+        """Stop all running downloads, also those waiting for a silent server; keeps the bytes so far."""
         self._stopped.set()
         for reply in list(self._replies):
             with suppress(OSError):
                 reply.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def get(self, file: RemoteFile, target: Path) -> str:
-        """Download one file unless it is there; gives its sha256.
+        """Download one file unless it exists; returns its sha256.
 
         Raises:
             Refusal: the server refuses it.
-            Stopped: by `stop`.
-            HarnessError: the server cannot be reached, or what came is not what was published.
+            Stopped: `stop` was called.
+            HarnessError: the server cannot be reached, or the file is not the published one.
         """
         found = match_file(file, target)
         if found:
@@ -175,7 +174,7 @@ class Downloads:
         return sha256
 
     def _complete(self, file: RemoteFile, part: Path) -> None:
-        """Try until all of the file is there; a try that brings something new starts the count anew."""
+        """Try until the file is complete; a try with new bytes resets the count of tries."""
         import httpx
 
         self.progress.add(_size(part), here=True)
@@ -197,7 +196,7 @@ class Downloads:
                 return
 
     def _request(self, file: RemoteFile, part: Path, state: ResumeState) -> None:
-        """Ask once for what is missing, and append what comes."""
+        """Request the missing bytes once, and append them."""
         self._waits.rest()
         if self._stopped.is_set():
             raise Stopped
@@ -217,7 +216,7 @@ class Downloads:
             if status == 416:
                 self._discard(part)
                 raise _TryAgain(f"{file.url} is shorter than what has come of it")
-            if status != 206:  # the server begins at the beginning
+            if status != 206:  # the server sends the whole file
                 self._discard(part)
                 state.read(reply)
             elif at and not state.is_continued_by(reply, at):
@@ -245,7 +244,7 @@ class Downloads:
                 file.write(piece)
                 self.progress.add(len(piece))
                 if size is not None and file.tell() > size:
-                    return  # another file, as its hash will show
+                    return  # another file; its hash will show it
                 if size is None and file.tell() > UNSIZED_LIMIT:
                     file.truncate(0)
                     raise HarnessError(
@@ -256,7 +255,7 @@ class Downloads:
 
 
 def match_file(file: RemoteFile, path: Path) -> str:
-    """The sha256 of a file on disk that is the remote one; an empty text for another or none."""
+    """The sha256 of a file on disk if it is the remote one; else an empty text."""
     if not file.digest or not path.is_file() or file.size not in (None, path.stat().st_size):
         return ""
     sha256, digest = hash_file(path, file.kind)
@@ -278,7 +277,7 @@ def hash_file(path: Path, kind: HashKind = "") -> tuple[str, str]:
 
 
 def unreachable_error(url: str, error: BaseException) -> HarnessError:
-    """The error for a server that does not answer; one line that names the server."""
+    """The error for a server that does not answer; its one line names the server."""
     import httpx
 
     server = httpx.URL(url).host
@@ -289,7 +288,7 @@ def unreachable_error(url: str, error: BaseException) -> HarnessError:
 
 
 def find_parts(target: Path) -> list[Path]:
-    """The parts of a file that lie next to it, of any hash."""
+    """The parts of a file next to it, with any hash."""
     ours = re.compile(re.escape(target.name) + r"\.[0-9a-z]+\.part")
     return [path for path in target.parent.glob("*.part") if ours.fullmatch(path.name)]
 
@@ -303,7 +302,7 @@ def _size(path: Path) -> int:
 
 
 def format_bytes(size: float) -> str:
-    """Bytes as a person reads them: `812 B`, `5.9 GB`."""
+    """Bytes in readable form: `812 B`, `5.9 GB`."""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if size >= unit:
             return f"{size / unit:.1f} {name}"
@@ -322,11 +321,11 @@ class DownloadProgress:
 
     @contextmanager
     def of(self, what: str, total: int | None = None) -> Generator[None]:
-        """Count what comes inside.
+        """Count the bytes of the body.
 
         Args:
-            what: shown before the numbers.
-            total: bytes; None when they are not known.
+            what: text before the numbers.
+            total: number of bytes; None if unknown.
         """
         self._what, self._total, self._done, self._new = what, total or 0, 0, 0
         self._started = self._printed = self._clock()
@@ -334,14 +333,14 @@ class DownloadProgress:
             yield
 
     def add(self, size: int, *, here: bool = False) -> None:
-        """Count bytes; `here` for those that were on this machine already and count for no speed."""
+        """Count bytes; `here` means they were on this machine already, so they do not count for the speed."""
         with self._lock:
             self._done += size
             self._new += 0 if here else size
             self._show()
 
     def expect(self, total: int) -> None:
-        """Set the number of all bytes, once it is known."""
+        """Set the total number of bytes, once known."""
         with self._lock:
             self._total = total
 
@@ -350,7 +349,7 @@ class DownloadProgress:
         print(line, file=self._stream, flush=True)
 
     def text(self) -> str:
-        """What is known now, on one line."""
+        """The current state in one line."""
         seconds = self._clock() - self._started
         whole = f" of {format_bytes(self._total)}" if self._total else ""
         rate = f", {format_bytes(self._new / seconds)}/s" if seconds > 0 and self._new else ""

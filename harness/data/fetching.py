@@ -1,15 +1,15 @@
-"""Fetch what a task reads: its hub set, its repository's archive, its files by address; and record where it came from.
+"""Fetches a task's data: its hub set, its repository's archive, its files by address; and records the sources.
 
-Each of them is a part of its own: if one fails, the others still come, and a later command fetches what is missing.
-A file that is there and is the published one is not downloaded again.
+Each source is a separate part: if one fails, the others are still fetched, and a later command fetches the rest. A file
+that is already the published one is not downloaded again.
 
-A data root never holds two revisions unnoticed (`DataUpdate`). Before the first file of a part is written, the record
-names all that will come (`PendingDownload`). When it has come, the files that the part held before and holds no more
-are removed. A command that ends in between leaves its note in the record: `harness data verify` reports it, and the
-next fetch repairs it. Only what a fetch wrote is removed, and only as it wrote it.
+A data root never holds two revisions unnoticed (`DataUpdate`). Before writing the first file of a part, the record
+names all its files (`PendingDownload`). After the fetch, files that the part no longer holds are removed. A command
+that ends in between leaves its note in the record: `harness data verify` reports it, and the next fetch repairs it. A
+fetch removes only unchanged files that a fetch wrote.
 
-Files of a GitHub repository come out of its archive by the rules of the readers: regular files only, none outside the
-data root, links followed inside the archive, no archive that unpacks to far more than it holds.
+Files of a GitHub repository are unpacked by the rules of the readers: regular files only, none outside the data root,
+links followed inside the archive, no archive that unpacks to far more than its size.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
 WORKERS: Final = 8  #: files at once
 ARCHIVE_URL: Final = "https://codeload.github.com/{repository}/tar.gz/{commit}"
 NEWEST: Final = "HEAD"
-STAGING: Final = ".fetch"  #: folder under the data root that an archive is unpacked from; gone when all is in its place
-_NAMED: Final = 3  # files named in an error or a warning, in so many columns
+STAGING: Final = ".fetch"  #: temporary folder for an archive under the data root; removed after unpacking
+_NAMED: Final = 3  # files to name in an error or a warning
 _WIDTH: Final = 400
 
 
@@ -66,14 +66,14 @@ def fetch(task: str, source: DataSource, root: Path, progress: DownloadProgress,
     """Put a task's data into its root.
 
     Args:
-        task: name.
-        source: where it comes from.
-        root: the task's data root, made where it is missing.
-        progress: shows how far it is.
-        revision: instead of the pinned one: of the hub set, or of the repository where there is no hub set.
+        task: the task's name.
+        source: where the data comes from.
+        root: the task's data root; made if missing.
+        progress: shows the progress.
+        revision: replaces the pinned one: of the hub set, or of the repository if there is no hub set.
 
     Raises:
-        HarnessError: a part did not come, while the others are there all the same; or the root holds a built set.
+        HarnessError: a part could not be fetched (the others were); or the root holds a built set.
     """
     if built := find_built_set(root):
         raise HarnessError(
@@ -173,13 +173,13 @@ class _Fetch:
                 raise HarnessError(f"{file.path} does not come: {refusal}", remedy="try again later") from None
 
     def _keep(self, part: Part) -> None:
-        """Keep a part, without what an unfinished fetch of another revision left next to it."""
+        """Keep a part, but remove leftovers of an unfinished fetch of another revision."""
         sizes = {path: size for path, (size, _) in part.files.items()}
         self._update.begin(PendingDownload(kind=part.kind, name=part.name, revision=part.revision, files=sizes))
         self._update.end(part)
 
     def _unchanged_part(self, kind: SourceKind, name: str) -> Part | None:
-        """The part that came from there before, if its files are still as they came."""
+        """The part fetched from there before, if its files are unchanged."""
         part = next((part for part in self._update.record.parts if (part.kind, part.name) == (kind, name)), None)
         if part is None:
             return None
@@ -187,7 +187,7 @@ class _Fetch:
         return None if found.missing or found.changed else part
 
     def _download(self, files: Iterable[RemoteFile]) -> dict[str, tuple[int, str]]:
-        """Download several at once; the first that fails ends the others."""
+        """Download several files at once; the first failure stops the others."""
         downloads = Downloads(self._client, self._progress)
         with ThreadPoolExecutor(WORKERS) as pool:
             paths = {pool.submit(downloads.get, file, self._root / file.path): file.path for file in files}
@@ -273,7 +273,7 @@ def fetch_archive(
 
 
 def _list_refused(names: list[str], archive: Archive, patterns: tuple[str, ...]) -> list[str]:
-    """Members that are never written: all that lead out of the archive, and matching ones that are no regular files."""
+    """Members that are never written: those that lead out of the archive, and matching ones that are not files."""
     unknown = [name for name in names if name not in archive.members]
     outside = [name for name in unknown if name.startswith(("/", ".."))]
     others = {name: "no regular file" for name in unknown if name not in outside}
@@ -291,7 +291,7 @@ class DataUpdate:
     """Updates a root part by part: `begin` before anything is written, `end` when all of it is there.
 
     Attributes:
-        record: what is known of the root now; the record on disk says the same.
+        record: the current record of the root, equal to the one on disk.
     """
 
     def __init__(self, root: Path, record: Provenance) -> None:
@@ -337,7 +337,7 @@ class DataUpdate:
         self.record.write(self._root)
 
     def end(self, part: Part) -> None:
-        """The part has come: it takes the place of what came from there before."""
+        """Record that the part is complete: it replaces the former part from there."""
         for path in self._stale:
             _remove(self._root, path)
         found = frozenset(path for path, stamp in self._found.items() if stamp == _stamp(self._root / path))
@@ -362,7 +362,7 @@ class DataUpdate:
 
 
 def _is_inside(path: str) -> bool:
-    """Whether a path of the record lies under the root: the record may be somebody else's."""
+    """Whether a path in the record lies under the root; the record may come from somebody else."""
     try:
         return bool(inside(path))
     except BadImage:
@@ -370,7 +370,7 @@ def _is_inside(path: str) -> bool:
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """What changes when a file is written anew; None for no file."""
+    """A stamp that changes when a file is rewritten; None for no file."""
     try:
         found = path.stat()
     except OSError:
@@ -379,7 +379,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _remove(root: Path, path: str) -> None:
-    """Delete a file with its parts, and the folders that this leaves empty."""
+    """Delete a file with its parts, and folders that become empty."""
     target = root / path
     for part in (target, *find_parts(target)):
         part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a data set on the Hugging Face hub holds at one commit, and why the hub says no.
+"""Lists the files of a data set on the Hugging Face hub at one commit, and explains the hub's refusals.
 
 The hub's client lists the files and knows the token and the endpoint (`HF_ENDPOINT`). `harness.data.downloads`
 downloads them, since the client starts a file anew after it was killed. The client's own log lines and its long retries
@@ -27,7 +27,7 @@ from harness.extras import require_module
 from harness.http.reading import ENCODINGS, REPLY_LIMIT
 from harness.readers.files import inside
 
-SECONDS: Final = 10.0  #: what the first answer may take
+SECONDS: Final = 10.0  #: most seconds until the first answer
 LIST_LIMIT: Final = REPLY_LIMIT  #: bytes of one page of a list
 _NAMED: Final = 5  # files named of a set that has none of those wanted
 _CLIENT_WAITS: Final = re.compile(r"Rate limited\. Waiting ([\d.]+)s")
@@ -38,9 +38,9 @@ class Listing:
     """Files of a data set.
 
     Attributes:
-        name: id on the hub.
-        commit: full hash.
-        files: what is wanted of it.
+        name: the set's id on the hub.
+        commit: the full hash.
+        files: the wanted files.
     """
 
     name: str
@@ -185,7 +185,7 @@ def load_client() -> Any:
 
 
 def network_errors() -> tuple[type[Exception], ...]:
-    """What the client raises where no server answers; its versions use different HTTP libraries."""
+    """The client's errors if no server answers; its versions use different HTTP libraries."""
     found: list[type[Exception]] = [OSError]
     for name in ("httpx", "httpx2"):
         with suppress(ImportError):

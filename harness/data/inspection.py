@@ -31,17 +31,17 @@ RECORD_SUFFIXES: Final = frozenset({".json", ".jsonl", ".csv", ".tsv"})
 
 @dataclass(slots=True, kw_only=True)
 class SplitCheck:
-    """What one split holds.
+    """The contents of one split.
 
     Attributes:
-        name: of the split.
-        published: how many samples it should hold; None when that is not known.
-        samples: how many it holds.
-        clusters: what is resampled.
-        images: distinct images.
-        bad: distinct images that cannot be used, by reason.
-        sha256: of all requests with their images, without ids and order; empty when it could not be read.
-        error: why it could not be read.
+        name: the split's name.
+        published: the published number of samples; None if unknown.
+        samples: number of samples.
+        clusters: number of clusters.
+        images: number of distinct images.
+        bad: distinct unusable images, by reason.
+        sha256: hash of all requests with their images, without ids and order; empty if it could not be read.
+        error: why it could not be read; else empty.
     """
 
     name: str

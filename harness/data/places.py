@@ -36,11 +36,11 @@ def data_folder(given: Path | None = None) -> Path:
 
 @contextmanager
 def lock_folder(folder: Path, *, wait: float = 0.0) -> Generator[None]:
-    """Keep a folder for this command alone; it is made where it is missing.
+    """Lock a folder for this command; makes it if missing.
 
     Args:
-        folder: that the body writes into.
-        wait: seconds until another command must have released it.
+        folder: the folder to write into.
+        wait: seconds to wait for another command to release it.
 
     Raises:
         HarnessError: another command holds it, or it cannot be written.

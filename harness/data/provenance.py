@@ -35,12 +35,12 @@ class Part:
     """Files that came from one place.
 
     Attributes:
-        kind: of the place.
+        kind: kind of the place.
         name: hub id, repository or address.
-        revision: commit; empty where the place has none.
-        fetched: ISO 8601 with its zone.
-        files: what came.
-        found: paths of those that lay there before and were right.
+        revision: commit; empty if the place has none.
+        fetched: time of the fetch, ISO 8601 with its zone.
+        files: the fetched files.
+        found: paths of files that existed before and were right.
     """
 
     kind: SourceKind
@@ -80,13 +80,13 @@ class PendingDownload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """All that was fetched into a data root; without parts, nothing was.
+    """The record of all fetches into a data root; without parts, nothing was fetched.
 
     Attributes:
-        task: whose root it is.
-        licence: as it was shown.
-        parts: in the order they were fetched.
-        coming: fetches that did not end.
+        task: the root's task.
+        licence: the licence as shown.
+        parts: its parts, in the order of fetching.
+        coming: unfinished fetches.
     """
 
     task: str = ""

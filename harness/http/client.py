@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 _CONNECT_SECONDS = 30.0
-_TOKEN = os.urandom(16).hex()  # drawn per process, so that no data set can hold it
+_TOKEN = os.urandom(16).hex()  # random per process, so that no data set can contain it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ImageBytes:
     data: bytes = field(repr=False)
 
 
-Splice = ImageBytes  #: its former name, for plugins that know it
+Splice = ImageBytes  #: its former name, for older plugins
 
 
 def data_url(content: ImageContent) -> ImageBytes:
@@ -45,7 +45,7 @@ def data_url(content: ImageContent) -> ImageBytes:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A request body in pieces: megabytes of images go to the wire without a copy. Can be sent again."""
+    """A request body in pieces: large images are sent without a copy. It can be sent again."""
 
     pieces: tuple[bytes, ...] = field(repr=False)
 
@@ -87,7 +87,7 @@ def encode(value: Json) -> Body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a server answered with a good status: parsed JSON, and how long it took."""
+    """A server's successful answer: parsed JSON, and the seconds it took."""
 
     payload: Json
     where: Address
@@ -95,7 +95,7 @@ class Reply:
 
 
 def parse(content: bytes, seconds: float, where: Address) -> Reply | Failure:
-    """A body as JSON. One that is not is an error worth another try: a proxy's page, or a torn answer."""
+    """Parse a body as JSON. Other bodies, such as a proxy's page or a torn answer, are errors worth another try."""
     try:
         return Reply(payload=json.loads(content), where=where, seconds=seconds)
     except (ValueError, RecursionError):
@@ -206,12 +206,12 @@ class SdkConnection:
     answer comes back as bytes: the SDK's own JSON and models are most of its cost with images.
 
     Attributes:
-        address: of the server.
-        client: of the SDK, open; its HTTP client is Guarded.
-        sdk: its module, which has the classes of its errors.
-        official: the server is the vendor's own, not a compatible one.
-        seconds: one call may take.
-        headers: sent with each call in place of the SDK's own.
+        address: the server's address.
+        client: the SDK's open client; its HTTP client is Guarded.
+        sdk: the SDK's module, with its error classes.
+        official: whether the server is the vendor's, not a compatible one.
+        seconds: most seconds for one call.
+        headers: replace the SDK's headers in each call.
     """
 
     address: Address
@@ -222,7 +222,7 @@ class SdkConnection:
     headers: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     async def post(self, path: str, body: Body) -> Reply | Rejected | Failure:
-        """One attempt. A Rejected is no Failure yet: a provider may learn from it which parameters its server takes."""
+        """Make one attempt. A Rejected is not yet a Failure: it may show a provider which parameters its server takes."""
         import aiohttp
         import anyio
 

@@ -1,4 +1,4 @@
-"""Read the body of an answer: no more than so many bytes, as sent and unpacked, and nothing from another host.
+"""Reads the body of an answer up to a limit of bytes, as sent and as unpacked, and nothing from another host.
 
 Every provider reads through here. `read` is for aiohttp; `Guarded` makes a client of httpx, such as that of an SDK, do
 the same: `class Http(Guarded, openai.DefaultAioHttpClient)`. Reading stops at the limit, so an endless answer, or one
@@ -28,8 +28,8 @@ class Unreadable(Exception):
     """An answer came and cannot be read.
 
     Attributes:
-        reason: of the Failure: `too_large`, `encoding`, or `connection` where it came damaged.
-        transient: another try may help.
+        reason: the Failure's reason: `too_large`, `encoding`, or `connection` if it is damaged.
+        transient: whether another try may help.
     """
 
     def __init__(self, reason: str, said: str, *, transient: bool = False) -> None:
@@ -59,7 +59,7 @@ class Unpacking:
         self._ended = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What a piece unpacks to."""
+        """Unpack a piece."""
         if self._encoding in _PLAIN:
             yield data
             return
@@ -136,7 +136,7 @@ def read_now(status: int, headers: Mapping[str, str], pieces: Iterable[bytes], l
 
 
 class _BodyReader:
-    """One body. Bytes that cannot be read make a good answer Unreadable; an error's body just ends before them."""
+    """One body. Unreadable bytes make a successful answer Unreadable; an error's body ends before them."""
 
     def __init__(self, status: int, headers: Mapping[str, str], limit: int) -> None:
         self._whole = status < 300
@@ -154,7 +154,7 @@ class _BodyReader:
                 raise
 
     def add(self, piece: bytes) -> bool:
-        """Add a piece; whether the next one is needed."""
+        """Add a piece; returns whether the next one is needed."""
         if self._unpacker is None:
             return False
         try:

@@ -1,4 +1,4 @@
-"""What providers of APIs share before they open: their settings, and the address of a server with the key for it.
+"""Shared code of API providers before they open: their settings, and a server's address with its key.
 
 An identity setting changes what is asked, and so which answers may be used again; a transport setting does not. A key
 comes from the environment alone, and is never shown. It is for the server it belongs to.
@@ -32,7 +32,7 @@ def identity(
 def transport(
     name: str, kind: type, default: object, text: str, choices: tuple[str, ...] = (), *, least: float | None = None
 ) -> Setting:
-    """A setting that changes how the model is asked, and not what it answers."""
+    """A setting that changes how the model is called, not what it answers."""
     return Setting(name=name, type=kind, default=default, identity=False, help=text, choices=choices, least=least)
 
 

@@ -1,4 +1,4 @@
-"""What an error status becomes: a Failure of one sample, or a HarnessError that ends the run.
+"""Turns an error status into a Failure of one sample, or a HarnessError that ends the run.
 
 401, 403 and 404 are `Forbidden`: it ends the run unless the model has answered something before.
 
