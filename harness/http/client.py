@@ -222,7 +222,7 @@ class SdkConnection:
     headers: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     async def post(self, path: str, body: Body) -> Reply | Rejected | Failure:
-        """Make one attempt. A Rejected is not yet a Failure: it may show a provider which parameters its server takes."""
+        """Make one attempt. A Rejected is not yet a Failure: it may show the provider which parameters it takes."""
         import aiohttp
         import anyio
 
