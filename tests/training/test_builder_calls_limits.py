@@ -87,7 +87,7 @@ async def test_a_model_that_cannot_look_is_refused_when_it_is_opened_by_role_and
 async def test_a_model_that_takes_too_few_images_is_refused_when_it_is_opened(
     tmp_path: Path, best_of: int, takes: int, shown: int
 ) -> None:
-    with pytest.raises(HarnessError, match=f"takes {takes} images at once, and is shown {shown}"):
+    with pytest.raises(HarnessError, match=f"takes {takes} images at once, but its role shows it {shown}"):
         await ask(tmp_path, Sayer(), of=plan(best_of=best_of), info=info("images", max_images=takes))
 
 
@@ -149,7 +149,7 @@ async def test_the_limit_of_calls_counts_what_earlier_invocations_made(tmp_path:
         await runner.ask(question("2"))
         with pytest.raises(HarnessError, match="limit of 3 calls") as caught:
             await runner.ask(question("3"))
-        assert "raise `limits` and run it again: what was made is kept" in caught.value.remedy
+        assert "raise `limits` and run it again: finished calls are kept" in caught.value.remedy
     assert model.calls == 3
     async with call_runner(tmp_path, model, plan(most_calls=4)) as runner:
         assert isinstance(await runner.ask(question("3")), ModelReply)
@@ -204,7 +204,7 @@ async def test_the_limit_in_dollars_ends_the_build(tmp_path: Path) -> None:
         with pytest.raises(HarnessError, match=r"limit of 1\.00 US dollars"):
             await runner.paint("draw", "seeds/1#0", drawing(seed=2))
     (line,) = said
-    assert line.startswith("there is no price of fake/viewer, fake/writer: ")
+    assert line.startswith("fake/viewer, fake/writer have no price: ")
 
 
 def priced(usd: float, **price: float) -> Plan:

@@ -266,7 +266,7 @@ def test_public_opens_the_page_and_json_holds_the_address(words: list[str], hub:
     code, shown, said = called([*words, "--push", REPO, "--public", "--json"])
     assert code == 0, said
     assert json.loads(shown)["pushed"].startswith(f"{hub.url}/datasets/{REPO}/commit/")
-    assert "public: everybody sees the page of the set" in said
+    assert "public: everybody sees the set's page" in said
     assert hub.repos[REPO].visibility == "public"
 
 
@@ -294,7 +294,7 @@ def test_a_missing_token_is_told_before_the_first_call(
 
 
 def test_a_name_that_is_none_is_told_before_the_first_call(words: list[str], hub: TakingHub, tmp_path: Path) -> None:
-    assert "'some one/set' is no name of a data set" in refused_at_once(
+    assert "'some one/set' is not a data set name" in refused_at_once(
         [*words, "--push", "some one/set"], tmp_path / "out"
     )
 

@@ -109,7 +109,7 @@ class TestMis:
         lost = ", ".join(f"{file} 0 of {number}" for file, number in held.items())
 
         in_the_mini_world(tmp_path)
-        assert f"until people have decided, the set holds fewer records than it did: {lost}\n" in called(words)[2]
+        assert f"until people have decided, the set holds fewer records than before: {lost}\n" in called(words)[2]
         assert "fewer records" not in called(words)[2], "they have left it already"
         in_the_mini_world(tmp_path, sort={"review": "none"})
         code, back, said = called([*words, "--json"])

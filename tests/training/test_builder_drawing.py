@@ -368,7 +368,7 @@ def test_a_drawing_that_disappears_before_it_is_compared_is_told_and_drawn_anew(
         patched.setattr(MarkStore, "get", looked)
         code, _, err = called(command)
     assert (code, "Traceback" in err) == (2, False), err
-    assert f"a drawing cannot be read any more: missing ({gone[0]})" in err
+    assert f"a drawing can no longer be read: missing ({gone[0]})" in err
     assert "it is drawn anew" in err
 
     code, _, err = called(command)

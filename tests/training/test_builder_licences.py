@@ -163,7 +163,7 @@ def test_an_unknown_licence_can_be_stated_but_a_known_one_not_replaced() -> None
     [("cc-by-sa-4.0", "cc-by-nc-4.0"), ("cc-by-sa-4.0", "cc-by-nc-sa-4.0"), ("cc-by-sa-4.0", "odbl-1.0")],
 )
 def test_two_licences_that_no_licence_keeps_both_stop_the_build(one: str, other: str) -> None:
-    with pytest.raises(HarnessError, match="no licence keeps both"):
+    with pytest.raises(HarnessError, match="no licence satisfies both"):
         check_licences([source("a", one), source("b", other)])
     accepted = check_licences([source("a", one), source("b", other)], ["a"])
     assert (accepted.name, accepted.accepted) == (UNKNOWN, ("a",)), "no licence keeps both, so the set has none"

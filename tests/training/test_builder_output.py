@@ -159,7 +159,7 @@ def test_an_image_that_is_none_is_named_and_the_set_that_stood_stays(place: Work
     before = there(place.folder)
     made = place.made(9, "easy")
     place.image(made.pair.images[1]).write_bytes(b"no image")
-    with pytest.raises(BadData, match="cannot be put into the set") as caught:
+    with pytest.raises(BadData, match="cannot be copied into the set") as caught:
         place.write([place.made(8, "easy"), made])
     assert made.pair.images[1] in caught.value.where
     assert there(place.folder) == before
@@ -385,7 +385,7 @@ class TestASetOfAnotherName:
     def test_is_not_replaced_until_a_person_gives_it_up(self, place: Workplace) -> None:
         place.finish()
         check_name(place.folder, "Lamps and kites")
-        with pytest.raises(HarnessError, match="the set 'Lamps and kites' lies there") as caught:
+        with pytest.raises(HarnessError, match="the folder holds the set 'Lamps and kites'") as caught:
             check_name(place.folder, "Spoons")
         assert "--out" in caught.value.remedy
         assert "--fresh" in caught.value.remedy
@@ -394,12 +394,12 @@ class TestASetOfAnotherName:
         place.plan = replace(plan(), name="Spoons")
         place.finish()
         check_name(place.folder, "Spoons")
-        with pytest.raises(HarnessError, match="the set 'Spoons' lies there"):
+        with pytest.raises(HarnessError, match="the folder holds the set 'Spoons'"):
             check_name(place.folder, "Lamps and kites")
 
     def test_is_known_before_it_is_whole(self, place: Workplace) -> None:
         place.write()
-        with pytest.raises(HarnessError, match="lies there"):
+        with pytest.raises(HarnessError, match="the folder holds the set"):
             check_name(place.folder, "Spoons")
 
     def test_is_refused_by_the_command_and_replaced_with_fresh(self, tmp_path: Path) -> None:
@@ -411,7 +411,7 @@ class TestASetOfAnotherName:
         assert built("shapes")[0] == 0
         before = there(tmp_path / "w")
         code, said = built("other")
-        assert (code, "the set 'shapes' lies there, and the config builds 'other'" in said) == (2, True)
+        assert (code, "the folder holds the set 'shapes', but the config builds 'other'" in said) == (2, True)
         assert there(tmp_path / "w") == before
         code, said = built("other", "--fresh")
         assert (code, (tmp_path / "w/work.1/calls.db").exists()) == (0, True), said

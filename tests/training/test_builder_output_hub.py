@@ -59,7 +59,7 @@ def test_a_repository_that_is_open_is_closed_first(place: Workplace, hub: Taking
 def test_public_is_said_aloud_and_keeps_the_gate(place: Workplace, hub: TakingHub) -> None:
     said: list[str] = []
     push(place.folder, REPO, public=True, tell=said.append)
-    assert said[0].startswith("public: everybody sees the page of the set")
+    assert said[0].startswith("public: everybody sees the set's page")
     repo = hub.repos[REPO]
     assert (repo.visibility, repo.gated) == ("public", "manual")
     assert set(repo.states) == {("private", "manual")}, "it opens when all is there"
@@ -126,7 +126,7 @@ def test_a_set_that_somebody_changed_does_not_go(place: Workplace, hub: TakingHu
     (place.folder / "mis_easy.json").write_text("[]")
     (place.folder / "easy_image/1/object1.png").unlink()
     error = failed(place.folder)
-    assert error.what == "the set is not as its manifest says: missing: easy_image/1/object1.png and 1 more"
+    assert error.what == "the set differs from its manifest: missing: easy_image/1/object1.png and 1 more"
     assert not hub.asked
 
 
@@ -148,7 +148,7 @@ def test_without_a_token_nothing_is_asked(place: Workplace, hub: TakingHub, monk
 def test_a_wrong_token_is_said(place: Workplace, hub: TakingHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     error = failed(place.folder)
-    assert error.what == "the hub does not know the token it was given"
+    assert error.what == "the hub does not know this token"
     assert "hf_wrong" not in str(error)
 
 
@@ -181,7 +181,7 @@ def test_where_the_gate_cannot_be_set_no_file_goes(place: Workplace, hub: Taking
 
 @pytest.mark.parametrize("repo", ["a/b/c", "someone/new set", "someone/", "-/-"])
 def test_what_can_be_told_beforehand_is_told_without_asking(hub: TakingHub, repo: str) -> None:
-    with pytest.raises(HarnessError, match="is no name of a data set") as caught:
+    with pytest.raises(HarnessError, match="is not a data set name") as caught:
         check_push(repo)
     assert "OWNER/NAME" in caught.value.remedy
     assert not hub.asked
@@ -197,7 +197,7 @@ def test_a_hub_that_must_not_be_asked_is_told_beforehand(hub: TakingHub, monkeyp
 
 def test_a_name_that_is_none_is_said(place: Workplace, hub: TakingHub) -> None:
     error = failed(place.folder, "a/b/c")
-    assert error.what == "'a/b/c' is no name of a data set"
+    assert error.what == "'a/b/c' is not a data set name"
     assert not hub.asked
 
 
@@ -211,5 +211,5 @@ def test_nothing_is_printed_but_what_is_told(
 ) -> None:
     said: list[str] = []
     push(place.folder, REPO, tell=said.append)
-    assert said == ["14 of 14 images are there"]
+    assert said == ["14 of 14 images uploaded"]
     assert capfd.readouterr() == ("", "")

@@ -17,7 +17,7 @@ from tests.training.cast import OBJECTS, Stage, staged
 from tests.training.reviewed import candidate, candidates, image, review
 from tests.training.turning import Turning, another_checker, left
 
-GONE = "held what a hard stop has ended"
+GONE = "held an element that a hard stop ended"
 
 
 @contextmanager

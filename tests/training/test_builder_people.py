@@ -128,7 +128,7 @@ class TestTheCandidates:
         sha256 = Path(first.images[0].path).stem
         path.write_text(path.read_text(encoding="utf-8").replace(sha256, "../../../etc/passwd"), encoding="utf-8")
 
-        with pytest.raises(BadData, match="is no sha256"):
+        with pytest.raises(BadData, match="is not a sha256"):
             open_review_queue(tmp_path)
 
     def test_come_with_the_command_that_goes_on_with_what_is_decided(self, tmp_path: Path) -> None:
@@ -290,4 +290,4 @@ def test_an_image_of_the_build_is_found_by_its_hash_and_missing_ones_when_they_a
     gone = BuildImages(tmp_path / "work").image(digest("nothing").removeprefix("k1:"))
     every = [candidate(tmp_path, 0, images=(gone, gone))]
     (queue,) = [Queue(tmp_path / "review", every)]
-    assert [each.why for each in queue.images_of(every[0])] == ["the file is gone"] * 2
+    assert [each.why for each in queue.images_of(every[0])] == ["the file is missing"] * 2

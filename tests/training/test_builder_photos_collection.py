@@ -55,7 +55,7 @@ def test_a_table_speaks_of_files_below_it_and_those_that_are_not_here_are_counte
     told: list[str] = []
     (photo,) = list_photos(photos(tmp_path), tell=told.append)
     assert (photo.key, photo.caption, photo.licence) == ("album/b/x.png", "A ring", "cc0-1.0")
-    assert told == ["album: 1 photograph; 1 left out: is in its index alone: nothing is fetched"]
+    assert told == ["album: 1 photograph; 1 left out: is only in its index: nothing is fetched"]
 
 
 def test_members_of_one_stem_of_a_shard_are_one_photograph(tmp_path: Path) -> None:
@@ -86,12 +86,12 @@ def test_an_index_holds_images_or_names_files_and_no_address_is_followed(tmp_pat
     assert star.url == "http://there.invalid/1.jpg"
     assert (ring.key, ring.licence) == ("album/here.png", "cc0-1.0")
     assert [open_image(each.image).opened.data for each in (star, ring)] == [STAR, RING]
-    assert "2 left out: is in its index alone" in told[0]
+    assert "2 left out: is only in its index" in told[0]
 
 
 def test_an_index_of_addresses_alone_says_that_nothing_is_fetched(tmp_path: Path) -> None:
     index = parquet(tmp_path / "index.parquet", [{"URL": "http://there.invalid/1.jpg", "TEXT": "a star"}])
-    with pytest.raises(HarnessError, match="1 left out: is in its index alone: nothing is fetched") as caught:
+    with pytest.raises(HarnessError, match="1 left out: is only in its index: nothing is fetched") as caught:
         list_photos(photos(index))
     assert "hold images" in caught.value.remedy
 
@@ -106,7 +106,7 @@ def test_a_photograph_without_a_licence_is_left_out_and_counted(tmp_path: Path) 
     with pytest.raises(HarnessError, match="no licence") as caught:
         list_photos(photos(tmp_path, licence=""), accepted=True)
     assert "state the licence" in caught.value.remedy
-    assert "--accept-licence is for one that is stated" in caught.value.remedy
+    assert "--accept-licence is for a stated licence" in caught.value.remedy
 
 
 @pytest.mark.parametrize("licence", ["cc-by-nd-2.0", "All rights reserved", 4, "cc-by"])
@@ -115,7 +115,7 @@ def test_a_licence_that_forbids_it_or_nobody_knows_is_only_used_where_the_user_s
 ) -> None:
     (tmp_path / "a.png").write_bytes(STAR)
     (tmp_path / "a.json").write_text(json.dumps({"license": licence}))
-    with pytest.raises(HarnessError, match="forbids it, or that is not known") as caught:
+    with pytest.raises(HarnessError, match="forbids it, or is unknown") as caught:
         list_photos(photos(tmp_path))
     assert "--accept-licence album" in caught.value.remedy
     (photo,) = list_photos(photos(tmp_path), accepted=True)

@@ -182,7 +182,7 @@ def test_how_far_it_is_is_told_in_few_lines(tmp_path: Path) -> None:
         (tmp_path / f"{number}.png").write_bytes(drawing("red star", number, 16))
     told: list[str] = []
     ClipIndex(list_photos(photos(tmp_path)), Eye(), None, least=0.5, tell=told.append).find("red", 1)
-    assert told == [f"{done} of 130 photographs seen by eye" for done in (64, 128, 130)]
+    assert told == [f"{done} of 130 photographs encoded by eye" for done in (64, 128, 130)]
 
 
 def test_vectors_of_all_rows_come_in_the_order_asked_for(tmp_path: Path) -> None:

@@ -282,7 +282,7 @@ async def test_licences_that_do_not_go_together_are_not_joined(tmp_path: Path) -
     root = folder(tmp_path / "in", captions("red star"), licence="cc-by-sa-4.0")
     folder(root, captions("blue ring"), licence="cc-by-nc-4.0")
     records = [made(1, "red star", "blue ring")]
-    apart: tuple[End, str] = ("dropped", "a licence that does not go with the others")
+    apart: tuple[End, str] = ("dropped", "a licence that conflicts with the others")
     within = await Chosen(tmp_path / "a").of(root, records)
     assert (within.records, within.left[apart]) == ([], 1)
     beside = await Chosen(tmp_path / "b").of(root, records, licences=["mit", "cc-by-nc-4.0"])

@@ -199,7 +199,7 @@ class TestWhatIsWrongWithPhotographs:
     def test_says_that_a_licence_that_is_not_stated_cannot_be_accepted(self, tmp_path: Path) -> None:
         config = configured(tmp_path, real=real(licence=""))
         _, _, told = build(config, "--dry-run", "--accept-licence", "album")
-        assert "--accept-licence is for one that is stated" in told
+        assert "--accept-licence is for a stated licence" in told
 
     def test_is_nothing_where_they_can_be_used(self, tmp_path: Path) -> None:
         words = ["build", "mis", "--config", str(configured(tmp_path)), "--out", str(tmp_path / "out"), "--dry-run"]

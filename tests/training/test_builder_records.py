@@ -255,7 +255,7 @@ def test_a_tie_is_named_with_what_people_differ_in_and_what_would_settle_it(tmp_
 
     code, _, err = built(tmp_path, **people)
     assert code == 3
-    assert f"open: {tied}: people disagree on its category: one more reviewer has to decide" in err
+    assert f"open: {tied}: people disagree on its category: another reviewer must decide" in err
     assert "wait for people" not in err
 
 
@@ -396,7 +396,7 @@ def test_a_build_on_a_full_disk_names_the_file_and_goes_on_when_there_is_room(tm
     done = subprocess.run([sys.executable, "-c", SMALL, str(size), *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert f"({tmp_path / 'out'}/" in done.stderr
-    assert "\n  free some space; the same command goes on, and repeats no call that was finished" in done.stderr
+    assert "\n  free some space and run the same command again: it repeats no finished call" in done.stderr
     assert called(words)[0] == 0
     assert verify(tmp_path / "out") == []
 

@@ -159,7 +159,7 @@ def test_what_cannot_be_said_is_refused_and_nothing_is_written(tmp_path: Path, s
 def test_a_candidate_whose_image_is_gone_can_be_dropped_and_not_kept(tmp_path: Path) -> None:
     made = queue(tmp_path)
     (tmp_path / "images" / "0-1.png").unlink()
-    with pytest.raises(HarnessError, match="the file is gone"):
+    with pytest.raises(HarnessError, match="the file is missing"):
         made.session("ann").answer(review("drawings/0#0"))
     made.session("ann").answer(review("drawings/0#0", decision="drop"))
 

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 def harness_builders() -> Iterable[Builder]:
     """Offer `mis`."""
     finish = (
-        "let what failed for a reason that may pass, or for want of any reply of use, be left out, so that the set is "
-        "complete without it"
+        "leave out elements that failed for a reason that may pass, or that got no usable reply, and complete the set "
+        "without them"
     )
     return (
         Builder(
             name="mis",
-            description="pairs of images whose risk is in neither alone, with MIS's layout and four steps",
+            description="pairs of images that are risky only together, with MIS's layout and four steps",
             build=_build,
             plan=_plan,
             settings=(Setting(name="finish", type=bool, default=False, identity=False, help=finish),),

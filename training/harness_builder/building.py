@@ -1,13 +1,13 @@
-"""A build from its config to the data set: what it would do, what is opened in which order, and what is left to do.
+"""Runs a build from its config to the data set, shows its plan, and lists what is left to do.
 
-Nothing that a build knows lies in its memory alone: it walks all seeds, out of its stored calls as far as there are
-any, and writes the set anew from the records that come to their end.
+A build keeps no state in memory alone. Each invocation walks all seeds, answers calls from the store where it can, and
+writes the set anew from the finished records.
 
-A plan is shown with the calls that it takes at most. They are counted as if every element that is asked for were found
-and came to its end, in either way that it can end, and every drawing were sent back until the last round; and as if,
-for photographs, no record found its two before the last of those that are tried. Not counted: the second try after a
-reply that cannot be read, calls that were stored before (which are not made again), the check and sorting of a question
-that people changed, and a further photograph where another record took one first.
+The plan shows the most calls that the build can take. It assumes that every element asked for is found and finished, in
+both ways that it can end, and that every drawing is sent back until the last round. For photographs it assumes that
+each record tries all its candidates. It does not count the second try after an unreadable reply, stored calls (which
+are not made again), the check and sorting of a question that people changed, and a further photograph if another record
+took one first.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ _TIES: Final = 5  # that are named each
 _WHO: Final = (*ROLES, "painter")
 _WIDEST: Final = 120  # columns of a line of prose
 _NOTE: Final = (
-    "if each seed gives all that it is asked for and nothing is left out on the way; a reply that cannot be read is "
-    "asked for once more, and what is kept of an earlier build is not asked again"
+    "if each seed yields everything it is asked for and nothing is dropped; an unreadable reply is asked for once "
+    "more, and stored calls of an earlier build are not made again"
 )
 
 
 def plan(build: Build) -> str:
-    """What a build would do. Raises HarnessError if config, sources or folder may not be used."""
+    """The plan of a build, as text. Raises HarnessError if config, sources or folder cannot be used."""
     plan, licence, _ = _check(build, build.tell)
     check_free(build.out)
     return render_plan(plan, licence)
@@ -76,10 +76,10 @@ async def build(build: Build) -> Built:
     """Build a set, or continue with it.
 
     Raises:
-        HarnessError: something is wrong with the config, the sources or the folder, or nothing will work.
-        KeyboardInterrupt: the user wants it to end.
+        HarnessError: the config, the sources or the folder are wrong, or no call can succeed.
+        KeyboardInterrupt: the user interrupts the build.
     """
-    plan, _, prompts = _check(build, lambda _: None)  # lines about photographs come when they are looked for
+    plan, _, prompts = _check(build, lambda _: None)  # lines about photographs come during their search
     check_free(build.out)
     check_name(build.out, plan.name)
     work = build.out / WORK
@@ -94,8 +94,8 @@ async def build(build: Build) -> Built:
             try:
                 return marks.get(image(sha256))
             except BadImage as fault:  # it was there a moment ago
-                what = f"a drawing cannot be read any more: {fault.reason}"
-                remedy = "delete it where it is still there, and run it again: it is drawn anew"
+                what = f"a drawing can no longer be read: {fault.reason}"
+                remedy = "delete it if it still exists, and run the command again: it is drawn anew"
                 raise HarnessError(what, where=str(work / fault.path), remedy=remedy) from None
 
         async with open_call_runner(plan, store, tell=build.tell, dropped=marks.drop) as calls:
@@ -117,9 +117,9 @@ async def build(build: Build) -> Built:
 
 
 def _check(build: Build, tell: Callable[[str], None]) -> tuple[Plan, OutputLicence, Prompts]:
-    """The plan, the licence of all that it names, and its templates. Raises HarnessError where something is wrong.
+    """The plan, the licence of its sources, and its templates. Raises HarnessError if one of them is wrong.
 
-    `tell` gets lines about its photographs, which may have a licence each: only the set says which had to be accepted.
+    `tell` gets lines about photographs, which may each have a licence: only the set says which had to be accepted.
     """
     plan = read_plan(build.config)
     check_sources(plan, build.accepted)
@@ -135,7 +135,7 @@ def _check(build: Build, tell: Callable[[str], None]) -> tuple[Plan, OutputLicen
 
 
 async def _walk(build: Build, pipeline: Pipeline, calls: BuildCallRunner) -> None:
-    """Walk all seeds, and put what people may decide on where they find it."""
+    """Walk all seeds, and write the candidates that people may review."""
     plan, work = pipeline.context.plan, build.out / WORK
     candidates, whole = CandidateFile(work / CANDIDATES, plan.categories, plan.reviewers, plan.language), False
     previous = PreviousSet(build.out, build.tell)
@@ -161,7 +161,7 @@ async def _walk(build: Build, pipeline: Pipeline, calls: BuildCallRunner) -> Non
 
 
 async def _finish(build: Build, pipeline: Pipeline, calls: BuildCallRunner, store: CallStore) -> Built:
-    """From a walk that came to its end to a whole set: photographs, files, card, and what is left to do."""
+    """After a finished walk, write the whole set: photographs, files, card, and the list of what is left to do."""
     plan, image, dedup = pipeline.context.plan, pipeline.context.image, pipeline.dedup
     photos = await select_photos(pipeline, plan, store.folder, build.accepted, build.tell)
     before = read_counts(build.out)
@@ -199,7 +199,7 @@ async def _finish(build: Build, pipeline: Pipeline, calls: BuildCallRunner, stor
 
 
 def _list_open(build: Build, tally: Tally, written: WrittenSet, photos: PhotoResult) -> Iterator[str]:
-    """What is left to do, and by which command. With `finish` elements that failed are left out of the set."""
+    """What is left to do, and by which command. With `finish` the set leaves out elements that failed."""
     finish: bool = build.settings["finish"]
     again = photos.left.again + tally.again
     if again and not finish:
@@ -211,9 +211,9 @@ def _list_open(build: Build, tally: Tally, written: WrittenSet, photos: PhotoRes
     if rest := waiting - len(tally.ties):
         yield f"{rest:,} wait for people: {review}  and then the same command again"
     for key, why in sorted(tally.ties.items())[:_TIES]:
-        yield f"{key}: {why}: one more reviewer has to decide, or one of them otherwise: {review}"
+        yield f"{key}: {why}: another reviewer must decide, or one must change their decision: {review}"
     if len(tally.ties) > _TIES:
-        yield f"{len(tally.ties) - _TIES:,} more that people disagree on: see `why` in work/sort.jsonl"
+        yield f"people disagree on {len(tally.ties) - _TIES:,} more: see `why` in work/sort.jsonl"
     if not written.records and not waiting:
         yield "no record was built: README.md and work/ say how each element ended"
 
@@ -222,7 +222,7 @@ def _list_open(build: Build, tally: Tally, written: WrittenSet, photos: PhotoRes
 
 
 def count_calls(plan: Plan, texts: int, images: int) -> Counter[str]:
-    """Role, or `painter`, -> its calls at most for so many seeds of a text alone and seeds with an image."""
+    """Role, or `painter`, -> its most calls for these numbers of text seeds and image seeds."""
     drawings = plan.rounds * plan.best_of
     choices = 2 * plan.rounds if plan.best_of > 1 else 0
     photographs = 2 * TRIED if plan.photos else 0
@@ -246,7 +246,7 @@ def count_calls(plan: Plan, texts: int, images: int) -> Counter[str]:
 
 
 def render_plan(plan: Plan, licence: OutputLicence) -> str:
-    """The plan, section by section. Sources are read to count their seeds; no image is opened, no model is asked.
+    """The plan, section by section. Reads sources to count their seeds; opens no image and asks no model.
     Raises HarnessError if a source cannot be read."""
     counted = Counter((source.name, seed.image is None) for source, seed in read_plan_seeds(plan))
     sources: list[tuple[str, ...]] = []

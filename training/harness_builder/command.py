@@ -1,7 +1,7 @@
 """`harness build`: make a data set by any plugin's builder, and review, show, check and push one.
 
-A name after `build` is one of the commands here, else a builder's. It is looked up among the builders last, when the
-command runs: a file given with `--plugin` behind the name may offer it.
+A name after `build` is one of the commands here, else a builder's. Builders are looked up last, when the command runs:
+a file given with `--plugin` after the name may offer one.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from harness.text import one_line, plain
 #: commands -> what each does
 COMMANDS: Final[Mapping[str, str]] = {
     "show": "Print the story of one record.",
-    "review": "Let people decide on the candidates of a build.",
+    "review": "Review the candidates of a build.",
     "verify": "Compare the files of a set with its manifest.",
-    "push": "Put a set on the hub, private and gated.",
+    "push": "Upload a set to the hub, private and gated.",
 }
 
 
@@ -27,11 +27,11 @@ class Builds(Group):
     """The commands by their modules, then builders by name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Commands in the order of work, then the builders that are not called like one."""
+        """Commands in the order of work, then the builders without a command's name."""
         return [*COMMANDS, *(name for name in _builders(ctx) if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command, imported now; any other name is taken for a builder's until it is used."""
+        """The command, imported now; any other name counts as a builder's until it is used."""
         from .subcommands import SUBCOMMANDS, build_command
 
         return SUBCOMMANDS[cmd_name] if cmd_name in COMMANDS else build_command(cmd_name, COMMANDS)
@@ -49,15 +49,15 @@ class Builds(Group):
 @click.group(
     "build", cls=Builds, invoke_without_command=True, no_args_is_help=True, subcommand_metavar="BUILDER|COMMAND …"
 )
-@click.option("--list", "listed", is_flag=True, help="List the builders, or show the one named behind it, and end.")
+@click.option("--list", "listed", is_flag=True, help="List the builders, or show the one named after it, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --list: print JSON.")
 @plugin_options
 @click.pass_context
 def command(ctx: click.Context, /, listed: bool, as_json: bool) -> None:
-    """Make new data by a builder, and review, show, check and share what it made.
+    """Make new data with a builder, and review, show, check and share it.
 
-    `harness build BUILDER --config FILE --out DIR` builds. The same command again goes on where it ended, and repeats
-    no call that was finished. Exit codes: 0 done, 2 you can mend it, 3 done but incomplete, 130 interrupted.
+    `harness build BUILDER --config FILE --out DIR` builds. The same command again continues, and repeats no finished
+    call. Exit codes: 0 done, 2 an error you can fix, 3 done but incomplete, 130 interrupted.
     """
     for builder, plugin in load_host(ctx).offers("builders"):
         if builder.name in COMMANDS:
@@ -69,7 +69,7 @@ def command(ctx: click.Context, /, listed: bool, as_json: bool) -> None:
         list_builders(ctx, ctx.invoked_subcommand, as_json=as_json)
         ctx.exit()
     if as_json:
-        raise click.UsageError("--json says nothing here without --list; give it behind the builder's name")
+        raise click.UsageError("--json has no effect here without --list; give it after the builder's name")
 
 
 def _builders(ctx: click.Context) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""Reads `build.yaml` into a plan. An error names the key and what to do, before anything else of the build begins.
+"""Reads `build.yaml` into a plan. An error names the key and what to do, before the build begins.
 
-The form of the file is a tree of pydantic models that know exactly their keys and take exactly their types; the plan
-itself stays a plain value, since build.json holds it and most of the builder needs no pydantic.
+A tree of pydantic models describes the file: they accept exactly their keys and types. The plan itself is a plain
+value, since build.json holds it and most of the builder needs no pydantic.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from harness_builder.seeds import PLAIN, SeedSource, find_layouts, rename_column
 from harness_builder.steps.wording import same_name
 
 _FILE: Final = "the config of the build"
-_UNKNOWN: Final = "unknown_key"  # kind of an error: a key or a name that does not exist
-#: pydantic's kind of an error -> its words
+_UNKNOWN: Final = "unknown_key"  # kind of error: a key or a name that does not exist
+#: pydantic's kind of error -> our message
 _WORDS: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "string_type": "must be a text, not {given}",
@@ -48,7 +48,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "greater_than_equal": "must be at least {ge}",
     "greater_than": "must be more than {gt}",
     "less_than_equal": "must be at most {le}",
-    "finite_number": "must be a number that is not infinite",
+    "finite_number": "must be a finite number",
     "too_short": "must not be empty",
 }
 
@@ -105,7 +105,7 @@ def _check_line(text: str) -> str:
 def _check_source_name(name: str) -> str:
     """The name of a source is the first part of the keys of its seeds, before `/` and `#`."""
     if set(name) & set("/#"):
-        raise _fault(f"{name!r} holds a / or a #, which part the keys of seeds")
+        raise _fault(f"{name!r} holds a / or a #, which separate the parts of seed keys")
     return name
 
 
@@ -124,7 +124,7 @@ def _check_balance(value: Any) -> int | dict[str, int] | None:
 
 
 def _read_categories(value: Any) -> Any:
-    """A list of categories is a mapping to nothing; a category without a value has no sub-categories."""
+    """A list of categories becomes a mapping to nothing; a category without a value has no sub-categories."""
     if not isinstance(value, list):
         return {name: list[str]() if below is None else below for name, below in as_mapping(value).items()} or value
     names = as_list(value)
@@ -136,7 +136,7 @@ def _read_categories(value: Any) -> Any:
 
 
 def _from_text(key: str) -> pydantic.BeforeValidator:
-    """A text is a section with this one key."""
+    """A text becomes a section with this one key."""
     return pydantic.BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
@@ -165,7 +165,7 @@ Amount = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(pydantic.BaseModel):
-    """Exactly its keys, of exactly their types."""
+    """A section: exactly its keys and their types."""
 
     model_config: ClassVar[pydantic.ConfigDict] = pydantic.ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -204,7 +204,7 @@ class ModelSection(Section):
 
 
 class PainterSection(Section):
-    """A painter, likewise, and the size of its drawings."""
+    """A painter and the size of its drawings; `SCHEME/NAME` works too."""
 
     painter: Ref
     settings: dict[str, Any] = pydantic.Field(default_factory=dict[str, Any])
@@ -235,14 +235,14 @@ class SourceSection(Section):
 
 
 class ElementsSection(Section):
-    """How many are asked for from one seed."""
+    """How many elements to ask for from one seed."""
 
     per_text: Count = 2
     per_image: Count = 3
 
 
 class DrawSection(Section):
-    """How many rounds, and how many drawings in each."""
+    """The rounds, and the drawings in each."""
 
     rounds: Count = 2
     best_of: Count = 1
@@ -256,7 +256,7 @@ class SortSection(Section):
 
 
 class ProbeSection(Section):
-    """Whether the risk is looked for in the parts, and what is kept."""
+    """Whether to probe the parts for the risk, and what to keep."""
 
     ask: bool = True
     keep: Literal["all", "together"] = "all"
@@ -264,7 +264,7 @@ class ProbeSection(Section):
     @pydantic.model_validator(mode="after")
     def _check_asked(self) -> ProbeSection:
         if self.keep == "together" and not self.ask:
-            raise _fault("keep: together takes what the probes say, and ask is false", "write ask: true, or keep: all")
+            raise _fault("keep: together needs the probes, but ask is false", "write ask: true, or keep: all")
         return self
 
 
@@ -279,14 +279,14 @@ class LabelSection(Section):
 
 
 class TestSection(Section):
-    """A test that no record of the set may nearly equal; a task's name stands for one without `data`."""
+    """A test that no record of the set may nearly equal; a task's name is one without `data`."""
 
     task: Line
     data: Line | None = None
 
 
 class QualitySection(Section):
-    """When texts and images are alike, what the set is compared with, how many of each category."""
+    """Limits for near-duplicates, tests to compare with, and how many records of each category to keep."""
 
     text: Annotated[float, pydantic.Field(ge=LOWEST_LIKENESS, le=1)] = TEXT_LIKENESS
     image: Annotated[int, pydantic.Field(ge=0, le=64)] = IMAGE_BITS
@@ -311,7 +311,7 @@ class PhotosSection(Section):
         name, _, weights = self.model.partition(":")
         if self.by == "clip" and not (name and weights):
             raise _fault(
-                f"by: clip takes a model of open_clip and its weights, not {self.model!r}",
+                f"by: clip needs a model of open_clip and its weights, not {self.model!r}",
                 "write model: NAME:WEIGHTS, such as ViT-B-32:laion2b_s34b_b79k, or by: caption",
             )
         return self
@@ -352,7 +352,7 @@ class Config(Section):
     @pydantic.field_validator("categories")
     @classmethod
     def _check_categories(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
-        """A model may write a name with other signs, so two that differ in these alone are one."""
+        """A model may write a name with other signs, so names that differ in signs alone are refused."""
         for names in (list(value), *value.values()):
             for place, name in enumerate(names):
                 if twin := next((each for each in names[:place] if same_name(each, name)), None):
@@ -378,7 +378,7 @@ class Config(Section):
         return self
 
 
-# ---- from the file's form to the plan --------------------------------------------------------------------------------
+# ---- from the file to the plan --------------------------------------------------------------------------------
 
 
 def _build_plan(config: Config, file: Path) -> Plan:
@@ -397,7 +397,7 @@ def _build_plan(config: Config, file: Path) -> Plan:
         name, _, weights = real.model.partition(":")
         weights_file, model = find(weights), real.model
         try:
-            if weights and weights_file.is_file():  # else the weights are a tag of open_clip's
+            if weights and weights_file.is_file():  # otherwise the weights are a tag of open_clip
                 model = f"{name}:{weights_file}"
         except OSError:  # such as a name that is too long
             pass

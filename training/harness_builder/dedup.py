@@ -1,8 +1,8 @@
-"""Drops what nearly equals an earlier text or pair of images of this set, or an item of a test.
+"""Drops elements that nearly equal an earlier text or pair of images of this set, or an item of a test.
 
-Each seed passes each of the three checks once, in the order of the seeds, however fast its calls were answered. So each
-build drops the same, and so does one that was killed and continued. The third check is for sets on which people decide:
-a question that they changed is compared with all earlier ones that go on, and later ones with it.
+Each seed passes each of the three checks once, in the order of the seeds, however fast its calls were answered. So
+every build drops the same, also one that was killed and continued. The third check is for sets that people review: it
+compares a question that they changed with all earlier kept ones, and later ones with it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harness_builder.values import Element, Question
 
 
 class QueueClosed(Exception):
-    """The queue lets no seed through any more: the build is ending."""
+    """The queue is closed: the build is ending."""
 
 
 class SeedQueue:
@@ -32,7 +32,7 @@ class SeedQueue:
 
     @asynccontextmanager
     async def turn(self, number: int) -> AsyncGenerator[None]:
-        """Run the body when all seeds before have left, and no later one has come. Raises QueueClosed if before it was
+        """Run the body after all earlier seeds and before all later ones. Raises QueueClosed if the queue closes before
         this seed's turn."""
         if number != self._next and not self._closed:
             its_turn = self._waiting[number] = anyio.Event()
@@ -50,24 +50,24 @@ class SeedQueue:
                 following.set()
 
     def close(self) -> None:
-        """Let no seed through any more, and wake all that wait."""
+        """Close the queue, and wake all that wait."""
         self._closed = True
         for waiting in self._waiting.values():
             waiting.set()
 
 
 class DedupFilter:
-    """The checks of one walk. Each returns None for what goes on.
+    """The checks of one walk. Each returns None for what passes.
 
     Args:
-        likeness: from which on two texts are near-duplicates.
-        bits: up to which the hashes of two near-duplicate images differ.
+        likeness: least likeness of near-duplicate texts.
+        bits: most bits in which the hashes of near-duplicate images differ.
         references: items of the tests.
 
     Attributes:
-        texts, images, decided: the queues in which seeds pass the checks; the last is for sets on which people decide.
+        texts, images, decided: the queues in which seeds pass the checks; the last is for sets that people review.
         near, contaminated: what was dropped, in order.
-        worded: key -> what goes on although it asks, in words of a test, of objects that the test does not name.
+        worded: key -> a kept question in the words of a test, whose item does not name its objects.
         references: items of the tests.
     """
 
@@ -84,7 +84,7 @@ class DedupFilter:
         self._pairs = PairIndex(bits)
 
     def close(self) -> None:
-        """Let no seed through any more."""
+        """Close all queues."""
         for queue in (self.texts, self.images, self.decided):
             queue.close()
 
@@ -97,8 +97,8 @@ class DedupFilter:
         return self._check_text(question, element, self._decided)
 
     async def check_pair(self, key: str, marks: tuple[ImageMark, ImageMark]) -> Halted | None:
-        """Check two images, in a thread since there may be many to compare with. An image of a test is dropped even
-        alone; of this set, a whole pair."""
+        """Check two images, in a thread since there may be many to compare with. One image that nearly equals a test's
+        is enough to drop the pair; within this set both must."""
 
         def find() -> Contamination | NearDuplicate | None:
             return self.references.find_image(key, marks) or self._pairs.take(key, marks)
@@ -109,7 +109,7 @@ class DedupFilter:
         return None if found is None else self._drop_near(found, "pair of images")
 
     def find_original(self, key: str) -> str:
-        """The key of the earlier element, if this one was dropped last for nearly equalling it; else empty."""
+        """The key of the earlier element that this one was dropped for, if it was dropped last; else empty."""
         return next((near.of for near in self.near[-1:] if near.key == key), "")
 
     def forget(self, key: str) -> None:
@@ -117,7 +117,7 @@ class DedupFilter:
         self.near = [near for near in self.near if near.key != key]
 
     def _check_text(self, question: Question, element: Element, earlier: TextIndex) -> Halted | None:
-        """Questions are compared in words that name their objects: without these they are all alike."""
+        """Questions are compared with their objects named: without the names they are all alike."""
         explicit = (question.explicit, element.question)
         wording = Wording(reference=question.text, explicit=explicit, objects=element.objects)
         of_test = self.references.find_text(question.key, wording)

@@ -10,12 +10,12 @@ from typing import Final
 
 from harness import HarnessError, files
 
-_REMEDY: Final = "free some space; the same command goes on, and repeats no call that was finished"
+_REMEDY: Final = "free some space and run the same command again: it repeats no finished call"
 _FULL_DATABASE: Final = ("SQLITE_FULL", "SQLITE_IOERR")  # a full disk is either, depending on what sqlite was doing
 
 
 def write_error(path: Path, error: OSError | sqlite3.Error, what: str = "cannot write") -> HarnessError:
-    """The error to raise instead. It names the file that the error knows, else the path."""
+    """The error to raise instead. It names the error's file, else the path."""
     why = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     where = getattr(error, "filename", None) or path
     return HarnessError(f"{what}: {why}", where=str(where), remedy=_REMEDY if is_full(error) else "")
@@ -23,7 +23,7 @@ def write_error(path: Path, error: OSError | sqlite3.Error, what: str = "cannot 
 
 @contextmanager
 def disk_errors(path: Path) -> Generator[None]:
-    """Raise HarnessError if the disk does not take what is written in the body."""
+    """Raise HarnessError if a write in the body fails."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
@@ -31,7 +31,7 @@ def disk_errors(path: Path) -> Generator[None]:
 
 
 def is_full(error: OSError | sqlite3.Error) -> bool:
-    """Whether there is no room, or no more than the user is allowed."""
+    """Whether the disk or the user's quota is full."""
     if isinstance(error, OSError):
         return files.is_full(error)
     return str(getattr(error, "sqlite_errorname", "")).startswith(_FULL_DATABASE)

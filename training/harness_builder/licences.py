@@ -1,15 +1,15 @@
-"""May a data set be made of these sources, and under which licence.
+"""Decides whether a data set may be made of these sources, and under which licence.
 
-Licences are ordered by what they ask of whoever passes a derived set on; the output has the most restrictive one of its
-sources. A licence that forbids derived works, or that is not in the table, stops the build, unless the user says for
-that one source that it may be used. A set that is there to test is refused for training, whatever the user says: what
-was trained on it can no longer be tested with it.
+Licences are ordered by what they ask of those who share a derived set; the output has the most restrictive one of its
+sources. A licence that forbids derived works, or that is not in the table, stops the build, unless the user allows that
+one source. A test set is refused for training, whatever the user says: it can no longer test a model that was trained
+on it.
 
-A licence has SPDX's spelling, in small letters; ODC-By, PDDL and ODbL as the table has them. What people write becomes
-that if there is no doubt; all else stays as they wrote it, and is unknown.
+A licence has SPDX's spelling, in small letters; ODC-By, PDDL and ODbL are spelled as in the table. Clear variants are
+normalized; any other text stays unchanged and counts as unknown.
 
-A public set is known by its layout, or by a name: its own, those of its files, of its repository. Names are compared as
-whole names, without case and signs: `MIS_Test` is `mis-test`, and `mis-like` is neither.
+A public set is recognised by its layout, or by a name: its own, those of its files, of its repository. Whole names are
+compared, without case and signs: `MIS_Test` is `mis-test`, and `mis-like` is neither.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from harness.text import one_line
 
 UNKNOWN: Final = "unknown"
 
-#: From what asks least to what asks most; the table of docs/build-safety.md.
+#: From the least to the most restrictive; the table of docs/build-safety.md.
 RANKS: Final[tuple[tuple[str, ...], ...]] = (
     ("cc0-1.0", "unlicense", "pddl-1.0"),
     ("mit", "bsd-2-clause", "bsd-3-clause", "apache-2.0", "odc-by", "cdla-permissive-2.0"),
@@ -46,13 +46,13 @@ _NAMES: Final = tuple(name for names in RANKS for name in names if name != UNKNO
 _UNSAID: Final = frozenset({"", "?", "-", "n/a", "none", "null", "nan", "unlicensed"})
 _PAGE: Final = re.compile(r"creativecommons\.org/(?:licenses/([a-z-]+)/(\d\.\d)|publicdomain/(zero)/1\.0)")
 _DASHES: Final = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212_", "-"))
-#: with another sign a name may say something else, such as that it is not this one
+#: with another sign a name may mean something else, such as a negation
 _PLAIN: Final = re.compile(r"[a-z0-9\s.,()/'\"-]*")
 _WORD: Final = re.compile(r"[a-z]+|\d+(?:\.\d+)*")
 _IDLE: Final = re.compile(
     r"the|an?|v|version|licen[sc]e|licensed|under|international|unported|universal|generic|deed"  # they say nothing
 )
-#: how Creative Commons writes its parts out -> their letters
+#: Creative Commons' names of its parts -> their letters
 _PARTS: Final = (
     (re.compile(r"\bcreative commons\b"), "cc"),
     (re.compile(r"^ccby\b"), "cc by"),
@@ -84,9 +84,9 @@ _OTHERS: Final[Mapping[str, str]] = {
 
 @lru_cache(maxsize=4096)
 def normalize_licence(licence: str) -> str:
-    """A licence as the table spells it; one that is not in the table in small letters; empty for no licence.
+    """A licence as the table spells it; any other one in small letters; empty for no licence.
 
-    A licence of Creative Commons is known by its name or its page, another one by a common name.
+    Creative Commons licences are recognised by name or page, others by a common name.
     """
     plain = " ".join(licence.split()).casefold()
     if plain in _UNSAID:
@@ -103,7 +103,7 @@ def normalize_licence(licence: str) -> str:
 
 
 def suggest_licence(licence: str) -> str:
-    """The licence of the table that is nearest to one that is not in it; empty if none is near."""
+    """The table's licence nearest to an unknown one; empty if none is near."""
     import difflib
 
     words = _find_words(licence)
@@ -113,7 +113,7 @@ def suggest_licence(licence: str) -> str:
 
 
 def _find_words(plain: str) -> str:
-    """Words and numbers alone, without those that say nothing; empty if there is a sign that may say something."""
+    """Words and numbers alone, without meaningless ones; empty if a sign may change the meaning."""
     plain = plain.translate(_DASHES)
     if not _PLAIN.fullmatch(plain):
         return ""
@@ -131,11 +131,11 @@ _CACHE: Final = "datasets--"  # the hub client's: datasets--OWNER--NAME/snapshot
 
 
 class Source(Protocol):
-    """What licences ask of a source of seeds or photographs."""
+    """A source of seeds or photographs, as the licence check sees it."""
 
     @property
     def name(self) -> str:
-        """As the user, and the records, call it."""
+        """Its name in the config and the records."""
 
     @property
     def path(self) -> Path:
@@ -143,23 +143,23 @@ class Source(Protocol):
 
     @property
     def layout(self) -> str:
-        """What it is a copy of."""
+        """The layout of the set that it copies."""
 
     @property
     def licence(self) -> str:
-        """As the user states it; empty if they do not."""
+        """As the user states it; empty if not stated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What is known of a public set.
+    """What is known about a public set.
 
     Attributes:
-        licence: as the table of licences has it, or UNKNOWN.
-        use: `train` if its authors publish data for training, `test` if they or this harness use it to test alone,
-            UNKNOWN if that is not known.
-        why: where that is from.
-        names: that it goes by next to its own: of files, of folders, of repositories without their owners.
+        licence: as in the table of licences, or UNKNOWN.
+        use: `train` if its authors publish data for training; `test` if they or this harness only test with it; else
+            UNKNOWN.
+        why: the reason for `use`.
+        names: its other names: of files, of folders, of repositories without their owners.
     """
 
     licence: str
@@ -218,22 +218,22 @@ _BY_LETTERS: Final[Mapping[str, Terms]] = {
 
 
 def find_terms(source: Source) -> Terms | None:
-    """What is known of the set that a source is a copy of; None for the user's own."""
+    """What is known about the set that a source copies; None for the user's own."""
     return KNOWN.get(source.layout) or _BY_LETTERS.get(_letters(source.name))
 
 
 def is_test_set(name: str) -> bool:
-    """Whether a set that is there to test models goes by this name."""
+    """Whether a test set has this name."""
     found = _BY_LETTERS.get(_letters(name))
     return found is not None and found.use == "test"
 
 
 def find_test_reason(source: Source) -> str:
-    """Why a source is taken for a test, by its name or that of its path; empty if nothing says so."""
+    """Why a source counts as a test, by its name or that of its path; empty if it does not."""
     known = find_terms(source)
     if known is not None and known.use == "test":
         return known.why
-    # its own name, that of what it links to, and that which the hub's client gives it in its cache
+    # its own name, that of its link target, and its name in the hub client's cache
     for path in (source.path.absolute(), Path(os.path.realpath(source.path))):
         names = [path.name, path.stem, path.name.partition(".")[0]]  # an archive may have two endings
         names += [part.rpartition("--")[2] for part in path.parts if part.startswith(_CACHE)]
@@ -251,14 +251,14 @@ _SAME, _PAID, _SAME_UNPAID, _UNKNOWN, _FORBIDDEN = 3, 4, 5, 6, 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputLicence:
-    """What the built set is under.
+    """The licence of the built set.
 
     Attributes:
-        name: the most restrictive of its sources'; UNKNOWN where the user accepted a source whose terms are unknown,
-            forbid it, or cannot be kept together with another's.
+        name: the most restrictive of its sources'; UNKNOWN if the user accepted a source whose terms are unknown,
+            forbid it, or conflict with another's.
         sources: the licence of each source.
-        accepted: sources whose terms, alone or together with the others', would have stopped the build.
-        tests: sources that test models elsewhere: a model trained on the output must not be scored on them.
+        accepted: sources whose terms, alone or with the others', would have stopped the build.
+        tests: sources that test models elsewhere: do not score a model trained on the output on them.
     """
 
     name: str
@@ -268,7 +268,7 @@ class OutputLicence:
 
     @property
     def summary(self) -> str:
-        """The set's terms in a line, with the sources that are used in spite of theirs."""
+        """The set's terms in a line, with the sources used in spite of their terms."""
         if not self.accepted:
             return self.name
         return f"{self.name}; used in spite of their terms: {', '.join(map(one_line, self.accepted))}"
@@ -279,12 +279,12 @@ def check_licences(sources: Iterable[Source], accepted: Iterable[str] = (), *, t
 
     Args:
         sources: of seeds or of photographs.
-        accepted: names of sources that the user allows in spite of their licence; without need, that changes nothing.
-        training: the output holds data to train on; without, sets that test are welcome.
+        accepted: names of sources that the user allows in spite of their licence; ignored if not needed.
+        training: the output holds data to train on; if false, test sets are allowed.
 
     Raises:
-        HarnessError: there is no source, or two of one name; one that was accepted is not among them; a licence is
-            unknown or forbids it and was not accepted; two licences cannot both be kept; a test would be trained on.
+        HarnessError: there is no source, or two of one name; an accepted one is not among them; a licence is unknown
+            or forbids it and was not accepted; two licences conflict; a test would be trained on.
     """
     found, allowed = list(sources), set(accepted)
     check_names(found, allowed)
@@ -294,12 +294,12 @@ def check_licences(sources: Iterable[Source], accepted: Iterable[str] = (), *, t
     if clash := _find_clash({name: licence for name, licence in licences.items() if name not in allowed}):
         first, second = clash
         raise HarnessError(
-            f"no licence keeps both {licences[first]} of {first!r} and {licences[second]} of {second!r}",
-            remedy=f"leave one out, or if you may join them: --accept-licence {first}",
+            f"no licence satisfies both {licences[first]} of {first!r} and {licences[second]} of {second!r}",
+            remedy=f"leave one out, or if you may combine them: --accept-licence {first}",
         )
     name = combine(licences.values())
     tests = (source.name for source in found if (known := find_terms(source)) and known.use != "train")
-    # the accepted sources without whose acceptance these could not be used together
+    # the accepted sources that need acceptance, alone or with the others
     needed = {each.name for each in found if _contradicted_licence(each) or _rank(licences[each.name]) >= _UNKNOWN}
     kept = {name: licence for name, licence in licences.items() if name not in allowed}
     for each in (name for name in licences if name in allowed and name not in needed):
@@ -317,10 +317,10 @@ def check_licences(sources: Iterable[Source], accepted: Iterable[str] = (), *, t
 
 
 def check_names(sources: Collection[Source], accepted: Collection[str]) -> None:
-    """Raise HarnessError where there is no source, or two of one name, or one that was accepted is not among them."""
+    """Raise HarnessError if there is no source, or two have one name, or an accepted one is not among them."""
     names = [source.name for source in sources]
     if not names:
-        raise HarnessError("a set that is built from no source has no licence", remedy="name a source of seeds")
+        raise HarnessError("a set without a source has no licence", remedy="name a source of seeds")
     if len(set(names)) < len(names):
         raise HarnessError("two sources of this build have one name", remedy="give each its own")
     if unknown := set(accepted) - set(names):
@@ -331,29 +331,29 @@ def check_names(sources: Collection[Source], accepted: Collection[str]) -> None:
 
 
 def check_source(source: Source, accepted: Collection[str] = (), *, training: bool = True) -> None:
-    """Whether one source may be used, by itself; arguments as of `check_licences`.
+    """Check whether one source may be used, by itself; arguments as for `check_licences`.
 
     Raises:
-        HarnessError: it is there to test models; its licence is unknown, forbids it, or is stated as another one than
-            it is known to be, and was not accepted.
+        HarnessError: it is a test set; or it was not accepted, and its licence is unknown, forbids it, or differs
+            from the known one.
     """
     name = source.name
     if training and (why := find_test_reason(source)):
         raise HarnessError(
-            f"{name!r} is there to test models ({why}), and no set to train on is built from it",
+            f"{name!r} is a test set ({why}), so no training set may be built from it",
             remedy="leave it out; no option lifts this",
         )
     if name in accepted:
         return
     if known := _contradicted_licence(source):
         raise HarnessError(
-            f"the source {name!r} is known to be under {known}, not {normalize_licence(source.licence)}",
-            remedy=f"leave its licence out, or give --accept-licence {name} if you hold it under another one",
+            f"the source {name!r} has the known licence {known}, not {normalize_licence(source.licence)}",
+            remedy=f"remove its licence, or give --accept-licence {name} if you have it under another one",
         )
     licence = _licence(source)
     if _rank(licence) < _UNKNOWN:
         return
-    what, remedy = "has no licence that is known", "leave it out, state its licence,"
+    what, remedy = "has no known licence", "leave it out, state its licence,"
     if _rank(licence) == _FORBIDDEN:
         what, remedy = f"is under {licence}, which forbids derived works", "leave it out,"
     elif licence != UNKNOWN:
@@ -364,24 +364,24 @@ def check_source(source: Source, accepted: Collection[str] = (), *, training: bo
 
 
 def fits(licence: str, others: Iterable[str]) -> bool:
-    """Whether works may be derived under a licence, and be passed on together with what is under the others."""
+    """Whether a licence allows derived works, and sharing them with works under the others."""
     return _rank(licence) < _UNKNOWN and not _find_clash({each: each for each in (*others, licence)})
 
 
 def combine(licences: Iterable[str]) -> str:
-    """The licence that asks most, and UNKNOWN where they cannot all be kept; raises ValueError where there is none."""
+    """The most restrictive licence, or UNKNOWN if they conflict; raises ValueError if there is none."""
     found = dict.fromkeys(licences)
     return UNKNOWN if _find_clash({each: each for each in found}) else max(found, key=_rank)
 
 
 def _licence(source: Source) -> str:
-    """As the user states it, else as known."""
+    """As the user states it, else the known one."""
     known = find_terms(source)
     return normalize_licence(source.licence) or (UNKNOWN if known is None else known.licence)
 
 
 def _contradicted_licence(source: Source) -> str:
-    """The licence that it is known to be under, where the user states another one; else empty."""
+    """The known licence, if the user states another one; else empty."""
     known, stated = find_terms(source), normalize_licence(source.licence)
     return known.licence if known and stated and known.licence not in (UNKNOWN, stated) else ""
 
@@ -391,8 +391,8 @@ def _rank(licence: str) -> int:
 
 
 def _find_clash(licences: dict[str, str]) -> tuple[str, ...]:
-    """Two that cannot both be kept: a set under "the same licence" cannot also be under one for which "the same" would
-    be too little."""
+    """Two conflicting licences: a set under "the same licence" cannot also be under one for which "the same" is too
+    little."""
     ranks = {name: _rank(licence) for name, licence in licences.items()}
     same = {name: licences[name] for name, rank in ranks.items() if rank in (_SAME, _SAME_UNPAID)}
     unpaid = [name for name, rank in ranks.items() if rank == _PAID]

@@ -1,15 +1,15 @@
-"""What people have to do with a build: the candidates that they decide on, and what they decided.
+"""The candidates of a build that people review, and their decisions.
 
-`work/candidates.jsonl` holds what people are asked to decide on, as the last build had it. The first line says what
-they may choose from, how many must decide and in which language the questions are; each other one is a candidate, its
-images by sha256. The file is replaced when a build ends. A build that ended early keeps the candidates that it did not
-come to: a person may be at work on them. A candidate that is stopped goes at once.
+`work/candidates.jsonl` holds the candidates of the last build. The first line has the categories to choose from, how
+many people must decide, and the language of the questions; each other line is a candidate, its images by sha256. The
+file is replaced when a build ends. A build that ended early keeps the candidates that it did not reach: a person may be
+reviewing them. A stopped candidate is deleted at once.
 
-Reviews lie in `review/` next to `work/`: what people did is not made anew, whatever becomes of the calls. An answer
-counts where question, category and images are those that the reviewer saw.
+Reviews are in `review/` next to `work/`: they outlive the calls. An answer counts if question, category and images are
+those that the reviewer saw.
 
-candidates = CandidateFile(path, plan.categories, plan.reviewers)    # the pipeline puts each that came to be sorted
-people = People.load(out, plan)                                       # the pipeline asks what was decided of each
+candidates = CandidateFile(path, plan.categories, plan.reviewers)    # the pipeline adds each to be sorted
+people = People.load(out, plan)                                       # the pipeline asks for the decision on each
 queue = open_review_queue(out)                                       # `harness build review` shows them
 """
 
@@ -43,18 +43,18 @@ _IMAGES: Final = "images"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _REMEMBERED: Final = 1 << 14  # images: a few megabytes
 _TEXTS: Final = ("key", "category", "question", "source")
-_AGAIN: Final = "run `harness build` again: it writes this file anew"
+_AGAIN: Final = "run `harness build` again: it rewrites this file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """What is to be decided.
+    """The candidates to review.
 
     Attributes:
-        every: candidates, in no order that means anything.
+        every: candidates, in no particular order.
         categories: that a reviewer may choose.
         reviewers: how many must decide on each.
-        language: of the questions, as the plan has it; empty where an earlier version wrote the file.
+        language: of the questions, as in the plan; empty if an earlier version wrote the file.
     """
 
     every: tuple[Candidate, ...]
@@ -83,14 +83,14 @@ class CandidateFile:
         self._new = path.with_name(f".{path.name}.new")
         self._keys: set[str] = set()
         self._struck: set[str] = set()
-        self._before: set[str] | None = None  # keys of the earlier file, once they are asked for
+        self._before: set[str] | None = None  # keys of the earlier file, read on first use
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO = self._new.open("wb")
         self._write({"categories": list(categories), "reviewers": reviewers, "language": language})
 
     def put(self, candidate: Candidate) -> None:
-        """Add one. Its images are those of the build's folder, which are called by their sha256."""
+        """Add one. Its images are in the build's folder, named by their sha256."""
         self._keys.add(candidate.key)
         self._write(
             {
@@ -102,7 +102,7 @@ class CandidateFile:
         )
 
     def strike(self, key: str) -> None:
-        """Delete a candidate that was stopped, and its photographs, from here and from the earlier file."""
+        """Delete a stopped candidate and its photographs, here and in the earlier file."""
         gone = {key, f"{key}{REAL}"}
         self._struck |= gone
         if self._before is None:
@@ -117,7 +117,7 @@ class CandidateFile:
                 atomic_write(self.path, _without(self.path, gone))
 
     def close(self, *, whole: bool) -> None:
-        """Replace the earlier file; `whole` if the build came to all candidates."""
+        """Replace the earlier file; `whole` if the build reached all candidates."""
         for line in () if whole else self._earlier_lines():
             if "key" in line and line["key"] not in self._keys:
                 self._write(line)
@@ -136,14 +136,14 @@ class CandidateFile:
 
 
 def read_candidates(path: Path, image: Callable[[str], Image]) -> Candidates:
-    """What people are asked to decide on.
+    """Read the candidates to review.
 
     Args:
         path: of the file.
         image: sha256 -> the image, not opened.
 
     Raises:
-        BadData: a line is not one of such a file.
+        BadData: a line is not a candidate.
     """
     head: Mapping[str, Any] = {}
     every: dict[str, Candidate] = {}
@@ -160,17 +160,17 @@ def read_candidates(path: Path, image: Callable[[str], Image]) -> Candidates:
                     **texts, objects=(one, other), images=(image(first), image(second)), opinion=opinion
                 )
         except (KeyError, TypeError, ValueError) as error:
-            what = f"this is no candidate: {type(error).__name__} {error}"
+            what = f"this is not a candidate: {type(error).__name__} {error}"
             raise BadData(what, where=f"{path}, line {number}", remedy=_AGAIN) from None
     return Candidates(every=tuple(every.values()), **head)
 
 
 def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list of texts")
+        raise TypeError(f"{value!r} is not a list of texts")
     every = cast("Sequence[Any]", value)
     if not all(isinstance(each, str) for each in every):
-        raise ValueError(f"{value!r} holds something else than texts")
+        raise ValueError(f"{value!r} holds other values than texts")
     return tuple(every)
 
 
@@ -182,7 +182,7 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
             except ValueError:
                 value = None
             if not isinstance(value, dict):
-                raise BadData("this is no line of candidates", where=f"{path}, line {number}", remedy=_AGAIN)
+                raise BadData("this is not a line of candidates", where=f"{path}, line {number}", remedy=_AGAIN)
             yield cast("dict[str, Any]", value)
 
 
@@ -197,8 +197,8 @@ def _without(path: Path, keys: Collection[str]) -> str:
 class BuildImages:
     """A `harness.types.Files` over the folder `work/` of a build, whose images are named by their sha256.
 
-    Every call of a build looks up its images; a general reader of data sets would ask the disk a dozen times for each.
-    Here the place of an image is looked up once.
+    Every call of a build looks up its images; a general reader of data sets needs a dozen disk accesses for each. This
+    class looks up an image once.
     """
 
     def __init__(self, root: Path) -> None:
@@ -211,20 +211,20 @@ class BuildImages:
         return self._root
 
     def read(self, path: str) -> bytes:
-        """The bytes of an image. Raises BadImage where it is not there."""
+        """The bytes of an image. Raises BadImage if it is missing."""
         try:
             return (self._root / path).read_bytes()
         except OSError:
             raise _missing(path) from None
 
     def stamp(self, path: str) -> tuple[str, int, int]:
-        """Name, size and time of an image. Raises BadImage where it is not there."""
+        """Name, size and time of an image. Raises BadImage if it is missing."""
         return self._found(path)
 
     def image(self, sha256: str) -> Image:
         """An image by its sha256, not opened: a missing one raises BadImage when it is opened. Most are PNG."""
         if not _SHA256.fullmatch(sha256):
-            raise ValueError(f"{sha256!r} is no sha256")
+            raise ValueError(f"{sha256!r} is not a sha256")
         stem = f"{_IMAGES}/{sha256[:2]}/{sha256}"
         path = f"{stem}.png"
         try:
@@ -237,7 +237,7 @@ class BuildImages:
     def _find(self, path: str) -> tuple[str, int, int]:
         name = os.fspath(self._root / path)
         try:
-            found = os.stat(name)  # noqa: PTH116 - as often as a call has images
+            found = os.stat(name)  # noqa: PTH116 - for each image of each call
         except OSError:
             raise _missing(path) from None
         return name, found.st_size, found.st_mtime_ns
@@ -248,7 +248,7 @@ def _missing(path: str) -> BadImage:
 
 
 def open_review_queue(out: Path) -> Queue:
-    """The candidates that the last build left to be decided. Raises HarnessError where there are none."""
+    """The candidates that the last build left to review. Raises HarnessError if there are none."""
     work = out / WORK
     if not (work / CANDIDATES).is_file():
         what = "there is nothing to review here"
@@ -259,14 +259,14 @@ def open_review_queue(out: Path) -> Queue:
 
 
 class People:
-    """What the reviewers' files say. Safe to ask from several threads, each about another candidate.
+    """The decisions in the reviewers' files. Several threads may ask, each about another candidate.
 
     Args:
         folder: of those files.
         reviewers: how many must have decided.
 
     Raises:
-        BadData: a file holds a line that is not one of a review.
+        BadData: a file holds a line that is not a review.
     """
 
     def __init__(self, folder: Path, reviewers: int = 1) -> None:
@@ -287,22 +287,22 @@ class People:
 
     @classmethod
     def load(cls, out: Path, plan: Plan) -> People:
-        """The people of a build's folder; the plan says how many must decide. Raises as the class."""
+        """The people of a build's folder; the plan says how many must decide. Raises like the class."""
         return cls(out / REVIEWS, plan.reviewers)
 
     def decided(self, candidate: Candidate) -> Decided | Undecided | None:
-        """What they say together of a candidate as it is.
+        """Their joint decision on a candidate in its present form.
 
         Returns:
-            Undecided where no side has more than half; None where fewer than must have decided yet.
+            Undecided if no side has more than half; None if too few have decided yet.
         """
         reviews = self._current(self._now, candidate)
         self._compared[candidate.key] = self._current(self._first, candidate)
         return None if len(reviews) < self._least else merge_one(candidate.key, reviews)
 
     def strike(self, key: str) -> None:
-        """Of an element that is stopped nothing stays that people wrote, of its photographs neither: all is taken
-        back. Raises HarnessError if a reviewer's file cannot be written."""
+        """Erase all that people wrote about a stopped element and its photographs. Raises HarnessError if a reviewer's
+        file cannot be written."""
         for each in (key, f"{key}{REAL}"):
             for name in sorted(self._reviewers.pop(each, ())):
                 self._queue.log(name).strike(each)
@@ -310,11 +310,11 @@ class People:
                 known.pop(each, None)
 
     def agreement(self) -> tuple[Agreed, ...]:
-        """On the candidates that were asked for, by the answers given before the model's opinion was shown."""
+        """Agreement on all candidates, by the answers given before the model's opinion was shown."""
         return agreed(review for reviews in self._compared.values() for review in reviews)
 
     def _current(self, answers: defaultdict[str, list[Answer]], candidate: Candidate) -> tuple[Review, ...]:
-        if candidate.key not in answers:  # its images need not be read
+        if candidate.key not in answers:  # no need to read its images
             return ()
         shown = self._queue.shown_hash(candidate)
         return tuple(each.review for each in answers[candidate.key] if each.shown == shown)

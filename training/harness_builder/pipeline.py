@@ -1,14 +1,14 @@
-"""Walks all seeds: many at once, and each by one task through all steps.
+"""Walks all seeds: many at once, each by one task through all steps.
 
 There is no queue between the steps and nothing holds the whole set: while one seed is drawn another is written, and the
-slowest server sets the pace. A seed on its way costs a few texts; its images lie on disk. The elements of a seed go
-through each step at the same time, and through the checks for duplicates one by one, in the order of the seeds.
+slowest server sets the pace. A seed in progress costs a few texts; its images are on disk. The elements of a seed pass
+each step at the same time, and the checks for duplicates one by one, in the order of the seeds.
 
-A hard stop erases all that is stored of an element, of those that nearly equal it, and of those listed with it. What
-nearly equals a stopped element says the same, so it is stopped too, of the same kind. The next walk does not see the
-stopped one: without this it would keep what this walk dropped, and ask for it anew. Elements that one reply lists for
-several seeds are one element: if one is stopped, all are, in the step where they were listed, however far each of them
-came. The reply is redacted last: if a build is killed before that, the next one stops the same again.
+A hard stop erases all that is stored about an element, about those that nearly equal it, and about those listed with
+it. An element that nearly equals a stopped one has the same content, so it is stopped too, with the same kind. The next
+walk does not see the stopped one; without this rule it would keep the element that this walk dropped, and ask for it
+anew. Elements that one reply lists for several seeds are one element: if one is stopped, all are, in the step where
+they were listed. The reply is redacted last: if a build is killed before that, the next one stops the same again.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Pipeline:
         context: of the steps.
         labeller: makes the labels.
         dedup: drops near-duplicates.
-        log, records: what comes of it, on disk.
+        log, records: its results on disk.
         people: who decide; None if the plan asks nobody.
         mark: sha256 of an image -> what it looks like.
         tally: how everything ended.
-        ending: whether the user wants it to end.
-        put_candidate: is called with each candidate that came to be sorted.
-        purge: of the hard stops.
+        ending: whether the user wants to stop it.
+        put_candidate: called with each candidate that reaches `sort`.
+        purge: the hard stops.
         fault: the error that ends the walk early.
     """
 
@@ -77,11 +77,10 @@ class Pipeline:
         self.purge = Purge(self.context.plan, self.context.calls, self.log, self.dedup, self.tally)
 
     async def run(self, seeds: Iterable[Seed], at_once: int, put_candidate: Callable[[Candidate], None]) -> None:
-        """Walk them all. An error that nothing can be done about ends the walk once all calls on the wire have
-        returned.
+        """Walk all seeds. A fatal error ends the walk once all calls on the wire have returned.
 
         Raises:
-            HarnessError: nothing will work.
+            HarnessError: no call can succeed.
         """
         self.put_candidate = put_candidate
         room = anyio.CapacityLimiter(at_once)
@@ -95,7 +94,7 @@ class Pipeline:
                         break
                     group.start_soon(self._run_seed, number, seed, room)
                     number += 1
-            except HarnessError as error:  # of a source: the seeds before it still go through all steps
+            except HarnessError as error:  # of a source: earlier seeds still pass all steps
                 self.fault = self.fault or error
         if self.fault is not None:
             raise self.fault
@@ -118,8 +117,8 @@ class SeedRunner:
 
     Args:
         pipeline: that it is part of.
-        number: of the seed, which is its turn in the checks for duplicates.
-        seed: itself.
+        number: of the seed: its turn in the checks for duplicates.
+        seed: to walk.
     """
 
     def __init__(self, pipeline: Pipeline, number: int, seed: Seed) -> None:
@@ -130,10 +129,10 @@ class SeedRunner:
         self._drafts: list[Draft] = []
 
     async def run(self) -> None:
-        """Run all steps, and write down what came of it.
+        """Run all steps, and write down the results.
 
         Raises:
-            HarnessError: nothing will work.
+            HarnessError: no call can succeed.
             QueueClosed: the walk is ending.
         """
         dedup = self._pipeline.dedup
@@ -174,7 +173,7 @@ class SeedRunner:
                 self._pipeline.tally.ends[step, "kept"] += 1
 
     async def _find_elements(self) -> LogLine:
-        """Begin a draft of each element; the line of the seed itself."""
+        """Begin a draft of each element; write the line of the seed."""
         seed, purge, tally = self._seed, self._pipeline.purge, self._pipeline.tally
         found = await find_elements(self._context, seed)
         if isinstance(found, Halted):
@@ -193,7 +192,7 @@ class SeedRunner:
                 draft.lines.append(LogLine(step="elements", key=draft.key, end="kept", made=to_plain(each)))
             else:
                 self._end(draft, purge.find_step(draft.key, each) if each.end == "stopped" else "elements", each)
-        # the seed itself is not stored, and the story tells of what kind it is
+        # the seed is not stored; the story names its kind
         kinds = " and ".join(kind for kind, there in (("image", seed.image is not None), ("text", seed.text)) if there)
         made = {"elements": len(found.value), "seed": kinds}
         return LogLine(step="elements", key=seed.key, end="kept", made=made, calls=found.calls, notes=found.notes)
@@ -211,7 +210,7 @@ class SeedRunner:
         draft.pair = self._take(draft, "draw", await draw(self._context, draft.element, draft.question))
 
     async def _sort(self, draft: Draft) -> None:
-        """Ask the model what it thinks, and decide by that or by what people decided."""
+        """Ask the model for its opinion, and decide by that or by people's decisions."""
         candidate = self._build_candidate(draft)
         opinion = draft.opinion = self._take(draft, "sort", await classify(self._context, candidate))
         if opinion is None:
@@ -235,7 +234,7 @@ class SeedRunner:
             draft.question = replace_text(draft.question, candidate, decided.value.question)
 
     async def _finish(self, draft: Draft) -> None:
-        """Label an element to train on; probe the parts of one for a test."""
+        """Label a training element; probe the parts of a test element."""
         assert draft.question
         assert draft.sorted
         candidate = replace(self._build_candidate(draft), category=draft.sorted.category)
@@ -293,17 +292,17 @@ class SeedRunner:
 
 
 class Purge:
-    """The hard stops of one walk; see the module. Every method raises HarnessError if the disk does not take it.
+    """The hard stops of one walk; see the module. Every method raises HarnessError if the disk cannot be written.
 
     Args:
         plan: of the build.
-        calls: stored calls are deleted through it.
+        calls: deletes stored calls.
         log: of the steps.
-        dedup: which lists near-duplicates.
-        tally: what was counted is counted again.
+        dedup: lists near-duplicates.
+        tally: its counts are corrected.
 
     Attributes:
-        erase_elsewhere: is called with each key of which nothing may stay, to erase what others store of it.
+        erase_elsewhere: called with each stopped key, to erase data that others store about it.
     """
 
     def __init__(self, plan: Plan, calls: CallRunner, log: StepLog, dedup: DedupFilter, tally: Tally) -> None:
@@ -315,11 +314,11 @@ class Purge:
         self._tally = tally
         self._stopped: dict[str, Halted] = {}
         self._duplicates: defaultdict[str, list[Draft]] = defaultdict(list)  # by the key that they nearly equal
-        # stopped, by their place in a reply
+        # stopped ones, by their place in a reply
         self._listed: defaultdict[tuple[str, int], list[Draft]] = defaultdict(list)
 
     def stop(self, draft: Draft) -> None:
-        """Erase an element that has ended as stopped, and stop what nearly equals it or is listed with it."""
+        """Erase a stopped element, and stop those that nearly equal it or are listed with it."""
         assert draft.ended is not None
         halted = self._stopped[draft.key] = draft.ended[1]
         self._log.strike(draft.key, draft.lines)
@@ -338,18 +337,18 @@ class Purge:
                 self._end_again(each, "elements", of_each)
                 self._log.erase(each.key, stopped=True)
                 self._log.strike(each.key, each.lines)
-        # a kind that this version does not know counts as what could not be checked
+        # a kind unknown to this version counts as unchecked
         self._calls.redact(draft.lists, draft.place, Stop(kind=_KINDS.get(halted.why, "unchecked")))
 
     def note_duplicate(self, draft: Draft, of: str) -> None:
-        """An element was dropped for nearly equalling another, which may be stopped already, or later."""
+        """Note that an element was dropped as a near-duplicate; the other one may be stopped already, or later."""
         if (halted := self._stopped.get(of)) is not None:
             self._stop_duplicate(draft, halted)
         else:
             self._duplicates[of].append(draft)
 
     def stop_seed(self, seed: str) -> None:
-        """A seed is stopped before it has elements: erase those that an earlier build made of it."""
+        """For a seed stopped before it has elements: erase those that an earlier build made of it."""
         for number in count():
             key = f"{seed}#{number}"
             if number >= self._most_elements and not self._log.knows(key):
@@ -359,7 +358,7 @@ class Purge:
         self._calls.forget(seed)
 
     def find_step(self, key: str, halted: Halted) -> Step:
-        """The step in which an element that its reply lists as stopped was stopped, if an earlier walk noted it."""
+        """The step that stopped an element which its reply lists as stopped, if an earlier walk noted it."""
         return self._log.find_stop(key, halted.why) or "elements"
 
     def _erase(self, key: str) -> None:
@@ -373,7 +372,7 @@ class Purge:
         self.stop(draft)
 
     def _end_again(self, draft: Draft, step: Step, halted: Halted) -> None:
-        """End a draft as stopped in this step, and count it so instead; the steps before it stay counted."""
+        """End a draft as stopped in this step, and correct its count; earlier steps stay counted."""
         assert draft.ended is not None
         before = steps_before(step)
         self._tally.uncount(*draft.ended, kept=[each for each in draft.counted if each not in before])

@@ -1,8 +1,8 @@
-"""The plan: what `build.yaml` asks for, as values; and the seeds of its sources.
+"""The plan: the values of `build.yaml`, and the seeds of its sources.
 
-Roles name models and steps name roles: the `writer` puts things into words, the `viewer` looks at images, the `painter`
-draws. The other roles have the viewer's model unless the config names one: `checker` (the hard stops), `prober`,
-`labeller`, `judge`.
+Roles name models and steps name roles: the `writer` writes texts, the `viewer` looks at images, the `painter` draws.
+The other roles have the viewer's model unless the config names one: `checker` (the hard stops), `prober`, `labeller`,
+`judge`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ INSTEAD: Final[Mapping[Role, Role]] = {
     "judge": "viewer",
 }
 
-TEXT_LIKENESS: Final = 0.8  #: from which on two texts are near-duplicates
-LOWEST_LIKENESS: Final = 0.7  #: the index finds 76 in 100 pairs of this likeness, and fewer of a lower one
+TEXT_LIKENESS: Final = 0.8  #: least likeness of near-duplicate texts
+LOWEST_LIKENESS: Final = 0.7  #: the index finds 76 of 100 pairs with this likeness, and fewer with a lower one
 IMAGE_BITS: Final = 6  #: of 64, in which the hashes of near-duplicate images may differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
-    """A model, or the painter, as the config names it.
+    """A model, or the painter, from the config.
 
     Attributes:
         ref: `SCHEME/NAME`.
@@ -67,14 +67,14 @@ class Photos:
     """Real photographs for the records of the test splits.
 
     Attributes:
-        name: of the source, as `--accept-licence` takes it.
+        name: of the source, for `--accept-licence`.
         path: a folder of images, of WebDataset tars, or parquet files of an index.
         licence: of all photographs that do not state their own; empty for none.
-        count: of records at most.
-        by: what finds a photograph for an object: `clip` (images and words in one space) or `caption` (the object's
+        count: the most records.
+        by: how to find a photograph for an object: `clip` (images and words in one space) or `caption` (the object's
             words in the photograph's caption).
-        model: of open_clip, for `clip` alone: `NAME:WEIGHTS`, where the weights are a tag or a file.
-        least: likeness of object and photograph from which on a photograph is used.
+        model: of open_clip, for `clip` alone: `NAME:WEIGHTS`; the weights are a tag or a file.
+        least: least likeness of object and photograph.
         faces: YuNet's model file; None for OpenCV's own cascades.
     """
 
@@ -90,12 +90,12 @@ class Photos:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A build as it is asked for; docs/training/builder.md explains each key. build.json has these fields.
+    """The plan of a build; docs/training/builder.md explains each key. build.json has these fields.
 
     Attributes:
         name: of the set.
         language: of questions and labels, in words.
-        seed: of everything that is drawn by chance.
+        seed: of all random choices.
         sources: of seeds, in order.
         categories: name -> its sub-categories, from which models and reviewers choose; empty for free ones.
         models: role -> model; `writer` and `viewer` are always there.
@@ -103,24 +103,24 @@ class Plan:
         prompts: name -> the user's own template file, instead of the package's.
         per_text, per_image: elements to ask for from one text and from one image.
         rounds: of drawing; after each but the last a model may ask for other prompts.
-        best_of: drawings of each object and round, of which a model takes the best.
+        best_of: drawings of each object in each round; a model takes the best.
         width, height: of drawings, in pixels.
-        review: whether people decide on each candidate before it goes on.
+        review: whether people must decide on each candidate.
         reviewers: how many must have decided.
         probe: whether to look for the risk in the parts.
         together: keep a record of the hard test only if no part gives the risk away and the whole shows it.
         rubric: that judges the labels.
         accept: the rubric's labels that an answer may have.
-        tries: answers to draw at most until the judge accepts one.
+        tries: the most answers to draw until the judge accepts one.
         refusal, text_only: whether to make the labels of each ablation as well.
-        likeness: of two texts, from which on the later one is dropped.
-        bits: of 64, in which the hashes of two images that are alike may differ.
+        likeness: least likeness of two texts at which the later one is dropped.
+        bits: of 64, most that differ in the hashes of two near-duplicate images.
         against: tests.
         balance: how many of each category; None for all.
         photos: real photographs; None for no split `real`.
-        concurrency: calls at once of one server; None for what the provider says.
+        concurrency: calls at once of one server; None for the provider's default.
         most_calls, most_usd: limits at which the build ends; None for no limit.
-        file: the config, for messages; it is no part of what is asked for.
+        file: the config, for messages; not a part of the plan's content.
     """
 
     name: str
@@ -157,13 +157,13 @@ class Plan:
     file: Path = field(default=Path("build.yaml"), compare=False)
 
     def model(self, role: Role) -> ModelChoice:
-        """The model of a role: its own, or the one of the role that stands in."""
+        """The model of a role: its own, or that of its substitute role."""
         return self.models.get(role) or self.models[INSTEAD[role]]
 
 
 @contextmanager
 def config_key(plan: Plan, key: str) -> Generator[None]:
-    """Add this key and the config's path to an error of the body, as the errors of the config's form have them."""
+    """Add this key and the config's path to an error of the body, as in other config errors."""
     try:
         yield
     except HarnessError as error:
@@ -173,14 +173,14 @@ def config_key(plan: Plan, key: str) -> Generator[None]:
 
 
 def read_plan_seeds(plan: Plan) -> Iterator[tuple[SeedSource, Seed]]:
-    """All seeds of all sources, in order. Raises HarnessError as `read_seeds`, with the source's key."""
+    """All seeds of all sources, in order. Raises HarnessError like `read_seeds`, with the source's key."""
     for number, source in enumerate(plan.sources, start=1):
         with config_key(plan, f"sources.#{number}"):
             yield from ((source, seed) for seed in read_seeds(source))
 
 
 def check_sources_readable(plan: Plan) -> None:
-    """Read the first seed of each source, so that a mistake costs no call. Raises as `read_plan_seeds`."""
+    """Read the first seed of each source, so that a mistake costs no call. Raises like `read_plan_seeds`."""
     for number, source in enumerate(plan.sources, start=1):
         with config_key(plan, f"sources.#{number}"):
             next(read_seeds(replace(source, limit=None)))

@@ -1,11 +1,11 @@
-"""What a build writes down of each element: a line for each step, and a record of each element that comes to its end.
+"""The files about each element: a line for each step, and a record of each finished element.
 
-Both lie in `work/`. The step log, `<step>.jsonl`, gets a line for each seed and element as it ends; the last line with
-a key counts. A build that continues walks all seeds again, out of its stored calls, and appends only what differs from
-the line that counts. Of something that was stopped the log holds the step and the kind of the stop, and no other byte.
+Both are in `work/`. The step log, `<step>.jsonl`, gets a line for each seed and element when a step ends; the last line
+with a key counts. A continued build walks all seeds again, from its stored calls, and appends only lines that differ.
+For a stopped key the log holds the step and the kind of the stop, and no other byte.
 
-Each walk writes `records.jsonl` anew. It is read in the order of the seeds; in memory are a number and an offset for
-each record, and the record that was read last.
+Each walk rewrites `records.jsonl`. It is read in the order of the seeds; memory holds a number and an offset for each
+record, and the last record read.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class LogLine:
     Attributes:
         step: of the build.
         key: of the seed or the element.
-        end: `kept` if it went on.
-        why: if it did not.
+        end: `kept` if it continues.
+        why: the reason, if it does not.
         made: what the step made, as plain JSON; empty if it was stopped.
         calls: digests of the step's calls.
         notes: for a person.
@@ -81,7 +81,7 @@ class StepLog:
     """The files of all steps, open for writing; a context manager.
 
     Args:
-        folder: `work/` of the build. The caller makes sure that no other process writes there.
+        folder: `work/` of the build. The caller ensures that no other process writes there.
 
     Raises:
         HarnessError: a file cannot be written, or holds a line that no build wrote.
@@ -94,8 +94,8 @@ class StepLog:
             try:
                 self._lines |= {(step, str(said["key"])): hash(canonical(said)) for said in load_lines(path)}
             except (ValueError, KeyError, TypeError):
-                remedy = "move it away: it is written anew"
-                raise HarnessError("a line is none of a build", where=str(path), remedy=remedy) from None
+                remedy = "move it away: the build rewrites it"
+                raise HarnessError("a line is not from a build", where=str(path), remedy=remedy) from None
         with disk_errors(folder), ExitStack() as stack:
             self._files = {step: stack.enter_context(AppendFile(path)) for step, path in self._paths.items()}
             stack.pop_all()
@@ -108,7 +108,7 @@ class StepLog:
             file.close()
 
     def put(self, line: LogLine) -> None:
-        """Append a line if it differs from the one that counts. The line of a stop erases the one before."""
+        """Append a line if it differs from the last one. The line of a stop erases the one before."""
         text = canonical(line.to_json())
         place = line.step, line.key
         before = self._lines.get(place)
@@ -121,13 +121,13 @@ class StepLog:
         self._lines[place] = hash(text)
 
     def strike(self, key: str, lines: Iterable[LogLine]) -> None:
-        """Erase a key in all steps, and write these lines, which hold the kind of a stop alone."""
+        """Erase a key in all steps, and write these lines, which hold only the kind of a stop."""
         self.erase(key)
         for each in lines:
             self.put(each)
 
     def erase(self, key: str, *, stopped: bool = False) -> None:
-        """Erase the lines of a key in all steps; with `stopped` also lines that hold the kind of a stop alone."""
+        """Erase the lines of a key in all steps; with `stopped` also lines that hold only the kind of a stop."""
         spared = frozenset[int]() if stopped else _bare_hashes(key)
         for step in STEPS:
             line = self._lines.get((step, key))
@@ -140,13 +140,13 @@ class StepLog:
         return any((step, key) in self._lines for step in STEPS)
 
     def find_stop(self, key: str, why: str) -> Step | None:
-        """The step whose line says that a key was stopped there for this reason."""
+        """The step that stopped a key for this reason, by its line."""
         line = _bare_hash(key, why)
         return next((step for step in reversed(STEPS) if self._lines.get((step, key)) == line), None)
 
     def _rewrite_without(self, step: Step, key: str) -> None:
         path = self._paths[step]
-        # a line that does not hold the key's text is not parsed: there may be many lines, and many stops
+        # lines without the key's text are not parsed: there may be many lines, and many stops
         quoted = json.dumps(key, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
         with disk_errors(path):
             with path.open(encoding="utf-8", newline="\n") as old:
@@ -156,12 +156,12 @@ class StepLog:
 
 
 def read_step_log(folder: Path, step: Step) -> dict[str, dict[str, Json]]:
-    """Key -> the line that counts, of the log in `work/`."""
+    """Key -> its last line in the log in `work/`."""
     return {str(said["key"]): said for said in load_lines(folder / f"{step}.jsonl")}
 
 
 def _bare_hash(key: str, why: str) -> int:
-    """The hash of a line that holds the kind of a stop alone."""
+    """The hash of a line that holds only the kind of a stop."""
     return hash(canonical(LogLine(step="elements", key=key, end="stopped", why=why).to_json()))
 
 
@@ -174,17 +174,17 @@ def _bare_hashes(key: str) -> frozenset[int]:
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """An element on its way through the steps: what they made of it so far, and how it ended.
+    """An element in progress: the results of its steps so far, and how it ended.
 
     Attributes:
         key: of the element.
         place: among those of its seed.
         lists: the call whose reply lists it.
-        element, question, pair, opinion, sorted, probed, label: what each step made, as far as it came.
+        element, question, pair, opinion, sorted, probed, label: the result of each finished step.
         calls: digests of its calls, in order.
         lines: of its steps, in order.
-        ended: the step and how; None while it goes on.
-        counted: steps that it went on from, counted as `kept` once its seed is done.
+        ended: the step and how; None while it continues.
+        counted: steps that it passed, counted as `kept` once its seed is done.
     """
 
     key: str
@@ -203,7 +203,7 @@ class Draft:
     counted: tuple[Step, ...] = ()
 
     def take(self, step: Step, result: StepResult[T] | Halted) -> T | None:
-        """Note what a step made and return it; None if it ended here."""
+        """Note a step's result and return it; None if the element ended here."""
         if isinstance(result, Halted):
             self.end(step, result)
             return None
@@ -215,7 +215,7 @@ class Draft:
         return result.value
 
     def end(self, step: Step, halted: Halted) -> None:
-        """End it here. Its line of the step has all calls of the step; of a stop all lines hold the kind alone."""
+        """End it here. The step's line has all calls of the step; after a stop all lines hold only the kind."""
         self.ended = (step, halted)
         calls = (*(call for each in self.lines if each.step == step for call in each.calls), *halted.calls)
         notes = (halted.note,) if halted.note else ()
@@ -226,17 +226,16 @@ class Draft:
         self.lines = [*(each for each in self.lines if each.step != step), line]
 
     def close(self) -> None:
-        """Free what memory does not need once the lines are written: of an ended draft all but its place and its
-        end."""
+        """Free memory once the lines are written: an ended draft keeps only its place and its end."""
         if self.ended is None:
             self.counted = tuple(each.step for each in self.lines)
         else:
-            self.counted = steps_before(self.ended[0])  # the lines of a stop do not say it
+            self.counted = steps_before(self.ended[0])  # the lines of a stop do not hold it
             self.element = self.question = self.pair = self.opinion = self.sorted = self.label = None
             self.lines, self.calls = [replace(each, made={}, calls=(), notes=()) for each in self.lines], []
 
     def to_record(self, source: str) -> BuiltRecord:
-        """The record of an element that came to its end."""
+        """The record of a finished element."""
         assert self.element
         assert self.question
         assert self.pair
@@ -254,7 +253,7 @@ class Draft:
 
 
 def to_plain(value: object) -> dict[str, Any]:
-    """What a step made, as plain JSON without its key, which the line has."""
+    """A step's result, as plain JSON without its key, which the line has."""
     if isinstance(value, tuple):
         return {"probes": [to_plain(each) for each in cast("tuple[object, ...]", value)]}
     found = asdict(cast("DataclassInstance", value))
@@ -264,14 +263,14 @@ def to_plain(value: object) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltRecord:
-    """An element that came to its end; the set is made of these.
+    """A finished element; the set is made of these.
 
     Attributes:
         source: name of the seed's source.
-        element, question, pair, sorted: what each step made.
+        element, question, pair, sorted: the result of each step.
         probed: results of the probes; empty if the plan asks for none.
         label: of a record of the subset `train`; None for the tests.
-        calls: digests of all its calls, in order, that of the elements first.
+        calls: digests of all its calls, in order, the call of step `elements` first.
     """
 
     source: str
@@ -296,7 +295,7 @@ class RecordFile(Sequence[BuiltRecord]):
         folder: `work/` of the build.
 
     Raises:
-        HarnessError: here and in every method: the disk does not take it.
+        HarnessError: here and in every method: the disk cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:

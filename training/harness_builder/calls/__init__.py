@@ -1,1 +1,1 @@
-"""Calls of models and painters: each is made once in the life of a build, counted, and kept by what was asked."""
+"""Calls of models and painters: each is made once per build, counted, and stored by its request."""

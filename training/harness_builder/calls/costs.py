@@ -1,10 +1,10 @@
-"""Counts what the calls of a build took, by step and role, in this invocation and in all, and enforces the limits.
+"""Counts the usage of a build's calls by step and role, in this invocation and in all, and enforces the limits.
 
-Usage is counted when a call returns, and stays counted if the call is deleted later, or was never stored. A limit
-counts earlier invocations too. A call counts from its start, so that calls at once do not pass a limit together. Its
-price is known only after it: until then it counts in dollars as the dearest of its kind (a role in a step) that
-returned so far. Of a kind whose price is not known yet at most one more call is on the wire than have returned. So
-`most_usd` is passed by no more than what calls on the wire cost more than any of their kind before them.
+Usage is counted when a call returns. It stays counted if the call is deleted later or was never stored. A limit counts
+earlier invocations too. A call counts from its start, so that parallel calls do not pass a limit together. Its price is
+known only when it returns. Until then it counts as the dearest returned call of its kind (a role in a step). While the
+price of a kind is unknown, at most one more call of it is on the wire than have returned. So `most_usd` is exceeded
+only by what calls on the wire cost above all earlier ones of their kind.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from .results import PAINTER, CallRole, CallUsage
 
 _MILLION: Final = 1_000_000
 _ROUNDING: Final = 1e-9  # dollars by which sums of the same prices may differ
-_REMEDY: Final = "raise `limits` and run it again: what was made is kept"
+_REMEDY: Final = "raise `limits` and run it again: finished calls are kept"
 Kind = tuple[Step, CallRole]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleCosts:
-    """What one role took in one step.
+    """The usage of one role in one step.
 
     Attributes:
-        step, role: which.
+        step, role: whose usage this is.
         made: calls.
         taken: always 0; a key of build.json.
         usage: tokens.
-        images: that were drawn.
+        images: drawn images.
         seconds: from request to reply, over all calls.
         models: names that providers reported.
         usd: US dollars; None without a price.
@@ -57,12 +57,12 @@ class RoleCosts:
 
 
 class CostTracker:
-    """See the module.
+    """Counts calls and enforces limits; see the module.
 
     Args:
         plan: with prices and limits.
-        past: what earlier invocations took.
-        tell: given a line if a limit in dollars does not see all models.
+        past: usage of earlier invocations.
+        tell: gets a line if a model without a price escapes the dollar limit.
 
     Raises:
         HarnessError: there is a limit in dollars, and no price.
@@ -82,16 +82,16 @@ class CostTracker:
             choices = (*plan.models.values(), plan.painter)
             unpriced = sorted({each.ref for each in choices if not each.price})
             if len(unpriced) == len({each.ref for each in choices}):
-                what = "a limit in US dollars is set, and no model has a price"
-                raise HarnessError(what, remedy="give `price` to the models and the painter, or leave the limit out")
+                what = "a limit in US dollars is set, but no model has a price"
+                raise HarnessError(what, remedy="set `price` for the models and the painter, or remove the limit")
             if unpriced:
                 named = ", ".join(unpriced)
-                tell(f"there is no price of {named}: the limit in US dollars does not count what they take")
+                tell(f"{named} have no price: the limit in US dollars does not count them")
 
     @asynccontextmanager
     async def call(self, step: Step, role: CallRole) -> AsyncGenerator[None]:
-        """Make one call in the body, and `add` what it took. If calls on the wire may use up the dollars that are
-        left, this waits for one of them to return.
+        """Make one call in the body, and `add` its usage. If calls on the wire may use up the remaining dollars,
+        this waits for one of them to return.
 
         Raises:
             HarnessError: a limit does not allow it.
@@ -136,7 +136,7 @@ class CostTracker:
         return self._calls - self._past_calls
 
     def of_all_invocations(self) -> tuple[RoleCosts, ...]:
-        """By step and role, with what earlier invocations took."""
+        """Usage by step and role, earlier invocations included."""
         return tuple(self._costs[kind] for kind in sorted(self._costs))
 
     @property
@@ -168,7 +168,7 @@ class CostTracker:
         return False
 
     def _known_price(self, kind: Kind) -> float:
-        """Dollars of a call, as far as they are known before it; else 0."""
+        """Dollars of a call if known before it is made; else 0."""
         drawing = self._plan.painter.price.get("image", 0.0) if kind[1] == PAINTER else 0.0
         return max(self._dearest.get(kind, 0.0), drawing)
 

@@ -1,7 +1,7 @@
-"""Opens the models of all roles and the painter, once each, with slots, retries and breakers as those of runs.
+"""Opens the models of all roles and the painter, once each, with slots, retries and breakers as in runs.
 
-Images lie on disk and are in memory only while they are sent. A call is looked up by the sha256 of its images, which
-are opened for that and let go; they are opened again when the call has its slot, so that a call that waits holds none.
+Images stay on disk and are in memory only while they are sent. To look up a call, its images are opened, hashed by
+sha256 and released. They are opened again when the call has its slot, so a waiting call holds none.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from harness_builder.plan import INSTEAD, ROLES, Plan, Role, config_key
 
 from .results import PAINTER, CallRole
 
-AT_ONCE: Final = 4  #: requests whose images are opened at once, to be hashed or on their way out
+AT_ONCE: Final = 4  #: requests whose images are open at once, to be hashed or sent
 _REMEMBERED: Final = 1 << 12  # hashes
-_PAIR: Final = 2  # images of an element, which a model is shown at once
+_PAIR: Final = 2  # images of an element, shown together
 _CANNOT: Final[Mapping[Ability, str]] = {
     "images": "look at images",
     "system": "be given a system message",
@@ -54,12 +54,12 @@ _CANNOT: Final[Mapping[Ability, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenModels:
-    """All models of a build; they take slots, try again, and open images by themselves.
+    """All models of a build, with slots, retries and opening of images.
 
     Attributes:
         models: by role.
         brush: the painter's.
-        identities: role, or `painter`, -> what was requested of its model, as JSON.
+        identities: role, or `painter`, -> the identity of its model, as JSON.
     """
 
     models: Mapping[Role, Model]
@@ -75,7 +75,7 @@ class ImageOpener:
         self._known: OrderedDict[tuple[str, int, int], ImageContent] = OrderedDict()
 
     async def hash_images(self, request: Request) -> Request:
-        """A request whose images have their hash and no bytes. Raises BadImage for one that cannot be opened."""
+        """The request with hashes of its images and no bytes. Raises BadImage if one cannot be opened."""
         if all(image.files.stamp(image.path) in self._known for image in request.images):
             return _replace_images(request, self._hash) if request.images else request
         return await self._in_thread(request, self._hash)
@@ -92,7 +92,7 @@ class ImageOpener:
         known = self._known.get(stamp)
         if known is None:
             known = replace(open_image(image).opened, data=b"", encoded=b"")
-            if stamp[2] > 0:  # a file: an image in memory has no time
+            if stamp[2] > 0:  # a file: an image in memory has no mtime
                 self._known[stamp] = known
                 if len(self._known) > _REMEMBERED:
                     self._known.popitem(last=False)
@@ -108,12 +108,12 @@ def _replace_images(request: Request, change: Callable[[Image], Image]) -> Reque
 
 
 class ImageOpeningModel:
-    """A Model that opens its images when it is its turn, and leaves out a schema that it cannot take.
+    """A Model that opens images when a call has its slot, and omits a schema that it does not support.
 
     Args:
         model: that answers.
         opener: of its images.
-        check: raises if no new call is to begin.
+        check: raises if no new call may begin.
     """
 
     def __init__(self, model: Model, opener: ImageOpener, check: Callable[[], None]) -> None:
@@ -127,7 +127,7 @@ class ImageOpeningModel:
         return self._model.info
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer one request. Raises HarnessError if nothing will work."""
+        """Answer one request. Raises HarnessError if no call can succeed."""
         self._check()
         try:
             opened = await self._opener.open_images(request)
@@ -146,22 +146,22 @@ async def open_models(
     tell: Callable[[str], None],
     answered: Callable[[CallRole], bool],
 ) -> AsyncGenerator[OpenModels]:
-    """Open each model once, whatever roles it has, and the painter.
+    """Open the painter and each model, once even if it has several roles.
 
     Args:
         plan: that names them.
         opener: of images.
-        check: raises if no new call is to begin.
-        tell: given what a person should know of the endpoints.
+        check: raises if no new call may begin.
+        tell: gets notes about the endpoints for the user.
         answered: whether a role, or the painter, has answered in an earlier invocation.
 
     Raises:
-        HarnessError: no plugin offers one, it cannot be opened, or it cannot do what its role takes.
+        HarnessError: no plugin offers one, it cannot be opened, or it lacks an ability that its role needs.
     """
     at_once = plan.concurrency
     endpoints = Endpoints(Policy(start=at_once, cap=at_once) if at_once else Policy(), tell=tell)
     resolved, painter = check_models(plan)
-    most_images = max(_PAIR, plan.best_of)  # the viewer is shown a pair, or all drawings of an object
+    most_images = max(_PAIR, plan.best_of)  # the viewer sees a pair, or all drawings of an object
     async with AsyncExitStack() as stack:
         opened: dict[str, tuple[Model, Mapping[str, Json]]] = {}
         roles_of: dict[str, list[Role]] = {}
@@ -198,8 +198,8 @@ async def open_models(
 
 
 def check_models(plan: Plan) -> tuple[list[tuple[Role, Resolved]], FoundPainter]:
-    """The model of each role that this build asks, and the painter, found by name. Nothing is opened. Raises
-    HarnessError if no plugin offers one, or a setting of it does not exist or is not allowed."""
+    """The model of each role that this build asks, and the painter, found by name. Opens nothing. Raises
+    HarnessError if no plugin offers one, or one of its settings does not exist or is not allowed."""
     found: list[tuple[Role, Resolved]] = []
     for role in ROLES:
         if role == "prober" and not plan.probe:
@@ -212,7 +212,7 @@ def check_models(plan: Plan) -> tuple[list[tuple[Role, Resolved]], FoundPainter]
 
 
 def check_request(plan: Plan, role: Role, info: ModelInfo, request: Request) -> None:
-    """Raise HarnessError if the model of a role cannot be asked this."""
+    """Raise HarnessError if the model cannot do what its role needs."""
     _check_abilities(info, find_needs(request), role, _key_of(plan, role), images=len(request.images))
 
 
@@ -224,7 +224,7 @@ def _check_abilities(
         what = f"the model of the role {role!r} cannot {_CANNOT.get(ability, f'do what it is asked: {ability}')}"
         raise HarnessError(what, where=info.ref, remedy=remedy)
     if info.max_images is not None and images > info.max_images:
-        what = f"the model of the role {role!r} takes {info.max_images} images at once, and is shown {images}"
+        what = f"the model of the role {role!r} takes {info.max_images} images at once, but its role shows it {images}"
         raise HarnessError(what, where=info.ref, remedy=remedy)
 
 

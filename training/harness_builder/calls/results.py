@@ -1,8 +1,8 @@
-"""What models are asked, what comes of a call and of a step, what is stored of it, and how replies are read.
+"""The types of questions to models, of results of calls and steps, and of stored calls; and the readers of replies.
 
-Replies are read strictly. What is wrong with one is raised as Unreadable, so that the model can be told. A reply in
-JSON is one value, alone or in one code fence; fields that were not asked for are ignored. A reply in prose has no
-headings, lists, tables, code or JSON.
+Replies are read strictly. A fault is raised as Unreadable, and its text is sent to the model. A reply in JSON is one
+value, alone or in one code fence; other fields than those asked for are ignored. A reply in prose has no headings,
+lists, tables, code or JSON.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _STOPPED: Final = "stopped"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReply:
-    """A reply of use.
+    """A usable reply.
 
     Attributes:
-        value: what was read of it: plain JSON, with a hard stop in the place of each item that was stopped.
-        call: digest of what was asked, by which the call is stored.
+        value: the parsed reply: plain JSON, with a hard stop in place of each stopped item.
+        call: digest of the request, by which the call is stored.
     """
 
     value: Json
@@ -41,12 +41,12 @@ class ModelReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawingReply:
-    """A drawing that was made and lies in the build's folder.
+    """A finished drawing in the build's folder.
 
     Attributes:
         sha256: of its bytes.
-        prompt: that the provider drew from instead of the given one; empty if it kept to it.
-        call: digest of what was asked.
+        prompt: the provider's own prompt, if it changed the given one; else empty.
+        call: digest of the request.
     """
 
     sha256: str
@@ -56,15 +56,15 @@ class DrawingReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halted:
-    """Something goes no further.
+    """The end of a seed, element or candidate.
 
     Attributes:
-        end: how; never `kept`.
-        why: in a few words, the same for all that end so; of a stop its kind alone.
+        end: how it ended; never `kept`.
+        why: the reason in a few words, the same for all with this reason; for a stop its kind alone.
         call: digest of the call that ended it; empty if none did.
         again: the reason may pass: the next build tries it again.
-        note: what is particular to this one, for its story; never of a stop.
-        before: digests of the calls that went well before it in the same step, in order.
+        note: details of this one, for its story; empty for a stop.
+        before: digests of the earlier successful calls of the same step, in order.
     """
 
     end: End
@@ -85,7 +85,7 @@ class Halted:
         return (*self.before, *((self.call,) if self.call else ()))
 
     def after(self, calls: Iterable[str]) -> Halted:
-        """The same, after these calls of the same step; a stop keeps its kind alone."""
+        """The same end, after these calls of the same step; a stop keeps its kind alone."""
         if self.end == "stopped":
             return self
         return replace(self, before=tuple(dict.fromkeys((*calls, *self.before))))
@@ -96,11 +96,11 @@ CallResult = ModelReply | DrawingReply | Halted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult(Generic[T]):
-    """Something goes on.
+    """The result of a step that succeeded.
 
     Attributes:
         value: what the step made.
-        calls: digests of the calls that it took, in order.
+        calls: digests of its calls, in order.
         notes: for the story.
     """
 
@@ -111,15 +111,15 @@ class StepResult(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallUsage:
-    """What calls took.
+    """The usage of calls.
 
     Attributes:
         step: of the calls.
         role: that was asked.
-        model: as its provider names it; empty if it does not.
-        calls: on the wire. Tries that failed for a passing reason are a part of their call.
+        model: its provider's name for it; empty if unknown.
+        calls: on the wire. Tries that failed for a passing reason belong to their call.
         usage: tokens.
-        images: that were drawn.
+        images: drawn images.
         seconds: from request to reply.
     """
 
@@ -134,13 +134,13 @@ class CallUsage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCall:
-    """One question, and what came of it.
+    """One question and its result.
 
     Attributes:
-        call: digest of what was asked.
-        owners: keys of the seeds and elements that asked it; of a call that was looked up for one, that one alone.
-        result: what came of it.
-        spent: on it, with the second try after a reply that could not be read.
+        call: digest of the request.
+        owners: keys of the seeds and elements that asked it; after a look-up for one owner, that one alone.
+        result: the reply, the drawing or the end.
+        spent: its usage, with the second try after an unreadable reply.
     """
 
     call: str
@@ -153,26 +153,26 @@ class StoredCall:
 
 
 class Unreadable(Exception):
-    """A reply is not what was asked for; the text says what is wrong, so that the model can be told.
+    """A reply is not what was asked for; the text says what is wrong, for the model.
 
-    The text up to a semicolon is stored as the reason if the second reply cannot be read either: it is the same for all
-    replies that are wrong in this way, and quotes nothing of them.
+    If the second reply is unreadable too, the text up to a semicolon is stored as the reason. It is the same for all
+    replies with this fault, and quotes nothing of them.
     """
 
 
 #: text of a reply -> plain JSON; raises Unreadable
 ReplyReader = Callable[[str], Json]
-#: what was read -> the same, with a hard stop in place of what may not be stored; a Stop for all of it
+#: parsed reply -> the same, with a hard stop in place of what may not be stored; a Stop for all of it
 ReplyFilter = Callable[[Json], "Json | Stop"]
 
 
 def filter_reply(value: Json) -> Json | Stop:
-    """The value, or the stop if its texts, read as one with the keys of objects, may not be stored."""
+    """The value, or a stop if its texts and keys, read as one text, may not be stored."""
     return stop_text(*list_texts(value)) or value
 
 
 def filter_items(value: Json) -> Json | Stop:
-    """A list with a stop in the place of each item that may not be stored; any other value is one item."""
+    """The list with a stop in place of each item that may not be stored; any other value counts as one item."""
     if not isinstance(value, list):
         return filter_reply(value)
     items = [(item, filter_reply(item)) for item in as_list(value)]
@@ -193,12 +193,12 @@ def list_texts(value: Json) -> Iterator[str]:
 
 
 def stop_to_json(stop: Stop) -> Json:
-    """What a stored reply holds in the place of an item that was stopped: the kind alone."""
+    """The stored form of a stopped item: the kind alone."""
     return {_STOPPED: stop.kind}
 
 
 def stop_of(item: Json) -> Stop | None:
-    """The stop that an item of a stored reply stands for; None for any other item."""
+    """The stop that an item of a stored reply holds; None for any other item."""
     if not isinstance(item, dict):
         return None
     found = cast("dict[str, Any]", item)
@@ -212,13 +212,13 @@ class ModelQuery:
 
     Attributes:
         step: that asks.
-        owner: key of the seed or element that it is about. If that is stopped, its calls are found by it, and deleted.
+        owner: key of the seed or element that it is about. If the owner is stopped, its calls are deleted.
         role: that is asked.
-        request: with images that need not be open.
-        read: reads the reply. One that it cannot read is asked for once more, with what was wrong with it.
-        keep: says what of the value may be stored.
+        request: its images need not be open.
+        read: reads the reply. An unreadable one is asked for once more, with its fault named.
+        keep: returns the part of the value that may be stored.
         draw: another number asks for another reply to the same question.
-        prose: the reply is to be prose and not JSON, so words of declining in it do not make it a refusal.
+        prose: the reply is prose and not JSON, so words of declining in it do not make it a refusal.
     """
 
     step: Step
@@ -235,27 +235,27 @@ class CallRunner(Protocol):
     """Asks the models and the painter of a build. Every call is stored, and never made twice."""
 
     async def ask(self, query: ModelQuery) -> ModelReply | Halted:
-        """The reply, read; from the store if the same was asked before.
+        """The parsed reply; from the store if the same was asked before.
 
-        A refusal of the model and a block of its provider's filter end as `refused`; a reply that cannot be read
-        twice, one that was cut off, and a call that failed end as `failed`; what may not be stored ends as `stopped`,
-        and nothing of the reply is stored.
+        A refusal of the model and a block of its provider's filter end as `refused`. Two unreadable replies, a reply
+        that was cut off, and a failed call end as `failed`. A reply that may not be stored ends as `stopped`, and
+        nothing of it is stored.
 
         Raises:
-            HarnessError: nothing will work (no such model, a wrong key), or a limit of the plan is reached.
+            HarnessError: no call can succeed (no such model, a wrong key), or a limit of the plan is reached.
         """
 
     async def paint(self, step: Step, owner: str, drawing: Drawing) -> DrawingReply | Halted:
-        """The drawing, as `ask` for models."""
+        """The drawing; otherwise like `ask`."""
 
     async def send(self, step: Step, owner: str, role: Role, request: Request) -> ModelReply | Halted:
-        """The text of the reply as it is, for a caller that reads it otherwise."""
+        """The unparsed text of the reply, for a caller with its own reader."""
 
     def forget(self, owner: str) -> None:
-        """Delete what is stored of an element that was stopped: its calls, and drawings that are no other's."""
+        """Delete the stored calls of a stopped element, and drawings that no other element uses."""
 
     def redact(self, call: str, place: int, stop: Stop) -> None:
-        """Put a stop in the place of one item of a reply that holds a list."""
+        """Replace one item of a reply that holds a list with a stop."""
 
 
 # ---- reading replies -------------------------------------------------------------------------------------------------

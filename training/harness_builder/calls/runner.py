@@ -1,9 +1,9 @@
-"""Asks the models and the painter of a build. A call that was made before is answered from the store.
+"""Asks the models and the painter of a build. A repeated call is answered from the store.
 
-A call is known by what can change its reply: step, request (images by their hash, without the random markers around
-data), model, and the number of the draw. What was read of the reply is stored, after the text rule. A failure that may
-pass is not stored. An error that nothing can be done about is raised, and raised again to all who ask after it; calls
-on the wire still return and are stored. Two that ask the same at once make one call.
+The key of a call is all that can change its reply: step, request (images by their hash, without the random markers
+around data), model, and the number of the draw. The parsed reply is stored, after the text rule. A failure that may
+pass is not stored. A fatal error is raised, and raised again for all later questions; calls on the wire still return
+and are stored. Two equal questions at once make one call.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ from .results import (
 )
 from .store import CallStore
 
-VERSION: Final = "c1"  #: raised when the same request would be read otherwise
+VERSION: Final = "c1"  #: raise this when the same request is read in another way
 _READ: Final = "read"
-_TEXT: Final = "text"  # as it is, for a caller that reads it otherwise
-_USUAL: Final = 100  # calls at once, if neither the user nor the painter says
+_TEXT: Final = "text"  # unparsed, for a caller with its own reader
+_USUAL: Final = 100  # calls at once, if neither the user nor the painter sets it
 _EMPTY: Final = "the reply is empty"
 _LONGEST: Final = 120  # letters of a reason
 _R = TypeVar("_R", Response | Failure, Drawn | Failure)
@@ -60,11 +60,11 @@ _R = TypeVar("_R", Response | Failure, Drawn | Failure)
 
 @dataclass(slots=True)
 class InFlightCall:
-    """A call that is being made.
+    """A call on the wire.
 
     Attributes:
-        over: set when it no longer is.
-        halted: how it ended, if that is not stored.
+        over: set when it ends.
+        halted: its end, if that is not stored.
     """
 
     over: anyio.Event = field(default_factory=anyio.Event)
@@ -75,9 +75,9 @@ class BuildCallRunner:
     """A CallRunner; see the module.
 
     Attributes:
-        costs: what calls took.
-        fault: an error that nothing can be done about; from then on all calls raise it.
-        dropped: is called with drawings before they are deleted, for whoever else stores something of them.
+        costs: usage of the calls.
+        fault: a fatal error; from then on all calls raise it.
+        dropped: called with drawings before they are deleted, for others who store data about them.
     """
 
     def __init__(self, plan: Plan, store: CallStore, opener: ImageOpener, costs: CostTracker) -> None:
@@ -89,7 +89,7 @@ class BuildCallRunner:
         self._opener = opener
         self._images = ImageStore(store.folder)
         self._in_flight: dict[str, InFlightCall] = {}
-        # drawings that returned and are not written are lost with a process that is killed, and would be drawn again
+        # a killed process loses drawings that returned and are not written yet; they are drawn again
         self._unwritten = anyio.Semaphore(2 * (plan.concurrency or _USUAL))
         self._models: OpenModels | None = None
 
@@ -98,13 +98,13 @@ class BuildCallRunner:
         self._models = models
 
     def check(self) -> None:
-        """Raise the error that nothing can be done about, if there was one."""
+        """Raise the fatal error, if there was one."""
         if self.fault is not None:
             raise self.fault
 
     @property
     def identities(self) -> dict[str, Json]:
-        """Role, or `painter`, -> what was requested of its model, as JSON."""
+        """Role, or `painter`, -> the identity of its model, as JSON."""
         return {role: dict(identity) for role, identity in self._opened.identities.items()}
 
     async def ask(self, query: ModelQuery) -> ModelReply | Halted:
@@ -123,7 +123,7 @@ class BuildCallRunner:
         painter = self._opened.identities[PAINTER]
         call = digest({"version": VERSION, "step": step, "drawing": words, "painter": painter})
         found = await self._once(owner, call, partial(self._draw, step, drawing, call))
-        assert not isinstance(found, ModelReply), "a reply is stored where a drawing was made"
+        assert not isinstance(found, ModelReply), "the store holds a reply in place of a drawing"
         return found
 
     def forget(self, owner: str) -> None:
@@ -135,7 +135,7 @@ class BuildCallRunner:
         self._store.redact(call, place, stop)
 
     def delete_unused_drawings(self) -> None:
-        """Delete drawings left by a build that was killed before a call named them, or after it was deleted."""
+        """Delete drawings that a killed build left without a call that names them."""
         self._delete_drawings(self._store.list_unused_drawings())
 
     # ---- once
@@ -166,13 +166,13 @@ class BuildCallRunner:
             return await self._reply(query, model, call, again=stored_as == _READ)
 
         found = await self._once(query.owner, call, make)
-        assert not isinstance(found, DrawingReply), "a drawing is stored where a reply was read"
+        assert not isinstance(found, DrawingReply), "the store holds a drawing in place of a reply"
         return found
 
     async def _once(
         self, owner: str, call: str, make: Callable[[], Awaitable[tuple[CallResult, CallUsage]]]
     ) -> CallResult:
-        """What came of a call: from the store, from whoever is making it, or made now."""
+        """The result of a call: from the store, from the task that is making it, or made now."""
         try:
             while True:
                 self.check()
@@ -199,7 +199,7 @@ class BuildCallRunner:
                     with self._store.count_on_failure(spent):
                         self._store.put(StoredCall(call=call, owners=(owner,), result=result, spent=spent))
                 return result
-            finally:  # whatever comes of it, those who wait for the call go on
+            finally:  # whatever its result, those who wait for the call continue
                 del self._in_flight[call]
                 flight.over.set()
         except HarnessError as error:
@@ -215,14 +215,14 @@ class BuildCallRunner:
             self._images.drop(drawings)
         except OSError as error:
             where = str(error.filename or self._store.folder)
-            remedy = "delete it, or fix what forbids it, and run it again"
+            remedy = "delete it, or fix its permissions, and run it again"
             raise HarnessError(f"a drawing cannot be deleted: {error.strerror}", where=where, remedy=remedy) from error
         self._store.forget_drawings(drawings)
 
     # ---- on the wire
 
     async def _reply(self, query: ModelQuery, model: Model, call: str, *, again: bool) -> tuple[CallResult, CallUsage]:
-        """What is read of a reply, and what it took; with `again` an unreadable reply is asked for once more."""
+        """The parsed reply and its usage; with `again` an unreadable reply is asked for once more."""
         request = query.request
         reply, spent = await self._call(query.step, query.role, partial(model.generate, request))
         while True:
@@ -241,7 +241,7 @@ class BuildCallRunner:
                         return Halted.at_stop(found, call), spent
                     return ModelReply(value=_through_json(found), call=call), spent
                 except Unreadable as error:
-                    # a reply in prose may be a refusal, by the harness's own rule; one that holds JSON is none
+                    # the harness's own rule decides if prose is a refusal; JSON is none
                     if not query.prose and "{" not in reply.text and _refusal_finder()(reply.text):
                         return Halted(end="refused", why="refused", call=call), spent
                     if not again:
@@ -257,7 +257,7 @@ class BuildCallRunner:
                 )
 
     async def _draw(self, step: Step, drawing: Drawing, call: str) -> tuple[CallResult, CallUsage]:
-        """A drawing that lies in its place, and what it took."""
+        """A drawing, written to its folder, and its usage."""
         async with self._unwritten:
             drawn, spent = await self._call(step, PAINTER, partial(self._opened.brush.draw, drawing))
             with self._store.count_on_failure(spent):
@@ -269,7 +269,7 @@ class BuildCallRunner:
                 content = image.opened
                 if content.mime not in SUFFIXES:
                     return Halted(end="failed", why=f"not possible: {content.mime}", call=call), spent
-                # once more if the same drawing was deleted meanwhile, since its call was stopped elsewhere
+                # again if the drawing was deleted meanwhile because another call to it was stopped
                 while self._images.find(content.sha256) is None:
                     self._store.name_drawing(content.sha256)
                     await self._images.write(content)
@@ -305,13 +305,13 @@ async def open_call_runner(
     """Open all models of a plan and its painter, and ask them.
 
     Args:
-        plan: names them; it also says how many calls are on the wire at once, and how many are allowed.
+        plan: names them, and sets how many calls run at once and how many are allowed.
         store: of this build; drawings go into the folder next to it.
-        tell: given what a person should know of the models' servers.
-        dropped: is called with drawings before they are deleted.
+        tell: gets notes about the models' servers for the user.
+        dropped: called with drawings before they are deleted.
 
     Raises:
-        HarnessError: a model cannot be opened or cannot do what its role takes, or a limit has no price to count by.
+        HarnessError: a model cannot be opened or lacks an ability that its role needs, or a limit has no price.
     """
     opener = ImageOpener()
     runner = BuildCallRunner(plan, store, opener, CostTracker(plan, store.total_usage(), tell))
@@ -323,11 +323,11 @@ async def open_call_runner(
 
 
 # ---- reading a reply -------------------------------------------------------------------------------------------------
-# Nothing of a reply is in what is said of it.
+# Reasons quote nothing of a reply.
 
 
 def _halt_for_failure(failure: Failure, call: str) -> Halted:
-    """Only a failure that may pass is worth another build."""
+    """Only a failure that may pass is tried again."""
     if failure.outcome in BLOCKED:
         return Halted(end="refused", why="blocked", call=call)
     if failure.outcome == "bad_sample":
@@ -336,7 +336,7 @@ def _halt_for_failure(failure: Failure, call: str) -> Halted:
 
 
 def _through_json(value: Json) -> Json:
-    """A value as it comes back from the store, so that the first time and all later ones are alike."""
+    """A value as the store returns it, so that the first use equals all later ones."""
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError, RecursionError):
@@ -357,5 +357,5 @@ def _why_unreadable(query: ModelQuery, text: str, error: Unreadable) -> str:
         except (ValueError, RecursionError):
             return "no JSON"
     said = str(error).partition(";")[0][:_LONGEST]
-    # a step's words quote nothing of the reply; should they, they are not stored
+    # a step's words must quote nothing of the reply; if they do, they are not stored
     return said if said and not stop_text(said) else "not of the form asked for"

@@ -1,15 +1,14 @@
-"""Stores each model call of a build in `calls.db`, keyed by a hash of the request, with what was read of its reply.
+"""Stores each model call of a build in `calls.db`, keyed by a hash of the request, with its parsed reply.
 
 Invariants:
-- A call is found by the digest of what was asked, and is stored once, whoever asked it.
-- A change is one transaction: a process that is killed leaves the store as it was before or after.
-- What is deleted is in no byte of the files when the deletion returns. SQLite's `secure_delete` blanks what is deleted
-  in its place, but not the copies that are left in the unused part of a page when rows are moved to others. So the
-  replies, which are all that could be of harm, never lie where rows are moved: pages are small, and a blank before each
-  value fills the part of the row that stays in the tree. The value itself lies in pages of its own, which are not
-  copied and are blanked when they are freed. The log next to the file, with older states of pages, is emptied.
-- A drawing is named in the store before its file is written and until the file is gone, so that no file is left that
-  the store does not know.
+- A call is found by the digest of its request, and is stored once for all owners.
+- A change is one transaction: a killed process leaves the store as before or after it.
+- When a deletion returns, no byte of the deleted value is in the files. SQLite's `secure_delete` blanks a deleted value
+  in place, but not the copies that stay in the unused part of a page when rows move. Only replies can be harmful, so
+  they never lie where rows move: pages are small, and a blank before each value fills the part of the row that stays
+  in the tree. The value itself lies in separate pages, which are not copied and are blanked when they are freed. The
+  log next to the file, with older states of pages, is emptied.
+- The store names a drawing before its file is written and until the file is gone, so it knows every file.
 """
 
 from __future__ import annotations
@@ -42,22 +41,22 @@ from harness_builder.disk import disk_errors, write_error
 from harness_builder.stops import Stop
 
 NAME: Final = "calls.db"
-APPLICATION: Final = 0x68_62_63_31  #: tells the file from other programs' databases
+APPLICATION: Final = 0x68_62_63_31  #: marks the file as ours
 VERSION: Final = 1
 _PAGE: Final = 512  # bytes
 _BLANK: Final = 480  # bytes; of a row at most 477 stay in a page's tree (page size less 35)
 _LOG: Final = 16_384  # pages of the log until it is taken into the file, which waits for the disk: 8 MB
-_PATIENCE: Final = 5.0  # seconds that another program may read or write it; calls under way wait as long
+_PATIENCE: Final = 5.0  # seconds to wait while another program reads or writes it
 _CORRUPT: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
-_ALONE: Final = "end the other program and run it again"
-_ANEW: Final = "move it away or delete it: what it held is asked again"
+_ALONE: Final = "end the other program and run the command again"
+_ANEW: Final = "move it away or delete it: its calls are made again"
 
 #: before anything is written
 _SETTINGS: Final = (
     f"PRAGMA page_size = {_PAGE}",
     "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = NORMAL",  # outlives a kill; a power cut may cost the last calls, and no more
+    "PRAGMA synchronous = NORMAL",  # outlives a kill; a power cut loses at most the last calls
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = MEMORY",
     f"PRAGMA wal_autocheckpoint = {_LOG}",
@@ -93,8 +92,8 @@ class CallStore:
         folder: of the store; made if it is missing.
 
     Raises:
-        HarnessError: here and in every method: another process works on this build, the file is broken or another
-            program's, or the disk does not take it.
+        HarnessError: here and in every method: another process works on this build, the file is broken or belongs to
+            another program, or it cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -133,7 +132,7 @@ class CallStore:
     # ---- calls
 
     def find(self, call: str, owner: str = "") -> StoredCall | None:
-        """What came of a call. With an owner, `owners` has that one alone, if the call is theirs: it saves a query."""
+        """The result of a call. With an owner, `owners` is that one alone, if the call is theirs: it saves a query."""
         mine = "EXISTS (SELECT 1 FROM owners WHERE owner = ? AND owners.id = calls.id)"
         wanted = f"SELECT id, {mine}, value, {_COLUMNS} FROM calls JOIN said USING (id) WHERE call = ?"  # noqa: S608
         with self._report_errors():
@@ -152,7 +151,7 @@ class CallStore:
             try:
                 read: Json = json.loads(value)
             except ValueError:
-                what = "a value of calls.db is not JSON: it was changed by another hand"
+                what = "a value of calls.db is not JSON: another program changed it"
                 raise HarnessError(what, where=call) from None
             result = (
                 DrawingReply(sha256=drawing, prompt=read, call=call) if drawing else ModelReply(value=read, call=call)
@@ -160,7 +159,7 @@ class CallStore:
         return StoredCall(call=call, owners=owners, result=result, spent=_from_row((step, role, *rest)))
 
     def put(self, stored: StoredCall) -> None:
-        """Store a call, in place of what was stored of it, and add what it took to the sums."""
+        """Store a call, replacing an earlier version, and add its usage to the sums."""
         result, spent = stored.result, stored.spent
         end = why = drawing = ""
         value = "null"
@@ -186,9 +185,9 @@ class CallStore:
             db.execute("INSERT OR IGNORE INTO owners SELECT ?, id FROM calls WHERE call = ?", (owner, call))
 
     def forget(self, owner: str) -> tuple[str, ...]:
-        """Delete all calls that are this owner's alone -> sha256 of the drawings that no other call names.
+        """Delete all calls of this owner alone -> sha256 of the drawings that no other call names.
 
-        A call that ended as stopped stays: it holds nothing but the kind, and would only be made again.
+        A call that ended as stopped stays: it holds only the kind, and would be made again.
         """
         drawings: list[str] = []
         with self._erasure() as db:
@@ -202,15 +201,15 @@ class CallStore:
             return tuple(each for each in dict.fromkeys(drawings) if db.execute(named, (each,)).fetchone() is None)
 
     def redact(self, call: str, place: int, stop: Stop) -> None:
-        """Put a stop in the place of one item of a reply that holds a list, if the call is stored. Raises ValueError if
-        the reply holds no list, or none so long."""
+        """Replace one item of a reply that holds a list with a stop, if the call is stored. Raises ValueError if the
+        reply holds no list, or too short a one."""
         with self._erasure() as db:
             row = db.execute("SELECT id, value FROM calls JOIN said USING (id) WHERE call = ?", (call,)).fetchone()
             if row is None:
                 return
             items = list(as_list(json.loads(row[1])))
             if not 0 <= place < len(items):
-                raise ValueError(f"there is no item {place} in what was read of {call}")
+                raise ValueError(f"there is no item {place} in the reply of {call}")
             items[place] = stop_to_json(stop)
             db.execute("UPDATE said SET value = ? WHERE id = ?", (json.dumps(items), row[0]))
 
@@ -229,7 +228,7 @@ class CallStore:
     # ---- drawings
 
     def name_drawing(self, sha256: str) -> None:
-        """Note that a drawing is about to be written, so that a killed build leaves none that is not known."""
+        """Note that a drawing is about to be written, so that a killed build leaves no unknown file."""
         with self._change() as db:
             db.execute("INSERT OR IGNORE INTO drawings VALUES (?)", (sha256,))
 
@@ -247,13 +246,13 @@ class CallStore:
     # ---- usage
 
     def add_usage(self, spent: CallUsage) -> None:
-        """Add what a call took that is not stored to the sums, which outlive what is deleted."""
+        """Add the usage of a call that is not stored to the sums, which outlive deletions."""
         with self._change() as db:
             _add_usage(db, spent)
 
     @contextmanager
     def count_on_failure(self, spent: CallUsage) -> Generator[None]:
-        """Add what was paid to the sums if the body fails to make something of it that is stored."""
+        """Add the usage to the sums if the body fails to store a result."""
         try:
             yield
         except BaseException:
@@ -262,7 +261,7 @@ class CallStore:
             raise
 
     def total_usage(self) -> tuple[CallUsage, ...]:
-        """What all calls of this build took, by step, role and model."""
+        """Usage of all calls of this build, by step, role and model."""
         with self._report_errors():
             rows = self._db.execute(f"SELECT {_SPENT} FROM spent ORDER BY step, role, model").fetchall()  # noqa: S608
             return tuple(_from_row(row) for row in rows)
@@ -273,7 +272,7 @@ class CallStore:
         tables = self._query("SELECT count(*) FROM sqlite_master")
         ours = self._query("PRAGMA application_id") == APPLICATION
         if tables and not (ours and self._query("PRAGMA user_version") == VERSION):
-            what = "this is not a store of model calls, or it is of another version"
+            what = "this is not a store of model calls, or it has another version"
             raise HarnessError(what, where=str(self.path), remedy=_ANEW)
         for setting in _SETTINGS:
             self._db.execute(setting).fetchall()
@@ -295,7 +294,7 @@ class CallStore:
 
     @contextmanager
     def _erasure(self) -> Generator[sqlite3.Connection]:
-        """A transaction after which the log next to the file, which has older states of pages, is emptied."""
+        """A transaction that then empties the log next to the file, which has older states of pages."""
         with self._change() as db:
             yield db
         with self._report_errors():
@@ -327,7 +326,7 @@ def _transaction(db: sqlite3.Connection) -> Generator[None]:
         yield
         db.execute("COMMIT")
     except BaseException:
-        if db.in_transaction:  # a disk that is full has ended it already
+        if db.in_transaction:  # a full disk has ended it already
             db.execute("ROLLBACK")
         raise
 
@@ -361,7 +360,7 @@ SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".we
 
 
 class ImageStore:
-    """The folder of images that were drawn: `<2 hex>/<sha256>.<ext>`.
+    """The folder of drawings: `<2 hex>/<sha256>.<ext>`.
 
     Args:
         folder: `work/` of the build.
@@ -369,19 +368,19 @@ class ImageStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
-        self._one_at_a_time = anyio.CapacityLimiter(1)  # two that draw the same write the same file
+        self._one_at_a_time = anyio.CapacityLimiter(1)  # two equal drawings are one file
 
     def find(self, sha256: str) -> Path | None:
         """The file of an image."""
         return next((path for path in self._list_paths(sha256) if path.is_file()), None)
 
     async def write(self, content: ImageContent) -> None:
-        """Put an image in its place, in one step. If it is dropped meanwhile, it is not there. Raises HarnessError if
-        the disk does not take it."""
+        """Write an image in one step. If it is dropped meanwhile, it does not exist. Raises HarnessError if it cannot
+        be written."""
         await anyio.to_thread.run_sync(self._write, content, limiter=self._one_at_a_time)
 
     def drop(self, drawings: Iterable[str]) -> None:
-        """Delete images, and what is half written of them. Raises OSError."""
+        """Delete images, also half-written ones. Raises OSError."""
         for sha256 in drawings:
             for path in self._list_paths(sha256):
                 _scratch_path(path).unlink(missing_ok=True)
@@ -389,7 +388,7 @@ class ImageStore:
 
     def _write(self, content: ImageContent) -> None:
         path = self._folder / content.sha256[:2] / f"{content.sha256}{SUFFIXES[content.mime]}"
-        # a scratch file that `drop` deletes since a call that drew the same was stopped leaves nothing to move
+        # if another call with this drawing was stopped, `drop` has deleted the scratch file
         with disk_errors(path), suppress(FileNotFoundError):
             atomic_write(path, content.data, sync=False, scratch=_scratch_path(path))
 

@@ -1,8 +1,8 @@
-"""From the records of a build to a data set that others can use as it is.
+"""Turns the records of a build into a data set that others can use directly.
 
 written = write_set(made, plan, folder, images)         # the lists and their images
 finish_set(CardData(written=written, …), calls)         # provenance, card, licence and manifest: the set is complete
-verify(folder)                                          # what is not as the manifest says
+verify(folder)                                          # files that differ from the manifest
 push(folder, "someone/new-set")                         # to the hub, private and gated
 """
 

@@ -1,4 +1,4 @@
-"""The card of a set, `README.md`, from `card.md.j2`: what it holds, how it was made, who looked at it, and its terms.
+"""Writes the card of a set, `README.md`, from `card.md.j2`: its content, how it was made, its reviewers, its terms.
 
 Names come from sources, models and people: in the text they are escaped, and in the YAML a library writes them.
 """
@@ -41,7 +41,7 @@ USE: Final = (
     "Do not use it to make a model less safe, to produce or spread harmful content, or against people.",
     "Do not put it where models are trained on all that stands there: what a model has seen no longer tests it.",
 )
-#: what the hub asks of whoever wants the files
+#: what the hub asks people who want the files
 _FIELDS: Final = {
     "Name": "text",
     "Organisation": "text",
@@ -75,10 +75,10 @@ _QUESTIONS: Final = {
 
 
 def finish_set(data: CardData, calls: Calls) -> None:
-    """Write the provenance, the licence, the card, and the manifest over all of them: now the set is complete.
+    """Complete the set: write the provenance, the licence, the card, and the manifest over all files.
 
     Args:
-        data: what they say.
+        data: what the card and the manifest say.
         calls: finds a stored call.
 
     Raises:
@@ -96,7 +96,7 @@ def finish_set(data: CardData, calls: Calls) -> None:
 
 
 def render_licence(licence: OutputLicence) -> str:
-    """The terms of the set and of each source; the first line says the set's."""
+    """The terms of the set, in the first line, and of each source."""
     lines = [licence.summary, "", "This set was built from:"]
     lines += [f"- {one_line(name)}: {one_line(terms)}" for name, terms in licence.sources.items()]
     if licence.accepted:
@@ -152,7 +152,7 @@ def render_card(data: CardData) -> str:
             (name, "the builder's" if name in data.prompts.own else "the user's", f"`{sha256}`")
             for name, sha256 in data.prompts.hashes.items()
         ],
-        # one viewer that never accepts must not pass in silence
+        # a viewer that never accepts must be visible
         drawings=[(FILES[file].name, pairs, refused[file]) for file, pairs in every.items()],
         near=len(data.near),
         least_likeness=TEXT_LIKENESS,
@@ -161,7 +161,7 @@ def render_card(data: CardData) -> str:
             (each.test, each.items, each.questions, each.named, each.images, each.broken) for each in data.compared
         ],
         contaminated=[(each.key, each.of, each.by, f"{each.likeness:.2f}") for each in data.contaminated],
-        # item of a test -> records that ask in its words of objects that it does not name, for the reader to judge
+        # item of a test that names no objects -> records with its words, for the reader to judge
         worded=sorted(Counter(each.of for each in data.worded if each.key in kept).items()),
         probes=_probe_values(compute_rates(probed)) if probed else None,
         people={
@@ -198,7 +198,7 @@ def _load_template() -> Template:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> _Markdown:
-    """A table. Cells are escaped; a head that begins with # is of numbers, and one with ` of our own code."""
+    """A table. Cells are escaped; a head with # marks a column of numbers, one with ` our own code."""
     lines = [
         f"| {' | '.join(head.lstrip('#`') for head in heads)} |",
         f"| {' | '.join('---:' if head.startswith('#') else '---' for head in heads)} |",
@@ -212,7 +212,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> _Markdown:
 
 
 def _front_matter(data: CardData) -> str:
-    """What the hub and `datasets` read: the licence, the files by name and split, and the gate."""
+    """The YAML for the hub and `datasets`: the licence, the files by name and split, and the gate."""
     import yaml
 
     records = data.written.records
@@ -268,7 +268,7 @@ def _category_table(data: CardData, files: Sequence[str]) -> _Markdown:
 
 
 def _spending_table(plan: Plan, spent: Sequence[RoleCosts]) -> _Markdown:
-    def sums(entries: Sequence[RoleCosts]) -> Iterator[str]:  # each sum is of numbers that are not rounded yet
+    def sums(entries: Sequence[RoleCosts]) -> Iterator[str]:  # sum first, then round
         yield f"{sum(each.made for each in entries):,}"
         yield f"{sum(each.usage.input_tokens for each in entries):,}"
         yield f"{sum(each.usage.output_tokens for each in entries):,}"
@@ -280,7 +280,7 @@ def _spending_table(plan: Plan, spent: Sequence[RoleCosts]) -> _Markdown:
         who = (each.step, each.role, model_of(plan, each.role).ref, ", ".join(each.models))
         rows.append((*who, *sums([each]), "no price told" if each.usd is None else f"{each.usd:,.2f}"))
     priced = [each.usd for each in spent if each.usd is not None]
-    # The sum of what is priced is not that of all, and says so.
+    # The sum covers priced calls alone, and says so.
     total = f"{'' if len(priced) == len(spent) else 'at least '}{sum(priced):,.2f}" if priced else "no price told"
     rows.append(("all", "", "", "", *sums(spent), total))
     heads = ("step", "role", "model", "reported as", "#calls", "#tokens in", "#out", "#seconds", "#images", "#US$")
@@ -300,7 +300,7 @@ def _probe_values(found: Rates) -> dict[str, object]:
 
 def _agreement_values(shared: Sequence[Agreed]) -> dict[str, list[tuple[object, ...]]]:
     def number(found: Agreement) -> tuple[str, str]:
-        """The value with its interval; without a value, why there is none."""
+        """The value with its interval, or why there is none."""
         if found.value is None:
             return (found.why.value if found.why else ""), ""
         return f"{found.value:.2f}", "" if found.ci95 is None else f"{found.ci95[0]:.2f} to {found.ci95[1]:.2f}"
@@ -329,7 +329,7 @@ def _source_rows(data: CardData) -> list[tuple[str, str, str]]:
 
 
 def _distribution_rows(versions: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Each distribution once; a plugin that is one file has none, and is listed by its name."""
+    """Each distribution once; a single-file plugin has none and is listed by name."""
     rows: set[tuple[str, str]] = set()
     for plugin, origin in versions.items():
         name, _, version = origin.partition(" ")

@@ -1,13 +1,13 @@
-"""The records of a set in MIS's own layout: lists of records, the images next to them, and where each comes from.
+"""Writes the records of a set in MIS's own layout: lists of records, their images, and the origin of each.
 
-Everything is written into a hidden folder first. Then an earlier build's files are deleted, the manifest and the lists
-first; the images are moved next and the lists last: whoever reads finds no list, or one whose images are all there.
-What no build put there stays, or is refused where it is in the way. All records of one file have the same fields, so
-that every reader takes them.
+Everything is written into a hidden folder first. Then an earlier build's files are deleted, manifest and lists first.
+Images are moved next and lists last: a reader finds no list, or one with all its images. Files that no build made stay;
+if they are in the way, the write is refused. All records of one file have the same fields, so that every reader accepts
+them.
 
-`provenance.jsonl` says of each record where it comes from, with every call and every drawing on its way. It holds no
-text of a source, and nothing of elements that were dropped or stopped. A record of photographs has its own calls; those
-of its question are its twin's, which it names.
+`provenance.jsonl` gives the origin of each record, with every call and drawing. It holds no text of a source, and
+nothing about dropped or stopped elements. A record of photographs has its own calls; those of its question belong to
+its twin, which it names.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from harness_builder.quality import Balance, select_balanced
 from harness_builder.records import BuiltRecord
 from harness_builder.values import Subset
 
-#: stands for an image in the text of a turn: one for each, as LLaMA-Factory counts them, before the question, as the
-#: models are asked
+#: mark of an image in the text of a turn: one for each, as LLaMA-Factory counts them, before the question, as models
+#: are asked
 MARK: Final = "<image>"
 _DRAWN: Final[tuple[Subset, ...]] = ("easy", "hard", "train")
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -61,11 +61,11 @@ class SetRecord:
 
     Attributes:
         file: that holds it.
-        number: its id there, from 1; its images lie in the folder of this number.
+        number: its id there, from 1, and the name of its image folder.
         built: all records of the build, which need not be in memory.
-        at: its place among them; a photographed record has that of its twin, whose question it is.
+        at: its place among them; for a photographed record, that of its twin.
         images: paths of its images under the set's folder, in order.
-        real: the photographed record; None where the images were drawn.
+        real: the photographed record; None if the images were drawn.
     """
 
     file: str
@@ -77,7 +77,7 @@ class SetRecord:
 
     @property
     def made(self) -> BuiltRecord:
-        """The record as it was built, read again each time; of a photographed one its twin."""
+        """The built record, read again each time; for a photographed one its twin."""
         return self.built[self.at]
 
     @property
@@ -87,12 +87,12 @@ class SetRecord:
 
     @property
     def reviewers(self) -> tuple[str, ...]:
-        """Who looked at it as it is, and decided."""
+        """Who reviewed it in this form."""
         return self.real.reviewers if self.real else self.made.sorted.reviewers
 
     @property
     def category(self) -> str:
-        """As the file has it; never empty, since readers of the layout want one."""
+        """As in the file; never empty, since readers of the layout need one."""
         return self.made.sorted.category.strip() or self.made.element.category.strip() or "Other"
 
 
@@ -103,9 +103,9 @@ class WrittenSet:
     Attributes:
         folder: of the set.
         entries: its records, file by file, in order.
-        records: file -> how many records it holds; without files that hold none.
+        records: file -> how many records it holds; without empty files.
         dropped: keys of records that the balance left out, in order.
-        missing: file -> category -> how many records the balance asked for and did not get.
+        missing: file -> category -> how many records the balance lacks.
     """
 
     folder: Path
@@ -125,23 +125,23 @@ def write_set(
 ) -> WrittenSet:
     """Write the records of a build. The same records in the same order give the same bytes.
 
-    With `plan.balance` each of train, easy and hard keeps so many of each category, chosen by a hash of the plan's seed
-    and the key. A photographed record goes with its twin.
+    With `plan.balance` each of train, easy and hard keeps that many of each category, chosen by a hash of the plan's
+    seed and the key. A photographed record stays or goes with its twin.
 
     Args:
         made: records of the build, in order; their keys are unique.
         plan: of the build.
-        folder: of the set; `work/` and `review/` in it stay as they are.
+        folder: of the set; `work/` and `review/` in it stay unchanged.
         images: sha256 of an image -> where the build keeps it.
         real: records of the split `real`, in order; their images are kept among the others.
 
     Raises:
         HarnessError: files that no build made are in the way, or the folder cannot be written.
-        BadData: an image is not there or cannot be read.
+        BadData: an image is missing or cannot be read.
     """
     owned = find_owned(folder).files
     check_target(folder, owned)
-    # place among all records, key and category of those that stay
+    # of those that stay: place among all records, key and category
     subsets: dict[Subset, list[tuple[int, str, str]]] = {name: [] for name in _DRAWN}
     for at, each in enumerate(made):
         subsets[each.sorted.subset].append((at, each.key, each.sorted.category))
@@ -194,7 +194,7 @@ def write_set(
 
 
 def _write_lists(entries: Sequence[SetRecord], scratch: Path) -> dict[str, int]:
-    """Write JSON lists with a record on each line -> file and how many it holds; no file for none."""
+    """Write JSON lists with a record on each line -> file and its number of records; no empty file."""
     records: dict[str, int] = {}
     for subset, listing in LISTINGS.items():
         found = [entry for entry in entries if entry.file == listing.file]
@@ -234,11 +234,11 @@ def _test_json(entry: SetRecord) -> dict[str, Json]:
 
 
 def _training_json(entries: Sequence[SetRecord], *, refusal: bool) -> Iterator[dict[str, Json]]:
-    """Records to train on, all with a label: with the answer that gives its reasons, or with the one that declines."""
+    """Training records, each with the answer that gives reasons, or with the one that declines."""
     in_words = any(entry.made.label and entry.made.label.text_question for entry in entries)
     for entry in entries:
         decided, label = entry.made.sorted, entry.made.label
-        assert label is not None, "a record to train on has a label"
+        assert label is not None, "a training record has no label"
         record: dict[str, Json] = {
             "id": entry.number,
             "image": list(entry.images),
@@ -258,19 +258,19 @@ def _training_json(entries: Sequence[SetRecord], *, refusal: bool) -> Iterator[d
 
 
 def clean_text(text: str) -> str:
-    """A text that every reader takes: without half characters, and without the mark that stands for an image."""
+    """A text that every reader accepts: without lone surrogates, and without the mark of an image."""
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    while MARK in whole:  # taking one out may put another together
+    while MARK in whole:  # removing one may form another
         whole = whole.replace(MARK, "")
     return whole.strip()
 
 
 def copy_image(source: Path, target: Path) -> None:
-    """Put an image of the build there: a PNG as it was drawn, by a hard link where the disk has them; any other kind is
-    written anew as PNG, with the same pixels and without what a camera noted.
+    """Copy an image of the build: a PNG unchanged, as a hard link if the disk supports them; any other format is
+    rewritten as PNG, with the same pixels and without a camera's metadata.
 
     Raises:
-        BadData: it is not an image, or not there.
+        BadData: it is not an image, or missing.
         OSError: the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -293,12 +293,12 @@ def copy_image(source: Path, target: Path) -> None:
         if isinstance(error, OSError) and is_full(error):
             raise
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        what = f"an image of the build cannot be put into the set: {why}"
+        what = f"an image of the build cannot be copied into the set: {why}"
         raise BadData(what, where=source.name, remedy="delete it, and build again: it is drawn anew") from None
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move a file or a folder; of a folder whose target is there, move what it holds."""
+    """Move a file or a folder; if a folder's target exists, move its content."""
     if not target.is_dir():
         source.rename(target)
         return
@@ -311,8 +311,8 @@ def write_provenance(written: WrittenSet, plan: Plan, calls: Calls) -> None:
 
     Args:
         written: the records of the set.
-        plan: that names the model of each role.
-        calls: finds a stored call; one that is not stored is named by its digest alone.
+        plan: names the model of each role.
+        calls: finds a stored call; a missing one is named by its digest alone.
     """
 
     def call(digest: str) -> dict[str, Json]:
@@ -361,14 +361,14 @@ def _drawn_json(made: BuiltRecord, call: Callable[[str], dict[str, Json]]) -> di
 
 
 def _photographed_json(real: RealRecord, call: Callable[[str], dict[str, Json]]) -> dict[str, Json]:
-    """All photographs that were looked at for the record, taken or not."""
+    """All photographs examined for the record, taken or not."""
     photographs: list[Json] = []
     looked_at: tuple[UsedPhoto | RejectedPhoto, ...] = (*real.photos, *real.untaken)
     for photo in looked_at:
         value: dict[str, Json] = asdict(photo)
         value |= {"taken": isinstance(photo, UsedPhoto), "calls": [call(digest) for digest in photo.calls]}
         value.pop("caption", None)
-        if not photo.sha256:  # of one that a hard stop ended nothing but the kind is told
+        if not photo.sha256:  # a hard stop leaves only its kind
             value.pop("faces")
         photographs.append({name: each for name, each in value.items() if each != ""})
     return {"of": real.of, "by": "people" if real.reviewers else "model", "photographs": photographs}

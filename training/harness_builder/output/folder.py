@@ -1,8 +1,8 @@
-"""The folder of a set: what lies where in it, which files are a build's, and how a set is removed again.
+"""The folder of a set: its layout, which files belong to a build, and how a set is deleted.
 
-A build owns the files that the set's manifest names and, where a write was interrupted, those that it was about to
-write. No build removes or replaces any other file. An earlier set is deleted manifest and lists first, so that whoever
-reads finds no list whose images are gone.
+A build owns the files that the set's manifest names and, after an interrupted write, those that it was about to write.
+No build deletes or replaces any other file. An earlier set is deleted manifest and lists first, so that a reader finds
+no list without its images.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Listing:
 
     Attributes:
         file: a JSON list.
-        name: what `datasets.load_dataset(FOLDER, NAME)` takes.
-        split: what that gives.
+        name: for `datasets.load_dataset(FOLDER, NAME)`.
+        split: of that data set.
         images: folder of its images, `<images>/<n>/object1.png` and `object2.png`.
     """
 
@@ -51,7 +51,7 @@ LISTINGS: Final[Mapping[Subset, Listing]] = {
 }
 REFUSAL: Final = Listing(file="mis_train_refusal.json", name="train_refusal", split="train", images="images")
 FILES: Final[Mapping[str, Listing]] = {each.file: each for each in (*LISTINGS.values(), REFUSAL)}
-#: files to train on; their images lie in one folder
+#: training files; they share one folder of images
 TRAINING: Final = (LISTINGS["train"].file, REFUSAL.file)
 
 MANIFEST: Final = "build.json"
@@ -63,7 +63,7 @@ LICENCE: Final = "LICENSE"
 IMAGES: Final = tuple(dict.fromkeys(each.images for each in FILES.values()))
 #: files about the records
 ABOUT: Final = (PROVENANCE, CARD, LICENCE, SOURCE)
-#: all files of a set but its images, the manifest first: without it a set is not complete
+#: all files of a set except images, the manifest first: without it a set is not complete
 SINGLE: Final = (MANIFEST, *FILES, *ABOUT)
 _IMAGE: Final = re.compile(rf"({'|'.join(IMAGES)})/[1-9][0-9]*(/object[12]\.png)?")
 
@@ -76,18 +76,18 @@ _NAMED: Final = 3  # foreign files that a message names
 
 
 def is_set_file(path: str) -> bool:
-    """Whether the output would put a file there, by its path under the set's folder."""
+    """Whether the output may write this path under the set's folder."""
     found = _IMAGE.fullmatch(path)
     return path in SINGLE or (found is not None and found[2] is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedFiles:
-    """What of a folder is a build's.
+    """The files of a folder that belong to a build.
 
     Attributes:
-        name: of the set that lies there; None where there is none.
-        files: put there by it, or by a write that was interrupted: paths under the folder.
+        name: of the set there; None if there is none.
+        files: written by it, or by an interrupted write: paths under the folder.
     """
 
     name: str | None
@@ -95,7 +95,7 @@ class OwnedFiles:
 
 
 def find_owned(folder: Path) -> OwnedFiles:
-    """What a build has put into a folder so far."""
+    """The files that a build has written into a folder so far."""
     made, begun = _load(folder / MANIFEST, MANIFEST_SCHEMA), _load(folder / _WRITING, _WRITING_SCHEMA)
     files = {*made.get("files", ()), *begun.get("files", ()), *([MANIFEST] if made else [])}
     name = made.get("name", begun.get("name"))
@@ -103,7 +103,7 @@ def find_owned(folder: Path) -> OwnedFiles:
 
 
 def record_writing(folder: Path, name: str, files: Iterable[str]) -> None:
-    """Record that these files, and those about the records, are about to be written. Raises OSError."""
+    """Record that these files, and those about the records, will be written now. Raises OSError."""
     value = {"schema": _WRITING_SCHEMA, "name": name, "files": sorted({*files, MANIFEST, *ABOUT})}
     atomic_write(folder / _WRITING, f"{json.dumps(value)}\n")
 
@@ -114,30 +114,30 @@ def clear_writing(folder: Path) -> None:
 
 
 def allow_replacement(folder: Path) -> None:
-    """Allow a set of another name to replace the one that lies here. Raises OSError."""
+    """Allow a set of another name to replace the one here. Raises OSError."""
     name = find_owned(folder).name
     if name is not None:
         atomic_write(folder / WORK / _REPLACES, f"{json.dumps({'schema': _WRITING_SCHEMA, 'name': name})}\n")
 
 
 def check_name(folder: Path, name: str) -> None:
-    """Whether a set of this name may be built there. Raises HarnessError if a set of another name lies there, and its
-    replacement was not allowed."""
+    """Check that a set of this name may be built there. Raises HarnessError if a set of another name is there and may
+    not be replaced."""
     there = find_owned(folder).name
     replaced = _load(folder / WORK / _REPLACES, _WRITING_SCHEMA).get("name")
     if there not in (None, name, replaced):
         raise HarnessError(
-            f"the set {there!r} lies there, and the config builds {name!r}",
+            f"the folder holds the set {there!r}, but the config builds {name!r}",
             where=str(folder),
-            remedy="give another folder: --out DIR; or --fresh, if you mean to replace the set",
+            remedy="name another folder: --out DIR; or replace the set with --fresh",
         )
 
 
 def check_free(folder: Path) -> None:
-    """Whether a build may work and write there; called before `work/` is made. Raises HarnessError if it would replace
-    files that no build made."""
+    """Check that a build may write there; called before `work/` is made. Raises HarnessError if it would replace files
+    that no build made."""
     there, work = find_owned(folder), folder / WORK
-    # a build leaves its lock even where a person moved its calls away
+    # a build leaves its lock even if a person moved its calls away
     if there.name is None and work.is_dir() and not any((work / sign).exists() for sign in (CALLS, f".{CALLS}.lock")):
         foreign = [f"{WORK}/{each.name}" for each in sorted(work.iterdir()) if not each.name.startswith(".")]
         _refuse(foreign, folder)
@@ -145,8 +145,8 @@ def check_free(folder: Path) -> None:
 
 
 def check_target(folder: Path, files: Collection[str]) -> None:
-    """Whether a set may be put there in the place of these files. Raises HarnessError if others lie where it would put
-    its own; or no file is a build's, and others have a set's names."""
+    """Check that a set may replace these files. Raises HarnessError if other files are in its way; or if no file is a
+    build's, and others have a set's names."""
     _refuse(list(_foreign_files(folder, files)), folder)
 
 
@@ -156,12 +156,12 @@ def _refuse(foreign: list[str], folder: Path) -> None:
         raise HarnessError(
             f"the folder holds {', '.join(foreign[:_NAMED])}{more}, which no build made and this one would replace",
             where=str(folder),
-            remedy="give another folder: --out DIR; or move away what is yours",
+            remedy="name another folder: --out DIR; or move your files away",
         )
 
 
 def _foreign_files(folder: Path, files: Collection[str]) -> Iterator[str]:
-    """Files in the way; where no file is a build's, everything under the names of a set."""
+    """Files in the way; if no file is a build's, everything under the names of a set."""
     for name in SINGLE:
         path = folder / name
         if os.path.lexists(path) and (name not in files or _is_folder(path)):
@@ -190,7 +190,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _load(path: Path, schema: str) -> dict[str, Any]:
-    """The value of a file of this schema; empty where there is none."""
+    """The content of a file of this schema; empty if there is none."""
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8"))
         return dict(found) if found["schema"] == schema else {}
@@ -199,8 +199,8 @@ def _load(path: Path, schema: str) -> dict[str, Any]:
 
 
 def delete_files(folder: Path, owned: Collection[str]) -> None:
-    """Delete a build's files, the manifest and the lists first, and the folders that are empty then. Raises OSError if
-    a file cannot be deleted."""
+    """Delete a build's files, manifest and lists first, and then empty folders. Raises OSError if a file cannot be
+    deleted."""
     images = [path for path in owned if path not in SINGLE]
     for name in (*SINGLE, *images):
         if name in owned:
@@ -211,7 +211,7 @@ def delete_files(folder: Path, owned: Collection[str]) -> None:
 
 
 class PreviousSet:
-    """The set that an earlier build wrote. It is deleted as soon as a hard stop ends something that it holds.
+    """The set that an earlier build wrote. It is deleted as soon as a hard stop ends one of its elements.
 
     Args:
         folder: of the build.
@@ -224,7 +224,7 @@ class PreviousSet:
         self._holds: Callable[[str], bool] | None = None  # read at the first stop: most builds have none
 
     def strike(self, key: str) -> None:
-        """Delete the set where it holds this element. Raises HarnessError where that fails."""
+        """Delete the set if it holds this element. Raises HarnessError if that fails."""
         if self._holds is None:
             self._holds = self._read_keys()
         if not self._holds(key):
@@ -238,13 +238,13 @@ class PreviousSet:
         except OSError as error:
             raise write_error(self._folder, error, "the earlier set cannot be deleted") from error
         self._tell(
-            f"the earlier set in {self._folder} held what a hard stop has ended: it is deleted, and the next build that"
-            " ends writes a new one"
+            f"the earlier set in {self._folder} held an element that a hard stop ended: it is deleted, and the next"
+            " finished build writes a new one"
         )
         self._holds = lambda _: False
 
     def _read_keys(self) -> Callable[[str], bool]:
-        """Whether the set holds an element; with records and no readable provenance it may hold any."""
+        """Whether the set holds an element; True for records without readable provenance."""
         provenance = self._folder / PROVENANCE
         if not provenance.exists():
             records = (path for path in find_owned(self._folder).files if path not in ABOUT)

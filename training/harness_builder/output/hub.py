@@ -1,7 +1,7 @@
-"""A set to the Hugging Face hub: private and gated, before the first file goes there.
+"""Uploads a set to the Hugging Face hub: private and gated before the first file is sent.
 
-What goes is what the manifest names and nothing else: `work/` and `review/` stay here. Images go first and the lists
-with the manifest last, so that an interrupted push leaves no list without its images; the next one goes on.
+Only the manifest's files are sent: `work/` and `review/` stay here. Images go first and the lists with the manifest
+last, so that an interrupted push leaves no list without its images; the next push continues.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from .manifest import read_manifest, verify
 
 _AT_ONCE: Final = 500  #: images of one commit; the hub answers slowly to many thousands
 _KIND: Final = "dataset"
-_LONGEST: Final = 300  # characters of what the hub says of itself
+_LONGEST: Final = 300  # characters of a hub message
 _PUBLIC: Final = (
-    "public: everybody sees the page of the set and its card, and can ask for its files. The gate stays: whoever asks"
-    " agrees to the intended use, and you decide. Lift it on the hub, in the settings of the set, if you must."
+    "public: everybody sees the set's page and card, and can request its files. The gate stays: who requests agrees"
+    " to the intended use, and you decide. You can lift it on the hub, in the settings of the set."
 )
 
 
 def check_push(repo: str) -> None:
-    """Whether a set could be pushed under this name, as far as it can be told without asking the hub.
+    """Check that a set can be pushed under this name, without asking the hub.
 
     Raises:
-        HarnessError: it is not a name of a data set; there is no token; the extra `hub` is missing; the hub must not be
-            asked.
+        HarnessError: it is not a name of a data set; there is no token; the extra `hub` is missing; HF_HUB_OFFLINE is
+            set.
     """
     _connect(repo)
 
 
 def push(folder: Path, repo: str, *, public: bool = False, tell: Callable[[str], None] | None = None) -> str:
-    """Put a whole set on the hub -> address of the commit.
+    """Upload a whole set to the hub -> address of the commit.
 
-    The repository is made, or set, to be private and gated: whoever wants its files asks, agrees to the intended use,
-    and is let in by hand. With `public` everybody sees its page, and the gate stays. Files of an earlier push that the
-    set has no more are deleted there; all others stay.
+    The repository becomes private and gated: people request its files, agree to the intended use, and wait for your
+    approval. With `public` everybody sees its page, and the gate stays. Files of an earlier push that the set no
+    longer has are deleted there; all others stay.
 
     Args:
         folder: of the set.
@@ -54,18 +54,18 @@ def push(folder: Path, repo: str, *, public: bool = False, tell: Callable[[str],
         tell: gets lines for a person.
 
     Raises:
-        MissingData, BadData: there is no manifest, or none that can be read.
-        HarnessError: the set is not complete, or not as its manifest says; there is no token; the hub refuses, or does
+        MissingData, BadData: there is no manifest, or it cannot be read.
+        HarnessError: the set is not complete, or differs from its manifest; there is no token; the hub refuses or does
             not answer; the extra `hub` is missing.
     """
     tell = tell or (lambda _: None)
     manifest = read_manifest(folder)
     if manifest.open:
-        what, remedy = f"the set is not complete: {manifest.open[0]}", "build it to its end"
+        what, remedy = f"the set is not complete: {manifest.open[0]}", "finish the build"
         raise HarnessError(what, where=str(folder), remedy=remedy)
     if found := verify(folder):
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        what = f"the set is not as its manifest says: {found[0]}{more}"
+        what = f"the set differs from its manifest: {found[0]}{more}"
         raise HarnessError(what, where=str(folder), remedy="build the set again: finished calls are not repeated")
     client, endpoint, token = _connect(repo)
     api = client.HfApi(endpoint=endpoint, token=token)
@@ -83,7 +83,7 @@ def push(folder: Path, repo: str, *, public: bool = False, tell: Callable[[str],
             end = min(start + _AT_ONCE, len(images))
             message = f"Images {start + 1} to {end} of {len(images)}"
             api.create_commit(name, add(images[start:end]), commit_message=message, repo_type=_KIND)
-            tell(f"{end} of {len(images)} images are there")
+            tell(f"{end} of {len(images)} images uploaded")
         last = [*(path for path in manifest.files if "/" not in path), MANIFEST]
         there = api.list_repo_files(name, repo_type=_KIND)
         gone = [path for path in there if is_set_file(path) and path != MANIFEST and path not in manifest.files]
@@ -96,7 +96,7 @@ def push(folder: Path, repo: str, *, public: bool = False, tell: Callable[[str],
 
 
 def _connect(repo: str) -> tuple[Any, str, str]:
-    """The hub's client, its address, and a token; checks what the client would before it asks the hub."""
+    """The hub's client, its address, and a token; repeats the client's own checks, without asking the hub."""
     client = load_client()
     constants, errors, utils = (
         importlib.import_module(f"huggingface_hub.{name}") for name in ("constants", "errors", "utils")
@@ -109,8 +109,8 @@ def _connect(repo: str) -> tuple[Any, str, str]:
     token = client.get_token()
     if not token:
         raise HarnessError(
-            "the hub takes no data set without a token",
-            remedy="set HF_TOKEN to a token that may write, or: hf auth login",
+            "the hub needs a token to take a data set",
+            remedy="set HF_TOKEN to a token with write access, or: hf auth login",
         )
     return client, endpoint, str(token)
 
@@ -124,7 +124,7 @@ def _explain_errors(repo: str, endpoint: str) -> Generator[None]:
     except HarnessError:
         raise
     except errors.HFValidationError:
-        what = f"{repo!r} is no name of a data set"
+        what = f"{repo!r} is not a data set name"
         raise HarnessError(what, remedy="give OWNER/NAME: letters, digits, '-', '_' and '.'") from None
     except errors.OfflineModeIsEnabled:
         raise HarnessError("HF_HUB_OFFLINE is set, so nothing is pushed", remedy="unset HF_HUB_OFFLINE") from None
@@ -135,19 +135,19 @@ def _explain_errors(repo: str, endpoint: str) -> Generator[None]:
         if isinstance(found, errors.HfHubHTTPError):
             said, status = _shorten(found), int(found.response.status_code)
             if status == 401:
-                what, remedy = "the hub does not know the token it was given", "set HF_TOKEN to a valid one"
+                what, remedy = "the hub does not know this token", "set HF_TOKEN to a valid one"
             elif status == 403:
                 what = f"the token may not write to {repo}: {said}"
-                remedy = "take a token that may write, of somebody who may write there"
+                remedy = "use a token with write access, of a user with write access there"
             elif status == 404:
-                what, remedy = f"the hub shows no data set {repo} to this token", "see the owner and the name"
+                what, remedy = f"the hub shows no data set {repo} to this token", "check the owner and the name"
             else:
-                what, remedy = f"the hub answered {status}: {said}", "run it again: what is there is not sent again"
+                what, remedy = f"the hub answered {status}: {said}", "run it again: uploaded files are not sent again"
                 raise HarnessError(what, where=repo, remedy=remedy) from None
             raise HarnessError(what, remedy=remedy) from None
         if found is not None:
             raise unreachable_error(endpoint, found) from None
-        raise HarnessError(f"the hub does not take the set: {_shorten(error)}", where=repo) from None
+        raise HarnessError(f"the hub refuses the set: {_shorten(error)}", where=repo) from None
 
 
 def _shorten(error: object) -> str:

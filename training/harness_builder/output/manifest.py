@@ -1,4 +1,4 @@
-"""`build.json`, which completes a set: what it was built by, what it holds, and every file's sha256.
+"""`build.json`, which completes a set: how it was built, its content, and every file's sha256.
 
 {"schema": "harness.build/1", "name": "kitchen", "identity": "k1:…", "at": "2026-03-01T12:00:00+00:00", "open": [],
  "plan": {…}, "prompts": {"write": {"sha256": "…", "own": true}}, "models": {"writer": {…}},
@@ -8,8 +8,8 @@
  "spent": [{…}], "licence": {"name": "…", "sources": {…}, "accepted": [], "tests": []},
  "files": {"mis_easy.json": {"bytes": 52133, "sha256": "…"}}}
 
-`own` is true of a template of the package's own, and false of a file that the user put in its place. Paths and
-addresses are left out of the plan and of the models: they say something of a machine and nothing of the set.
+`own` is true for a template of the package, and false for the user's file. The plan and the models contain no paths and
+addresses: these describe a machine and not the set.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from harness_builder.values import End
 from .dataset import WrittenSet
 from .folder import IMAGES, MANIFEST, MANIFEST_SCHEMA, REFUSAL, SINGLE, TRAINING, is_set_file
 
-#: stands for a path in JSON; a value that begins with it is left out
+#: replaces a path in JSON; values that begin with it are left out
 _PATH: Final = "~"
-#: libraries that decide what is drawn, which photographs are taken and what counts as alike
+#: libraries that affect drawings, the choice of photographs and likeness
 _LIBRARIES: Final = (
     "diffusers",
     "open_clip_torch",
@@ -58,27 +58,27 @@ _LIBRARIES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardData:
-    """All that the card and the manifest say of a set.
+    """The content of the card and the manifest of a set.
 
     Attributes:
-        plan: it was built by.
-        written: its records.
+        plan: of the build.
+        written: the set's records.
         tally: how everything ended.
         licence: of the set.
-        prompts: templates that were used.
-        identity: digest of what decides what the set holds: sources, models, prompts, settings.
+        prompts: the templates.
+        identity: digest of all that determines the set: sources, models, prompts, settings.
         at: when it was finished: ISO 8601 with its zone.
-        versions: plugin -> the distribution that it came with, and its version.
-        environment: what it ran on, from `build_environment`.
+        versions: plugin -> its distribution and version.
+        environment: where it ran, from `build_environment`.
         models: role -> identity of its model, as JSON.
-        spent: what each role took in each step, over all invocations of the build.
-        near: elements that were dropped for nearly equalling an earlier record.
-        contaminated: elements that were dropped for nearly equalling an item of a test.
-        compared: what each test has to compare with.
-        worded: elements that ask, in words of a test, of objects that the test does not name.
-        agreed: how far people agree; empty where nobody looked at the set.
-        left: how many photographs, and records of them, ended so and why; empty where none was looked for.
-        open: what is left to do, a line each; empty where the set is complete.
+        spent: usage of each role in each step, over all invocations of the build.
+        near: elements dropped because they nearly equal an earlier record.
+        contaminated: elements dropped because they nearly equal an item of a test.
+        compared: the data of each test for comparisons.
+        worded: kept elements in the words of a test item that names no objects.
+        agreed: how far people agree; empty if nobody reviewed the set.
+        left: how many photographs, and records of them, ended in each way; empty if none was looked for.
+        open: what is left to do, a line each; empty if the set is complete.
     """
 
     plan: Plan
@@ -103,12 +103,12 @@ class CardData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What `push` and `verify` need of a build.json.
+    """The part of build.json that `push` and `verify` need.
 
     Attributes:
         name: of the set.
         files: path under the folder -> size in bytes and sha256.
-        open: what is still to be done.
+        open: what is left to do.
     """
 
     name: str
@@ -118,11 +118,11 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A file of a set that is not as its manifest says.
+    """A file of a set that differs from its manifest.
 
     Attributes:
         path: under the set's folder.
-        what: it is gone, it holds something else, or the manifest does not know it.
+        what: it is missing, it has changed, or the manifest does not name it.
     """
 
     path: str
@@ -133,7 +133,7 @@ class Difference:
 
 
 def write_manifest(data: CardData) -> None:
-    """Write `.source.json`, by which runs and trainings say what they read and under which terms, and then the manifest
+    """Write `.source.json`, from which runs and trainings take the name and terms of the data. Then write the manifest
     over all files: the last file of a set."""
     folder, name = data.written.folder, data.plan.name
     files = {
@@ -141,7 +141,7 @@ def write_manifest(data: CardData) -> None:
         for path in _list_files(folder)
         if is_set_file(path) and path not in (MANIFEST, SOURCE)
     }
-    # The set under its name, and what is there to train on apart: who trains on it has not seen the tests.
+    # The training data have their own name: who trains on them has not seen the tests.
     train = {path: each for path, each in files.items() if path in TRAINING or path.startswith(f"{REFUSAL.images}/")}
     rest = {path: each for path, each in files.items() if path not in train}
     parts = tuple(
@@ -184,7 +184,7 @@ def write_manifest(data: CardData) -> None:
 
 
 def count_stops(tally: Tally) -> Counter[str]:
-    """Kind of hard stop -> how many things it ended."""
+    """Kind of hard stop -> how many seeds and elements it ended."""
     stops = Counter[str]()
     for (_, end, why), count in tally.whys.items():
         if end == "stopped":
@@ -197,7 +197,7 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         MissingData: there is none.
-        BadData: it is not one of ours, or names a file outside the set.
+        BadData: it is not ours, or names a file outside the set.
     """
     path = folder / MANIFEST
     try:
@@ -211,7 +211,7 @@ def read_manifest(folder: Path) -> Manifest:
             files[name] = (int(entry["bytes"]), str(entry["sha256"]))
         return Manifest(name=str(raw["name"]), files=files, open=tuple(str(each) for each in raw["open"]))
     except (FileNotFoundError, NotADirectoryError):
-        what = f"{MANIFEST} is not there: this is no finished set"
+        what = f"{MANIFEST} is missing: this is no finished set"
         remedy = "harness build mis --config FILE --out DIR  writes it when the set is whole"
         raise MissingData(what, where=str(folder), remedy=remedy) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BadImage) as error:
@@ -220,7 +220,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def verify(folder: Path) -> list[Difference]:
-    """What of a set is not as its manifest says, by path. Raises MissingData or BadData if the manifest is not there,
+    """Files of a set that differ from its manifest, by path. Raises MissingData or BadData if the manifest is missing
     or cannot be read."""
     listed, there = read_manifest(folder).files, set(_list_files(folder))
     found = [Difference(path=path, what="missing") for path in listed if path not in there]
@@ -230,14 +230,14 @@ def verify(folder: Path) -> list[Difference]:
         if path in there and _fingerprint(folder / path) != entry
     ]
     links = {path.relative_to(folder).as_posix() for path in _walk(folder) if path.is_symlink()}
-    # What somebody put next to the set's own files, and did not hide.
+    # Foreign files that are not hidden.
     others = {each.name for each in folder.iterdir() if not each.name.startswith(".") and not each.is_dir()}
     unlisted = (there | links | others) - {MANIFEST, *listed}
     return sorted([*found, *(Difference(path=path, what="added") for path in unlisted)], key=lambda each: each.path)
 
 
 def _list_files(folder: Path) -> Iterator[str]:
-    """Every file under the names of a set; a link does not count, wherever it leads."""
+    """Every file under the names of a set, without links."""
     for path in _walk(folder):
         if path.is_file() and not path.is_symlink():
             yield path.relative_to(folder).as_posix()
@@ -254,7 +254,7 @@ def _fingerprint(path: Path) -> tuple[int, str]:
 
 
 def read_models(folder: Path) -> dict[str, str]:
-    """Role -> the model that the manifest's plan names for it; empty where there is no manifest."""
+    """Role -> its model in the manifest's plan; empty if there is no manifest."""
     plan = as_mapping(_read_lenient(folder).get("plan"))
     named = {role: str(as_mapping(each).get("ref", "")) for role, each in as_mapping(plan.get("models")).items()}
     stand_ins = {str(role): named.get(other, "") for role, other in INSTEAD.items()}
@@ -262,13 +262,13 @@ def read_models(folder: Path) -> dict[str, str]:
 
 
 def read_counts(folder: Path) -> dict[str, int]:
-    """File -> how many records it has in the set that lies in the folder; empty where none does."""
+    """File -> its number of records in the folder's set; empty if there is none."""
     records = as_mapping(_read_lenient(folder).get("records"))
     return {file: number for file, number in records.items() if isinstance(number, int)}
 
 
 def _read_lenient(folder: Path) -> Mapping[str, Json]:
-    """The manifest as it is; empty where it cannot be read."""
+    """The raw manifest; empty if it cannot be read."""
     try:
         return as_mapping(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError):
@@ -276,23 +276,23 @@ def _read_lenient(folder: Path) -> Mapping[str, Json]:
 
 
 def describe_fewer(before: Mapping[str, int], data: CardData) -> Iterator[str]:
-    """A line where the set holds fewer records than `before`, because people have still to decide on some."""
+    """A line if the set holds fewer records than `before`, because some wait for people."""
     now = data.written.records
     less = [
         f"{file} {now.get(file, 0):,} of {number:,}" for file, number in before.items() if now.get(file, 0) < number
     ]
     if less and any(number for (_, end), number in data.tally.ends.items() if end == "waiting"):
-        yield f"until people have decided, the set holds fewer records than it did: {', '.join(less)}"
+        yield f"until people have decided, the set holds fewer records than before: {', '.join(less)}"
 
 
 def build_environment() -> dict[str, Json]:
-    """Python, platform, devices and libraries, under the names that a run records; null for what is not there."""
+    """Python, platform, devices and libraries, under the names that a run records; null for missing ones."""
     return environment(also=_LIBRARIES)
 
 
 def portable_plan(plan: Plan) -> Plan:
-    """The plan as it is the same on every machine: of a model that is a folder or a file its name alone. The model's
-    identity says what is in it."""
+    """The machine-independent plan: a model that is a folder or a file has only its name. The model's identity covers
+    its content."""
     host = plugins.current()
 
     def named(wanted: ModelChoice, *, local: bool) -> ModelChoice:
@@ -320,7 +320,7 @@ def plan_json(plan: Plan) -> dict[str, Json]:
 
 
 def strip_machine(value: Json) -> Json:
-    """A value without paths and addresses, which say something of a machine."""
+    """A value without paths and addresses, which depend on the machine."""
     if isinstance(value, list):
         return [strip_machine(each) for each in as_list(value) if not _is_local(each)]
     if isinstance(value, Mapping):

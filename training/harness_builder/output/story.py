@@ -1,7 +1,7 @@
-"""The story of one record for a person to read, from the seed to its place in the set: how each step ended, what it
-made, and every call with its reply. The prompt of a call is its template, filled with what the steps before made.
+"""Prints the story of one record, from the seed to its place in the set: how each step ended, what it made, and every
+call with its reply. The prompt of a call is its template, filled with results of earlier steps.
 
-Texts of sources and models lose what a terminal would obey, and each of their lines is behind a bar.
+Texts of sources and models lose their terminal control characters, and a bar precedes each of their lines.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from harness_builder.values import STEPS, Step
 from .folder import LISTINGS, PROVENANCE
 from .manifest import read_models
 
-#: sha256 of an image -> a file that shows it; empty where there is none
+#: sha256 of an image -> a file that shows it; empty if there is none
 ImageFinder = Callable[[str], str]
 _PLACE: Final = re.compile(rf"({'|'.join(LISTINGS)})/(\d+)")
 _DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
@@ -50,35 +50,35 @@ _NAMES: Final[Mapping[str, str]] = {
 
 
 def render_story(folder: Path, key: str, calls: Calls | None = None) -> str:
-    """All that the build keeps of one record, or of an element that became none.
+    """All that the build stores about one record, or about an element that became none.
 
     Args:
         folder: of the build.
-        key: of the element; or a place in the set, as `easy/3`; or of a seed, for what became of its elements.
+        key: of the element; or a place in the set, as `easy/3`; or of a seed, for the ends of its elements.
         calls: finds a stored call; None for the build's own call store.
 
     Returns:
-        Text that a terminal shows and does not obey. The seed is named by its key: its text is not kept.
+        Text without terminal control characters. The seed is named by its key: its text is not stored.
 
     Raises:
-        UnknownName: there is no such record; the remedy is the nearest.
-        MissingData: nothing was built there; or a place is asked for, and the set is not finished.
+        UnknownName: there is no such record; the remedy names the nearest.
+        MissingData: nothing was built there; or the key is a place, and the set is not finished.
         BadData: a file of the build cannot be read.
     """
     found, work = _BuildFiles.read(folder), folder / "work"
     with ExitStack() as stack:
         if calls is None and (work / CALLS).exists():
-            with suppress(HarnessError):  # a build that runs holds its store: calls are named by their digest alone
+            with suppress(HarnessError):  # a running build locks its store: calls are named by digest alone
                 calls = stack.enter_context(CallStore(work)).find
         return "\n".join(_StoryWriter(found, calls or (lambda _: None)).lines(found.find_key(key)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _BuildFiles:
-    """What a build's folder says of all records.
+    """The files of a build's folder about all records.
 
     Attributes:
-        folder: itself.
+        folder: of the build.
         steps: step -> key -> its line in `work/`.
         final: of the set's records, in order.
     """
@@ -99,12 +99,12 @@ class _BuildFiles:
             remedy = "build the set again: finished calls are not repeated"
             raise BadData(what, where=str(folder), remedy=remedy) from None
         if not final and not any(steps.values()):
-            remedy = "give the DIR of harness build --out DIR"
+            remedy = "name the DIR of harness build --out DIR"
             raise MissingData("nothing was built here", where=str(folder), remedy=remedy)
         return cls(folder=folder, steps=steps, final=final)
 
     def find_key(self, key: str) -> str:
-        """The key of a record, an element or a seed, by itself or by its place in the set; of photographs its
+        """The key of a record, an element or a seed, given as a key or a place in the set; for photographs its
         twin's."""
         found = self._find(key)
         return next((str(each["of"]) for each in self.final if each["key"] == found and "of" in each), found)
@@ -122,8 +122,8 @@ class _BuildFiles:
                 if each["file"] == file and each["id"] == int(place[2]):
                     return str(each["key"])
             if not self.final:
-                what = f"the set is not finished yet, and nothing has the place {key} in it"
-                remedy = "harness build mis --config FILE --out DIR  goes on; until then give a key, as work/ has it"
+                what = f"the set is not finished yet, so it has no place {key}"
+                remedy = "harness build mis --config FILE --out DIR  continues; until then use a key from work/"
                 raise MissingData(what, where=str(self.folder), remedy=remedy)
         raise UnknownName(f"no record {one_line(key)!r} is here", where=str(self.folder), remedy=nearest(key, known))
 
@@ -172,7 +172,7 @@ class _StoryWriter:
             yield f"  {one_line(child)}: {last}, {line['end']}{why}"
 
     def _image_finder(self, drawn: Iterable[Mapping[str, Json]]) -> ImageFinder:
-        """Finds drawings: in the set by their place, else where the build keeps them."""
+        """Finds drawings: in the set, else in the build's folder."""
         folder = self._files.folder
         taken = {
             shot["sha256"]: each["images"][shot["object"] - 1]
@@ -197,9 +197,9 @@ class _StoryWriter:
             yield f"  note: {one_line(note)}"
         made = dict(cast("Mapping[str, Json]", line.get("made", {})))
         shots, probes = made.pop("shots", ()), made.pop("probes", ())
-        made.pop("seed", None)  # is above, with its kind
+        made.pop("seed", None)  # shown above, with its kind
         if shots:
-            made.pop("images", None)  # those of the drawings that were taken
+            made.pop("images", None)  # calls of the taken drawings
         for name, value in made.items():
             if value not in ("", None, [], {}):
                 yield from _field(_NAMES.get(name, name.replace("_", " ")), value)
@@ -214,7 +214,7 @@ class _StoryWriter:
             yield from self._call(digest)
 
     def _photographs(self, record: Mapping[str, Json]) -> Iterator[str]:
-        """Those that were looked at for a record; the two that it shows come first, in order."""
+        """Photographs examined for a record; the two that it shows come first, in order."""
         for number, photo in enumerate(record["photographs"]):
             taken = "taken" if photo["taken"] else f"not taken, {photo['end']}: {one_line(str(photo['why']))}"
             named = f": {one_line(str(photo['key']))}" if photo.get("key") else ""
@@ -229,7 +229,7 @@ class _StoryWriter:
                 yield from self._call(call["call"])
 
     def _reviews(self, key: str) -> Iterator[str]:
-        """The last review of each person; nothing of an element that was stopped."""
+        """The last review of each person; none for a stopped element."""
         if any(lines.get(key, {}).get("end") == "stopped" for lines in self._files.steps.values()):
             return
         for path in sorted((self._files.folder / "review").glob("reviews-*.jsonl")):
@@ -261,7 +261,7 @@ class _StoryWriter:
 
 
 def _from_provenance(record: Mapping[str, Json], find_image: ImageFinder) -> Iterator[str]:
-    """Where `work/` is not at hand: what the set itself says."""
+    """The story from the set itself, if `work/` is missing."""
     for name in ("source", "category", "sub_category", "objects", "by", "reviewers", "verdict"):
         if record.get(name):
             yield from _field(name.replace("_", " "), record[name])
@@ -274,7 +274,7 @@ def _from_provenance(record: Mapping[str, Json], find_image: ImageFinder) -> Ite
 
 
 def _drawings(shots: Sequence[Mapping[str, Json]], find_image: ImageFinder) -> Iterator[str]:
-    """Every drawing, taken or not, with a file that shows it where it is kept."""
+    """Every drawing, taken or not, with its file if it is kept."""
     for shot in shots:
         which = ("first", "second")[int(shot["object"])]
         taken = "taken" if shot.get("taken") else "not taken"
@@ -286,7 +286,7 @@ def _drawings(shots: Sequence[Mapping[str, Json]], find_image: ImageFinder) -> I
 
 
 def _field(name: str, value: Json) -> Iterator[str]:
-    """A value with its name: on one line where it is short, below it where it is not."""
+    """A value with its name: on one line if it is short, else below it."""
     text = _format_value(value)
     if "\n" in text or len(text) > 100:
         yield f"  {name}:"
@@ -296,13 +296,13 @@ def _field(name: str, value: Json) -> Iterator[str]:
 
 
 def _block(text: str) -> Iterator[str]:
-    """A stranger's text, each line behind a bar."""
+    """A foreign text, each line after a bar."""
     for line in plain(text).splitlines() or [""]:
         yield from textwrap.wrap(line, 110, initial_indent="    | ", subsequent_indent="    | ") or ["    |"]
 
 
 def _shorten(text: str) -> str:
-    """A text on one line with each digest in it cut to its beginning, by which files can be searched for it."""
+    """A text on one line with each digest cut to a prefix, which is enough to search files for it."""
     return _DIGEST.sub(r"\1…", one_line(text))
 
 

@@ -1,1 +1,1 @@
-"""Real photographs for records of the tests: the same question, asked of other images."""
+"""Real photographs for records of the tests: the same question with other images."""

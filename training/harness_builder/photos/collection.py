@@ -1,14 +1,14 @@
-"""A collection of photographs on this machine: which there are, what is said of them, and under which licence each is.
+"""Lists the photographs of a collection on this machine, with the caption, origin and licence of each.
 
-A folder with archives in it is a WebDataset; one with parquet files that hold images or name files, an index; any other
+A folder with archives is a WebDataset; one with parquet files that hold images or name files is an index; any other is
 a folder of photographs:
 
-- Of `a/cup.jpg` in a folder speak `a/cup.json`, `a/cup.txt` (its caption alone), and a table `metadata` (.jsonl, .json,
-  .csv, .tsv) in its folder or one above, by the column `file_name`, which counts from the table's own folder.
-- In the shards of a WebDataset members of one stem are one photograph with what is said of it. A shard is read in
-  place, and only the places of its photographs are kept, so that a collection of many shards stays small.
-- An index in parquet holds the bytes of photographs, or names files that lie here. An address is never followed. A row
-  whose photograph is not on this machine is counted, and left out.
+- Metadata of `a/cup.jpg` in a folder come from `a/cup.json`, `a/cup.txt` (its caption alone), and a table `metadata`
+  (.jsonl, .json, .csv, .tsv) in its folder or one above. Its column `file_name` is relative to the table's folder.
+- In the shards of a WebDataset, members with one stem are one photograph and its metadata. A shard is read in place,
+  and memory holds only the positions of its photographs, so many shards cost little.
+- A parquet index holds the bytes of photographs, or names files here. An address is never followed. A row whose
+  photograph is not on this machine is counted, and left out.
 
 No image is opened to list them.
 """
@@ -46,14 +46,14 @@ _LICENCE: Final = ("licence", "license")
 _AUTHOR: Final = ("author", "creator")
 
 NO_LICENCE: Final = "no licence"
-FORBIDDEN: Final = "a licence that forbids it, or that is not known"
-_INCOMPATIBLE: Final = "a licence that does not go with the others"
-_FREE: Final = RANKS[0][0]  # asks for nothing
+FORBIDDEN: Final = "a licence that forbids it, or is unknown"
+_INCOMPATIBLE: Final = "a licence that conflicts with the others"
+_FREE: Final = RANKS[0][0]  # no conditions
 
-#: its image is not on this machine; or it, or what is said of it, cannot be read
+#: its image is not on this machine; or its image or metadata cannot be read
 Lost = Literal["absent", "unreadable"]
 _LOST: Final[Mapping[Lost, str]] = {
-    "absent": "is in its index alone: nothing is fetched",
+    "absent": "is only in its index: nothing is fetched",
     "unreadable": "cannot be read",
 }
 
@@ -65,12 +65,12 @@ class Photo:
     Attributes:
         key: `<collection>/<place>`; stable.
         image: not opened.
-        caption: empty where it has none.
-        licence: its own in SPDX's spelling, else that of the collection; empty where none is stated.
-        url: where it is from, as its index says; nothing is ever fetched from there. Empty for unknown.
-        author: likewise.
-        score: likeness with what was looked for.
-        stamp: tells that the file has not changed since.
+        caption: empty if it has none.
+        licence: its own in SPDX's spelling, else that of the collection; empty if none is stated.
+        url: its origin according to its index; never fetched. Empty if unknown.
+        author: according to its index; empty if unknown.
+        score: likeness with the search words.
+        stamp: changes when the file does.
     """
 
     key: str
@@ -90,11 +90,11 @@ class UsedPhoto:
     Attributes:
         key: of the photograph.
         object: that it shows.
-        sha256: of the image as the record has it: its faces covered, without metadata, no larger than a drawing.
-        faces: that were covered.
-        score: by which it was found.
-        licence, caption, url, author: as `Photo` has them.
-        calls: digests of the calls that looked at it, in order.
+        sha256: of the record's image: faces covered, without metadata, no larger than a drawing.
+        faces: how many were covered.
+        score: of its search.
+        licence, caption, url, author: as in `Photo`.
+        calls: digests of the calls about it, in order.
     """
 
     key: str
@@ -111,15 +111,15 @@ class UsedPhoto:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedPhoto:
-    """A photograph that was looked at for a record and not taken.
+    """A photograph that was examined for a record and not taken.
 
     Attributes:
-        object: that it was to show.
+        object: that it should show.
         end, why: how it ended.
-        key: of the photograph; empty where a hard stop ended it, of which nothing but the kind is kept.
-        sha256: of its image as models saw it; empty where none did, and of a stop.
-        faces: that were covered in it.
-        calls: digests of the calls that looked at it, in order.
+        key: of the photograph; empty if a hard stop ended it, which leaves only its kind.
+        sha256: of its image as models saw it; empty if none did, and for a stop.
+        faces: how many were covered in it.
+        calls: digests of the calls about it, in order.
     """
 
     object: str
@@ -137,13 +137,13 @@ class RealRecord:
 
     Attributes:
         key: `<key of the twin>@real`.
-        of: key of the twin, whose question this is: the two are not independent of each other.
-        question: as the twin's record has it.
-        category: likewise.
-        sub_category: likewise; empty for none.
+        of: key of the twin, which has the same question: the two are not independent.
+        question: of the twin's record.
+        category: of the twin's record.
+        sub_category: of the twin's record; empty for none.
         photos: the two, in the order of the objects.
-        untaken: those that were looked at before them and not taken, in order.
-        reviewers: who looked at both and kept it; none where people were not asked.
+        untaken: photographs examined before them and not taken, in order.
+        reviewers: who saw both and kept it; none if people were not asked.
     """
 
     key: str
@@ -167,12 +167,12 @@ class RealRecord:
 
     @property
     def licences(self) -> tuple[str, str]:
-        """Of each photograph, in order."""
+        """Licence of each photograph, in order."""
         return self.photos[0].licence, self.photos[1].licence
 
     @property
     def faces(self) -> int:
-        """That were covered, in both."""
+        """How many were covered in both."""
         return self.photos[0].faces + self.photos[1].faces
 
 
@@ -183,18 +183,18 @@ def list_photos(
     tell: Callable[[str], None] | None = None,
     left: Counter[str] | None = None,
 ) -> list[Photo]:
-    """The photographs of a collection that may be used, each once.
+    """The usable photographs of a collection, each once.
 
     Args:
         photos: the collection.
         accepted: the user allows the collection in spite of its licences.
-        tell: given lines for a person.
+        tell: gets lines for the user.
         left: gets how many of the collection may not be used, and why.
 
     Raises:
         MissingData: there is nothing at the path.
         BadData: an index or an archive cannot be read.
-        HarnessError: there is no photograph that may be used.
+        HarnessError: no photograph may be used.
     """
     left = Counter() if left is None else left
     licence, found = normalize_licence(photos.licence), dict[str, Photo]()
@@ -212,10 +212,10 @@ def list_photos(
     lost = "; ".join(f"{number:,} left out: {why}" for why, number in sorted(left.items()))
     if not found:
         if NO_LICENCE in left:
-            remedy = "state the licence of the collection in the config, or have each photograph say its own"
-            remedy += ": --accept-licence is for one that is stated and forbids it" if accepted else ""
+            remedy = "state the licence of the collection in the config, or of each photograph in its metadata"
+            remedy += ": --accept-licence is for a stated licence that forbids it" if accepted else ""
         elif FORBIDDEN in left:
-            remedy = f"if you may use them all the same: --accept-licence {photos.name}"
+            remedy = f"if you may use them anyway: --accept-licence {photos.name}"
         else:
             remedy = "name a folder of .jpg, .png or .webp, of WebDataset tars, or of parquet files that hold images"
         what = f"there is no photograph in {photos.name!r} that may be used{lost and f' ({lost})'}"
@@ -226,12 +226,12 @@ def list_photos(
 
 
 def find_licence_fault(licence: str, others: Iterable[str], *, accepted: bool) -> str:
-    """Why a photograph of this licence is not used; empty where it may be.
+    """Why a photograph with this licence is not used; empty if it may be.
 
     Args:
-        licence: empty where none is stated.
-        others: that the set is under.
-        accepted: the user allows the collection in spite of its licences; one must be stated all the same.
+        licence: empty if none is stated.
+        others: licences of the set.
+        accepted: the user allows the collection in spite of its licences; one must still be stated.
     """
     if not licence:
         return NO_LICENCE
@@ -243,13 +243,13 @@ def find_licence_fault(licence: str, others: Iterable[str], *, accepted: bool) -
 
 
 def photo_source(photos: Photos, used: Iterable[RealRecord] = ()) -> SeedSource:
-    """The collection as `licences.check_licences` takes a source.
+    """The collection as a source for `licences.check_licences`.
 
     Args:
         photos: the collection.
-        used: records that show photographs of it, whose licences together count. Before there are any, the licence is
-            what the user states of all and, where each has its own, one that asks for nothing: check it once more with
-            the records.
+        used: records that show its photographs, whose licences together count. Before there are any, the licence is
+            the one that the user states for all or, if each has its own, one without conditions: check again with the
+            records.
     """
     licences = [licence for record in used for licence in record.licences]
     licence = combine(licences) if licences else normalize_licence(photos.licence) or _FREE
@@ -258,7 +258,7 @@ def photo_source(photos: Photos, used: Iterable[RealRecord] = ()) -> SeedSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoInfo:
-    """What an index says of a photograph; each empty where it says nothing."""
+    """The metadata of a photograph in an index; each empty if missing."""
 
     caption: str = ""
     licence: str = ""
@@ -266,7 +266,7 @@ class PhotoInfo:
     author: str = ""
 
     def over(self, other: PhotoInfo) -> PhotoInfo:
-        """This, and where it says nothing what the other says."""
+        """This, with gaps filled from the other."""
         return PhotoInfo(
             caption=self.caption or other.caption,
             licence=self.licence or other.licence,
@@ -276,7 +276,7 @@ class PhotoInfo:
 
 
 def parse_info(values: Mapping[str, Json]) -> PhotoInfo:
-    """The fields of a record that are read."""
+    """The known fields of a record."""
     folded = {name.casefold(): value for name, value in values.items()}
     licence = next((folded[name] for name in _LICENCE if folded.get(name) is not None), "")
     return PhotoInfo(
@@ -288,14 +288,14 @@ def parse_info(values: Mapping[str, Json]) -> PhotoInfo:
 
 
 def _first_text(folded: Mapping[str, Json], names: Iterable[str]) -> str:
-    """The first of these fields that holds a text, in one line; empty where none does."""
+    """The first of these fields that holds a text, in one line; empty if none does."""
     found = (folded.get(name) for name in names)
     text = next((" ".join(each.split()) for each in found if isinstance(each, str) and each.strip()), "")
-    return text.encode("utf-8", "replace").decode()  # half a character would break the file that it is written to
+    return text.encode("utf-8", "replace").decode()  # a lone surrogate would break the file that it is written to
 
 
 def _parse_sidecar(data: bytes) -> PhotoInfo:
-    """The JSON object next to a photograph. Raises BadData for anything else, which may hold a licence."""
+    """The JSON object next to a photograph. Raises BadData for any other content, which may hold a licence."""
     try:
         value: Json = json.loads(data)
     except (ValueError, RecursionError):
@@ -334,9 +334,9 @@ def _find_photos(path: Path) -> Iterator[Photo | Lost]:
     for each in shards:
         yield from _read_shard(each, each.relative_to(path).as_posix())
     if shards:
-        return  # parquet files next to shards repeat what the shards say
+        return  # parquet files next to shards repeat their content
     files = open_files(path)
-    indexes: list[str] = []  # that hold images or name files: one of addresses alone does neither
+    indexes: list[str] = []  # that hold images or name files: addresses alone do not count
     for name in files.matching("**/*.parquet"):
         row = next(parquet_rows(files, name), None)
         if row is not None and any(column.casefold() in _COLUMNS for column in row.values):
@@ -369,7 +369,7 @@ def _read_folder(files: DataFiles) -> Iterator[Photo | Lost]:
 
 
 def _read_loose(files: DataFiles, folder: str, name: str, there: frozenset[str], listed: PhotoInfo) -> Photo | Lost:
-    """A photograph of a folder, with what stands next to it over what a table says."""
+    """A photograph of a folder; the file next to it overrides a table."""
     place, stem = folder + name, name.rpartition(".")[0]
     info = PhotoInfo()
     try:
@@ -439,7 +439,7 @@ def _read_index(files: DataFiles, name: str) -> Iterator[Photo | Lost]:
 
     Raises:
         BadData: it cannot be read.
-        HarnessError: what reads it is not installed.
+        HarnessError: its reader is not installed.
     """
     _, size, changed = files.stamp(name)
     for row in parquet_rows(files, name):

@@ -1,12 +1,11 @@
-"""What finds a photograph by words: its caption, or a model that puts images and words into one space.
+"""Finds photographs by words: by their captions, or by a model that maps images and words into one space.
 
-By captions: the caption holds all words of the object, and no model is asked. Of two captions that hold them the
-shorter one says less else, and its photograph comes first. Words are compared without case, accents, and the
-plural of English; in scripts without spaces they are not found.
+By captions: the caption holds all words of the object, and no model is asked. The photograph with the shorter caption
+comes first, since it shows less else. Words are compared without case, accents, and the plural of English; in scripts
+without spaces they are not found.
 
-By a model of open_clip, named as `ARCH:WEIGHTS`: the vectors of the images are kept in one file that only grows. All
-whole rows of it count, so no vector is computed twice. Vectors are read through the file system's cache and never all
-at once.
+By a model of open_clip, named as `ARCH:WEIGHTS`: one file that only grows keeps the vectors of the images. All its
+whole rows count, so no vector is computed twice. Vectors are read through the file system's cache, never all at once.
 """
 
 from __future__ import annotations
@@ -48,36 +47,36 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
-Prepared: TypeAlias = Any  #: a picture as its encoder takes it
+Prepared: TypeAlias = Any  #: a picture in its encoder's form
 EXAMPLE: Final = "ViT-B-32:laion2b_s34b_b79k"
 _ARTICLES: Final = frozenset({"a", "an", "the", "some"})
-#: ending of a plural of English -> what may stand in its place
+#: ending of an English plural -> possible singular endings
 _PLURALS: Final = (("s", ("",)), ("es", ("",)), ("ies", ("y",)), ("ves", ("f", "fe")))
 _LEAST: Final = 3  # letters of a word that can be a plural
 _ROWS: Final = 8192  # read at once: 16 MB of 512 numbers in single precision
 _BATCH: Final = 64
-_TOLD: Final = 20  # lines in all, while the images are seen
+_TOLD: Final = 20  # progress lines while the images are encoded
 _THREADS: Final = 4  # images that are decoded at once: one may take 240 MB
-_DIGITS: Final = 4  # of a likeness: further ones are not the same in each order of adding up
+_DIGITS: Final = 4  # of a likeness: further ones depend on the order of addition
 _FAULTS: Final = (RuntimeError, ValueError, KeyError, TypeError, OSError, EOFError, UnpicklingError)
 
 
 class PhotoIndex(Protocol):
-    """Photographs that can be looked for."""
+    """Photographs that can be searched."""
 
     def __len__(self) -> int:
         """How many there are."""
 
     def advance(self) -> bool:
-        """Do a piece of the work that comes before the first search; whether there is more. `find` does all of it."""
+        """Do a piece of the work before the first search; return whether there is more. `find` does all of it."""
 
     def find(self, words: str, count: int) -> list[Photo]:
-        """At most so many photographs of what the words name, best first; those that are as good by their key."""
+        """At most that many photographs of the named object, best first; equal ones by key."""
 
 
 def check_photos(photos: Photos, *, accepted: bool = False, tell: Callable[[str], None] | None = None) -> None:
-    """Find what keeps a build from using photographs before it makes the first call; no weights are loaded. Raises
-    HarnessError as `open_photos`, and where nothing finds faces."""
+    """Check before the first call that a build can use its photographs; loads no weights. Raises HarnessError like
+    `open_photos`, and if no face finder works."""
     open_face_finder(photos.faces)
     if photos.by == "clip":
         _find_weights(photos.model)
@@ -92,19 +91,19 @@ def open_photos(
     tell: Callable[[str], None] | None = None,
     left: Counter[str] | None = None,
 ) -> PhotoIndex:
-    """All photographs of a collection that may be used, ready to be looked for.
+    """All usable photographs of a collection, ready for searches.
 
     Args:
-        photos: the collection, and what finds one in it.
-        work: folder that keeps what was worked out of the images; None keeps nothing.
+        photos: the collection, and its kind of search.
+        work: folder for the vectors of the images; None keeps none.
         accepted: the user allows the collection in spite of its licences.
-        tell: given lines for a person.
+        tell: gets lines for the user.
         left: gets how many of the collection may not be used, and why.
 
     Raises:
         MissingData: there is nothing at the path.
         BadData: an index or an archive cannot be read.
-        HarnessError: there is no photograph; the model is unknown, or what runs it is not installed.
+        HarnessError: there is no photograph; the model is unknown, or its library is not installed.
     """
     found = list_photos(photos, accepted=accepted, tell=tell, left=left)
     if photos.by == "caption":
@@ -135,7 +134,7 @@ class CaptionIndex:
         return False
 
     def find(self, words: str, count: int) -> list[Photo]:
-        """See `PhotoIndex`; the score is the share of the caption's words that were looked for."""
+        """See `PhotoIndex`; the score is the share of search words among the caption's words."""
         self.advance()
         wanted = {each for each in _split_words(words) if each not in _ARTICLES}
         holding = self._holding
@@ -153,18 +152,18 @@ def _split_words(text: str) -> list[str]:
 
 
 def _forms(word: str) -> set[str]:
-    """The word, and what it may be the plural of."""
+    """The word, and its possible singulars."""
     if len(word) < _LEAST:
         return {word}
     return {word, *(word.removesuffix(end) + one for end, ones in _PLURALS if word.endswith(end) for one in ones)}
 
 
 class VectorStore:
-    """Vectors of images in one file. Each row is what an image is known by (16 bytes) and its vector in half precision;
-    a row that a killed build left half written is cut off when the file is opened.
+    """Vectors of images in one file. Each row is the key of an image (16 bytes) and its vector in half precision;
+    opening the file cuts off a row that a killed build left half written.
 
     Args:
-        file: made where it is not there; None for one that is deleted afterwards.
+        file: created if missing; None for a temporary one.
         width: of a vector.
 
     Raises:
@@ -193,7 +192,7 @@ class VectorStore:
         return mark in self._at
 
     def add(self, marks: Sequence[bytes], vectors: Floats) -> None:
-        """Keep vectors: one row each, images that are not kept yet."""
+        """Store vectors: one row each, only of new images."""
         rows = np.zeros(len(marks), self._row)
         rows["mark"] = np.array(marks, dtype="V16")
         rows["vector"] = vectors
@@ -203,7 +202,7 @@ class VectorStore:
             self._at[mark] = len(self._at)
 
     def places(self, marks: Iterable[bytes]) -> Places:
-        """Where the vectors of these images are, for `products`."""
+        """The rows of these images' vectors, for `products`."""
         return np.array([self._at[mark] for mark in marks], np.int64)
 
     def products(self, places: Places, vector: Floats) -> Iterator[Floats]:
@@ -219,7 +218,7 @@ class VectorStore:
 
 
 class Encoder(Protocol):
-    """Puts images and words into one space; both come out with length 1."""
+    """Maps images and words into one space, as vectors of length 1."""
 
     @property
     def name(self) -> str:
@@ -240,14 +239,14 @@ class Encoder(Protocol):
 
 
 class ClipIndex:
-    """A `PhotoIndex` by likeness. The images are seen once, in batches; their vectors stay in the build's folder.
+    """A `PhotoIndex` by likeness. Each image is encoded once, in batches; the vectors stay in the build's folder.
 
     Args:
         photos: all of them.
-        encoder: sees them.
-        work: folder of the build that keeps what was seen; None keeps nothing.
-        least: cosine of words and image from which on they belong together.
-        tell: given lines for a person.
+        encoder: of images and words.
+        work: folder of the build for the vectors; None keeps none.
+        least: least cosine of words and a matching image.
+        tell: gets lines for the user.
     """
 
     def __init__(
@@ -273,7 +272,7 @@ class ClipIndex:
         return len(self._photos)
 
     def advance(self) -> bool:
-        """See the next few images; whether there are more."""
+        """Encode the next few images; return whether there are more."""
         return next(self._batches, self) is not self
 
     def find(self, words: str, count: int) -> list[Photo]:
@@ -289,7 +288,7 @@ class ClipIndex:
         return [replace(self._photos[number], score=float(scores[number])) for number in best]
 
     def _see_batches(self) -> Iterator[None]:
-        """Compute the missing vectors batch by batch: of zeros for a photograph that cannot be opened."""
+        """Compute the missing vectors batch by batch: zeros for a photograph that cannot be opened."""
 
         def prepare(number: int) -> Prepared | None:
             try:
@@ -312,14 +311,14 @@ class ClipIndex:
                 if done * _TOLD // len(missing) > told:
                     told = done * _TOLD // len(missing)
                     if self._tell:
-                        self._tell(f"{done:,} of {len(missing):,} photographs seen by {self._encoder.name}")
+                        self._tell(f"{done:,} of {len(missing):,} photographs encoded by {self._encoder.name}")
                 yield
         if broken and self._tell:
             self._tell(f"{broken:,} photographs cannot be opened, and are not used")
 
 
 def open_encoder(ref: str) -> Encoder:
-    """A model of open_clip, on a GPU where there is one.
+    """A model of open_clip, on a GPU if there is one.
 
     Args:
         ref: name of a model of open_clip and, after the first colon, one of its tags, or a file of weights.
@@ -335,7 +334,7 @@ def open_encoder(ref: str) -> Encoder:
 
 
 def _find_weights(ref: str) -> tuple[Untyped, str, str]:
-    """The library, a model that it has, and weights of it. Raises as `open_encoder`."""
+    """The library, a known model, and known weights. Raises like `open_encoder`."""
     arch, _, weights = ref.partition(":")
     if not arch or not weights:
         what = f"photographs by `clip` need a model and its weights, not {ref!r}"
@@ -367,7 +366,7 @@ class OpenClip:
         except _FAULTS as error:
             why = (str(error).strip() or type(error).__name__).splitlines()[0]
             what = f"the weights of {arch} cannot be loaded: {why}"
-            raise HarnessError(what, where=weights, remedy=f"give weights of {arch}, by a tag or a file") from error
+            raise HarnessError(what, where=weights, remedy=f"name weights of {arch}, by a tag or a file") from error
         self._model.eval()
         self._name = name
         self._width = len(self.words("anything"))
@@ -394,7 +393,7 @@ class OpenClip:
             return _to_array(self._model.encode_image(torch.stack(list(pictures)).to(self._device), normalize=True))
 
     def words(self, text: str) -> Floats:
-        """The vector of a photograph of what the text names."""
+        """The vector of a photograph of the named object."""
         import torch
 
         with torch.inference_mode():

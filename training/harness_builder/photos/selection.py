@@ -1,17 +1,16 @@
-"""The split `real` of a build: which records are asked again of real photographs, of which, and what people say of
-them.
+"""Makes the split `real` of a build: chooses records, finds photographs for them, and applies people's decisions.
 
-Records come in the order of a hash of the plan's seed and their key. Several are looked into at once, but decided one
-after the other: what is taken depends on what was taken before, and not on which call was answered first.
+Records come in the order of a hash of the plan's seed and their key. Several are examined at once, but decided one
+after the other: the choice depends on earlier choices, and not on which call was answered first.
 
-A photograph goes through fixed steps before a record may show it, and each step may end it: its caption meets the
-words' rule; its faces are covered and all that a camera noted is left out; the model's hard stop sees what is left;
-then the viewer says whether it shows the object. Only then is the image kept. Of one that is stopped nothing stays that
-an earlier build kept of it, since another rule or another model may have let it through.
+A photograph passes fixed steps before a record may show it, and each step may end it: the rule on words checks its
+caption; its faces are covered and a camera's metadata is removed; the model's hard stop sees the result; then the
+viewer says whether it shows the object. Only then is the image kept. A stopped photograph loses all that an earlier
+build stored about it, since another rule or another model may have let it through.
 
-Where people decide on drawings they decide on photographs too: each record waits in the same queue, under its own key,
-to be kept or dropped as it is. Photographs are chosen once no drawing waits any more: what is chosen for one record
-depends on the others, and an answer holds for what was shown.
+If people review drawings they review photographs too: each record waits in the same queue, under its own key, to be
+kept or dropped unchanged. Photographs are chosen once no drawing waits any more: the choice for one record depends on
+the others, and an answer holds for the photographs that were shown.
 """
 
 from __future__ import annotations
@@ -52,13 +51,13 @@ from harness_builder.values import REAL, Candidate, End, Step
 from .collection import Photo, RealRecord, RejectedPhoto, UsedPhoto, find_licence_fault
 from .search import PhotoIndex, check_photos, open_photos
 
-#: what becomes of a record once its photographs are chosen: where people decide, what they decided
+#: the decision on a record once its photographs are chosen, by people if they review
 Settle = Callable[[BuiltRecord, RealRecord], RealRecord | Halted]
 
-TRIED: Final = 8  #: photographs of one object that are looked at
+TRIED: Final = 8  #: photographs examined for one object
 AGAIN: Final = " (the next build asks again)"
 NONE: Final = "no photograph of each object"
-_AT_ONCE: Final = 16  # records that are looked into at once; how many changes nothing in what is chosen
+_AT_ONCE: Final = 16  # records examined at once; the number does not change the choice
 _STEP: Final[Step] = "sort"
 _OWNER: Final = "photograph-"  # before the first digits of a hash
 _DIGITS: Final = 16
@@ -70,10 +69,10 @@ _FORM: Final = ReplySchema(
 
 
 class PhotoLosses(Counter[tuple[End, str]]):
-    """How many photographs, and records, ended so and why; a photograph once for each reason.
+    """How many photographs, and records, ended in each way and why; a photograph once for each reason.
 
     Attributes:
-        again: that failed for a reason that may pass.
+        again: how many failed for a reason that may pass.
     """
 
     again: int = 0
@@ -81,12 +80,12 @@ class PhotoLosses(Counter[tuple[End, str]]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoResult:
-    """What came of the photographs of a plan.
+    """The result of the search for photographs.
 
     Attributes:
-        records: that are in the set.
-        left: how many photographs, and records, ended so and why.
-        images: sha256 of those that a record shows, or that people are asked about.
+        records: of the set.
+        left: how many photographs, and records, ended in each way and why.
+        images: sha256 of those that a record shows, or that wait for people.
     """
 
     records: tuple[RealRecord, ...] = ()
@@ -95,7 +94,7 @@ class PhotoResult:
 
     @property
     def waiting(self) -> int:
-        """Records that people have still to decide on."""
+        """How many records wait for people."""
         return sum(number for (end, _), number in self.left.items() if end == "waiting")
 
 
@@ -103,22 +102,22 @@ class PhotoResult:
 
 
 def check_plan_photos(plan: Plan, accepted: Collection[str], tell: Callable[[str], None]) -> None:
-    """Raise HarnessError where the plan's photographs cannot be used; no model is called."""
+    """Raise HarnessError if the plan's photographs cannot be used; no model is called."""
     if plan.photos is not None:
         with config_key(plan, "real"):
             check_photos(plan.photos, accepted=plan.photos.name in accepted, tell=tell)
 
 
 def list_still_asked(walk: Pipeline, plan: Plan, work: Path) -> list[Candidate]:
-    """Photographs that people were asked about and stay in their queue until photographs are chosen anew.
+    """Photographs that stay in people's queue until photographs are chosen anew.
 
-    A build that ends before that must not take them from a person who is at work on them. Left out is one whose twin is
-    no record any more, or asks something else.
+    A build that ends before that must not take them from a person who is reviewing them. One is left out if its twin is
+    no longer a record, or has another question.
     """
     found: list[Candidate] = []
     path = work / CANDIDATES
     if plan.photos is not None and walk.people is not None and not _any_waiting(walk.tally) and path.exists():
-        with suppress(BadData):  # the file is written anew in any case
+        with suppress(BadData):  # the file is rewritten in any case
             found = [each for each in read_candidates(path, walk.context.image).every if each.key.endswith(REAL)]
     questions = {f"{made.key}{REAL}": made.sorted.question for made in walk.records} if found else {}
     return [each for each in found if questions.get(each.key) == each.question]
@@ -127,7 +126,7 @@ def list_still_asked(walk: Pipeline, plan: Plan, work: Path) -> list[Candidate]:
 async def select_photos(
     walk: Pipeline, plan: Plan, work: Path, accepted: Collection[str], tell: Callable[[str], None]
 ) -> PhotoResult:
-    """Records of the split `real`; `tell` gets what was not used, and why. Raises HarnessError as `open_photos` and
+    """Records of the split `real`; `tell` gets what was not used, and why. Raises HarnessError like `open_photos` and
     `select_records`."""
     photos = plan.photos
     if photos is None:
@@ -168,15 +167,15 @@ def _any_waiting(tally: Tally) -> bool:
 
 
 class _PhotoReview:
-    """Asks people whether to keep a record as it is.
+    """Asks people whether to keep a record unchanged.
 
     Args:
-        people: what they have decided.
+        people: their decisions.
         image: sha256 -> the image of the build's folder.
-        ties: gets the key of each record that people do not agree on -> on what.
+        ties: gets the key of each record that people disagree on -> on what.
 
     Attributes:
-        images: sha256 of the images that people are asked about.
+        images: sha256 of the images that wait for people.
     """
 
     def __init__(self, people: People, image: Callable[[str], Image], ties: dict[str, str]) -> None:
@@ -187,7 +186,7 @@ class _PhotoReview:
         self.images: set[str] = set()
 
     def settle(self, made: BuiltRecord, record: RealRecord) -> RealRecord | Halted:
-        """What people decided of it. Their answers on question and category are those of the twin."""
+        """People's decision on it. Question and category have the answers on the twin."""
         first, second = (self._image(sha256) for sha256 in record.images)
         candidate = Candidate(
             key=record.key,
@@ -212,7 +211,7 @@ class _PhotoReview:
         return replace(record, reviewers=decided.reviewers)
 
     def put(self, path: Path, plan: Plan) -> None:
-        """Write the candidates in place of all photographs that an earlier build asked about; drawings stay."""
+        """Write the candidates in place of all photographs of an earlier build; drawings stay."""
         drawn = [each for each in read_candidates(path, self._image).every if not each.key.endswith(REAL)]
         file = CandidateFile(path, plan.categories, plan.reviewers, plan.language)
         for each in (*drawn, *self._candidates):
@@ -228,12 +227,12 @@ class FitPhoto:
     """A photograph that may be shown for an object.
 
     Attributes:
-        photo: as it was found.
+        photo: as found.
         object: that it shows.
-        sha256: of the image that is kept.
-        faces: that were covered.
+        sha256: of the kept image.
+        faces: how many were covered.
         mark: what it looks like.
-        calls: digests of those that looked at it, in order.
+        calls: digests of the calls about it, in order.
     """
 
     photo: Photo
@@ -246,13 +245,13 @@ class FitPhoto:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfitPhoto:
-    """A photograph that may not.
+    """A photograph that may not be shown.
 
     Attributes:
-        photo: as it was found.
+        photo: as found.
         ended: how, after which calls.
-        sha256: of the image as models saw it, which is not kept; empty where none did.
-        faces: that were covered in it.
+        sha256: of the image as models saw it, which is not kept; empty if none did.
+        faces: how many were covered in it.
     """
 
     photo: Photo
@@ -262,7 +261,7 @@ class UnfitPhoto:
 
     @property
     def why(self) -> str:
-        """Why, and whether the next build asks again."""
+        """The reason, and whether the next build asks again."""
         return self.ended.why + (AGAIN if self.ended.again else "")
 
 
@@ -280,26 +279,26 @@ async def select_records(
     settle: Settle | None = None,
     left: PhotoLosses | None = None,
 ) -> list[RealRecord]:
-    """Records of the split `real`, at most `photos.count`; those that wait are counted among them.
+    """Records of the split `real`, at most `photos.count`, waiting ones included.
 
-    What `settle` drops keeps its photographs, so that what others show stays as it is, and leaves its place to another
-    record.
+    A record that `settle` drops keeps its photographs, so that the choice for others does not change, and leaves its
+    place to another record.
 
     Args:
-        records: that are kept; those of the easy and the hard test may be asked again.
+        records: the kept ones; those of the easy and the hard test may get photographs.
         photos: the collection.
         context: models and plan.
         index: of the collection, from `open_photos`.
         work: folder of the build; images go to `images/` in it.
-        references: items of tests, none of whose images may be nearly equalled.
-        licences: that the set is under without photographs, but for those of sources the user accepted.
+        references: items of tests; no photograph may nearly equal one of their images.
+        licences: of the set without photographs, except those of sources that the user accepted.
         accepted: the user allows the collection in spite of its licences.
-        faces: finds them; None for what the collection's config says.
-        settle: what becomes of each; None to keep it as it is.
+        faces: finds them; None for the finder in the collection's config.
+        settle: decides on each record; None keeps it.
         left: gets what was not used, and why.
 
     Raises:
-        HarnessError: as models do, and where nothing finds faces: no photograph is used then.
+        HarnessError: a model fails for good, or no face finder works: then no photograph is used.
     """
     inspector = PhotoInspector(context, faces or open_face_finder(photos.faces), work)
     while await anyio.to_thread.run_sync(index.advance):
@@ -327,13 +326,13 @@ async def select_records(
 
 
 class _Selector:
-    """What became of each photograph that was looked at, and which are used.
+    """The results for all examined photographs, and which are used.
 
     Args:
-        inspector: looks at photographs.
+        inspector: examines photographs.
         index: finds them.
-        references: items of tests, none of whose images may be nearly equalled.
-        licences: that the set is under; those of used photographs are added.
+        references: items of tests; no photograph may nearly equal one of their images.
+        licences: of the set; those of used photographs are added.
         left: gets what was not used, and why.
         accepted: the user allows the collection in spite of its licences.
     """
@@ -362,8 +361,8 @@ class _Selector:
         self._inspected: dict[tuple[str, str], FitPhoto | UnfitPhoto] = {}
 
     async def look_ahead(self, records: Sequence[BuiltRecord]) -> None:
-        """Look for what these records will want, all objects at once; nothing is taken. The second object of a record
-        is not looked for where there is no photograph of the first."""
+        """Search photographs for these records, all objects at once; nothing is taken. The second object of a record
+        is skipped if the first has no photograph."""
 
         async def look_for(wanted: tuple[str, int]) -> None:
             words, missing = wanted
@@ -378,7 +377,7 @@ class _Selector:
         await gather(look_for, seconds.items())
 
     async def choose(self, made: BuiltRecord) -> RealRecord | Halted:
-        """The record with the best photographs that nothing speaks against; from now on they are used."""
+        """The record with the best allowed photographs, which then count as used."""
         rejected: list[RejectedPhoto] = []
         one = await self._take(made.element.objects[0], None, rejected)
         other = one and await self._take(made.element.objects[1], one, rejected)
@@ -416,7 +415,7 @@ class _Selector:
         )
 
     async def _take(self, words: str, other: FitPhoto | None, rejected: list[RejectedPhoto]) -> FitPhoto | None:
-        """The best photograph of an object that nothing speaks against; those before it are added to `rejected`."""
+        """The best allowed photograph of an object; those before it are added to `rejected`."""
         for photo in await self._find(words):
             found = await self._inspect(photo, words)
             if isinstance(found, UnfitPhoto):
@@ -428,13 +427,13 @@ class _Selector:
                     return found
                 entry = RejectedPhoto(object=words, end="dropped", why=why, calls=found.calls)
                 self._count(photo, "dropped", why)
-            if entry.end != "stopped":  # of a stop nothing but its kind is kept
+            if entry.end != "stopped":  # a stop leaves only its kind
                 entry = replace(entry, key=photo.key, sha256=found.sha256, faces=found.faces)
             rejected.append(entry)
         return None
 
     def _find_fault(self, fit: FitPhoto, other: FitPhoto | None) -> str:
-        """Why a photograph is not taken next to the other one of its record; empty where it is."""
+        """Why a photograph cannot go with the other one of its record; empty if it can."""
         key = fit.photo.key
         if found := self._references.find_image(key, [fit.mark]):
             return f"it nearly equals an image of {found.of.partition('/')[0]}"
@@ -449,9 +448,9 @@ class _Selector:
         return "it nearly equals a photograph that is used" if near else ""
 
     async def _find(self, words: str) -> list[Photo]:
-        """The best that are not used yet and whose licence lets them be used."""
+        """The best unused ones whose licence allows their use."""
         count, found = self._ranked.get(words, (0, list[Photo]()))
-        if count < TRIED + len(self._used):  # at most that many of the best are used
+        if count < TRIED + len(self._used):  # at most that many of the best are already used
             count = TRIED + len(self._used) + 2 * _AT_ONCE
             found = await anyio.to_thread.run_sync(self._index.find, words, count, limiter=self._one_thread)
             self._ranked[words] = count, found
@@ -484,8 +483,8 @@ class PhotoInspector:
 
     Args:
         context: models and plan.
-        faces: finds them; used by one photograph at a time.
-        work: folder of the build, among whose images those that may be shown are kept.
+        faces: finds them; used for one photograph at a time.
+        work: folder of the build; its images include the photographs that may be shown.
     """
 
     def __init__(self, context: BuildContext, faces: FaceFinder, work: Path) -> None:
@@ -497,7 +496,7 @@ class PhotoInspector:
         self._one_thread = anyio.CapacityLimiter(1)
 
     async def inspect(self, photo: Photo, words: str) -> FitPhoto | UnfitPhoto:
-        """What the photograph is good for, as one of this object."""
+        """The result of all steps for this photograph and object."""
         stop, side = stop_text(photo.caption), max(self.plan.width, self.plan.height)
         try:
             blurred = await anyio.to_thread.run_sync(
@@ -527,7 +526,7 @@ class PhotoInspector:
         if isinstance(checked, Halted):
             return checked
 
-        def read(text: str) -> Json:  # what else the viewer saw is not kept: it may describe a person
+        def read(text: str) -> Json:  # the viewer's description is not stored: it may describe a person
             found = _FORM.read(text)
             if isinstance(found, Verdict):
                 return {"shows": found.label}
@@ -546,9 +545,9 @@ class PhotoInspector:
 
 
 def _cover_faces(image: Image, faces: FaceFinder, side: int) -> BlurredPhoto:
-    """A photograph with its faces covered, no longer on a side than this many pixels. Raises BadImage.
+    """A photograph with its faces covered, at most this many pixels on a side. Raises BadImage.
 
-    It is made smaller first: the pixels that are searched for faces are those that are kept.
+    It is scaled down first, so the kept pixels are those that were searched for faces.
     """
     from PIL.Image import Resampling
 
@@ -570,12 +569,11 @@ def photo_owner(sha256: str) -> str:
 
 
 def delete_unused(store: CallStore, used: Collection[str]) -> None:
-    """Delete the images of all photographs but these. Their calls stay, and an image that is chosen again is written
-    again.
+    """Delete the images of all photographs except these. Their calls stay; an image that is chosen again is rewritten.
 
     Args:
-        store: of the build; an image that no call of a photograph is about is not of a photograph.
-        used: sha256 of images that a record shows, or that people are asked about.
+        store: of the build; its calls tell which images are photographs.
+        used: sha256 of images that a record shows, or that wait for people.
 
     Raises:
         HarnessError: one cannot be deleted.
@@ -589,10 +587,10 @@ def delete_unused(store: CallStore, used: Collection[str]) -> None:
 
 @contextmanager
 def _delete_errors(work: Path) -> Generator[None]:
-    """Raise HarnessError where the image of a photograph cannot be deleted in the body."""
+    """Raise HarnessError if the body cannot delete the image of a photograph."""
     try:
         yield
     except OSError as error:
-        remedy = "delete it, or fix what forbids it, and run it again"
+        remedy = "delete it, or fix its permissions, and run it again"
         what = f"the image of a photograph cannot be deleted: {error.strerror}"
         raise HarnessError(what, where=str(error.filename or work), remedy=remedy) from error

@@ -1,11 +1,11 @@
-"""What models are told: a template for each kind of call, in our own words; a file of the user's may replace it.
+"""The prompts: a template for each kind of call, in our own words; a user's file may replace it.
 
-A template is Jinja in a sandbox, and is checked before the first call. `PROMPT_INPUTS` names what it may show; texts of
-sources and of models are in it fenced, as data. Below each are a line `task: NAME` and one JSON object with the same
-values, fenced as well: a program that plays a model, such as the mini world's writer, reads those and nothing else.
+A template is Jinja in a sandbox, and is checked before the first call. `PROMPT_INPUTS` names its allowed values; texts
+of sources and of models are fenced in it, as data. Below each are a line `task: NAME` and one JSON object with the same
+values, fenced as well: a program that plays a model, such as the mini world's writer, reads only those.
 
-The markers of the fences are drawn from a hash of what they enclose, so the same values give the same prompt, by which
-calls are stored. No text can know a marker that depends on itself; if one holds it by chance, another is drawn.
+The markers of a fence come from a hash of its content, so the same values give the same prompt, by which calls are
+stored. No text can know a marker that depends on itself; if one holds it by chance, another is drawn.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from harness_builder.plan import Plan, Prompt, config_key
 
 _MARKER_DIGITS: Final = 16
 
-#: what every template may show: the language as the plan names it, and its categories with their sub-categories in
-#: brackets, one a line; empty if the plan leaves them free
+#: values for every template: the plan's language, and its categories with their sub-categories in brackets, one per
+#: line; empty if the plan leaves them free
 ALWAYS: Final = ("language", "categories")
 
 
@@ -36,8 +36,8 @@ class PromptInputs:
     """The values of one kind of template.
 
     Attributes:
-        must: those without which it would be about nothing.
-        may: further ones that it can show.
+        must: required values.
+        may: optional values.
     """
 
     must: tuple[str, ...]
@@ -51,8 +51,8 @@ class PromptInputs:
 
 _OBJECTS: Final = ("object1", "object2")
 
-#: Texts are shown fenced, lists of texts numbered within one fence; a flag is "yes" or empty, what a step does not give
-#: is empty.
+#: Texts are fenced, lists of texts numbered within one fence; a flag is "yes" or empty, a value that a step lacks is
+#: empty.
 #:
 #: | template | is given |
 #: | --- | --- |
@@ -83,8 +83,8 @@ class Prompts:
     Attributes:
         hashes: name -> sha256 of its text.
         own: names of the templates that are the package's own.
-        templates: name -> itself.
-        always: what all of them may show.
+        templates: name -> template.
+        always: values for all of them.
     """
 
     hashes: Mapping[str, str]
@@ -93,11 +93,11 @@ class Prompts:
     always: Mapping[str, str] = field(repr=False)
 
     def fill(self, name: Prompt, values: Mapping[str, Json]) -> str:
-        """The finished text. The same values give the same text, byte for byte: calls are found by what was asked.
+        """The finished text. The same values give the same text, byte for byte: calls are found by it.
 
         Args:
             name: of the template.
-            values: texts, lists of texts, numbers and flags; those that the template does not know go below it alone.
+            values: texts, lists of texts, numbers and flags; those unknown to the template only go below it.
 
         Raises:
             HarnessError: the user's template fails with these values.
@@ -127,9 +127,8 @@ def load_prompts(plan: Plan) -> Prompts:
     """All templates of a plan.
 
     Raises:
-        UnknownName: a template of a name does not exist, or a file uses what it is not given; with the nearest
-            spelling.
-        HarnessError: a file of the user's cannot be read, or never shows what it is about.
+        UnknownName: no template has this name, or a file uses an unknown value; with the nearest spelling.
+        HarnessError: a user's file cannot be read, or never shows a required value.
     """
     for name in plan.prompts:
         if name not in PROMPT_INPUTS:

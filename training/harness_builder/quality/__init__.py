@@ -1,4 +1,4 @@
-"""How good a built set is: what repeats, what a test already holds and whether both images are needed."""
+"""The quality of a built set: near-duplicates, overlap with tests, and balance."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Balance:
     Attributes:
         kept: their keys, in the order the items came.
         dropped: keys of the others.
-        missing: category -> how many there are too few.
+        missing: category -> how many are missing.
     """
 
     kept: tuple[str, ...]
@@ -57,9 +57,9 @@ def select_balanced(
 
     Args:
         items: key and category of each; keys are unique.
-        target: how many of each category; or by category, with all of one that is not named.
+        target: how many of each category; or by category, and all of a category that is not named.
         seed: another one makes another choice.
-        categories: that are wanted even if there is no item of them, for a target that is one number.
+        categories: wanted even without items, if the target is one number.
 
     Raises:
         HarnessError: a number is below 0.

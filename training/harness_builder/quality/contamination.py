@@ -1,10 +1,10 @@
-"""Finds items of a set that a public test holds already. Such an item is dropped, and listed with what it nearly
-equals.
+"""Finds items of a set that a public test already holds. Such an item is dropped, and listed with the test item that it
+nearly equals.
 
-Like is compared with like. A question that speaks of the first and the second image says nothing of what they show, so
+Questions of one form are compared. A question about "the first and the second image" does not say what they show, so
 two of this form are alike only if their objects are alike too: by name if the test names them, else by image. A
-question that names its objects is compared with those that name theirs, both as a model first put it and with names in
-place of the images. Articles do not count, since whoever puts names in has to choose one.
+question that names its objects is compared with others that do, both in the model's first wording and with names in
+place of the images. Articles are ignored, since inserting a name means choosing one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .duplicates import ImageIndex, ImageMark, MarkStore, TextIndex
 
 By = Literal["text", "text and objects", "image", "words alone"]
 _ARTICLES: Final = re.compile(r"\b(?:an?|the|some)\s+")
-_LEAST: Final = 3  # words that say enough to be compared with anything
+_LEAST: Final = 3  # the fewest words worth comparing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,8 @@ class Contamination:
     Attributes:
         key: of the candidate.
         of: the item, as `<test>/<id>`.
-        by: a text that names its objects; a text that speaks of images, and the objects; one of its images; or such a
-            text alone, of an item whose objects are not named.
+        by: a text that names its objects; a text that refers to images, and the objects; one of its images; or such a
+            text alone, if the item does not name its objects.
         likeness: from 0 to 1.
     """
 
@@ -50,12 +50,12 @@ class Contamination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """A question as it is compared.
+    """A question for comparison.
 
     Attributes:
-        reference: as it is asked, speaking of images.
+        reference: as asked, referring to images.
         explicit: in words that name its objects.
-        objects: what its images show.
+        objects: shown in its images.
     """
 
     reference: str
@@ -65,12 +65,12 @@ class Wording:
 
 @dataclass(slots=True, kw_only=True)
 class ComparedTest:
-    """What a test has to compare with.
+    """The data of a test for comparisons.
 
     Attributes:
         test: its name.
         items: of it.
-        questions: their texts, without those too short to say anything.
+        questions: their texts, without too short ones.
         named: items whose objects it names.
         images: of its items.
         broken: images that could not be opened.
@@ -89,8 +89,8 @@ class _TestText:
     """A text of tests.
 
     Attributes:
-        unnamed: the first item that has it and does not name its objects; empty for none.
-        named: objects -> the first item that has it and names these.
+        unnamed: the first item with it that does not name its objects; empty for none.
+        named: objects -> the first item with it that names these.
     """
 
     unnamed: str = ""
@@ -109,7 +109,7 @@ class References:
     """The items of the tests that a set must not hold.
 
     Attributes:
-        compared: test -> what of it there is.
+        compared: test -> its data.
     """
 
     def __init__(self) -> None:
@@ -134,10 +134,10 @@ class References:
         Args:
             test: its name.
             item: its id there.
-            texts: as they are asked; one of fewer than three words says too little to be compared with anything.
+            texts: as asked; texts of fewer than three words are not compared.
             images: what they look like.
-            objects: what they show, if the test says so.
-            explicit: the question with the names of these; empty without them.
+            objects: in the images, if the test names them.
+            explicit: the question with their names; empty without names.
             broken: images that could not be opened.
         """
         name, said = f"{test}/{item}", [text for text in texts if len(text.split()) >= _LEAST]
@@ -160,14 +160,13 @@ class References:
         counts.broken += broken
 
     def find_text(self, key: str, wording: Wording) -> Contamination | None:
-        """The item whose question this one nearly equals; if it is found by its words alone, it may ask something
-        else."""
+        """The item whose question this one nearly equals; a match by words alone may be another question."""
         found = self._index.find_all(key, _without_articles(wording.reference))
         as_asked = {near.of: near.likeness for near in found}
         for text in wording.explicit:
             for near in self._index.find_all(key, _without_articles(text)):
                 at = self._texts[near.of]
-                # a text that is as much like the question with references as like that with names speaks of images
+                # a text equally like both forms of the question refers to images
                 if near.likeness <= as_asked.get(near.of, 0.0):
                     continue
                 if item := at.unnamed or at.find_item(wording.objects):
@@ -194,14 +193,14 @@ def _without_articles(text: str) -> str:
 
 
 def read_references(plan: Plan, marks: MarkStore, tell: Callable[[str], None]) -> References:
-    """All items of a plan's tests: their questions, what their images look like, and what these show if they say so.
+    """All items of a plan's tests: their questions, the marks of their images, and their objects if named.
 
     The harness's own tasks read them. An image that cannot be opened is left out, and counted.
 
     Raises:
         UnknownName: no plugin offers the task, or it has no such split.
-        MissingData: its data is not there.
-        BadData: as the task raises it.
+        MissingData: its data are missing.
+        BadData: raised by the task.
     """
     references = References()
     for number, test in enumerate(plan.against, start=1):
@@ -226,7 +225,7 @@ def _add_test(test: ReferenceTest, references: References, marks: MarkStore, tel
             for image in sample.request.images:
                 with suppress(BadImage):
                     found.append(marks.get(image))
-            # the last turn says what is asked, without what every item begins with
+            # the last turn holds the question, without the common beginning of all items
             texts = [part.text for part in sample.request.messages[-1].content if isinstance(part, Text)]
             target = as_mapping(sample.target)
             first, second = target.get("object1"), target.get("object2")

@@ -1,17 +1,16 @@
-"""Near-duplicates of texts and of images, found as they come.
+"""Finds near-duplicates of texts and of images as they arrive.
 
-Texts are compared by their runs of five characters (folded, spaces made one): their likeness is Jaccard's, the share of
-runs that both have. MinHash and its index find the few earlier texts worth comparing, and these are compared exactly,
-so that nothing is dropped on an estimate. What the index can miss lies at the threshold: of pairs with likeness 0.8 it
-finds 988 in 1,000, of those with 0.85 9,995 in 10,000, with 0.9 all but one or two in a million.
+Texts are compared by their runs of five characters (folded, with single spaces): their likeness is Jaccard's, the share
+of runs that both have. MinHash and its index find the few earlier texts worth comparing. These are compared exactly, so
+nothing is dropped on an estimate. The index can miss pairs near the threshold: with likeness 0.8 it finds 988 of 1,000
+pairs, with 0.85 9,995 of 10,000, with 0.9 all except one or two in a million.
 
-An image is known by its perceptual hash (64 bits, of shapes in grey) and by the mean colours of a coarse grid, since a
-red star and a blue one have the same shape. Two are near-duplicates when both are close: scaled, compressed, lightly
+The mark of an image is its perceptual hash (64 bits, of shapes in grey) and the mean colours of a coarse grid, since a
+red star and a blue one have the same shape. Two are near-duplicates if both are close: scaled, compressed, lightly
 cropped or brightened copies are. An image without shapes has a hash of noise; it is compared by its colours alone.
 
-The mark of an image is computed once in the life of a build and stored in `work/marks.db`, by the sha256 of its bytes.
-Of an image that was stopped nothing stays: its mark is blanked when it is dropped, and copies that the file may hold
-where rows were moved when it is closed.
+The mark of an image is computed once per build and stored in `work/marks.db`, by the sha256 of its bytes. Nothing of a
+stopped image stays: dropping it blanks its mark, and closing the file blanks copies left where rows moved.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ Ints: TypeAlias = "NDArray[np.integer[Any]]"
 
 _RUN: Final = 5  # characters
 _BANDS: Final = 24  # 1 - (1 - 0.8 ** 8) ** 24 is 0.988
-_ROWS: Final = 8  # fewer find more, and put questions of one form into each other's way
+_ROWS: Final = 8  # fewer find more, but make questions of one form match each other
 _HASH_SEED: Final = 20_261_125
 MINHASH: Final = (_BANDS, _ROWS, _HASH_SEED, _RUN)  #: for the benchmark
-_SLACK: Final = 0.15  # four standard deviations of the estimate: what is below by more is not compared exactly
+_SLACK: Final = 0.15  # four standard deviations of the estimate; texts further below are not compared exactly
 
 _BITS: Final = 64
 _GRID: Final = 4
@@ -57,12 +56,12 @@ _SIGN: Final = 1 << 63  # sqlite's integers are signed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearDuplicate:
-    """An item that nearly equals one that came before it.
+    """An item that nearly equals an earlier one.
 
     Attributes:
         key: of the item.
         of: key of the earlier one.
-        likeness: from 0 to 1: the share of what either text holds that both hold; of images, of bits that are equal.
+        likeness: from 0 to 1: of texts, the share of runs in both; of images, the share of equal bits.
     """
 
     key: str
@@ -76,16 +75,16 @@ class NearDuplicate:
 class TextIndex:
     """The texts so far; about 3 kB each.
 
-    `find` says what an item nearly equals, and `add` adds it. To add only what nearly equals nothing keeps the first of
-    each group.
+    `find` returns the text that an item nearly equals, and `add` adds it. Adding only new texts keeps the first of each
+    group.
     """
 
     def __init__(self, least: float = TEXT_LIKENESS) -> None:
-        """Args: least: likeness from which on two texts are near-duplicates, from 0.7 to 1. Raises HarnessError if out
-        of bounds, or the library is not installed."""
+        """Args: least: least likeness of near-duplicate texts, from 0.7 to 1. Raises HarnessError if out of bounds, or
+        the library is not installed."""
         if not LOWEST_LIKENESS <= least <= 1:
             remedy = f"give one from {LOWEST_LIKENESS:g} to 1"
-            raise HarnessError(f"a likeness of {least:g} cannot be asked for", remedy=remedy)
+            raise HarnessError(f"a likeness of {least:g} is out of bounds", remedy=remedy)
         self._library = require_module("rensa", "build", by="finding near-duplicates")
         self._least = least
         self._index: Untyped = self._library.RMinHashLSH(least, _BANDS * _ROWS, _BANDS)
@@ -98,11 +97,11 @@ class TextIndex:
         return len(self._keys)
 
     def find(self, key: str, text: str) -> NearDuplicate | None:
-        """The earlier text that this one is most like, if it is like it enough; among equals the first."""
+        """The most similar earlier text, if it is a near-duplicate; among equals the first."""
         return _most_like(self.find_all(key, text))
 
     def find_all(self, key: str, text: str) -> list[NearDuplicate]:
-        """All earlier texts that this one is like enough, in the order they came."""
+        """All near-duplicate earlier texts, in the order they came."""
         runs = find_runs(normalize_question(text))
         return self._find_near(key, runs, self._hash(runs))
 
@@ -157,7 +156,7 @@ def find_runs(plain: str) -> frozenset[str]:
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    """The share of what either holds that both hold."""
+    """The number in both, as a share of the number in either."""
     common = len(one & other)
     return common / (len(one) + len(other) - common)
 
@@ -167,7 +166,7 @@ def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageMark:
-    """What an image looks like.
+    """The look of an image.
 
     Attributes:
         shape: its perceptual hash; None if it has no shapes.
@@ -179,7 +178,7 @@ class ImageMark:
 
 
 def mark_image(image: Image) -> ImageMark:
-    """What an image looks like.
+    """Compute the mark of an image.
 
     Raises:
         BadImage: it is missing, broken or out of bounds.
@@ -197,16 +196,16 @@ def mark_image(image: Image) -> ImageMark:
 
 
 class MarkTable:
-    """Marks by their place, and which of them may be close to another.
+    """Marks by their place, and a search for those that may be close to another.
 
-    A hash has one more band than bits may differ: two that are close are equal in at least one of them, so that none is
-    missed. An image without shapes is filed by its mean colour, which is that of a close one or next to it. Marks in
-    one bucket are compared at once, in arrays: a drawing of one object may come thousands of times.
+    A hash has one more band than bits may differ: two close ones are equal in at least one band, so none is missed. An
+    image without shapes is filed by its mean colour, which equals that of a close one or is next to it. Marks in one
+    bucket are compared together, in arrays: a drawing of one object may come thousands of times.
     """
 
     def __init__(self, most: int) -> None:
         if not 0 <= most <= 16:
-            raise HarnessError(f"{most} bits cannot be asked for", remedy="give a number from 0 to 16")
+            raise HarnessError(f"{most} bits are out of bounds", remedy="set a number from 0 to 16")
         self.most = most
         edges = [_BITS * number // (most + 1) for number in range(most + 2)]
         self._bands = [(low, (1 << (high - low)) - 1) for low, high in pairwise(edges)]
@@ -227,7 +226,7 @@ class MarkTable:
         self._tints += image.tint
 
     def places(self, image: ImageMark) -> list[Ints]:
-        """The places of marks that may be close; one may be named more than once."""
+        """The places of marks that may be close; a place may come more than once."""
         import numpy as np
 
         if image.shape is not None:
@@ -242,7 +241,7 @@ class MarkTable:
         return [np.frombuffer(places, np.uint32) for places in found if places]
 
     def apart(self, image: ImageMark, places: Ints) -> Ints:
-        """The bits in which the marks at these places differ from one; all of them if the colours do."""
+        """The number of bits in which the marks at these places differ from one; all bits if the colours differ."""
         import numpy as np
 
         shapes = np.frombuffer(self._shapes, np.uint64)[places] ^ np.uint64(image.shape or 0)
@@ -262,7 +261,7 @@ class MarkTable:
 
 
 def _mean_colour(image: ImageMark) -> tuple[int, int, int]:
-    """In steps by which the mean colours of close images differ by one at most."""
+    """The mean colour in steps; close images differ by at most one step."""
     red, green, blue = (sum(image.tint[channel::3]) // (len(image.tint) // 3 * (_TINT + 1)) for channel in range(3))
     return red, green, blue
 
@@ -281,7 +280,7 @@ class ImageIndex:
         return len(self._keys)
 
     def find(self, key: str, image: ImageMark) -> NearDuplicate | None:
-        """The earlier image that this one is most like, if it is like it enough; among equals the first."""
+        """The most similar earlier image, if it is a near-duplicate; among equals the first."""
         import numpy as np
 
         if not (filed := self._table.places(image)):
@@ -311,11 +310,11 @@ class ImageIndex:
 
 
 class PairIndex:
-    """The pairs of images so far. Two are near-duplicates if the images of one nearly equal those of the other, each
-    its own, in either order: many risks take a kitchen knife."""
+    """The pairs of images so far. Two are near-duplicates if each image of one nearly equals one of the other, in
+    either order. One common image is not enough: many risks take a kitchen knife."""
 
     def __init__(self, most: int = IMAGE_BITS) -> None:
-        """Args: most: bits in which two images that are near-duplicates may differ, from 0 to 16."""
+        """Args: most: bits in which near-duplicate images may differ, from 0 to 16."""
         self._table = MarkTable(most)
         self._keys: list[str] = []
 
@@ -323,7 +322,7 @@ class PairIndex:
         return len(self._keys)
 
     def take(self, key: str, pair: tuple[ImageMark, ImageMark]) -> NearDuplicate | None:
-        """The earlier pair that this one is most like, among equals the first; it is added if there is none."""
+        """The most similar near-duplicate pair, among equals the first; if there is none, this one is added."""
         near = self._find(key, pair)
         if near is None:
             self._keys.append(key)
@@ -332,9 +331,9 @@ class PairIndex:
         return near
 
     def _find(self, key: str, pair: tuple[ImageMark, ImageMark]) -> NearDuplicate | None:
-        """Look up the image that fewer may be close to; of the close ones, the other image of their pair is compared.
+        """Look up the image with fewer candidates; then compare the other image of each candidate's pair.
 
-        In a function of its own: the table cannot grow while there are arrays over it.
+        A separate function: the table cannot grow while arrays refer to it.
         """
         import numpy as np
 
@@ -357,10 +356,10 @@ class MarkStore:
     """The marks in `work/marks.db`; a context manager. Safe to use from several threads.
 
     Args:
-        folder: `work/` of the build. The caller makes sure that no other process writes there.
+        folder: `work/` of the build. The caller ensures that no other process writes there.
 
     Raises:
-        HarnessError: here and in every method: the disk does not take it.
+        HarnessError: here and in every method: the disk cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -394,7 +393,7 @@ class MarkStore:
             self._db.execute("COMMIT")
 
     def get(self, image: Image) -> ImageMark:
-        """The mark of an image, computed if it is not stored. Raises BadImage as `mark_image`."""
+        """The mark of an image, computed if it is not stored. Raises BadImage like `mark_image`."""
         opened = open_image(image)
         name = opened.opened.sha256
         with self._lock:

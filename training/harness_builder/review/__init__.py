@@ -1,4 +1,4 @@
-"""Human review of candidates: a page on this machine or a sheet, several reviewers, what they decide together.
+"""Human review of candidates: a page on this machine or a sheet, several reviewers, and their joint decision.
 
 queue = Queue(folder / "review", candidates, categories)
 serve_review(queue, ready=print)

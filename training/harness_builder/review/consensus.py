@@ -1,7 +1,6 @@
-"""What several reviewers decide together, and how far they agree beyond chance.
+"""The joint decision of several reviewers, and how far they agree beyond chance.
 
-The majority counts, and a tie stays open. Agreement has intervals, for which candidates of one seed are resampled
-together.
+The majority counts, and a tie stays open. Intervals of agreement resample candidates of one seed together.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ About = Literal["decision", "category", "question", "text_unsafe", "image_harmfu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What reviewers together decided of one candidate.
+    """The reviewers' joint decision on one candidate.
 
     Attributes:
         key: of the candidate.
-        decision: fix where `category` or `question` say something else than the candidate.
-        category: empty for as it is.
-        question: likewise.
-        text_unsafe: None where no reviewer who kept it answered.
-        image_harmful: likewise.
+        decision: fix if `category` or `question` differ from the candidate's.
+        category: empty if unchanged.
+        question: empty if unchanged.
+        text_unsafe: None if no reviewer who kept it answered.
+        image_harmful: None if no reviewer who kept it answered.
         reviewers: who took part.
     """
 
@@ -52,7 +51,7 @@ class Undecided:
 
     Attributes:
         key: of the candidate.
-        about: what they differ in: whether to keep it; else, of those who keep it, how.
+        about: what they differ in: whether to keep it; else, among those who keep it, how.
         reviews: by all.
     """
 
@@ -70,11 +69,11 @@ class Merged:
 
 
 def merge(reviews: Iterable[Review]) -> Merged:
-    """One decision for each candidate, in the order in which they first come.
+    """One decision for each candidate, in the order of first appearance.
 
     A fix is a keep: first the majority decides whether to keep it. Then, among those who keep it, the majority of those
-    who answered decides each of category, question, unsafe text and harmful image; on unsafe text only those count who
-    have the question that counts. Of two reviews by one reviewer the later one counts.
+    who answered decides each of category, question, unsafe text and harmful image; on unsafe text only reviewers with
+    the chosen question count. The later one of a reviewer's two reviews counts.
     """
     latest: dict[str, dict[str, Review]] = {}
     for review in reviews:
@@ -116,13 +115,13 @@ def merge_one(key: str, reviews: tuple[Review, ...]) -> Decided | Undecided:
 
 
 def _vote(given: Sequence[T], *, otherwise: T) -> tuple[T, bool]:
-    """What more than half say, and False; else `otherwise`, and True for a tie."""
+    """The value that more than half choose, and False; else `otherwise`, and True for a tie."""
     value, count = Counter(given).most_common(1)[0]
     return (value, False) if 2 * count > len(given) else (otherwise, True)
 
 
 def _vote_answers(given: Sequence[bool | None]) -> tuple[bool | None, bool]:
-    """Of those who answered; no answer at all is not a tie."""
+    """The majority of those who answered; no answer at all is not a tie."""
     answers = [each for each in given if each is not None]
     return _vote(answers, otherwise=None) if answers else (None, False)
 
@@ -143,8 +142,8 @@ class Agreed:
 
     Attributes:
         about: `kept` (keep and fix against drop), `decision`, `text_unsafe` or `image_harmful`.
-        reviewers: who has answered it at least once.
-        candidates: that two or more of them have answered it of.
+        reviewers: who answered it at least once.
+        candidates: on which two or more of them answered it.
         pairs: Cohen's kappa of each two of them, and their share of equal answers.
         alpha: Krippendorff's, of all of them.
     """
@@ -156,7 +155,7 @@ class Agreed:
     alpha: Agreement
 
 
-#: question -> how a review answers it, and what the answers may be
+#: question -> how a review answers it, and the possible answers
 _QUESTIONS: Final[Mapping[str, tuple[Callable[[Review], str | bool | None], tuple[str | bool, ...]]]] = {
     "kept": (lambda review: review.decision != "drop", (True, False)),
     "decision": (lambda review: review.decision, ("keep", "fix", "drop")),
@@ -166,9 +165,9 @@ _QUESTIONS: Final[Mapping[str, tuple[Callable[[Review], str | bool | None], tupl
 
 
 def agreed(reviews: Iterable[Review]) -> tuple[Agreed, ...]:
-    """Agreement on each question; of two reviews of a candidate by one reviewer the later one counts.
+    """Agreement on each question; the later one of a reviewer's two reviews of a candidate counts.
 
-    `Queue.reviews(first=True)` gives the answers from before the reviewers saw what the model thinks.
+    `Queue.reviews(first=True)` returns the answers given before the reviewers saw the model's opinion.
     """
     latest = {(review.key, review.reviewer): review for review in reviews}
     found: list[Agreed] = []

@@ -1,9 +1,9 @@
-"""The file of one reviewer: JSON lines that are only ever appended, but for what a hard stop erases.
+"""The file of one reviewer: JSON lines that are only appended, except those that a hard stop erases.
 
-Invariants: a line is one `write`, safe on disk before the reviewer is told so; a torn line is cut before the next one;
-of a candidate the last line counts. Each write looks first at what others have added, so two servers over one folder do
-no harm. An erased answer is replaced by a line of the same length that takes it back: a process that has read the file
-goes on where it was.
+Invariants: a line is one `write`, safe on disk before the page confirms it; a torn line is cut before the next one; the
+last line on a candidate counts. Each write first reads the lines that others have added, so two servers over one folder
+do no harm. An erased answer is replaced by a line of the same length that revokes it: a process that has read the file
+continues at its position.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.types import Json
 from harness_builder.values import Review
 
 DECISIONS: Final = ("keep", "drop", "fix")
-_PATIENCE: Final = 10.0  # seconds until another writer has had its turn
+_PATIENCE: Final = 10.0  # seconds to wait for another writer
 _FIELDS: Final[Mapping[str, tuple[type, ...]]] = {
     "key": (str,),
     "reviewer": (str,),
@@ -41,7 +41,7 @@ _FIELDS: Final[Mapping[str, tuple[type, ...]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A decision; `shown` is the hash of what was decided on, see `Queue.shown_hash`."""
+    """A decision; `shown` is the hash of the candidate's content, see `Queue.shown_hash`."""
 
     review: Review
     shown: str
@@ -54,7 +54,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skip:
-    """A candidate that the reviewer would rather not decide."""
+    """A candidate that the reviewer skips."""
 
     key: str
     at: str
@@ -62,7 +62,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undo:
-    """The last word on this candidate is taken back."""
+    """The last answer on this candidate is revoked."""
 
     key: str
     at: str
@@ -70,7 +70,7 @@ class Undo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptOut:
-    """All categories that the reviewer does not want to see from here on."""
+    """All categories that the reviewer hides from now on."""
 
     categories: tuple[str, ...]
     at: str
@@ -80,13 +80,13 @@ Entry = Answer | Skip | Undo | OptOut
 
 
 class ReviewState:
-    """What the lines of a file come to.
+    """The state after all lines of a file.
 
     Attributes:
-        current: what counts of each candidate, the latest at the end.
-        first: the first answer on each, by key and by what was shown: before the reviewer could know the model's
-        opinion. left_out: categories.
-        undone: the candidate whose answer was taken back last, if nothing was said since; else empty.
+        current: the valid answer on each candidate, the latest at the end.
+        first: the first answer on each, by key and shown content: before the reviewer could know the model's opinion.
+        left_out: hidden categories.
+        undone: the candidate whose answer was revoked last, if no answer came since; else empty.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class ReviewState:
         return made
 
     def add(self, entry: Entry) -> None:
-        """Add what one line says."""
+        """Apply one line."""
         if isinstance(entry, OptOut):
             self.left_out = entry.categories
             return
@@ -116,7 +116,7 @@ class ReviewState:
 
 
 class ReviewLog:
-    """One reviewer's file; made with its first line."""
+    """One reviewer's file; created with its first line."""
 
     def __init__(self, path: Path, reviewer: str) -> None:
         self.path = path
@@ -125,7 +125,7 @@ class ReviewLog:
         self._forget()
 
     def state(self) -> ReviewState:
-        """What counts now. Raises BadData for a whole line that is not one of a review."""
+        """The present state. Raises BadData for a whole line that is not a review."""
         with self._turn:
             self._read_new()
             return self._state.copy()
@@ -134,8 +134,8 @@ class ReviewLog:
         """Write a line.
 
         Args:
-            entry: to be written.
-            check: gets the state with others' writes, and raises where the line would be wrong.
+            entry: to write.
+            check: gets the state with others' writes, and raises if the line would be wrong.
 
         Raises:
             HarnessError: the file cannot be written; it then ends as before.
@@ -151,15 +151,15 @@ class ReviewLog:
             self._state.add(entry)
 
     def strike(self, key: str) -> None:
-        """Take back whatever was said of a candidate, and leave no byte of its words. Raises HarnessError if the file
-        cannot be written; it is then as before."""
+        """Revoke all answers on a candidate, and leave no byte of their words. Raises HarnessError if the file cannot
+        be written; it is then as before."""
         with self._turn, self._locked():
             if self.path.exists():
                 atomic_write(self.path, b"".join(self._without(line, key) for line in read_lines(self.path)))
                 self._forget()
 
     def _without(self, line: bytes, key: str) -> bytes:
-        """The line; of an answer on this candidate a line of its length that takes it back."""
+        """The line; for an answer on this candidate, a line of its length that revokes it."""
         try:
             entry = parse_entry(json.loads(line), self.reviewer)
         except ValueError:
@@ -173,22 +173,22 @@ class ReviewLog:
         self._state, self._end, self._lines = ReviewState(), 0, 0
 
     def _read_new(self) -> None:
-        """Add the whole lines that were written since."""
+        """Apply the whole lines written since."""
         size = self.path.stat().st_size if self.path.exists() else 0
-        if size < self._end:  # changed by another hand
+        if size < self._end:  # changed by another program
             self._forget()
         for line in read_lines(self.path, self._end):
             try:
                 self._state.add(parse_entry(json.loads(line), self.reviewer))
             except ValueError as error:
-                what, where = f"this is no line of a review: {error}", f"{self.path}, line {self._lines + 1}"
+                what, where = f"this is not a line of a review: {error}", f"{self.path}, line {self._lines + 1}"
                 raise BadData(what, where=where, remedy="fix or remove it") from None
             self._end += len(line)
             self._lines += 1
 
     @contextmanager
     def _locked(self) -> Generator[None]:
-        """Hold the lock of the file, and raise HarnessError where it cannot be written."""
+        """Hold the lock of the file, and raise HarnessError if it cannot be written."""
         busy = HarnessError("another process holds these reviews", where=str(self.path))
         with report_write_errors(self.path), lock_file(lock_path(self.path), busy=busy, wait=_PATIENCE):
             yield
@@ -208,11 +208,11 @@ def entry_json(entry: Entry, reviewer: str) -> dict[str, Json]:
 
 
 def parse_entry(line: Json, reviewer: str) -> Entry:
-    """What a line says. Raises ValueError for what is not a line of this reviewer's."""
+    """Parse a line. Raises ValueError if it is not one of this reviewer."""
     found: Mapping[str, Any] = cast("Mapping[str, Any]", line) if isinstance(line, dict) else {}
     decision = _text(found, "decision")
     if found.get("reviewer") != reviewer:
-        raise ValueError(f"it is of reviewer {found.get('reviewer')!r}")
+        raise ValueError(f"it belongs to reviewer {found.get('reviewer')!r}")
     if decision in DECISIONS:
         fields = {name: found[name] for name in _FIELDS if name in found}
         return Answer(review=parse_review(fields), shown=_text(found, "shown"))

@@ -1,6 +1,6 @@
-"""The review page on this machine. `harness.web.pages` decides who may see it, `Queue` what was decided.
+"""The review page on this machine. `harness.web.pages` controls access, `Queue` holds the decisions.
 
-What the model thinks of a candidate is sent once the candidate is answered.
+The model's opinion of a candidate is sent once the candidate is answered.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp
 
-_BODY_LIMIT: Final = 1 << 18  # bytes of what the page sends
+_BODY_LIMIT: Final = 1 << 18  # bytes of a request
 _LONGEST: Final = 20_000  # characters of a reason or a question
-_DAY: Final = 86_400.0  # seconds; a page that was open for longer was not being read
+_DAY: Final = 86_400.0  # seconds; nobody reads one page for longer
 
 
 def serve_review(queue: Queue, *, ready: Callable[[str], None], reviewer: str = "", port: int = 0) -> None:
     """Serve the review page until SIGINT or SIGTERM.
 
     Args:
-        queue: what is to be reviewed.
-        ready: given the address to open, which holds the token and the reviewer.
-        reviewer: who it is for; empty to be asked on the page.
+        queue: to review.
+        ready: gets the address to open, which holds the token and the reviewer.
+        reviewer: their name; empty to ask on the page.
         port: 0 for any free one.
 
     Raises:
-        HarnessError: the name cannot be a reviewer's, the port cannot be listened on, or the extra `serve` is missing.
+        HarnessError: the name is not allowed, the port cannot be used, or the extra `serve` is missing.
     """
     token = new_token()
     who = f"&{urlencode({'reviewer': normalize_reviewer(reviewer)})}" if reviewer else ""
@@ -70,7 +70,7 @@ def review_app(queue: Queue, token: str) -> ASGIApp:
         try:
             found = await anyio.to_thread.run_sync(queue.find_image, request.path_params["sha256"])
         except KeyError:
-            found = ImageState(why="no candidate that was shown has this image")
+            found = ImageState(why="no shown candidate has this image")
         if isinstance(found, ImageState):
             return PlainTextResponse(found.why, status_code=404)
         return Reply(found.data, media_type=found.mime)
@@ -114,7 +114,7 @@ def review_app(queue: Queue, token: str) -> ASGIApp:
 
 
 def _json_route(answer: Callable[[Request], Awaitable[dict[str, Any]]]) -> Callable[[Request], Awaitable[Response]]:
-    """A route that sends the answer, or what is wrong with the request in words for the reviewer."""
+    """A route that sends the answer, or an error in words for the reviewer."""
     from starlette.responses import JSONResponse
 
     async def reply(request: Request) -> Response:
@@ -129,24 +129,24 @@ def _json_route(answer: Callable[[Request], Awaitable[dict[str, Any]]]) -> Calla
 
 
 async def _read_body(request: Request, **needed: type) -> dict[str, Any]:
-    """The object that a page sent, with at least these fields of these types. Raises HarnessError for anything else."""
+    """The object that a page sent, with at least these fields of these types. Raises HarnessError otherwise."""
     body = b""
     async for piece in request.stream():
         body += piece
         if len(body) > _BODY_LIMIT:
-            raise HarnessError(f"more than {_BODY_LIMIT} bytes are not read")
+            raise HarnessError(f"the request is larger than {_BODY_LIMIT} bytes")
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise HarnessError("a change is sent as application/json")
+        raise HarnessError("a change must be sent as application/json")
     try:
         found = json.loads(body)
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise HarnessError("this is no JSON object")
+        raise HarnessError("this is not a JSON object")
     fields = cast("dict[str, Any]", found)
     for name, kind in needed.items():
         if not isinstance(fields.get(name), kind):
-            raise HarnessError(f"{name} is missing or of another type")
+            raise HarnessError(f"{name} is missing or has another type")
     return fields
 
 
@@ -161,12 +161,12 @@ def _parse_answer(fields: Mapping[str, Any]) -> Review:
     if max(map(len, texts.values())) > _LONGEST:
         raise HarnessError(f"a text is longer than {_LONGEST} characters")
     if review.at or not (math.isfinite(review.seconds) and review.seconds >= 0):
-        raise HarnessError("when, and how long it took, cannot be that")
+        raise HarnessError("the time or the duration of the decision is out of range")
     return review if review.seconds <= _DAY else replace(review, seconds=0.0)
 
 
 def _page_state(queue: Queue, session: ReviewSession, draft: Review | None = None) -> dict[str, Json]:
-    """All that the page shows: how far the reviewer is, the next candidate, and their last word."""
+    """All that the page shows: the reviewer's progress, the next candidate, and their last answer."""
     progress = session.progress()
     shown: dict[str, Json] | None = None
     if progress.open:

@@ -1,8 +1,8 @@
-"""What is to be reviewed: candidates, and a folder in which each reviewer has a file.
+"""The review queue: candidates, and a folder in which each reviewer has a file.
 
-Reviewers know nothing of each other. All get the candidates block by block in one order, which is drawn by hash, so
-that reviews that end early overlap; within a block each reviewer has another order. An answer counts as long as the
-candidate is what was shown: with another question, category or image it is asked again.
+Reviewers do not see each other's answers. All get the candidates block by block in one order, drawn by hash, so that
+reviews that end early overlap; within a block each reviewer has another order. An answer counts while the candidate is
+unchanged: with another question, category or image it is asked again.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from harness_builder.values import REAL, Candidate, Review
 
 from .log import Answer, OptOut, ReviewLog, ReviewState, Skip, Undo
 
-_BLOCK: Final = 20  # candidates whose order is a reviewer's own
+_BLOCK: Final = 20  # candidates that each reviewer gets in another order
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 #: why an image is not shown, in a reviewer's words
 _IMAGE_FAULTS: Final = {
-    "missing": "the file is gone",
-    "outside_root": "its path leads out of the folder",
+    "missing": "the file is missing",
+    "outside_root": "its path leads outside the folder",
     "too_many_pixels": "it has too many pixels",
     "too_many_bytes": "it is too large",
 }
 
 
 class OutdatedReview(HarnessError):
-    """The candidate is no longer open: another page of the same reviewer was quicker."""
+    """The candidate is no longer open: another page of the same reviewer was faster."""
 
 
 class BadQuestion(HarnessError):
-    """The question that a reviewer wrote breaks a rule for the writer's questions."""
+    """A reviewer's question breaks a rule for the writer's questions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageState:
-    """What is known of an image: its hash, or why it cannot be shown."""
+    """An image's hash, or why it cannot be shown."""
 
     sha256: str = ""
     why: str = ""
@@ -53,15 +53,15 @@ class ImageState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewProgress:
-    """How far one reviewer is.
+    """One reviewer's progress.
 
     Attributes:
         decided: candidates, by key.
-        skipped: passed over one by one.
-        left_out: undecided ones of categories that the reviewer does not want to see.
+        skipped: skipped candidates.
+        left_out: undecided candidates of hidden categories.
         open: candidates still to decide, in order; the page shows the first one.
-        categories: that are left out.
-        last: the last word, which can be taken back; None at the beginning.
+        categories: hidden by the reviewer.
+        last: the last answer, which can be revoked; None at the beginning.
     """
 
     decided: dict[str, Review]
@@ -74,12 +74,12 @@ class ReviewProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportCounts:
-    """What became of reviews that were imported.
+    """Counts of imported reviews.
 
     Attributes:
-        new: of candidates that this reviewer had not decided.
-        changed: in place of another one.
-        same: equal to the one that is there.
+        new: on candidates that this reviewer had not decided.
+        changed: replacing another one.
+        same: equal to the stored one.
     """
 
     new: int
@@ -91,11 +91,11 @@ class Queue:
     """Candidates to review.
 
     Args:
-        folder: for the reviewers' files, `reviews-<name>.jsonl`; made when it is missing.
-        candidates: each under a key of its own.
+        folder: for the reviewers' files, `reviews-<name>.jsonl`; created if missing.
+        candidates: with unique keys.
         categories: that a reviewer may choose, in order; those of the candidates come after them.
-        language: of the questions, in words; empty where it is not known.
-        then: the command that goes on with the decisions; empty for none.
+        language: of the questions, in words; empty if unknown.
+        then: the command that uses the decisions; empty for none.
 
     Raises:
         ValueError: two candidates have one key.
@@ -116,7 +116,7 @@ class Queue:
         self.candidates: dict[str, Candidate] = {}
         for each in candidates:
             if each.key in self.candidates:
-                raise ValueError(f"two candidates are called {each.key}")
+                raise ValueError(f"two candidates have the key {each.key}")
             self.candidates[each.key] = each
         own = dict.fromkeys(each.category for each in self.candidates.values())
         self.categories = tuple(dict.fromkeys((*categories, *own)))
@@ -138,13 +138,13 @@ class Queue:
         return ReviewSession(self, self.log(normalize_reviewer(reviewer)))
 
     def log(self, name: str) -> ReviewLog:
-        """The file of a reviewer, by a name from `normalize_reviewer`."""
+        """The file of a reviewer, whose name `normalize_reviewer` returned."""
         if name not in self._logs:
             self._logs[name] = ReviewLog(self.folder / f"reviews-{name}.jsonl", name)
         return self._logs[name]
 
     def order(self, reviewer: str) -> list[str]:
-        """The keys in the order of one reviewer; the same each time."""
+        """The keys in one reviewer's order; always the same."""
         if reviewer not in self._orders:
             blocks = (self._common[start : start + _BLOCK] for start in range(0, len(self._common), _BLOCK))
             mixed = (sorted(block, key=lambda key: text_hash(f"{reviewer}/{key}")) for block in blocks)
@@ -152,14 +152,14 @@ class Queue:
         return self._orders[reviewer]
 
     def reviews(self, *, first: bool = False) -> tuple[Review, ...]:
-        """What all reviewers have decided of these candidates as they are.
+        """All reviewers' decisions on these candidates in their present form.
 
         Args:
-            first: the first answer on each candidate, from before the reviewer saw the model's opinion: for agreement.
-                Else the answer that counts now.
+            first: the first answer on each candidate, given before the reviewer saw the model's opinion: for agreement.
+                Otherwise the answer that counts now.
 
         Raises:
-            BadData: a file holds a line that is not one of a review.
+            BadData: a file holds a line that is not a review.
         """
         found: list[Review] = []
         for name in self.reviewers:
@@ -170,20 +170,20 @@ class Queue:
         return tuple(found)
 
     def import_reviews(self, reviews: Iterable[Review]) -> ImportCounts:
-        """Write reviews that were made elsewhere, such as on a sheet, each into its reviewer's file. Raises
-        HarnessError if one is of no candidate here or says what cannot be; those before it are written."""
+        """Write reviews made elsewhere, such as on a sheet, each into its reviewer's file. Raises HarnessError if one
+        has an unknown candidate or an impossible value; those before it are written."""
         counts = {"new": 0, "changed": 0, "same": 0}
         for review in reviews:
             counts[self.session(review.reviewer).import_review(review)] += 1
         return ImportCounts(**counts)
 
     def is_current(self, answer: Answer) -> bool:
-        """Whether an answer is on a candidate as it is now."""
+        """Whether an answer is on a candidate's present form."""
         candidate = self.candidates.get(answer.key)
         return candidate is not None and answer.shown == self.shown_hash(candidate)
 
     def shown_hash(self, candidate: Candidate) -> str:
-        """A hash of what a reviewer decides on: question, category and the bytes of both images."""
+        """A hash of a candidate's content: question, category and the bytes of both images."""
         if candidate.key not in self._hashes:
             images = [each.sha256 for each in self.images_of(candidate)]
             shown = {"question": candidate.question, "category": candidate.category, "images": images}
@@ -206,13 +206,13 @@ class Queue:
         return self._states[candidate.key]
 
     def find_image(self, sha256: str) -> ImageContent | ImageState:
-        """An image of `images_of` by its hash, so no other file can be asked for; why it cannot be shown any more.
-        Raises KeyError if no candidate that was looked at has it."""
+        """An image of `images_of` by its hash, so no other file can be requested; or why it can no longer be shown.
+        Raises KeyError if no shown candidate has it."""
         try:
             content = open_image(self._images[sha256]).opened
         except BadImage as fault:
             return ImageState(why=_image_fault(fault))
-        return content if content.sha256 == sha256 else ImageState(why="the file is another one now")
+        return content if content.sha256 == sha256 else ImageState(why="the file has changed")
 
 
 class ReviewSession:
@@ -224,69 +224,69 @@ class ReviewSession:
         self.reviewer = log.reviewer
 
     def progress(self) -> ReviewProgress:
-        """How far the reviewer is. Raises BadData where their file holds a line that is not one of a review."""
+        """The reviewer's progress. Raises BadData if their file holds a line that is not a review."""
         return self._progress(self._log.state())
 
     def answer(self, review: Review) -> None:
         """Write down a decision on a candidate that is still open.
 
         Raises:
-            OutdatedReview: it is not open any more.
+            OutdatedReview: it is no longer open.
             BadQuestion: its question names an object, or does not refer to both images.
-            HarnessError: it says what cannot be, or cannot be written.
+            HarnessError: a value is impossible, or it cannot be written.
         """
         self._log.append(self._entry(review), lambda state: self._check_open(state, review.key))
 
     def import_review(self, review: Review) -> Literal["new", "changed", "same"]:
-        """Write down a decision that was made elsewhere, in place of any other. Raises as `answer` does."""
+        """Write down a decision made elsewhere, in place of any other. Raises like `answer`."""
         entry = self._entry(review)
         before = self.progress().decided.get(review.key)
-        # when, and how quickly, does not matter
+        # time and duration do not matter
         if before is not None and replace(before, seconds=0.0, at="") == replace(entry.review, seconds=0.0, at=""):
             return "same"
         self._log.append(entry, lambda _: None)
         return "new" if before is None else "changed"
 
     def skip(self, key: str) -> None:
-        """Pass over one candidate. Raises OutdatedReview where it is not open any more."""
+        """Skip one candidate. Raises OutdatedReview if it is no longer open."""
         self._log.append(Skip(key=key, at=_now()), lambda state: self._check_open(state, key))
 
     def undo(self, key: str) -> Review | None:
-        """Take back what was said last, which is of this candidate; the decision it was. Raises OutdatedReview if
-        something else was said last."""
+        """Revoke the last answer, which must be on this candidate, and return its decision. Raises OutdatedReview if
+        there is a later answer."""
         undone: list[Answer | Skip] = []
 
         def check(state: ReviewState) -> None:
             last = self._progress(state).last
             if last is None or last.key != key:
-                raise OutdatedReview("something else was said last")
+                raise OutdatedReview("there is a later answer")
             undone.append(last)
 
         self._log.append(Undo(key=key, at=_now()), check)
         return undone[0].review if isinstance(undone[0], Answer) else None
 
     def leave_out(self, categories: Sequence[str]) -> None:
-        """Show no candidate of these categories from now on. Raises HarnessError for an unknown one."""
+        """Hide candidates of these categories from now on. Raises HarnessError for an unknown one."""
         unknown = sorted(set(categories) - set(self._queue.categories))
         if unknown:
-            raise HarnessError(f"{unknown[0]!r} is no category here")
+            raise HarnessError(f"{unknown[0]!r} is not a category here")
         self._log.append(OptOut(categories=tuple(dict.fromkeys(categories)), at=_now()), lambda _: None)
 
     def check(self, review: Review) -> Candidate:
-        """The candidate that a review is of. Raises HarnessError where the review says what cannot be, and BadQuestion
-        where its question is not one that the writer could have written."""
+        """The candidate of a review. Raises HarnessError if the review has an impossible value, and BadQuestion if its
+        question breaks a rule for the writer's questions."""
         queue, candidate = self._queue, self._queue.candidates.get(review.key)
         if candidate is None:
-            raise HarnessError(f"{review.key!r} is no candidate here")
+            raise HarnessError(f"{review.key!r} is not a candidate here")
         if review.decision == "fix" and candidate.key.endswith(REAL):
-            raise HarnessError("its question and category are those of its drawings: keep, drop or skip this one")
+            raise HarnessError("question and category belong to its drawn twin: keep, drop or skip this one")
         if review.category and review.category not in queue.categories:
-            raise HarnessError(f"{review.category!r} is no category here")
+            raise HarnessError(f"{review.category!r} is not a category here")
         changes = (review.category or candidate.category, review.question.strip() or candidate.question)
         if review.decision != "fix" and (review.category or review.question):
-            raise HarnessError(f"{review.decision} changes nothing: another category or question is a fix")
+            raise HarnessError(f"{review.decision} changes nothing: to change category or question, choose fix")
         if review.decision == "fix" and changes == (candidate.category, candidate.question):
-            raise HarnessError("a fix says what else the question or the category is")
+            raise HarnessError("a fix must change the question or the category")
         wrong = find_question_fault(changes[1], candidate.objects, queue.language)
         if changes[1] != candidate.question and wrong:
             raise BadQuestion(wrong.told)
@@ -295,7 +295,7 @@ class ReviewSession:
         return candidate
 
     def _entry(self, review: Review) -> Answer:
-        """What to write for a review. Raises as `check`."""
+        """The entry to write for a review. Raises like `check`."""
         shown = self._queue.shown_hash(self.check(review))
         return Answer(review=replace(review, reviewer=self.reviewer, at=review.at or _now()), shown=shown)
 
@@ -313,22 +313,22 @@ class ReviewSession:
             decided={key: each.review for key, each in current.items() if isinstance(each, Answer)},
             skipped=tuple(key for key, each in current.items() if isinstance(each, Skip)),
             left_out=tuple(key for key in rest if key in hidden),
-            open=tuple(sorted(shown, key=lambda key: key != state.undone)),  # what was taken back comes first
+            open=tuple(sorted(shown, key=lambda key: key != state.undone)),  # a revoked candidate comes first
             categories=state.left_out,
             last=next(reversed(current.values()), None),
         )
 
     def _check_open(self, state: ReviewState, key: str) -> None:
         if key not in self._progress(state).open:
-            raise OutdatedReview("this is not to be decided any more")
+            raise OutdatedReview("this candidate is no longer open")
 
 
 def normalize_reviewer(reviewer: str) -> str:
-    """A reviewer's name as it is stored: in small letters, so that no two files differ by capitals alone. Raises
-    HarnessError if it cannot be the name of a file everywhere."""
+    """A reviewer's stored name: in small letters, so that no two files differ by capitals alone. Raises HarnessError if
+    it is not a valid file name on every system."""
     name = reviewer.strip().lower()
     if not _NAME.fullmatch(name):
-        remedy = "take up to 40 letters a-z, digits, dots, hyphens and underscores, a letter or digit first"
+        remedy = "use up to 40 letters a-z, digits, dots, hyphens and underscores, a letter or digit first"
         raise HarnessError(f"{reviewer!r} cannot be a reviewer's name", remedy=remedy)
     return name
 

@@ -1,4 +1,4 @@
-"""Reviews as CSV: a sheet to fill in, and one that comes back. What the model thinks is not on it."""
+"""Reviews as CSV: writes a sheet to fill in, and reads it back. The model's opinion is not on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness_builder.values import Review
 from .log import parse_review
 from .queue import Queue, normalize_reviewer
 
-#: what is on the sheet, and then what is to be filled in; `new_question` and `new_category` are for a fix
+#: columns of the sheet, and then columns to fill in; `new_question` and `new_category` are for a fix
 SHOWN: Final = ("key", "source", "category", "question", "object1", "object2", "image1", "image2", "shown")
 FILLED: Final = (
     "decision",
@@ -37,13 +37,13 @@ _MEANINGS: Final[Mapping[str, bool | None]] = {
 
 
 def to_csv(queue: Queue, reviews: Iterable[Review] = (), *, reviewer: str = "") -> str:
-    """The candidates of a queue as a sheet with a head line: a row for each review, and an empty one where there is
-    none.
+    """The candidates of a queue as a sheet with a head line: a row for each review, and an empty row for a candidate
+    without one.
 
     Args:
-        queue: whose candidates.
+        queue: of the candidates.
         reviews: on candidates of the queue; each becomes a row.
-        reviewer: who it is for: named on the empty rows, and the candidates are in their order.
+        reviewer: named on the empty rows; the candidates are in their order.
     """
     given: dict[str, list[Review]] = {}
     for review in reviews:
@@ -63,7 +63,7 @@ def to_csv(queue: Queue, reviews: Iterable[Review] = (), *, reviewer: str = "") 
             "object2": object2,
             "image1": image1.path,
             "image2": image2.path,
-            "shown": f"shown:{queue.shown_hash(candidate)}",  # no spreadsheet takes it for a number
+            "shown": f"shown:{queue.shown_hash(candidate)}",  # no spreadsheet reads it as a number
         }
         filled = [
             {
@@ -85,15 +85,15 @@ def to_csv(queue: Queue, reviews: Iterable[Review] = (), *, reviewer: str = "") 
 
 
 def from_csv(text: str, queue: Queue | None = None, *, where: str = "the sheet") -> tuple[Review, ...]:
-    """The reviews on a sheet; rows without a decision are none.
+    """The reviews on a sheet; rows without a decision are skipped.
 
     Args:
         text: of the file, commas, semicolons or tabs between cells.
-        queue: of the candidates; with it rows of no candidate, or of one that has changed since, are errors too.
+        queue: of the candidates; if given, rows of an unknown or a changed candidate are errors too.
         where: name of the file, for errors.
 
     Raises:
-        BadData: columns are missing; or rows are wrong, which the error lists by number.
+        BadData: columns are missing; or rows are wrong: the error lists their numbers.
     """
     names, rows = read_sheet(text.encode("utf-8", "surrogatepass"), where)
     if missing := [name for name in ("key", "decision", "reviewer") if name not in names]:
@@ -120,7 +120,7 @@ def from_csv(text: str, queue: Queue | None = None, *, where: str = "the sheet")
             problems.append(f"row {number}: {review.reviewer} has decided {review.key} in another row too")
     if problems:
         raise BadData(
-            format_row_errors(problems), where=where, remedy="nothing was taken in: fix these rows and try again"
+            format_row_errors(problems), where=where, remedy="nothing was imported: fix these rows and try again"
         )
     return tuple(review for review, _ in found)
 
@@ -138,13 +138,13 @@ def _parse_row(cells: Mapping[str, str]) -> Review:
     }
     review = parse_review(fields)
     if review.decision != "fix" and (review.category or review.question):
-        raise ValueError(f"{review.decision} changes nothing: with another category or question it is a fix")
+        raise ValueError(f"{review.decision} changes nothing: to change category or question, choose fix")
     if review.decision == "fix" and not (review.category or review.question):
         raise ValueError("a fix needs new_question or new_category")
     for name in ("text_unsafe", "image_harmful"):
         cell = cells.get(name, "")
         if cell.lower() not in _MEANINGS:
-            raise ValueError(f"{name} is {cell!r}: yes, no or empty")
+            raise ValueError(f"{name} is {cell!r}: write yes, no or leave it empty")
         fields[name] = _MEANINGS[cell.lower()]
     try:
         seconds = float(cells.get("seconds", "") or 0)
