@@ -1,13 +1,13 @@
-"""Seeds: the texts and images that a build takes its ideas from, read out of the user's own copies, one at a time.
+"""Reads seeds, the texts and images from which a build takes its ideas, from the user's own copies, one at a time.
 
-Records are read file by file (parquet a few records at a time), and images are not opened: a seed only says where its
-image is. With a limit the seeds are chosen by a hash of their key: the same on every machine and in whatever order the
-file has them, and raising the limit keeps what was chosen before. A `#` in a key separates the seed from the number of
-its element, so it is escaped in the id that a seed has in its source.
+Records are read file by file (parquet a few records at a time), and images are not opened: a seed only names its image.
+With a limit the seeds are chosen by a hash of their key: the choice is the same on every machine and in any file order,
+and a higher limit keeps the earlier choice. A `#` in a key separates the seed from the number of its element, so it is
+escaped in the id from the source.
 
-A layout says as data how a set lies on disk. A column has several names where copies of a set differ; other columns are
-ignored; where no name of a wanted column is there, the reader says which it looked for and which there are. Sources:
-the sets' own repositories and cards; for VLSafe, Ch3Ef and RTVLM the code of those who read them.
+A layout describes as data how a set is stored. A column has several names if copies of a set differ; other columns are
+ignored; if a wanted column is missing, the error names the expected and the present columns. Sources: the sets' own
+repositories and cards; for VLSafe, Ch3Ef and RTVLM the code of projects that read them.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ Shape = Literal["table", "keyed", "items", "pictures"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """One way in which seeds lie in a folder or an archive.
+    """How a set stores its seeds in a folder or an archive.
 
     Attributes:
-        name: by which a source names it.
-        files: patterns of its data files; the first that matches is taken.
+        name: for a source's `layout`.
+        files: patterns of its data files; the first match counts.
         shape: records in a list, CSV or parquet file; one JSON object of records by their id; an object that holds the
             list in its field `items`; or the files themselves, each an image.
         text: columns that may hold the text; empty: the images alone are seeds.
         image: columns that may name the image; empty: the texts alone are seeds.
         category: columns that may hold the category.
         key: columns that may name the record.
-        images: where an image may be: `{folder}` is that of the data file, `{value}` what the column says, `{stem}` the
-            same without its ending.
-        category_of: of the file's own name or its folder's, where no column has it.
+        images: where an image may be: `{folder}` is that of the data file, `{value}` the column's value, `{stem}` the
+            value without its ending.
+        category_of: the file's or its folder's name holds the category, if no column does.
     """
 
     name: str
@@ -184,16 +184,16 @@ LAYOUTS: Final[dict[str, tuple[Layout, ...]]] = {
 
 
 def find_layouts(name: str) -> tuple[Layout, ...]:
-    """The layouts in which copies of a set are published. Raises UnknownName."""
+    """The layouts of a set's published copies. Raises UnknownName."""
     if name in LAYOUTS:
         return LAYOUTS[name]
     known = ", ".join(LAYOUTS)
-    raise UnknownName(f"no layout of seeds is called {name!r}", remedy=nearest(name, LAYOUTS) or f"take one of {known}")
+    raise UnknownName(f"there is no layout of seeds {name!r}", remedy=nearest(name, LAYOUTS) or f"use one of {known}")
 
 
 def rename_columns(layout: Layout, columns: Mapping[str, str]) -> Layout:
-    """The layout with the user's own names for columns; one that names a text has no image unless it names that too.
-    Raises HarnessError for a name of something that is not a column."""
+    """The layout with the user's own column names; if they name a text but no image, it has no image. Raises
+    HarnessError for an unknown kind of column."""
     wanted = ("text", "image", "category", "key")
     for column in columns:
         if column not in wanted:
@@ -215,7 +215,7 @@ def rename_columns(layout: Layout, columns: Mapping[str, str]) -> Layout:
 
 _TEST_COLUMNS: Final = frozenset({"question", "category", "sub_category", "image_path1", "image_path2"})
 _NOTHING: Final = "the record has neither a text nor an image"
-_TOKEN: Final = re.compile(r"\s*<image>\s*")  # some sets leave the place of the image in their questions
+_TOKEN: Final = re.compile(r"\s*<image>\s*")  # some sets keep image marks in their questions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,12 +223,12 @@ class SeedSource:
     """Where seeds come from.
 
     Attributes:
-        name: what records of the build call it; a part of each seed's key.
+        name: in records of the build; a part of each seed's key.
         path: the user's copy: a folder, an archive, a CSV, TSV, JSON, JSONL or parquet file.
         layout: one of LAYOUTS; `plain` for one's own table, `images` for a folder of pictures.
-        licence: as its owner states it, in SPDX's spelling; empty for what is known of the layout's set.
+        licence: as its owner states it, in SPDX's spelling; empty for the known licence of the layout's set.
         limit: the most seeds; None for all.
-        seed: another one makes another choice of as many.
+        seed: another one makes another choice of the same size.
         columns: of a table with other names: `text`, `image`, `category`, `key` -> the column.
     """
 
@@ -247,27 +247,27 @@ def read_seeds(source: SeedSource) -> Iterator[Seed]:
     Raises:
         UnknownName: the layout is unknown.
         MissingData: there is nothing at the path.
-        BadData: a file cannot be read, lacks a wanted column, or its first record has a value of another kind; of any
-            other record that is a seed of which nothing can be made.
-        HarnessError: there is no seed in it, or the limit is below 1.
+        BadData: a file cannot be read, lacks a wanted column, or its first record has a value of the wrong type; any
+            other such record becomes a seed with a fault.
+        HarnessError: it holds no seed, or the limit is below 1.
     """
     if source.limit is not None and source.limit < 1:
-        raise HarnessError(f"limit={source.limit} leaves no seed", where=source.name, remedy="give 1 or more, or none")
+        raise HarnessError(f"limit={source.limit} leaves no seed", where=source.name, remedy="set 1 or more, or none")
     return _read_all(source) if source.limit is None else _choose(source, source.limit)
 
 
 def escape_id(own: str) -> str:
-    """The id of a seed as keys have it; no two ids become alike."""
+    """The id of a seed in keys; different ids stay different."""
     return own.replace("%", "%25").replace("#", "%23")
 
 
 def unescape_key(key: str) -> str:
-    """A key with its ids as their source has them, which may be that of another key as well."""
+    """A key with the unescaped ids of its source; another key may have the same."""
     return key.replace("%23", "#").replace("%25", "%")
 
 
 def _choose(source: SeedSource, limit: int) -> Iterator[Seed]:
-    """The seeds whose keys have the lowest hashes, in the order of the source."""
+    """The seeds with the lowest key hashes, in the source's order."""
     seeds = enumerate(_read_all(source))
     ranked = ((hashlib.sha256(f"{source.seed}/{each.key}".encode()).digest(), at, each) for at, each in seeds)
     lowest = heapq.nsmallest(limit, ranked, key=lambda item: item[:2])
@@ -281,11 +281,11 @@ def _read_all(source: SeedSource) -> Iterator[Seed]:
     if layout is None:
         wanted = ", ".join(pattern for each in layouts for pattern in each.files)
         raise HarnessError(
-            f"the source {source.name!r} is empty: no file of the layout {source.layout!r} is there",
+            f"the source {source.name!r} is empty: it has no file of the layout {source.layout!r}",
             where=str(source.path),
             remedy=f"it looks for {wanted}",
         )
-    taken: dict[str, int] = {}  # id -> how many records have it so far, as `harness.distinct` counts a whole list
+    taken: dict[str, int] = {}  # id -> its records so far, counted as by `harness.distinct`
     for name in chosen:
         for seed in _read_file(files, name, layout):
             own = seed.key
@@ -299,8 +299,8 @@ def _read_all(source: SeedSource) -> Iterator[Seed]:
 
 
 def _open_copy(path: Path) -> tuple[DataFiles, list[str]]:
-    """What records and images are read from, and the names of all data files: those of a folder and of the archives in
-    it, those of a zip or tar, or one data file alone.
+    """The reader of records and images, and the names of all data files: those of a folder and of its archives, those
+    of a zip or tar, or one data file alone.
 
     Raises:
         MissingData: there is nothing.
@@ -321,8 +321,7 @@ def _open_copy(path: Path) -> tuple[DataFiles, list[str]]:
 
 
 def _select_files(names: Iterable[str], layout: Layout) -> list[str]:
-    """The files of the first pattern of a layout that matches any, in any case, wherever they lie; for pictures of all
-    patterns."""
+    """The files of a layout's first matching pattern, in any case and any folder; for pictures of all patterns."""
     matches: list[list[str]] = []
     for pattern in (each.casefold() for each in layout.files):
         anywhere = pattern if pattern.startswith("*") else f"*/{pattern}"
@@ -352,7 +351,7 @@ def _read_file(files: DataFiles, name: str, layout: Layout) -> Iterator[Seed]:
         try:
             yield from _read_row(files, name, row, layout, category)
         except BadData as fault:
-            if number == 0:  # in the first record it is likely a mistake of the whole file
+            if number == 0:  # in the first record it is probably wrong in the whole file
                 raise
             yield Seed(key=row.place, source="", fault=fault.what)
 
@@ -367,14 +366,14 @@ def _read_rows(files: DataFiles, name: str, layout: Layout) -> Iterator[Row]:
         for key in whole.values:
             record = whole.part(key)
             yield replace(record, values={**record.values, layout.key[0]: key})
-    elif files.stamp(name)[1]:  # a file of no byte is no broken JSON, but no record
+    elif files.stamp(name)[1]:  # an empty file is not broken JSON: it has no record
         yield from rows(files, name)
 
 
 def _check_columns(row: Row, layout: Layout, name: str) -> None:
-    """Refuse MIS's own test, and what is built in its layout; and a file that lacks a wanted column."""
+    """Refuse MIS's own test, built tests in its layout, and a file that lacks a wanted column."""
     if row.values.keys() >= _TEST_COLUMNS:
-        what = "the columns are those of the test files of MIS, and no set to train on is built from these"
+        what = "the columns are those of MIS's test files, so no training set may be built from it"
         raise HarnessError(what, where=name, remedy="leave it out; no option lifts this")
     groups = [columns for columns in (layout.text, layout.image) if columns]
     missing = [columns for columns in groups if not any(column in row.values for column in columns)]
@@ -397,7 +396,7 @@ def _read_row(files: DataFiles, name: str, row: Row, layout: Layout, category: s
         elif only := row.key(column, default=""):  # null and an empty text name nothing
             images = (only,)
     key = row.key(*layout.key, default="")
-    if key and category:  # files of one name in several folders count from 0 each
+    if key and category:  # files with one name in several folders each count from 0
         key = f"{category}-{key}"
     if not text and not images:
         yield Seed(key=key or row.place, source="", fault=_NOTHING)

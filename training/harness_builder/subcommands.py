@@ -1,6 +1,6 @@
 """The commands of `harness build`: `BUILDER` makes a set, `show`, `review`, `verify` and `push` work on one.
 
-`--fresh` renames the folder that a build goes on with and deletes nothing; what people decided stays where it is.
+`--fresh` renames the folder of stored calls and deletes nothing; people's decisions stay.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from harness.stats.agreement import Agreement
     from harness_builder.review import Queue
 
-_SELDOM: Final = (20_000, 10, 5)  # objects more than go, and rounds, until cycles are looked for
+_SELDOM: Final = (20_000, 10, 5)  # net new objects, and rounds, before a search for cycles
 _SET: Final = click.Path(path_type=Path, exists=True, file_okay=False)
 _SHEET: Final = click.Path(path_type=Path, dir_okay=False)
 
 
 class _BuildCommand(click.Command):
-    """A command under a name that may be no builder's; `commands` are the other names behind `harness build`."""
+    """A command whose name may belong to no builder; `commands` are the other names after `harness build`."""
 
     commands: Collection[str] = ()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does it; that no plugin offers the builder comes before what is wrong with its flags."""
+        """Parse like click, but report an unknown builder before wrong flags."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError:
@@ -48,7 +48,7 @@ class _BuildCommand(click.Command):
             raise
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """What the builder says of itself, above what holds for all."""
+        """The builder's own description, above the common text."""
         builder = self.find_builder(ctx)
         formatter.write_paragraph()
         with formatter.indentation():
@@ -56,12 +56,12 @@ class _BuildCommand(click.Command):
         super().format_help_text(ctx, formatter)
 
     def find_builder(self, ctx: click.Context) -> Builder:
-        """The builder of this name. Raises UnknownName where no plugin offers it."""
+        """The builder of this name. Raises UnknownName if no plugin offers it."""
         host, name = load_host(ctx), str(self.name)
         known = {builder.name for builder, _ in host.offers("builders")} | set(host.clashes("builders"))
         remedy = nearest(name, [*self.commands, *known])
         if name not in known and remedy in {f"did you mean {each!r}?" for each in self.commands}:
-            raise UnknownName(f"{name!r} is no builder and no command of `harness build`", remedy=remedy)
+            raise UnknownName(f"{name!r} is neither a builder nor a command of `harness build`", remedy=remedy)
         return host.builder(name)
 
 
@@ -71,7 +71,11 @@ def _parse_settings(_: click.Context, param: click.Parameter, texts: tuple[str, 
 
 @click.command(cls=_BuildCommand)
 @click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="What to build."
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    help="Config of the set.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR", help="Folder of the set."
@@ -81,26 +85,26 @@ def _parse_settings(_: click.Context, param: click.Parameter, texts: tuple[str, 
     "accepted",
     multiple=True,
     metavar="SOURCE",
-    help="Use this source although its licence forbids it or is not known; repeatable.",
+    help="Use this source although its licence forbids it or is unknown; repeatable.",
 )
 @click.option(
     "-S", "settings", multiple=True, callback=_parse_settings, metavar="KEY=VALUE", help="Setting of the builder."
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be built and what it may take, and ask nobody.")
-@click.option("--fresh", is_flag=True, help="Put aside what is kept of calls, and begin anew; reviews stay.")
-@click.option("--push", default="", metavar="OWNER/NAME", help="Then put the set on the hub, private and gated.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and its most calls, and make no call.")
+@click.option("--fresh", is_flag=True, help="Rename the folder of stored calls, and start anew; reviews stay.")
+@click.option("--push", default="", metavar="OWNER/NAME", help="Then upload the set to the hub, private and gated.")
 @click.option("--public", is_flag=True, help="With --push: let everybody see its page; the files stay gated.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_options
 @click.pass_context
 def _command(ctx: click.Context, /, **given: Any) -> int:
-    """The same command again goes on where it ended, and repeats no call that was finished.
+    """The same command again continues, and repeats no finished call.
 
-    stdout: how many records each file holds; stderr: how far it is, and what is still open. Exit codes: 0 done, 2 you
-    can mend it, 3 done but incomplete, 130 interrupted.
+    stdout: how many records each file holds; stderr: progress, and what is still open. Exit codes: 0 done, 2 an error
+    you can fix, 3 done but incomplete, 130 interrupted.
     """
     if given["public"] and not given["push"]:
-        raise click.UsageError("--public says nothing without --push")
+        raise click.UsageError("--public has no effect without --push")
     from harness import Build
     from harness.evaluation.samples import Stop
 
@@ -122,7 +126,7 @@ def _command(ctx: click.Context, /, **given: Any) -> int:
         click.echo(plain(builder.plan(build)))
         return 0
     if given["fresh"]:
-        builder.plan(build)  # a config that cannot be used moves nothing
+        builder.plan(build)  # an unusable config must move nothing
         move_work(build.out, tell=build.tell)
     built = _run(builder, build, stop)
     address = ""
@@ -131,7 +135,7 @@ def _command(ctx: click.Context, /, **given: Any) -> int:
 
         try:
             address = push(built.folder, given["push"], public=given["public"], tell=_tell)
-        except HarnessError:  # first the set, then what went wrong
+        except HarnessError:  # first the set, then the error
             _print(built, "", as_json=given["as_json"])
             raise
     _print(built, address, as_json=given["as_json"])
@@ -141,7 +145,7 @@ def _command(ctx: click.Context, /, **given: Any) -> int:
 
 
 def build_command(name: str, commands: Collection[str]) -> click.Command:
-    """The command that builds by the builder of this name; `commands` are the other names behind `harness build`."""
+    """The command that runs the builder of this name; `commands` are the other names after `harness build`."""
     made = copy.copy(_command)
     made.name, made.commands = name, commands
     return made
@@ -152,13 +156,13 @@ def _tell(line: str) -> None:
 
 
 def _run(builder: Builder, build: Build, stop: Stop) -> Built:
-    """Build. Raises KeyboardInterrupt where a person ended the build early and something is left to do."""
+    """Build. Raises KeyboardInterrupt if a person ended the build early and work is left."""
     from harness.cli.interrupt import interruptible, resume_hint
 
     async def body() -> Built:
         return await builder.build(build)
 
-    # reference counts free what a call makes; looking for cycles took a twentieth of a build's time
+    # reference counts free a call's objects; the search for cycles took a twentieth of a build's time
     gc.set_threshold(*_SELDOM)
     hint = resume_hint(("harness", *sys.argv[1:]))
     try:
@@ -192,7 +196,7 @@ def _print(built: Built, address: str, *, as_json: bool) -> None:
 
 def move_work(out: Path, *, tell: Callable[[str], None]) -> None:
     """Rename the folder `work/` of a build to `work.1`, or the next free number; the next build may replace its set.
-    Raises HarnessError if another command works in it, or it cannot be moved."""
+    Raises HarnessError if another command uses it, or it cannot be moved."""
     from harness.files import lock_file, lock_path, report_write_errors
     from harness_builder.calls.store import NAME
     from harness_builder.output import allow_replacement
@@ -201,19 +205,19 @@ def move_work(out: Path, *, tell: Callable[[str], None]) -> None:
     if work.exists():
         target = next(path for number in count(1) if not (path := work.with_name(f"work.{number}")).exists())
         busy = HarnessError("another process works on this build", where=str(work), remedy="wait for it")
-        # a build holds the lock of its call store as long as it runs
+        # a running build holds the lock of its call store
         with lock_file(lock_path(work / NAME), busy=busy):
             try:
                 work.rename(target)
             except OSError as error:
-                raise HarnessError(f"cannot be put aside: {error.strerror}", where=str(work)) from error
-        tell(f"put aside: {target}")
+                raise HarnessError(f"cannot be renamed: {error.strerror}", where=str(work)) from error
+        tell(f"renamed: {target}")
     with report_write_errors(work):
         allow_replacement(out)
 
 
 def list_builders(ctx: click.Context, name: str | None, *, as_json: bool) -> None:
-    """Print all builders and what `-S` takes, or one with its settings. Raises UnknownName."""
+    """Print all builders and their settings for `-S`, or one with its settings. Raises UnknownName."""
     listing: Listing[Builder] = Listing(
         kind="builders",
         columns={},
@@ -226,24 +230,24 @@ def list_builders(ctx: click.Context, name: str | None, *, as_json: bool) -> Non
 
 @click.command("review")
 @click.argument("folder", type=_SET, metavar="DIR")
-@click.option("--reviewer", default="", metavar="NAME", help="Who it is for; else the page asks.")
+@click.option("--reviewer", default="", metavar="NAME", help="Name of the reviewer; else the page asks.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="any free one", help="Port of the page.")
 @click.option("--to-csv", "out", type=_SHEET, metavar="FILE", help="Write a sheet to fill in instead of a page.")
-@click.option("--from-csv", "back", type=_SHEET, metavar="FILE", help="Take in a sheet that was filled in.")
+@click.option("--from-csv", "back", type=_SHEET, metavar="FILE", help="Import a sheet that was filled in.")
 @plugin_options
 def _review(folder: Path, **given: Any) -> None:
-    """Let people keep, drop or mend the candidates of a build; then build again, and it goes on with them.
+    """Let people keep, drop or fix the candidates of a build; then build again to use their decisions.
 
     Serves a page on 127.0.0.1 until Ctrl-C; its address, with the token of this start, is the first line of stdout.
-    Several may review at once or one after the other, each under a name of their own. How far they agree is said at the
+    Several may review at once or one after the other, each under a different name. Their agreement is printed at the
     end.
     """
     if given["out"] and given["back"]:
-        raise click.UsageError("--to-csv and --from-csv are two commands")
+        raise click.UsageError("--to-csv and --from-csv cannot be used together")
     if given["port"] and (given["out"] or given["back"]):
-        raise click.UsageError("--port says nothing beside a sheet")
+        raise click.UsageError("--port has no effect with a sheet")
     if given["back"] and given["reviewer"]:
-        raise click.UsageError("--reviewer says nothing beside --from-csv: each row names its own")
+        raise click.UsageError("--reviewer has no effect with --from-csv: each row names its reviewer")
     from harness_builder.people import open_review_queue
 
     queue = open_review_queue(folder)
@@ -260,14 +264,14 @@ def _review(folder: Path, **given: Any) -> None:
 
         def ready(url: str) -> None:
             click.echo(url)
-            click.echo("Ctrl-C ends it; what was decided is kept as it is decided", err=True)
+            click.echo("Ctrl-C ends it; each decision is saved at once", err=True)
 
         serve_review(queue, ready=ready, reviewer=given["reviewer"], port=given["port"])
     click.echo(plain(format_agreement(queue)), err=True)
 
 
 def _write_sheet(queue: Queue, folder: Path, path: Path, reviewer: str) -> None:
-    """Write a sheet: with a reviewer's own decisions alone, or without a reviewer those of all."""
+    """Write a sheet with one reviewer's decisions, or with those of all."""
     from harness_builder.people import WORK
     from harness_builder.review import to_csv
     from harness_builder.review.queue import normalize_reviewer
@@ -279,12 +283,12 @@ def _write_sheet(queue: Queue, folder: Path, path: Path, reviewer: str) -> None:
         with path.open("x", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
             file.write(text)
     except FileExistsError:
-        what = "there is a file already, which may be somebody's work"
+        what = "the file exists already and may hold somebody's work"
         raise HarnessError(what, where=str(path), remedy="name another one") from None
     except OSError as error:
         raise HarnessError(f"cannot write: {error.strerror}", where=str(path)) from None
     say(f"{len(queue.candidates)} candidates, {len({each.key for each in reviews})} decided: {path}", err=True)
-    say(f"images lie below {folder / WORK}; fill in `decision` (keep, drop or fix) and `reviewer`, then", err=True)
+    say(f"images are below {folder / WORK}; fill in `decision` (keep, drop or fix) and `reviewer`, then", err=True)
     say(f"  harness build review {folder} --from-csv {path}", err=True)
 
 
@@ -302,12 +306,12 @@ def _read_sheet(queue: Queue, path: Path) -> None:
 
 
 def format_agreement(queue: Queue) -> str:
-    """How many each reviewer has decided, and the agreement of those who have candidates in common."""
+    """The number of decisions of each reviewer, and the agreement of those with common candidates."""
     from harness_builder.review import agreed
 
     names = queue.reviewers
     if not names:
-        return "nobody has decided anything yet"
+        return "there are no decisions yet"
     rows: list[list[str]] = []
     for name in names:
         progress = queue.session(name).progress()
@@ -338,7 +342,7 @@ def format_agreement(queue: Queue) -> str:
 
 
 def _format_number(found: Agreement, form: str) -> str:
-    """The value with its interval; without a value, why there is none."""
+    """The value with its interval, or why there is none."""
     if found.value is None:
         return found.why.value if found.why else "none"
     value = form.format(found.value)
@@ -355,8 +359,8 @@ def _format_number(found: Agreement, form: str) -> str:
 def _show(folder: Path, key: str) -> None:
     """Print the story of one record: its source, every call, every image, and how each step ended.
 
-    KEY is a place in the set, such as train/7; or the key of an element or of a seed, as its files name it. The story
-    holds texts, which may be harmful.
+    KEY is a place in the set, such as train/7; or the key of an element or of a seed, from its files. The story holds
+    texts, which may be harmful.
     """
     from harness_builder.output import render_story
 
@@ -369,7 +373,7 @@ def _show(folder: Path, key: str) -> None:
 def _verify(folder: Path) -> int:
     """Compare every file of a set with the manifest that the build wrote.
 
-    Exit codes: 0 all is as it was built, 2 a file is missing, changed or added.
+    Exit codes: 0 nothing has changed, 2 a file is missing, changed or added.
     """
     from harness_builder.output import verify
 
@@ -386,9 +390,9 @@ def _verify(folder: Path) -> int:
 @click.option("--public", is_flag=True, help="Let everybody see its page; the files stay gated.")
 @plugin_options
 def _push(folder: Path, repo: str, public: bool) -> None:
-    """Put a set on the Hugging Face hub, private and gated, and print its address.
+    """Upload a set to the Hugging Face hub, private and gated, and print its address.
 
-    Only files of its manifest go there: neither calls nor reviews. Needs the extra `hub` and HF_TOKEN.
+    Only files of its manifest are sent: neither calls nor reviews. Needs the extra `hub` and HF_TOKEN.
     """
     from harness_builder.output import push
 

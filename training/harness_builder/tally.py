@@ -1,8 +1,8 @@
-"""How everything in a build ended: counts, what a step lost, and the line that shows how far the build is.
+"""How everything in a build ended: counts, losses of steps, and the progress line.
 
-No build may lose everything in silence. A role that never gives a useful reply (it answers in prose, or declines
-whatever it is asked) looks in the files like a set that has no such records. So a step that kept nothing for such
-reasons alone leaves the set incomplete. For the probe only the elements count that it could have left out.
+No build may lose everything silently. If a role never gives a useful reply (it answers in prose, or always declines),
+the files look like a set without such records. So a step that kept nothing for such reasons alone leaves the set
+incomplete. For the probe only elements count that it could have left out.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ T = TypeVar("T")
 PROGRESS_EVERY: Final = 5.0  #: seconds
 _LOST: Final[tuple[End, ...]] = ("dropped", "refused", "failed", "stopped")
 _UNCHECKED: Final = ("stopped", "unchecked")
-_REASONS: Final = 4  # that a loss names
-#: ends after a useless reply; an answer that the judge does not accept is one too
+_REASONS: Final = 4  # reasons that a loss names
+#: ends after a useless reply; an answer that the judge rejects counts too
 _USELESS: Final[Mapping[Step, tuple[End, ...]]] = {
     **dict.fromkeys(STEPS, ("refused", "failed")),
     "label": ("refused", "failed", "dropped"),
@@ -52,16 +52,16 @@ class Tally:
     """How everything ended, counted as it ends.
 
     Attributes:
-        seeds: that were walked.
-        with_elements: of these, those that gave elements.
-        ends: (step, end) -> number; what goes on to another step is `kept` in the one it leaves. A seed without
-            elements ended in the first.
-        whys: (step, end, why) -> number, of all that ended otherwise than as `kept`.
-        again: that failed for a reason that may pass.
+        seeds: walked so far.
+        with_elements: seeds with elements.
+        ends: (step, end) -> number; an element that passes a step is `kept` there. A seed without elements ended in
+            the first step.
+        whys: (step, end, why) -> number, of all ends except `kept`.
+        again: how many failed for a reason that may pass.
         passing: step -> number of these.
-        spared: elements that the probe cannot leave out, in a build that leaves out what a part gives away.
+        spared: elements that the probe cannot leave out, in a build that leaves out risks in one part.
         untold: why the prober did not say whether a part alone gives the risk away -> number of candidates.
-        ties: key of an element that people do not agree on -> on what.
+        ties: key of an element that people disagree on -> on what.
     """
 
     seeds: int = 0
@@ -82,16 +82,16 @@ class Tally:
         self.passing[step] += halted.again
 
     def uncount(self, step: Step, halted: Halted, kept: Iterable[Step]) -> None:
-        """Take back what was counted: that something ended here, and that it was kept in these steps."""
+        """Undo the count of an end here, and of `kept` in these steps."""
         self.again -= halted.again
         self.passing[step] -= halted.again
         whys: list[tuple[Step, End, str]] = [(step, halted.end, halted.why)]
         ends: list[tuple[Step, End]] = [(step, halted.end), *((each, "kept") for each in kept)]
-        self.whys = self.whys - Counter(whys)  # what comes to 0 is left out
+        self.whys = self.whys - Counter(whys)  # counts of 0 are left out
         self.ends = self.ends - Counter(ends)
 
     def came(self, step: Step) -> int:
-        """How many came to a step: to the first the elements of all seeds, and the seeds without elements."""
+        """How many reached a step; the first one counts the elements of all seeds, and seeds without elements."""
         return sum(self.ends[step, end] for end in ENDS)
 
 
@@ -100,12 +100,12 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """A step that lost more than half of what came to it.
+    """A step that lost more than half of its input.
 
     Attributes:
         step: of the build.
-        came: how many came to it.
-        lost: how many went no further, without those that wait for people.
+        came: how many reached it.
+        lost: how many ended there, without those that wait for people.
         whys: (end, why) -> number, the most frequent first.
         passing: some of the reasons may pass.
     """
@@ -118,13 +118,13 @@ class Loss:
 
     @property
     def useless(self) -> bool:
-        """Whether all are lost, and the role gave a useful reply for none of them."""
+        """Whether all are lost, and none had a useful reply of the role."""
         unusable = all(at == _UNCHECKED or at[0] in _USELESS[self.step] for at in self.whys)
         return self.lost == self.came and unusable and not self.passing
 
     @property
     def summary(self) -> str:
-        """In one line."""
+        """The loss in one line."""
         reasons = [(number, _format_reason(*at)) for at, number in self.whys.items()]
         if len(reasons) == 1:
             return f"{self.step}: {self.lost:,} of {self.came:,} {reasons[0][1]}"
@@ -135,13 +135,13 @@ class Loss:
 
     @property
     def remedy(self) -> str:
-        """What a person can do."""
+        """What the user can do."""
         role = "checker" if set(self.whys) == {_UNCHECKED} else _ROLES[self.step]
         return f"name another {role}, or leave them out: -S finish=true"
 
 
 def find_losses(tally: Tally) -> tuple[Loss, ...]:
-    """Of each step that lost more than half, in order."""
+    """The steps that lost more than half, in order."""
     found: list[Loss] = []
     for step in STEPS:
         whys: dict[tuple[End, str], int] = {
@@ -174,7 +174,7 @@ def format_losses(tally: Tally, still_open: Collection[str]) -> Iterator[str]:
 
 
 def _most_frequent(counted: Counter[T]) -> list[tuple[T, int]]:
-    """The most frequent first; among equals in the order of their names, not in that of the replies."""
+    """The most frequent first; equal ones in the order of their names, not of the replies."""
     return sorted(counted.items(), key=lambda each: (-each[1], str(each[0])))
 
 
@@ -188,16 +188,16 @@ def _format_reason(end: End, why: str) -> str:
 
 
 class Progress:
-    """Tells how far a build is, if something has moved since the last line.
+    """Prints a build's progress, if something has changed since the last line.
 
         elements 40 · written 38 · drawn 30 · dropped 5 · refused 1 · failed 0 · stopped 0 · 3.1 calls/s
 
-    What a step counts has gone on from it; the rest is what ended, in whatever step.
+    A step's count is what passed it; the rest is what ended, in any step.
 
     Args:
         tally: counted elsewhere.
-        calls: the number of calls made so far, without those that were stored.
-        tell: given each line.
+        calls: the number of calls made so far, without stored ones.
+        tell: gets each line.
         clock: seconds.
     """
 
@@ -214,7 +214,7 @@ class Progress:
         self._last_counts = self._format_counts()
 
     def tick(self) -> None:
-        """Tell it now."""
+        """Print a line now."""
         now, calls = self._clock(), self._calls()
         seconds, made = now - self._last_time, calls - self._last_calls
         self._last_time, self._last_calls = now, calls
@@ -239,7 +239,7 @@ class Progress:
 async def show_progress(
     tally: Tally, calls: Callable[[], int], tell: Callable[[str], None], *, every: float = PROGRESS_EVERY
 ) -> AsyncGenerator[Progress]:
-    """Tell a line every few seconds while the body runs, and one at its end."""
+    """Print a line every few seconds while the body runs, and one at its end."""
     progress = Progress(tally, calls, tell)
 
     async def tick() -> None:

@@ -1,8 +1,8 @@
 """The licence of a set, and whether its sources may be used.
 
-Before a set is built its licence is that of all its plan's sources; once it is built, that of what is in it. Whether a
-source is a test is known by its name, and by the `.source.json` that `harness data fetch` and builds write next to what
-they fetch or make: it says of each file whose it is.
+Before a build the licence comes from all sources of the plan; after it, from the sources of its records. A source is
+recognised as a test by its name, and by the `.source.json` that `harness data fetch` and builds write next to their
+files: it names the owner of each file.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ _TESTS: Final = frozenset(name for each in FILES.values() if each.split == "test
 
 
 def licence_of(plan: Plan, accepted: Iterable[str] = (), used: Iterable[RealRecord] = ()) -> OutputLicence:
-    """The licence of what a plan builds, whatever of its sources comes to be in the set.
+    """The licence of a plan's set, from all its sources.
 
     Args:
         plan: of the build.
         accepted: sources that the user allows in spite of their licence.
-        used: records that show photographs; without them the collection is under what the user states of it.
+        used: records that show photographs; without them the collection has the licence that the user states.
 
     Raises:
-        HarnessError: as `licences.check_licences`.
+        HarnessError: like `licences.check_licences`.
     """
     return check_licences(_sources_by_key(plan, used).values(), accepted)
 
 
 def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[SetRecord]) -> OutputLicence:
-    """The licence of a set that is written: a source of which nothing is in it does not bind it. Without any record it
-    is the plan's.
+    """The licence of a written set: a source without a record in it does not count. An empty set has the plan's
+    licence.
 
     Raises:
-        HarnessError: as `licences.check_licences`.
+        HarnessError: like `licences.check_licences`.
     """
     found = list(entries)
     if not found:
@@ -61,33 +61,32 @@ def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[SetRecor
 
 
 def tell_needless(accepted: Iterable[str], licence: OutputLicence, tell: Callable[[str], None]) -> None:
-    """Tell which sources were accepted without need."""
+    """Print which sources were accepted without need."""
     for name in sorted(set(accepted) - set(licence.accepted)):
         tell(f"--accept-licence {name} is not needed, and changes nothing: its terms allow what is built")
 
 
 def check_sources(plan: Plan, accepted: Collection[str] = ()) -> None:
-    """Whether each source of a plan may be used, by itself; its folder is searched for records of where its files are
-    from.
+    """Check that each source of a plan may be used, by itself; searches its folder for records of its files' origin.
 
     Raises:
-        HarnessError: as `licences.check_source`, or files of a source are there to test models; with the source's key.
+        HarnessError: like `licences.check_source`, or files of a source are a test; with the source's key.
     """
     sources = _sources_by_key(plan)
     check_names(sources.values(), accepted)
     for key, source in sources.items():
         with config_key(plan, key):
             check_source(source, accepted)
-            # what builds made to train on is welcome, and so is a file of the user's own next to what was fetched
+            # training data of builds are allowed, and so is the user's own file next to fetched ones
             try:
                 name, built = next(_find_tests(source.path.absolute()), ("", False))
             except OSError:
-                continue  # whoever reads the source says what is wrong with its path
+                continue  # the source's reader reports a wrong path
             if name:
                 said = f"{FILE} says that it {'holds the tests of' if built else 'is'} {name}"
-                what = f"{source.name!r} is there to test models ({said}), and no set to train on is built from it"
+                what = f"{source.name!r} is a test set ({said}), so no training set may be built from it"
                 remedy = (
-                    f"name its {TRAINING[0]} alone, or leave it out" if built else "leave it out; no option lifts this"
+                    f"name only its {TRAINING[0]}, or leave it out" if built else "leave it out; no option lifts this"
                 )
                 raise HarnessError(what, where=str(source.path), remedy=remedy)
 
@@ -98,7 +97,7 @@ def _sources_by_key(plan: Plan, used: Iterable[RealRecord] = ()) -> dict[str, So
 
 
 def _find_tests(path: Path) -> Iterator[tuple[str, bool]]:
-    """The tests that lie at a path, by name, and whether a build made them."""
+    """The tests at a path, by name, and whether a build made them."""
     below = [each.parent for each in path.rglob(FILE)] if path.is_dir() else []
     for root in dict.fromkeys((path, *path.parents, *below)):
         inside = path.relative_to(root).as_posix() if path.is_relative_to(root) else "."

@@ -1,7 +1,7 @@
-"""What a build makes, step by step: seed, element, question, pair of images, subset, label.
+"""The values that a build makes, step by step: seed, element, question, pair of images, subset, label.
 
-What a step makes names what it was made of by `key`, so a final record tells its whole story. The fields are those of
-`work/*.jsonl` and of the set's provenance.
+The `key` of a value names its origin, so a final record tells its whole story. The fields are those of `work/*.jsonl`
+and of the set's provenance.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from harness import Image
 Step = Literal["elements", "write", "draw", "sort", "probe", "label"]
 Subset = Literal["train", "easy", "hard", "real"]
 STEPS: Final[tuple[Step, ...]] = get_args(Step)
-REAL: Final = "@real"  #: ends the key of a record that shows photographs; before it stands the key of its drawn twin
+REAL: Final = "@real"  #: ends the key of a record that shows photographs, after the key of its drawn twin
 
-#: how something ended in a step: it goes on; a rule, a model or a person dropped it; the model refused; the call failed
-#: or its reply was useless; a hard stop, of which only the count is kept; people have still to decide
+#: how something ended in a step: it continues; a rule, a model or a person dropped it; the model refused; the call
+#: failed or its reply was useless; a hard stop, which is only counted; it waits for people
 End = Literal["kept", "dropped", "refused", "failed", "stopped", "waiting"]
 ENDS: Final[tuple[End, ...]] = get_args(End)
 
@@ -32,7 +32,7 @@ class Seed:
         text: empty for an image alone.
         image: None for a text alone.
         category: as the source states it; empty for none.
-        fault: why nothing can be made of its record; empty if it is sound.
+        fault: why its record cannot be used; empty if it can.
     """
 
     key: str
@@ -45,14 +45,14 @@ class Seed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Element:
-    """A risk that takes two objects.
+    """A risk that needs two objects.
 
     Attributes:
         key: `<seed key>#<number>`.
         seed: key of the seed.
         category: of the risk.
         sub_category: of the risk; empty if no model named one.
-        question: as the model put it, naming both objects.
+        question: as the model wrote it, naming both objects.
         objects: the two, in the order of the images.
     """
 
@@ -90,9 +90,9 @@ class DrawnImage:
     Attributes:
         sha256: of the image; its file in the build's folder has this name.
         object: which of the two, 0 or 1.
-        prompt, seed: that it was drawn from.
+        prompt, seed: of the drawing.
         round: from 1.
-        taken: it is one of the two images of the record.
+        taken: whether it is one of the record's two images.
     """
 
     sha256: str
@@ -110,8 +110,8 @@ class Pair:
     Attributes:
         key: of its element.
         images: sha256 of each, in order.
-        shots: all drawings, in order, the taken ones among them.
-        accepted: the viewer accepted the two; False if the last round ended first.
+        shots: all drawings, in order, including the taken ones.
+        accepted: whether the viewer accepted the two; False if the last round ended first.
     """
 
     key: str
@@ -122,11 +122,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What a model says of a candidate.
+    """A model's opinion of a candidate.
 
     Attributes:
-        text_unsafe: the question alone is unsafe.
-        image_harmful: an image alone shows something harmful.
+        text_unsafe: whether the question alone is unsafe.
+        image_harmful: whether an image alone shows something harmful.
         category, sub_category: of the risk; empty if the model named none.
     """
 
@@ -146,7 +146,7 @@ class SubsetDecision:
         text_unsafe, image_harmful: as in an Assessment, after people's decision.
         category, sub_category: of the record; the latter is empty for none.
         question: of the record: people may have changed it.
-        by: the model alone, or people, whose word counts over the model's.
+        by: the model alone, or people, who overrule the model.
         reviewers: the people.
     """
 
@@ -183,16 +183,16 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A question with its two images, which a person or a model has to sort.
+    """A question with its two images, for a person or a model to sort.
 
     Attributes:
         key: of its element.
         category: of the risk.
         question: as it will be asked.
-        objects: what the images show.
+        objects: shown in the images.
         images: in order, not opened.
         source: of the seed.
-        opinion: what the model said (`text_unsafe`, `image_harmful`, …); a person sees it only after answering.
+        opinion: the model's (`text_unsafe`, `image_harmful`, …); a person sees it only after answering.
     """
 
     key: str
@@ -212,11 +212,11 @@ class Review:
         key: of the candidate.
         reviewer: name.
         decision: keep, drop, or fix: keep it with the `question` or `category` given here.
-        category, question: instead of the candidate's; empty to leave it.
+        category, question: replacing the candidate's; empty to keep it.
         text_unsafe: whether the question alone is unsafe; None for no answer.
         image_harmful: whether an image alone shows something explicitly harmful; None for no answer.
         reason: in the reviewer's words.
-        seconds: that the decision took.
+        seconds: time for the decision.
         at: ISO 8601.
     """
 
@@ -233,13 +233,13 @@ class Review:
 
 
 def steps_before(step: Step) -> tuple[Step, ...]:
-    """The steps that an element has passed before this one. Tests are probed, training records are labelled, and no
-    element is both."""
+    """The steps that an element has passed before this one. Test elements are probed, training elements are labelled,
+    none is both."""
     return tuple(each for each in STEPS[: STEPS.index(step)] if each != "probe")
 
 
 def choose_subset(*, text_unsafe: bool, image_harmful: bool) -> Subset:
-    """An unsafe text trains; a safe one tests, and is easy if an image gives the risk away."""
+    """The subset: `train` for an unsafe text; else a test, `easy` if an image gives the risk away."""
     if text_unsafe:
         return "train"
     return "easy" if image_harmful else "hard"

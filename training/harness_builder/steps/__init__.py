@@ -1,1 +1,1 @@
-"""The steps of a build: each makes one thing of another, or says how it ended."""
+"""The steps of a build: each turns one value into the next, or ends it."""

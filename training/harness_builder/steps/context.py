@@ -1,10 +1,10 @@
-"""What all steps share: the context of a build, calls at the same time, and the hard stops by a model.
+"""Shared by all steps: the context of a build, parallel calls, and the hard stops by a model.
 
-The hard stops come before anything is drawn, and before anything that was drawn goes on; they fail closed. The rule on
-words comes first and costs no call. Of the model's reply only the kind of a stop is ever read. Only three times no, in
-exactly the form, lets something through: prose, a refusal, a filter and a reply that was cut off stop it as
-`unchecked`. A call that failed for a reason that may pass decides nothing, so the next build asks again. An image that
-cannot be read is shown to no model, and ends as `failed`.
+The hard stops come before anything is drawn, and before a drawing is used; they fail closed. The rule on words comes
+first and costs no call. Only the kind of a stop is read from the model's reply. An item passes only if the reply is
+three times no, in exactly the form: prose, a refusal, a filter and a reply that was cut off stop it as `unchecked`. A
+call that failed for a reason that may pass decides nothing, so the next build asks again. An image that cannot be read
+is shown to no model, and ends as `failed`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CLEAR: Final = "clear"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildContext:
-    """What every step works with.
+    """The tools of every step.
 
     Attributes:
         plan: of the build.
@@ -45,8 +45,8 @@ class BuildContext:
 
 
 async def gather(call: Callable[[_A], Awaitable[_T]], each: Iterable[_A]) -> list[_T]:
-    """Await a call for each, all at the same time, and return the results in order. Raises HarnessError: of one of
-    them, once all have ended: calls on the wire are paid for, and are to be stored."""
+    """Await all calls at the same time, and return the results in order. Raises the HarnessError of one of them, once
+    all have ended: calls on the wire are paid for, and must be stored."""
     wanted = list(each)
     found: dict[int, _T] = {}
     faults: list[HarnessError] = []
@@ -66,27 +66,27 @@ async def gather(call: Callable[[_A], Awaitable[_T]], each: Iterable[_A]) -> lis
 
 
 def find_halt(results: Sequence[object]) -> Halted | None:
-    """The end that counts for all of these together: a hard stop first, then an end that is decided."""
+    """The end that counts for all of these together: first a hard stop, then a final end."""
     halted = [each for each in results if isinstance(each, Halted)]
     return min(halted, key=lambda each: (each.end != "stopped", each.again), default=None)
 
 
 async def check_texts(context: BuildContext, step: Step, owner: str, *texts: str) -> StepResult[None] | Halted:
-    """Whether the texts of one item, read as one, may go on: by the rule on words, then by the model."""
+    """Check whether the texts of one item, read as one, may pass: by the rule on words, then by the model."""
     if stop := stop_text(*texts):
         return Halted.at_stop(stop)
     return await _check(context, step, owner, text_request(*texts))
 
 
 async def check_images(context: BuildContext, step: Step, owner: str, *images: Image) -> StepResult[None] | Halted:
-    """Whether images of one item, shown together, may go on. Raises ValueError if there is no image."""
+    """Check whether images of one item, shown together, may pass. Raises ValueError if there is no image."""
     if not images:
         raise ValueError("no image to check")
     return await _check(context, step, owner, image_request(*images))
 
 
 async def _check(context: BuildContext, step: Step, owner: str, request: Request) -> StepResult[None] | Halted:
-    def read(text: str) -> Json:  # a reply of another form is not asked for again, since it was not checked
+    def read(text: str) -> Json:  # a reply of another form is not asked for again: the item is unchecked
         stop = read_check(Response(text=text))
         return _CLEAR if stop is None else stop_to_json(stop)
 

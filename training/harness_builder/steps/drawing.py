@@ -1,8 +1,8 @@
 """The step `draw`: two images of an element, drawn in rounds. (arXiv 2501.18533 App. D.1.)
 
-In each round both objects are drawn, every drawing meets the hard stops before any other model sees it, and of several
-drawings of one object the viewer takes the best. After each round but the last the viewer accepts the two, or gives one
-better prompt for each, and the next round draws these. After the last round no model looks: its pair is taken, and
+In each round both objects are drawn. Every drawing meets the hard stops before any other model sees it. The viewer
+takes the best of several drawings of one object. After each round except the last the viewer accepts the two, or writes
+a better prompt for each, and the next round draws these. After the last round no model looks: its pair is taken, and
 `Pair.accepted` is False.
 """
 
@@ -23,8 +23,8 @@ from .context import BuildContext, check_images, check_texts, find_halt, gather
 from .wording import names_object
 
 PromptPair = tuple[str, str]  #: a prompt for each object
-_SEED_BITS: Final = 0x7FFFFFFF  # what every painter takes as a seed
-_LONGEST: Final = 600  # letters of a prompt; what painters read of longer ones is cut off
+_SEED_BITS: Final = 0x7FFFFFFF  # every painter accepts these seeds
+_LONGEST: Final = 600  # letters of a prompt; painters cut longer ones
 _REFINE_SCHEMA: Final[Mapping[str, Json]] = {
     "type": "object",
     "properties": {"accept": {"type": "boolean"}, "prompts": {"type": "array", "items": {"type": "string"}}},
@@ -35,7 +35,7 @@ _REFINE_SCHEMA: Final[Mapping[str, Json]] = {
 
 @dataclass(slots=True)
 class _Trail:
-    """What the rounds of one element made and took so far."""
+    """The drawings and calls of one element's rounds so far."""
 
     shots: list[DrawnImage] = field(default_factory=list[DrawnImage])
     calls: list[str] = field(default_factory=list[str])
@@ -45,7 +45,7 @@ class _Trail:
 async def draw(context: BuildContext, element: Element, question: Question) -> StepResult[Pair] | Halted:
     """Draw both objects, in as many rounds as the plan has. The texts of each round meet the hard stops first.
 
-    What a painter's filter blocks ends as `refused`, what it cannot draw as `failed`: there is no pair of one.
+    A block by a painter's filter ends the element as `refused`, a failed drawing as `failed`: a pair needs two.
     """
     trail, accepted, number = _Trail(), False, 1
     prompts = first_prompts(element.objects)
@@ -79,8 +79,8 @@ async def draw(context: BuildContext, element: Element, question: Question) -> S
 
 
 def first_prompts(objects: tuple[str, str]) -> PromptPair:
-    """The prompts of the first round: each object's own name, and nothing of the other or of the question."""
-    # The name comes first: "a photograph of" with capital letters after it reads as that of a person.
+    """The prompts of the first round: each object's name, without the other object or the question."""
+    # The name comes first: capital letters after "a photograph of" look like a person's name.
     first, second = (f"{name}, alone in the picture and in plain view. A realistic photograph." for name in objects)
     return first, second
 
@@ -88,12 +88,12 @@ def first_prompts(objects: tuple[str, str]) -> PromptPair:
 async def _draw_round(
     context: BuildContext, element: Element, number: int, prompts: PromptPair, trail: _Trail
 ) -> tuple[DrawnImage, DrawnImage] | Halted:
-    """Draw, check and choose. No drawing is shown to a model before all of the round are drawn."""
+    """Draw, check and choose. No model sees a drawing before all of the round are drawn."""
     plan, key = context.plan, element.key
 
     async def paint(wanted: tuple[int, int]) -> tuple[DrawnImage, str] | Halted:
         nth, place = wanted
-        # the same seed wherever and whenever it is drawn
+        # the same seed in every build
         seed = int(short([plan.seed, key, place, number, nth]), 16) & _SEED_BITS
         drawing = Drawing(prompt=prompts[place], seed=seed, width=plan.width, height=plan.height)
         painted = await context.calls.paint("draw", key, drawing)
@@ -135,7 +135,7 @@ async def _draw_round(
 async def choose_best(
     context: BuildContext, element: Element, place: int, images: Sequence[Image]
 ) -> StepResult[int] | Halted:
-    """Which of several drawings of one object is the best, from 0; the first if the viewer finds none good."""
+    """The place of the best of several drawings, from 0; the first if the viewer finds none good."""
     count = len(images)
 
     def read(text: str) -> Json:
@@ -164,8 +164,8 @@ async def refine_prompts(
 ) -> StepResult[PromptPair | None] | Halted:
     """A better prompt for each object; None if the viewer accepts both images.
 
-    A prompt may describe its own object alone. One that names the other is asked for once more; if that does not help,
-    the prompt before stays.
+    A prompt may describe only its own object. One that names the other is asked for once more; if that does not help,
+    the previous prompt stays.
     """
     objects = element.objects
     values = {
@@ -182,7 +182,7 @@ async def refine_prompts(
         return await context.calls.ask(query)
 
     def find_mixed(better: PromptPair | None) -> list[int]:
-        """Places of the prompts that name the object of the other image."""
+        """Places of the prompts that name the other image's object."""
         prompted = enumerate(better or ())
         return [place for place, prompt in prompted if names_object(prompt, objects[1 - place], but=objects[place])]
 

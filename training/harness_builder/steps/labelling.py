@@ -1,12 +1,12 @@
 """The step `label`: the answer that a model should give, written by a model and judged by a rubric.
 
-The labeller is told what is wrong with the question. Its answer describes both images, says what follows from them
-together, and answers safely, in prose. Only an answer to which the rubric gives a label of the plan's is taken; else
-another is drawn, so many times. (arXiv 2501.18533 §4.)
+The prompt tells the labeller the risk of the question. Its answer describes both images, says what follows from them
+together, and answers safely, in prose. Only an answer with an accepted label of the rubric is taken; else another is
+drawn, up to `tries`. (arXiv 2501.18533 §4.)
 
-The rubric may be of any plugin. Its rounds are those of a run (`harness.evaluation.judges`): a reply that cannot be
-read is asked for once more, and a refusal, a filter and an error are no verdict. The calls are the build's: stored,
-counted and never made twice.
+Any plugin may offer the rubric. It works as in a run (`harness.evaluation.judges`): an unreadable reply is asked for
+once more, and a refusal, a filter and an error are no verdict. Its calls are the build's: stored, counted and never
+made twice.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ from harness_builder.values import Candidate, Label, Question
 
 from .context import BuildContext
 
-#: a rubric's requests may use these; what the model cannot take is left out when it is asked
+#: a rubric's requests may use these; unsupported ones are left out for the model
 _CAN: Final[frozenset[Ability]] = frozenset({"images", "schema", "system"})
 _INFO: Final = ModelInfo(ref="build/judge", endpoint="build", can=_CAN)
-#: the same question at temperature 0 gets the same answer, which the judge has turned down already
+#: at temperature 0 the same question gets the same answer, which the judge has already rejected
 _NEXT: Final = Generation(temperature=0.8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedAnswer:
-    """What the judge said of an answer.
+    """The judge's verdict on an answer.
 
     Attributes:
-        label: the verdict's; empty for no verdict.
+        label: of the verdict; empty for no verdict.
         calls: digests of the judge's calls, in order.
-        halted: a call that was stopped, or failed for a reason that may pass: nothing is decided.
+        halted: a call was stopped, or failed for a reason that may pass: nothing is decided.
     """
 
     label: str
@@ -84,30 +84,30 @@ class LabelJudge:
 
     @classmethod
     def open(cls, plan: Plan) -> LabelJudge:
-        """The rubric of a plan. Raises HarnessError if no plugin offers it; it needs what a build's judge is not asked;
-        it judges whole splits; or a label that an answer may have is none of its labels."""
+        """The rubric of a plan. Raises HarnessError if no plugin offers it; it needs an ability that a build's judge
+        lacks; it judges whole splits; or it lacks an accepted label."""
         with config_key(plan, "label.rubric"):
             judge = plugins.current().judge(plan.rubric)
             rubric = judge.open(effective(judge.settings, {}, owner=f"judge {judge.name}"), data_folder() / judge.name)
             needs = (judge.needs if rubric.needs is None else rubric.needs) or frozenset()
             if rubric.scope != "sample":
                 what = f"rubric {judge.name!r} judges whole splits, not one answer"
-                raise HarnessError(what, remedy="name another rubric")
+                raise HarnessError(what, remedy="choose another rubric")
             if needs - _CAN:
                 what = f"rubric {judge.name!r} needs a model that can: {', '.join(sorted(needs - _CAN))}"
                 raise HarnessError(what, remedy="name a rubric that asks a chat model, or a rule")
         with config_key(plan, "label.accept"):
             if not plan.accept:
-                remedy = f"name one or more of: {', '.join(rubric.labels)}"
-                raise HarnessError("no label is accepted, so no answer ever is", remedy=remedy)
+                remedy = f"accept one or more of: {', '.join(rubric.labels)}"
+                raise HarnessError("the config accepts no label, so no answer can pass", remedy=remedy)
             for label in plan.accept:
                 if label not in rubric.labels:
-                    what = f"{label!r} is no label of the rubric {plan.rubric!r}"
+                    what = f"{label!r} is not a label of the rubric {plan.rubric!r}"
                     raise HarnessError(what, remedy=nearest(label, rubric.labels))
         return cls(judge=judge, rubric=rubric)
 
     async def judge_answer(self, calls: CallRunner, sample: Sample, answer: str) -> JudgedAnswer:
-        """Judge an answer to a sample. Raises HarnessError if the judge's model will never work.
+        """Judge an answer to a sample. Raises HarnessError if no call to the judge's model can succeed.
 
         An error of the rubric is no verdict; an error of the calls, such as a full disk, is raised.
         """
@@ -162,7 +162,7 @@ class Labeller:
             question: its `explicit` is the question of the text-only ablation.
 
         Returns:
-            Halted as `dropped` if no answer had an accepted label, as `failed` if the judge gave no label at all. The
+            Halted as `dropped` if no answer had an accepted label, as `failed` if the judge returned no label. The
             ablations' answers are not judged: the rubric is for answers to two images.
         """
         main = await self._label_accepted(candidate)
@@ -188,7 +188,7 @@ class Labeller:
         """The first answer that the judge accepts."""
         turn = Message(role="user", content=(*candidate.images, Text(text=candidate.question)))
         first, second = candidate.objects
-        sample = Sample(  # what the rubric is shown: the record as a sample of the training split
+        sample = Sample(  # the rubric sees the record as a sample of the training split
             id=candidate.key,
             split="train",
             request=Request(messages=(turn,)),
@@ -209,7 +209,7 @@ class Labeller:
                 label = Label(key=candidate.key, answer=said.value, verdict=judged.label)
                 return StepResult(value=label, calls=tuple(calls), notes=tuple(notes))
             last = judged.label or last
-            notes.append(f"answer {number + 1}: the judge says {judged.label or 'nothing that can be read'}")
+            notes.append(f"answer {number + 1}: the judge says {judged.label or 'nothing readable'}")
         why = f"the judge says {last}" if last else "the judge gave no verdict"
         halted = Halted(end="dropped" if last else "failed", why=why, call=calls[-1], note="; ".join(notes))
         return halted.after(calls[:-1])

@@ -1,14 +1,14 @@
-"""The steps `elements` and `write`: from a seed to risks that take two objects, and from each to its question.
+"""The steps `elements` and `write`: from a seed to risks that need two objects, and from each risk to its question.
 
-A text is shown to the writer, a picture with its text to the viewer, once the hard stop by a model has let it through.
-Of the reply only the fields that were asked for are kept; repeated items are kept once, and further ones than were
-asked for are left out. So the place of an element is its place in the stored reply. (arXiv 2501.18533 §3.2, step 1.)
+The writer sees a text, the viewer a picture with its text, once the hard stop by a model has let it pass. Only the
+requested fields of the reply are kept; repeated items are kept once, and surplus items are left out. So the place of an
+element is its place in the stored reply. (arXiv 2501.18533 §3.2, step 1.)
 
-A question names neither object and gives nothing away (step 2). It takes two calls of the writer: one rewrites it with
-references to the two images, or says that there is no risk or no two objects; one makes it neutral if it is not, and
-says how. A question that still names an object, or refers to one image alone, is asked for once more, with what is
-wrong. If that does not help, the element is dropped. Whether a question is wrong depends on the element, what is read
-of a reply does not: many elements have the same question in the end, and one call then makes it neutral for all.
+A question names neither object and does not reveal the risk (step 2). It takes two calls of the writer: one rewrites it
+with references to the two images, or says that there is no risk or no two objects; one makes it neutral if needed, and
+explains the change. A question that still names an object, or refers to one image alone, is asked for once more, with
+its fault named. If that does not help, the element is dropped. Whether a question is wrong depends on the element, the
+parsed reply does not: many elements end with the same question, and one call then makes it neutral for all.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _SCHEMA_FIELDS: Final[Mapping[Prompt, Mapping[str, Json]]] = {
 
 
 async def find_elements(context: BuildContext, seed: Seed) -> StepResult[tuple[Element | Halted, ...]] | Halted:
-    """The elements of a seed, by their place in the reply; Halted for those that go no further.
+    """The elements of a seed, by their place in the reply; Halted for those that end here.
 
     A seed whose own text is stopped ends before any model is asked.
     """
@@ -57,7 +57,7 @@ async def find_elements(context: BuildContext, seed: Seed) -> StepResult[tuple[E
     if stop := stop_text(seed.text, seed.category):
         return Halted.at_stop(stop)
     checks: tuple[str, ...] = ()
-    if seed.image is not None:  # a text meets the model's hard stop with what is made of it, before anything is drawn
+    if seed.image is not None:  # the model's hard stop checks a text with its question, before anything is drawn
         checked = await check_images(context, "elements", seed.key, seed.image)
         if isinstance(checked, Halted):
             return checked
@@ -127,7 +127,7 @@ def _build_element(context: BuildContext, seed: Seed, place: int, row: Json, cal
 
 
 def _find_name(said: str, known: Iterable[str]) -> str:
-    """The plan's own spelling of a name, whatever its case and signs; empty if the plan has none like it."""
+    """The plan's spelling of a name, without regard to case and signs; empty if the plan lacks it."""
     return next((name for name in known if same_name(name, said)), "")
 
 
@@ -184,7 +184,7 @@ async def _ask_writer(
 
 
 async def _ask_once(context: BuildContext, element: Element, prompt: Prompt, request: Request) -> ModelReply | Halted:
-    """One reply. It meets the text rule once more, together with the objects, which are not in every request."""
+    """One reply. It meets the text rule again, together with the objects, which not every request holds."""
     said = await context.calls.ask(
         ModelQuery(step="write", owner=element.key, role="writer", request=request, read=_READERS[prompt])
     )

@@ -1,8 +1,8 @@
-"""The step `sort`: the subset and the category of a candidate, by a model or by what people decided.
+"""The step `sort`: the subset and the category of a candidate, by a model or by people.
 
-A question that people changed is a new one. It meets what the writer's question met: the rule on names and references,
+A question that people changed is a new one. It meets the same checks as the writer's: the rule on names and references,
 and the hard stops by words and by a model. The model's opinion of the old question does not count for the new one, so
-the model is asked again whether it is unsafe by itself, unless people said so.
+the model is asked again whether it is unsafe by itself, unless people answered that.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ WAITING: Final = Halted(end="waiting", why="people have not decided yet")
 
 
 class People(Protocol):
-    """What people have decided so far."""
+    """People's decisions so far."""
 
     def decided(self, candidate: Candidate) -> Decided | Undecided | None:
-        """Of a candidate as it is; None if not enough of them have looked at it."""
+        """The decision on a candidate's present form; None if too few have reviewed it."""
 
     def agreement(self) -> tuple[Agreed, ...]:
         """How far they agree."""
 
 
 async def classify(context: BuildContext, candidate: Candidate) -> StepResult[Assessment] | Halted:
-    """Ask the viewer: is the question unsafe by itself, is an image, and of which category is the risk?
+    """Ask the viewer: is the question unsafe by itself, is an image harmful, and which category has the risk?
 
-    If the plan names categories, the model's is one of them, and its sub-category one of that category's.
+    If the plan names categories, the model's must be one of them, and its sub-category one of that category.
     """
     categories = context.plan.categories
 
@@ -103,7 +103,7 @@ async def decide(
     assert isinstance(decided, Decided), "only a decision changes a question"
 
     candidate = replace(candidate, question=settled.question)
-    # reviews of earlier versions, which did not check it, may hold a question that is refused now
+    # earlier versions did not check it, so their reviews may hold a question that is refused now
     if wrong := find_question_fault(candidate.question, candidate.objects, context.plan.language):
         why = f"the question that people wrote {wrong.why}"
         return Halted(end="dropped", why=why, note=wrong.told)
@@ -116,7 +116,7 @@ async def decide(
         again = await classify(context, candidate)
         if isinstance(again, Halted):
             return again.after(calls)
-        # the images are the same, and so is the opinion of them that people saw
+        # images and the opinion of them are unchanged
         opinion, calls = replace(again.value, image_harmful=opinion.image_harmful), (*calls, *again.calls)
     settled = decide_by_people(candidate, opinion, decided)
     if isinstance(settled, Halted):
@@ -141,12 +141,12 @@ def decide_by_model(candidate: Candidate, opinion: Assessment) -> SubsetDecision
 def decide_by_people(
     candidate: Candidate, opinion: Assessment, decided: Decided | Undecided | None
 ) -> SubsetDecision | Halted:
-    """The decision of people, and the model's in what they did not answer. Their question meets the hard stops.
+    """People's decision, and the model's where they did not answer. Their question meets the hard stops.
 
     Args:
-        candidate: as it was shown to them.
+        candidate: as shown to them.
         opinion: the model's.
-        decided: None if not enough of them have looked at it.
+        decided: None if too few have reviewed it.
     """
     if decided is None:
         return WAITING
@@ -174,5 +174,5 @@ def decide_by_people(
 
 
 def replace_text(question: Question, candidate: Candidate, text: str) -> Question:
-    """The question with another text, and with that text spelled out."""
+    """The question with another text, and that text in words alone."""
     return replace(question, text=text, explicit=spell_out(text, candidate.objects))

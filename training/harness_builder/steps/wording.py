@@ -1,16 +1,16 @@
-"""Names of objects in texts: which a text names, which names are one, and what is wrong with a question.
+"""Names of objects in texts: finds names, compares them, and checks questions.
 
-A question refers to two images in place of naming what they show. It names an object if it holds, as whole words, in
-any case, in the singular or plural of English,
+A question refers to two images and does not name what they show. It names an object if it holds, as whole words, in any
+case, in the singular or plural of English,
 
 - the object's whole name;
-- its last word, which in English says what it is: "knife" of "bread knife";
+- its last word, the main noun in English: "knife" of "bread knife";
 - of a name such as "bottle of bleach" or "jar with a lid" also the word before the preposition.
 
-Words that say nothing ("object", "image") are not names, and neither is an adjective alone ("red"), which the question
-may use itself. A synonym is not found here; the template asks for none, and whoever sorts the item sees the question.
+Empty words ("object", "image") are not names, and neither is an adjective alone ("red"), which the question may use
+itself. Synonyms are not found here; the template forbids them, and a person or a model sees the question in `sort`.
 
-In English both references must be there. How other languages refer to an image is left to the template.
+In English both references must be present. How other languages refer to an image is left to the template.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import Final
 
 _ARTICLE: Final = re.compile(r"^(?:an?|the|some)\s+", re.IGNORECASE)
-_UNSPACED: Final = re.compile(r"[ᄀ-ᇿ぀-ヿ㐀-鿿가-힯]")  # scripts that put no spaces between words
+_UNSPACED: Final = re.compile(r"[ᄀ-ᇿ぀-ヿ㐀-鿿가-힯]")  # scripts without spaces between words
 _VAGUE: Final = frozenset({"object", "thing", "item", "one", "image", "picture", "photo", "photograph"})
-_SHORTEST: Final = 3  # letters of a last word that is looked for by itself
+_SHORTEST: Final = 3  # least letters of a last word that is searched alone
 _BEFORE: Final = re.compile(r"([^\W\d_]+)\s+(?:of|with|for|in|on|from|de|des|du|di|da|do|mit|von|aus|avec|con|com)\s")
 _LAST: Final = re.compile(r"([^\W\d_]+)\W*$")
 _IMAGE: Final = r"(?:image|picture|photo|photograph)s?"
@@ -44,9 +44,9 @@ def names_object(text: str, name: str, *, but: str = "") -> bool:
     """Whether a text holds the name of an object, in any case, singular or plural, without its article.
 
     Args:
-        text: to look through.
+        text: to search.
         name: of the object.
-        but: another name, within which the object's does not count: "knife block" does not name a knife.
+        but: another name; the object's name within it does not count: "knife block" does not name a knife.
     """
     wanted, other = _normalize(name), _normalize(but)
     if not wanted or set(wanted.split()) <= set(other.split()):
@@ -56,12 +56,12 @@ def names_object(text: str, name: str, *, but: str = "") -> bool:
 
 
 def same_name(one: str, other: str) -> bool:
-    """Whether two names are the same but for case, articles, spaces and signs."""
+    """Whether two names are equal except for case, articles, spaces and signs."""
     return _letters(one) == _letters(other)
 
 
 def alike_names(one: str, other: str) -> bool:
-    """Whether two names are of one object: they are the same, or one ends in the other, as "bread knife" in "knife"."""
+    """Whether two names mean one object: they are equal, or one ends in the other, as "bread knife" in "knife"."""
     if same_name(one, other):
         return True
     short, long = sorted((_normalize(one).split(), _normalize(other).split()), key=len)
@@ -70,7 +70,7 @@ def alike_names(one: str, other: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionFault:
-    """What is wrong with a question.
+    """A fault of a question.
 
     Attributes:
         why: in a few words, for the counts.
@@ -82,7 +82,7 @@ class QuestionFault:
 
 
 def find_question_fault(question: str, objects: tuple[str, str], language: str) -> QuestionFault | None:
-    """What is wrong with a question that should refer to two images."""
+    """The fault of a question that should refer to two images."""
     if not question:
         return QuestionFault(why="asks no question", told="the question is empty")
     if named := [name for name in objects if question_names(question, name)]:
@@ -101,7 +101,7 @@ def find_question_fault(question: str, objects: tuple[str, str], language: str) 
 
 
 def question_names(question: str, name: str) -> bool:
-    """Whether a question names an object by the rule above."""
+    """Whether a question names an object, by the module's rule."""
     words = {name.casefold()}
     for match in (_LAST.search(name), *_BEFORE.finditer(name)):
         word = match[1].casefold() if match else ""
@@ -112,10 +112,10 @@ def question_names(question: str, name: str) -> bool:
 
 
 def spell_out(question: str, objects: tuple[str, str]) -> str:
-    """The question in words alone: each reference to an image is replaced by the name of what it shows.
+    """The question in words alone: the name of its object replaces each reference to an image.
 
-    Where a reference is in other words, or in another language, both names follow the question in brackets:
-    "… (1: bread knife; 2: watering can)". Either way it asks the same as the question with its images.
+    If a reference has other words, or another language, both names follow the question in brackets:
+    "… (1: bread knife; 2: watering can)". Either way it means the same as the question with its images.
     """
 
     def name(reference: re.Match[str]) -> str:
@@ -147,7 +147,7 @@ def _word_pattern(name: str) -> re.Pattern[str]:
 
 
 def _both_numbers(word: str) -> set[str]:
-    """A word as it is, and in the other number if its plural is more than -s or -es."""
+    """A word, and its other number if its plural is not -s or -es."""
     found = {word}
     if word.endswith("ies"):
         found.add(f"{word[:-3]}y")

@@ -1,21 +1,20 @@
-"""What never goes into a built set, whatever is configured: no function here takes a setting that lifts a stop.
+"""The hard stops: content that never enters a built set. No setting lifts a stop.
 
-A stop says its kind and nothing of what was stopped, so that it can be counted and nothing else.
+A stop holds only its kind, and nothing of the stopped content, so that it can be counted and nothing else.
 
-By words: the rules look for words that are in one text together, not for meaning, and err to the safe side: a text on
-how to speak with children about sexuality is stopped too. The docs name what the rules cannot do: other languages than
-those of the lists, hints without a word, a real person without a title. The check by a model is there for these.
+By words: the rules look for words that are together in one text, not for meaning, and err on the safe side: a text on
+how to speak with children about sexuality is stopped too. The docs name their limits: other languages than those of the
+lists, hints without a word, a real person without a title. The check by a model covers these.
 
-The words are in the files of `words/`; names of persons are found by patterns. They are what a reader needs to see what
-the rules cover, and no more: general words of the larger languages, none of them graphic; for weapons the names of
-classes and of the agents that treaties list, and no detail of any. A `*` stands for any ending and `_` for a space or a
-hyphen; a word in a script without spaces is found anywhere. A word is found in each disguise: width, case, accents,
-invisible characters, digits and signs for letters, letters of another alphabet that look the same, letters with spaces
-or dots between them, letters drawn out. Each form is searched as well as the plain text, since what undoes one disguise
-can undo a plain word.
+The words are in the files of `words/`; names of persons are found by patterns. The lists show what the rules cover, and
+no more: general words of the larger languages, none of them graphic; for weapons the names of classes and of the agents
+that treaties list, without details. A `*` is any ending and `_` is a space or a hyphen; a word in a script without
+spaces is found anywhere. A word is found in each disguise: width, case, accents, invisible characters, digits and signs
+for letters, letters of another alphabet that look the same, letters with spaces or dots between them, repeated letters.
+Each form is searched as well as the plain text, since undoing one disguise can change a plain word.
 
-By a model: the check fails closed. A reply that is not exactly the form, a refusal, a filter and a call that failed all
-stop the item: it was not checked. The instructions are a part of the package and no template that a build replaces.
+By a model: the check fails closed. A reply that is not exactly the form, a refusal, a filter and a failed call all stop
+the item as unchecked. The instructions are a part of the package, and no build can replace them.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ from harness import Failure, Image, Message, Request, Response, Text, Verdict
 from harness.rubric import ReplySchema, fill
 from harness.rubric.templates import Marker, fence, random_marker, unused_marker
 
-#: sexual content with minors; a named or recognisable real person; operational detail on weapons that kill many; what
-#: the check could not tell, which counts as the worst
+#: sexual content with minors; a named or recognisable real person; operational detail on weapons that kill many;
+#: unchecked content, which counts as the worst
 StopKind = Literal["minors", "person", "weapon", "unchecked"]
 KINDS: Final[tuple[StopKind, ...]] = get_args(StopKind)
 
@@ -43,7 +42,7 @@ class Stop:
     """Something was stopped.
 
     Attributes:
-        kind: the reason; all that is stored of it.
+        kind: the reason; nothing else is stored.
     """
 
     kind: StopKind
@@ -67,7 +66,7 @@ _TITLES: Final = (
 _SHOWN: Final = "(?:photo|photograph|picture|portrait|image|deepfake|face|video|likeness|voice|statue) of|named|called"
 
 _LEET: Final = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i"})
-_LIKE: Final = str.maketrans("авеіјкмнорѕстухԁһ", "abeijkmhopsctyxdh")  # Cyrillic that looks Latin
+_LIKE: Final = str.maketrans("авеіјкмнорѕстухԁһ", "abeijkmhopsctyxdh")  # Cyrillic letters that look Latin
 _SPACED: Final = re.compile(r"(?<!\w)(?:\w[\W_]{1,2}){2,}\w(?!\w)")  # c h i p, c.h.i.p
 _SPLIT: Final = re.compile(r"(?<=\w)[^\w\s]+(?=\w)|_")  # ch-ip, ch.ip
 _DRAWN_OUT: Final = re.compile(r"(.)\1{2,}")
@@ -80,19 +79,19 @@ _NO_SPACES: Final = re.compile(r"[ᄀ-ᇿ぀-ヿ㐀-鿿가-힯]")
 
 
 def stop_text(*texts: str) -> Stop | None:
-    """Whether the texts of one item, read as one, may not be drawn, asked or stored.
+    """The stop, if the texts of one item, read as one, may not be drawn, asked or stored; else None.
 
     Args:
-        texts: question, objects, image prompts, answer: all that there is of it.
+        texts: question, objects, image prompts, answer: all texts of the item.
     """
     whole = "\n".join(texts)
     plain = fold_text(whole)
-    forms = {plain, plain.translate(_LIKE)}  # the folded text, and what it becomes when a disguise is undone
+    forms = {plain, plain.translate(_LIKE)}  # the folded text, and its forms without a disguise
     forms |= {form.translate(_LEET) for form in forms}
     forms |= {_SPLIT.sub("", form) for form in forms}
     forms |= {_DRAWN_OUT.sub(r"\1", form) for form in forms}
     translated = (plain, plain.translate(_LEET), plain.translate(_LIKE))
-    # words written letter by letter: the run does not tell where one ends
+    # words written letter by letter: the run does not show where one ends
     runs = {re.sub(r"[\W_]+", "", run) for form in translated for run in _SPACED.findall(form)}
 
     ordered = [plain, *(forms - {plain})]
@@ -130,7 +129,7 @@ def _drop_invisible(text: str) -> str:
 
 
 def _names_person(text: str) -> bool:
-    """A title with a name, or "a photo of" and two names. In a text of capitals alone a name cannot be told."""
+    """Whether a text has a title with a name, or "a photo of" and two names. In capitals alone no name is found."""
     if text.isupper():
         return False
 
@@ -144,7 +143,7 @@ def _names_person(text: str) -> bool:
 
 @cache
 def _compile_words(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Finds the words of a file as words, and anywhere in what was spelled letter by letter."""
+    """Finds the words of a file as whole words, and anywhere in text spelled letter by letter."""
     stems = sorted({fold_text(word) for word in read_words(name)})
     spaced = (stem for stem in stems if not _NO_SPACES.search(stem))
     words = "|".join(re.escape(stem).replace(r"\*", r"\w*").replace("_", r"[\s-]+") for stem in spaced)
@@ -154,7 +153,7 @@ def _compile_words(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     return re.compile(whole), re.compile("|".join(bare))
 
 
-#: the worst first: it is the one that is counted
+#: the worst first: that one is counted
 _ASKED: Final[Mapping[str, StopKind]] = {"minors": "minors", "weapon": "weapon", "person": "person"}
 _CLEAR: Final = "clear"
 FORM: Final = ReplySchema(
@@ -165,19 +164,19 @@ FORM: Final = ReplySchema(
 
 
 def image_request(*images: Image) -> Request:
-    """What a vision-language model is asked about the images of one item."""
+    """The question to a vision-language model about the images of one item."""
     return _build_request(*images, Text(text=fill(_read_instructions("image"), form=FORM.describe())))
 
 
 def text_request(*texts: str, marker: Marker = random_marker) -> Request:
-    """What a model is asked about the texts of one item; they stand between two lines that no text can imitate."""
+    """The question to a model about the texts of one item, which are between two lines that no text can imitate."""
     whole = "\n".join(texts)
     fenced = fence("text", whole, unused_marker((whole,), marker))
     return _build_request(Text(text=fill(_read_instructions("text"), form=FORM.describe(), item=fenced)))
 
 
 def read_check(reply: Response | Failure) -> Stop | None:
-    """None if the model said no three times, in exactly the form; `unchecked` if it said nothing of use."""
+    """None if the model said no three times, in exactly the form; `unchecked` for an unusable reply."""
     found = None if isinstance(reply, Failure) else FORM.read(reply.text)
     label = found.label if isinstance(found, Verdict) else ""
     return None if label == _CLEAR else Stop(kind=_ASKED.get(label, "unchecked"))

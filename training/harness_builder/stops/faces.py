@@ -1,9 +1,9 @@
-"""Faces in real photographs, made unrecognisable before anything else sees them.
+"""Makes faces in real photographs unrecognisable before any other step.
 
-Faces are found by OpenCV's cascades, which its wheel brings along (frontal, and profile both ways), or by its YuNet if
-the user has that model's file: it finds turned, small and covered faces far better. Neither finds every face, so people
-are asked about photographs where they decide, and the card says where nobody was. A face is not softened but replaced
-by a few average colours, which cannot be undone. The result has no metadata, in which cameras keep a small picture.
+OpenCV's cascades, which its wheel contains (frontal, and profile both ways), find the faces, or its YuNet if the user
+has that model's file: it finds turned, small and covered faces far better. Neither finds every face, so reviewing
+people see the photographs too, and the card says if nobody did. A face is not softened but replaced by a few average
+colours, which cannot be undone. The result has no metadata, where cameras keep a small picture.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Box = tuple[int, int, int, int]  #: left, top, width and height, in pixels
 FaceFinder = Callable[["Picture"], list[Box]]
 
 _CASCADES: Final = ("frontalface_alt2", "frontalface_default", "profileface")
-_STEP: Final = 1.1  # between two sizes that are looked for
-_AGREEING: Final = 3  # neighbours that make a find; few, since a blurred wall costs less than a face that was seen
-_LEAST: Final = 24  # pixels of the smallest face; a cascade was trained on 20
-_MARGIN: Final = 0.2  # of the box, on each side: hair and chin tell who somebody is
+_STEP: Final = 1.1  # ratio between two searched sizes
+_AGREEING: Final = 3  # least neighbours of a find; few, since a blurred wall costs less than a visible face
+_LEAST: Final = 24  # pixels of the smallest face; cascades are trained on 20
+_MARGIN: Final = 0.2  # of the box, on each side: hair and chin identify a person
 _CELLS: Final = 6  # average colours across a face
-_SURE: Final = 0.5  # YuNet's score from which on it is a face
+_SURE: Final = 0.5  # YuNet's least score of a face
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def blur_faces(image: Image, find: FaceFinder) -> BlurredPhoto:
         _cover(picture, box)
     faces: list[Box] = []
     for box in sorted(boxes, key=lambda box: -box[2] * box[3]):
-        # a find whose middle lies in a larger one is of the same face
+        # a find with its middle in a larger one is the same face
         x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
         if not any(left <= x <= left + wide and top <= y <= top + high for left, top, wide, high in faces):
             faces.append(box)
@@ -71,7 +71,7 @@ def blur_faces(image: Image, find: FaceFinder) -> BlurredPhoto:
 
 
 def open_face_finder(model: Path | None = None) -> FaceFinder:
-    """A function that finds the faces of a photograph; not for several threads at once.
+    """A function that finds the faces of a photograph; not thread-safe.
 
     Args:
         model: YuNet's ONNX file, if the user has it; None for the cascades.
@@ -86,15 +86,15 @@ def open_face_finder(model: Path | None = None) -> FaceFinder:
 def _open_cascades(cv2: Untyped) -> FaceFinder:
     if not hasattr(cv2, "CascadeClassifier") or not hasattr(cv2, "data"):
         raise HarnessError(
-            f"OpenCV {cv2.__version__} brings no cascades to find faces with",
+            f"OpenCV {cv2.__version__} has no cascades to find faces",
             remedy=f"{install_command('build')}, which takes OpenCV 4, or give YuNet's model file",
         )
     cascades: list[Untyped] = []
     for name in _CASCADES:
         file = f"{cv2.data.haarcascades}haarcascade_{name}.xml"
         cascade = cv2.CascadeClassifier(file)
-        if cascade.empty():  # it would find nothing, and say nothing
-            what = "a cascade to find faces with cannot be read"
+        if cascade.empty():  # it would silently find nothing
+            what = "a cascade to find faces cannot be read"
             raise HarnessError(what, where=file, remedy=install_command("build"))
         cascades.append(cascade)
 
@@ -106,7 +106,7 @@ def _open_cascades(cv2: Untyped) -> FaceFinder:
     def find(picture: Picture) -> list[Box]:
         grey = cv2.equalizeHist(_to_array(picture.convert("L")))
         straight = [box for cascade in cascades for box in detect(cascade, grey)]
-        mirrored = detect(cascades[-1], grey[:, ::-1])  # profiles look one way
+        mirrored = detect(cascades[-1], grey[:, ::-1])  # the cascade finds profiles in one direction
         return [*straight, *((picture.width - left - wide, top, wide, high) for left, top, wide, high in mirrored)]
 
     return find
@@ -117,7 +117,7 @@ def _open_yunet(cv2: Untyped, model: Path) -> FaceFinder:
         detector = cv2.FaceDetectorYN.create(str(model), "", (320, 320), score_threshold=_SURE)
     except (cv2.error, AttributeError) as error:
         what = "the model that finds faces cannot be read"
-        raise HarnessError(what, where=str(model), remedy="give the ONNX file of YuNet") from error
+        raise HarnessError(what, where=str(model), remedy="name the ONNX file of YuNet") from error
 
     def find(picture: Picture) -> list[Box]:
         detector.setInputSize(picture.size)
