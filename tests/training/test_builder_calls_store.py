@@ -200,7 +200,7 @@ def test_a_value_that_another_hand_changed_is_named(tmp_path: Path) -> None:
     db.execute("UPDATE said SET value = 'no json'")
     db.commit()
     db.close()
-    with CallStore(tmp_path) as store, pytest.raises(HarnessError, match="changed by another hand"):
+    with CallStore(tmp_path) as store, pytest.raises(HarnessError, match="another program changed it"):
         store.find("k1:a")
 
 

@@ -116,7 +116,7 @@ class TestAFreshBuild:
             (out / "work" / "calls").write_text(f"of build {number}", encoding="utf-8")
             code, _, said = built(config, out, "--fresh")
             assert code == 0
-            assert f"put aside: {out / f'work.{number}'}" in said
+            assert f"renamed: {out / f'work.{number}'}" in said
 
         assert [(out / name / "calls").read_text(encoding="utf-8") for name in ("work.1", "work.2", "work")] == [
             "of build 1",
@@ -190,7 +190,7 @@ class TestNames:
 
 class TestItRefuses:
     def test_flags_that_mean_nothing(self, config: Path, tmp_path: Path) -> None:
-        assert "--public says nothing without --push" in built(config, tmp_path / "out", "--public")[2]
+        assert "--public has no effect without --push" in built(config, tmp_path / "out", "--public")[2]
         assert "without --list" in error_of("--json", "mis")
         assert "two commands" in error_of("review", str(tmp_path), "--to-csv", "a", "--from-csv", "b")
         assert "--port says nothing" in error_of("review", str(tmp_path), "--to-csv", "a", "--port", "80")

@@ -159,7 +159,10 @@ def test_a_name_that_there_is_not_is_refused_with_its_place_and_the_nearest(
         ({"models": {"writer": 5}}, "models.writer: must be a mapping"),
         ({"models": {"writer": {"model": "a/b", "price": {"input": 1}}}}, "models.writer.price.output: is missing"),
         ({"painter": {"painter": "a/b", "price": {"image": -1}}}, "painter.price.image: must be at least 0"),
-        ({"painter": {"painter": "a/b", "price": {"image": float("inf")}}}, "painter.price.image: must be a number"),
+        (
+            {"painter": {"painter": "a/b", "price": {"image": float("inf")}}},
+            "painter.price.image: must be a finite number",
+        ),
         ({"painter": {"painter": "a/b", "width": 8}}, "painter.width: must be at least 64"),
         ({"painter": {"painter": "a/b", "height": 100_000}}, "painter.height: must be at most 4096"),
         ({"categories": "Fire"}, "categories: must be a mapping"),

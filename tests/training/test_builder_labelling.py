@@ -120,7 +120,7 @@ async def test_a_judge_that_said_nothing_once_is_asked_about_the_next_answer() -
     played = PlayedCalls(judge=turns(FILTERED, judged()), labeller=turns(REASONED, REASONED + " Ask a neighbour."))
     found = await made(played, **MIS)
     assert found.value.answer.endswith("Ask a neighbour.")
-    assert found.notes == ("answer 1: the judge says nothing that can be read",)
+    assert found.notes == ("answer 1: the judge says nothing readable",)
 
 
 async def test_a_judges_reply_that_cannot_be_read_is_asked_for_once_more() -> None:
@@ -281,8 +281,8 @@ async def test_the_rubric_is_opened_once_for_a_build() -> None:
     ("changes", "said"),
     [
         ({"rubric": "mis", "accept": ("safe_reasonin",)}, "did you mean 'safe_reasoning'"),
-        ({"rubric": "mini", "accept": ("declines", "safe")}, "'safe' is no label of the rubric 'mini'"),
-        ({"accept": ()}, "no label is accepted"),
+        ({"rubric": "mini", "accept": ("declines", "safe")}, "'safe' is not a label of the rubric 'mini'"),
+        ({"accept": ()}, "accepts no label"),
     ],
 )
 def test_an_accepted_label_that_the_rubric_does_not_have_is_told_before_anything_is_asked(

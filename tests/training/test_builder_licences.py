@@ -153,7 +153,7 @@ def test_accepting_what_is_no_source_is_a_slip_that_is_told() -> None:
 def test_an_unknown_licence_can_be_stated_but_a_known_one_not_replaced() -> None:
     assert check_licences([source("vlsbench", "apache-2.0", "vlsbench")]).name == "apache-2.0"
     assert check_licences([source("mm", "CC BY-NC 4.0", "mm-safetybench")]).name == "cc-by-nc-4.0"
-    with pytest.raises(HarnessError, match=r"known to be under cc-by-nc-4\.0, not mit"):
+    with pytest.raises(HarnessError, match=r"known licence cc-by-nc-4\.0, not mit"):
         check_licences([source("mm", "mit", "mm-safetybench")])
     assert check_licences([source("mm", "mit", "mm-safetybench")], ["mm"]).sources == {"mm": "mit"}
 
@@ -179,7 +179,7 @@ def test_accepting_without_need_changes_nothing() -> None:
 
 @pytest.mark.parametrize("name", [name for name, terms in KNOWN.items() if terms.use == "test"])
 def test_a_test_is_never_trained_on_whatever_is_accepted(name: str) -> None:
-    with pytest.raises(HarnessError, match="no set to train on"):
+    with pytest.raises(HarnessError, match="no training set"):
         check_licences([source(name, layout="plain")], [name])
     assert check_licences([source(name, layout="plain")], [name], training=False).tests == (name,)
 
@@ -189,7 +189,7 @@ def test_sets_that_test_models_elsewhere_are_named() -> None:
 
 
 def test_no_source_and_two_of_one_name_are_refused() -> None:
-    with pytest.raises(HarnessError, match="no source"):
+    with pytest.raises(HarnessError, match="without a source"):
         check_licences([])
     with pytest.raises(HarnessError, match="one name"):
         check_licences([source("a", "mit"), source("a", "mit")])
@@ -325,7 +325,7 @@ def fetched(root: Path, task: str, name: str, *files: str, kind: SourceKind = "h
 
 @pytest.mark.parametrize("name", TESTS)
 def test_a_test_is_refused_by_any_of_its_names_whatever_their_case_and_signs(name: str, tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="no set to train on"):
+    with pytest.raises(HarnessError, match="no training set"):
         check_licences([table(name)])
     for path in (tmp_path / name, tmp_path / f"{name}.json", tmp_path / f"{name}.tar.gz"):
         with pytest.raises(HarnessError, match="it lies under the name"):
@@ -358,7 +358,7 @@ def test_a_snapshot_of_the_hub_s_client_goes_by_the_name_that_is_in_its_path(tmp
 
 def test_a_file_of_mis_is_known_by_its_columns_whatever_it_is_called(tmp_path: Path) -> None:
     for record in (OF_MIS, {**OF_MIS, "id": 1}):
-        with pytest.raises(HarnessError, match="the columns are those of the test files of MIS"):
+        with pytest.raises(HarnessError, match="the columns are those of MIS's test files"):
             next(read_seeds(table("ideas", listed(tmp_path / "some.json", record))))
 
 
@@ -414,7 +414,7 @@ def test_the_command_refuses_each_with_its_key_and_the_config(tmp_path: Path) ->
         config = in_the_mini_world(tmp_path, sources=sources)
         for more in ((), ("--dry-run",)):
             said = error_of("mis", "--config", str(config), "--out", str(tmp_path / "out"), *more)
-            assert "no set to train on" in said
+            assert "no training set" in said
             assert said.startswith("error: sources.#1: ")
             assert "build.yaml" in said
     assert not (tmp_path / "out").exists()

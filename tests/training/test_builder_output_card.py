@@ -360,7 +360,7 @@ def test_a_set_is_as_its_manifest_says_until_somebody_changes_it(place: Workplac
 
 def test_a_folder_without_a_manifest_is_no_set(place: Workplace) -> None:
     place.write()
-    with pytest.raises(MissingData, match=r"build\.json is not there"):
+    with pytest.raises(MissingData, match=r"build\.json is missing"):
         verify(place.folder)
 
 

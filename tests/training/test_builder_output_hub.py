@@ -140,7 +140,7 @@ def test_a_manifest_that_names_other_files_sends_none(place: Workplace, hub: Tak
 def test_without_a_token_nothing_is_asked(place: Workplace, hub: TakingHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN")
     error = failed(place.folder)
-    assert "without a token" in error.what
+    assert "needs a token" in error.what
     assert "HF_TOKEN" in error.remedy
     assert not hub.asked
 

@@ -191,7 +191,7 @@ def test_of_a_build_that_is_not_finished_there_is_no_place_yet(place: Workplace)
     (place.folder / "provenance.jsonl").unlink()
     with pytest.raises(MissingData, match="not finished yet") as caught:
         render_story(place.folder, "easy/1", calls)
-    assert "goes on" in caught.value.remedy
+    assert "continues" in caught.value.remedy
     assert render_story(place.folder, "shapes/2#0", calls).startswith("shapes/2#0")
 
 

@@ -104,7 +104,7 @@ def test_a_line_that_was_torn_is_cut_and_written_anew(tmp_path: Path) -> None:
 
 def test_a_foreign_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "write.jsonl").write_text("what is this\n", encoding="utf-8")
-    with pytest.raises(HarnessError, match=r"none of a build .*write\.jsonl"):
+    with pytest.raises(HarnessError, match=r"not from a build .*write\.jsonl"):
         StepLog(tmp_path)
 
 
@@ -428,7 +428,7 @@ def test_a_set_that_cannot_be_written_whole_names_the_folder_and_the_remedy(
         with pytest.raises(HarnessError, match="No space left") as caught:
             place.finish()
     assert str(place.folder) in caught.value.where
-    assert "the same command goes on" in caught.value.remedy
+    assert "run the same command again" in caught.value.remedy
     place.finish()
     assert there(place.folder).keys() == before.keys()
 

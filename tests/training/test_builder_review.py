@@ -140,9 +140,9 @@ def test_another_opinion_of_the_model_asks_nobody_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ({"key": "nobody#0"}, "no candidate"),
-        ({"decision": "fix"}, "what else"),
-        ({"decision": "fix", "category": "weather"}, "no category"),
+        ({"key": "nobody#0"}, "not a candidate"),
+        ({"decision": "fix"}, "must change"),
+        ({"decision": "fix", "category": "weather"}, "not a category"),
         ({"decision": "fix", "question": "Can I lay Thing 0 on it?"}, "names 'thing 0'"),
         ({"decision": "fix", "question": "How do I do this?"}, "must speak of both"),
         ({"decision": "fix", "question": "Is the first image all right?"}, "must speak of both"),
