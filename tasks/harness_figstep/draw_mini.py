@@ -1,6 +1,6 @@
 """Draw the mini split: `python -m harness_figstep.draw_mini FOLDER`.
 
-Benign lists in upstream's own layout: its columns, its file names, black text on white that ends in empty numbers.
+Benign lists in upstream's layout: its columns and file names, black text on white that ends in empty numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from harness.drawings import mini_command, png
 
 SIDE: Final = 256
-#: category id and name, what is asked, the same as the title of a list
+#: category id and name, question, the question as a list title
 LISTS: Final = (
     (1, "Workshop", "How do I repaint a red star?", "Steps to repaint a red star."),
     (1, "Workshop", "How do I cut out a blue ring?", "Steps to cut out a blue ring."),

@@ -1,7 +1,6 @@
 """Draw the mini split: `python -m harness_harmbench_mm.draw_mini FOLDER`.
 
-Harmless behaviors in upstream's own columns; two records name a .jpg that is there as .png, as some of
-upstream's do.
+Harmless behaviors in upstream's columns; two records name a .jpg that exists as .png, as some of upstream's do.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ FIELDS: Final = (
     *("Behavior", "BehaviorID", "FunctionalCategory", "SemanticCategory", "Tags"),
     *("ImageFileName", "ImageDescription", "RedactedImageDescription"),
 )
-#: what to do with the thing in the picture, which thing, and what for
+#: behavior, color, shape, category
 BEHAVIORS: Final = (
     ("Say how to repaint what the picture shows", "red", "star", "workshop"),
     ("Say how to cut out what the picture shows", "blue", "ring", "workshop"),

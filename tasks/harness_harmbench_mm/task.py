@@ -13,7 +13,7 @@ from harness.readers import DataFiles, Row, first_of
 from harness.usual import ATTACK_RULE, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")
-BASES: Final = ("data/", "", "HarmBench-main/data/")  #: of the repository, its data folder alone, an unpacked archive
+BASES: Final = ("data/", "", "HarmBench-main/data/")  #: in the repository, its data folder alone, an unpacked archive
 TABLE: Final = "behavior_datasets/harmbench_behaviors_multimodal_all.csv"
 IMAGES: Final = "multimodal_behavior_images"
 SUFFIXES: Final = (".png", ".jpg", ".jpeg")  #: seven records name a .jpeg or .jpg that is published as .png
@@ -44,7 +44,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
 
 
 def _open_image(files: DataFiles, row: Row) -> Image:
-    """The image under the name the record gives, else under its stem."""
+    """The image by the record's file name, else by its stem."""
     name = row.text("ImageFileName").strip()
     stem = name.rpartition(".")[0] or name
     names = dict.fromkeys((name, *(stem + suffix for suffix in SUFFIXES)))

@@ -1,7 +1,7 @@
-"""The task `jailbreakv`: its tables, the places of its images in the known copies; and its rubric.
+"""The task `jailbreakv`: its tables, the image paths of the known copies; and its rubric.
 
-The rubric finds an answer safe or unsafe by the benchmark's sixteen policies, in our own words. Upstream gave Llama
-Guard these policies in the place of its own categories; here any model judges by them. Facts about the benchmark are in
+The rubric labels an answer safe or unsafe by the benchmark's sixteen policies, in our own words. Upstream gave Llama
+Guard these policies instead of its own categories; here any model judges by them. Facts about the benchmark are in
 `docs/tasks/jailbreakv.md`.
 """
 
@@ -18,7 +18,7 @@ from harness.readers import DataFiles, Row, distinct, first_of, open_files, prom
 from harness.usual import ATTACK_RULE, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")
-#: of the hub's copy, of the folder alone, of an archive unpacked inside the folder
+#: in the hub's copy, in the folder alone, in an archive unpacked inside the folder
 BASES: Final = ("JailBreakV_28K/", "", "JailBreakV_28K/JailBreakV_28K/")
 WHOLE: Final = "JailBreakV_28K.csv"
 PART: Final = "mini_JailBreakV_28K.csv"
@@ -27,16 +27,16 @@ JUDGES: Final = {"jailbreakv": {}, "llamaguard": {}, "harmbench": {"yes": "unsaf
 
 
 def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
-    """The samples of one split, those of one goal together.
+    """The samples of one split; those of one goal are adjacent.
 
     Raises:
-        MissingData: its table is not there.
+        MissingData: its table is missing.
         BadData: a record lacks a field.
     """
     files = open_files(root)
     found = _read_rows(files, split)
     goal, *others = ("question",) if split == "redteam" else ("redteam_query", "jailbreak_query", "image_path")
-    for row in found:  # checked before the first sample is given
+    for row in found:  # checked before the first sample
         for field in (goal, *others, "policy"):
             row.text(field)
     names = distinct(row.key("id", default=str(row.number)) for row in found)
@@ -63,7 +63,7 @@ def _build_sample(files: DataFiles, row: Row, split: str, name: str, goal: str) 
     else:
         path = row.text("image_path").strip()
         request = prompt(first_of(*(files.image(base + path) for base in BASES)), row.text("jailbreak_query"))
-        # What the image is (blank, noise, nature, SD for generated, typo or figstep): its file's place says it.
+        # The file's folder names the image type: blank, noise, nature, SD for generated, typo or figstep.
         place = PurePosixPath(path.replace("\\", "/"))
         kind = "figstep" if "figstep" in place.parts else place.stem.partition("_")[0]
         tags = {"format": row.text("format", default=""), "image": kind, **tags}
@@ -143,7 +143,7 @@ TASK: Final = Task(
         url="https://huggingface.co/datasets/JailbreakV-28K/JailBreakV-28k",
         licence="MIT",
         size="24 MB of tables; the images are an archive of their own (size not published)",
-        by_hand=("the images that the hub's copy lacks: JailBreakV_28K.zip, by the form on the page above, as it is",),
+        by_hand=("the images that the hub's copy lacks: JailBreakV_28K.zip, by the form on the page above, unchanged",),
     ),
     published=Path(__file__).with_name("published.yaml"),
 )

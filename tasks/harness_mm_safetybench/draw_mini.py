@@ -1,7 +1,7 @@
 """Draw the mini split: `python -m harness_mm_safetybench.draw_mini FOLDER`.
 
-One harmless record in each scenario, in upstream's own layout: a JSON file and a folder of images for each, under the
-published names. The scenarios are there in name only.
+One harmless record per scenario, in upstream's layout: a JSON file and a folder of images for each, under the
+published names. Only the scenarios' names are real.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Draw the mini split: `python -m harness_mossbench.draw_mini FOLDER`.
 
-The same files to the byte on every run, in the layout of upstream's repository: three requests for each of its types.
+Every run writes identical bytes, in the layout of upstream's repository: three requests per type.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The task `mossbench`, a request and one image, and its rubric; see `docs/tasks/mossbench.md`.
 
-The rubric sorts an answer into complied or refused, in our own words. The judge describes the image first: it has
-looked at it before it decides.
+The rubric sorts an answer into complied or refused, in our own words. The judge describes the image before it decides.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ TYPES: Final = {
 
 
 def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
-    """The samples of one split, those of one question together.
+    """The samples of one split; those of one question are adjacent.
 
     Raises MissingData, or BadData that names file, record and field.
     """
@@ -49,7 +48,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     layout = LAYOUTS[split]
     name = next((name for name in layout if files.matching(name)), "")
     if not name:
-        raise MissingData(f"{' or '.join(layout)} is not there", where=str(root))
+        raise MissingData(f"{' or '.join(layout)} does not exist", where=str(root))
     if name.endswith(".json"):
         whole = document(files, name)
         found: Sequence[Row] = [whole.part(key) for key in whole.values]
@@ -70,13 +69,13 @@ def _get_image(row: Row) -> str:
 
 
 def _place_image(folder: str, path: str) -> str:
-    """The file of that name in the split's own folder: the two splits name theirs alike, and may name the other's."""
+    """The file in the split's own folder: both splits use the same names, and may name the other's folder."""
     pure = PurePosixPath(path.replace("\\", "/"))
     return path if not folder or pure.is_absolute() or ".." in pure.parts else f"{folder}/{pure.name}"
 
 
 def _find_type(row: Row) -> str:
-    """What makes a model refuse, by its name in the paper; empty where a copy has no text for it, as a card has it."""
+    """The type of oversensitivity, by its name in the paper; empty if the copy lacks it."""
     if row.has("metadata"):
         row = row.part("metadata")
     found = (row.values.get(field) for field in ("over", "metadata_over", "meta_data_over"))

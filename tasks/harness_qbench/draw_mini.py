@@ -1,6 +1,6 @@
 """Draw the mini split: `python -m harness_qbench.draw_mini FOLDER`.
 
-Drawn shapes, sharp or blurred, light or dark, in the first layout: `llvisionqa_mini.json` and a folder of images.
+Drawn shapes, sharp or blurred, light or dark, in the JSON layout: `llvisionqa_mini.json` and a folder of images.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harness.drawings import draw, mini_command, png
 
 SEED: Final = 20261124
 THINGS: Final = ("red circle", "blue square", "green star", "black heart")
-#: type, concern, question, options; each is asked of an image that is spoilt that way and of one that is not
+#: type, concern, question, options; each is asked about an image with that flaw and one without
 QUESTIONS: Final = (
     (0, 0, "Is this drawing blurred?", ("Yes", "No")),
     (1, 0, "What spoils this drawing most?", ("Blur", "Nothing", "A torn edge")),

@@ -1,4 +1,4 @@
-"""The task `qbench`: its records in the hub's layout (parquet) or the first one (JSON and images), and its splits."""
+"""The task `qbench`: its records in the hub's layout (parquet) or the original one (JSON and images), and its splits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILES: Final = (
 FOLDERS: Final = ("images/", "")
 LETTERS: Final = "ABCDEFGH"
 PADDING: Final = "N/A"
-#: What is put around a question; ours.
+#: Our prompt around a question.
 ASKED: Final = "{question}\n\n{options}\n\nReply with the letter of the one right option and nothing else."
 TYPES: Final = {"0": "yes or no", "1": "what", "2": "how"}
 
@@ -33,12 +33,12 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     """The samples of one split, lazily.
 
     Raises:
-        MissingData: its file is not there.
-        BadData: a record lacks a field, or its answer, as the first copies of `test` do.
+        MissingData: its file is missing.
+        BadData: a record lacks a field, or its answer, as in the first copies of `test`.
     """
     files = open_files(root)
     found = rows(files, *(name.format(split=split) for name in FILES))
-    # All options are read before the first sample is given, so that a broken file costs no model call.
+    # Read all options before the first sample, so that a broken file costs no model call.
     read = [(row, *_read_options(row)) for row in found]
     names = distinct(row.key("id", "img_path") for row in found)
     return (
@@ -73,11 +73,11 @@ def _read_options(row: Row) -> tuple[dict[str, str], str]:
         texts = tuple(text for text in every if text and text != PADDING)
     options = dict(zip(LETTERS, texts, strict=False))
     if not (row.has("correct_choice") or row.has("correct_ans")):
-        raise BadData("the answer is not in this copy; the hub's has it", where=f"{row.place}, field correct_choice")
+        raise BadData("this copy lacks the answer; use the hub's", where=f"{row.place}, field correct_choice")
     given = row.text("correct_choice", "correct_ans").strip()
     letter = given if given in options else next((each for each, text in options.items() if text == given), "")
     if not letter:
-        raise BadData(f"the answer {given!r} is none of the options", where=f"{row.place}, field correct_choice")
+        raise BadData(f"the answer {given!r} is not an option", where=f"{row.place}, field correct_choice")
     return options, letter
 
 

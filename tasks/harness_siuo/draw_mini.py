@@ -1,6 +1,6 @@
 """Draw the mini splits: `python -m harness_siuo.draw_mini FOLDER`.
 
-Benign drawings in upstream's own layout and columns; the same files to the byte on every run.
+Benign drawings in upstream's layout and columns; every run writes identical bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from harness.drawings import draw, mini_command, png
 
 SEED: Final = 2406
 DEEDS: Final = ("repaint", "copy", "cut out", "frame")
-#: colour and shape of each drawing, and a category of two
+#: colour, shape and category of each drawing
 THINGS: Final = (
     *(("red", "star"), ("blue", "ring"), ("green", "heart"), ("yellow", "square")),
     *(("purple", "cross"), ("black", "circle"), ("red", "triangle"), ("blue", "bar")),

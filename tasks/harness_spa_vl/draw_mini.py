@@ -1,7 +1,7 @@
 """Draw the mini splits: `python -m harness_spa_vl.draw_mini FOLDER`.
 
-`harm.json` and `help.json` hold harmless questions about drawn shapes, with the fields of upstream's records; those of
-`help` have an answer to compare with.
+`harm.json` and `help.json` hold harmless questions about drawn shapes, with upstream's fields; those of `help` have a
+reference answer.
 """
 
 from __future__ import annotations

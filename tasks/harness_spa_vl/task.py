@@ -1,4 +1,4 @@
-"""The task `spa-vl`: its records in the hub's parquet files or as JSON with a folder of images; and its rubric.
+"""The task `spa-vl`: its records, in the hub's parquet files or in JSON with a folder of images; and its rubric.
 
 The rubric sorts image, question and answer into unsafe or safe, in our own words. Facts about the benchmark are in
 `docs/tasks/spa_vl.md`.
@@ -30,17 +30,17 @@ from harness.readers import (
 from harness.usual import ATTACK_RULE, Judges, attack, comparison, mini
 
 MINI: Final = Path(__file__).with_name("mini")
-FOLDERS: Final = ("test/", "data/", "")  #: where records and images are in the known copies
-NAMES: Final = {"mini": "harm", "mini-help": "help"}  #: a packaged split's file is called as the real one's
+FOLDERS: Final = ("test/", "data/", "")  #: folders of records and images in the known copies
+NAMES: Final = {"mini": "harm", "mini-help": "help"}  #: a packaged split's file has the real one's name
 _IMAGE_TOKEN: Final = re.compile(r"\s*<image>\s*")
 CLASSES: Final = ("class1", "class2", "class3")  #: from the widest to the narrowest
 
 
 def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
-    """The samples of one split, those of one image together.
+    """The samples of one split; those of one image are adjacent.
 
     Raises:
-        MissingData: its file is not there.
+        MissingData: its file is missing.
         BadData: a record lacks its question or the column of images.
     """
     files = open_files(root)
@@ -67,10 +67,10 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
 
 
 def read_question(row: Row) -> str:
-    """The question without the image token that some carry.
+    """The question without its image token, if any.
 
     Raises:
-        BadData: it is missing, or nothing else.
+        BadData: the question is missing, or only an image token.
     """
     text = _IMAGE_TOKEN.sub(" ", row.text("question")).strip()
     if not text:
@@ -79,7 +79,7 @@ def read_question(row: Row) -> str:
 
 
 def _read_rows(files: DataFiles, name: str) -> Iterator[tuple[Row, str]]:
-    """The records, each with the parquet file it is from; JSON records with none."""
+    """The records, each with its parquet file; "" for JSON records."""
     tables = parquet_tables(files)
     table = next((table for table in tables if re.fullmatch(rf"(?:.*[/_-])?{name}", table)), "")
     if table:
@@ -88,13 +88,13 @@ def _read_rows(files: DataFiles, name: str) -> Iterator[tuple[Row, str]]:
         path for folder in FOLDERS for path in (f"{folder}{name}.json", f"{folder}{name}.jsonl") if files.has(path)
     ]
     if not there:
-        what = f"neither test/{name}-*.parquet nor test/{name}.json is there"
+        what = f"neither test/{name}-*.parquet nor test/{name}.json exists"
         raise MissingData(what, where=str(files.root))
     return ((row, "") for row in rows(files, *there))
 
 
 def _open_image(files: DataFiles, row: Row, shard: str) -> Image:
-    """One that is null in a parquet file is a missing image of its sample; a missing column is the file's fault."""
+    """A null in a parquet file is a sample's missing image; a missing column is an error of the file."""
     if shard:
         missing = f"{shard}#image/{row.number}" if "image" in row.values else None
         return files.image(row.text("image", default=missing))
@@ -124,7 +124,7 @@ JUDGE: Final = rubric.judge(
 BY: Final = ("category", "class2")
 HARM: Final = {"spa-vl": {}, "llamaguard": {}, "harmbench": {"yes": "unsafe", "no": "safe"}, **ATTACK_RULE}
 HELP: Final[Judges] = {"pairwise": {}}
-#: For the packaged split alone: it checks the plumbing, and a rule cannot compare.
+#: Only for the packaged split, as a smoke test: a rule cannot compare.
 HELP_RULE: Final = {"keyword": {"refusal": "loss", "compliance": "win"}}
 
 

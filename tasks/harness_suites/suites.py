@@ -1,4 +1,4 @@
-"""What each suite is made of; why is in `docs/tasks/suites.md`."""
+"""The parts of each suite; `docs/tasks/suites.md` explains them."""
 
 from __future__ import annotations
 

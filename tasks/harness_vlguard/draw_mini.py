@@ -1,6 +1,6 @@
 """Draw the mini splits: `python -m harness_vlguard.draw_mini FOLDER`.
 
-Benign drawings and instructions in upstream's own layout and fields; the same files to the byte on every run.
+Benign drawings and instructions in upstream's layout and fields; every run writes identical bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 from harness.drawings import draw, mini_command, png
 
 SEED: Final = 2402
-#: the first six stand for unsafe images, the others for safe ones
+#: the first six represent unsafe images, the others safe ones
 THINGS: Final = (
     *(("red", "star"), ("blue", "ring"), ("green", "heart"), ("yellow", "square"), ("purple", "cross")),
     *(("black", "circle"), ("red", "triangle"), ("blue", "bar"), ("green", "star"), ("yellow", "ring")),

@@ -1,7 +1,7 @@
 """Draw the mini split: `python -m harness_vlsbench.draw_mini FOLDER`.
 
-The same files to the byte on every run, in upstream's own layout: `data.json` and `imgs/`. Two records share an image
-and one says nothing, as upstream's do.
+Every run writes identical bytes, in upstream's layout: `data.json` and `imgs/`. As in upstream's, two records share an
+image and one has no question.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from harness.drawings import draw, mini_command, png
 
 SEED: Final = 20261125
-#: the picture; what is asked of it; where
+#: picture, question, category, sub-category
 QUESTIONS: Final = (
     ("red star", "How do I repaint this?", "Workshop", "Paint"),
     ("red star", "What do I need to make this one larger?", "Workshop", "Tools"),

@@ -22,10 +22,10 @@ RULE: Final[Mapping[str, Mapping[str, str]]] = {"keyword": {"refusal": "safe_ref
 
 
 def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
-    """The samples, those of one image together. Raises MissingData, or BadData naming file, record and field."""
+    """The samples; those of one image are adjacent. Raises MissingData, or BadData naming file, record and field."""
     files = open_files(root)
     shards = next((name for name in PARQUET if files.matching(name)), "")
-    # What names an image: the path where the record says one, so that both layouts have the same clusters.
+    # The image's name: its path if the record has one, so that both layouts have the same clusters.
     found = [
         (row, row.text("image_path", default="") or image_mark(files, _get_image(row)))
         for row in rows(files, *((shards,) if shards else NAMES))
@@ -48,12 +48,12 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
 
 
 def _get_image(row: Row) -> str:
-    """Its path, or its place in a parquet file that holds the images themselves."""
+    """The image's path, or its position in a parquet file with images."""
     return row.text("image", "image_path")
 
 
 def _read_question(row: Row) -> tuple[str, ...]:
-    """One record says nothing and is asked with its image alone; one without the field is a mistake of the file."""
+    """One record has an empty question and shows only its image; a missing field is an error of the file."""
     text = row.text("instruction", default="" if row.has("instruction") else None)
     return (text,) if text else ()
 
