@@ -73,9 +73,9 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
         if made is None:
             raise
         what = f"the set {made.name} has no split {split!r}: {error.what}"
-        remedy = f"it has {', '.join(list_built_splits(files.root)) or 'nothing to test on'}"
+        remedy = f"it has {', '.join(list_built_splits(files.root)) or 'no test data'}"
         raise MissingData(what, where=str(files.root), remedy=remedy) from None
-    # A record's own id, else the number of its images' folder, else its place in the file.
+    # A record's own id, else the number of its images' folder, else its position in the file.
     folders = [PurePosixPath(row.text("image_path1").replace("\\", "/")).parent.name for row in found]
     ids = distinct(row.key("id", default=folder or str(row.number)) for row, folder in zip(found, folders, strict=True))
     read: list[Sample] = []

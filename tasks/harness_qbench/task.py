@@ -1,4 +1,4 @@
-"""The task `qbench`: its records in the hub's layout (parquet) or the original one (JSON and images), and its splits."""
+"""The task `qbench`: its records in the hub's layout (parquet) or the original (JSON and images), and its splits."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_a_scenario_whose_file_is_gone_is_named(tmp_path: Path, layout: str) -> 
 
 
 def test_a_scenario_that_nobody_knows_is_bad_data(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="no scenario of MM-SafetyBench is called 'Gardening'"):
+    with pytest.raises(BadData, match="MM-SafetyBench has no scenario 'Gardening'"):
         read(hub(tmp_path, {SCENARIOS[3]: "Gardening"}))
 
 
