@@ -1,4 +1,4 @@
-"""`harness compare`: runs next to a baseline, item by item; the arithmetic is the core's."""
+"""`harness compare`: compares runs with a baseline, item by item; the core computes."""
 
 from __future__ import annotations
 

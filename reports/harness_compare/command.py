@@ -1,4 +1,4 @@
-"""The command `harness compare`: its flags, and where the comparison goes."""
+"""The command `harness compare`: its flags and output."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _LISTED = 5  #: flips of each way, without --show
     type=Names(),
     default="",
     metavar="NAME[:SPLIT][,…]",
-    help="Only these; else all that the runs have in common.",
+    help="Only these; default: all that the runs share.",
 )
 @click.option("--by", default="", metavar="NAME", help="Break the main metrics down by category or a tag; exploratory.")
 @click.option(
     "--judge",
     default="",
     metavar="ID",
-    help="Whose verdicts: an id, its rubric, or whole parts of its beginning; else the primary judge.",
+    help="The judge: an id, its rubric, or whole first parts of the id; default: the primary judge.",
 )
 @click.option(
     "--allow-mismatch",
@@ -50,34 +50,33 @@ _LISTED = 5  #: flips of each way, without --show
     type=click.IntRange(0),
     show_default="5; as JSON all",
     metavar="N",
-    help="List so many flips of each way.",
+    help="List at most N flips of each way.",
 )
-@click.option("--reveal", is_flag=True, help="Show the questions and answers of flips that are listed; may be harmful.")
+@click.option("--reveal", is_flag=True, help="Show the questions and answers of listed flips; may be harmful.")
 @click.option(
     "--format",
     "name",
     type=click.Choice(list(_FORMATS)),
-    help="How it is written.  [default: what --output ends with, else terminal]",
+    help="Output format.  [default: by --output's suffix, else terminal]",
 )
 @click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it there, not to stdout."
+    "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write to FILE, not stdout."
 )
 @plugin_options
 @click.pass_context
 def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     """Compare runs with the first one, item by item.
 
-    Over the items that both have resolved: the difference of each metric with its interval, a test of the main ones
-    adjusted for how many there are, how small a difference could have been seen, and which items flipped. Nothing is
-    asked and nothing is judged.
+    Over the items resolved in both: the difference of each metric with its interval, a test of the main ones adjusted
+    for their number, the smallest detectable difference, and which items flipped. It asks no model and judges nothing.
     """
     output: Path | None = given["output"]
     by_suffix = {suffix: name for name, suffix in _FORMATS.items()}
     name = given["name"] or by_suffix.get(output.suffix if output else "", "terminal")
     if len(runs) < 2:
-        raise click.UsageError("give two runs or more: the baseline, then what is compared with it")
+        raise click.UsageError("give two runs or more: the baseline, then the others")
     if name == "latex" and (given["reveal"] or given["show"] is not None):
-        raise click.UsageError(f"--{'reveal' if given['reveal'] else 'show'} says nothing here: LaTeX lists no items")
+        raise click.UsageError(f"--{'reveal' if given['reveal'] else 'show'} has no effect: LaTeX lists no items")
     load_host(ctx)
     from harness.runs.comparing.compare import compare
 
@@ -114,7 +113,7 @@ def _render(found: Comparison, name: str, given: dict[str, Any]) -> str:
 
 
 def _load_flips(found: Comparison, given: dict[str, Any]) -> tuple[Texts, int]:
-    """The texts of the flips that are listed, nothing without --reveal; and how many are listed."""
+    """The texts of the listed flips, empty without --reveal; and the number listed."""
     from .formats import load_texts
 
     show: int = _LISTED if given["show"] is None else given["show"]

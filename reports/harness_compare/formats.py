@@ -1,6 +1,6 @@
 """A comparison as text: on the terminal, as Markdown for a pull request, and as a LaTeX table for a paper.
 
-Every format says the same sentences: the functions below `render_latex` make them, and escape nothing.
+All formats use the same sentences: the functions below `render_latex` make them, unescaped.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _LEGEND: Final = (
 
 
 def print_terminal(found: Comparison, texts: Texts, most: int) -> None:
-    """Print a comparison on stdout, in colour where that is a terminal; `most` flips of each way are listed."""
+    """Print a comparison on stdout, in colour on a terminal; lists `most` flips of each way."""
     print_drawing(lambda console: _draw(console, found, texts, most), WIDTH)
 
 
 def render_terminal(found: Comparison, texts: Texts, most: int, width: int = WIDTH) -> str:
-    """What `print_terminal` prints, without colour."""
+    """The text of `print_terminal`, without colour."""
     return render_drawing(lambda console: _draw(console, found, texts, most), width)
 
 
@@ -93,7 +93,7 @@ def _draw(console: Console, found: Comparison, texts: Texts, most: int) -> None:
 
 
 def _build_table(found: Comparison, each: SplitComparison, head: str, changes: Mapping[str, MetricChange]) -> Table:
-    """Changes by name; where the terminal is too narrow the names give way, numbers never do."""
+    """Changes by name; a narrow terminal shortens names, never numbers."""
     from rich.table import Table
     from rich.text import Text
 
@@ -123,7 +123,7 @@ def _print(console: Console, content: Table | Text, *, indent: int) -> None:
 
 
 def render_markdown(found: Comparison, texts: Texts, most: int) -> str:
-    """A comparison as Markdown; `most` flips of each way are listed."""
+    """A comparison as Markdown; lists `most` flips of each way."""
     runs = [f"- **{side.letter}** {escape_markdown(side.name)} ({escape_markdown(side.folder)})" for side in found.runs]
     notes = [f"- **{escape_markdown(note)}**" for note in list_notes(found)]
     notes += [f"- {escape_markdown(aside)}" for aside in list_asides(found)]
@@ -239,10 +239,10 @@ def format_metric(change: MetricChange) -> str:
 
 
 def format_change(change: MetricChange, *, is_open: bool) -> list[str]:
-    """The cells of a metric: n, both values, the difference, its interval, and where `is_open` the worst case.
+    """The cells of a metric: n, both values, the difference, its interval, and if `is_open` the worst case.
 
-    n is what both sides are divided by; the baseline's comes first where they differ. The worst case is the interval
-    stretched over what is unresolved; empty where nothing is.
+    n is the denominator of both sides; the baseline's comes first if they differ. The worst case is the interval
+    stretched over the unresolved items; empty if there are none.
     """
     found, unit = change.paired, change.paired.unit
     run, baseline = (f"{side:g}" for side in found.denominators)
@@ -258,7 +258,7 @@ def format_change(change: MetricChange, *, is_open: bool) -> list[str]:
 
 
 def has_open(each: SplitComparison) -> bool:
-    """Whether a worst case has to be shown next to an interval."""
+    """Whether to show a worst case next to an interval."""
     return any(change.paired.unresolved for change in (*each.changes.values(), *each.by.values()))
 
 
@@ -294,7 +294,7 @@ def describe_unresolved(found: Comparison, each: SplitComparison) -> str:
 
 
 def describe_conclusion(found: Comparison, each: SplitComparison) -> str:
-    """The main metric's result, its test, and the smallest difference that could have been seen."""
+    """The main metric's result, its test, and the smallest detectable difference."""
     change, result = each.main, each.main.paired
     said = change.finding.value
     if change.finding.shown:
@@ -312,7 +312,7 @@ def describe_conclusion(found: Comparison, each: SplitComparison) -> str:
 
 
 def explain_missing(each: SplitComparison) -> Iterator[str]:
-    """Why other metrics, and groups of the main one, have no difference; one sentence for each reason."""
+    """Why other metrics, and groups of the main one, have no difference; one sentence per reason."""
     named: dict[str, list[str]] = {}
     for name, change in (*each.changes.items(), *each.by.items()):
         if change.paired.why and change is not each.main:
@@ -321,7 +321,7 @@ def explain_missing(each: SplitComparison) -> Iterator[str]:
 
 
 def describe_flips(found: Comparison, each: SplitComparison) -> Iterator[tuple[str, Sequence[Flip]]]:
-    """Both ways of flipping: how many items changed how, and these flips."""
+    """For each way of flipping: a sentence with counts, and the flips."""
     metric, base = each.main.paired.metric, found.baseline.letter
     for letter, other, flips in ((base, each.run, each.flips.only_baseline), (each.run, base, each.flips.only_other)):
         pairs = Counter(f"{flip.baseline_label} → {flip.other_label}" for flip in flips)
@@ -337,7 +337,7 @@ def list_notes(found: Comparison) -> Iterator[str]:
     toys = dict.fromkeys(each.title for each in found.splits if each.toy)
     if toys:
         yield f"{TOY_DATA}: {', '.join(toys)}"
-    undrawn: dict[str, None] = {}  # judges that have read a part of a split which nothing says is a random one
+    undrawn: dict[str, None] = {}  # judges that read a part of a split which may not be random
     for each in found.splits:
         for letter, part in ((found.baseline.letter, each.part_baseline), (each.run, each.part_other)):
             if part is not None and not part.drawn:
@@ -364,7 +364,7 @@ def describe_tests(found: Comparison) -> str:
 
 
 def load_texts(found: Comparison, most: int | None) -> Texts:
-    """The questions and answers of the first `most` flips of each way, or of all."""
+    """The questions and answers of the first `most` flips of each way, or all."""
     wanted: set[tuple[str, str]] = set()
     for each in found.splits:
         for way in (each.flips.only_baseline, each.flips.only_other):
@@ -381,7 +381,7 @@ def load_texts(found: Comparison, most: int | None) -> Texts:
 
 
 def list_texts(found: Comparison, each: SplitComparison, flip: Flip, texts: Texts) -> list[tuple[str, str]]:
-    """The question and both answers of a flip, by name; nothing where they are not loaded."""
+    """The question and both answers of a flip, by name; empty if not loaded."""
     base = found.baseline.letter
     ours, theirs = texts.get((base, flip.item)), texts.get((each.run, flip.other))
     if ours is None or theirs is None:
@@ -390,7 +390,7 @@ def list_texts(found: Comparison, each: SplitComparison, flip: Flip, texts: Text
 
 
 def add_texts(body: dict[str, Json], texts: Texts) -> dict[str, Json]:
-    """The JSON of a comparison with the `question` and the `answers` of each item that it lists."""
+    """A comparison's JSON with the `question` and `answers` of each listed item."""
     baseline = str(body["baseline"])
     for split in body["splits"] if texts else ():
         for way in split["flips"].values():

@@ -8,7 +8,7 @@ from harness import Report, Results, hookimpl
 
 
 def render(results: Sequence[Results]) -> str:
-    """One line for each metric of each row, group and stratum, then the means; no text is taken for a formula."""
+    """One line per metric of each row, group and stratum, then the means; no text can act as a formula."""
     import csv
     import io
 

@@ -8,7 +8,7 @@ from harness import Report, Results, hookimpl
 
 
 def render(results: Sequence[Results]) -> bytes:
-    """A sheet for each board, one of all numbers, one of notes. Raises HarnessError where xlsxwriter is missing."""
+    """A sheet per board, one of all numbers, one of notes. Raises HarnessError if xlsxwriter is missing."""
     from harness.extras import require
 
     with require("excel", by="--format excel"):

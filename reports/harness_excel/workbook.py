@@ -1,7 +1,7 @@
-"""The workbook: a sheet for each board, one of the means over suites, one of all numbers, one of notes.
+"""The workbook: a sheet per board, one of the means over suites, one of all numbers, one of notes.
 
-Each number has a cell of its own, so that it can be sorted and counted with. Text is always written as text, never as a
-formula, a number or a link. The same results make the same bytes.
+Each number has its own cell, for sorting and computing. Text is always written as text, never as a formula, a number or
+a link. The same results make the same bytes.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _OPTIONS: Final = {
     "strings_to_numbers": False,
     "strings_to_urls": False,
 }
-_EPOCH: Final = datetime(1980, 1, 1)  # noqa: DTZ001 - a file's times have no zone
-_MOST_NAME: Final = 31  #: characters of a sheet's name
-_MOST_TEXT: Final = 32_000  #: a cell that holds more would be left out
+_EPOCH: Final = datetime(1980, 1, 1)  # noqa: DTZ001 - file times have no zone
+_MOST_NAME: Final = 31  #: most characters of a sheet name
+_MOST_TEXT: Final = 32_000  #: most characters of a cell; Excel drops longer ones
 _NARROW, _WIDE = 6, 60  #: widths of a column, in characters
 _NO_XML: Final[dict[int, None]] = dict.fromkeys((0xFFFE, 0xFFFF))  #: characters that no XML file may hold
 _COUNT, _SHARE, _MEAN = "0", "0.0%", "0.000"  #: number formats
@@ -58,9 +58,9 @@ class Column(Generic[_T]):
 
     Attributes:
         head: its name.
-        cell: what it shows of a row; None is an empty cell.
-        format: number format, as Excel spells it; empty for a number as it is.
-        mark: what stands out in a row: `best`, `second`, or nothing.
+        cell: its value in a row; None is an empty cell.
+        format: Excel's number format; empty for plain numbers.
+        mark: highlight in a row: `best`, `second`, or nothing.
     """
 
     head: str
@@ -119,7 +119,7 @@ def _parse_time(text: str) -> datetime | None:
 
 
 def _list_columns(board: Board) -> Iterator[Column[Row]]:
-    """All columns of one board; the main metric has its interval and what it is divided by."""
+    """All columns of one board; the main metric has its interval and denominator."""
     yield Column("Rank", lambda row: row.rank, _COUNT)
     yield Column("Model", lambda row: row.model)
     for measure in board.measures:
@@ -149,12 +149,12 @@ def _list_columns(board: Board) -> Iterator[Column[Row]]:
 
 
 def _pick(name: str, cell: Callable[[Measure], Cell]) -> Callable[[Row], Cell]:
-    """A cell of a row's metric; empty where the row lacks it."""
+    """A cell of a row's metric; empty if the row lacks it."""
     return lambda row: None if (mine := row.find_measure(name)) is None else cell(mine)
 
 
 def _list_notes(boards: Sequence[Board]) -> Iterator[tuple[str, str, str]]:
-    """What a reader must know: how to read the sheets, the boards' notes, and whose the data is, once for each task."""
+    """Notes for readers: how to read the sheets, the boards' notes, and each task's data source."""
     yield from (("all sheets", "how to read", text) for text in _LEGEND)
     data: dict[tuple[str, str, str], None] = {}
     for board in boards:
@@ -167,7 +167,7 @@ def _list_notes(boards: Sequence[Board]) -> Iterator[tuple[str, str, str]]:
 
 
 class _SheetWriter:
-    """Writes sheets of one workbook: columns over rows, with a head that stays, a filter, and widths that fit."""
+    """Writes sheets of one workbook: columns over rows, with a frozen head, a filter, and fitting widths."""
 
     def __init__(self, book: Any) -> None:
         self._book = book
@@ -175,7 +175,7 @@ class _SheetWriter:
         self._formats: dict[tuple[str, str], Any] = {}
 
     def write(self, name: str, columns: Sequence[Column[_T]], rows: Sequence[_T]) -> None:
-        """Add a sheet, under another name where its own is taken or one that Excel refuses."""
+        """Add a sheet, under another name if its own is taken or Excel refuses it."""
         sheet = self._book.add_worksheet(self._choose_name(name))
         for place, column in enumerate(columns):
             sheet.write_string(0, place, _clean(column.head), self._format("", "head"))
@@ -202,7 +202,7 @@ class _SheetWriter:
         return free
 
     def _format(self, number: str, mark: str) -> Any:
-        """The format of a number and of what stands out, made once."""
+        """The cached format of a number and its mark."""
         if (number, mark) not in self._formats:
             look: dict[str, object] = {"num_format": number} if number else {}
             look |= {"bold": mark in ("head", "best"), "underline": int(mark == "second")}
@@ -212,5 +212,5 @@ class _SheetWriter:
 
 
 def _clean(text: str) -> str:
-    """A text as a cell may hold it: one line, without what no XML file may hold."""
+    """A text for a cell: one line, without characters that XML forbids."""
     return one_line(text, _MOST_TEXT).translate(_NO_XML)

@@ -12,7 +12,7 @@ from harness import Report, Results, hookimpl
 
 
 def render(results: Sequence[Results]) -> str:
-    """The page: HTML without a single outside resource."""
+    """The page: HTML without external resources."""
     from .page import render_page
 
     return render_page(results)

@@ -1,7 +1,6 @@
-"""Results to one HTML file without an outside resource, and to the folder of a Hugging Face Space that serves it.
+"""Renders results to one HTML file without external resources, and to a Hugging Face Space folder that serves it.
 
-The page's numbers are there for a reader's own program too: a flat row for each, the same in the page, in CSV and in
-JSON.
+The page's numbers are also available to programs: one flat row each, the same in the page, in CSV and in JSON.
 """
 
 from __future__ import annotations
@@ -49,15 +48,15 @@ To serve it: make a Space whose SDK is `static`, and push this folder to it.
 
 
 def render_page(results: Sequence[Results]) -> str:
-    """The leaderboard of some runs as a whole page; without figures where the library that draws them is missing."""
+    """The leaderboard of some runs as a page; without figures if the drawing library is missing."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from harness import plugins
 
     every, suites = boards(results), means(results)
-    anchors = [f"board-{place}" for place, _ in enumerate(every, 1)]  # no name can break such an id
+    anchors = [f"board-{place}" for place, _ in enumerate(every, 1)]  # independent of names
     tasks = [task for task, _ in plugins.current().offers("tasks")]
-    # the figures' colours in both themes, which follow the page's
+    # the figures' colours in both themes
     light, dark = declare_variables(LIGHT), declare_variables(DARK)
     colours = (
         f":root {{ {light} }}",
@@ -80,7 +79,7 @@ def render_page(results: Sequence[Results]) -> str:
         "page.html"
     ).render(
         title=TITLE,
-        policy="; ".join(  # what the page may load: its own style and script, known by their hashes, and nothing else
+        policy="; ".join(  # the page may load only its own style and script, by hash
             (
                 "default-src 'none'",
                 f"style-src '{_hash(style)}'",
@@ -107,12 +106,12 @@ def render_page(results: Sequence[Results]) -> str:
 
 
 def render_figures(results: Sequence[Results]) -> Mapping[str, bytes]:
-    """Each figure of the page as SVG and PNG. Raises HarnessError without the library that draws."""
+    """Each figure of the page as SVG and PNG. Raises HarnessError without the drawing library."""
     return write_figures(boards(results), means(results))
 
 
 def render_space(results: Sequence[Results]) -> Mapping[str, bytes]:
-    """The files of a static Space: the page, its data, and the card that the hub reads."""
+    """The files of a static Space: the page, its data, and the hub's card."""
     every = boards(results)
     texts = {
         "README.md": _CARD.format(title=TITLE),
@@ -139,17 +138,17 @@ def _hash(text: str) -> str:
 
 
 def _drop_controls(value: object) -> object:
-    """Text without controls; what the templates marked as safe stays."""
+    """Text without control characters; markup that templates marked safe stays."""
     return plain(value) if type(value) is str else value
 
 
 def list_numbers(boards: Sequence[Board]) -> list[Flat]:
-    """Each metric of each row; breakdowns are left to `--format csv`."""
+    """Each metric of each row; breakdowns are only in `--format csv`."""
     return [_flatten(board, row, measure) for board in boards for row in board.rows for measure in row.measures]
 
 
 def _embed_numbers(boards: Sequence[Board]) -> str:
-    """The names once and the rows as arrays, for the page; `<` is escaped, so that no text ends a script element."""
+    """Column names once, then rows as arrays, for the page; `<` is escaped, so that no text ends a script."""
     rows = list_numbers(boards)
     whole = {"names": list(rows[0]) if rows else [], "rows": [list(row.values()) for row in rows]}
     text = json.dumps(whole, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
@@ -157,7 +156,7 @@ def _embed_numbers(boards: Sequence[Board]) -> str:
 
 
 def to_csv(boards: Sequence[Board]) -> str:
-    """CSV, no cell of which a spreadsheet takes for a formula."""
+    """CSV; no cell can act as a formula."""
     rows, out = list_numbers(boards), io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n", restval="")
     writer.writeheader()

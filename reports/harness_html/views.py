@@ -1,4 +1,4 @@
-"""What the page's templates show, made of boards: tables of cells, sections, and the methods paragraph.
+"""The content of the page's templates, made from boards: tables of cells, sections, and the methods paragraph.
 
 Nothing is HTML yet: the templates escape all text.
 """
@@ -16,8 +16,8 @@ from harness.board.published import PublishedRow
 from harness.board.rows import Caution, Measure, Row
 from harness.text import one_line
 
-_WIDTH: Final = 100.0  #: of a whisker, in its own units
-_LEAST: Final = 1.5  #: of its line, so that a point is seen
+_WIDTH: Final = 100.0  #: width of a whisker, in its own units
+_LEAST: Final = 1.5  #: least length of its line, so that a point is visible
 _OWN_SETTINGS: Final = "with the providers' settings"
 _OUTCOMES: Final = (
     "Every sample ends in one outcome: blocked and empty answers count as each benchmark says, and what is unresolved "
@@ -32,7 +32,7 @@ _INTERVALS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whisker:
-    """An interval as a small line in a table cell: where its parts are, between 0 and 100."""
+    """An interval as a small line in a table cell: positions of its parts, 0 to 100."""
 
     low: float
     high: float
@@ -48,7 +48,7 @@ class Scale:
 
     @classmethod
     def of(cls, measures: Iterable[Measure]) -> Scale:
-        """Percent and shares have their whole range; anything else what the column holds."""
+        """The whole range for percent and shares, else the column's range."""
         given = [measure for measure in measures if measure.value is not None]
         units = {measure.unit for measure in given}
         if units <= {"%", "0-1"}:
@@ -57,7 +57,7 @@ class Scale:
         return cls(left=min(ends), right=max(ends))
 
     def draw(self, measure: Measure) -> Whisker | None:
-        """The interval that ranks use; None where there is no number."""
+        """The interval that ranks use; None without a number."""
         if measure.value is None:
             return None
         low, high = (measure.value if end is None else end for end in measure.ci95_worst)
@@ -76,14 +76,14 @@ class Cell:
     """One number.
 
     Attributes:
-        text: the value as it is read.
-        interval: as it is read; empty for none.
-        sort: the value in full; None sorts last.
+        text: the displayed value.
+        interval: the displayed interval; empty for none.
+        sort: the full value; None sorts last.
         whisker: its drawing; None for none.
         mark: `best`, `second` or nothing.
-        note: why it has no rank; empty where it has one.
-        main: the number of its board that ranks.
-        why: there is no value; empty where there is one.
+        note: why it has no rank; empty if ranked.
+        main: whether it is its board's main number.
+        why: why there is no value; empty if there is one.
     """
 
     text: str = NOTHING
@@ -98,7 +98,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """A column of numbers: its name, the arrow of its direction, and the board it leads to."""
+    """A column of numbers: its name, its direction's arrow, and the board it links to."""
 
     name: str
     metric: str
@@ -113,12 +113,12 @@ class Line:
     Attributes:
         model: its name.
         kind: `local weights` or `API`.
-        cells: one for each column.
+        cells: one per column.
         facts: the other columns of the row.
-        cautions: on any of its numbers.
-        unranked: why it has no rank; empty where it has one.
-        rank: in its class; None where it has none, or the table is of several classes.
-        revision: of the model; empty where it is not known, or the table is of several runs.
+        cautions: cautions on its numbers.
+        unranked: why it has no rank; empty if ranked.
+        rank: rank in its class; None if unranked, or the table has several classes.
+        revision: the model's revision; empty if unknown, or the table has several runs.
         held_out: categories that its training left out.
     """
 
@@ -135,7 +135,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Lines under heads; `facts` names the columns after the numbers; `ranks`: the lines have them."""
+    """Lines under heads; `facts` names the columns after the numbers; `ranks`: whether lines have ranks."""
 
     heads: Sequence[Head]
     lines: Sequence[Line]
@@ -148,12 +148,12 @@ class Section:
     """One board in full.
 
     Attributes:
-        anchor: the id that links lead to.
-        board: it.
+        anchor: the id for links.
+        board: the board.
         table: all its metrics.
-        published: rows of others.
-        facts: what all its rows share: (name, text).
-        notes: what a reader must know before comparing rows.
+        published: published rows of others.
+        facts: facts shared by all rows: (name, text).
+        notes: notes to read before comparing rows.
     """
 
     anchor: str
@@ -168,7 +168,7 @@ def build_overview(boards: Sequence[Board], anchors: Sequence[str]) -> Table:
     """Models against the main numbers of all boards that are not parts of another.
 
     Args:
-        boards: of the page.
+        boards: boards of the page.
         anchors: the id of each board's section.
     """
     shown = [
@@ -185,7 +185,7 @@ def build_overview(boards: Sequence[Board], anchors: Sequence[str]) -> Table:
             Cell() if (mine := rows.get(anchor)) is None else _build_cell(board, mine, mine.main, scales[anchor])
             for anchor, board in shown
         ]
-        cautions: dict[str, list[str]] = {}  # one of each kind, which says what each of them says
+        cautions: dict[str, list[str]] = {}  # one per kind, with all their texts
         for caution in dict.fromkeys(caution for row in rows.values() for caution in row.cautions):
             cautions.setdefault(caution.kind, []).append(caution.told)
         line = Line(
@@ -265,7 +265,7 @@ def _name_kind(row: Row) -> str:
 
 
 def _list_shared(board: Board) -> dict[str, str]:
-    """What is one for the whole class: judge, wording, data, settings."""
+    """Facts shared by the whole class: judge, wording, data, settings."""
     row = next((row for row in board.rows if row.judge.id), board.rows[0])
     settings = {name: value for name, value in row.settings.items() if value not in (None, [], "")}
     facts = {
@@ -280,7 +280,7 @@ def _list_shared(board: Board) -> dict[str, str]:
 
 
 def describe_methods(results: Sequence[Results], boards: Sequence[Board], means: Sequence[Mean]) -> list[str]:
-    """The methods paragraph: what was really run, in sentences that a paper can take; none where nothing was."""
+    """The methods paragraph: the actual runs, in sentences for a paper; empty without runs."""
     rows = [row for board in boards for row in board.rows]
     if not rows:
         return []

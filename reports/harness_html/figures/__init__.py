@@ -1,7 +1,7 @@
 """The figures of a leaderboard, drawn from its boards: in the page, and as SVG and PNG files.
 
-A figure is made only where the data fills it. They are written in Vega-Lite and drawn by vl-convert, which is imported
-when it draws: see `charts` and `render`.
+A figure is made only if there are data for it. Figures are Vega-Lite, drawn by vl-convert, which is imported on use: see
+`charts` and `render`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["Draft", "Figure", "draft_figures", "draw_figures", "write_figures"]
 
 
 def draft_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[Draft]:
-    """All figures that the data supports, not drawn yet, in the order of a page.
+    """All figures that the data supports, undrawn, in page order.
 
     Args:
-        boards: all of a leaderboard.
-        means: over suites, for safety against general ability.
+        boards: all boards of a leaderboard.
+        means: means over suites, for safety against general ability.
     """
     yield from draft_forests(boards)
     yield from draft_splits(boards)
@@ -36,14 +36,14 @@ def draft_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterat
 
 
 def draw_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> tuple[Figure, ...]:
-    """The figures of `draft_figures`, drawn and each with a name of its own.
+    """The figures of `draft_figures`, drawn, with unique names.
 
     Raises:
         HarnessError: vl-convert is not installed.
     """
     from .render import draw, load_renderer
 
-    load_renderer()  # so that it is missed also where there is nothing to draw
+    load_renderer()  # so that it is reported missing even without figures
     drawn: dict[str, Figure] = {}
     for draft in draft_figures(boards, means):
         number, name = 1, draft.name
@@ -55,7 +55,7 @@ def draw_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> tuple[F
 
 
 def write_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Mapping[str, bytes]:
-    """`<slug>.svg` and `<slug>.png` of each figure, light, the PNG at twice the size.
+    """`<slug>.svg` and `<slug>.png` of each figure, in light colours, the PNG at twice the size.
 
     Raises:
         HarnessError: vl-convert is not installed.

@@ -1,6 +1,6 @@
-"""The main number by category: a heat map of all models, and small multiples, one panel of bars for each category.
+"""The main number by category: a heat map of all models, and small multiples, one panel of bars per category.
 
-A board with a single model has one panel instead: a line for each category. `draft_classes` draws what became of the
+A board with a single model has one panel instead: a line per category. `draft_classes` draws the outcomes of the
 answers: the four classes of MIS and the block as bars that sum to 100.
 """
 
@@ -22,13 +22,13 @@ from .charts import HIGH, LIGHT, SMALL, STEP, WIDTH, Draft, Spec
 from .readings import IN_TABLE, MOST, Reading, make_distinct, make_slug, shorten
 
 _BY: Final = "category"
-_HELD_OUT: Final = "‡"  #: marks the number of a category that the training of its model left out
-_FEWEST: Final = 2  #: categories that make a figure
-_MOST_BOARDS: Final = 4  #: that are shown by category; nobody reads a page with a figure for each
+_HELD_OUT: Final = "‡"  #: marks a number whose category its model's training left out
+_FEWEST: Final = 2  #: least categories for a figure
+_MOST_BOARDS: Final = 4  #: shown by category; more figures would make the page unreadable
 _MOST_CATEGORIES: Final = 16  #: in one heat map
 _MOST_PANELS: Final = 12  #: small multiples in one figure
-_MOST_BARS: Final = 8  #: models in each of them
-_BY_THREE: Final = frozenset({3, 5, 6, 9})  #: numbers of panels that fill lines of three better than of four
+_MOST_BARS: Final = 8  #: models in each panel
+_BY_THREE: Final = frozenset({3, 5, 6, 9})  #: panel counts that fill rows of three better than rows of four
 _PANEL_WIDTH: Final = 140  #: px
 _CELL_WIDTH: Final = 46  #: px
 
@@ -41,10 +41,10 @@ CLASSES: Final[Mapping[str, str]] = {
     "BLK": "blocked",
 }
 _CLASSES_WIDTH: Final = 460  #: px
-_READABLE: Final = 7.0  #: least share that its number is written into
-_PALE: Final = 0.45  #: opacity of what has no rank
+_READABLE: Final = 7.0  #: least share that shows its number
+_PALE: Final = 0.45  #: opacity of unranked rows
 
-Heads = Mapping[str, str]  #: category -> as it is drawn
+Heads = Mapping[str, str]  #: category -> drawn name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +52,12 @@ class Grid:
     """The main numbers of one board by model and category.
 
     Attributes:
-        board: whose they are.
-        names: of the models, as they are drawn.
-        rows: of the models, best first.
-        heads: category -> as it is drawn, with its n; the one whose numbers are worst comes first.
-        cells: (place of the row, category) -> its number.
-        held_out: the cells whose category the training of their model left out.
+        board: their board.
+        names: drawn names of the models.
+        rows: rows of the models, best first.
+        heads: category -> drawn name with its n; the worst category comes first.
+        cells: (place of the row, category) -> number.
+        held_out: cells whose category the model's training left out.
     """
 
     board: Board
@@ -69,7 +69,7 @@ class Grid:
 
     @property
     def first(self) -> Reading:
-        """Any of the numbers: their metric is the same."""
+        """Any of the numbers: all have the same metric."""
         return next(iter(self.cells.values()))
 
     def mark(self, place: int, category: str) -> str:
@@ -78,7 +78,7 @@ class Grid:
 
 
 def draft_categories(boards: Sequence[Board]) -> Iterator[Draft]:
-    """The figures of the first boards whose main number is there for several categories."""
+    """The figures of the first boards with main numbers for several categories."""
     grids = [grid for board in readings.select_primary_boards(boards) if (grid := build_grid(board)) is not None]
     for place, grid in enumerate(grids[:_MOST_BOARDS], 1):
         if len(grid.rows) == 1:
@@ -90,7 +90,7 @@ def draft_categories(boards: Sequence[Board]) -> Iterator[Draft]:
 
 
 def build_grid(board: Board) -> Grid | None:
-    """The board's numbers by category; None where there are too few for a figure."""
+    """The board's numbers by category; None if too few for a figure."""
     rows = [row for row in board.rows if row.by.get(_BY)]
     cells: dict[tuple[int, str], Reading] = {}
     values: dict[str, list[float]] = {}
@@ -119,7 +119,7 @@ def build_grid(board: Board) -> Grid | None:
 
 
 def _draft(grid: Grid, sort: str, title: str, chart: Spec, models: int, heads: Heads, *clauses: str) -> Draft:
-    """A figure of the best models and of some categories; the clauses say how its marks are to be read."""
+    """A figure of the best models and some categories; the clauses explain its marks."""
     first, rows, board = grid.first, grid.rows[:models], readings.format_board(grid.board)
 
     def cell(place: int, category: str) -> str:
@@ -266,7 +266,7 @@ def draft_classes(boards: Sequence[Board]) -> Iterator[Draft]:
 
 
 def _read_shares(row: Row) -> Sequence[float]:
-    """The values of the classes in their order; empty where the row lacks one or they do not sum to 100."""
+    """The values of the classes in order; empty if one is missing or they do not sum to 100."""
     given = {measure.name: measure.value for measure in row.measures}
     shares = [value for name in CLASSES if (value := given.get(name)) is not None]
     return shares if len(shares) == len(CLASSES) and abs(sum(shares) - 100) < 0.01 else ()

@@ -1,11 +1,11 @@
-"""Pieces of Vega-Lite specifications (marks, channels, layers) and their theme; and what a figure is.
+"""Pieces of Vega-Lite specifications (marks, channels, layers), their themes, and the figure types.
 
 A specification is a plain dict. Altair would build the same one, but copies and checks every part at each step: for
 thirty charts that takes as long as drawing them.
 
-There is one light and one dark theme, safe for the colour-blind (after Okabe and Ito). A chart is drawn once, in light
-colours. In the page each of them is a variable that the page's theme sets, so every colour of a chart must be one of
-`LIGHT`. A test simulates protanopia and deuteranopia on what must be told apart.
+There is a light and a dark theme, safe for the colour-blind (after Okabe and Ito). A chart is drawn once, in light
+colours. In the page each colour is a variable that the page's theme sets, so every colour of a chart must be one of
+`LIGHT`. A test simulates protanopia and deuteranopia to check contrasts.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ Data = Sequence[Mapping[str, Any]]
 Table = tuple[tuple[str, ...], ...]  #: the head, then the rows
 
 WIDTH: Final = 420  #: px, of one panel
-STEP: Final = 19  #: px from line to line
+STEP: Final = 19  #: px between lines
 FONT: Final = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
 SMALL: Final = 10  #: px, of text at marks
 PLAIN: Final = 11  #: px, of all other text
-WIDE: Final = 5.6  #: px, how wide a character of SMALL text is, on average
+WIDE: Final = 5.6  #: px, average width of a SMALL character
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Theme:
-    """The colours of one theme, by what they are for.
+    """The colours of one theme, by use.
 
     Attributes:
         ground: behind everything.
         ink: titles and values.
         quiet: axes and remarks.
         line: grid and reference lines.
-        faint: what is not ranked.
-        series: what is compared side by side; the first is the usual colour of a mark.
-        classes: the four classes of an answer and the block, in their order.
-        on_classes: text on each of them.
+        faint: unranked rows.
+        series: series compared side by side; the first is the usual colour of a mark.
+        classes: the four classes of an answer and the block, in order.
+        on_classes: text on each class.
         steps: low to high, of a heat map.
         on_low: text on the low steps.
         on_high: text on the high steps.
@@ -62,7 +62,7 @@ class Theme:
 
     @property
     def colours(self) -> tuple[str, ...]:
-        """All of them, in a fixed order."""
+        """All colours, in a fixed order."""
         held = [getattr(self, each.name) for each in fields(self)]
         return tuple(colour for value in held for colour in ([value] if isinstance(value, str) else value))
 
@@ -144,22 +144,22 @@ CONFIG: Final[Mapping[str, Any]] = {
 
 
 def declare_variables(theme: Theme) -> str:
-    """The variables that the page's theme sets, as CSS declarations."""
+    """The theme's colour variables as CSS declarations."""
     pairs = dict(zip(LIGHT.colours, theme.colours, strict=True))
     return " ".join(f"{VARIABLES[light]}: {colour};" for light, colour in pairs.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One figure, drawn.
+    """One drawn figure.
 
     Attributes:
-        name: its slug: letters, digits and hyphens; no other figure of the page has it.
-        title: in a few words.
-        caption: what it shows, of how much, and how its marks are to be read.
+        name: its slug: letters, digits and hyphens; unique on the page.
+        title: a short title.
+        caption: its content, its sample sizes, and how to read its marks.
         svg: on a light ground; no style, script, link or id inside.
-        page_svg: the same with its colours as the variables that `theme.declare_variables` declares.
-        table: the drawn numbers as text, for those who do not see the figure.
+        page_svg: the same with the variables of `declare_variables` as colours.
+        table: the drawn numbers as text, for screen readers.
     """
 
     name: str
@@ -182,7 +182,7 @@ class Draft:
 
 
 def plot(data: Data, mark: Spec, **channels: Spec) -> Spec:
-    """One mark for each row; the channels are x, y, text, color, …"""
+    """One mark per row; the channels are x, y, text, color, …"""
     return {"data": {"values": list(data)}, "mark": mark, "encoding": channels}
 
 
@@ -202,7 +202,7 @@ def word(field: str, **more: Any) -> Spec:
 
 
 def own_colour(field: str) -> Spec:
-    """A channel of colours that the rows hold themselves."""
+    """A channel of colours from the rows."""
     return word(field, scale=None, legend=None)
 
 
@@ -213,12 +213,12 @@ def name_axis(names: Sequence[str], *, shown: bool = True, grid: bool = False) -
 
 
 def layer(*parts: Spec, width: int, step: int, **more: Any) -> Spec:
-    """Marks on each other, on the same axes; each line of names is `step` pixels high."""
+    """Layered marks on the same axes; each line of names is `step` pixels high."""
     return {"layer": list(parts), "width": width, "height": {"step": step}, **more}
 
 
 def colour_dot(*, ranked: bool) -> dict[str, str]:
-    """The colours of a dot: hollow and grey where it has no rank."""
+    """The colours of a dot: hollow and grey if unranked."""
     return (
         {"colour": LIGHT.series[0], "fill": LIGHT.series[0]}
         if ranked
@@ -238,11 +238,11 @@ def draw_dots(
     """A line from `low` to `high` and a dot at `value`, in its own `colour` and `fill`, for each row of data.
 
     Args:
-        data: of `make_dot`.
+        data: rows of `make_dot`.
         names: the lines, top to bottom, also those without a dot.
-        title: of the axis.
-        ends: of the axis.
-        shown: whether the names are written at the left.
+        title: title of the axis.
+        ends: ends of the axis.
+        shown: whether to write the names at the left.
     """
     line, dot = {"type": "rule", "strokeWidth": 1.5}, {"type": "point", "size": 46, "strokeWidth": 1.5, "opacity": 1}
     y = name_axis(names, shown=shown, grid=True)
@@ -267,5 +267,5 @@ def write_remarks(rows: Sequence[Row], names: Sequence[str], width: int) -> tupl
 
 
 def format_remark(row: Row) -> str:
-    """Why a row has no rank; empty where it has one."""
+    """Why a row has no rank; empty if it has one."""
     return shorten(row.unranked, 40) if row.unranked else ""

@@ -18,12 +18,12 @@ from .charts import LIGHT, STEP, WIDTH, Draft, Spec
 from .readings import IN_TABLE, MOST, Entry, Key, Reading, make_distinct, make_slug, shorten
 
 _SPLITS_WIDTH: Final = 540  #: px, of all panels of splits together
-_LEAST_WIDTH: Final = 110  #: px, of one of them
+_LEAST_WIDTH: Final = 110  #: px, of one panel
 _MOST_SPLITS: Final = 6
-_OF_A_SPLIT: Final = frozenset({"samples", "data"})  #: what of the basis splits of one task may differ in
+_OF_A_SPLIT: Final = frozenset({"samples", "data"})  #: parts of the basis in which splits of one task may differ
 _OF_A_JUDGE: Final = frozenset({"judge"})
 _SHAPES: Final = ("circle", "square", "triangle-up", "diamond", "cross")
-_SIZES: Final = (120, 44, 40, 30, 20)  #: of the shapes: each smaller than the one below it, so that none is hidden
+_SIZES: Final = (120, 44, 40, 30, 20)  #: sizes of the shapes: each smaller than the one below, so that none is hidden
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeRange:
-    """The main numbers of one model under several judges; the row is that of the run's own judge."""
+    """The main numbers of one model under several judges; the row is the primary judge's."""
 
     row: Row
     readings: Mapping[JudgeNote, Reading]
@@ -45,17 +45,17 @@ class JudgeRange:
 
     @property
     def first(self) -> Reading:
-        """Any of the numbers: their metric is the same."""
+        """Any of the numbers: all have the same metric."""
         return next(iter(self.readings.values()))
 
     @property
     def order(self) -> tuple[float, float]:
-        """Least first where the best has least."""
+        """Sort key: least first if lower is better."""
         return (self.low, self.high) if self.first.better == "lower" else (-self.high, -self.low)
 
 
 def draft_forests(boards: Sequence[Board]) -> Iterator[Draft]:
-    """A forest for each board with several rows, then those with a single one together, each in its own panel."""
+    """A forest per board with several rows, then all single-row boards together, each in its own panel."""
     found = [
         (board, entries)
         for board in readings.select_primary_boards(boards)
@@ -135,7 +135,7 @@ def _format_entry(entry: Entry) -> str:
 
 
 def draft_splits(boards: Sequence[Board]) -> Iterator[Draft]:
-    """The splits of each task side by side, where they are alike in main number, judge and settings."""
+    """The splits of each task side by side, if main number, judge and settings are the same."""
     pooled = {(board.task, board.part_of) for board in boards if board.part_of}
     families: dict[tuple[str, ...], list[Panel]] = {}
     for board in boards:
@@ -155,7 +155,7 @@ def _draft_splits(task: str, every: Sequence[Panel]) -> Draft:
     panels, title = every[:_MOST_SPLITS], shorten(task, 60)
 
     def order(model: Key) -> tuple[int, float]:
-        """Best first by the mean over the splits a model was measured on; those on more splits come first."""
+        """Models on more splits first, then best first by the mean over these splits."""
         found = [panel.entries[model].reading for panel in panels if model in panel.entries]
         mean = fmean(reading.value for reading in found)
         return -len(found), mean if found[0].better == "lower" else -mean
@@ -251,7 +251,7 @@ def _draft_judges(title: str, ranges: Sequence[JudgeRange]) -> Draft:
 
 
 def _draw_judges(title: str, ranges: Sequence[JudgeRange], labels: Mapping[JudgeNote, str], unit: str) -> Spec:
-    """A bar for each model, and a mark on it for each judge; beyond the fifth they look alike."""
+    """A bar per model, and a mark on it per judge; marks after the fifth look alike."""
     names = make_distinct(each.row.model for each in ranges)
     bars: list[dict[str, Any]] = []
     marks: list[dict[str, Any]] = []

@@ -1,7 +1,7 @@
-"""The numbers that figures draw, and the words of captions: names of strangers made safe and short, and clauses.
+"""The numbers that figures draw, and the words of captions: safe short names, and clauses.
 
-A metric's name and direction tell what it says about a model. No benchmark is named here: a task whose metrics have
-these names gets the figures of safety against over-refusal and against ability.
+A metric's name and direction decide its kind. No benchmark is named here: a task whose metrics have these names gets
+the figures of safety against over-refusal and against ability.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from harness.board.rows import Measure, Row
 from harness.text import one_line
 
 Kind = Literal["unsafe", "over_refusal", "ability"]
-Key = tuple[str, ...]  #: tells models or settings apart
+Key = tuple[str, ...]  #: identifies models or settings
 
 MOST: Final = 30  #: models in one figure
 AT_AXIS: Final = 44  #: characters of a name at an axis
 IN_TABLE: Final = 300  #: characters of a name in a table
 _NOT_IN_XML: Final[Mapping[int, None]] = {0xFFFE: None, 0xFFFF: None}
 
-#: (metric, direction) -> what it is, and whether 100 minus it is what is drawn; the first that a row has counts
+#: (metric, direction) -> its kind, and whether to draw 100 minus it; the first in a row counts
 KINDS: Final[Mapping[tuple[str, str], tuple[Kind, bool]]] = {
     ("ASR", "lower"): ("unsafe", False),
     ("safe_rate", "higher"): ("unsafe", True),
@@ -41,17 +41,17 @@ KINDS: Final[Mapping[tuple[str, str], tuple[Kind, bool]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One number of one row as it is drawn.
+    """One drawn number of one row.
 
     Attributes:
-        label: the metric: `ASR`, or `100 - safe_rate` where it is turned.
-        value: as drawn.
-        low: end of its interval; the value itself where there is none.
+        label: the metric: `ASR`, or `100 - safe_rate` if flipped.
+        value: the drawn value.
+        low: low end of its interval; the value itself without an interval.
         high: the other end.
-        unit: of the metric.
-        better: direction of what is drawn.
-        stretched: the interval is the worst case, since records are unresolved.
-        n: records behind it, unresolved ones too; 0 where that is not known.
+        unit: unit of the metric.
+        better: direction of the drawn value.
+        stretched: whether the interval is the worst case over unresolved records.
+        n: records behind it, including unresolved; 0 if unknown.
     """
 
     label: str
@@ -65,7 +65,7 @@ class Reading:
 
     @property
     def text(self) -> str:
-        """`80.3 [78.3, 82.1]`; without brackets where there is no interval."""
+        """`80.3 [78.3, 82.1]`; without brackets if there is no interval."""
         interval = format_interval((self.low, self.high), self.unit) if self.high > self.low else ""
         return f"{format_value(self.value, self.unit)} {interval}".rstrip()
 
@@ -77,7 +77,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One model in a figure of one board; no other entry of the figure has its name."""
+    """One model in a figure of one board; its name is unique in the figure."""
 
     name: str
     row: Row
@@ -85,7 +85,7 @@ class Entry:
 
 
 def read_measure(measure: Measure | None, *, flipped: bool = False) -> Reading | None:
-    """A measure as it is drawn; `flipped` draws 100 minus it. None where it has no value."""
+    """A measure for drawing; `flipped` draws 100 minus it. None without a value."""
     if measure is None or measure.value is None:
         return None
     stretched = bool(measure.unresolved) and None not in measure.ci95_worst
@@ -105,7 +105,7 @@ def read_measure(measure: Measure | None, *, flipped: bool = False) -> Reading |
 
 
 def read_kind(row: Row, kind: Kind) -> Reading | None:
-    """The row's number of this kind, in percent; None where it has none."""
+    """The row's number of this kind, in percent; None if missing."""
     given = {(measure.name, measure.better): measure for measure in row.measures if measure.unit == "%"}
     for key, (meant, flipped) in KINDS.items():
         if meant == kind and key in given:
@@ -131,12 +131,12 @@ def list_basis(row: Row, without: frozenset[str]) -> Key:
 
 
 def select_whole_boards(boards: Sequence[Board]) -> tuple[Board, ...]:
-    """The boards that are no part of another one."""
+    """The boards that are not part of another."""
     return tuple(board for board in boards if not board.part_of)
 
 
 def select_primary_boards(boards: Sequence[Board]) -> tuple[Board, ...]:
-    """The whole boards with results of a run's own judge: figures show further judges by what they change."""
+    """The whole boards with results of a primary judge; a separate figure shows other judges."""
     return tuple(board for board in select_whole_boards(boards) if any(row.primary for row in board.rows))
 
 
@@ -152,7 +152,7 @@ def find_ends(readings: Iterable[Reading]) -> tuple[float, float]:
 
 
 def describe_intervals(readings: Iterable[Reading]) -> str:
-    """What the lines of a figure are, and how many of them unresolved records widen; empty if there are no lines."""
+    """What the lines of a figure are, and how many are widened by unresolved records; empty without lines."""
     given = [each for each in readings if each.high > each.low]
     if not given:
         return ""
@@ -173,7 +173,7 @@ def shorten(name: str, width: int = AT_AXIS) -> str:
 
 
 def make_distinct(names: Iterable[str], width: int = AT_AXIS) -> list[str]:
-    """The shortened names, numbered where two look the same: an axis holds each name once."""
+    """The shortened names, numbered if two are equal: an axis holds each name once."""
     seen: Counter[str] = Counter()
     distinct: list[str] = []
     for name in (shorten(each, width) for each in names):
@@ -204,7 +204,7 @@ def format_count(number: int, noun: str) -> str:
 
 
 def format_sizes(numbers: Iterable[int]) -> str:
-    """`n 2,185`, or from the fewest to the most; empty where there is none."""
+    """`n 2,185`, or from the fewest to the most; empty if there is none."""
     found = sorted(set(numbers))
     if not found:
         return ""
@@ -212,22 +212,22 @@ def format_sizes(numbers: Iterable[int]) -> str:
 
 
 def describe_direction(better: str) -> str:
-    """`lower is better`; empty where neither is."""
+    """`lower is better`; empty if neither is."""
     return "" if better == "neither" else f"{better} is better"
 
 
 def describe_judges(rows: Sequence[Row]) -> str:
-    """Who judged the rows; empty where no judge did."""
+    """Who judged the rows; empty if no judge did."""
     labels = dict.fromkeys(row.judge.label for row in rows if row.judge.id)
     return f"judged by {', '.join(shorten(label, 80) for label in labels)}" if labels else ""
 
 
 def describe_unranked(rows: Sequence[Row], how: str = "hollow and grey") -> str:
-    """How rows without a rank are drawn; empty where all have one."""
+    """How unranked rows are drawn; empty if all are ranked."""
     number = sum(bool(row.unranked) for row in rows)
     return f"{how}: not ranked, a subset or incomplete ({number})" if number else ""
 
 
 def describe_rest(drawn: int, there: int, noun: str = "model") -> str:
-    """What is not in the figure: `and 20 more models not drawn`; empty where all is."""
+    """What the figure leaves out: `and 20 more models not drawn`; empty for nothing."""
     return f"and {format_count(there - drawn, f'more {noun}')} not drawn" if there > drawn else ""

@@ -1,10 +1,10 @@
-"""A chart in, SVG and PNG out: by vl-convert, which carries its own Vega and is allowed no address to load from.
+"""Renders a chart to SVG and PNG by vl-convert, which bundles Vega and may load no URLs.
 
-What it draws is then made smaller and plainer: everything that does not show is dropped, and the whole drawing is one
-image to a screen reader. In the page its colours are variables, so that it follows the page's theme.
+The SVG is then simplified: invisible parts are dropped, and a screen reader sees the whole drawing as one image. In the
+page its colours are variables, so that it follows the page's theme.
 
-The library measures text by a font of its own, and a reader's browser may have a wider one: texts keep their anchors,
-and where one could leave the drawing in a wide font, the drawing grows to that side.
+The library measures text with its own font, and a reader's browser may use a wider one. So texts keep their anchors, and
+the drawing grows on each side where a text in a wide font could leave it.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _SHOWING: Final = frozenset(
     }
 )
 _PLACES: Final = frozenset({"d", "transform", "width", "height", "x", "y", "x1", "x2", "y1", "y2"})
-_LONG_NUMBER: Final = re.compile(r"\d+\.\d\d+")  #: a hundredth of a pixel shows nowhere
+_LONG_NUMBER: Final = re.compile(r"\d+\.\d\d+")  #: a hundredth of a pixel is invisible
 _DEFAULTS: Final = {"opacity": "1", "stroke-width": "1", "text-anchor": "start", "font-weight": "normal"}
 
-_WIDEST: Final = 0.62  #: of the font size: a character of the widest usual fonts (DejaVu Sans, Verdana), on average
-_BOLD: Final = 1.1  #: how much wider bold ones are
-_EDGE: Final = 8.0  #: px, that text keeps from the edge
+_WIDEST: Final = 0.62  #: of the font size: average character width of the widest usual fonts (DejaVu Sans, Verdana)
+_BOLD: Final = 1.1  #: width factor of bold characters
+_EDGE: Final = 8.0  #: px between text and edge
 _MOVED: Final = re.compile(r"translate\((-?[\d.]+),(-?[\d.]+)\)")
 
 
 def load_renderer() -> Untyped:
-    """The library that draws. Raises HarnessError where it is not installed."""
+    """The drawing library. Raises HarnessError if it is not installed."""
     return require_module("vl_convert", "figures", by="drawing figures")
 
 
 def draw(draft: Draft) -> Figure:
-    """The draft, drawn for a file and for the page. Raises HarnessError where the library is not installed."""
+    """The draft, drawn for a file and for the page. Raises HarnessError if the library is not installed."""
     spec: dict[str, Any] = {**draft.chart, "config": CONFIG}
     drawn: str = load_renderer().vegalite_to_svg(spec, allowed_base_urls=[])
     root = ET.fromstring(drawn)  # noqa: S314 -- written by the library a line above
@@ -69,7 +69,7 @@ def draw(draft: Draft) -> Figure:
 
 
 def to_png(svg: str, scale: float = 2) -> bytes:
-    """A light SVG as PNG, `scale` pixels for one of its own, without the room it leaves for wider fonts.
+    """A light SVG as PNG, scaled by `scale`, without the margin for wider fonts.
 
     Raises:
         HarnessError: vl-convert is not installed.
@@ -83,7 +83,7 @@ def to_png(svg: str, scale: float = 2) -> bytes:
 
 
 def widen(root: ET.Element) -> None:
-    """Grow the drawing, with its ground, to the left and right as far as its texts could reach."""
+    """Widen the drawing and its ground as far as its texts could reach."""
     width, height = float(root.get("width", "0")), root.get("height", "0")
     spans = list(_measure_texts(root, 0.0))
     left = max((0.0, *(_EDGE - start for start, _ in spans)))
@@ -97,7 +97,7 @@ def widen(root: ET.Element) -> None:
 
 
 def _measure_texts(parent: ET.Element, offset: float) -> Iterator[tuple[float, float]]:
-    """Left and right end of each text that lies flat."""
+    """Left and right end of each horizontal text."""
     for element in parent:
         transform = element.get("transform", "")
         moved = _MOVED.match(transform)
@@ -112,7 +112,7 @@ def _measure_texts(parent: ET.Element, offset: float) -> Iterator[tuple[float, f
 
 
 def _drop_hidden(parent: ET.Element) -> None:
-    """Drop attributes that do not show, elements that draw nothing, and groups around nothing."""
+    """Drop invisible attributes, elements that draw nothing, and empty groups."""
     for name in [name for name, value in parent.attrib.items() if name not in _SHOWING or _DEFAULTS.get(name) == value]:
         del parent.attrib[name]
     for name in parent.attrib.keys() & _PLACES:

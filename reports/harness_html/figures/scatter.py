@@ -1,7 +1,7 @@
 """Two numbers of the same models as points with intervals: safety against over-refusal, and against general ability.
 
-Each point is named next to it or, where that is too crowded, numbered with a key at the right. No name covers another:
-each goes to the first free place around its point.
+Each point has its name next to it or, if that is too crowded, a number with a key at the right. No name covers another:
+each takes the first free place around its point.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from .charts import LIGHT, SMALL, WIDE, Draft, Spec
 from .readings import IN_TABLE, Key, Kind, Reading, make_distinct, make_slug, shorten
 
 SIZE: Final = 400  #: px, of the square
-_FEWEST: Final = 2  #: models that make a scatter
-_MOST_PAIRS: Final = 4  #: figures of one sort; those with most models are drawn
+_FEWEST: Final = 2  #: least models for a scatter
+_MOST_PAIRS: Final = 4  #: figures of one sort; those with most models first
 _KEY_LINE: Final = 13.0  #: px, from line to line of the key
 _KEY_SPACE: Final = 2 * "\N{NO-BREAK SPACE}"
-_ARROW_GAP: Final = 9.0  #: px that an arrow ends before its point
+_ARROW_GAP: Final = 9.0  #: px between an arrow's end and its point
 _DOT: Final = 5.0  #: px, half of a point
 _GAP: Final = 4.0  #: px from a point or its lines to its text
 _HALF: Final = SMALL / 2 + 1  #: px, half of a text's height
@@ -38,7 +38,7 @@ Line = tuple[Place, Place]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One number of one model; `open` where it has no rank."""
+    """One number of one model; `open` if unranked."""
 
     row: Row
     reading: Reading
@@ -50,9 +50,9 @@ class Side:
     """One number of several models.
 
     Attributes:
-        name: what it is measured on: `mis:test`.
-        size: what the numbers rest on: `n 2,185`.
-        points: model -> its point, best first; of several runs of one model the least favourable.
+        name: the measured split: `mis:test`.
+        size: sample sizes: `n 2,185`.
+        points: model -> its point, best first; for several runs of one model the worst.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spot:
-    """One model in a scatter; `open` where one of its two numbers has no rank."""
+    """One model in a scatter; `open` if one of its two numbers is unranked."""
 
     row: Row
     x: Reading
@@ -82,7 +82,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two sides with the models they share, of which `there` counts also those that are not drawn."""
+    """Two sides with their shared models; `there` also counts undrawn ones."""
 
     x: Side
     y: Side
@@ -119,7 +119,7 @@ class Plane:
 
 
 def draft_tradeoffs(boards: Sequence[Board]) -> Iterator[Draft]:
-    """A scatter for each pair of a safety board and an over-refusal board that share models."""
+    """A scatter per pair of a safety board and an over-refusal board with shared models."""
     pairs = _pair_sides(_list_sides(boards, "over_refusal"), _list_sides(boards, "unsafe"))
     for pair, more in _choose_pairs(pairs):
         both = _find_ends([reading for spot in pair.spots for reading in (spot.x, spot.y)], zero=True)
@@ -151,13 +151,13 @@ def draft_tradeoffs(boards: Sequence[Board]) -> Iterator[Draft]:
 
 
 def draft_abilities(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[Draft]:
-    """What a model pays for its safety: a scatter for each safety board and each suite's mean of ability.
+    """Safety against ability: a scatter per safety board and suite mean of ability.
 
-    Without such a mean, each board of general ability takes its place.
+    Without such a mean, each board of general ability replaces it.
 
     Args:
-        boards: all of a leaderboard.
-        means: over suites; a mean where higher is better is one of ability.
+        boards: all boards of a leaderboard.
+        means: means over suites; one where higher is better measures ability.
     """
     safety = _list_sides(boards, "unsafe")
     pairs = [pair for side in safety for pair in _pair_sides(list(_list_means(means, side)), [side])]
@@ -187,7 +187,7 @@ def draft_abilities(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[
 
 
 def _list_sides(boards: Sequence[Board], kind: Kind) -> list[Side]:
-    """The boards that say something of this kind, parts of others left out."""
+    """The boards with numbers of this kind, without parts of others."""
     sides: list[Side] = []
     for board in readings.select_primary_boards(boards):
         read = [(row, found) for row in board.rows if (found := readings.read_kind(row, kind)) is not None]
@@ -201,7 +201,7 @@ def _list_sides(boards: Sequence[Board], kind: Kind) -> list[Side]:
 
 
 def _list_means(means: Sequence[Mean], side: Side) -> Iterator[Side]:
-    """Each suite's means as the other side of a safety board, for the models that one ref names in both."""
+    """Each suite's means as the other side of a safety board, for models with a unique ref in both."""
     rows = Counter(point.row.ref for point in side.points.values())
     by_suite = attrgetter("suite")
     for suite, members in groupby(sorted(means, key=by_suite), key=by_suite):
@@ -225,7 +225,7 @@ def _read_mean(mean: Mean) -> Reading:
 
 
 def _pair_sides(xs: Sequence[Side], ys: Sequence[Side]) -> list[Pair]:
-    """The pairs of sides that share models, in the order they came."""
+    """The pairs of sides that share models, in input order."""
     pairs: list[Pair] = []
     for y in ys:
         for x in xs:
@@ -240,9 +240,9 @@ def _pair_sides(xs: Sequence[Side], ys: Sequence[Side]) -> list[Pair]:
 
 
 def _choose_pairs(pairs: Sequence[Pair]) -> Iterator[tuple[Pair, str]]:
-    """Some of the pairs; with the last comes a clause on those that are left out.
+    """Some of the pairs; the last has a clause on those left out.
 
-    They are pairs of many models, such that each side is seen before one comes again.
+    Pairs with many models come first, and each side appears before any repeats.
     """
     left, chosen = list(pairs), list[Pair]()
     many = max((pair.there for pair in pairs), default=0) / 2
@@ -256,7 +256,7 @@ def _choose_pairs(pairs: Sequence[Pair]) -> Iterator[tuple[Pair, str]]:
 
 
 def _find_ends(readings: Sequence[Reading], *, zero: bool) -> Ends:
-    """Ends of an axis of percent, on tens and at least 20 apart; from 0 where `zero`."""
+    """Ends of a percent axis, on tens and at least 20 apart; from 0 if `zero`."""
     high = min(100, 10 * ceil(max(each.high for each in readings) / 10))
     low = 0 if zero else min(high - 20, 10 * floor(min(each.low for each in readings) / 10))
     low = max(0, low)
@@ -264,7 +264,7 @@ def _find_ends(readings: Sequence[Reading], *, zero: bool) -> Ends:
 
 
 def _describe_marks(pair: Pair) -> tuple[str, ...]:
-    """How the marks are to be read, and what is not drawn."""
+    """How to read the marks, and what is not drawn."""
     unranked = sum(spot.open for spot in pair.spots)
     return (
         readings.describe_intervals(reading for spot in pair.spots for reading in (spot.x, spot.y)),
@@ -274,7 +274,7 @@ def _describe_marks(pair: Pair) -> tuple[str, ...]:
 
 
 def _find_tuned(spots: Sequence[Spot]) -> Iterator[tuple[Spot, Spot]]:
-    """(base, tuned) among the drawn models, where one name means one of them."""
+    """(base, tuned) among the drawn models, if a name is unique."""
     for spot in spots:
         base = spot.row.tuned_from
         others = [other for other in spots if other is not spot]
@@ -285,7 +285,7 @@ def _find_tuned(spots: Sequence[Spot]) -> Iterator[tuple[Spot, Spot]]:
 
 
 def _place_arrows(plane: Plane, tuned: Sequence[tuple[Spot, Spot]]) -> list[Line]:
-    """From each base to shortly before what was tuned from it; none where the two cover each other."""
+    """From each base to shortly before its tuned model; none if the two overlap."""
     arrows: list[Line] = []
     for base, spot in tuned:
         start = plane.to_pixels(base.x.value, base.y.value)
@@ -306,8 +306,8 @@ def _draw_scatter(plane: Plane, spots: Sequence[Spot], under: Sequence[Spec] = (
     Args:
         plane: the axes.
         spots: the models, best first.
-        under: drawn first, on the same axes.
-        arrows: in pixels; no name covers one.
+        under: layers drawn first, on the same axes.
+        arrows: in pixels; no name covers them.
     """
     data = [
         {
@@ -338,7 +338,7 @@ def _draw_scatter(plane: Plane, spots: Sequence[Spot], under: Sequence[Spec] = (
 
 
 def _place_labels(plane: Plane, spots: Sequence[Spot], arrows: Sequence[Line]) -> Sequence[Label]:
-    """The names of the models; where they do not fit, numbers with a key right of the square."""
+    """The names of the models; if they do not fit, numbers with a key right of the square."""
     names, marks = make_distinct(spot.row.model for spot in spots), list[Mark]()
     for spot in spots:
         x, y = plane.to_pixels(spot.x.value, spot.y.value)
@@ -399,7 +399,7 @@ def _draw_equal_errors(plane: Plane) -> list[Spec]:
 
 
 def _draw_halo(plane: Plane, labels: Sequence[Label]) -> Spec:
-    """The ground around texts, so that they stay readable on lines that were drawn before."""
+    """A halo around texts, so that they stay readable over lines."""
     return _draw_texts(plane, labels, color=LIGHT.ground, stroke=LIGHT.ground, strokeWidth=3)
 
 
@@ -451,7 +451,7 @@ class Mark:
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """What it covers: the point and both lines."""
+        """Its area: the point and both lines."""
         return (
             dot_box(self.x, self.y, _DOT),
             Box(left=self.left, right=self.right, top=self.y - 1, bottom=self.y + 1),
@@ -467,13 +467,13 @@ def dot_box(x: float, y: float, half: float = 2.0) -> Box:
 def place_names(
     marks: Sequence[Mark], texts: Sequence[str], size: float, others: Sequence[Box] = ()
 ) -> tuple[Label, ...]:
-    """A place for each text next to its mark that covers nothing; empty where one of them has none.
+    """A free place for each text next to its mark; empty if one text has none.
 
     Args:
         marks: in a square of `size` pixels.
-        texts: one for each.
-        size: of the square, which no text leaves.
-        others: what else must not be covered.
+        texts: one per mark.
+        size: size of the square, which no text leaves.
+        others: other areas to keep free.
     """
     taken = [*(box for mark in marks for box in mark.boxes), *others]
     placed: list[Label] = []
@@ -489,7 +489,7 @@ def place_names(
 
 
 def place_numbers(marks: Sequence[Mark], size: float, others: Sequence[Box] = ()) -> tuple[Label, ...]:
-    """The number of each mark, from 1, in a corner next to its point: on a line only where it must be."""
+    """The number of each mark, from 1, in a corner next to its point, on a line only if necessary."""
     points = [mark.boxes[0] for mark in marks]
     lines = [*(box for mark in marks for box in mark.boxes[1:]), *others]
     placed: list[Label] = []
