@@ -9,7 +9,7 @@ from harness import Report, hookimpl
 
 
 def log_files(folders: Sequence[Path], reveal: bool) -> Mapping[str, bytes]:
-    """One `.eval` log for each split that was asked. Raises HarnessError where inspect_ai is not installed."""
+    """One `.eval` log per asked split. Raises HarnessError if inspect_ai is not installed."""
     from harness.extras import require
 
     with require("inspect", by="--format inspect"):

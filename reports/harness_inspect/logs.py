@@ -1,11 +1,11 @@
-"""Runs as `.eval` files of inspect_ai: one for each split that was asked, the same bytes for the same run.
+"""Runs as `.eval` files of inspect_ai: one per asked split, the same bytes for the same run.
 
-A split that is pooled from others has no samples and so no log: its parts have theirs. The numbers of a log are those
-of results.json.
+A split pooled from others has no samples and so no log; its parts have logs. The numbers of a log equal those of
+results.json.
 
-Only what a judge labelled has a score. A block is inspect's `content_filter`; an error and a bad sample are errors; an
-answer that a judge did not label is inspect's unscored. So nothing that failed can be counted as a wrong answer. The
-text of a sample is in the log only with `--reveal`, without control characters and direction marks; else its length is.
+Only labelled answers have a score. A block is inspect's `content_filter`; an error and a bad sample are errors; an
+unlabelled answer is inspect's unscored. So no failure counts as a wrong answer. With `--reveal` the log holds the texts
+of samples, without control characters and direction marks; otherwise their lengths.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from harness.store.run_file import Invocation
 from harness.text import one_line, plain
 from harness.types import BLOCKED, Json
 
-_LONGEST: Final = 80  #: characters of a title in a file's name
+_LONGEST: Final = 80  #: most characters of a title in a file name
 _FAILED: Final = ("error", "bad_sample")
 _NO_LINE: Final[Mapping[str, Any]] = {
     "flags": [],
@@ -45,10 +45,9 @@ _NO_LINE: Final[Mapping[str, Any]] = {
 
 
 def render_logs(folders: Sequence[Path], *, reveal: bool) -> Mapping[str, bytes]:
-    """File name -> log. Raises HarnessError for a folder that is not a run's, or has no results.
+    """File name -> log. Raises HarnessError for a folder without a run or results.
 
-    A file is named `<time>_<task>_<id>`, which inspect reads in its lists without opening the file; a copy of a run
-    gets a number.
+    A file is named `<time>_<task>_<id>`, which inspect lists without opening it; a copy of a run gets a number.
     """
     files: dict[str, bytes] = {}
     for folder in folders:
@@ -80,7 +79,7 @@ def render_logs(folders: Sequence[Path], *, reveal: bool) -> Mapping[str, bytes]
 
 
 def _write_log(log: evallog.EvalLog) -> bytes:
-    """The archive without the time it was written at, and in the compression that every program knows."""
+    """The archive without its time of writing, in the most common compression."""
     out = BytesIO()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.eval"
@@ -104,10 +103,10 @@ def _build_spec(run: StoredRun, title: str, row: Row, ids: list[str], *, reveal:
     """One split of a run as inspect's evaluation.
 
     Args:
-        run: it is in.
+        run: its run.
         title: `task:split`.
-        row: what results.json says of it under its primary judge.
-        ids: of its samples, each once.
+        row: its row in results.json under the primary judge.
+        ids: ids of its samples, each once.
         reveal: whether the log holds texts of samples.
     """
     entry, file, model = run.split(title), run.file, run.file.model
@@ -153,12 +152,12 @@ def _build_spec(run: StoredRun, title: str, row: Row, ids: list[str], *, reveal:
 
 
 def _make_id(run: StoredRun, *parts: str) -> str:
-    """The same for the same model with the same overrides; inspect's own are as long."""
+    """An id, equal for equal model and overrides; as long as inspect's own."""
     return short([dict(run.file.identity), *parts], 22)
 
 
 def build_results(rows: Iterable[Row]) -> evallog.EvalResults:
-    """One score for each judge; a metric without a value is in the score's metadata, with its bounds."""
+    """One score per judge; the score's metadata holds metrics without a value, with their bounds."""
     found = list(rows)
     first = found[0]
     failed = sum(first.outcomes.get(name, 0) for name in ("error", "bad_sample"))
@@ -222,9 +221,9 @@ class SampleBuilder:
     reveal: bool
 
     def build(self, item: Item) -> evallog.EvalSample:
-        """One item as it is stored."""
+        """The sample of one stored item."""
         asked, line = item.answer.asked, item.answer.response or _NO_LINE
-        safe = file_name(asked["id"])  # names a file in the log: one that cannot is told apart by a piece of its hash
+        safe = file_name(asked["id"])  # names a file in the log: an unsafe id gets a part of its hash
         name = safe if safe == asked["id"] else f"{safe}-{short(asked['id'])}"
         turns = self._build_turns(line["prompt"], f"{name}-{asked['epoch']}")
         content: list[chat.Content] = [chat.ContentText(text=self._show_text(item.answer.text))]
@@ -234,7 +233,7 @@ class SampleBuilder:
         into, out = line["usage"].get("input_tokens", 0), line["usage"].get("output_tokens", 0)
         usage = chat.ModelUsage(
             input_tokens=into,
-            output_tokens=out,  # reasoning is among them, as in inspect
+            output_tokens=out,  # includes reasoning, as in inspect
             total_tokens=into + out,
             reasoning_tokens=line["usage"].get("reasoning_tokens", 0),
         )
@@ -276,14 +275,14 @@ class SampleBuilder:
         return plain(text) if self.reveal and text else None
 
     def _build_turns(self, prompt: Sequence[Mapping[str, Any]], name: str) -> list[chat.ChatMessage]:
-        """The messages that were sent; parts that follow each other in one role are one message."""
+        """The sent messages; adjacent parts of one role are one message."""
         turns: list[chat.ChatMessage] = []
         parts: list[chat.Content] = []
         images = 0
         for place, part in enumerate(prompt):
             if "text" in part:
                 text = self._show_text(part["text"])
-            else:  # never an image part: a reader would open what a data set calls a path
+            else:  # never an image part: a reader would open a data set's path
                 images += 1
                 text = f"[image {images}: {plain(str(part['image']))}]" if self.reveal else f"[image {images}]"
             parts.append(chat.ContentText(text=text))
@@ -317,7 +316,7 @@ class SampleBuilder:
         return scores
 
     def _describe(self, item: Item, line: Mapping[str, Any]) -> dict[str, Json]:
-        """Who it is, how it ended, and what it counts as."""
+        """The item's identity, outcome and label."""
         asked = item.answer.asked
         tags: Mapping[str, str] = asked["tags"]
         about: dict[str, Json] = {

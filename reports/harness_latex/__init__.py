@@ -8,7 +8,7 @@ from harness import Report, Results, hookimpl
 
 
 def render(results: Sequence[Results]) -> str:
-    r"""The leaderboard of these results as one file for `\input`, a booktabs table for each board."""
+    r"""The leaderboard of these results as one file for `\input`, a booktabs table per board."""
     from harness.board.leaderboard import boards, means
 
     from .tables import render_tables

@@ -1,7 +1,7 @@
-r"""Boards as LaTeX: one booktabs `table` each, with what belongs to every number in its columns, caption and notes.
+r"""Boards as LaTeX: one booktabs `table` each, with the facts behind every number in its columns, caption and notes.
 
-Only escaped text and numbers reach the file. Marks are macros, so that a paper can set them its own way. Who is marked
-best or second is decided by the board: only a significant lead is.
+Only escaped text and numbers reach the file. Marks are macros, so that a paper can restyle them. The board decides who
+is best or second: only a significant lead counts.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from harness.text import escape_tex
 _T = TypeVar("_T")
 
 _ARROWS: Final = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
-_MOST_METRICS: Final = 4  #: a wider table leaves the page; the rest is named below it
-_MOST_FLOATS: Final = 12  #: tables in a row before they are put out: LaTeX holds few that found no page yet
+_MOST_METRICS: Final = 4  #: a wider table leaves the page; a note names the rest
+_MOST_FLOATS: Final = 12  #: tables before a forced output: LaTeX holds few unplaced ones
 _MEANS: Final = "Unweighted means over suites, with their 95% interval. There is none while a part is missing."
 _HEAD: Final = r"""% Needs \usepackage{booktabs}. Define these before \input to set them another way.
 \providecommand{\best}[1]{\textbf{#1}}
@@ -33,7 +33,7 @@ _HEAD: Final = r"""% Needs \usepackage{booktabs}. Define these before \input to 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column(Generic[_T]):
-    """One column: its head and what it shows of a row; both LaTeX already."""
+    """One column: its head and its cell for a row; both already LaTeX."""
 
     head: str
     cell: Callable[[_T], str]
@@ -43,7 +43,7 @@ class Column(Generic[_T]):
 def render_tables(boards: Sequence[Board], means: Sequence[Mean] = ()) -> str:
     r"""All boards, pooled ones before their parts, then the suites' means.
 
-    What `\ref` takes is `tab:mis-test`; equal labels are numbered.
+    Labels for `\ref` are `tab:mis-test`; equal labels are numbered.
     """
     blocks, labels = [_HEAD], Counter[str]()
     for number, board in enumerate(sorted(boards, key=lambda board: bool(board.part_of))):
@@ -102,7 +102,7 @@ def _join_distinct(texts: Iterator[str]) -> str:
 
 
 def _pick_measure(board: Board, column: Measure) -> Callable[[Row], str]:
-    """The cell of a metric; the main metric's with its mark and interval."""
+    """The cell of a metric; the main metric's has its mark and interval."""
 
     def cell(row: Row) -> str:
         mine = row.find_measure(column.name)
@@ -118,7 +118,7 @@ def _pick_measure(board: Board, column: Measure) -> Callable[[Row], str]:
 
 
 def _list_notes(board: Board) -> Iterator[str]:
-    """The board's notes, with the dagger at those that say why a row is not ranked, then the flags of its answers."""
+    """The board's notes, with a dagger if they explain an unranked row, then the flags of its answers."""
     why = tuple(f"{row.model}: not ranked" for row in board.rows if row.unranked)
     for note in board.notes:
         yield (r"\unranked{} " if note.startswith(why) else "") + escape_tex(note)
@@ -126,7 +126,7 @@ def _list_notes(board: Board) -> Iterator[str]:
 
 
 def _tabulate_means(means: Sequence[Mean]) -> str:
-    """One row for each run and suite; what each mean is of is written below."""
+    """One row per run and suite; notes below list the parts of each mean."""
 
     def value(mean: Mean) -> str:
         if mean.value is None:
@@ -152,7 +152,7 @@ def _tabulate_means(means: Sequence[Mean]) -> str:
 def _tabulate(
     columns: Sequence[Column[_T]], rows: Sequence[_T], *, caption: str, label: str, notes: Sequence[str]
 ) -> str:
-    """The whole float; caption and notes are LaTeX already."""
+    """The whole float; caption and notes are already LaTeX."""
     spec = "".join("l" if column.left else "r" for column in columns)
     lines = [[column.cell(row) for column in columns] for row in rows]
     under = [r"\par\smallskip\footnotesize\raggedright", *(rf"{note}\par" for note in notes)] if notes else []
@@ -181,6 +181,6 @@ def _format_number(value: float | None, unit: str) -> str:
 
 
 def _format_interval(ends: Ends, unit: str) -> str:
-    r"""An interval behind its value, small: ` {\scriptsize [78.3, 82.1]}`; empty where there is none."""
+    r"""A small interval after its value: ` {\scriptsize [78.3, 82.1]}`; empty for none."""
     shown = format_interval(ends, unit)
     return rf" {{\scriptsize {shown}}}" if shown else ""

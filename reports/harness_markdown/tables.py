@@ -1,4 +1,4 @@
-"""Boards as Markdown: a heading, what all rows share in one line, a table, notes."""
+"""Boards as Markdown: a heading, a line of shared facts, a table, notes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.board.rows import Row
 from harness.keys import canonical
 from harness.text import escape_markdown
 
-_MOST_METRICS: Final = 6  #: a wider table does not fit a page; the rest is named below it
+_MOST_METRICS: Final = 6  #: a wider table does not fit a page; a note names the rest
 _LEGEND: Final = (
     "↓ lower is better, ↑ higher is better. Brackets: 95% interval. Coverage: share of the records with a result."
 )
@@ -22,12 +22,12 @@ Text = Callable[[Row], str]
 _FACTS: Final[Sequence[tuple[str, Text]]] = (
     ("Judge", lambda row: row.judge.label),
     ("Input wording", lambda row: row.fidelity),
-)  #: in the line above the table where all rows agree, else a column
+)  #: in the line above the table if all rows agree, else a column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: its head and what it shows of a row; both Markdown already."""
+    """One column: its head and its cell for a row; both already Markdown."""
 
     head: str
     cell: Text
@@ -35,7 +35,7 @@ class Column:
 
 
 def render_tables(boards: Sequence[Board], means: Sequence[Mean] = ()) -> str:
-    """All boards, one after the other, then the suites' means; the parts of a derived split are folded away."""
+    """All boards, then the suites' means; the parts of a derived split are folded."""
     blocks = [_render_board(board) for board in boards if not board.part_of]
     blocks += [_render_means(means)] if means else []
     parts = [_render_board(board) for board in boards if board.part_of]

@@ -1,4 +1,4 @@
-"""`harness verify` and `harness export`: numbers that can be computed again from the lines they count."""
+"""`harness verify` and `harness export`: numbers that can be recomputed from their lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands `harness verify` and `harness export`: their flags, and what they print."""
+"""The commands `harness verify` and `harness export`: their flags and output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _CODES: Final = {"same": 0, "unverifiable": 3, "differs": 4}
 _STATES: Final = {"same": "same", "differs": "DIFFERS", "unverifiable": "not verified"}
-_MOST_DIFFERENCES: Final = 10  #: of one part that are printed; JSON has them all
+_MOST_DIFFERENCES: Final = 10  #: most printed differences per part; JSON has all
 _WARNING: Final = """\
 WARNING: a full export holds what was asked and answered, which may be harmful, and paths of this machine.
 Keys were removed as far as they can be recognised. Look through the archive before it leaves the machine."""
@@ -33,7 +33,7 @@ Keys were removed as far as they can be recognised. Look through the archive bef
 @plugin_options
 @click.pass_context
 def verify_command(ctx: click.Context, /, runs: tuple[str, ...], as_json: bool) -> int:
-    """Compute the numbers of runs again from their lines, and compare each with results.json.
+    """Recompute the numbers of runs from their lines, and compare each with results.json.
 
     RUN is a run folder, a results.json, or a pattern; nothing is written. Exit codes: 0 all are the same, 4 a number
     differs or does not add up, 3 something could not be verified, 2 an error you can fix.
@@ -60,7 +60,7 @@ def verify_command(ctx: click.Context, /, runs: tuple[str, ...], as_json: bool) 
 
 
 def _find_places(run: str) -> list[Path]:
-    """The folders of runs, with results or not, or files of results. Raises HarnessError where there is none."""
+    """Run folders, with or without results, or results files. Raises HarnessError if none exists."""
     from harness.board.results import find_results
 
     if (Path(run) / "run.json").is_file():
@@ -69,7 +69,7 @@ def _find_places(run: str) -> list[Path]:
 
 
 def format_verified(run: VerifiedRun) -> Iterator[str]:
-    """The lines of a verified run that a person reads."""
+    """The report of a verified run, as lines for a person."""
     from harness.runs.verification import NOTHING
 
     yield f"{one_line(run.place)}  {one_line(run.model)}".rstrip() + f": {_STATES[run.state]}"
@@ -95,7 +95,7 @@ def format_verified(run: VerifiedRun) -> Iterator[str]:
 
 
 def to_json(run: VerifiedRun) -> dict[str, Json]:
-    """A verified run as JSON; a side of a difference that has no such value is missing."""
+    """A verified run as JSON; a difference lacks a side without the value."""
     from harness.runs.verification import NOTHING
 
     parts: list[dict[str, Json]] = []
@@ -127,16 +127,16 @@ def to_json(run: VerifiedRun) -> dict[str, Json]:
     "--redact/--full",
     "redact",
     default=True,
-    help="Texts by length and hash; or all of them as they are, which may be harmful.  [default: redact]",
+    help="Texts by length and hash; or the full texts, which may be harmful.  [default: redact]",
 )
 @plugin_options
 @click.pass_context
 def export_command(ctx: click.Context, /, run: Path, output: Path, redact: bool) -> int:
     """Write a run as an archive for a paper's supplement.
 
-    It holds the results, who was asked and how, and a line for each item, answer and verdict, but no image. `harness
-    verify` computes the numbers again from it, also from a redacted one. Exit codes: 0 written, 3 written but its
-    numbers cannot be computed again from it, 2 an error you can fix.
+    It holds the results, the model and settings, and a line per item, answer and verdict, but no image. `harness
+    verify` recomputes the numbers from it, also from a redacted one. Exit codes: 0 written, 3 written but its numbers
+    cannot be recomputed from it, 2 an error you can fix.
     """
     load_host(ctx)
     from .export import export

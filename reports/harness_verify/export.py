@@ -1,7 +1,7 @@
-"""`harness export`: a run as one zip for a paper's supplement, which whoever has it can verify.
+"""`harness export`: a run as one zip for a paper's supplement, which any reader can verify.
 
-The files are staged in a folder of their own, verified there, listed in a manifest and packed: nothing but what is
-staged gets into the archive, and the same run gives the same bytes.
+The files are staged in a separate folder, verified there, listed in a manifest and packed: only staged files get into
+the archive, and the same run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ To make the numbers anew from the lines, and compare them:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """An archive that was written: where, of how many files, and what verifying them gave."""
+    """A written archive: its path, its number of files, and the result of verifying them."""
 
     output: Path
     files: int
@@ -70,22 +70,22 @@ class Exported:
 
 
 def export(folder: Path, output: Path, *, full: bool) -> Exported:
-    """Write the archive of a run, once its own files have been verified.
+    """Verify a run's files, then write its archive.
 
     Args:
-        folder: of the run.
+        folder: the run folder.
         output: the zip.
         full: keep the texts of samples.
 
     Raises:
-        HarnessError: there is no run with results, or a file of it cannot be read or written.
+        HarnessError: no run with results exists, or a file cannot be read or written.
     """
     run = RunFolder(folder)
     file = run.run
     if file is None or not (folder / FILE).is_file():
         what = "there is no run here" if file is None else "the run has written no results yet"
         raise HarnessError(what, where=str(folder), remedy="give the folder of a run that has ended")
-    read_results(folder / FILE)  # raises for what is not a results file
+    read_results(folder / FILE)  # raises for other files
     with TemporaryDirectory() as scratch:
         place = Path(scratch)
         _stage(run, place, full=full)
@@ -110,7 +110,7 @@ def export(folder: Path, output: Path, *, full: bool) -> Exported:
 
 
 def list_changed_files(folder: Path) -> list[str]:
-    """The files of an unpacked archive that are gone or are not those of its manifest; none without a manifest."""
+    """Files of an unpacked archive that are missing or differ from its manifest; empty without a manifest."""
     root = folder.resolve()
 
     def is_same(name: str, about: Mapping[str, Json]) -> bool:
@@ -127,7 +127,7 @@ def list_changed_files(folder: Path) -> list[str]:
 
 
 def _stage(run: RunFolder, into: Path, *, full: bool) -> None:
-    """Write a run's files into an empty folder: redacted, or as they are but for keys."""
+    """Write a run's files into an empty folder: redacted, or in full without keys."""
     file, results = run.run, run.results
     assert file is not None
     raw = file.as_json()
@@ -151,7 +151,7 @@ def _stage(run: RunFolder, into: Path, *, full: bool) -> None:
                 for number, line in enumerate(_read_lines(source), 1):
                     try:
                         body = remove_keys(line) if full else redact(line)
-                        # an answer that held a key keeps the hash by which its verdicts are found
+                        # an answer with a removed key keeps its hash, which links its verdicts
                         if full and "outcome" in line and body["text"] != line["text"]:
                             body = {**body, TAKEN_OUT: line_hash(line)}
                         written.write(encode_line(body, target))
@@ -173,7 +173,7 @@ def _read_lines(source: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _pack(folder: Path, name: str, output: Path) -> None:
-    """Write all files of a folder into a zip, under `name`, without the times and rights of the files."""
+    """Write all files of a folder into a zip, under `name`, without file times and permissions."""
     with (
         report_write_errors(output, what="cannot write the archive", remedy="give another --output"),
         open_atomic(output, sync=False) as file,
@@ -182,7 +182,7 @@ def _pack(folder: Path, name: str, output: Path) -> None:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             info = zipfile.ZipInfo(f"{name}/{path.relative_to(folder)}", _TIME)
             info.compress_type, info.external_attr, info.create_system = zipfile.ZIP_DEFLATED, 0o100644 << 16, 3
-            info.file_size = path.stat().st_size  # so that a file of more than 2 GiB is written as one
+            info.file_size = path.stat().st_size  # so that a file over 2 GiB is written in one piece
             with path.open("rb") as source, archive.open(info, "w") as member:
                 while chunk := source.read(_CHUNK):
                     member.write(chunk)

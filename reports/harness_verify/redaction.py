@@ -1,14 +1,14 @@
-"""What of a run may leave the machine.
+"""Decides what of a run may leave the machine.
 
-A redacted export holds numbers, labels and names: of run.json and results.json the keys that are listed here, of each
-line who it is and what came of it; every other text is replaced by its length and hash. Invariants:
+A redacted export holds numbers, labels and names: from run.json and results.json the keys listed here, from each line
+its identity and outcome. Length and hash replace every other text. Invariants:
 
-- A key that is not listed is left out, so that what a later version writes is not published by this one.
-- run.json and results.json go through the same functions: results computed again from the redacted run are the redacted
-  results. Metrics may look at categories, clusters, tags, targets and axes. Clusters and tags differ by their
-  hashes as by their texts; where a text itself decides (a stratum, a right answer), it is one that results.json names
-  anyway, or a choice. The answer that a verdict belongs to is found by `text_sha256`.
-- A name keeps its shape, and of a path or an address only the end stays.
+- An unlisted key is left out, so that this version does not publish new keys of later versions.
+- run.json and results.json go through the same functions: results recomputed from the redacted run are the redacted
+  results. Metrics may use categories, clusters, tags, targets and axes. Hashes of clusters and tags differ as their
+  texts do. If a text itself decides (a stratum, a right answer), results.json names it anyway, or it is a choice.
+  `text_sha256` links a verdict to its answer.
+- A name keeps its shape; a path or an address keeps only its end.
 
 A full export holds all texts; only what looks like a key is removed.
 """
@@ -36,7 +36,7 @@ _KEYS: Final = (
     VENDOR_KEY,
     r"\b(hf_|ghp_|xox[a-z]-|AKIA|AIza)[\w-]{8,}",
 )
-_WHO: Final = ("id", "split", "epoch", "key")  #: of a line
+_WHO: Final = ("id", "split", "epoch", "key")  #: identity keys of a line
 _SPLIT: Final = (
     *("n", "n_expected", "subset", "epochs", "records", "outcomes", "flags", "settings", "template_hash", "fidelity"),
     *("group", "parts", "verdicts", "labels", "uncounted", "unmoved", "coverage", "complete", "drawn", "metrics", "by"),
@@ -45,26 +45,26 @@ _ASKED: Final = (
     *("packaged", "outcome_labels", "generation", "epochs", "limit", "content", "found", "min_coverage"),
 )  #: of a split in run.json
 _ENVIRONMENT: Final = ("python", "torch", "transformers", "vllm", "openai", "anthropic", "gpu", "driver")
-_WHY: Final = "why"  #: of a metric without a value: a sentence of the harness
+_WHY: Final = "why"  #: why a metric has no value: a sentence of the harness
 _CARD: Final = ("rubric", "version", "template_hash", "fidelity", "sees")
 _FLAGS: Final = (
     *("--tasks", "--judge", "--limit", "--epochs", "--temperature", "--max-tokens", "--seed", "--strategy"),
     *("--concurrency", "--phases", "--min-coverage", "--judge-limit", "--retry", "--combine"),
-)  #: whose values are names and numbers; of all others only that they were given
+)  #: flags with names and numbers as values; other flags lose their values
 
 
 def is_word(text: str) -> bool:
-    """Whether it is a word of letters, digits and `._+:=,-`."""
+    """Whether a text is a word of letters, digits and `._+:=,-`."""
     return _WORD.fullmatch(text) is not None
 
 
 def redact_word(text: str) -> str:
-    """A word as it is; any other text by its length and hash."""
+    """A word unchanged; any other text by its length and hash."""
     return text if is_word(text) else redact_text(text)
 
 
 def redact_name(text: str) -> str:
-    """The name of a model or a data set, `NAME` or `OWNER/NAME`; of a path or an address only its end."""
+    """The name of a model or data set, `NAME` or `OWNER/NAME`; only the end of a path or an address."""
     pieces = re.split(r"[/\\]", text)
     if len(pieces) <= 2 and all(map(is_word, pieces)) and not text.startswith("."):
         return text
@@ -73,7 +73,7 @@ def redact_name(text: str) -> str:
 
 
 def redact_ref(text: str) -> str:
-    """`SCHEME/NAME` of a model; of a path only its end."""
+    """`SCHEME/NAME` of a model; only the end of a path."""
     scheme, slash, rest = text.partition("/")
     return f"{redact_word(scheme)}/{redact_name(rest)}" if slash else redact_name(text)
 
@@ -90,7 +90,7 @@ def redact_value(given: Json) -> Json:
 
 
 def remove_keys(given: Json) -> Json:
-    """A text, or a value of JSON, without what is or looks like a key or token."""
+    """A text or JSON value without anything that is or looks like a key or token."""
     if isinstance(given, str):
         bare = without_secrets(given)
         for pattern in _KEYS:
@@ -108,7 +108,7 @@ class FileRedactor:
     """Redacts run.json and results.json of one run.
 
     Attributes:
-        ids: id of each judge -> its id in the export: an id may hold the path of a model.
+        ids: judge id -> its id in the export, since an id may hold a model's path.
     """
 
     ids: Mapping[str, str]
@@ -195,7 +195,7 @@ class FileRedactor:
         return cards
 
     def _redact_entry(self, task: Raw) -> dict[str, Json]:
-        """A task of run.json; where its data was is left out."""
+        """A task of run.json, without its data's location."""
         splits: dict[str, Json] = {}
         for split, body in task["splits"].items():
             drawn: Raw = body.get("drawn") or {}
@@ -248,7 +248,7 @@ def _redact_numbers_of(body: Raw, keys: Sequence[str]) -> dict[str, Json]:
 
 
 def _redact_numbers(given: Json) -> Json:
-    """Numbers under the names of metrics, labels and groups, which are the results."""
+    """The results: numbers under the names of metrics, labels and groups."""
     if isinstance(given, Mapping):
         body = cast("Mapping[str, Json]", given)
         return {key: str(each) if key == _WHY else _redact_numbers(each) for key, each in body.items()}
@@ -258,7 +258,7 @@ def _redact_numbers(given: Json) -> Json:
 
 
 def _keep_texts(texts: Mapping[str, str]) -> dict[str, Json]:
-    """Names with what their plugin says of them, which holds nothing of a sample."""
+    """Names with their plugins' descriptions, which hold nothing of a sample."""
     return {str(name): str(text) for name, text in texts.items()}
 
 
@@ -268,7 +268,7 @@ def _keep_counts(given: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _redact_model(model: Raw) -> dict[str, Json]:
-    """What run.json and results.json both say of the model."""
+    """The model's entry in run.json and results.json."""
     training: Raw = model.get("training") or {}
     body: dict[str, Json] = {
         "ref": redact_ref(model["ref"]),
@@ -278,7 +278,7 @@ def _redact_model(model: Raw) -> dict[str, Json]:
     }
     if training:
         more = {
-            "held_out": list(map(str, training.get("held_out") or ())),  # names of groups, which stay
+            "held_out": list(map(str, training.get("held_out") or ())),  # names of groups, kept
             "base_files": redact_word(training.get("base_files") or ""),
         }
         body["training"] = {
@@ -310,7 +310,7 @@ def _redact_resolved(names: Sequence[str]) -> list[str]:
 
 
 def _redact_data(data: Raw) -> dict[str, Json]:
-    """Where data comes from; its licence stays in the words of the task's author."""
+    """The source of data; its licence keeps the task author's words."""
     return {
         "source": redact_name(str(data.get("source") or "")),
         "revision": redact_value(data.get("revision")),
@@ -325,7 +325,7 @@ def _redact_plugins(plugins: Raw) -> dict[str, Json]:
 
 
 def _redact_environment(environment: Raw) -> dict[str, Json]:
-    """Versions and the accelerator, and of the platform only which one it is."""
+    """Versions, the accelerator, and only the platform's name."""
     given = {key: environment[key] for key in _ENVIRONMENT if key in environment}
     platform = str(environment.get("platform") or "").partition("-")[0]
     return {
@@ -339,7 +339,7 @@ def _redact_words(text: str) -> str:
 
 
 def _redact_command(arguments: Sequence[str]) -> Iterator[str]:
-    """The verb and the flags; values only of flags that take names and numbers, and the model's name."""
+    """The verb and the flags, with values only for flags that take names and numbers, and the model's name."""
     before = ""
     for place, argument in enumerate(arguments):
         flag, equals, given = argument.partition("=")
@@ -372,7 +372,7 @@ class LineRedactor:
 
     @staticmethod
     def of(task: Raw) -> LineRedactor:
-        """For the task with this part of results.json; empty where it has none."""
+        """For the task with this part of results.json, possibly empty."""
         public: set[str] = set()
         for split in task.get("splits", {}).values():
             for view in (split, *split["other_judges"].values()):
@@ -435,7 +435,7 @@ class LineRedactor:
         }
 
     def _redact_groups(self, line: Raw) -> dict[str, Json]:
-        """What a record is grouped by and compared with; a cluster that is the sample itself stays that."""
+        """A record's groups and target; a cluster that is the sample itself stays so."""
         category: str = line["category"]
         cluster: str = line["cluster"]
         tags: Raw = line["tags"]
@@ -467,7 +467,7 @@ def _keep_calls(line: Raw) -> dict[str, Json]:
 
 
 def _redact_part(part: Raw) -> dict[str, Json]:
-    """A part of what was asked: an image by its own hash, its path by that of the path."""
+    """A part of a prompt: an image by its hash, its path by the path's hash."""
     role = redact_value(part["role"])
     if "image" in part:
         return {"role": role, "image": redact_text(str(part["image"])), "sha256": redact_value(part["sha256"])}

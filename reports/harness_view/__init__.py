@@ -1,4 +1,4 @@
-"""A run read sample by sample: `harness view`, `harness show`."""
+"""Shows a run sample by sample: `harness view`, `harness show`."""
 
 from __future__ import annotations
 

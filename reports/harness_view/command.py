@@ -1,4 +1,4 @@
-"""The commands `harness view` and `harness show`: their flags, and what they print."""
+"""The commands `harness view` and `harness show`: their flags and output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DATA = click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     metavar="DIR",
-    help="Look for images in DIR/<task>; else where the run had them.",
+    help="Look for images in DIR/<task>; default: where the run had them.",
 )
 
 
@@ -35,23 +35,23 @@ _DATA = click.option(
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write files that open without a server, and end.",
+    help="Write files that open without a server, then exit.",
 )
 @click.option(
     "--reveal/--redact",
     "reveal",
     default=None,
-    help="Show texts and images unfolded and with --export write them; or keep all of them back. "
-    "Default: folded until asked for; with --export kept back.",
+    help="Show texts and images unfolded and with --export write them; or withhold them. "
+    "Default: folded; with --export withheld.",
 )
 @_DATA
 @plugin_options
 @click.pass_context
 def view_command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
-    """Read runs sample by sample in a browser, also while they go on.
+    """Read runs sample by sample in a browser, also while they run.
 
-    Serves a page on 127.0.0.1 until Ctrl-C; its address, with the token of this start, is the first line of stdout.
-    Two runs or more can be read side by side. Exit codes: 0 ended by Ctrl-C or SIGTERM or exported, 2 an error you can
+    Serves a page on 127.0.0.1 until Ctrl-C; its address, with this start's token, is the first line of stdout. Several
+    runs can be read side by side. Exit codes: 0 ended by Ctrl-C or SIGTERM or exported, 2 an error you can
     fix.
     """
     folder: Path | None = given["folder"]
@@ -62,7 +62,7 @@ def view_command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) ->
 
     if given["reveal"]:
         mode: Mode = "reveal"
-    else:  # what leaves the machine is redacted unless asked otherwise
+    else:  # an export is redacted by default
         mode = "fold" if given["reveal"] is None and not folder else "redact"
     indexes = open_indexes(runs, mode, given["data"])
     try:
@@ -91,7 +91,7 @@ def _serve(indexes: list[RunIndex], *, port: int, browser: bool) -> None:
         click.echo(url)
         click.echo("Ctrl-C ends it", err=True)
         if browser:
-            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some do not return at once
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some browsers block
 
     serve(indexes, port=port, ready=print_address)
 
@@ -105,9 +105,9 @@ def _serve(indexes: list[RunIndex], *, port: int, browser: bool) -> None:
 @plugin_options
 @click.pass_context
 def show_command(ctx: click.Context, /, run: Path, item: str, reveal: bool, as_json: bool, data: Path | None) -> int:
-    """Print one sample of a run: how it ended, what each judge said of it, and whether its images are there.
+    """Print one sample of a run: its outcome, each judge's verdict, and the state of its images.
 
-    ITEM is `task/split/id#epoch`, as the viewer and a comparison name it, its id, or a part that no other has. Exit
+    ITEM is `task/split/id#epoch`, as in the viewer and comparisons, its id, or a unique part. Exit
     codes: 0 shown, 2 an error you can fix.
     """
     load_host(ctx)

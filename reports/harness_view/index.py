@@ -1,10 +1,10 @@
-"""One run as a viewer holds it: light rows, texts to search, images, and its items one by one.
+"""One run for a viewer: light rows, texts to search, images, and single items.
 
-`describe_item` is an item as a page reads it: its prompt in order, the answer, each judge's verdict, time and tokens.
+`describe_item` describes an item for the page: its prompt in order, the answer, each judge's verdict, time and tokens.
 
-Only images that a prompt of the run names can be asked for, by their hash. An image is looked for under its task's data
-root by the rules of all data files (no way out, a limit of pixels and of bytes), and shown only if its bytes are those
-that the model saw.
+Only images named in the run's prompts can be requested, by hash. An image is read from its task's data root by the
+rules of all data files (no path outside, limits of pixels and bytes), and shown only if its bytes are those that the
+model saw.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from harness.types import ImageContent, Json
 Mode = Literal["fold", "reveal", "redact"]
 
 EXCERPT: Final = 90  #: characters of an answer in the list
-_MOST_SEARCHED: Final = 1 << 28  #: characters of searched text in memory; what is beyond is read again for each search
+_MOST_SEARCHED: Final = 1 << 28  #: characters of searched text in memory; each search re-reads the rest
 _NUMBERS: Final = ("part", "epoch", "outcome", "label", "category", "flags", "disagree")
-_TEXTS: Final = ("reasoning", "message", "notes", "steps")  #: of an answer or of a failure, other than `text`
+_TEXTS: Final = ("reasoning", "message", "notes", "steps")  #: texts of an answer or failure, besides `text`
 
-#: why an image is not shown, in a reader's words
+#: fault -> why an image is not shown, for readers
 _WHY: Final = {
     "missing": "the file is gone",
     "outside_root": "its path leads out of the data folder",
@@ -43,7 +43,7 @@ _WHY: Final = {
 
 
 def describe_item(item: Item, part: RunSplit, *, redacted: bool) -> dict[str, Json]:
-    """All of an item; redacted, no text and no image of it: names, labels, counts and numbers."""
+    """All of an item; if redacted, only names, labels, counts and numbers."""
     asked, response = item.answer.asked, item.answer.response or {}
     prompt = get_prompt(item)
     images = sum("image" in each for each in prompt)
@@ -95,7 +95,7 @@ def describe_item(item: Item, part: RunSplit, *, redacted: bool) -> dict[str, Js
 
 
 def get_prompt(item: Item) -> Sequence[Mapping[str, Any]]:
-    """The texts and images that were sent, in order; empty where nothing was."""
+    """The sent texts and images, in order; empty if none."""
     prompt: Sequence[Mapping[str, Any]] = (item.answer.response or {}).get("prompt", ())
     return prompt
 
@@ -106,12 +106,12 @@ def get_tags(item: Item) -> dict[str, Json]:
 
 
 def get_breakdowns(part: RunSplit) -> tuple[str, ...]:
-    """The tags by which results break a split's numbers down: names, as categories are."""
+    """The tags by which results break a split down; their values are names, as categories."""
     return () if part.words.split is None else part.words.split.by
 
 
 def get_seconds(response: Mapping[str, Any]) -> float | None:
-    """How long an answer took; None if that is not stored, or is not a time."""
+    """Duration of an answer; None if it is not stored, or not a time."""
     value: object = response.get("seconds")
     if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         return None
@@ -119,7 +119,7 @@ def get_seconds(response: Mapping[str, Any]) -> float | None:
 
 
 def is_text(value: object) -> bool:
-    """Whether a tag or a score is a text of several words, which may be harmful, and not a name."""
+    """Whether a tag or a score is a text of several words, which may be harmful, not a name."""
     return len(str(value).split()) > 1
 
 
@@ -136,7 +136,7 @@ def collect_searched(item: Item, *, redacted: bool) -> str:
 
 
 def encode_json(value: Json) -> bytes:
-    """A value as JSON that any browser reads: in ASCII, with null for NaN and infinity."""
+    """A value as browser-safe JSON: in ASCII, with null for NaN and infinity."""
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
     except ValueError:
@@ -155,25 +155,25 @@ def _drop_nan(value: Any) -> Json:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingImage:
-    """An image that cannot be shown, and why: our words, never a text of the data."""
+    """An image that cannot be shown, and why, in our words, never the data's."""
 
     why: str
 
 
 class PromptImages:
-    """The images that prompts of a run name; filled as its items are read."""
+    """The images in a run's prompts; filled as its items are read."""
 
     def __init__(self) -> None:
         self._places: dict[tuple[str, str], tuple[Path | None, str]] = {}
 
     def add(self, item: Item, part: RunSplit) -> None:
-        """Learn where the images of one item are."""
+        """Record the places of one item's images."""
         for each in get_prompt(item):
             if each.get("image") and each.get("sha256"):
                 self._places.setdefault((part.display, str(each["sha256"])), (part.root, str(each["image"])))
 
     def load(self, display: str, sha256: str) -> ImageContent | MissingImage:
-        """The image with this hash that a prompt of the task names. Raises KeyError where none does."""
+        """The image with this hash in a prompt of the task. Raises KeyError if none has it."""
         root, path = self._places[display, sha256]
         if root is None:
             return MissingImage(why="where its data lies is not known")
@@ -205,13 +205,13 @@ def draw_placeholder(image: MissingImage) -> bytes:
 
 
 class RowTable:
-    """The light row of each item, column by column: what a list shows and filters by.
+    """The light row of each item, by column, for lists and filters.
 
-    Texts that repeat (outcomes, labels, categories) are numbers into one list of texts, so that 20,000 rows are small
-    to send and quick to filter. A log says which row was written when.
+    Repeated texts (outcomes, labels, categories) are indexes into one list of texts, so that 20,000 rows are small to
+    send and quick to filter. A log records the order of writes.
 
     Args:
-        excerpts: whether the beginning of an answer is in its row.
+        excerpts: whether rows hold the beginning of the answer.
     """
 
     def __init__(self, *, excerpts: bool) -> None:
@@ -228,7 +228,7 @@ class RowTable:
         return len(self._ids)
 
     def put(self, number: int, item: Item, part: int, judges: Sequence[str]) -> None:
-        """Write the row of an item; a new one comes right behind the last."""
+        """Write the row of an item; a new row follows the last."""
         for judge in judges:
             self._judges.setdefault(judge, [0] * len(self._ids))
         while len(self._ids) <= number:
@@ -259,7 +259,7 @@ class RowTable:
         self.log.append(number)
 
     def select_since(self, position: int, texts: int, most: int) -> dict[str, Json]:
-        """Rows written since a position of the log, each once, and the texts that are new since `texts` were known."""
+        """Rows written since a position of the log, each once, and the texts after the first `texts`."""
         end = min(len(self.log), position + most)
         chosen = sorted(set(self.log[position:end]))
         columns = {name: [column[n] for n in chosen] for name, column in self._columns.items()}
@@ -280,13 +280,13 @@ class RowTable:
 
 
 class RunIndex:
-    """A run, also while it goes on. Safe to use from threads.
+    """A run, finished or not. Thread-safe.
 
     Args:
-        folder: of the run. Raises HarnessError where there is none.
-        name: what it is called on the page.
-        mode: `redact` keeps all text and images back.
-        data: the folder that holds each task's data now; None for where the run had it.
+        folder: the run folder. Raises HarnessError if it holds no run.
+        name: its name on the page.
+        mode: `redact` withholds all texts and images.
+        data: current folder of the tasks' data; None for the run's own.
     """
 
     def __init__(self, folder: Path, name: str, mode: Mode, data: Path | None = None) -> None:
@@ -306,7 +306,7 @@ class RunIndex:
             self._run.close()
 
     def advance(self, most: int) -> int:
-        """Read up to `most` items that are new or have changed; how many there were."""
+        """Read up to `most` new or changed items; return their number."""
         with self._lock:
             generation, found = self._run.generation, self._run.advance(most)
             if generation != self._run.generation:
@@ -326,7 +326,7 @@ class RunIndex:
             return len(found)
 
     def describe(self) -> dict[str, Json]:
-        """What a page says of the run; its cost is None where that is not known."""
+        """The run's facts for the page; its cost is None if unknown."""
         file = self._run.stored.file
         try:
             cost = self._run.stored.folder.results.get("usage", {}).get("cost_usd")
@@ -341,7 +341,7 @@ class RunIndex:
         }
 
     def select_since(self, generation: int, position: int, texts: int, most: int) -> dict[str, Json]:
-        """The rows written since; from the first one where the page's generation is over."""
+        """The rows written since; all rows if the page's generation is outdated."""
         with self._lock:
             if generation != self._run.generation:
                 position = texts = 0
@@ -355,22 +355,22 @@ class RunIndex:
             }
 
     def get_item(self, number: int) -> dict[str, Json]:
-        """An item by its number. Raises IndexError where there is none."""
+        """An item by its number. Raises IndexError for none."""
         with self._lock:
             return describe_item(self._run.item(number), self._run.part(number), redacted=self._redacted)
 
     def find_item(self, item: str) -> dict[str, Json]:
-        """An item by its name, with its number as `n`. Raises KeyError where there is none."""
+        """An item by its name, with its number as `n`. Raises KeyError for none."""
         number = self._numbers[item]
         return {**self.get_item(number), "n": number}
 
     def search(self, query: str) -> list[int]:
-        """Numbers of the items in which all words of the query occur, whatever their case."""
+        """Numbers of the items that contain all words of the query, in any case."""
         words = sorted(query.casefold().split(), key=len, reverse=True)  # the rarer first
         with self._lock:
             texts = list(self._texts)
         found = [n for n, text in enumerate(texts) if text is not None]
-        for word in words:  # word by word: a generator for each text would cost more than looking through it
+        for word in words:  # word by word: a generator per text would cost more than the search
             found = [n for n in found if word in (texts[n] or "")]
         for number, text in enumerate(texts):
             if text is None:
@@ -381,7 +381,7 @@ class RunIndex:
         return sorted(found)
 
     def load_image(self, display: str, sha256: str) -> ImageContent | MissingImage:
-        """An image that a prompt names. Raises KeyError for any other, and for all where the run is redacted."""
+        """An image in a prompt. Raises KeyError for any other, and for all if the run is redacted."""
         if self._redacted:
             raise KeyError(sha256)
         return self._images.load(display, sha256)
@@ -396,7 +396,7 @@ class RunIndex:
 
 
 def open_indexes(folders: Sequence[Path], mode: Mode, data: Path | None = None) -> list[RunIndex]:
-    """The runs, each under a name of its own. Raises HarnessError for a folder that holds none."""
+    """The runs, with unique names. Raises HarnessError for a folder without a run."""
     names: list[str] = []
     for folder in folders:
         name = folder.resolve().name

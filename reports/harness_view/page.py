@@ -1,14 +1,14 @@
-"""The viewer's page, and runs as a folder of files that open from disk, without a server.
+"""The viewer's page, and exports of runs as a folder that opens from disk, without a server.
 
-The page is HTML, style and scripts, written by hand and sent as they are. The folder of an export:
+The page is handwritten HTML, style and scripts. The folder of an export:
 
     index.html, assets/…             the page
     data/runs.js                     the runs
     data/rows-<run>-<k>.js           their light rows
-    data/items-<run>-<k>.js          their items, so many in each file
-    images/<sha256>.jpg              each image once, at most 768 pixels wide or high; only where it was revealed
+    data/items-<run>-<k>.js          their items, in chunks
+    images/<sha256>.jpg              each image once, at most 768 pixels wide or high; only if revealed
 
-The data are scripts because a page that was opened from disk may load nothing else.
+The data are scripts because a page opened from disk may load nothing else.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from harness.web.pages import SHARED
 
 from .index import MissingImage, RunIndex, encode_json
 
-#: the scripts of the page, in the order in which they run
+#: the scripts of the page, in order of execution
 _SCRIPTS: Final = ("source", "theme", "text", "store", "list", "pane", "filters", "keys", "app")
 FILES: Final = ("look.css", "view.css", *(f"{name}.js" for name in _SCRIPTS))
 ITEMS: Final = 500  #: items in one file
@@ -40,7 +40,7 @@ _QUALITY: Final = 85  #: of JPEG
 
 
 def read_file(name: str) -> str:
-    """One file of `web`, or of those that all local pages share."""
+    """One file of `web`, or one shared by all local pages."""
     own, shared = resources.files("harness_view") / "web" / name, resources.files(SHARED) / name
     return (own if own.is_file() else shared).read_text(encoding="utf-8")
 
@@ -49,7 +49,7 @@ def build_page(*, data: tuple[str, ...] = ()) -> str:
     """The page itself.
 
     Args:
-        data: scripts with the data of an export; none where a server answers.
+        data: scripts with the data of an export; empty with a server.
     """
     source = read_file("index.html")
     if not data:
@@ -83,7 +83,7 @@ def export(indexes: Sequence[RunIndex], folder: Path) -> int:
 
 
 def _export_run(index: RunIndex, number: int, folder: Path, images: dict[str, str]) -> dict[str, Json]:
-    """Write the data of one run and its images that are not there yet; returns its entry of data/runs.js."""
+    """Write the data of one run and its missing images; return its entry of data/runs.js."""
     while index.advance(ITEMS):
         pass
     files = position = texts = 0
@@ -124,6 +124,6 @@ def shrink_image(content: ImageContent) -> bytes:
 
 
 def _write_data(folder: Path, name: str, value: Json) -> None:
-    """A script that hands a value to the page; `<` is escaped, so that none of it is HTML."""
+    """Write a script that passes a value to the page; `<` is escaped, so that nothing is HTML."""
     body = encode_json(value).replace(b"<", b"\\u003c")
     (folder / "data" / f"{name}.js").write_bytes(b'harnessExport("' + name.encode() + b'",' + body + b");\n")

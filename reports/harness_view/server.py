@@ -1,4 +1,4 @@
-"""Serves runs as a page on this machine, and reads on while they grow."""
+"""Serves runs as a page on this machine, and follows them while they grow."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from harness.web.pages import page_app, page_assets, serve_page
 from .index import MissingImage, RunIndex, draw_placeholder, encode_json
 from .page import build_page
 
-_BATCH: Final = 250  #: items read at once: a few hundredths of a second, in which a request may wait
-_REST: Final = 0.4  #: seconds between two looks at a run without anything new
+_BATCH: Final = 250  #: items read at once: delays a request by a few hundredths of a second
+_REST: Final = 0.4  #: seconds between two checks of an unchanged run
 _FIRST_ROWS, _MOST_ROWS = 400, 5000  #: sent at once
 
 
@@ -31,12 +31,12 @@ def serve(indexes: Sequence[RunIndex], *, port: int, ready: Callable[[str], None
     """Serve until SIGINT or SIGTERM.
 
     Args:
-        indexes: of the runs, in order.
+        indexes: the runs, in order.
         port: 0 for any free one.
-        ready: given the address to open, which holds the token.
+        ready: called with the address to open, which holds the token.
 
     Raises:
-        HarnessError: the port cannot be listened on, or the extra `serve` is missing.
+        HarnessError: the port is not available, or the extra `serve` is missing.
     """
     token = new_token()
     readers = [partial(follow, index) for index in indexes]

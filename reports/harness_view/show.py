@@ -1,4 +1,4 @@
-"""One item of a run on a terminal or as JSON: found by its name, its texts shown only where they were asked for."""
+"""One item of a run on a terminal or as JSON: finds it by name, and shows its texts only if requested."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from .index import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDTH: Final = 80  #: columns where there is no terminal
+WIDTH: Final = 80  #: columns without a terminal
 _THERE: Final = "there"
 _HIDDEN: Final = "hidden: --reveal shows texts; they may be harmful"
 _BATCH: Final = 500  #: items read at once
-_MOST_NAMES: Final = 5  #: that an error lists
+_MOST_NAMES: Final = 5  #: most names that an error lists
 
 Line = tuple[str, str, str]  #: what it is, its value, the value's style
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredItem:
-    """An item, with the split it is of and its run.json."""
+    """An item, with its split and its run.json."""
 
     item: Item
     part: RunSplit
@@ -50,15 +50,15 @@ class StoredItem:
 
 
 def find_item(folder: Path, wanted: str, data: Path | None = None) -> StoredItem:
-    """The item with this name: `task/split/id#epoch`, without its epoch, its id alone, or a part that no other has.
+    """The item with this name: `task/split/id#epoch`, without its epoch, its id alone, or a unique part.
 
     Args:
-        folder: of the run.
-        wanted: as above.
-        data: the folder that holds each task's data now; None for where the run had it.
+        folder: the run folder.
+        wanted: the name.
+        data: current folder of the tasks' data; None for the run's own.
 
     Raises:
-        HarnessError: there is no run.
+        HarnessError: the folder holds no run.
         UnknownName: no item has this name, or several have; the remedy lists some.
     """
     run = RunFollower(folder, data)
@@ -99,7 +99,7 @@ def _list_names(names: list[str]) -> str:
 
 
 def to_json(stored: StoredItem, *, reveal: bool) -> dict[str, Json]:
-    """All of an item; without `reveal` its texts by their lengths."""
+    """All of an item; without `reveal`, lengths instead of texts."""
     shows = reveal or stored.file.redacted
     every, groups = get_tags(stored.item), get_breakdowns(stored.part)
     tags = {name: tag for name, tag in every.items() if shows or not is_text(tag) or name in groups}
@@ -133,7 +133,7 @@ def _check_images(stored: StoredItem) -> list[dict[str, str]]:
 
 
 def _list_texts(stored: StoredItem) -> Iterator[tuple[str, str]]:
-    """Each text of an item with what it is, in the order of what happened; some may be empty."""
+    """Each text of an item with its kind, in order of events; some may be empty."""
     answer = stored.item.answer
     asked, response = answer.asked, answer.response or {}
     for part in get_prompt(stored.item):
@@ -164,7 +164,7 @@ def print_item(console: Console, stored: StoredItem, *, reveal: bool) -> None:
     Args:
         console: to print on.
         stored: the item.
-        reveal: print its texts; else how long they are. What replaces the texts of a redacted export is always printed.
+        reveal: print its texts, else their lengths. The placeholders of a redacted export are always printed.
     """
     from rich.text import Text
 
@@ -195,7 +195,7 @@ def _print_lines(console: Console, lines: Sequence[Line]) -> None:
 
 
 def _list_facts(stored: StoredItem, *, reveal: bool) -> list[Line]:
-    """How the item ended, what it counts as and is grouped by, and its images."""
+    """The item's outcome, label, groups and images."""
     item, groups = stored.item, get_breakdowns(stored.part)
     asked, response = item.answer.asked, item.answer.response or {}
     reason = one_line(str(response.get("reason", "")))
@@ -223,7 +223,7 @@ def _list_facts(stored: StoredItem, *, reveal: bool) -> list[Line]:
 
 
 def _list_verdicts(stored: StoredItem, *, reveal: bool) -> Iterator[list[Line]]:
-    """What each judge said, judge by judge."""
+    """Each judge's verdict."""
     for said in stored.item.said.values():
         primary = " (primary)" if said.judge == stored.part.words.primary else ""
         verdict = f"{said.state}: {one_line(said.label)}" if said.label else said.state

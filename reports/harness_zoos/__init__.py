@@ -8,14 +8,14 @@ from harness import Report, Results, hookimpl
 
 
 def vlmevalkit_files(results: Sequence[Results]) -> Mapping[str, bytes]:
-    """The folders that VLMEvalKit keeps under `outputs`: one for each run."""
+    """The folders that VLMEvalKit keeps under `outputs`: one per run."""
     from .layouts import render_vlmevalkit
 
     return render_vlmevalkit(results)
 
 
 def lm_eval_files(results: Sequence[Results]) -> Mapping[str, bytes]:
-    """The folders that lm-eval keeps under its output path: one for each model, one file for each run."""
+    """The folders that lm-eval keeps under its output path: one per model, one file per run."""
     from .layouts import render_lm_eval
 
     return render_lm_eval(results)

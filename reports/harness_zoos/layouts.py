@@ -1,12 +1,12 @@
 """Results in the files that VLMEvalKit and lm-eval 0.4.13 write.
 
-VLMEvalKit: `MODEL/MODEL_DATASET_score.json` and its siblings, and the folder's status.json. Values are in their own
-unit: percent from 0 to 100. Only `_acc.csv`, the table of a multiple-choice set, has shares of 1, as there. A metric
-without a value is null in JSON, empty in CSV, and left out of status.json, which holds numbers only.
+VLMEvalKit: `MODEL/MODEL_DATASET_score.json` and its siblings, and the folder's status.json. Values are in percent, 0 to
+100. Only `_acc.csv`, the table of a multiple-choice set, has shares of 1, as in VLMEvalKit. A metric without a value is
+null in JSON, empty in CSV, and left out of status.json, which holds numbers only.
 
-lm-eval: `MODEL/results_<time>.json`. There a share is a number from 0 to 1, so percent is divided by 100. A metric is
-named `metric,filter`; the filter is `none` for the run's own judge, and the judge's id for another. Standard errors are
-"N/A", as where lm-eval has none: our intervals are not made of one, and are under `harness`.
+lm-eval: `MODEL/results_<time>.json`. A share is a number from 0 to 1, so percent is divided by 100. A metric is named
+`metric,filter`; the filter is `none` for the primary judge, and the judge's id for another. Standard errors are "N/A",
+lm-eval's value for none: our intervals do not use them, and are under `harness`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from harness.store.folder import file_name
 from harness.text import escape_cell, one_line
 from harness.types import Json
 
-#: our splits that are a data set of VLMEvalKit's, scored by it, and what its table calls their part
+#: our splits that VLMEvalKit scores -> its data set, and the part's name in its table
 SETS: Final = {
     "mmstar:val": ("MMStar", "none"),
     "mmmu:validation": ("MMMU_DEV_VAL", "validation"),
@@ -36,17 +36,17 @@ SETS: Final = {
     "pope:test": ("POPE", "none"),
 }
 _ACCURACY: Final = "accuracy"
-_LONGEST: Final = 200  #: characters or bytes of a name without its ending; most file systems end at 255
+_LONGEST: Final = 200  #: most characters or bytes of a name without its suffix; most file systems allow 255
 
 Number = int | float
 
 
 def _name_runs(results: Sequence[Results], make_folder: Callable[[str], str]) -> Iterator[tuple[str, str, Results]]:
-    """Each run with its model's name and its folder; runs of one model are told apart by a piece of the identity.
+    """Each run with its model's name and its folder; a part of the identity distinguishes runs of one model.
 
     Args:
-        results: of the runs.
-        make_folder: makes the name of a folder from a model's name.
+        results: results of the runs.
+        make_folder: makes a folder name from a model's name.
     """
     refs = [one_line(run["model"]["ref"]) for run in results]
     taken: set[str] = set()
@@ -59,14 +59,14 @@ def _name_runs(results: Sequence[Results], make_folder: Callable[[str], str]) ->
 
 
 def _list_splits(run: Results) -> Iterator[tuple[Section, str, tuple[Row, ...]]]:
-    """Each split of a run, its title (`task:split`, or `task` alone), and its rows: the run's own judge first."""
+    """Each split of a run, its title (`task:split`, or `task` alone), and its rows: the primary judge's first."""
     for section in list_sections(run):
         title = section.task if section.split == "all" else f"{section.task}:{section.split}"
         yield section, one_line(title), tuple(read_rows(section))
 
 
 def _count_records(row: Row) -> dict[str, Number]:
-    """The counts that belong to a number: what it is of, and all that it is not of."""
+    """The counts behind a number: included and excluded records."""
     main = row.main
     return {
         "n": row.n,
@@ -83,17 +83,17 @@ def _encode_json(value: Json) -> bytes:
 
 
 def render_vlmevalkit(results: Sequence[Results]) -> Mapping[str, bytes]:
-    """File name, under what VLMEvalKit calls `outputs` -> its bytes."""
+    """File name under VLMEvalKit's `outputs` -> bytes."""
     files: dict[str, bytes] = {}
     for _, model, run in _name_runs(results, lambda name: _cut(file_name(name))):
-        datasets: dict[str, Json] = {}  # name -> what `collect_run_benchmark_report` of VLMEvalKit reads of it
+        datasets: dict[str, Json] = {}  # name -> entry for VLMEvalKit's `collect_run_benchmark_report`
         for section, title, rows in _list_splits(run):
             ours = file_name(title.replace(":", "_"))
             own = (file_name(section.split), "none") if section.task == "vlmeval" else None
             name, part = own or SETS.get(title) or (ours, "none")
             name = ours if name in datasets else name
             for row in rows:
-                # other judges than the run's own are named in the file's name, as VLMEvalKit names a judge
+                # the file name holds any other judge, as VLMEvalKit's does
                 judge = "" if row.primary else f"_{file_name(row.judge.id)}"
                 stem = f"{model}/{_cut(f'{model}_{name}{judge}')}"
                 scores = _list_scores(row)
@@ -119,12 +119,12 @@ def render_vlmevalkit(results: Sequence[Results]) -> Mapping[str, bytes]:
 
 
 def _cut(name: str) -> str:
-    """A name that leaves room for an ending in a file's name."""
+    """A name that leaves room for a file suffix."""
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{short(name)}"
 
 
 def _list_scores(row: Row) -> dict[str, Number | None]:
-    """`Overall`, which is the main metric's value, each metric, and the counts that belong to them."""
+    """`Overall` (the main metric's value), each metric, and their counts."""
     overall = None if row.main is None else row.main.value
     return {"Overall": overall, **{each.name: each.value for each in row.measures}, **_count_records(row)}
 
@@ -150,7 +150,7 @@ def _write_line(line: Mapping[str, Json]) -> bytes:
 
 
 def render_lm_eval(results: Sequence[Results]) -> Mapping[str, bytes]:
-    """File name, under lm-eval's output path -> its bytes."""
+    """File name under lm-eval's output path -> bytes."""
     files: dict[str, bytes] = {}
     for ref, folder, run in _name_runs(results, _make_folder):
         time = re.sub(r"[^0-9A-Za-z.+-]", "-", run["started"])[:40]
@@ -159,13 +159,13 @@ def render_lm_eval(results: Sequence[Results]) -> Mapping[str, bytes]:
 
 
 def _make_folder(model: str) -> str:
-    """The folder that lm-eval makes for a model; never one that is hidden or above."""
+    """lm-eval's folder for a model; never hidden or outside."""
     name = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", model)
     return name.encode()[:_LONGEST].decode(errors="ignore").strip(". ") or "model"
 
 
 def _build_document(ref: str, run: Results) -> dict[str, Json]:
-    """One run of the model `ref`; lm-eval's own task keeps its name there."""
+    """One run of the model `ref`; an lm-eval task keeps its name."""
     tasks = {
         section.split if section.task == "lm-eval" else title: (section, rows)
         for section, title, rows in _list_splits(run)
@@ -226,12 +226,12 @@ def _build_config(name: str, section: Section, row: Row) -> dict[str, Json]:
 
 
 def _describe_run(ref: str, run: Results, first: Sequence[Row]) -> dict[str, Json]:
-    """What lm-eval says of the whole run.
+    """lm-eval's facts about the whole run.
 
     Args:
-        ref: of the model.
+        ref: the model.
         run: its results.
-        first: the row of the run's own judge of each split.
+        first: each split's row of the primary judge.
     """
     scheme, _, model = str(run["model"]["ref"]).partition("/")
     row = first[0] if first else None
@@ -265,7 +265,7 @@ def _describe_run(ref: str, run: Results, first: Sequence[Row]) -> dict[str, Jso
 
 
 def _describe_row(row: Row) -> dict[str, Json]:
-    """What lm-eval has no place for, in lm-eval's unit: intervals and bounds, verdicts and outcomes."""
+    """Facts without a place in lm-eval's format, in its unit: intervals and bounds, verdicts and outcomes."""
     metrics: dict[str, Json] = {}
     for measure in row.measures:
         pairs = {"ci95": measure.ci95, "ci95_worst": measure.ci95_worst, "bounds": measure.bounds}

@@ -135,12 +135,12 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
         ("jailbreakv", "full", "/JailBreakV_28K"),
         ("jailbreakv", "redteam", "RedTeam"),
         ("mis", "hard", r"mis_hard\.json"),
-        ("mm-safetybench", "sd_typo", r"^neither data/Illegal_Activitiy/SD_TYPO\.parquet nor data/processed_questions/01-Illegal_Activitiy\.json is there"),  # noqa: E501
+        ("mm-safetybench", "sd_typo", r"^neither data/Illegal_Activitiy/SD_TYPO\.parquet nor data/processed_questions/01-Illegal_Activitiy\.json exists"),  # noqa: E501
         ("mossbench", "oversensitivity", r"data/images_information/information\.json or .* or images/metadata\.csv"),
         ("mssbench", "chat", r"combined\.json or combine\.json"),
         ("qbench", "test", r"llvisionqa_test\.json"),
         ("siuo", "gen", r"siuo_gen\.json"),
-        ("spa-vl", "help", r"neither test/help-\*\.parquet nor test/help\.json is there"),
+        ("spa-vl", "help", r"neither test/help-\*\.parquet nor test/help\.json exists"),
         ("strongreject", "small", r"strongreject_small_dataset\.csv"),
         ("vlguard", "unsafes", r"test\.json"),
         ("vlsbench", "all", r"data\.json"),

@@ -123,7 +123,7 @@ def test_a_split_that_the_set_lacks_is_answered_with_those_it_has(tmp_path: Path
 def test_a_set_to_train_on_alone_says_that_it_has_nothing_to_test_on(tmp_path: Path) -> None:
     with pytest.raises(MissingData, match="the set shapes has no split 'easy'") as caught:
         run(built(tmp_path / "set"), tmp_path / "run")
-    assert caught.value.remedy == "it has nothing to test on"
+    assert caught.value.remedy == "it has no test data"
 
 
 def boards_of(tmp_path: Path) -> list[Any]:

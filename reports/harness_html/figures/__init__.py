@@ -1,7 +1,7 @@
 """The figures of a leaderboard, drawn from its boards: in the page, and as SVG and PNG files.
 
-A figure is made only if there are data for it. Figures are Vega-Lite, drawn by vl-convert, which is imported on use: see
-`charts` and `render`.
+A figure is made only if there are data for it. Figures are Vega-Lite, drawn by vl-convert, which is imported on use:
+see `charts` and `render`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 The SVG is then simplified: invisible parts are dropped, and a screen reader sees the whole drawing as one image. In the
 page its colours are variables, so that it follows the page's theme.
 
-The library measures text with its own font, and a reader's browser may use a wider one. So texts keep their anchors, and
-the drawing grows on each side where a text in a wide font could leave it.
+The library measures text with its own font, and a reader's browser may use a wider one. So texts keep their anchors,
+and the drawing grows on each side where a text in a wide font could leave it.
 """
 
 from __future__ import annotations
