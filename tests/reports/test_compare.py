@@ -165,8 +165,8 @@ def test_a_metric_that_raises_costs_its_split_alone_and_ends_with_3(tmp_path: Pa
 def test_flags_that_mean_nothing_are_refused(runs: tuple[Path, Path]) -> None:
     for flags, message in (
         ((runs[0],), "give two runs or more"),
-        ((*runs, "--format", "latex", "--reveal"), "--reveal says nothing here"),
-        ((*runs, "--output", "x.tex", "--show", "3"), "--show says nothing here"),
+        ((*runs, "--format", "latex", "--reveal"), "--reveal has no effect"),
+        ((*runs, "--output", "x.tex", "--show", "3"), "--show has no effect"),
         ((*runs, "--format", "html"), "'html' is not one of"),
     ):
         done = called(*flags)

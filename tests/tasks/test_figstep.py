@@ -141,7 +141,7 @@ def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_samp
 
 
 def test_a_number_that_is_none_is_bad_data_and_no_path(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="no number"):
+    with pytest.raises(BadData, match="not a number"):
         listed(write(tmp_path, [record(1, 1, task_id="../1")]))
 
 

@@ -65,7 +65,7 @@ def test_both_layouts_give_the_same_samples(tmp_path: Path) -> None:
 
 
 def test_a_copy_of_the_test_split_without_answers_is_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="the hub's has it"):
+    with pytest.raises(BadData, match="use the hub's"):
         listed(first_layout(tmp_path, [without(record(n), "correct_ans") for n in range(2)]))
 
 
