@@ -2,9 +2,9 @@
 
     python -m benchmarks.building [ELEMENTS [LATENCY]]
 
-The whole build is timed from its first call to its finished files, and set against its slowest step alone: the same
-build again, with what is kept of that step's calls taken away, so that it makes those and no other. Both include what
-the other steps cost the processor. Beside it stands what the slowest server needs by its latency. Target: 1.3.
+The whole build is timed from its first call to its finished files, and compared with its slowest step alone: the same
+build again, with that step's stored calls deleted, so that it makes only those. Both include the processor time of the
+other steps. The time that the slowest server needs by its latency is printed too. Target: 1.3.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def calls(out: Path) -> dict[str, int]:
 
 
 def without(out: Path, step: str) -> None:
-    """Take away what is kept of one step's calls."""
+    """Delete one step's stored calls."""
     with sqlite3.connect(out / "work" / "calls.db") as book:
         book.execute("PRAGMA foreign_keys=ON")
         for table in ("owners", "said"):

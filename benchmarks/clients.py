@@ -1,4 +1,4 @@
-"""What a client of the throughput benchmark tells of itself, on its last line."""
+"""The last line of a client of the throughput benchmark: its measurements."""
 
 import json
 import resource
