@@ -36,6 +36,16 @@ def wilson(rate: float, n: float, z: float = Z95) -> Interval:
     return max(0.0, min(rate, middle - half)), min(1.0, max(rate, middle + half))
 
 
+def jeffreys(rate: float, n: float, z: float = Z95) -> Interval:
+    """The interval of a rate seen on `n` observations from Jeffreys' prior; it always holds the rate."""
+    from scipy.special import betaincinv
+
+    hits, tail = rate * n, NormalDist().cdf(-z)
+    low = betaincinv(hits + 0.5, n - hits + 0.5, tail) if hits > 0 else 0.0
+    high = betaincinv(hits + 0.5, n - hits + 0.5, 1 - tail) if hits < n else 1.0
+    return min(float(low), rate), max(float(high), rate)
+
+
 def unseen_share(observations: float, z: float = Z95) -> float:
     """The largest share that may depart although none of these did: Wilson's upper limit of 0 of them."""
     return z * z / (observations + z * z)
@@ -63,13 +73,7 @@ class JudgedCell:
         """Jeffreys' interval at as many judged as leave the variance that judging all would take away."""
         if self.of <= self.judged:
             return self.rate, self.rate
-        from scipy.special import betaincinv
-
-        n = self.judged * self.of / (self.of - self.judged)
-        hits, tail = self.rate * n, NormalDist().cdf(-z)
-        low = betaincinv(hits + 0.5, n - hits + 0.5, tail) if hits > 0 else 0.0
-        high = betaincinv(hits + 0.5, n - hits + 0.5, 1 - tail) if hits < n else 1.0
-        return min(float(low), self.rate), max(float(high), self.rate)
+        return jeffreys(self.rate, self.judged * self.of / (self.of - self.judged), z)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
