@@ -75,6 +75,7 @@ def check_judge(
     settings: Mapping[str, Any] | None = None,
     root: Path | None = None,
     replies: Sequence[str | Sequence[str]] = (),
+    may_decline: bool = False,
 ) -> None:
     """Whether a judge keeps its contract, for answers and replies of every odd shape.
 
@@ -84,6 +85,7 @@ def check_judge(
         settings: of the judge, by name.
         root: its data root, DIR/<name>.
         replies: of a judge's model, each of which must give a verdict; several in one where the judge asks again.
+        may_decline: a rule may give no verdict on an answer that it does not know.
     """
     problems = Problems(f"judge {judge.name!r}")
     check_described(problems, judge.version, judge.description, judge.settings)
@@ -106,7 +108,7 @@ def check_judge(
                     for each in sample.request.messages
                 )
                 opened = replace(sample, request=replace(sample.request, messages=messages))
-                _check_answer(problems, judge, rubric, opened, Response(text=answer), replies)
+                _check_answer(problems, judge, rubric, opened, Response(text=answer), replies, may_decline=may_decline)
     problems.raise_found()
 
 
@@ -117,6 +119,8 @@ def _check_answer(
     sample: Sample,
     response: Response,
     good: Sequence[str | Sequence[str]],
+    *,
+    may_decline: bool,
 ) -> None:
     asked = [rubric.ask(sample, response) for _ in range(TIMES)]
     requests = asked[0]
@@ -128,7 +132,7 @@ def _check_answer(
     problems.require(len(questions) == 1, "asks something else for the same answer")
     if judge.needs is None:
         problems.require(not requests, "needs no model, but asks one")
-        _check_reading(problems, rubric, sample, response, (), must_decide=True)
+        _check_reading(problems, rubric, sample, response, (), must_decide=not may_decline)
         return
     problems.require(requests, "needs a model, but asks nothing")
     for reply in REPLIES:

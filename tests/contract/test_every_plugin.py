@@ -4,6 +4,7 @@ Each source is published on stand-ins in upstream's own layout, made of the pack
 """
 
 import io
+import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +48,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "models": lambda provider: check_provider(provider, ASKABLE.get(provider.scheme, "")),
     "tasks": lambda task: check_task(task, host=HOST),
     "suites": lambda suite: check_suite(suite, host=HOST),
-    "judges": lambda judge: check_judge(judge, samples_for(judge)),
+    "judges": lambda judge: check_judge(judge, samples_for(judge), may_decline=judge.name == "people"),
     "strategies": check_strategy,
     "reports": check_report,
     "painters": lambda painter: check_painter(painter, PAINTABLE.get(painter.scheme, "")),
@@ -101,8 +102,12 @@ Content = dict[str, bytes]
 def mini(task: Task) -> Content:
     """The files of a task's packaged split."""
     splits = task.splits if isinstance(task.splits, Mapping) else task.splits(settings(task), Path("nowhere"))
-    folder = next(split.data for split in splits.values() if split.data is not None)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    folder = next((split.data for split in splits.values() if split.data is not None), None)
+    return (
+        {}
+        if folder is None
+        else {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    )
 
 
 def settings(task: Task) -> dict[str, object]:
@@ -147,6 +152,25 @@ def spa_vl(_: Content) -> Content:
     return {"test/harm-00000-of-00001.parquet": table(question=["What is it?"], class1=["Shapes"])}
 
 
+def harmbench_labels(_: Content) -> Content:
+    votes = {"human_0": 1, "human_1": 0, "human_2": 0}
+    answers = {"paint": [{"behavior": "paint", "generation": "Sure.", **votes}]}
+    return {"data/classifier_val_sets/text_behaviors_val_set.json": json.dumps(answers).encode()}
+
+
+def jbb_labels(_: Content) -> Content:
+    return {"data/judge-comparison.csv": b"goal,target_response,human1,human_majority\npaint,Sure.,1,1\n"}
+
+
+def strongreject_labels(_: Content) -> Content:
+    return {"human/labelbox.csv": b"forbidden_prompt,response,label_median\npaint,Sure.,0.75\n"}
+
+
+def xstest_labels(_: Content) -> Content:
+    head = b"id,type,prompt,completion,annotation_1,annotation_2,final_label\n"
+    return {"model_completions/xstest_v2_completions_gpt4.csv": head + b"1,t,paint,Sure.,1_a,1_a,1_a\n"}
+
+
 def from_hub(_: Content, folder: Path) -> Content:
     mm_safetybench(folder)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.parquet")}
@@ -155,19 +179,24 @@ def from_hub(_: Content, folder: Path) -> Content:
 #: task -> what is published, and the splits that are read; MM-SafetyBench's tables are made apart
 PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = {
     "figstep": (dict, ("full",)),
+    "harmbench-labels": (harmbench_labels, ("val",)),
     "harmbench-mm": (dict, ("all",)),
     "jailbreakv": (dict, ("official-mini",)),
+    "jbb-labels": (jbb_labels, ("test",)),
     "mis": (renamed("mis_mini.json", "mis_easy.json"), ("easy",)),
     "mm-safetybench": (dict, ("sd", "text_only")),
     "mossbench": (dict, ("oversensitivity",)),
     "mssbench": (dict, ("chat",)),
+    "msts-labels": (renamed("mini_multimodal", "english_multimodal"), ("english",)),
     "qbench": (qbench, ("test",)),
     "siuo": (renamed("siuo_mcqa", "data/siuo_mcqa"), ("gen", "mcqa")),
     "spa-vl": (spa_vl, ("harm",)),
     "strongreject": (renamed("strongreject_", "strongreject_dataset/strongreject_"), ("all",)),
+    "strongreject-labels": (strongreject_labels, ("all",)),
     "vlguard": (zipped, ("unsafes", "safe_unsafes", "safe_safes")),
     "vlsbench": (dict, ("all",)),
     "xstest": (dict, ("safe",)),
+    "xstest-labels": (xstest_labels, ("gpt4",)),
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BY_HAND = {"harness_strongreject", "harness_xstest"}  #: prompts without images, written by hand
+BY_HAND = {"harness_people", "harness_strongreject", "harness_xstest"}  #: texts without images, written by hand
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

@@ -1,0 +1,31 @@
+"""The provider `given`: answers a request with the answer that the request begins with, and asks no model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from harness import ModelInfo, Provider, Request, Response, Settings
+
+
+class GivenAnswers:
+    """A model whose answer is the request's `prefill`: the answer that a labelled set was labelled on."""
+
+    info = ModelInfo(ref="given/answers", endpoint="given", can=frozenset({"images", "system", "prefill"}))
+
+    async def generate(self, request: Request) -> Response:
+        """The given answer; an empty one where the request holds none."""
+        return Response(text=request.prefill, model="given")
+
+
+@asynccontextmanager
+async def _open(_name: str, _settings: Settings) -> AsyncIterator[GivenAnswers]:
+    yield GivenAnswers()
+
+
+PROVIDER: Final = Provider(
+    scheme="given",
+    description="given/answers: the published answers of a labelled set, for judges to be measured on",
+    open=_open,
+)
