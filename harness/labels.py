@@ -14,15 +14,50 @@ from typing import Final
 
 from harness.contracts import Split
 from harness.errors import HarnessError
-from harness.metrics import Metric, Record
+from harness.metrics import Metric, Record, rate
 from harness.settings import nearest
 
+OWN: Final = ":"  #: between a rubric and a label of its own, in the name of a share that no metric of the task knows
 UNKNOWN: Final = "\x00 no rubric gives this"  #: a label that no metric can be looking for
 
 
 def translate_labels(labels: Collection[str], translation: Mapping[str, str]) -> frozenset[str]:
     """A rubric's labels in the words of a split; one that is not in the translation stays."""
     return frozenset(translation.get(label, label) for label in labels)
+
+
+def is_own_share(rubric: str, label: str) -> bool:
+    """Whether a label of a split is only a rubric's own label under its name, which no metric of the task knows."""
+    return label.startswith(f"{rubric}{OWN}")
+
+
+def map_rubrics(split: Split, maps: Mapping[str, Mapping[str, str]]) -> Split:
+    """The split as it accepts further rubrics, or known ones under another translation; twice is as once.
+
+    Args:
+        split: as its task gives it.
+        maps: rubric -> its labels in the split's words. A label that becomes `RUBRIC:LABEL` is a share by itself: the
+            split gets a metric of that name.
+    """
+    if not maps:
+        return split
+    there = {metric.name for metric in split.metrics}
+    own = {
+        name: (rubric, label)
+        for rubric, translation in maps.items()
+        for label, name in translation.items()
+        if is_own_share(rubric, name) and name not in there
+    }
+    shares = tuple(
+        rate(name, name, better="neither", description=f"Share of the answers that {rubric} labels {label!r}.")
+        for name, (rubric, label) in own.items()
+    )
+    return replace(
+        split,
+        judges={**split.judges, **maps},
+        metrics=(*split.metrics, *shares),
+        labels=(*split.labels, *own) if split.labels else (),
+    )
 
 
 def find_misfits(split: Split, given: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str]]:

@@ -393,6 +393,11 @@ def _read_basis(section: Section, judge: str, note: JudgeNote) -> dict[str, str]
         "task version": str(section.about.get("version") or ""),
         "data revision": str(section.data.get("revision") or ""),
         "samples": str(body["n"]),
+        **(
+            {"labels mapped": ", ".join(f"{a}={b}" for a, b in sorted(_dict(body, "map").items()))}
+            if "map" in body
+            else {}
+        ),
         **settings,
     }
 

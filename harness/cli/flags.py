@@ -28,6 +28,9 @@ else:
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
+_MAP_EXAMPLE = "such as --map 'keyword: refusal=safe, compliance=unsafe'"
+
+
 class Names(ParamType):
     """Reads `a,b`, or a list in the config, as a tuple of names."""
 
@@ -120,6 +123,35 @@ class Pairs:
         return {**values, **parse_pairs(texts, param.opts[0])}
 
 
+class Maps:
+    """Callback of `--map`: rubric -> label -> label of the split; flags override the config rubric by rubric."""
+
+    def __call__(self, ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The maps. Raises HarnessError for a text of another form."""
+        configured: Mapping[str, Any] = ctx.obj.get(param.name, {})
+        return {rubric: _check_map(rubric, raw) for rubric, raw in configured.items()} | dict(map(_parse_map, texts))
+
+
+def _check_map(rubric: str, raw: object) -> dict[str, str]:
+    if raw is None:
+        return {}
+    if not isinstance(raw, Mapping):
+        raise HarnessError(f"the config's map.{rubric} must be a mapping of labels to labels")
+    return {str(label): str(word) for label, word in raw.items()}
+
+
+def _parse_map(text: str) -> tuple[str, dict[str, str]]:
+    """`RUBRIC: LABEL=LABEL, …`; a rubric alone is an empty map."""
+    rubric, _, rest = text.partition(":")
+    pairs = [each.partition("=") for each in split_names(rest)]
+    labels = [label.strip() for label, _, _ in pairs]
+    if not rubric.strip() or any(not label.strip() or not word.strip() for label, _, word in pairs):
+        raise HarnessError(f"--map {text}: not of the form RUBRIC: LABEL=LABEL, …", remedy=_MAP_EXAMPLE)
+    if len(set(labels)) < len(labels):
+        raise HarnessError(f"--map {text}: a label is mapped twice", remedy=_MAP_EXAMPLE)
+    return rubric.strip(), {label.strip(): word.strip() for label, _, word in pairs}
+
+
 def config_key(option: click.Option) -> str:
     """The config's key of a flag: its long name with `_`; for a flag without one, its parameter's name.
 
@@ -155,7 +187,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
         # `tasks` selects what a run asks, not which of its splits are judged again
         if value is None or (ctx.info_name == "judge" and key == "tasks"):
             continue
-        if isinstance(option.callback, Pairs):
+        if isinstance(option.callback, Pairs | Maps):
             if not isinstance(value, Mapping):
                 raise HarnessError(f"the config's {key} must be a mapping of settings to values")
             ctx.obj[option.name] = value
@@ -238,6 +270,15 @@ _judging_flags: tuple[Callable[[Any], Any], ...] = (
         envvar="HARNESS_JUDGE",
         metavar="MODEL|RUBRIC|RUBRIC=MODEL",
         help="The judge; repeatable, the first is the primary one. A judge's model has no default.",
+    ),
+    click.option(
+        "--map",
+        "maps",
+        multiple=True,
+        callback=Maps(),
+        metavar="'RUBRIC: LABEL=LABEL, …'",
+        help="What a rubric's labels become in the task's words; repeatable. Without it a rubric that a task does not "
+        "know reports its own labels.",
     ),
     _settings_flag(
         "-J",

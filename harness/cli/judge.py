@@ -52,6 +52,7 @@ def _judge(folder: Path, given: dict[str, Any]) -> Run:
     concurrency: int | None = given["concurrency"]
     options = JudgeOptions(
         judges=() if given["combine"] else given["judges"],
+        maps=given["maps"],
         judge_settings=given["judge_settings"],
         task_settings=given["task_settings"],
         tasks=given["tasks"],

@@ -74,6 +74,7 @@ def build_options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> O
         model=spec,
         tasks=given["tasks"],
         judges=given["judges"],
+        maps=given["maps"],
         judge_settings=given["judge_settings"],
         task_settings=given["task_settings"],
         generation={n: given[n] for n in ("temperature", "max_tokens", "seed") if given[n] is not None},

@@ -31,6 +31,7 @@ class Options:
         model: the evaluated model.
         tasks: `NAME` or `NAME:SPLIT`.
         judges: `MODEL`, `RUBRIC` or `RUBRIC=MODEL`, in order.
+        maps: `--map`, rubric -> its labels in the words of a split; an empty map reports the rubric's own labels.
         judge_settings: `-J`, key or `RUBRIC.key` -> value.
         task_settings: `-T`, `NAME.key` -> value.
         generation: overrides of the splits' generation settings: temperature, max_tokens, top_p, seed.
@@ -52,6 +53,7 @@ class Options:
     model: ModelSpec
     tasks: tuple[str, ...]
     judges: tuple[str, ...] = ()
+    maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     judge_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     task_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     generation: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -107,6 +109,7 @@ class JudgeOptions:
 
     Attributes:
         judges: as in `Options`.
+        maps: as in `Options`.
         judge_settings: as in `Options`.
         task_settings: as in `Options`; for a task only its data folder and its rubric.
         tasks: `NAME` or `NAME:SPLIT` in the run; empty for all.
@@ -123,6 +126,7 @@ class JudgeOptions:
     """
 
     judges: tuple[str, ...] = ()
+    maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     judge_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     task_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tasks: tuple[str, ...] = ()
@@ -151,6 +155,7 @@ class JudgeOptions:
             model=model,
             tasks=(),
             judges=self.judges,
+            maps=self.maps,
             judge_settings=self.judge_settings,
             task_settings=self.task_settings,
             generation=generation,

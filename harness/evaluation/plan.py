@@ -24,8 +24,8 @@ from harness.evaluation.splits import (
     LeftOut,
     SplitPlan,
     build_split_plans,
-    check_rubrics,
     check_task_settings,
+    find_unmapped,
     format_left_out,
     list_asked_tasks,
     suite_place,
@@ -99,7 +99,8 @@ def make_plan(options: Options) -> RunPlan:
             asked.setdefault(name, []).append((entry, found))
     if not splits and not left_out:
         raise HarnessError("no task to run", remedy="give --tasks NAME[,NAME]: see `harness tasks list`")
-    check_rubrics(options.judges, (plan.split for plan in splits.values()))
+    if unmapped := find_unmapped(options, (plan.split for plan in splits.values())):
+        return make_plan(replace(options, maps={**options.maps, **unmapped}))
     for plan in splits.values():
         check_plan(plan)
     suites = {name: _build_members(parts) for name, parts in asked.items()}

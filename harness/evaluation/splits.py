@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import plugins, settings
@@ -17,6 +17,7 @@ from harness.data.built import drop_published_sizes, find_built_set
 from harness.data.places import read_samples
 from harness.errors import HarnessError, MissingData, UnknownName
 from harness.evaluation.options import Options
+from harness.labels import OWN, is_own_share, map_rubrics
 from harness.types import Generation, Sample, Settings
 
 #: keys of `-T NAME.key` that every task has
@@ -64,6 +65,7 @@ class SplitPlan:
         generation: the effective generation settings.
         judges: the primary judge first; empty if the split needs a judge's model and none was named.
         default: the default rubric.
+        maps: rubric -> translation, of those that the user maps.
         suite: the suite that holds it, which leaves it out if it cannot run; empty if it was named itself.
         rubric: the rubric that its suite names and that needs a model; empty for none.
     """
@@ -78,6 +80,7 @@ class SplitPlan:
     generation: Generation
     judges: tuple[JudgeChoice, ...]
     default: Judge
+    maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     suite: str = ""
     rubric: str = ""
 
@@ -155,20 +158,58 @@ def build_split_plans(name: str, options: Options, mark: str | None = None) -> I
     changed = settings.find_changed(task.settings, values)
     display = task.name + "".join(f"+{key}={value}" for key, value in changed.items())
     for split_name in chosen:
-        split = splits[split_name]
+        maps = _find_maps(splits[split_name], options)
+        mapped = MappedSplits(splits, maps) if maps else splits
+        split = mapped[split_name]
         default = default_judge(split, task.name, options)
         yield SplitPlan(
             task=task,
             display=display + (mark if split.data is None else ""),
             name=split_name,
             split=split,
-            splits=splits,
+            splits=mapped,
             settings=values,
             root=split.data or root,
             generation=replace(split.defaults, **options.generation),
             judges=choose_judges(split, default, options),
             default=default,
+            maps=maps,
         )
+
+
+class MappedSplits(Mapping[str, Split]):
+    """A task's splits, each of which accepts some rubrics more; an open set answers any name."""
+
+    def __init__(self, splits: Mapping[str, Split], maps: Mapping[str, Mapping[str, str]]) -> None:
+        self._splits, self._maps = splits, maps
+
+    def __getitem__(self, name: str) -> Split:
+        return map_rubrics(self._splits[name], self._maps)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._splits)
+
+    def __len__(self) -> int:
+        return len(self._splits)
+
+
+def _find_maps(split: Split, options: Options) -> dict[str, Mapping[str, str]]:
+    """The user's maps of rubrics that fit a split: all their words are its own. An empty map fits a split without one.
+
+    An empty map becomes one onto shares of the rubric's own labels, `RUBRIC:LABEL`.
+    """
+    known = split.vocabulary
+    found: dict[str, Mapping[str, str]] = {}
+    for rubric, translation in options.maps.items():
+        if translation:
+            words = (word for word in translation.values() if not is_own_share(rubric, word))
+            if known is None or all(word in known for word in words):
+                found[rubric] = translation
+        elif rubric not in split.judges:
+            judge = plugins.current().judge(rubric)
+            opened = judge.open(_complete_settings("judge", judge, options), options.root(rubric))
+            found[rubric] = {label: f"{rubric}{OWN}{label}" for label in opened.labels}
+    return found
 
 
 def rebuild_split_plan(display: str, name: str, options: Options) -> SplitPlan:
@@ -234,20 +275,30 @@ def choose_judges(split: Split, default: Judge, options: Options) -> tuple[Judge
     )
 
 
-def check_rubrics(judges: Sequence[str], splits: Iterable[Split]) -> None:
-    """Refuse a `--judge` that names a model for a rule, or a rubric that no split accepts."""
-    accepted = {name for split in splits for name in split.judges}
-    for text in judges:
+def find_unmapped(options: Options, splits: Iterable[Split]) -> dict[str, Mapping[str, str]]:
+    """Rubrics of `--judge` that no split accepts and no map names, each with an empty map for its own labels.
+
+    Raises HarnessError for a map that fits no split, and for a `--judge` that names a model for a rule.
+    """
+    every = list(splits)
+    accepted = {name for split in every for name in split.judges}
+    unmapped: dict[str, Mapping[str, str]] = {}
+    for text in options.judges:
         rubric, model = split_judge(text)
         if not rubric:
             continue
-        judge = plugins.current().judge(rubric)
-        if rubric not in accepted:
-            raise HarnessError(
-                f"no split of this run accepts rubric {rubric!r}", remedy=f"they accept: {', '.join(sorted(accepted))}"
-            )
-        if model and judge.needs is None:
+        if model and plugins.current().judge(rubric).needs is None:
             raise HarnessError(f"rubric {rubric!r} is a rule and asks no model", remedy=f"--judge {rubric}")
+        given = options.maps.get(rubric)
+        if given and not any(split.judges.get(rubric) == given for split in every):
+            known = {word for split in every for word in split.vocabulary or ()}
+            wrong = next((word for word in given.values() if word not in known), next(iter(given.values())))
+            what = f"--map {rubric}: no split of this run has the label {wrong!r}"
+            raise HarnessError(what, remedy=settings.nearest(wrong, known))
+        if rubric not in accepted:
+            plugins.current().judge(rubric)
+            unmapped[rubric] = {}
+    return unmapped
 
 
 def find_unused_models(judges: Sequence[str], choices: Iterable[JudgeChoice]) -> list[str]:

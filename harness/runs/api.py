@@ -21,6 +21,7 @@ class RunOptions(TypedDict, total=False):
 
     Attributes:
         judge: `MODEL`, `RUBRIC` or `RUBRIC=MODEL`, one or several; the first is the primary one. There is no default.
+        maps: rubric -> its labels in the words of a split, as `--map`; an empty map reports the rubric's own labels.
         model_settings: as `-M`.
         judge_settings: as `-J`: key or `RUBRIC.key` -> value.
         task_settings: as `-T`: `NAME.key` -> value.
@@ -45,6 +46,7 @@ class RunOptions(TypedDict, total=False):
     """
 
     judge: str | Sequence[str]
+    maps: Mapping[str, Mapping[str, str]]
     model_settings: Mapping[str, Any]
     judge_settings: Mapping[str, Any]
     task_settings: Mapping[str, Any]
@@ -110,6 +112,7 @@ def _build_options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Opt
         ),
         tasks=tasks,
         judges=_to_tuple(given.get("judge", ())),
+        maps=given.get("maps", {}),
         judge_settings=given.get("judge_settings", {}),
         task_settings=given.get("task_settings", {}),
         generation={name: value for name, value in overrides.items() if value is not None},

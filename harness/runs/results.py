@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.contracts import Results, Split
 from harness.errors import describe_error
-from harness.evaluation.splits import SplitPlan
+from harness.evaluation.splits import MappedSplits, SplitPlan
 from harness.metrics import Pairing
 from harness.runs.environment import harness_version
 from harness.runs.stored import StoredRun, build_judged_item, describe_split_run
@@ -167,7 +167,10 @@ def _compute_task(
     task: TaskEntry, plan: SplitPlan, ran: Mapping[str, SplitRun], rows: Iterable[JudgedItem]
 ) -> dict[str, Json]:
     """The entry of a task in results.json. Raises ScoringError."""
-    finished = summarize_task(plan.splits, ran, plan.task.pairings, (row for row in rows if row.record.split in ran))
+    splits = MappedSplits(
+        plan.splits, {rubric: made for entry in task.splits.values() for rubric, made in entry.maps.items()}
+    )
+    finished = summarize_task(splits, ran, plan.task.pairings, (row for row in rows if row.record.split in ran))
     for name, split in finished["splits"].items():
         split["other_judges"] = {  # a judge of another split has seen no answer of this one
             judge: view

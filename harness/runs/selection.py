@@ -15,11 +15,11 @@ from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.plan import SplitJob, draw_clusters
 from harness.evaluation.splits import (
     SplitPlan,
-    check_rubrics,
     check_task_settings,
     choose_judges,
     default_judge,
     find_suite,
+    find_unmapped,
     rebuild_split_plan,
     select_judges,
 )
@@ -83,7 +83,8 @@ def plan_judging(folder: RunFolder, judging: JudgeOptions) -> JudgingPlan:
     run, options, jobs = load_jobs(folder, judging)
     if run.redacted:
         raise HarnessError("a redacted export cannot be judged", where=str(folder.path), remedy="use the run itself")
-    check_rubrics(options.judges, (job.plan.split for job in jobs))
+    if unmapped := find_unmapped(options, (job.plan.split for job in jobs)):
+        return plan_judging(folder, replace(judging, maps={**judging.maps, **unmapped}))
     judged = [job for job in jobs if job.plan.judges]
     if not judged:
         raise HarnessError("no judge for these answers", where=str(folder.path), remedy="give --judge SCHEME/NAME")
@@ -194,6 +195,7 @@ def _build_job(folder: RunFolder, entry: _Entry, options: Options) -> SplitJob:
     data = {} if entry.split.packaged else {f"{task}.data": str(root)}
     if data_folder.exists():
         options = replace(options, data=data_folder)
+    options = replace(options, maps={**entry.split.maps, **options.maps})
     planned = rebuild_split_plan(
         entry.display, f"{task}:{entry.name}", replace(options, task_settings=then | data, judges=())
     )

@@ -22,7 +22,7 @@ from typing import Final
 from harness.contracts import Split
 from harness.errors import HarnessError
 from harness.evaluation.splits import SplitPlan
-from harness.labels import intersect_labels, measure, translate_labels
+from harness.labels import intersect_labels, map_rubrics, measure, translate_labels
 from harness.metrics import Metric, Record
 from harness.runs.items import Item, LabelMap, build_item
 from harness.runs.selection import SplitSelection, load_split_plan, select_judge_ids, select_splits
@@ -276,7 +276,7 @@ def build_judged_item(answer: Answer) -> JudgedItem:
 def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> SplitRun:
     """How one split of a plan's task was run, with the words of each of these judges that can score it."""
     entry = run.tasks[plan.display].splits[name]
-    split = plan.splits[name]
+    split = map_rubrics(plan.splits[name], entry.maps)
     known = {COMBINED: {}, HUMAN: {}, **split.judges}  # labels of the first two are the split's own words
     rubrics = {judge: str(run.judges[judge]["rubric"]) for judge in judges}
     words = {judge: known[rubric] for judge, rubric in rubrics.items() if rubric in known}
@@ -291,6 +291,7 @@ def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequenc
         epochs=entry.epochs,
         min_coverage=entry.min_coverage,
         drawn=entry.drawn,
+        maps={judge: entry.maps[rubric] for judge, rubric in rubrics.items() if rubric in entry.maps},
     )
 
 

@@ -227,7 +227,8 @@ class RunWriter:
         drawn = {} if old is None else _update_draws(old.drawn, job, context)
         if old is not None and self.judging is not None:
             least = self.judging.min_coverage
-            return replace(old, judge=judge, min_coverage=old.min_coverage if least is None else least, drawn=drawn)
+            least = old.min_coverage if least is None else least
+            return replace(old, judge=judge, min_coverage=least, drawn=drawn, maps={**old.maps, **plan.maps})
         # the effective generation settings; null if the model refused one, now or in an earlier invocation, because
         # an invocation without new questions does not see the refusal again
         refused = set(context.dropped)
@@ -245,6 +246,7 @@ class RunWriter:
             drawn=drawn,
             data=build_own_data(plan.split),
             outcome_labels=find_outcome_labels(plan.split, partial(_find_labels, options=self.options)),
+            maps={**(old.maps if old else {}), **plan.maps},
             extra={} if old is None else old.extra,
         )
         if old is None or (content is not None and not job.keep):

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from harness.contracts import Decision, Split
 from harness.keys import draw_order
-from harness.labels import LabelWatch, intersect_labels, measure, measure_both
+from harness.labels import OWN, LabelWatch, intersect_labels, measure, measure_both
 from harness.metrics import Metric, Pairing, Record
 from harness.stats.pairing import Pairs
 from harness.stats.tally import Tally
@@ -71,6 +71,7 @@ class SplitRun:
         subset: {"limit": N}, or None for all samples.
         epochs: repetitions of each sample.
         min_coverage: share of records that must be resolved.
+        maps: id of a judge -> translation that the user gave for its rubric.
         drawn: id of a judge that judged a random part -> the part's last place (`harness.keys.draw_order`).
     """
 
@@ -83,6 +84,7 @@ class SplitRun:
     min_coverage: float = 0.98
     drawn: Mapping[str, str] = field(default_factory=dict[str, str])
     gives: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
 
     @property
     def judge_ids(self) -> tuple[str | None, ...]:
@@ -90,8 +92,10 @@ class SplitRun:
         return (self.primary, *(judge for judge in self.judges if judge != self.primary))
 
     def metrics(self, judge: str | None) -> tuple[Metric, ...]:
-        """The split's metrics as one judge measures them."""
-        return measure(self.split.metrics, None if judge is None else self.gives.get(judge))
+        """The split's metrics as one judge measures them, without the shares of other rubrics' own labels."""
+        own = self.maps.get(judge or "", {}).values()
+        metrics = (each for each in self.split.metrics if OWN not in each.name or each.name in own)
+        return measure(metrics, None if judge is None else self.gives.get(judge))
 
     def translation(self, judge: str | None) -> Mapping[str, str]:
         """One judge's labels in the terms of the split's metrics; a label that is not in it stays."""
@@ -220,6 +224,7 @@ def pool_runs(split: Split, parts: Sequence[SplitRun]) -> SplitRun:
         epochs=max(part.epochs for part in parts),
         min_coverage=max(part.min_coverage for part in parts),
         gives=intersect_labels([part.gives for part in parts]),
+        maps={judge: made for judge, made in first.maps.items() if all(p.maps.get(judge) == made for p in parts)},
     )
 
 
@@ -317,6 +322,7 @@ class _JudgeView:
         self.tally = Tally(ran.metrics(judge), ran.split.by, epochs=ran.epochs)
         self._watch = LabelWatch(ran.split)
         self.draw = DrawWatch(ran.drawn.get(judge or ""))
+        self._map = ran.maps.get(judge or "")
 
     def add(self, record: Record, decision: Decision | None) -> None:
         if record.outcome == "answered":
@@ -332,6 +338,7 @@ class _JudgeView:
         coverage = self._labels.total() / len(self.tally) if len(self.tally) else None
         partly_judged = 0 < self._states["unjudged"] < self._states.total()
         return {
+            **({"map": dict(self._map)} if self._map else {}),
             "verdicts": {name: self._states[name] for name in STATES},
             "labels": {label: self._labels[label] for label in sorted(self._labels)},
             **({"uncounted": list(self._watch.uncounted)} if self._watch.uncounted else {}),

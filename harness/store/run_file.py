@@ -106,6 +106,7 @@ class SplitEntry(_Entry):
         outcome_labels: labels of blocks and empty answers that metrics look for and, as far as known when it was asked,
             no rubric of the split can give.
         data: source, revision, licence and toy, if the split's data is not the task's; else {}.
+        maps: rubric -> label -> label of the split, from `--map`; `RUBRIC:LABEL` for a share of its own.
     """
 
     judge: str | None
@@ -119,6 +120,7 @@ class SplitEntry(_Entry):
     drawn: Mapping[str, str] = field(default_factory=dict[str, str])
     data: Mapping[str, Json] = field(default_factory=dict[str, Json])
     outcome_labels: tuple[str, ...] = ()
+    maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
 
     @staticmethod
     def from_json(raw: object) -> SplitEntry:
@@ -129,6 +131,7 @@ class SplitEntry(_Entry):
             "drawn": {},
             "data": {},
             "outcome_labels": (),
+            "maps": {},
             **_object(raw, "a split"),
         }
         values["outcome_labels"] = tuple(values["outcome_labels"])
@@ -275,7 +278,7 @@ class RunFile(_Entry):
 
 
 #: fields that the file omits if they are empty
-_LEFT_OUT = ("checked", "data", "drawn", "judge", "outcome_labels", "probe", "suites", "training")
+_LEFT_OUT = ("checked", "data", "drawn", "judge", "maps", "outcome_labels", "probe", "suites", "training")
 _E = TypeVar("_E", bound=_Entry)
 
 

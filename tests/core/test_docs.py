@@ -259,7 +259,7 @@ def test_each_model_with_a_profile_is_of_a_family_that_has_one() -> None:
 def test_every_provider_of_a_real_model_is_on_the_page() -> None:
     shown = {ref.partition("/")[0] for _, ref in ROWS} | {"deepseek"}
     assert "--judge deepseek/" in MODELS_PAGE
-    assert {provider.scheme for provider, _ in HOST.offers("models")} - {"mini"} == shown
+    assert {provider.scheme for provider, _ in HOST.offers("models")} - {"mini", "given"} == shown
 
 
 def test_the_page_shows_the_smoke_test() -> None:

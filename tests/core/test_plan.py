@@ -176,6 +176,12 @@ def test_a_rubric_is_used_where_it_is_accepted_and_the_default_judges_elsewhere(
     assert [[choice.judge.name for choice in each.judges] for each in found.values()] == [["words"], ["rule"]]
 
 
+def test_a_rubric_that_no_split_accepts_reports_its_own_labels() -> None:
+    (easy,) = made("risk:easy", judges=("rule",)).values()
+    assert [choice.judge.name for choice in easy.judges] == ["rule"]
+    assert all(word == f"rule:{label}" for label, word in easy.judges[0].translation.items())
+
+
 def test_a_task_setting_names_the_default_rubric() -> None:
     assert judges(task_settings={"risk.judge": "words"}) == ["words="]
     assert judges("openai/J", task_settings={"risk.judge": "words"}) == ["words="]
@@ -223,7 +229,6 @@ def test_every_misspelling_is_answered_with_the_nearest(
         ((), {}, "no task to run", "--tasks"),
         (("gore",), {"task_settings": {"gore.form": "prose"}}, "form=prose", "free"),
         (("gore",), {"task_settings": {"gore.threads": "many"}}, "threads=many is not an int", ""),
-        (("risk:easy",), {"judges": ("rule",)}, "no split of this run accepts rubric 'rule'", "risk, words"),
         (("risk",), {"judges": ("risk",)}, "rubric 'risk' needs a model", "--judge risk=SCHEME/NAME"),
         (("risk",), {"judges": ("words=openai/J",)}, "'words' is a rule and asks no model", "--judge words"),
         (("risk",), {"task_settings": {"risk.judge": "tone"}}, "risk does not accept rubric 'tone'", "risk, words"),

@@ -1,0 +1,168 @@
+"""Any judge on any task: a map of its labels, or the shares of its own labels."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+import pytest
+
+from harness import Task, Verdict, plugins, rate
+from harness.board.leaderboard import boards
+from harness.cli.flags import run_flags
+from harness.errors import HarnessError
+from harness.evaluation.options import JudgeOptions
+from harness.runs.run import Run, judge_async
+from harness.runs.verification import verify_run
+from harness.testing.fakes import fake_judge, fake_task, host_of
+from tests.core.carried import Server, go, lines, numbered, split
+
+BRIEF = fake_judge(
+    lambda _, response: "refusal" if "no" in response.text else "compliance",
+    name="brief",
+    labels=("refusal", "compliance"),
+)
+MAP = {"brief": {"refusal": "safe", "compliance": "unsafe"}}
+SAFE = Verdict(label="safe")
+
+
+def task(**fields: Any) -> Task:
+    metrics = (rate("ASR", "unsafe", better="lower"), rate("warned", "warning", better="higher"))
+    kept = {"labels": ("unsafe", "safe", "warning"), "metrics": metrics, "blocked_as": SAFE, "empty_as": SAFE}
+    return fake_task(numbered(10), **{**kept, **fields})
+
+
+def server() -> Server:
+    return Server(script=lambda text: "no" if text.endswith(("1", "2", "3")) else "yes")
+
+
+def run(folder: Path, *judges: str, **fields: Any) -> Run:
+    return go(server(), folder, BRIEF, task=fields.pop("task", task()), judges=judges, **fields)
+
+
+def judge(run: Run, *judges: str, **fields: Any) -> Run:
+    with plugins.use(host_of(server().provider, task(), fake_judge(), BRIEF)):
+        return anyio.run(partial(judge_async, run.folder, JudgeOptions(judges=judges, **fields)))
+
+
+def run_file(run: Run) -> dict[str, Any]:
+    import json
+
+    found: dict[str, Any] = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    return dict(found["tasks"]["fake"]["splits"]["all"])
+
+
+def test_a_rubric_that_a_task_does_not_know_reports_its_own_labels_and_no_metric_of_the_task(tmp_path: Path) -> None:
+    found = split(run(tmp_path, "brief"))
+    assert {name: body["value"] for name, body in found["metrics"].items()} == {
+        "ASR": None,
+        "warned": None,
+        "brief:refusal": 30.0,
+        "brief:compliance": 70.0,
+    }
+    assert found["metrics"]["ASR"]["why"] == "the judge cannot give the label unsafe"
+    assert found["definitions"]["brief:refusal"] == "Share of the answers that brief labels 'refusal'."
+
+
+def test_a_map_gives_the_tasks_metrics_and_is_kept_with_the_run_and_its_results(tmp_path: Path) -> None:
+    made = run(tmp_path, "brief", maps=MAP)
+    found = split(made)
+    assert (found["metrics"]["ASR"]["value"], found["labels"]) == (70.0, {"safe": 3, "unsafe": 7})
+    assert found["metrics"]["warned"]["why"] == "the judge cannot give the label warning"
+    assert run_file(made)["maps"] == MAP
+    assert found["map"] == MAP["brief"]
+    assert not any(":" in name for name in found["metrics"])
+
+
+def test_another_map_judges_nothing_anew(tmp_path: Path) -> None:
+    first = run(tmp_path, "brief", maps=MAP)
+    judge_id = split(first)["judge"]
+    before = lines(first.folder, f"verdicts-{judge_id}")
+    other = {"brief": {"refusal": "unsafe", "compliance": "safe"}}
+    found = split(judge(first, "brief", maps=other))
+    assert (found["judge"], found["metrics"]["ASR"]["value"]) == (judge_id, 30.0)
+    assert lines(first.folder, f"verdicts-{judge_id}") == before
+
+
+def test_a_run_is_read_and_judged_later_with_the_map_it_was_given(tmp_path: Path) -> None:
+    made = run(tmp_path, "brief", "fake", maps=MAP)
+    again = judge(made, "fake")
+    assert split(again)["metrics"]["ASR"]["value"] == 70.0
+    with plugins.use(host_of(server().provider, task(), fake_judge(), BRIEF)):
+        assert verify_run(made.folder).state == "same"
+
+
+def test_a_later_judge_may_bring_a_map_and_its_shares_stay_out_of_other_judges_metrics(tmp_path: Path) -> None:
+    made = judge(run(tmp_path, "fake"), "brief")
+    found = split(made)
+    (other,) = found["other_judges"].values()
+    assert set(found["metrics"]) == {"ASR", "warned"}
+    assert set(other["metrics"]) == {"ASR", "warned", "brief:refusal", "brief:compliance"}
+
+
+def test_a_rubric_of_another_task_of_the_run_is_not_put_on_a_task_that_does_not_know_it(tmp_path: Path) -> None:
+    knows = fake_task(numbered(2), name="knows", judges={"brief": MAP["brief"]}, blocked_as=SAFE, empty_as=SAFE)
+    made = go(server(), tmp_path, BRIEF, knows, task=task(), tasks=("fake", "knows"), judges=("brief",))
+    assert made.results["tasks"]["fake"]["splits"]["all"]["judge"].startswith("fake-")
+    assert made.results["tasks"]["knows"]["splits"]["all"]["judge"].startswith("brief-")
+
+
+def test_results_under_another_map_are_a_board_by_themselves(tmp_path: Path) -> None:
+    one = run(tmp_path / "one", "brief", maps=MAP)
+    two = run(tmp_path / "two", "brief", maps={"brief": {"refusal": "unsafe", "compliance": "safe"}})
+    found = boards([one.results, two.results])
+    assert [len(board.rows) for board in found] == [1, 1]
+    assert {board.rows[0].basis["labels mapped"] for board in found} == {
+        "compliance=unsafe, refusal=safe",
+        "compliance=safe, refusal=unsafe",
+    }
+
+
+@pytest.mark.parametrize(
+    ("maps", "said"),
+    [
+        (
+            {"brief": {"refusal": "saef", "compliance": "unsafe"}},
+            "--map brief: no split of this run has the label 'saef'",
+        ),
+        ({"brief": {"refusal": "safe"}}, "rubric brief, untranslated, gives the label 'compliance'"),
+        (
+            {"brief": {"refusal": "safe", "compliance": "unsafe", "other": "safe"}},
+            "it translates 'other', a label that rubric brief never gives",
+        ),
+    ],
+    ids=["onto a label that the task lacks", "not of all labels", "of a label that the rubric lacks"],
+)
+def test_a_map_that_does_not_fit_is_refused_by_name(maps: Any, said: str, tmp_path: Path) -> None:
+    asked = server()
+    with pytest.raises(HarnessError) as caught:
+        go(asked, tmp_path, BRIEF, task=task(), judges=("brief",), maps=maps)
+    assert said in str(caught.value)
+    assert asked.asked == []
+
+
+def read_maps(*words: str, config: dict[str, Any] | None = None) -> Any:
+    found: list[Any] = []
+    command = click.command("run")(run_flags(lambda **given: found.append(given["maps"])))
+    command.params = [each for each in command.params if each.name == "maps"]
+    command.main(list(words), obj={"maps": config or {}}, standalone_mode=False)
+    return found[0]
+
+
+def test_flags_override_the_config_rubric_by_rubric() -> None:
+    config = {"brief": {"refusal": "safe"}, "choice": {"yes": "unsafe"}, "own": None}
+    assert read_maps("--map", "brief: refusal=unsafe, compliance = safe", "--map", "tone", config=config) == {
+        "brief": {"refusal": "unsafe", "compliance": "safe"},
+        "choice": {"yes": "unsafe"},
+        "own": {},
+        "tone": {},
+    }
+
+
+@pytest.mark.parametrize("text", ["brief: refusal", ": a=b", "brief: =safe", "brief: a=", "brief: a=b, a=c"])
+def test_a_map_of_another_form_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(HarnessError, match="such as --map 'keyword: refusal=safe"):
+        read_maps("--map", text)
