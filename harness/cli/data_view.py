@@ -177,7 +177,7 @@ def verification_as_text(found: Verification) -> str:
     if found.files:
         rows = [[name, str(size), sha256] for name, (size, sha256) in found.files.items()]
         lines.append(indented(table(["FILE", "BYTES", "SHA256"], rows)))
-    rows = []
+    rows = list[list[str]]()
     for check in found.checks:
         published = ("none" if found.built else "?") if check.published is None else str(check.published)
         bad = sum(map(len, check.bad.values()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -137,7 +137,7 @@ def _check_map(rubric: str, raw: object) -> dict[str, str]:
         return {}
     if not isinstance(raw, Mapping):
         raise HarnessError(f"the config's map.{rubric} must be a mapping of labels to labels")
-    return {str(label): str(word) for label, word in raw.items()}
+    return {str(label): str(word) for label, word in cast("Mapping[object, object]", raw).items()}
 
 
 def _parse_map(text: str) -> tuple[str, dict[str, str]]:

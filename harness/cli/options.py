@@ -123,10 +123,13 @@ def load_host(ctx: click.Context | None = None, *, quiet: bool = False) -> Host:
     """
     from harness.plugins.host import Host, use
 
+    def ignore(_: str) -> None:
+        pass
+
     ctx = ctx or click.get_current_context()
     state = _get_loading(ctx)
     if state.host is None:
-        tell = (lambda _: None) if quiet else None
+        tell = ignore if quiet else None
         allow, block = state.lists.get("allow"), state.lists.get("block")
         state.host = Host.load(state.files, strict=state.strict, allow=allow, block=block, tell=tell)
         ctx.find_root().with_resource(use(state.host))

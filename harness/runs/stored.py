@@ -277,7 +277,11 @@ def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequenc
     """How one split of a plan's task was run, with the words of each of these judges that can score it."""
     entry = run.tasks[plan.display].splits[name]
     split = map_rubrics(plan.splits[name], entry.maps)
-    known = {COMBINED: {}, HUMAN: {}, **split.judges}  # labels of the first two are the split's own words
+    known: dict[str, Mapping[str, str]] = {
+        COMBINED: {},
+        HUMAN: {},
+        **split.judges,
+    }  # labels of the first two are the split's own words
     rubrics = {judge: str(run.judges[judge]["rubric"]) for judge in judges}
     words = {judge: known[rubric] for judge, rubric in rubrics.items() if rubric in known}
     given = {judge: _find_given_labels(run, entry, split, judge) for judge in words}

@@ -96,7 +96,8 @@ def check_sums(split: Mapping[str, Any]) -> Iterator[str]:
     views: dict[str, Mapping[str, Any]] = {split.get("judge") or "": split, **(split.get("other_judges") or {})}
     for judge, view in views.items():
         faults = [*_check_judge(view, outcomes, records), *_check_metrics(view["metrics"])]
-        for by, groups in (view.get("by") or {}).items():
+        parts: Mapping[str, Mapping[str, Mapping[str, Any]]] = view.get("by") or {}
+        for by, groups in parts.items():
             for group, part in groups.items():
                 faults += (f"{by} {group}: {fault}" for fault in _check_metrics(part["metrics"]))
         yield from (f"{judge}: {fault}" if len(views) > 1 else fault for fault in faults)

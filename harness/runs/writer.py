@@ -232,7 +232,7 @@ class RunWriter:
         # the effective generation settings; null if the model refused one, now or in an earlier invocation, because
         # an invocation without new questions does not see the refusal again
         refused = set(context.dropped)
-        refused |= {name for name, value in (old.generation if old else {}).items() if value is None}
+        refused |= {name for name, value in old.generation.items() if value is None} if old else set[str]()
         content = context.contents.get((plan.display, plan.name))
         new = SplitEntry(
             judge=judge,

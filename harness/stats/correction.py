@@ -176,7 +176,7 @@ def count_cells(sample: Sample) -> tuple[LabelledCell, ...]:
     hits += sum_by(sample.cell, np.where(labelled, sample.hit, 0.0), cells)
     squares += sum_by(sample.cell, np.where(labelled, sample.hit**2, 0.0), cells)
     np.maximum.at(most, sample.cell, sample.votes)
-    counted = []
+    counted: list[LabelledCell] = []
     for j in np.flatnonzero(of):
         n, rate = judged[j], hits[j] / judged[j] if judged[j] else 0.5
         spread = squares[j] / n - rate * rate if n else 0.0
@@ -267,7 +267,7 @@ def expect_half_width(cells: Sequence[LabelledCell], labels: int, deff: float = 
     size = sum(cell.of for cell in cells)
     value = sum(cell.of * cell.rate for cell in cells) / size
     shares = iter(share_labels([int(cell.of) for cell in cells if cell.judged < cell.of], labels))
-    planned = []
+    planned: list[LabelledCell] = []
     for cell in cells:
         n = next(shares) if cell.judged < cell.of else cell.of
         planned.append(replace(cell, judged=float(n), hits=cell.rate * n, guess=n < LEAST_IN_CELL))

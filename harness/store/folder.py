@@ -230,7 +230,8 @@ def _list_differences(known: Json, now: Json, path: str = "") -> Iterator[str]:
         for name in sorted({*old, *new}):
             yield from _list_differences(old.get(name), new.get(name), f"{path}.{name}" if path else name)
     elif known != now:
-        texts = [json.dumps(value, ensure_ascii=False) for value in (known, now)]
+        values: list[object] = [known, now]
+        texts = [json.dumps(value, ensure_ascii=False) for value in values]
         was, is_now = (text if len(text) <= 60 else f"{text[:57]}..." for text in texts)
         yield f"{path} was {was} and is {is_now}"
 

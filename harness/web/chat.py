@@ -165,7 +165,7 @@ def _stream_events(whole: Mapping[str, Json], *, usage: bool) -> Iterator[bytes]
     choice = whole["choices"][0]
     delta = {name: value for name, value in choice["message"].items() if value is not None}
     first: dict[str, Json] = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
-    last = first | {"delta": {}, "finish_reason": choice["finish_reason"]}
+    last: dict[str, Json] = {**first, "delta": {}, "finish_reason": choice["finish_reason"]}
     events: list[dict[str, Json]] = [{"choices": [first]}, {"choices": [last]}]
     if usage:
         events.append({"choices": [], "usage": whole["usage"]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -20,7 +20,7 @@ class GivenAnswers:
 
 
 @asynccontextmanager
-async def _open(_name: str, _settings: Settings) -> AsyncIterator[GivenAnswers]:
+async def _open(_name: str, _settings: Settings) -> AsyncGenerator[GivenAnswers]:
     yield GivenAnswers()
 
 

@@ -402,7 +402,8 @@ def _build_plan(config: Config, file: Path) -> Plan:
         except OSError:  # such as a name that is too long
             pass
         faces = None if real.faces is None else find(real.faces)
-        photos = Photos(**{**real.model_dump(), "path": find(real.path), "model": model, "faces": faces})
+        given: dict[str, Any] = {**real.model_dump(), "path": find(real.path), "model": model, "faces": faces}
+        photos = Photos(**given)
     models: dict[Role, ModelChoice] = {
         role: choose(config.models[role].model, config.models[role]) for role in ROLES if role in config.models
     }

@@ -136,18 +136,22 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """Its name in the config and the records."""
+        ...
 
     @property
     def path(self) -> Path:
         """The user's copy."""
+        ...
 
     @property
     def layout(self) -> str:
         """The layout of the set that it copies."""
+        ...
 
     @property
     def licence(self) -> str:
         """As the user states it; empty if not stated."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -277,7 +277,8 @@ def _choose(source: SeedSource, limit: int) -> Iterator[Seed]:
 def _read_all(source: SeedSource) -> Iterator[Seed]:
     layouts = [rename_columns(layout, source.columns) for layout in find_layouts(source.layout)]
     files, names = _open_copy(source.path)
-    layout, chosen = next(((each, found) for each in layouts if (found := _select_files(names, each))), (None, []))
+    selected = ((each, _select_files(names, each)) for each in layouts)
+    layout, chosen = next((pair for pair in selected if pair[1]), (None, ()))
     if layout is None:
         wanted = ", ".join(pattern for each in layouts for pattern in each.files)
         raise HarnessError(

@@ -244,12 +244,15 @@ class CallRunner(Protocol):
         Raises:
             HarnessError: no call can succeed (no such model, a wrong key), or a limit of the plan is reached.
         """
+        ...
 
     async def paint(self, step: Step, owner: str, drawing: Drawing) -> DrawingReply | Halted:
         """The drawing; otherwise like `ask`."""
+        ...
 
     async def send(self, step: Step, owner: str, role: Role, request: Request) -> ModelReply | Halted:
         """The unparsed text of the reply, for a caller with its own reader."""
+        ...
 
     def forget(self, owner: str) -> None:
         """Delete the stored calls of a stopped element, and drawings that no other element uses."""

@@ -187,12 +187,15 @@ class _Markdown(str):
 def _load_template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
+    def finalize(value: object) -> object:
+        return value if isinstance(value, _Markdown) else escape_markdown(value)
+
     environment = Environment(  # noqa: S701 - every value is escaped for Markdown, by `finalize`
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=StrictUndefined,
-        finalize=lambda value: value if isinstance(value, _Markdown) else escape_markdown(value),
+        finalize=finalize,
     )
     return environment.from_string(Path(__file__).with_name("card.md.j2").read_text(encoding="utf-8"))
 

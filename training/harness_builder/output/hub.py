@@ -133,7 +133,8 @@ def _explain_errors(repo: str, endpoint: str) -> Generator[None]:
         while found is not None and not isinstance(found, (errors.HfHubHTTPError, *network_errors())):
             found = found.__cause__ or found.__context__
         if isinstance(found, errors.HfHubHTTPError):
-            said, status = _shorten(found), int(found.response.status_code)
+            answer: Any = found
+            said, status = _shorten(answer), int(answer.response.status_code)
             if status == 401:
                 what, remedy = "the hub does not know this token", "set HF_TOKEN to a valid one"
             elif status == 403:

@@ -66,12 +66,15 @@ class PhotoIndex(Protocol):
 
     def __len__(self) -> int:
         """How many there are."""
+        ...
 
     def advance(self) -> bool:
         """Do a piece of the work before the first search; return whether there is more. `find` does all of it."""
+        ...
 
     def find(self, words: str, count: int) -> list[Photo]:
         """At most that many photographs of the named object, best first; equal ones by key."""
+        ...
 
 
 def check_photos(photos: Photos, *, accepted: bool = False, tell: Callable[[str], None] | None = None) -> None:
@@ -223,19 +226,23 @@ class Encoder(Protocol):
     @property
     def name(self) -> str:
         """Model and weights; another name, other vectors."""
+        ...
 
     @property
     def width(self) -> int:
         """Of a vector."""
+        ...
 
     def prepare(self, picture: Picture) -> Prepared:
         """A picture in the model's own size. Safe to use from several threads."""
 
     def images(self, pictures: Sequence[Prepared]) -> Floats:
         """A row for each."""
+        ...
 
     def words(self, text: str) -> Floats:
         """One vector."""
+        ...
 
 
 class ClipIndex:

@@ -30,9 +30,11 @@ class People(Protocol):
 
     def decided(self, candidate: Candidate) -> Decided | Undecided | None:
         """The decision on a candidate's present form; None if too few have reviewed it."""
+        ...
 
     def agreement(self) -> tuple[Agreed, ...]:
         """How far they agree."""
+        ...
 
 
 async def classify(context: BuildContext, candidate: Candidate) -> StepResult[Assessment] | Halted:
