@@ -106,7 +106,7 @@ class _TaskFollower:
             self._inodes[path] = stat_file(path)[0]
         for journal in self._list_journals():
             taken = 0
-            for head in islice(journal.grow(), most):
+            for head in islice(journal.index_new_lines(), most):
                 taken += 1
                 who = (head[0], head[1], int(head[2]))
                 if journal is self._reader.responses:

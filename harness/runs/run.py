@@ -246,7 +246,7 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
 
 async def _evaluate(context: RunContext, resolved: Resolved, writer: RunWriter) -> None:
     """Run the phases that need the model, then the judges that wait until it is closed."""
-    later = waits_for_judges(context, resolved)
+    later = judging_waits(context, resolved)
     if later:
         await context.check_judges(is_local)
     async with open_evaluated_model(context, resolved, writer) as model:
@@ -255,7 +255,7 @@ async def _evaluate(context: RunContext, resolved: Resolved, writer: RunWriter) 
         await context.judge()
 
 
-def waits_for_judges(context: RunContext, resolved: Resolved) -> bool:
+def judging_waits(context: RunContext, resolved: Resolved) -> bool:
     """Whether judging waits until the model is closed, because both use this machine's accelerator."""
     if context.options.phases != "auto":
         return context.options.phases == "sequential"

@@ -69,8 +69,8 @@ class Journal:
         path: the file; made if missing.
         names: names of the states; the index stores a state's position in this tuple.
         write: take the lock, cut a torn end and allow `append`. Otherwise the file is only read, and may be missing.
-        load: index the file now; otherwise the first `grow` does. A file open for writing is always indexed, because
-            its torn end starts after the last indexed line.
+        load: index the file now; otherwise the first `index_new_lines` does. A file open for writing is always indexed,
+            because its torn end starts after the last indexed line.
         index: the index of an earlier reader, to extend.
 
     Raises HarnessError if another process writes to the file.
@@ -92,7 +92,7 @@ class Journal:
         else:
             self._fd = os.open(path if path.exists() else os.devnull, os.O_RDONLY)
         if load or write:
-            deque(self.grow(), maxlen=0)
+            deque(self.index_new_lines(), maxlen=0)
         if write:
             os.ftruncate(self._fd, self._index.end)
 
@@ -168,7 +168,7 @@ class Journal:
             if self._lock is not None:
                 self._lock.release()
 
-    def grow(self) -> Iterator[tuple[str, ...]]:
+    def index_new_lines(self) -> Iterator[tuple[str, ...]]:
         """Index the whole lines added since; yield the key of each, in order."""
         for line in read_lines(self.path, self._index.end):
             head, start = _parse_head(line), self._index.end

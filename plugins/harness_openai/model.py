@@ -1,8 +1,8 @@
 """One model behind Chat Completions: takes a request, returns an answer or a failure.
 
 Compatible servers differ in details: some take `max_tokens`, some `max_completion_tokens`; some models refuse a
-temperature, a seed or structured output. A `Dialect` remembers each refusal for all later calls, and `ModelInfo` shows
-it. Only an answer that says a parameter is not supported counts; the user must fix a bad value.
+temperature, a seed or structured output. A model remembers each refusal in its `Dialect` for all later calls, and
+`ModelInfo` shows it. Only an answer that says a parameter is not supported counts; the user must fix a bad value.
 """
 
 from __future__ import annotations
