@@ -28,6 +28,7 @@ from harness.evaluation.splits import (
     find_unmapped,
     format_left_out,
     list_asked_tasks,
+    select_maps,
     suite_place,
 )
 from harness.keys import cluster_of, draw_order, text_hash
@@ -71,6 +72,7 @@ class SuiteMembers:
 def make_plan(options: Options) -> RunPlan:
     """Resolve all tasks, suites, splits and judges of some options. Raises UnknownName or HarnessError."""
     check_task_settings(options.task_settings)
+    options = replace(options, maps=select_maps(options.maps, options.judges))
     splits: dict[tuple[str, str], SplitPlan] = {}
     left_out: list[LeftOut] = []
     asked: dict[str, list[tuple[AskedTask, Sequence[SplitPlan]]]] = {}

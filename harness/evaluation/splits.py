@@ -275,6 +275,12 @@ def choose_judges(split: Split, default: Judge, options: Options) -> tuple[Judge
     )
 
 
+def select_maps(maps: Mapping[str, Mapping[str, str]], judges: Iterable[str]) -> dict[str, Mapping[str, str]]:
+    """The maps of rubrics that `--judge` names, and all that are not empty: a config's maps outlive one run."""
+    named = {split_judge(text)[0] for text in judges}
+    return {rubric: translation for rubric, translation in maps.items() if translation or rubric in named}
+
+
 def find_unmapped(options: Options, splits: Iterable[Split]) -> dict[str, Mapping[str, str]]:
     """Rubrics of `--judge` that no split accepts and no map names, each with an empty map for its own labels.
 
@@ -295,7 +301,7 @@ def find_unmapped(options: Options, splits: Iterable[Split]) -> dict[str, Mappin
             wrong = next((word for word in given.values() if word not in known), next(iter(given.values())))
             what = f"--map {rubric}: no split of this run has the label {wrong!r}"
             raise HarnessError(what, remedy=settings.nearest(wrong, known))
-        if rubric not in accepted:
+        if rubric not in accepted and rubric not in options.maps:
             plugins.current().judge(rubric)
             unmapped[rubric] = {}
     return unmapped

@@ -22,6 +22,7 @@ from harness.evaluation.splits import (
     find_unmapped,
     rebuild_split_plan,
     select_judges,
+    select_maps,
 )
 from harness.keys import draw_order
 from harness.models import ModelSpec
@@ -80,6 +81,7 @@ def plan_judging(folder: RunFolder, judging: JudgeOptions) -> JudgingPlan:
         HarnessError: there is nothing to judge, or no judge for it.
         UnknownName: the run has no such task.
     """
+    judging = replace(judging, maps=select_maps(judging.maps, judging.judges))
     run, options, jobs = load_jobs(folder, judging)
     if run.redacted:
         raise HarnessError("a redacted export cannot be judged", where=str(folder.path), remedy="use the run itself")

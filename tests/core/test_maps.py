@@ -144,6 +144,22 @@ def test_a_map_that_does_not_fit_is_refused_by_name(maps: Any, said: str, tmp_pa
     assert asked.asked == []
 
 
+def test_a_rubric_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="did you mean 'brief'"):
+        run(tmp_path, "breif")
+
+
+def test_an_empty_map_of_a_config_for_a_rubric_that_is_not_asked_changes_nothing(tmp_path: Path) -> None:
+    found = run(tmp_path, "fake", maps={"elsewhere": {}})
+    assert "maps" not in run_file(found)
+
+
+def test_nothing_to_judge_is_told_and_no_map_is_sought_for_ever(tmp_path: Path) -> None:
+    made = run(tmp_path, "fake")
+    with pytest.raises(HarnessError, match="no task 'other'"):
+        judge(made, "brief", tasks=("other",))
+
+
 def read_maps(*words: str, config: dict[str, Any] | None = None) -> Any:
     found: list[Any] = []
     command = click.command("run")(run_flags(lambda **given: found.append(given["maps"])))
