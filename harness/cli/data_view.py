@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 HERE: Final = "here"
 MISSING: Final = "missing"
 _SIZE: Final = 22  #: most columns of a size, and fewest of licence and state
+_LEAST_SIZE: Final = 8  # columns of a size on a narrow terminal
 _LEAST: Final = 24
 _NO_TERMINAL: Final = 120
 _SHOWN: Final = 5  #: bad images or files to name for each reason
@@ -65,10 +66,14 @@ def list_as_text(every: Sequence[TaskData], folder: Path, width: int = 0) -> str
             terms = ("gated; " if source.gated else "") + (source.licence or "not stated")
             rows.append((task, one_line(source.size or "?", _SIZE), terms, _describe_state(each)))
     name, size, licence, here = (max(map(len, column), default=0) for column in zip(*rows, strict=True))
+    size = max(_LEAST_SIZE, min(size, width - name - 2 * _LEAST - 3 * len("  ")))
     room = width - name - size - 3 * len("  ")
     here = min(here, max(_LEAST, room - min(licence, _LEAST)))
     licence = max(_LEAST, room - here)
-    cells = [[task, bytes_, one_line(terms, licence), one_line(state, here)] for task, bytes_, terms, state in rows]
+    cells = [
+        [task, one_line(bytes_, size), one_line(terms, licence), one_line(state, here)]
+        for task, bytes_, terms, state in rows
+    ]
     lines = [f"data folder: {folder}", table(["TASK", "SIZE", "LICENCE", "HERE"], cells)]
     for each in every:
         task, root = each.place.task.name, each.place.root

@@ -25,7 +25,7 @@ JUDGE = ("--judge", "openai/judge")
         (("--judge", "keywrd"), "did you mean 'keyword'?"),
         (("--judge", "mis=opanai/judge"), "did you mean 'openai'?"),
         (("--judge", "mis"), "--judge mis=SCHEME/NAME"),
-        (("--judge", "mssbench=openai/judge"), "they accept: keyword, mis"),
+        (("--judge", "mis=openai/judge", "--map", "mis: unsafe=unsfe"), "did you mean 'unsafe'?"),
         (("--strategy", "two-step"), "no strategy is called 'two-step'"),
         (("--retry", "answred"), "did you mean 'answered'?"),
         (("--modle", "openai/x"), "--model"),

@@ -270,7 +270,7 @@ def test_only_the_members_that_are_named_vote_and_make_a_judge_of_their_own(fold
     ("members", "said", "mended"),
     [
         (("one", "tow"), "--members tow: no judge of this run", "did you mean 'two'?"),
-        (("one",), "needs two judges, and one-", ""),
+        (("one",), "needs two judges, but only one-", ""),
         (("one", "combine-majority"), "is an ensemble or a person", "may be members: one-"),
     ],
 )

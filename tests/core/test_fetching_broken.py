@@ -116,7 +116,7 @@ def test_an_interrupt_ends_the_command_at_once_however_silent_the_server_is(plac
             time.sleep(0.01)
         child.send_signal(signal.SIGINT)
         _, said = child.communicate(timeout=downloads.PATIENCE / 2)
-        assert (child.returncode, "run the same command again to go on" in said) == (130, True)
+        assert (child.returncode, "run the same command again to continue" in said) == (130, True)
     with FileLock(tmp_path / "mis" / LOCK, timeout=0):
         pass  # nobody holds it
     assert [path.stat().st_size for path in part.glob("1.png.*.part")] == [6000]

@@ -72,6 +72,10 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "tasks lm-eval": filed(identity="num_fewshot raw"),
     "tasks hallusionbench": filed(transport="any_revision fetch"),
     "tasks mmmu": filed(transport="any_revision fetch"),
+    "tasks msts-labels": filed(identity="image"),
+    "tasks strongreject-labels": filed(identity="threshold"),
+    "tasks xstest-labels": filed(identity="partial"),
+    "judges people": filed(identity="who"),
     "tasks mmstar": filed(transport="any_revision fetch"),
     "tasks mmt-bench": filed(transport="any_revision fetch"),
     "tasks muirbench": filed(transport="any_revision fetch"),
@@ -98,7 +102,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
 
 OPTIONS = filed(
     identity="model judges judge_settings task_settings generation system",
-    subset="tasks limit epochs",
+    subset="tasks limit epochs maps",
     transport="data output fresh retry probe phases devices min_coverage policy command",
 )
 POLICY = filed(transport="start cap tries throttled_tries base longest deadline breaker patience")

@@ -72,7 +72,7 @@ def test_a_number_that_differs_is_shown_with_what_was_computed(folder: Path) -> 
     done = command("verify", folder)
     assert code(done) == 4
     assert "    metrics.ASR.value: 1 stored, 28.5714285714 computed" in done.stdout.splitlines()
-    assert "ASR is 1, where 4/14 is given" in done.stdout
+    assert "ASR is 1, but 4/14 is given" in done.stdout
 
 
 def test_many_differences_are_cut_short_for_a_person_and_whole_in_json(folder: Path) -> None:

@@ -97,7 +97,7 @@ class TestABuild:
         assert code == 2
         assert "the server is gone" in said
         assert "start it" in said
-        assert "go on with:" in said
+        assert "resume with:" in said
 
     def test_needs_a_config_that_is_there(self, tmp_path: Path) -> None:
         code, _, said = built(tmp_path / "none.yaml", tmp_path / "out")
@@ -192,7 +192,7 @@ class TestItRefuses:
     def test_flags_that_mean_nothing(self, config: Path, tmp_path: Path) -> None:
         assert "--public has no effect without --push" in built(config, tmp_path / "out", "--public")[2]
         assert "without --list" in error_of("--json", "mis")
-        assert "two commands" in error_of("review", str(tmp_path), "--to-csv", "a", "--from-csv", "b")
+        assert "cannot be used together" in error_of("review", str(tmp_path), "--to-csv", "a", "--from-csv", "b")
         assert "--port says nothing" in error_of("review", str(tmp_path), "--to-csv", "a", "--port", "80")
         assert "each row names its own" in error_of("review", str(tmp_path), "--from-csv", "a", "--reviewer", "ann")
 

@@ -420,7 +420,7 @@ def test_harness_data_verify_finds_the_set_whole_and_names_what_is_not(
     code, out = said()
     assert code == 0
     assert "as Lamps and kites at k1:build" in out
-    assert f"all {len(there(place.folder)) - 2} files are as they were built" in out
+    assert f"all {len(there(place.folder)) - 2} files are unchanged since they were built" in out
     (place.folder / "easy_image/1/object2.png").unlink()
     code, out = said()
     assert code == 3
