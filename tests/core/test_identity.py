@@ -206,6 +206,7 @@ CHANGED: dict[str, Any] = {
     "model": ModelSpec(ref="openai/other"),
     "tasks": ("mssbench",),
     "judges": ("openai/J",),
+    "maps": {"keyword": {"refusal": "safe_refusal"}},
     "judge_settings": {"temperature": "1"},
     "task_settings": {"mssbench.setting": "qc"},
     "generation": {"temperature": 1.0},
