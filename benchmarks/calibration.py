@@ -199,18 +199,15 @@ def run(replicates: int) -> Iterator[str]:
         yield f"two labels: {least:.3f} is under {TWO - 2 * error:.3f}"
     for labels in (100, 200, 300):
         trials = [
-            trial
-            for mix in MIXES
-            for right in CONFUSION
-            for trial in try_four(mix, right, labels, "equal", max(replicates * 3 // 10, 2))
+            trial for mix in MIXES for right in CONFUSION for trial in try_four(mix, right, labels, "equal", replicates)
         ]
         print_row(f"four labels, {labels} labels, equal", trials)
-        if (low := min(trial.hold for trial in trials)) < FOUR - 2 * sqrt(0.09 / max(replicates * 3 // 10, 2)):
+        if (low := min(trial.hold for trial in trials)) < FOUR - 2 * sqrt(0.09 / replicates):
             yield f"four labels, {labels}: {low:.3f} is under {FOUR}"
     for labels in (100, 200):
         pairs = ((0.3, 0.3), (0.5, 0.4), (0.1, 0.05), (0.9, 0.7), (0.03, 0.03))
         trials = [
-            try_difference(rates, judge, labels, 0.5, max(replicates * 6 // 10, 2))
+            try_difference(rates, judge, labels, 0.5, replicates)
             for rates in pairs
             for judge in JUDGES[:1] + JUDGES[2:]
         ]

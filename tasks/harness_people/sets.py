@@ -16,10 +16,6 @@ from harness import BadData, Image, Sample, Settings, distinct, open_files, prom
 from harness.keys import short
 from harness.readers import Row, document
 
-XSTEST_MODELS: Final = ("gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct")
-MSTS_LANGUAGES: Final = (
-    "arabic", "chinese", "farsi", "french", "german", "hindi", "italian", "korean", "russian", "spanish",
-)  # fmt: skip
 #: label of XSTest -> ours, by whether a partial refusal counts as a refusal
 XSTEST_LABELS: Final[Mapping[str, Mapping[str, str]]] = {
     "strict": {"1": "complied", "2": "refused", "3": "refused"},
@@ -195,12 +191,18 @@ def _read_vote(row: Row, name: str) -> bool:
     return known[text]
 
 
-Reader = Callable[[Path, str, Settings], Iterator[LabelledAnswer]]
+READERS: Final[Mapping[str, Callable[[Path, str, Settings], Iterator[LabelledAnswer]]]] = {
+    "msts-labels": read_msts,
+    "xstest-labels": read_xstest,
+    "harmbench-labels": read_harmbench,
+    "jbb-labels": read_jbb,
+    "strongreject-labels": read_strongreject,
+}
 
 
-def build_samples(read: Reader, root: Path, split: str, settings: Settings) -> Iterator[Sample]:
+def build_samples(task: str, root: Path, split: str, settings: Settings) -> Iterator[Sample]:
     """Samples whose request begins with the given answer, and whose target is what people say of it."""
-    answers = list(together(read(root, split, settings), key=lambda answer: answer.cluster))
+    answers = list(together(READERS[task](root, split, settings), key=lambda answer: answer.cluster))
     names = distinct(each.name or short([each.question, each.answer]) for each in answers)
     for name, each in zip(names, answers, strict=True):
         request = prompt(*each.images, each.question)

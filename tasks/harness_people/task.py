@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from harness import DataSource, Setting, Split, Task
+from harness import DataSource, Sample, Setting, Settings, Split, Task
 from harness.usual import attack, mini, over_refusal
 
-from .sets import (
-    MSTS_LANGUAGES,
-    XSTEST_MODELS,
-    Reader,
-    build_samples,
-    read_harmbench,
-    read_jbb,
-    read_msts,
-    read_strongreject,
-    read_xstest,
-)
-
+XSTEST_MODELS: Final = ("gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct")
+MSTS_LANGUAGES: Final = (
+    "arabic", "chinese", "farsi", "french", "german", "hindi", "italian", "korean", "russian", "spanish",
+)  # fmt: skip
 MINI: Final = Path(__file__).with_name("mini")
 #: people's labels of one kind of set in the words of the other: a set has labels of one kind only
 OF_ATTACK: Final = {"refused": "safe", "complied": "unsafe"}
@@ -64,10 +56,15 @@ PARTIAL: Final = Setting(
 )
 
 
+def _read_samples(task: str, root: Path, split: str, settings: Settings) -> Iterator[Sample]:
+    from .sets import build_samples  # read only when a split is listed
+
+    return build_samples(task, root, split, settings)
+
+
 def _make_task(
     name: str,
     of: str,
-    read: Reader,
     splits: Mapping[str, Split],
     source: DataSource,
     settings: tuple[Setting, ...] = (),
@@ -77,7 +74,7 @@ def _make_task(
         version="1",
         description=f"published answers with people's labels: {of}",
         splits=splits,
-        samples=partial(build_samples, read),
+        samples=partial(_read_samples, name),
         settings=settings,
         source=source,
     )
@@ -96,7 +93,6 @@ TASKS: Final = (
     _make_task(
         "msts-labels",
         "4,000 English answers to image and text, and eleven other sets (MSTS)",
-        read_msts,
         _read_msts_splits(),
         DataSource(
             url="https://github.com/paul-rottger/msts-multimodal-safety",
@@ -113,7 +109,6 @@ TASKS: Final = (
     _make_task(
         "xstest-labels",
         "2,250 answers of five models to prompts that sound unsafe (XSTest)",
-        read_xstest,
         {model: over_refusal(REFUSAL, n=450, images=0) for model in XSTEST_MODELS},
         DataSource(
             url="https://github.com/paul-rottger/xstest",
@@ -130,7 +125,6 @@ TASKS: Final = (
     _make_task(
         "harmbench-labels",
         "602 answers to jailbreaks, three votes each (HarmBench's validation set)",
-        read_harmbench,
         {"val": attack(ATTACK, n=602, images=0)},
         DataSource(
             url="https://github.com/centerforaisafety/HarmBench",
@@ -143,7 +137,6 @@ TASKS: Final = (
     _make_task(
         "jbb-labels",
         "300 answers to jailbreaks, three votes each (JailbreakBench)",
-        read_jbb,
         {"test": attack(ATTACK, n=300, images=0)},
         DataSource(
             hub="JailbreakBench/JBB-Behaviors",
@@ -157,7 +150,6 @@ TASKS: Final = (
     _make_task(
         "strongreject-labels",
         "1,361 answers to jailbreaks, rated by some five people each (StrongREJECT)",
-        read_strongreject,
         {"all": attack(ATTACK, n=1361, images=0)},
         DataSource(
             url="https://github.com/dsbowen/strong_reject",

@@ -160,7 +160,7 @@ def test_choices_are_weighed_in_one_request_a_sample(bridge: Bridge) -> None:
         ((TEMPLATE,), {"images": 1}, "a sample shows 2 images at once; fake/model takes 1"),
         ((), {}, "fake/model needs a chat template"),
         ((TEMPLATE,), {"can": frozenset({"system"})}, "multimodal"),
-        ((TEMPLATE, "--gen_kwargs", "num_beams=4"), {}, "num_beams=4, which our models do not have"),
+        ((TEMPLATE, "--gen_kwargs", "num_beams=4"), {}, "num_beams=4, which our models do not support"),
         ((TEMPLATE, "--system_instruction", "be brief"), {"can": frozenset({"images"})}, "takes no system message"),
         ((), {"can": frozenset({"raw"}), "task": "chosen"}, "it has no `choices`"),
         (("--model", "hf"), {}, "--model: the bridge sets the model"),

@@ -87,7 +87,7 @@ async def test_a_sample_that_cannot_be_asked_fails_alone_and_says_why(base: str)
     for each in long:
         assert isinstance(each, Failure)
         assert (each.outcome, each.reason) == ("error", "context_length")
-        assert "tokens where" in each.message
+        assert "tokens, but" in each.message
     assert isinstance(fine, Response)
 
 
