@@ -16,7 +16,6 @@ from harness import BadData, Fidelity, Generation, Json, MissingData, Response, 
 from harness.contracts import DataSource, Judge, Rubric, Task
 from harness.data.upstream import Pin, Upstream
 from harness.keys import digest
-from harness.phrases import REFUSALS, finder, read_phrases
 from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows
 from harness.usual import ATTACK_RULE, Judges, attack, comparison, mini
 
@@ -113,6 +112,8 @@ EXACT: Final = "it is not"  #: upstream also counts exactly this answer as a ref
 def _open(settings: Settings, root: Path) -> Rubric:
     if settings["prompts"] == "upstream":
         return _open_upstream(Upstream(root, PIN))
+    from harness.phrases import REFUSALS, finder, read_phrases  # a list of tasks does not need them
+
     phrases = read_phrases(REFUSALS)
     words: Json = {part: list(of_it) for part, of_it in phrases.identity().items()}
     return _build_rubric({"phrases": words, "compared": "whole words"}, finder(phrases), "own")
