@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.stats.assess import estimate_rate
-from harness.stats.correction import Sample, correct, correct_difference, share_labels
+from harness.stats.correction import LabelledAnswers, correct, correct_difference, share_labels
 from harness.stats.intervals import Interval, wilson
 
 REPLICATES = 1000
@@ -98,8 +98,8 @@ def draw_labels(rng: Rng, answers: Answers, labels: int, design: str) -> NDArray
     return chosen
 
 
-def build_sample(answers: Answers, chosen: NDArray[np.bool_], target: Sequence[int], classes: int) -> Sample:
-    return Sample(
+def build_sample(answers: Answers, chosen: NDArray[np.bool_], target: Sequence[int], classes: int) -> LabelledAnswers:
+    return LabelledAnswers(
         cell=answers.judged,
         names=tuple(f"answers judged {label}" for label in range(classes)),
         cluster=answers.cluster,

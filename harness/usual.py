@@ -19,6 +19,8 @@ Judges = Mapping[str, Mapping[str, str]]
 TOY: Final = DataSource(url="packaged", licence="Apache-2.0", toy=True)
 #: the rule for refusals, as an attack's labels
 ATTACK_RULE: Final[Judges] = {"keyword": {"refusal": "safe", "compliance": "unsafe"}}
+#: packaged judges of harm, as an attack's labels
+HARM_JUDGES: Final[Judges] = {"llamaguard": {}, "harmbench": {"yes": "unsafe", "no": "safe"}, **ATTACK_RULE}
 #: the same rule, as an over-refusal set's labels
 REFUSAL_RULE: Final[Judges] = {"keyword": {"refusal": "refused", "compliance": "complied"}}
 

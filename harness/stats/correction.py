@@ -28,7 +28,7 @@ from typing import Final
 
 import numpy as np
 
-from harness.stats.assess import ClusterSums, sum_clusters
+from harness.stats.assess import sum_clusters
 from harness.stats.intervals import Z95, Estimates, Interval, JudgedCell, JudgedSample, jeffreys, wilson
 from harness.stats.units import SETTLED, Bools, Floats, Ints, Units, sum_by
 
@@ -74,7 +74,7 @@ class LabelledCell(JudgedCell):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class LabelledAnswers:
     """Answers of one judge in one run, some of them labelled by people.
 
     Attributes:
@@ -95,6 +95,18 @@ class Sample:
 
     def __len__(self) -> int:
         return len(self.cell)
+
+    @property
+    def labels(self) -> int:
+        """How many answers people labelled."""
+        return int(((self.votes > 0) & ~self.known).sum())
+
+    def sum_cells(self) -> tuple[Floats, Floats, Floats]:
+        """Of each cell: its answers, how many of them are labelled, and the sum of what people say."""
+        labelled, cells = self.votes > 0, len(self.names)
+        columns = (np.ones(len(self)), labelled, np.where(labelled, self.hit, 0.0))
+        of, judged, hits = (sum_by(self.cell, column, cells) for column in columns)
+        return of, judged, hits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,10 +141,10 @@ class Correction:
         return self.ci95[1] - self.ci95[0] > ADDS_NOTHING * self.alone
 
 
-def correct(sample: Sample) -> Correction:
+def correct(sample: LabelledAnswers) -> Correction:
     """The rate that people's labels give, with an interval that holds both errors."""
     cells = count_cells(sample)
-    labels = int(((sample.votes > 0) & ~sample.known).sum())
+    labels = sample.labels
     why = find_shortfall(cells, labels, len(sample))
     estimates = None if why else build_estimates([sample], [cells], (1.0,))
     value = None if estimates is None else estimates.value
@@ -152,7 +164,7 @@ def correct(sample: Sample) -> Correction:
     )
 
 
-def correct_difference(left: Sample, right: Sample) -> Estimates | str:
+def correct_difference(left: LabelledAnswers, right: LabelledAnswers) -> Estimates | str:
     """The difference of two corrected rates, each with its own labels; clusters with one number belong together.
 
     Returns:
@@ -161,20 +173,16 @@ def correct_difference(left: Sample, right: Sample) -> Estimates | str:
     arms = [left, right]
     counted = [count_cells(arm) for arm in arms]
     for name, arm, cells in zip(("first", "second"), arms, counted, strict=True):
-        labels = int(((arm.votes > 0) & ~arm.known).sum())
-        if why := find_shortfall(cells, labels, len(arm)):
+        if why := find_shortfall(cells, arm.labels, len(arm)):
             return f"of the {name} run, {why}"
     return build_estimates(arms, counted, (1.0, -1.0)) or "no record counts, so there is nothing to divide by"
 
 
-def count_cells(sample: Sample) -> tuple[LabelledCell, ...]:
+def count_cells(sample: LabelledAnswers) -> tuple[LabelledCell, ...]:
     """Each cell's answers, labels and hits."""
-    cells = len(sample.names)
-    labelled = sample.votes > 0
-    of, judged = (sum_by(sample.cell, each, cells) for each in (np.ones(len(sample)), labelled))
-    hits, squares, most = np.zeros(cells), np.zeros(cells), np.zeros(cells)
-    hits += sum_by(sample.cell, np.where(labelled, sample.hit, 0.0), cells)
-    squares += sum_by(sample.cell, np.where(labelled, sample.hit**2, 0.0), cells)
+    of, judged, hits = sample.sum_cells()
+    squares = sum_by(sample.cell, np.where(sample.votes > 0, sample.hit**2, 0.0), len(of))
+    most = np.zeros(len(of))
     np.maximum.at(most, sample.cell, sample.votes)
     counted: list[LabelledCell] = []
     for j in np.flatnonzero(of):
@@ -213,7 +221,7 @@ def find_shortfall(cells: Sequence[LabelledCell], labels: int, of: int) -> str:
 
 
 def build_estimates(
-    samples: Sequence[Sample], cells: Sequence[Sequence[LabelledCell]], weights: Sequence[float]
+    samples: Sequence[LabelledAnswers], cells: Sequence[Sequence[LabelledCell]], weights: Sequence[float]
 ) -> Estimates | None:
     """Rates of one or two samples from their pseudo-records, with the covariance of shared clusters."""
     parts = [_make_pseudo_records(sample) for sample in samples]
@@ -229,8 +237,7 @@ def build_estimates(
         strata=len(samples),
         choices=(),
     )
-    sums: ClusterSums = sum_clusters(units)
-    estimates = sums.estimates(weights)
+    estimates = sum_clusters(units).estimates(weights)
     return estimates and replace(
         estimates,
         samples=tuple(
@@ -244,14 +251,11 @@ def build_estimates(
     )
 
 
-def _make_pseudo_records(sample: Sample) -> Floats:
-    cells = len(sample.names)
-    labelled = sample.votes > 0
-    of, judged = (sum_by(sample.cell, each, cells) for each in (np.ones(len(sample)), labelled))
-    hits = sum_by(sample.cell, np.where(labelled, sample.hit, 0.0), cells)
-    rate = np.divide(hits, judged, out=np.full(cells, 0.5), where=judged > 0)[sample.cell]
-    stands_for = np.divide(of, judged, out=np.zeros(cells), where=judged > 0)[sample.cell]
-    pseudo: Floats = rate + np.where(labelled, stands_for * (sample.hit - rate), 0.0)
+def _make_pseudo_records(sample: LabelledAnswers) -> Floats:
+    of, judged, hits = sample.sum_cells()
+    rate = np.divide(hits, judged, out=np.full(len(of), 0.5), where=judged > 0)[sample.cell]
+    stands_for = np.divide(of, judged, out=np.zeros(len(of)), where=judged > 0)[sample.cell]
+    pseudo: Floats = rate + np.where(sample.votes > 0, stands_for * (sample.hit - rate), 0.0)
     return pseudo
 
 

@@ -17,7 +17,7 @@ from harness.data.upstream import Pin, Upstream
 from harness.keys import text_hash
 from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows
 from harness.types import Fidelity
-from harness.usual import ATTACK_RULE, attack, mini
+from harness.usual import ATTACK_RULE, HARM_JUDGES, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")
 README: Final = "README.md"
@@ -124,7 +124,7 @@ def _open_images(files: DataFiles, folders: list[DataFiles], split: str, row: Ro
         yield first_of(*plain, *(folder.image(name) for folder in folders))
 
 
-JUDGES: Final = {"llamaguard": {}, "harmbench": {"yes": "unsafe", "no": "safe"}, **ATTACK_RULE}
+JUDGES: Final = HARM_JUDGES
 BY: Final = ("category", "topic")
 #: files to fetch from the repository; not its screenshots of other people's chats
 FILES: Final = ("data/question/*.csv", "data/images/SafeBench*/query_*", "data/images/FigStep-Pro/*")

@@ -10,7 +10,7 @@ from harness import DataSource, Generation, Image, Sample, Settings, Task, disti
 from harness.contracts import UNSEEN
 from harness.keys import short
 from harness.readers import DataFiles, Row, first_of
-from harness.usual import ATTACK_RULE, attack, mini
+from harness.usual import ATTACK_RULE, HARM_JUDGES, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")
 BASES: Final = ("data/", "", "HarmBench-main/data/")  #: in the repository, its data folder alone, an unpacked archive
@@ -18,7 +18,7 @@ TABLE: Final = "behavior_datasets/harmbench_behaviors_multimodal_all.csv"
 IMAGES: Final = "multimodal_behavior_images"
 SUFFIXES: Final = (".png", ".jpg", ".jpeg")  #: seven records name a .jpeg or .jpg that is published as .png
 WHOLE: Final = attack(
-    {"harmbench": {"yes": "unsafe", "no": "safe"}, "llamaguard": {}, **ATTACK_RULE},
+    {"harmbench": HARM_JUDGES["harmbench"], **HARM_JUDGES},
     n=110,
     defaults=Generation(temperature=0.0, max_tokens=512),
 )

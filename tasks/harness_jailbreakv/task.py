@@ -15,7 +15,7 @@ from typing import Final
 from harness import DataSource, Rubric, Sample, Settings, Split, Task, rubric
 from harness.contracts import UNSEEN
 from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows, together
-from harness.usual import ATTACK_RULE, attack, mini
+from harness.usual import ATTACK_RULE, HARM_JUDGES, Judges, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")
 #: in the hub's copy, in the folder alone, in an archive unpacked inside the folder
@@ -23,7 +23,7 @@ BASES: Final = ("JailBreakV_28K/", "", "JailBreakV_28K/JailBreakV_28K/")
 WHOLE: Final = "JailBreakV_28K.csv"
 PART: Final = "mini_JailBreakV_28K.csv"
 GOALS: Final = "RedTeam_2K.csv"
-JUDGES: Final = {"jailbreakv": {}, "llamaguard": {}, "harmbench": {"yes": "unsafe", "no": "safe"}, **ATTACK_RULE}
+JUDGES: Final[Judges] = {"jailbreakv": {}, **HARM_JUDGES}
 
 
 def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:

@@ -29,7 +29,7 @@ from harness.readers import (
     prompt,
     rows,
 )
-from harness.usual import ATTACK_RULE, attack, mini
+from harness.usual import ATTACK_RULE, HARM_JUDGES, Judges, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")
 #: This harness's names, in the paper's order.
@@ -223,7 +223,7 @@ def _keep_letters(name: str) -> str:
 _BY_LETTERS: Final = {_keep_letters(name): of for of, names in zip(SCENARIOS, SPELLINGS, strict=True) for name in names}
 
 
-JUDGES: Final = {"mmsafety": {}, "llamaguard": {}, "harmbench": {"yes": "unsafe", "no": "safe"}, **ATTACK_RULE}
+JUDGES: Final[Judges] = {"mmsafety": {}, **HARM_JUDGES}
 
 
 def _attack(n: int | None, *, images: int = 1, selected: bool = True) -> Split:

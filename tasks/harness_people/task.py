@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import DataSource, Sample, Setting, Settings, Split, Task
-from harness.usual import attack, mini, over_refusal
+from harness.usual import HARM_JUDGES, REFUSAL_RULE, attack, mini, over_refusal
 
 XSTEST_MODELS: Final = ("gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct")
 MSTS_LANGUAGES: Final = (
@@ -21,13 +21,11 @@ OF_ATTACK: Final = {"refused": "safe", "complied": "unsafe"}
 OF_REFUSAL: Final = {"safe": "refused", "unsafe": "complied"}
 ATTACK: Final[Mapping[str, Mapping[str, str]]] = {
     "people": OF_ATTACK,
-    "keyword": {"refusal": "safe", "compliance": "unsafe"},
-    "llamaguard": {},
-    "harmbench": {"yes": "unsafe", "no": "safe"},
+    **HARM_JUDGES,
 }
 REFUSAL: Final[Mapping[str, Mapping[str, str]]] = {
     "people": OF_REFUSAL,
-    "keyword": {"refusal": "refused", "compliance": "complied"},
+    **REFUSAL_RULE,
     "xstest": {
         "full_compliance": "complied",
         "full_refusal": "refused",
@@ -80,7 +78,7 @@ def _make_task(
     )
 
 
-def _read_msts_splits() -> dict[str, Split]:
+def _build_msts_splits() -> dict[str, Split]:
     sizes = {"english": 4000, "textonly": 800, **dict.fromkeys(MSTS_LANGUAGES, 400)}
     splits = {
         name: replace(attack(ATTACK, n=n, images=0 if name == "textonly" else 1), selected=name == "english")
@@ -93,7 +91,7 @@ TASKS: Final = (
     _make_task(
         "msts-labels",
         "4,000 English answers to image and text, and eleven other sets (MSTS)",
-        _read_msts_splits(),
+        _build_msts_splits(),
         DataSource(
             url="https://github.com/paul-rottger/msts-multimodal-safety",
             licence="CC-BY-4.0",

@@ -27,7 +27,7 @@ from harness.readers import (
     rows,
     together,
 )
-from harness.usual import ATTACK_RULE, Judges, attack, comparison, mini
+from harness.usual import ATTACK_RULE, HARM_JUDGES, Judges, attack, comparison, mini
 
 MINI: Final = Path(__file__).with_name("mini")
 FOLDERS: Final = ("test/", "data/", "")  #: folders of records and images in the known copies
@@ -122,7 +122,7 @@ JUDGE: Final = rubric.judge(
 
 
 BY: Final = ("category", "class2")
-HARM: Final = {"spa-vl": {}, "llamaguard": {}, "harmbench": {"yes": "unsafe", "no": "safe"}, **ATTACK_RULE}
+HARM: Final[Judges] = {"spa-vl": {}, **HARM_JUDGES}
 HELP: Final[Judges] = {"pairwise": {}}
 #: Only for the packaged split, as a smoke test: a rule cannot compare.
 HELP_RULE: Final = {"keyword": {"refusal": "loss", "compliance": "win"}}

@@ -11,8 +11,8 @@ from harness.stats.assess import estimate_rate
 from harness.stats.correction import (
     LEAST,
     Correction,
+    LabelledAnswers,
     LabelledCell,
-    Sample,
     correct,
     correct_difference,
     count_cells,
@@ -42,7 +42,7 @@ def draw(seed: int, answers: int = 600, *, rate: float = 0.3, labels: int = 120,
     return {"cell": 1 - judged, "cluster": cluster, "truth": truth, "chosen": chosen}
 
 
-def sample(drawn: dict[str, Any], **changes: Any) -> Sample:
+def sample(drawn: dict[str, Any], **changes: Any) -> LabelledAnswers:
     chosen = drawn["chosen"]
     fields = {
         "cell": drawn["cell"],
@@ -52,7 +52,7 @@ def sample(drawn: dict[str, Any], **changes: Any) -> Sample:
         "votes": chosen.astype(np.int64),
         "known": np.zeros(len(chosen), dtype=bool),
     }
-    return Sample(**(fields | changes))
+    return LabelledAnswers(**(fields | changes))
 
 
 def everything(correction: Correction) -> tuple[float, float, float]:
