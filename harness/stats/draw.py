@@ -1,0 +1,161 @@
+"""The recorded draw of answers that people label, and which of their labels a corrected number may use.
+
+An answer's cell is the label of the judge that the draw was made for, in the words of the split's metrics, or
+`UNSCORED` if the judge gave none. Its place is a hash of the seed and its item. A draw of n takes equal numbers from
+each cell, those with the smallest places; a cell with fewer gives all it has.
+
+What must hold:
+
+- Seed, judge, n and the cells decide the draw; nothing that a person says does.
+- A larger n only adds answers, and the labels of a smaller draw stay usable.
+- In each cell the usable labels are those of the smallest places, up to the first answer that nobody has labelled or
+  skipped. So they are a random part of the cell also while people are still labelling.
+- `SplitDraw.frame` is a digest of all answers and their cells. When it differs, answers or the judge's labels have
+  changed since: nothing is corrected until the answers are drawn again.
+
+`draw.json` in a task's folder keeps the draw of each split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from harness.keys import digest, text_hash
+from harness.stats.correction import share_labels
+from harness.types import Json
+
+SCHEMA: Final = "harness.draw/1"
+FILE: Final = "draw.json"
+UNSCORED: Final = "unscored"  #: cell of the answers that the judge could not label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameAnswer:
+    """An answer that may be drawn.
+
+    Attributes:
+        item: its name.
+        cell: the judge's label, or `UNSCORED`.
+        answer_hash: of its text.
+    """
+
+    item: str
+    cell: str
+    answer_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitDraw:
+    """The draw of one split.
+
+    Attributes:
+        seed: of the places.
+        judge: id of the judge whose labels are the cells; empty if no judge had seen the answers.
+        n: how many answers were asked for; a split with fewer gives all it has.
+        cells: cell -> (its answers, how many of them are drawn).
+        frame: digest of all answers and their cells.
+    """
+
+    seed: int
+    judge: str
+    n: int
+    cells: Mapping[str, tuple[int, int]]
+    frame: str
+
+    def as_json(self) -> dict[str, Json]:
+        """The split's entry in draw.json."""
+        return {
+            "seed": self.seed,
+            "judge": self.judge,
+            "n": self.n,
+            "cells": {name: {"answers": of, "drawn": drawn} for name, (of, drawn) in self.cells.items()},
+            "frame": self.frame,
+        }
+
+
+def parse_draws(document: Any) -> dict[str, SplitDraw]:
+    """Split -> its draw, from the content of a draw.json. Raises ValueError for another kind of document."""
+    try:
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {document['schema']!r}, not {SCHEMA!r}")
+        return {
+            str(name): SplitDraw(
+                seed=int(entry["seed"]),
+                judge=str(entry["judge"]),
+                n=int(entry["n"]),
+                cells={str(cell): (int(c["answers"]), int(c["drawn"])) for cell, c in entry["cells"].items()},
+                frame=str(entry["frame"]),
+            )
+            for name, entry in document["splits"].items()
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it is not a draw: {type(error).__name__} {error}") from None
+
+
+def draws_as_json(draws: Mapping[str, SplitDraw]) -> dict[str, Json]:
+    """The content of draw.json."""
+    return {"schema": SCHEMA, "splits": {name: draw.as_json() for name, draw in draws.items()}}
+
+
+def find_place(seed: int, item: str) -> str:
+    """An answer's place in every draw with this seed."""
+    return text_hash(f"label {seed} {item}")
+
+
+def order_cells(answers: Iterable[FrameAnswer], seed: int) -> dict[str, list[str]]:
+    """Cell -> its items by place; the cells in the order of their names."""
+    cells: dict[str, list[str]] = {}
+    for answer in answers:
+        cells.setdefault(answer.cell, []).append(answer.item)
+    return {name: sorted(cells[name], key=lambda item: find_place(seed, item)) for name in sorted(cells)}
+
+
+def digest_frame(answers: Iterable[FrameAnswer]) -> str:
+    """A digest of all answers and their cells, in any order."""
+    return digest(sorted([each.item, each.cell, each.answer_hash] for each in answers))
+
+
+def draw_answers(answers: Sequence[FrameAnswer], *, n: int, seed: int, judge: str) -> tuple[SplitDraw, tuple[str, ...]]:
+    """Draw n answers in equal numbers from each cell.
+
+    Returns:
+        the draw, and its items in the order of labelling: the first of each cell, then the second of each, so that
+        people who stop early have labelled all cells alike.
+    """
+    cells = order_cells(answers, seed)
+    shares = share_labels([len(items) for items in cells.values()], n)
+    ranked = [
+        (rank, find_place(seed, item), item)
+        for items, share in zip(cells.values(), shares, strict=True)
+        for rank, item in enumerate(items[:share])
+    ]
+    draw = SplitDraw(
+        seed=seed,
+        judge=judge,
+        n=n,
+        cells={name: (len(items), share) for (name, items), share in zip(cells.items(), shares, strict=True)},
+        frame=digest_frame(answers),
+    )
+    return draw, tuple(item for _, _, item in sorted(ranked))
+
+
+def find_usable(
+    cells: Mapping[str, Sequence[str]], labelled: Collection[str], skipped: Collection[str] = ()
+) -> frozenset[str]:
+    """The labelled items that are a random part of each cell.
+
+    Args:
+        cells: cell -> its items by place, from `order_cells`.
+        labelled: items that somebody has labelled.
+        skipped: items that somebody has skipped and nobody has labelled.
+    """
+    usable: set[str] = set()
+    for items in cells.values():
+        for item in items:
+            if item in labelled:
+                usable.add(item)
+            elif item not in skipped:
+                break
+    return frozenset(usable)
