@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from harness.evaluation.plan import draw_clusters
 from harness.metrics import Record, rate
 from harness.stats.agreement import percent
+from harness.stats.assess import assess
 from harness.stats.columns import Table
 from harness.stats.intervals import Interval
 from harness.stats.matching import match_pairs
+from harness.stats.seeds import average_seeds
 from harness.stats.units import FAILED, JUDGED, KNOWN, SETTLED, WAITS, SamplingFrame, Units, record_units, sort_rows
 
 Rng = np.random.Generator
@@ -151,6 +153,22 @@ def macro(name: str, rates: Array) -> Case:
         return units(hit, np.arange(len(stratum)), stratum=stratum, strata=len(SCENARIOS))
 
     return Case(name=f"macro of {len(SCENARIOS)} strata, {name}", truth=float(rates.mean()), draw=draw)
+
+
+def seeds(n: int, runs: int, rate: float, items: float, between: float) -> Case:
+    """Runs that differ in a seed alone: questions and seeds share these parts of the latent variance."""
+
+    def draw(rng: Rng) -> Units:
+        shared = sqrt(items) * rng.standard_normal((1, n)) + sqrt(between) * rng.standard_normal((runs, 1))
+        hit = shared + sqrt(1 - items - between) * rng.standard_normal((runs, n)) < cut(rate)
+        return units(hit.ravel(), np.tile(np.arange(n), runs), stratum=np.repeat(np.arange(runs), n), strata=runs)
+
+    def estimate(data: Units) -> Interval | None:
+        found = assess(data).estimates
+        return None if found is None else average_seeds(found, runs).ci95
+
+    name = f"mean of {runs} seeds, n={n}, p={rate}, seeds {between:.0%} of the variance"
+    return Case(name=name, truth=rate, draw=draw, estimate=estimate)
 
 
 def agreement(clusters: int, size: int, rate: float, alike: float) -> Case:
@@ -431,5 +449,7 @@ CASES = (
     macro("0.005 each", np.full(13, 0.005)),
     macro("0.97 each", np.full(13, 0.97)),
     macro("one of them 0.5, else 0", np.array([0.5] + [0.0] * 12)),
+    *(seeds(500, runs, 0.3, 0.5, between) for runs in (2, 3, 5) for between in (0.0, 0.01, 0.1)),
+    seeds(100, 3, 0.05, 0.5, 0.02),
     *PARTLY,
 )
