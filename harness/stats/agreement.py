@@ -48,6 +48,10 @@ class Why(Enum):
     CONSTANT = "one judge always gives the same label: kappa is 0 whatever the other says"
     ONE_CLUSTER = "one cluster only"
     RARE = "a label is too rare: more than 5% of the resamples hold one label only"
+    NOT_JUDGED = "the judge never gives this label"
+    NOT_SEEN = "people never give this label"
+    ALWAYS_SEEN = "people give this label always"
+    NOWHERE = "neither the judge nor people give this label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,7 @@ def cohen(left: Ints, right: Ints, cluster: Ints, classes: int) -> Agreement:
     n = int(both.sum())
     rows = np.zeros((n, classes * classes))
     rows[np.arange(n), left[both] * classes + right[both]] = 1
-    found = _estimate(rows, cluster[both], coefficient)
+    found = estimate_coefficient(rows, cluster[both], coefficient)
     if found.value is not None and min(len(np.unique(side[both])) for side in (left, right)) == 1:
         return Agreement(n=n, value=found.value, why=Why.CONSTANT)
     return found
@@ -125,7 +129,7 @@ def fleiss(ratings: Ints, cluster: Ints, classes: int) -> Agreement:
     counts = _count_classes(ratings[every], classes)
     # of each item: the share of pairs of raters that differ, one, and the counts of each class
     alike = (counts * (counts - 1)).sum(axis=1) / max(raters * (raters - 1), 1)
-    return _estimate(np.column_stack((1 - alike, np.ones(len(counts)), counts)), cluster[every], coefficient)
+    return estimate_coefficient(np.column_stack((1 - alike, np.ones(len(counts)), counts)), cluster[every], coefficient)
 
 
 def krippendorff(ratings: Ints, cluster: Ints, classes: int) -> Agreement:
@@ -144,11 +148,20 @@ def krippendorff(ratings: Ints, cluster: Ints, classes: int) -> Agreement:
     diagonal = np.arange(classes)
     pairs[:, diagonal, diagonal] -= counts
     rows = pairs.reshape(len(counts), classes * classes) / (counts.sum(axis=1) - 1)[:, None]
-    return _estimate(rows, cluster[several], coefficient)
+    return estimate_coefficient(rows, cluster[several], coefficient)
 
 
-def _estimate(rows: Floats, cluster: Ints, coefficient: Coefficient) -> Agreement:
-    """The coefficient of items, each of which contributes a row to the sums."""
+def estimate_coefficient(
+    rows: Floats, cluster: Ints, coefficient: Coefficient, undefined: Why = Why.ONE_CLASS
+) -> Agreement:
+    """The coefficient of items, each of which contributes a row to the sums.
+
+    Args:
+        rows: (items, columns).
+        cluster: equal for items that are resampled together.
+        coefficient: of sums; both parts as shares of the items.
+        undefined: why there is no value where nothing could differ.
+    """
     n = len(rows)
     if n == 0:
         return Agreement(n=0, why=Why.NOTHING)
@@ -157,7 +170,7 @@ def _estimate(rows: Floats, cluster: Ints, coefficient: Coefficient) -> Agreemen
     np.add.at(clusters, where, rows)
     observed, expected = (float(side) for side in coefficient(clusters.sum(axis=0)))
     if expected <= 0:
-        return Agreement(n=n, why=Why.ONE_CLASS)
+        return Agreement(n=n, why=undefined)
     value = 1 - observed / expected
     if len(clusters) == 1:
         return Agreement(n=n, value=value, why=Why.ONE_CLUSTER)
