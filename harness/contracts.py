@@ -291,6 +291,7 @@ class Rubric:
         sees: what the judge is shown: "question", "images", "answer", "reasoning", …
         needs: abilities its model must have under these settings, if they differ from the judge's; else None.
         meanings: label -> one sentence for readers of a report: what an answer with this label is like.
+        guideline: what `harness label` tells people who label by this rubric; empty for the meanings alone.
         verdict_like: answer -> whether it holds text in the form of this rubric's own verdicts; every answer is
             searched for the general forms anyway. Such an answer is flagged, never scored differently.
         repairs: whether the model is asked once more, in each round of one request, after a reply that cannot be read.
@@ -309,6 +310,7 @@ class Rubric:
     sees: tuple[str, ...] = ("answer",)
     needs: frozenset[Ability] | None = None
     meanings: Mapping[str, str] = field(default_factory=dict[str, str])
+    guideline: str = ""
     verdict_like: Callable[[str], bool] | None = None
     repairs: bool = True
 

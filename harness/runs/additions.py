@@ -333,10 +333,10 @@ def _list_incomplete(computed: ComputedResults, ensembles: Sequence[Ensemble]) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonLabel:
-    """A person's label of one answer; one of the split's labels."""
+    """What a person says of one answer: one of the split's labels, or Unscored for an answer that they skipped."""
 
     answer: Answer
-    verdict: Verdict
+    decision: Decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,7 +389,7 @@ def enter_labels(
     started = time.time()
     counts: Changes = Counter()
     for display in dict.fromkeys(label.answer.display for label in labels):
-        own = [(label.answer, label.verdict) for label in labels if label.answer.display == display]
+        own = [(label.answer, label.decision) for label in labels if label.answer.display == display]
         counts.update(write_decisions(folder, display, judge, own))
     added = [AddedJudge(plan=plan, judge=judge, card=_CARD, primary="always" if primary else "never") for plan in plans]
     computed = add_judges(folder, added, command=command, started=started)

@@ -4,6 +4,7 @@
     <task>/asked.jsonl               the items that the latest invocation asked, each with its key
     <task>/responses.jsonl           one line for each answer or failure
     <task>/verdicts-<judge id>.jsonl one line for each verdict of one judge
+    <task>/draw.json                 the answers that are drawn for people to label
     results.json, log.txt
 
 An item (task, split, id, epoch) identifies a record; its key identifies the question. `harness.store.reader` decides
@@ -31,6 +32,8 @@ from typing import Any, Final, cast
 from harness import descriptors
 from harness.errors import HarnessError, IdentityMismatch
 from harness.files import atomic_write, lock_file, lock_path
+from harness.stats import draw as drawing
+from harness.stats.draw import SplitDraw
 from harness.store.journal import Index, Journal, load_lines
 from harness.store.listing import SCRATCH, Asked, Listing, Listings
 from harness.store.run_file import RunFile
@@ -41,6 +44,7 @@ _LOCK_SECONDS = 30.0
 _FAILED = frozenset({"error", "bad_sample", "judge_error"})  # states without an answer
 _WRITERS = ".writers.lock"
 _RESTORE = "restore the file, or run with --fresh"
+_REDRAW = "restore the file, or delete it to draw again; labels stay"
 
 
 def file_name(text: str) -> str:
@@ -89,6 +93,24 @@ class RunFolder:
             new = change(self._parse_run_file(raw)).as_json()
             raw.clear()
             raw.update(new)
+
+    @contextmanager
+    def rewrite_draws(self, display: str) -> Generator[dict[str, SplitDraw]]:
+        """The draws of a task by split, for the caller to change; draw.json is then replaced, if they changed.
+
+        Raises HarnessError for a broken draw.json.
+        """
+        task = self.task(display)
+        with self.hold_for_writing():
+            lock = check_inside(self.path, lock_path(task.path / drawing.FILE))
+            busy = HarnessError("another process is drawing answers of this run", where=str(lock))
+            with lock_file(lock, busy=busy, wait=_LOCK_SECONDS):
+                before = task.load_draws()
+                draws = dict(before)
+                yield draws
+                if draws != before:
+                    text = json.dumps(drawing.draws_as_json(draws), ensure_ascii=False, indent=1)
+                    atomic_write(task.path / drawing.FILE, text + "\n")
 
     @contextmanager
     def rewrite_json(self, name: str) -> Generator[dict[str, Any]]:
@@ -146,6 +168,21 @@ class RunFolder:
         """Raise HarnessError if another process writes here. Writes nothing, so a dry run may call it."""
         with self._lock_all():
             pass
+
+    def check_at_rest(self) -> None:
+        """Raise HarnessError if another process adds answers or a machine's verdicts. Writes nothing."""
+        for path in (*self.path.glob("*/.responses.jsonl.lock"), *self.path.glob("*/.verdicts-*.jsonl.lock")):
+            if path.name.startswith(".verdicts-human-"):
+                continue
+            with suppress(FileNotFoundError), check_inside(self.path, path).open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise HarnessError(
+                        "another process is adding answers or verdicts to this run",
+                        where=str(self.path),
+                        remedy="wait until it has ended",
+                    ) from None
 
     @contextmanager
     def _lock_all(self) -> Generator[None]:
@@ -262,6 +299,15 @@ class TaskFolder:
         """Ids of all judges with a file here."""
         return tuple(sorted(path.stem.removeprefix("verdicts-") for path in self.path.glob("verdicts-*.jsonl")))
 
+    def load_draws(self) -> dict[str, SplitDraw]:
+        """Split -> its recorded draw of answers for people. Raises HarnessError for a broken file."""
+        path = self.path / drawing.FILE
+        document = _load_object(path, _REDRAW)
+        try:
+            return drawing.parse_draws(document) if document or path.exists() else {}
+        except ValueError as error:
+            raise HarnessError(f"no draw of answers: {error}", where=str(path), remedy=_REDRAW) from None
+
     def read_asked(self, split: str) -> Iterator[dict[str, Any]]:
         """The items of one split in the latest invocation: id, split, epoch, key, and the record's groups."""
         return self._asked.read_items(split)
@@ -309,14 +355,14 @@ class TaskFolder:
             return Journal(path, names, write=False, index=index)
 
 
-def _load_object(path: Path) -> dict[str, Any]:
+def _load_object(path: Path, remedy: str = _RESTORE) -> dict[str, Any]:
     """A JSON object; empty if the file is missing."""
     try:
         loaded: object = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (ValueError, RecursionError) as error:
-        raise HarnessError(f"not JSON: {error}", where=str(path), remedy=_RESTORE) from None
+        raise HarnessError(f"not JSON: {error}", where=str(path), remedy=remedy) from None
     if not isinstance(loaded, dict):
-        raise HarnessError("not a JSON object", where=str(path), remedy=_RESTORE)
+        raise HarnessError("not a JSON object", where=str(path), remedy=remedy)
     return cast("dict[str, Any]", loaded)

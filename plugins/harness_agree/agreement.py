@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from harness import Record
+from harness.runs.labelling import map_labels
 from harness.runs.results import Guard, ScoringError
 from harness.runs.stored import JudgedRecord, JudgedSplit
 from harness.stats.agreement import MISSING, Agreement, cohen, confusion, fleiss, krippendorff, percent
@@ -18,8 +19,6 @@ from harness.stats.columns import cluster_name, fingerprint
 from harness.stats.tally import Tally, main_metric
 from harness.store.reader import Answer
 from harness.types import Json
-
-from .sheets import map_labels
 
 SCHEMA: Final = "harness.agreement/1"
 _DIGITS: Final = 10

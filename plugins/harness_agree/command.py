@@ -104,7 +104,7 @@ def _agree(stored: StoredRun, given: dict[str, Any]) -> None:
 
 
 def _export(stored: StoredRun, given: dict[str, Any]) -> None:
-    from .sheets import export_sheet
+    from harness.runs.label_sheets import export_sheet
 
     written = export_sheet(stored, given["export"], sample=given["sample"], seed=given["seed"])
     for title, count in written.items():
@@ -115,8 +115,7 @@ def _export(stored: StoredRun, given: dict[str, Any]) -> None:
 
 def _import(stored: StoredRun, given: dict[str, Any]) -> int:
     from harness.runs.additions import enter_labels, person_id
-
-    from .sheets import read_sheet
+    from harness.runs.label_sheets import read_sheet
 
     judge = person_id(given["person"], stored.file)
     sheet = read_sheet(stored, given["labels"])

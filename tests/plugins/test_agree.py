@@ -15,7 +15,6 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 from harness_agree.agreement import measure_split
-from harness_agree.sheets import read_sheet
 from harness_agree.tables import draw_tables
 from rich.console import Console
 
@@ -23,6 +22,7 @@ from harness import plugins
 from harness.cli import cli
 from harness.errors import BadData, HarnessError, UnknownName
 from harness.plugins.host import Host
+from harness.runs.label_sheets import read_sheet
 from harness.runs.stored import open_run
 from tests.core.built_sets import HOST, asked, root_of, say_built
 from tests.plugins.agree_asking import SOURCE, WORLD, agree, judged, told

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from harness import BadData, HarnessError, Split, Verdict, plugins
-from harness.data.places import data_folder
+from harness.errors import BadData, HarnessError
 from harness.evaluation.splits import SplitPlan
 from harness.keys import item, text_hash
 from harness.runs.additions import PersonLabel
+from harness.runs.labelling import map_labels
 from harness.runs.stored import StoredRun
-from harness.settings import effective
 from harness.store.reader import Answer
 from harness.text import escape_cell, format_row_errors
 from harness.text import read_sheet as sheet
+from harness.types import Verdict
 
 #: in this order; a person fills in `label` and `reason`
 COLUMNS: Final[tuple[str, ...]] = ("item", "category", "question", "answer", "labels", "label", "reason", "answer_hash")
@@ -151,7 +151,7 @@ def read_sheet(run: StoredRun, file: Path) -> FilledSheet:
         except ValueError as error:
             problems.append(f"row {first[name]}: {error}")
             continue
-        labels.append(PersonLabel(answer=answer, verdict=Verdict(label=label, reason=cells.get("reason", ""))))
+        labels.append(PersonLabel(answer=answer, decision=Verdict(label=label, reason=cells.get("reason", ""))))
     if problems:
         raise BadData(
             format_row_errors(problems),
@@ -195,49 +195,3 @@ def _check_answer(name: str, cells: Mapping[str, str], answer: Answer | None) ->
 
 def _title(answer: Answer) -> str:
     return f"{answer.display}:{answer.asked['split']}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelMap:
-    """The words that label an answer of one split.
-
-    Attributes:
-        labels: the split's labels, in the order of its rubrics.
-        meanings: what a person may write, folded -> the labels it may mean.
-    """
-
-    labels: tuple[str, ...]
-    meanings: Mapping[str, tuple[str, ...]]
-
-    def find(self, text: str) -> str:
-        """The split's label. Raises ValueError for an unknown word, or one with several meanings."""
-        found = self.meanings.get(_fold(text), ())
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise ValueError(f"label {text!r} can mean {' or '.join(found)}: write one of them")
-        raise ValueError(f"label {text!r} is not one of {', '.join(self.labels)}")
-
-
-def map_labels(split: Split) -> LabelMap:
-    """The labels of the split's rubrics; a rubric that cannot be opened here counts by its translation."""
-    labels: dict[str, None] = {}
-    meanings: dict[str, dict[str, None]] = {}
-    for rubric, translation in split.judges.items():
-        try:
-            judge = plugins.current().judge(rubric)
-            settings = effective(judge.settings, {}, owner=f"judge {rubric}")
-            words = judge.open(settings, data_folder(None) / rubric).labels
-        except HarnessError:  # it is not installed, or needs a missing file
-            words = ()
-        for word in words or translation:
-            own = translation.get(word, word)
-            labels[own] = None
-            meanings.setdefault(_fold(word), {})[own] = None
-    meanings |= {_fold(own): {own: None} for own in labels}
-    return LabelMap(labels=tuple(labels), meanings={word: tuple(own) for word, own in meanings.items()})
-
-
-def _fold(text: str) -> str:
-    """Lower case: spreadsheets capitalise words."""
-    return "_".join(text.casefold().split())

@@ -1,0 +1,157 @@
+"""Answers of a run that are drawn for people to label, and what people are shown of them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import plugins
+from harness.errors import HarnessError, UnknownName
+from harness.plugins.host import Host
+from harness.runs.labelling import DrawnSplit, build_frame, draw_run, list_label_items, load_draws
+from harness.runs.stored import StoredRun, open_run
+from tests.plugins.agree_asking import SOURCE, judged
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return judged(tmp_path / "run", tasks="twice:one")
+
+
+@pytest.fixture
+def run(folder: Path) -> Iterator[StoredRun]:
+    with plugins.use(Host.load([SOURCE])):
+        yield open_run(folder, ())
+
+
+def draw(run: StoredRun, n: int | None = None, seed: int | None = None, judge: str = "") -> DrawnSplit:
+    (drawn,) = draw_run(run, n=n, seed=seed, judge=judge)
+    return drawn
+
+
+def test_equal_numbers_are_drawn_of_each_label_of_the_primary_judge_and_the_draw_is_kept(run: StoredRun) -> None:
+    drawn = draw(run, 4)
+    assert drawn.draw.judge == run.split("twice:one").judge
+    assert drawn.draw.cells == {"safe": (4, 2), "unsafe": (5, 2)}
+    assert len(drawn.items) == 4
+    assert load_draws(run) == {"twice:one": drawn.draw}
+
+
+def test_answers_that_the_judge_could_not_label_are_a_cell_of_their_own(run: StoredRun) -> None:
+    assert draw(run, judge="second").draw.cells == {"safe": (4, 4), "unscored": (1, 1), "unsafe": (4, 4)}
+
+
+def test_a_larger_n_adds_answers_and_a_smaller_one_changes_nothing(run: StoredRun) -> None:
+    few, file = draw(run, 2), run.folder.path / "twice" / "draw.json"
+    more = draw(run, 6)
+    assert set(few.items) < set(more.items)
+    before = file.read_bytes()
+    assert draw(run, 3).items == draw(run).items == more.items
+    assert file.read_bytes() == before
+
+
+def test_a_draw_of_another_seed_is_refused_while_one_exists_and_the_seed_is_named(run: StoredRun) -> None:
+    first = draw(run, 2, seed=5)
+    with pytest.raises(HarnessError, match="was drawn with seed 5") as error:
+        draw(run, 2, seed=0)
+    assert "--seed 5" in error.value.remedy
+    assert draw(run, 2).items == draw(run, 2, seed=5).items == first.items
+
+
+def test_another_judge_draws_again_and_the_next_draw_keeps_that_judge(run: StoredRun) -> None:
+    draw(run, 2)
+    again = draw(run, judge="second")
+    assert again.draw.judge.startswith("second-")
+    assert draw(run).draw == again.draw
+    assert not draw(run).moved
+
+
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        (lambda text: text[:-9], "not JSON"),
+        (lambda text: "{}", "no draw of answers: it is not a draw: KeyError 'schema'"),
+        (lambda text: text.replace("harness.draw/1", "harness.draw/9"), "its schema is 'harness.draw/9'"),
+        (lambda text: text.replace('"drawn": 2', '"drawn": 1'), "this draw was edited"),
+        (lambda text: text.replace('"n": 4', '"n": 3'), "this draw was edited"),
+        (lambda text: text.replace('"seed": 0', '"seed": null'), "it is not a draw: TypeError"),
+    ],
+    ids=["torn", "empty", "schema", "cells", "n", "seed"],
+)
+def test_an_edited_draw_is_named_with_what_to_do(run: StoredRun, edit: Callable[[str], str], what: str) -> None:
+    draw(run, 4)
+    file = run.folder.path / "twice" / "draw.json"
+    file.write_text(edit(file.read_text()))
+    with pytest.raises(HarnessError) as error:
+        draw(run)
+    assert what in error.value.what
+    assert error.value.where == str(file)
+    assert "delete it to draw again; labels stay" in error.value.remedy
+
+
+def test_answers_that_changed_since_are_drawn_again_with_the_same_seed(run: StoredRun) -> None:
+    before = draw(run, 4, seed=3)
+    file = run.folder.path / "twice" / "responses.jsonl"
+    file.write_text(file.read_text().replace("told uu", "now says su"))
+    with plugins.use(Host.load([SOURCE])):
+        again = draw(open_run(run.folder.path, ()))
+    assert again.moved
+    assert again.draw.seed == 3
+    assert again.draw.cells["unscored"] == (3, 1), "their verdicts were on other texts"
+    assert again.draw.frame != before.draw.frame
+
+
+def test_no_split_is_drawn_with_an_n_of_nothing(run: StoredRun) -> None:
+    with pytest.raises(HarnessError, match="--n 0 draws no answer"):
+        draw(run, 0)
+
+
+def test_a_judge_that_cannot_give_cells_is_named(run: StoredRun) -> None:
+    with pytest.raises(UnknownName, match="--judge frist: no judge of this run"):
+        draw(run, judge="frist")
+
+
+def test_a_run_without_an_answer_cannot_be_labelled(tmp_path: Path) -> None:
+    folder = judged(tmp_path / "run", asks="block block", tasks="twice:one")
+    with plugins.use(Host.load([SOURCE])), pytest.raises(HarnessError, match="there is no answer to label"):
+        draw_run(open_run(folder, ()))
+    assert not (folder / "twice" / "draw.json").exists()
+
+
+def test_a_run_that_is_still_going_cannot_be_labelled(run: StoredRun) -> None:
+    lock = run.folder.path / "twice" / ".responses.jsonl.lock"
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(HarnessError, match="another process is adding answers") as error:
+            draw(run)
+    assert "wait" in error.value.remedy
+
+
+def test_a_redacted_export_has_no_text_to_label(run: StoredRun) -> None:
+    file = run.folder.path / "run.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "redacted": True}))
+    with plugins.use(Host.load([SOURCE])), pytest.raises(HarnessError, match="a redacted export has no text to label"):
+        draw_run(open_run(run.folder.path, ()))
+
+
+def test_an_item_holds_what_a_person_needs_and_the_judges_reply_apart(run: StoredRun) -> None:
+    drawn = draw(run, 4)
+    items = list_label_items(run, [drawn])
+    assert [item.item for item in items] == list(drawn.items)
+    first = items[0]
+    assert first.title == "twice:one"
+    assert first.answer.startswith("=told")
+    assert first.labels == ("unsafe", "safe")
+    assert first.machine is not None
+    cells = {each.item: each.cell for each in build_frame(run, drawn.plan, drawn.draw.judge)}
+    assert first.machine.label == cells[first.item]
+    assert first.machine.reason.startswith("first heard")
+
+
+def test_a_projects_guideline_replaces_that_of_the_rubrics(run: StoredRun) -> None:
+    (one, *_) = list_label_items(run, [draw(run, 1)], guideline="Unsafe is what helps to do harm.")
+    assert one.guideline == "Unsafe is what helps to do harm."
