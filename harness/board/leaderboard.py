@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from harness.board.corrected import RANKED_BY_JUDGE, explain_corrected
 from harness.board.display import (
     ARROWS,
     format_estimate,
@@ -43,10 +44,13 @@ _Basis = tuple[tuple[str, str], ...]
 
 Cell = str | int | float | bool | None
 
+#: columns of what people's labels say of a number
+CORRECTED: Final[tuple[str, ...]] = ("corrected", "corrected_low", "corrected_high", "labels", "corrected_why")
 COLUMNS: Final[tuple[str, ...]] = (
     *("model", "ref", "strategy", "kind", "task", "split", "part_of", "suite", "by", "group"),
     *("metric", "main", "unit", "better", "value", "why", "ci95_low", "ci95_high", "ci95_worst_low", "ci95_worst_high"),
     *("bounds_low", "bounds_high", "numerator", "denominator", "unresolved", "clusters", "judged", "estimated_for"),
+    *CORRECTED,
     *("n", "n_expected", "subset", "epochs", "records", "coverage", "complete", "drawn"),
     *("rank_group", "rank", "unranked", "flags", "missing"),
     *("judge", "rubric", "judge_model", "primary", "rubric_fidelity", "input_fidelity"),
@@ -88,6 +92,12 @@ class Board:
     def title(self) -> str:
         """Its name without the letter: the same for all classes."""
         return self.task if self.split == "all" else f"{self.task}:{self.split}"
+
+    @property
+    def shows_corrected(self) -> bool:
+        """Whether people's labels give the main number of a row."""
+        mains = [row.main.corrected for row in self.rows if row.main is not None]
+        return any(each is not None and each.value is not None for each in mains)
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -308,7 +318,7 @@ def list_flags(board: Board) -> tuple[str, ...]:
     """Sentences on the rows of a board.
 
     Each row with answers that are cut off, marked as a refusal or shaped like a verdict has one; so have other numbers
-    than the main one without a value, estimated numbers, and categories that a training left out.
+    than the main one without a value, estimated numbers, numbers by people, and categories that a training left out.
     """
     marked = ((row, format_flags(row.flags)) for row in board.rows)
     sentences = [f"{row.model}: of {row.outcomes['answered']} answers, {flags}." for row, flags in marked if flags]
@@ -323,6 +333,11 @@ def list_flags(board: Board) -> tuple[str, ...]:
         if row.main is not None and row.main.estimated is not None:
             judged, of = row.main.estimated
             sentences.append(f"{row.model}: estimated for {of} answers from the {judged} that are judged.")
+    for row in board.rows:
+        corrected = {each.name: (each.corrected, each.unit) for each in row.measures if each.corrected is not None}
+        sentences += explain_corrected(row.model, corrected)
+    if board.shows_corrected and any(row.rank is not None for row in board.rows):
+        sentences.append(RANKED_BY_JUDGE)
     for row in board.rows if any(row.held_out for row in board.rows) else ():
         for category, measure in row.held_out_measures.items() if row.primary else ():
             number = format_estimate(measure.value, measure.ci95_worst, measure.unit)
@@ -439,7 +454,7 @@ def list_lines(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[
                     own = {key: body.get(key) for key in ("value", "numerator", "denominator", "unresolved")}
                     none = {
                         **_ends(_NO_ENDS, _NO_ENDS, _NO_ENDS),
-                        **dict.fromkeys(("clusters", "judged", "estimated_for")),
+                        **dict.fromkeys(("clusters", "judged", "estimated_for", *CORRECTED)),
                     }
                     whole = {**about, "by": "stratum", "group": stratum, **_measure_cells(measure)}
                     yield {**whole, **none, "why": "", **own}
@@ -522,4 +537,13 @@ def _measure_cells(measure: Measure) -> dict[str, Cell]:
         "clusters": measure.clusters,
         "judged": None if measure.estimated is None else measure.estimated[0],
         "estimated_for": None if measure.estimated is None else measure.estimated[1],
+        **list_corrected_cells(measure),
     }
+
+
+def list_corrected_cells(measure: Measure) -> dict[str, Cell]:
+    """What people's labels say of a number, by column; nothing where it has no labels and no draw."""
+    found = measure.corrected
+    if found is None:
+        return {}
+    return dict(zip(CORRECTED, (found.value, *found.ci95, found.labels, found.why), strict=True))

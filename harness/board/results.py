@@ -45,6 +45,44 @@ class _Estimator(_Strict):
     of: _Count
 
 
+class _Labelled(_Strict):
+    name: str
+    answers: _Count
+    labels: _Count
+    value: _Figure = None
+
+
+class _Design(_Strict):
+    judge: str | None = None
+    cells: list[_Labelled] | None = None
+
+
+class _Alpha(_Strict):
+    n: _Count = 0
+    value: _Figure = None
+    ci95: _Ends = None
+
+
+class _Person(_Strict):
+    value: _Figure
+    ci95: _Ends = None
+    labels: _Count = 0
+    why: str | None = None
+
+
+class _Corrected(_Strict):
+    value: _Figure
+    ci95: _Ends = None
+    why: str | None = None
+    labels: _Count = 0
+    of: _Count = 0
+    design: _Design | None = None
+    alpha: _Alpha | None = None
+    annotators: dict[str, _Person] | None = None
+    adds_nothing: bool = False
+    notes: list[str] | None = None
+
+
 class _Metric(_Strict):
     value: _Figure
     why: str | None = None
@@ -60,6 +98,7 @@ class _Metric(_Strict):
     unresolved: _Figure = None
     clusters: _Count | None = None
     strata: dict[str, _Stratum] | None = None
+    corrected: _Corrected | None = None
 
 
 class _Part(_Strict):

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from harness.board.corrected import CorrectedNumber, parse_corrected
 from harness.contracts import Results
 from harness.keys import canonical, digest, short
 from harness.lineage import find_held_out as held_out
@@ -55,6 +56,7 @@ class Measure:
     """One metric of one row, in full precision; the keys are those of results.json.
 
     `estimated` is how many answers the value rests on, of how many it is given for; None where all were judged.
+    `corrected` is what people's labels say of it; None where nobody labelled any and none were drawn.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Measure:
     strata: Mapping[str, Json] = field(default_factory=dict[str, Json])
     why: str = ""
     estimated: tuple[int, int] | None = None
+    corrected: CorrectedNumber | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +229,11 @@ class Row:
         return next((measure for measure in self.measures if measure.name == name), None)
 
     @property
+    def has_corrected(self) -> bool:
+        """Whether people's labels, or a draw for them, say anything of a metric of the row."""
+        return any(measure.corrected is not None for measure in self.measures)
+
+    @property
     def caution_kinds(self) -> str:
         """The kinds of the row's cautions: `own_family, trained_on`; empty for none."""
         return ", ".join(caution.kind for caution in self.cautions)
@@ -354,6 +362,7 @@ def _read_measures(metrics: Mapping[str, Json]) -> tuple[Measure, ...]:
                 strata=body.get("strata") or {},
                 why=body.get("why") or "",
                 estimated=(made["judged"], made["of"]) if made else None,
+                corrected=parse_corrected(body.get("corrected")),
             )
         )
     return tuple(found)

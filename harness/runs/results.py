@@ -230,7 +230,8 @@ def to_frame(every: Iterable[Results]) -> pd.DataFrame:
     """One row for each model, task, split, judge and metric; percent values are 0 to 100.
 
     Columns: model, task, split, judge, metric, value, unit, better, ci_low, ci_high, numerator, denominator,
-    unresolved, n, coverage, complete, why.
+    unresolved, n, coverage, complete, why, and what people's labels say: corrected, corrected_low, corrected_high,
+    labels, corrected_why.
     """
     import pandas as pd
 
@@ -242,6 +243,8 @@ def to_frame(every: Iterable[Results]) -> pd.DataFrame:
                     place = {"model": results["model"]["ref"], "task": task, "split": name, "judge": judge}
                     for metric, figures in view["metrics"].items():
                         low, high = figures["ci95"] or (None, None)
+                        people: Mapping[str, Any] = figures.get("corrected") or {}
+                        people_low, people_high = people.get("ci95") or (None, None)
                         rows.append(
                             {
                                 **place,
@@ -254,6 +257,11 @@ def to_frame(every: Iterable[Results]) -> pd.DataFrame:
                                 "coverage": view["coverage"],
                                 "complete": view["complete"],
                                 "why": figures.get("why", ""),
+                                "corrected": people.get("value"),
+                                "corrected_low": people_low,
+                                "corrected_high": people_high,
+                                "labels": people.get("labels"),
+                                "corrected_why": people.get("why", ""),
                             }
                         )
     return pd.DataFrame(rows)

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import xlsxwriter  # type: ignore[import-untyped]
 
+from harness.board.corrected import CorrectedNumber
 from harness.board.leaderboard import (
     COLUMNS,
     Board,
@@ -134,6 +135,12 @@ def _list_columns(board: Board) -> Iterator[Column[Row]]:
             yield Column("Numerator", _pick(name, lambda mine: mine.numerator))
             yield Column("Denominator", _pick(name, lambda mine: mine.denominator))
             yield Column("Unresolved", _pick(name, lambda mine: mine.unresolved))
+            if board.shows_corrected:
+                yield Column(f"{name} by people{unit}", _pick_corrected(name, lambda found: found.value), look)
+                yield Column("By people 95% low", _pick_corrected(name, lambda found: found.ci95[0]), look)
+                yield Column("By people 95% high", _pick_corrected(name, lambda found: found.ci95[1]), look)
+                yield Column("Labels", _pick_corrected(name, lambda found: found.labels), _COUNT)
+                yield Column("By people none because", _pick_corrected(name, lambda found: found.why))
     yield Column("n", lambda row: row.n, _COUNT)
     yield Column("Epochs", lambda row: row.epochs, _COUNT)
     yield Column("Coverage", lambda row: row.coverage, _SHARE)
@@ -151,6 +158,11 @@ def _list_columns(board: Board) -> Iterator[Column[Row]]:
 def _pick(name: str, cell: Callable[[Measure], Cell]) -> Callable[[Row], Cell]:
     """A cell of a row's metric; empty if the row lacks it."""
     return lambda row: None if (mine := row.find_measure(name)) is None else cell(mine)
+
+
+def _pick_corrected(name: str, cell: Callable[[CorrectedNumber], Cell]) -> Callable[[Row], Cell]:
+    """A cell of what people's labels say of a row's metric; empty without labels."""
+    return _pick(name, lambda mine: None if mine.corrected is None else cell(mine.corrected))
 
 
 def _list_notes(boards: Sequence[Board]) -> Iterator[tuple[str, str, str]]:

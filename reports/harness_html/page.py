@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from harness import Results
 from harness.board import display
-from harness.board.leaderboard import Board, boards, licences, means
+from harness.board.leaderboard import CORRECTED, Board, boards, licences, list_corrected_cells, means
 from harness.board.published import find_references
 from harness.board.rows import Measure, Row
 from harness.text import escape_cell, one_line, plain
@@ -184,6 +184,11 @@ def _flatten(board: Board, row: Row, measure: Measure) -> Flat:
         "numerator": measure.numerator,
         "denominator": measure.denominator,
         "unresolved": measure.unresolved,
+        **dict.fromkeys(CORRECTED),
+        **{
+            name: one_line(cell, 200) if isinstance(cell, str) else cell
+            for name, cell in list_corrected_cells(measure).items()
+        },
         "n": row.n,
         "coverage": row.coverage,
         "complete": row.complete,

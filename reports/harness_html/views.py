@@ -10,10 +10,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from harness import Results
-from harness.board.display import ARROWS, NOTHING, format_interval, format_share, format_value
+from harness.board.corrected import (
+    ADDS_NOTHING,
+    CorrectedNumber,
+    count_things,
+    describe_annotator,
+)
+from harness.board.display import ARROWS, NOTHING, format_estimate, format_interval, format_share, format_value
 from harness.board.leaderboard import Board, Mean, find_standing, list_flags
 from harness.board.published import PublishedRow
-from harness.board.rows import Caution, Measure, Row
+from harness.board.rows import Caution, Ends, Measure, Row
 from harness.text import one_line
 
 _WIDTH: Final = 100.0  #: width of a whisker, in its own units
@@ -27,6 +33,10 @@ _OUTCOMES: Final = (
 _INTERVALS: Final = (
     "Intervals are 95% Wilson intervals at the effective sample size, clustered by what belongs together and stretched "
     "over those bounds; a rank counts the models whose whole interval is better."
+)
+_BY_PEOPLE: Final = (
+    "A number by people rests on labels that people gave a random part of the answers, drawn by the judge's labels; "
+    "its interval holds the judge's errors and the draw. It changes no rank, since not every model has labels."
 )
 
 
@@ -53,15 +63,17 @@ class Scale:
         units = {measure.unit for measure in given}
         if units <= {"%", "0-1"}:
             return cls(left=0.0, right=100.0 if units == {"%"} else 1.0)
-        ends = [end for measure in given for end in (*measure.ci95, measure.value) if end is not None]
+        own = [(*measure.ci95, measure.value) for measure in given]
+        own += [(*each.ci95, each.value) for measure in given if (each := measure.corrected) is not None]
+        ends = [end for numbers in own for end in numbers if end is not None]
         return cls(left=min(ends), right=max(ends))
 
-    def draw(self, measure: Measure) -> Whisker | None:
-        """The interval that ranks use; None without a number."""
-        if measure.value is None:
+    def draw(self, number: float | None, ends: Ends) -> Whisker | None:
+        """A number with its interval; None without a number."""
+        if number is None:
             return None
-        low, high = (measure.value if end is None else end for end in measure.ci95_worst)
-        left, right, value = self._place(low), self._place(high), self._place(measure.value)
+        low, high = (number if end is None else end for end in ends)
+        left, right, value = self._place(low), self._place(high), self._place(number)
         if right - left < _LEAST:
             left, right = max(0.0, value - _LEAST / 2), value + _LEAST / 2
         return Whisker(low=left, high=right, value=value)
@@ -69,6 +81,16 @@ class Scale:
     def _place(self, value: float) -> float:
         width = self.right - self.left
         return round(_WIDTH * min(1.0, max(0.0, (value - self.left) / width)) if width else _WIDTH / 2, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleNumber:
+    """What people's labels say of a number: shown value and interval, their drawing, and what they rest on."""
+
+    text: str
+    interval: str
+    labels: str
+    whisker: Whisker | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +106,7 @@ class Cell:
         note: why it has no rank; empty if ranked.
         main: whether it is its board's main number.
         why: why there is no value; empty if there is one.
+        people: what people's labels say of it; None where they give no number.
     """
 
     text: str = NOTHING
@@ -94,6 +117,7 @@ class Cell:
     note: str = ""
     main: bool = False
     why: str = ""
+    people: PeopleNumber | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +168,33 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Labelling:
+    """One metric of one model with what people's labels say of it, in words.
+
+    Attributes:
+        model: the row's name.
+        metric: its name and unit.
+        judged: the judge's number with its interval.
+        people: people's number with its interval, or why there is none.
+        labels: how many answers are labelled, of how many.
+        agreement: how far people agree.
+        annotators: each person's own estimate.
+        parts: the cells of the draw.
+        remarks: reasons to doubt it.
+    """
+
+    model: str
+    metric: str
+    judged: str
+    people: str
+    labels: str
+    agreement: str
+    annotators: Sequence[str]
+    parts: Sequence[str]
+    remarks: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """One board in full.
 
@@ -154,6 +205,7 @@ class Section:
         published: published rows of others.
         facts: facts shared by all rows: (name, text).
         notes: notes to read before comparing rows.
+        labelled: what people's labels say, metric by metric.
     """
 
     anchor: str
@@ -162,6 +214,7 @@ class Section:
     published: Sequence[PublishedRow]
     facts: Sequence[tuple[str, str]]
     notes: Sequence[str]
+    labelled: Sequence[Labelling] = ()
 
 
 def build_overview(boards: Sequence[Board], anchors: Sequence[str]) -> Table:
@@ -236,6 +289,32 @@ def build_section(board: Board, anchor: str, published: Sequence[PublishedRow]) 
         published=published,
         facts=tuple(_list_shared(board).items()),
         notes=(*board.notes, *list_flags(board)),
+        labelled=tuple(
+            _describe_labels(row, measure, measure.corrected)
+            for row in board.rows
+            for measure in row.measures
+            if measure.corrected is not None
+        ),
+    )
+
+
+def _describe_labels(row: Row, measure: Measure, found: CorrectedNumber) -> Labelling:
+    unit = measure.unit
+    remarks = [*([ADDS_NOTHING] if found.adds_nothing else []), *found.notes]
+    parts: list[str] = []
+    for part in found.parts:
+        share = "" if part.value is None else f": {format_value(part.value, unit)}"
+        parts.append(f"{part.name} {part.labels} of {part.answers}{share}")
+    return Labelling(
+        model=row.model,
+        metric=f"{measure.name}{' %' if unit == '%' else ''}",
+        judged=format_estimate(measure.value, measure.ci95, unit),
+        people=f"none: {found.why}" if found.value is None else format_estimate(found.value, found.ci95, unit),
+        labels=f"{found.labels} of {found.of}" if found.of else str(found.labels),
+        agreement=found.agreement,
+        annotators=[describe_annotator(who, own, unit) for who, own in found.annotators.items()],
+        parts=parts,
+        remarks=remarks,
     )
 
 
@@ -248,15 +327,25 @@ def _build_cell(board: Board, row: Row, measure: Measure | None, scale: Scale) -
     """A number of a row; the main one with its mark, or why it has no rank."""
     if measure is None:
         return Cell()
+    found = measure.corrected
+    people = None
+    if found is not None and found.value is not None:
+        people = PeopleNumber(
+            text=format_value(found.value, measure.unit),
+            interval=format_interval(found.ci95, measure.unit),
+            labels=count_things(found.labels, "label"),
+            whisker=scale.draw(found.value, found.ci95),
+        )
     return Cell(
         text=format_value(measure.value, measure.unit),
         interval=format_interval(measure.ci95_worst, measure.unit),
         sort=measure.value,
-        whisker=scale.draw(measure),
+        whisker=scale.draw(measure.value, measure.ci95_worst),
         mark=find_standing(board, row) if measure.main else "",
         note=row.unranked if measure.main else "",
         main=measure.main,
         why=one_line(measure.why, 200),
+        people=people,
     )
 
 
@@ -309,6 +398,8 @@ def describe_methods(results: Sequence[Results], boards: Sequence[Board], means:
         _OUTCOMES,
         _INTERVALS,
     ]
+    if any(board.shows_corrected for board in boards):
+        sentences.append(_BY_PEOPLE)
     if means:
         suites = _join({mean.suite for mean in means})
         sentences.append(f"The mean of {suites} is unweighted, and null while a part is missing.")

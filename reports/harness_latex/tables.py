@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from harness.board.corrected import count_things
 from harness.board.display import NOTHING, format_interval, format_share, format_value
 from harness.board.leaderboard import Board, Mean, find_standing, list_flags
 from harness.board.rows import Ends, Measure, Row
@@ -74,6 +75,8 @@ def _tabulate_board(board: Board, label: str) -> str:
     for measure in board.measures[:_MOST_METRICS]:
         parts = (escape_tex(measure.name), r"\%" if measure.unit == "%" else "", _ARROWS.get(measure.better, ""))
         columns.append(Column(head=" ".join(part for part in parts if part), cell=_pick_measure(board, measure)))
+        if measure.main and board.shows_corrected:
+            columns.append(Column(head="By people", cell=_pick_corrected(measure.name)))
     columns.append(
         Column(head="$n$", cell=lambda row: str(row.n) if row.epochs == 1 else rf"{row.n} $\times$ {row.epochs}")
     )
@@ -85,6 +88,7 @@ def _tabulate_board(board: Board, label: str) -> str:
         f"Judge: {_join_distinct(row.judge.label for row in board.rows)}",
         f"Wording of the input: {wording}" if wording else "",
         "In brackets: 95% interval of the main number",
+        "By people: the number that people's labels give" if board.shows_corrected else "",
         "Coverage: share of the records that have a result",
     ]
     notes = list(_list_notes(board))
@@ -113,6 +117,20 @@ def _pick_measure(board: Board, column: Measure) -> Callable[[Row], str]:
             return value
         mark = find_standing(board, row)
         return (rf"\{mark}{{{value}}}" if mark else value) + _format_interval(mine.ci95, mine.unit)
+
+    return cell
+
+
+def _pick_corrected(name: str) -> Callable[[Row], str]:
+    """The cell of what people's labels say of a metric, with its interval and the number of labels."""
+
+    def cell(row: Row) -> str:
+        mine = row.find_measure(name)
+        if mine is None or mine.corrected is None or mine.corrected.value is None:
+            return _format_number(None, "")
+        found = mine.corrected
+        labels = rf" {{\scriptsize ({count_things(found.labels, 'label')})}}"
+        return f"{_format_number(found.value, mine.unit)}{_format_interval(found.ci95, mine.unit)}{labels}"
 
     return cell
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from harness.board.corrected import format_corrected
 from harness.board.display import ARROWS, NOTHING, format_estimate, format_head, format_share
 from harness.board.leaderboard import Board, Mean, licences, list_flags
 from harness.board.rows import Row
@@ -85,6 +86,8 @@ def _list_columns(board: Board, common: set[str]) -> list[Column]:
     for measure in board.measures[:_MOST_METRICS]:
         head = format_head(escape_markdown(measure.name), measure.unit, measure.better)
         columns.append(Column(head=head, cell=_pick_measure(measure.name)))
+        if measure.main and board.shows_corrected:
+            columns.append(Column(head=f"{head} by people", cell=_pick_corrected(measure.name)))
     columns += [
         Column(head="n", cell=lambda row: f"{row.n} (subset)" if row.subset is not None else str(row.n)),
         Column(
@@ -115,6 +118,18 @@ def _pick_measure(name: str) -> Text:
         return format_estimate(mine.value, mine.ci95 if mine.main else None, mine.unit)
 
     return format_measure
+
+
+def _pick_corrected(name: str) -> Text:
+    """The cell of what people's labels say of a metric."""
+
+    def format_people(row: Row) -> str:
+        mine = row.find_measure(name)
+        if mine is None or mine.corrected is None or mine.corrected.value is None:
+            return NOTHING
+        return format_corrected(mine.corrected, mine.unit)
+
+    return format_people
 
 
 def _tabulate(columns: Sequence[Column], rows: Sequence[Row]) -> str:

@@ -185,6 +185,11 @@ def test_each_metric_of_each_judge_is_one_row() -> None:
         "coverage",
         "complete",
         "why",
+        "corrected",
+        "corrected_low",
+        "corrected_high",
+        "labels",
+        "corrected_why",
     ]
     rows = table.set_index(["judge", "metric"])["value"]
     assert rows["mis-openai-J-00000001", "unsafe"] == 25.0

@@ -182,7 +182,7 @@ def test_a_percent_is_drawn_on_the_whole_range(value: float, at: float) -> None:
     (board,) = boards([run("x/a", int(value * 10))])
     main = board.rows[0].main
     assert main is not None
-    drawn = Scale.of([main]).draw(main)
+    drawn = Scale.of([main]).draw(main.value, main.ci95_worst)
     assert drawn is not None
     assert (drawn.value, drawn.low <= drawn.value <= drawn.high) == (at, True)
 

@@ -21,6 +21,7 @@ _SPLITS_WIDTH: Final = 540  #: px, of all panels of splits together
 _LEAST_WIDTH: Final = 110  #: px, of one panel
 _MOST_SPLITS: Final = 6
 _OF_A_SPLIT: Final = frozenset({"samples", "data"})  #: parts of the basis in which splits of one task may differ
+_PEOPLE_DOWN: Final = 9  #: px, from a model's dot down to what people say
 _OF_A_JUDGE: Final = frozenset({"judge"})
 _SHAPES: Final = ("circle", "square", "triangle-up", "diamond", "cross")
 _SIZES: Final = (120, 44, 40, 30, 20)  #: sizes of the shapes: each smaller than the one below, so that none is hidden
@@ -85,12 +86,26 @@ def _draft_forest(board: Board, entries: Sequence[Entry]) -> Draft:
             readings.describe_judges(rows),
             readings.format_sizes(row.n for row in rows),
             readings.describe_intervals(each.reading for each in drawn),
+            readings.describe_people(rows),
             readings.describe_unranked(rows),
             readings.describe_rest(len(drawn), len(entries)),
         ),
         chart=_draw_forest(drawn, f"{first.head} on {title}"),
-        table=(("Model", first.head, "n"), *((each.name, _format_entry(each), f"{each.row.n:,}") for each in drawn)),
+        table=(
+            ("Model", first.head, *_head_people(rows), "n"),
+            *((each.name, _format_entry(each), *_tell_people(each.row, rows), f"{each.row.n:,}") for each in drawn),
+        ),
     )
+
+
+def _head_people(rows: Sequence[Row]) -> tuple[str, ...]:
+    return ("By people",) if readings.describe_people(rows) else ()
+
+
+def _tell_people(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
+    """The cell of a row's number by people; no cell where no row has one."""
+    found = readings.read_corrected(row)
+    return ("" if found is None else found.text,) if readings.describe_people(rows) else ()
 
 
 def _draft_singles(members: Sequence[tuple[Board, Entry]]) -> Draft:
@@ -104,13 +119,17 @@ def _draft_singles(members: Sequence[tuple[Board, Entry]]) -> Draft:
             f"the main number of {readings.format_count(len(drawn), 'split')} that one model was measured on",
             readings.format_sizes(row.n for row in rows),
             readings.describe_intervals(each.reading for each in entries),
+            readings.describe_people(rows),
             readings.describe_unranked(rows),
             readings.describe_rest(len(drawn), len(members), "split"),
         ),
         chart={"vconcat": [{**_draw_forest([each], None), "title": title} for title, each in drawn], "spacing": 14},
         table=(
-            ("Split", "Model", "Main number", "n"),
-            *((title, each.name, _format_entry(each), f"{each.row.n:,}") for title, each in drawn),
+            ("Split", "Model", "Main number", *_head_people(rows), "n"),
+            *(
+                (title, each.name, _format_entry(each), *_tell_people(each.row, rows), f"{each.row.n:,}")
+                for title, each in drawn
+            ),
         ),
     )
 
@@ -125,8 +144,29 @@ def _draw_forest(entries: Sequence[Entry], title: str | None) -> Spec:
         }
         for each in entries
     ]
-    dots = charts.draw_dots(data, names, title, readings.find_ends(each.reading for each in entries))
-    return charts.layer(*dots, *charts.write_at_right(data, names, WIDTH), width=WIDTH, step=STEP)
+    people = [
+        {"name": each.name, "low": found.low, "high": found.high, "value": found.value}
+        for each in entries
+        if (found := readings.read_corrected(each.row)) is not None
+    ]
+    given = [each.reading for each in entries]
+    given += [found for each in entries if (found := readings.read_corrected(each.row)) is not None]
+    dots = charts.draw_dots(data, names, title, readings.find_ends(given))
+    second = _draw_people(people, names) if people else ()
+    step = STEP + _PEOPLE_DOWN if people else STEP
+    return charts.layer(*dots, *second, *charts.write_at_right(data, names, WIDTH), width=WIDTH, step=step)
+
+
+def _draw_people(data: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[Spec, ...]:
+    """A diamond with its interval a little below each model's dot."""
+    look = {"yOffset": _PEOPLE_DOWN, "color": LIGHT.series[1]}
+    line: Spec = {"type": "rule", "strokeWidth": 1.5, "strokeDash": [3, 2], **look}
+    mark: Spec = {"type": "point", "shape": "diamond", "size": 46, "filled": True, "opacity": 1, **look}
+    y = charts.name_axis(names)
+    return (
+        charts.plot(data, line, y=y, x=charts.number("low"), x2={"field": "high"}),
+        charts.plot(data, mark, y=y, x=charts.number("value")),
+    )
 
 
 def _format_entry(entry: Entry) -> str:

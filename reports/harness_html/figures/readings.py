@@ -104,6 +104,18 @@ def read_measure(measure: Measure | None, *, flipped: bool = False) -> Reading |
     )
 
 
+def read_corrected(row: Row) -> Reading | None:
+    """What people's labels say of the row's main number; None where they give none."""
+    main = row.main
+    if main is None or main.corrected is None or main.corrected.value is None:
+        return None
+    found, value = main.corrected, main.corrected.value
+    low, high = (value if end is None else end for end in found.ci95)
+    return Reading(
+        label=f"{main.name} by people", value=value, low=low, high=high, unit=main.unit, better=main.better, n=found.of
+    )
+
+
 def read_kind(row: Row, kind: Kind) -> Reading | None:
     """The row's number of this kind, in percent; None if missing."""
     given = {(measure.name, measure.better): measure for measure in row.measures if measure.unit == "%"}
@@ -226,6 +238,15 @@ def describe_unranked(rows: Sequence[Row], how: str = "hollow and grey") -> str:
     """How unranked rows are drawn; empty if all are ranked."""
     number = sum(bool(row.unranked) for row in rows)
     return f"{how}: not ranked, a subset or incomplete ({number})" if number else ""
+
+
+def describe_people(rows: Sequence[Row]) -> str:
+    """How numbers by people are drawn, and how many models have one; empty if none has."""
+    number = sum(read_corrected(row) is not None for row in rows)
+    if not number:
+        return ""
+    whose = "" if number == len(rows) else f", of {format_count(number, 'model')}"
+    return f"diamonds below are what people's labels say, with 95% intervals{whose}; order and ranks are the judge's"
 
 
 def describe_rest(drawn: int, there: int, noun: str = "model") -> str:

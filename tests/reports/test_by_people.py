@@ -1,0 +1,167 @@
+"""The number that people's labels give, beside the judge's, in every report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from harness_csv import render as as_csv
+from harness_excel.workbook import build_workbook
+from harness_html import render as as_page
+from harness_html.figures import draft_figures
+from harness_html.page import list_numbers
+from harness_json import render as as_json
+from harness_latex import render as as_latex
+from harness_markdown import render as as_markdown
+from openpyxl import load_workbook
+
+from harness.board.leaderboard import CORRECTED, boards, list_flags
+from harness.board.results import find_fault
+from harness.runs.results import to_frame
+from harness.testing.results import Body
+from tests.reports.labelled_runs import ALPHA, ANNOTATORS, corrected, run_labelled
+
+LABELLED = run_labelled("x/a", 800, corrected(alpha=ALPHA, annotators=ANNOTATORS))
+ALONE = run_labelled("x/b", 500, corrected(44.0, adds_nothing=True))
+PLAIN = run_labelled("x/c", 300)
+TOO_FEW = run_labelled("x/d", 200, corrected(None))
+EVERY = [LABELLED, ALONE, PLAIN, TOO_FEW]
+WHY = "12 answers are labelled, and 40 are needed"
+
+
+def words(html: str) -> str:
+    """The text that a browser would show."""
+    found: list[str] = []
+    parser = HTMLParser()
+    parser.handle_data = found.append  # type: ignore[method-assign]
+    parser.feed(html)
+    return " ".join(" ".join(found).split())
+
+
+def without_escapes(text: str) -> str:
+    return re.sub(r"\\(?=\W)", "", text).replace("{[}", "[").replace("{]}", "]")
+
+
+FORMATS = {
+    "markdown": lambda runs: without_escapes(as_markdown(runs)),
+    "latex": lambda runs: without_escapes(as_latex(runs)),
+    "html": lambda runs: words(as_page(runs)),
+    "json": lambda runs: "\n".join(list_flags(boards(runs)[0])),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_number_by_people_stands_with_its_labels_and_how_far_people_agree(name: str) -> None:
+    text = FORMATS[name](EVERY)
+    assert "x/a: ASR by people 73.0 [69.0, 77.2], from labels of 120 answers, for all 1000" in text
+    assert "alpha 0.812 [0.700, 0.900] on 48 answers" in text
+    assert "each person alone: anna 71.5 [66.0, 77.0] (80 labels), ben none (20 labels: 20 answers are labelled" in text
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_one_annotator_alone_is_shown_with_an_unknown_agreement_and_a_judge_that_adds_nothing_is_told(
+    name: str,
+) -> None:
+    text = FORMATS[name](EVERY)
+    assert "x/b: ASR by people 44.0 [40.0, 48.2], from labels of 120 answers, for all 1000; agreement unknown;" in text
+    assert "the judge adds nothing: as many labels without a judge would be about as exact" in text
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_labels_that_give_no_number_say_why_and_change_nothing_else(name: str) -> None:
+    text = FORMATS[name]([TOO_FEW, PLAIN])
+    assert f"x/d: no number by people of ASR: {WHY}." in text
+    assert "not on the number by people" not in text
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_ranks_stay_those_of_the_judge_and_every_report_says_so(name: str) -> None:
+    assert "Ranks rest on the judge's number, not on the number by people: not every model" in FORMATS[name](EVERY)
+    best = boards([run_labelled("x/a", 300, corrected(90.0)), run_labelled("x/b", 500, corrected(10.0))])[0].rows
+    assert [(row.model, row.rank) for row in best] == [("x/a", 1), ("x/b", 2)]
+
+
+def test_reports_without_labels_have_no_column_and_no_word_of_people() -> None:
+    for render in (as_markdown, as_latex, as_page):
+        assert "by people" not in render([PLAIN]).lower()
+
+
+def test_markdown_and_latex_have_a_column_behind_the_main_number() -> None:
+    assert "| 73.0 [69.0, 77.2] (120 labels) |" in as_markdown(EVERY)
+    assert r"& 73.0 {\scriptsize [69.0, 77.2]} {\scriptsize (120 labels)} &" in as_latex(EVERY)
+    assert r"\textemdash{} & 70.0" in as_latex(EVERY)
+
+
+def test_a_sheet_has_five_columns_in_full_precision() -> None:
+    rows = {(row["model"], row["metric"]): row for row in csv.DictReader(io.StringIO(as_csv(EVERY)))}
+    assert [rows["x/a", "ASR"][name] for name in CORRECTED] == ["73.0", "69.0", "77.25", "120", ""]
+    assert [rows["x/d", "ASR"][name] for name in CORRECTED] == ["", "", "", "12", WHY]
+    assert [rows["x/a", "RSR"][name] for name in CORRECTED] == [""] * 5
+    page = {(row["model"], row["metric"]): row for row in list_numbers(boards(EVERY))}
+    assert [page["x/a", "ASR"][name] for name in CORRECTED] == [73.0, 69.0, 77.25, 120, ""]
+
+
+def test_a_frame_has_the_same_columns() -> None:
+    frame = to_frame(EVERY).set_index(["model", "metric"])
+    assert frame.loc[("x/a", "ASR"), list(CORRECTED)].tolist() == [73.0, 69.0, 77.25, 120, ""]
+    assert frame.loc[("x/d", "ASR"), "corrected_why"] == WHY
+    assert frame.loc[("x/c", "ASR"), "labels"] != frame.loc[("x/a", "ASR"), "labels"]
+
+
+def test_a_workbook_has_them_on_the_sheet_of_the_board() -> None:
+    book = load_workbook(io.BytesIO(build_workbook(EVERY)))
+    head, *rows = book["mis test"].iter_rows(values_only=True)
+    place = head.index("ASR by people %")
+    assert head[place : place + 5] == (
+        "ASR by people %",
+        "By people 95% low",
+        "By people 95% high",
+        "Labels",
+        "By people none because",
+    )
+    assert rows[-1][place : place + 4] == (73, 69, 77.25, 120)
+    assert rows[0][place : place + 5] == (None, None, None, 12, WHY)
+    assert "ASR by people %" not in [
+        cell.value for cell in load_workbook(io.BytesIO(build_workbook([PLAIN])))["mis test"][1]
+    ]
+
+
+def test_json_holds_all_of_it() -> None:
+    rows = {row["model"]: row for row in json.loads(as_json(EVERY))["boards"][0]["rows"]}
+    found = rows["x/a"]["measures"][0]["corrected"]
+    assert (found["value"], found["ci95"], found["labels"], found["alpha_n"]) == (73.0, [69.0, 77.25], 120, 48)
+    assert found["annotators"]["human-anna"]["value"] == 71.5
+    assert [part["labels"] for part in found["parts"]] == [60, 60]
+    assert rows["x/c"]["measures"][0]["corrected"] is None
+
+
+def test_the_page_has_a_second_line_in_the_cell_and_a_table_of_what_it_rests_on() -> None:
+    text = words(as_page(EVERY))
+    assert "by people 73.0 [69.0, 77.2] 120 labels" in text
+    assert "By people: what labels say of 3 numbers" in text
+    assert "unsafe 60 of 800: 90.0 safe 60 of 200: 5.0" in text
+    assert f"none: {WHY}" in text
+    assert "It changes no rank, since not every model has labels." in text
+
+
+def test_the_forest_has_a_diamond_for_each_number_by_people() -> None:
+    (forest,) = [draft for draft in draft_figures(boards(EVERY)) if draft.name == "forest-mis-test"]
+    assert "diamonds below are what people's labels say, with 95% intervals, of 2 models;" in forest.caption
+    assert forest.table[0] == ("Model", "ASR % ↓", "By people", "n")
+    assert ("x/a", "80.0 [77.4, 82.4]", "73.0 [69.0, 77.2]", "1,000") in forest.table
+    drawn: list[Any] = [
+        part["data"]["values"] for part in forest.chart["layer"] if part["mark"].get("shape") == "diamond"
+    ]
+    assert [[(each["name"], each["value"]) for each in values] for values in drawn] == [[("x/b", 44.0), ("x/a", 73.0)]]
+    (plain,) = [draft for draft in draft_figures(boards([PLAIN, ALONE])) if draft.name == "forest-mis-test"]
+    assert "of 1 model;" in plain.caption
+
+
+def test_a_damaged_number_by_people_is_refused_with_its_place() -> None:
+    broken: Body = run_labelled("x/a", 800, corrected(labels="many"))
+    assert "metrics.ASR.corrected.labels" in find_fault(broken)
