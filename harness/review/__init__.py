@@ -1,1 +1,31 @@
-"""People decide on items one after the other: their files, their order, their agreement and their page."""
+"""People decide on items one after the other: their files, their order, their agreement, and their page.
+
+It knows neither what is shown nor what is said of it. Whoever uses it gives a `LogFormat` for the lines, a
+`ReviewQueue` that says what a key shows, and the page's own part of `harness.review.page`. `harness.review.votes` has
+the majority and the agreement.
+"""
+
+from .images import ImageState, ShownImages
+from .log import Answer, LogFormat, LogState, OptOut, Pause, ReviewLog, Skip, Undo, read_text
+from .queue import BadField, OutdatedReview, Place, Progress, ReviewQueue, ReviewSession, normalize_reviewer
+
+__all__ = [
+    "Answer",
+    "BadField",
+    "ImageState",
+    "LogFormat",
+    "LogState",
+    "OptOut",
+    "OutdatedReview",
+    "Pause",
+    "Place",
+    "Progress",
+    "ReviewLog",
+    "ReviewQueue",
+    "ReviewSession",
+    "ShownImages",
+    "Skip",
+    "Undo",
+    "normalize_reviewer",
+    "read_text",
+]

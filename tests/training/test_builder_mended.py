@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from harness_builder.people import open_review_queue
 from harness_builder.review import Queue
-from harness_builder.review.log import Answer
 
+from harness.review import Answer
 from tests.acceptance.commands import harness_here
 from tests.training.cast import OBJECTS, Stage, held_against, staged
 from tests.training.reviewed import review
@@ -68,7 +68,8 @@ def against(folder: Path) -> dict[str, Any]:
 def answer(queue: Queue, name: str, key: str, **said: Any) -> None:
     """A line as reviewers' files held it before questions were looked at when they were written."""
     shown = queue.shown_hash(queue.candidates[key])
-    queue.log(name).append(Answer(review=review(key, name, "fix", **said), shown=shown), lambda _: None)
+    payload = review(key, name, "fix", **said)
+    queue.log(name).append(Answer(key=key, payload=payload, shown=shown, at=payload.at), lambda _: None)
 
 
 def records(stage: Stage, name: str) -> list[dict[str, Any]]:

@@ -29,11 +29,11 @@ from typing import Any, BinaryIO, Final, cast
 from harness import BadData, BadImage, HarnessError, Image, Json
 from harness.files import atomic_write
 from harness.keys import canonical
+from harness.review import Answer
 from harness_builder.disk import disk_errors
 from harness_builder.plan import Plan
 from harness_builder.review import Agreed, Decided, Queue, Undecided, agreed
 from harness_builder.review.consensus import merge_one
-from harness_builder.review.log import Answer
 from harness_builder.values import REAL, Candidate, Review
 
 WORK: Final = "work"
@@ -272,8 +272,8 @@ class People:
     def __init__(self, folder: Path, reviewers: int = 1) -> None:
         self._least = reviewers
         self._queue = Queue(folder, ())
-        self._now: defaultdict[str, list[Answer]] = defaultdict(list)
-        self._first: defaultdict[str, list[Answer]] = defaultdict(list)
+        self._now: defaultdict[str, list[Answer[Review]]] = defaultdict(list)
+        self._first: defaultdict[str, list[Answer[Review]]] = defaultdict(list)
         self._reviewers: defaultdict[str, set[str]] = defaultdict(set)
         self._compared: dict[str, tuple[Review, ...]] = {}
         for name in self._queue.reviewers:
@@ -313,8 +313,8 @@ class People:
         """Agreement on all candidates, by the answers given before the model's opinion was shown."""
         return agreed(review for reviews in self._compared.values() for review in reviews)
 
-    def _current(self, answers: defaultdict[str, list[Answer]], candidate: Candidate) -> tuple[Review, ...]:
+    def _current(self, answers: defaultdict[str, list[Answer[Review]]], candidate: Candidate) -> tuple[Review, ...]:
         if candidate.key not in answers:  # no need to read its images
             return ()
         shown = self._queue.shown_hash(candidate)
-        return tuple(each.review for each in answers[candidate.key] if each.shown == shown)
+        return tuple(each.payload for each in answers[candidate.key] if each.shown == shown)

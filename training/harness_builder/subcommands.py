@@ -272,9 +272,9 @@ def _review(folder: Path, **given: Any) -> None:
 
 def _write_sheet(queue: Queue, folder: Path, path: Path, reviewer: str) -> None:
     """Write a sheet with one reviewer's decisions, or with those of all."""
+    from harness.review import normalize_reviewer
     from harness_builder.people import WORK
     from harness_builder.review import to_csv
-    from harness_builder.review.queue import normalize_reviewer
 
     name = normalize_reviewer(reviewer) if reviewer else ""
     reviews = [each for each in queue.reviews() if not name or each.reviewer == name]

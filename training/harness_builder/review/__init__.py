@@ -6,22 +6,25 @@ merged = merge(queue.reviews())
 agreement = agreed(queue.reviews(first=True))
 """
 
-from .consensus import Agreed, Decided, Merged, Pair, Undecided, agreed, merge
+from harness.review import OutdatedReview, Progress
+from harness.review.votes import Agreed, Pair
+
+from .consensus import Decided, Merged, Undecided, agreed, merge
 from .page import review_app, serve_review
-from .queue import BadQuestion, ImportCounts, OutdatedReview, Queue, ReviewProgress, ReviewSession
+from .queue import BadQuestion, CandidateSession, ImportCounts, Queue
 from .sheet import from_csv, to_csv
 
 __all__ = [
     "Agreed",
     "BadQuestion",
+    "CandidateSession",
     "Decided",
     "ImportCounts",
     "Merged",
     "OutdatedReview",
     "Pair",
+    "Progress",
     "Queue",
-    "ReviewProgress",
-    "ReviewSession",
     "Undecided",
     "agreed",
     "from_csv",

@@ -5,20 +5,13 @@ The majority counts, and a tie stays open. Intervals of agreement resample candi
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
-import numpy as np
-
-from harness.stats.agreement import MISSING, Agreement, cohen, krippendorff, percent
-from harness.stats.columns import fingerprint
-from harness.stats.units import Ints
+from harness.review.votes import Agreed, measure_agreement, vote
 from harness_builder.values import Review
 
-T = TypeVar("T", bound=Hashable)
 About = Literal["decision", "category", "question", "text_unsafe", "image_harmful"]
 
 
@@ -88,15 +81,15 @@ def merge(reviews: Iterable[Review]) -> Merged:
 def merge_one(key: str, reviews: tuple[Review, ...]) -> Decided | Undecided:
     """The decision on one candidate, from a review by each reviewer."""
     reviewers = tuple(review.reviewer for review in reviews)
-    kept, tied = _vote([review.decision != "drop" for review in reviews], otherwise=False)
+    kept, tied = vote([review.decision != "drop" for review in reviews], otherwise=False)
     if tied:
         return Undecided(key=key, about=("decision",), reviews=reviews)
     if not kept:
         return Decided(key=key, decision="drop", reviewers=reviewers)
     keepers = [review for review in reviews if review.decision != "drop"]
     ties: dict[About, bool] = {}
-    category, ties["category"] = _vote([review.category for review in keepers], otherwise="")
-    question, ties["question"] = _vote([review.question for review in keepers], otherwise="")
+    category, ties["category"] = vote([review.category for review in keepers], otherwise="")
+    question, ties["question"] = vote([review.question for review in keepers], otherwise="")
     of_it = [each for each in keepers if ties["question"] or each.question == question]
     unsafe, ties["text_unsafe"] = _vote_answers([each.text_unsafe for each in of_it])
     harmful, ties["image_harmful"] = _vote_answers([each.image_harmful for each in keepers])
@@ -114,48 +107,13 @@ def merge_one(key: str, reviews: tuple[Review, ...]) -> Decided | Undecided:
     )
 
 
-def _vote(given: Sequence[T], *, otherwise: T) -> tuple[T, bool]:
-    """The value that more than half choose, and False; else `otherwise`, and True for a tie."""
-    value, count = Counter(given).most_common(1)[0]
-    return (value, False) if 2 * count > len(given) else (otherwise, True)
-
-
 def _vote_answers(given: Sequence[bool | None]) -> tuple[bool | None, bool]:
     """The majority of those who answered; no answer at all is not a tie."""
     answers = [each for each in given if each is not None]
-    return _vote(answers, otherwise=None) if answers else (None, False)
+    return vote(answers, otherwise=None) if answers else (None, False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """Two reviewers on the candidates that both have decided."""
-
-    left: str
-    right: str
-    same: Agreement
-    kappa: Agreement
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreed:
-    """How far reviewers agree on one question.
-
-    Attributes:
-        about: `kept` (keep and fix against drop), `decision`, `text_unsafe` or `image_harmful`.
-        reviewers: who answered it at least once.
-        candidates: on which two or more of them answered it.
-        pairs: Cohen's kappa of each two of them, and their share of equal answers.
-        alpha: Krippendorff's, of all of them.
-    """
-
-    about: str
-    reviewers: tuple[str, ...]
-    candidates: int
-    pairs: tuple[Pair, ...]
-    alpha: Agreement
-
-
-#: question -> how a review answers it, and the possible answers
+#: what reviewers may agree on -> how a review answers it, and the possible answers
 _QUESTIONS: Final[Mapping[str, tuple[Callable[[Review], str | bool | None], tuple[str | bool, ...]]]] = {
     "kept": (lambda review: review.decision != "drop", (True, False)),
     "decision": (lambda review: review.decision, ("keep", "fix", "drop")),
@@ -172,29 +130,11 @@ def agreed(reviews: Iterable[Review]) -> tuple[Agreed, ...]:
     latest = {(review.key, review.reviewer): review for review in reviews}
     found: list[Agreed] = []
     for about, (read, values) in _QUESTIONS.items():
-        classes = {at: values.index(said) for at, review in latest.items() if (said := read(review)) is not None}
-        keys, reviewers = sorted({key for key, _ in classes}), sorted({name for _, name in classes})
-        rows = [[classes.get((key, name), MISSING) for name in reviewers] for key in keys]
-        ratings: Ints = np.array(rows, dtype=np.int64).reshape(len(keys), len(reviewers))
-        # The key of an element is `<seed key>#<number>`.
-        seeds = (key.rpartition("#")[0] or key for key in keys)
-        cluster: Ints = np.array([fingerprint(seed) for seed in seeds], dtype=np.int64)
-        pairs = tuple(
-            Pair(
-                left=reviewers[left],
-                right=reviewers[right],
-                same=percent(ratings[:, left], ratings[:, right], cluster),
-                kappa=cohen(ratings[:, left], ratings[:, right], cluster, len(values)),
-            )
-            for left, right in combinations(range(len(reviewers)), 2)
-        )
-        found.append(
-            Agreed(
-                about=about,
-                reviewers=tuple(reviewers),
-                candidates=int(((ratings != MISSING).sum(axis=1) >= 2).sum()),
-                pairs=pairs,
-                alpha=krippendorff(ratings, cluster, len(values)),
-            )
-        )
+        given = {at: said for at, review in latest.items() if (said := read(review)) is not None}
+        found.append(measure_agreement(about, given, values, _find_seed))
     return tuple(found)
+
+
+def _find_seed(key: str) -> str:
+    """The seed's key; that of an element is `<seed key>#<number>`."""
+    return key.rpartition("#")[0] or key

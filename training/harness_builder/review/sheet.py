@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from harness import BadData, HarnessError
+from harness.review import normalize_reviewer
 from harness.text import escape_cell, format_row_errors, read_sheet
 from harness_builder.values import Review
 
 from .log import parse_review
-from .queue import Queue, normalize_reviewer
+from .queue import Queue
 
 #: columns of the sheet, and then columns to fill in; `new_question` and `new_category` are for a fix
 SHOWN: Final = ("key", "source", "category", "question", "object1", "object2", "image1", "image2", "shown")

@@ -4,51 +4,23 @@
 {
   const $ = (id) => document.getElementById(id);
   const DONE = { keep: "Kept.", drop: "Dropped.", fix: "Kept with your fix." };
-  const READ = "harness-review-begun";
 
-  class App {
+  class App extends HV.Desk {
     constructor() {
+      super();
       this.form = new HV.Form();
       this.settings = new HV.Settings((categories) => this.leaveOut(categories));
-      this.state = null;
-      this.working = false;
+      this.pictures = new HV.Pictures($("images"));
       this.revealed = false;
-      this.shown = "";
       this.listen();
-      const name = new URLSearchParams(location.search).get("reviewer") || "";
-      $("name").value = name;
-      if (name) this.enter(name);
-      else this.welcome();
+      this.start();
     }
 
     get candidate() { return this.working ? this.state.candidate : null; }
 
-    // One change at a time: a key pressed twice must not decide two candidates.
-    async ask(asked, said = "") {
-      if (this.busy) return;
-      this.busy = true;
-      try {
-        this.take(await asked(), said);
-      } catch (error) {
-        if (error.field === "question") this.form.wrong(error.message);
-        this.warn(error.field ? "Not kept: the question cannot stand so." : error.message);
-        if (error.overtaken) await this.again();
-      } finally {
-        this.busy = false;
-      }
-    }
-
-    change(what, fields, said) {
-      return this.ask(() => HV.change(what, { reviewer: this.state.reviewer, ...fields }), said);
-    }
-
-    // Another page of this reviewer was quicker: go on from where things are.
-    async again() {
-      try {
-        this.take(await HV.desk(this.state.reviewer), "This was decided elsewhere; here is the next one.");
-      } catch (error) {
-        this.tell(error.message);
-      }
+    refused(error) {
+      if (error.field === "question") this.form.wrong(error.message);
+      this.warn(error.field ? "Not kept: the question cannot stand so." : error.message);
     }
 
     take(state, said) {
@@ -88,7 +60,9 @@
       this.shown = candidate.key;
       this.revealed = false;
       HV.draw(candidate);
-      HV.blur(true);
+      this.pictures.show(candidate.images.map((image) => ({ ...image, name: image.object })));
+      this.pictures.ahead([]);
+      this.blur(true);
       this.form.set(candidate, this.state.categories, this.state.draft);
       $("now").focus({ preventScroll: true });
       scrollTo(0, 0);
@@ -104,18 +78,14 @@
       $("end-title").focus();
     }
 
-    tell(text, kind = "") {
-      const place = $(this.working ? "said" : "name-help");
-      if (!text && !this.working) return;
-      place.textContent = text;
-      place.className = kind || "dim";
-    }
-
-    warn(text) { this.tell(text, "warn"); }
-
     reveal() {
       this.revealed = !this.revealed;
-      HV.blur(!this.revealed);
+      this.blur(!this.revealed);
+    }
+
+    blur(blurred) {
+      this.pictures.blur(blurred);
+      $("reveal").firstElementChild.textContent = blurred ? "Reveal" : "Blur";
     }
 
     decide(decision) {
@@ -140,38 +110,6 @@
 
     leaveOut(categories) { return this.change("out", { categories }, ""); }
 
-    look() { $("look").showModal(); }
-
-    note() { $("note").showModal(); }
-
-    // The note comes first, then a name, then how it is to look; a reload within a session goes straight on.
-    welcome() {
-      $("start").hidden = false;
-      $("who").hidden = Boolean(this.state);
-      $("begin").hidden = !this.state;
-      (this.state ? $("begin").querySelector(".main") : $("name")).focus();
-      $("open-note").hidden = true;
-    }
-
-    async enter(name) {
-      await this.ask(() => HV.desk(name));
-      if (this.state) {
-        history.replaceState(null, "", `?${new URLSearchParams({ reviewer: this.state.reviewer })}`);
-        if (begun() === this.state.reviewer) return this.begin();
-      }
-      return this.welcome();
-    }
-
-    begin() {
-      try { sessionStorage.setItem(READ, this.state.reviewer); } catch { /* the note is shown again */ }
-      this.working = true;
-      $("note-there").append($("note-text"));
-      $("settings-there").append($("settings"));
-      $("start").hidden = true;
-      for (const id of ["work", "open-look", "open-note"]) $(id).hidden = false;
-      this.take(this.state, "");
-    }
-
     listen() {
       const on = (id, act) => $(id).addEventListener("click", act);
       on("reveal", () => this.reveal());
@@ -180,17 +118,43 @@
       on("fix", () => this.fix());
       on("skip", () => this.skip());
       on("undo", () => this.undo());
-      on("open-look", () => this.look());
-      on("open-note", () => this.note());
-      on("help", () => $("keys").showModal());
-      $("who").addEventListener("submit", (event) => { event.preventDefault(); this.enter($("name").value); });
-      $("begin").addEventListener("submit", (event) => { event.preventDefault(); this.begin(); });
-      HV.keys(this);
+      this.keys();
     }
-  }
 
-  function begun() {
-    try { return sessionStorage.getItem(READ); } catch { return null; }
+    // What each key does; the page says the same in its help.
+    keys() {
+      const acts = {
+        r: () => this.reveal(),
+        k: () => this.decide("keep"),
+        d: () => this.decide("drop"),
+        f: () => this.fix(),
+        x: () => this.skip(),
+        u: () => this.undo(),
+        t: () => this.form.cycle("text-unsafe"),
+        i: () => this.form.cycle("image-harmful"),
+        e: () => $("reason").focus(),
+        s: () => this.look(),
+        n: () => this.note(),
+        "?": () => $("keys").showModal(),
+      };
+      for (let digit = 1; digit <= 9; digit++) acts[digit] = () => this.form.category(digit - 1);
+      const behind = new Set(["u", "s", "n", "?"]); // when there is nothing more to decide
+      const before = new Set(["?"]);
+      HV.keys(acts, (key) => this.candidate || (this.working ? behind : before).has(key), (event) => this.field(event));
+    }
+
+    // In a field letters are letters.
+    field(event) {
+      const { target, key } = event;
+      if (!this.candidate) return;
+      if (key === "Escape" || (key === "Enter" && target.id === "reason")) {
+        event.preventDefault();
+        $("now").focus();
+      } else if (key === "Enter" && target.id === "rewrite" && (event.ctrlKey || event.metaKey)) {
+        event.preventDefault();
+        this.decide("fix");
+      }
+    }
   }
 
   HV.app = new App();

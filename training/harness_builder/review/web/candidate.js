@@ -15,33 +15,9 @@
 
   const named = (name, value) => make("span", "chip", make("span", "dim", `${name} `), theirs(value || "none"));
 
-  function figure(image, place) {
-    const caption = make("figcaption", "", `Image ${place} of 2: `, theirs(image.object));
-    const frame = make("div", "frame");
-    if (image.why) {
-      frame.append(make("span", "warn", `It cannot be seen: ${image.why}.`));
-    } else {
-      const picture = make("img");
-      picture.addEventListener("error", () => frame.replaceChildren(make("span", "warn", "It cannot be seen any more.")));
-      picture.src = `/image/${image.sha256}`;
-      frame.append(picture);
-    }
-    return make("figure", "", frame, caption);
-  }
-
   HV.draw = (candidate) => {
     $("chips").replaceChildren(named("category", candidate.category), named("source", candidate.source));
     $("question").replaceChildren(long(candidate.question));
-    $("images").replaceChildren(...candidate.images.map((image, at) => figure(image, at + 1)));
-  };
-
-  HV.blur = (blurred) => {
-    [...$("images").children].forEach((each, at) => {
-      each.classList.toggle("blurred", blurred);
-      const picture = each.querySelector("img");
-      if (picture) picture.alt = `Image ${at + 1} of 2, ${blurred ? "blurred" : "revealed"}`;
-    });
-    $("reveal").firstElementChild.textContent = blurred ? "Reveal" : "Blur";
   };
 
   HV.drawLast = (last) => {

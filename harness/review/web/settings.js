@@ -1,5 +1,6 @@
 "use strict";
-// How images look, kept in this browser; and the categories to leave out, kept with the reviewer's answers.
+// How images look, kept in this browser; and, where a page has them, the categories to leave out, kept with the
+// reviewer's answers.
 
 {
   const $ = (id) => document.getElementById(id);
@@ -17,7 +18,7 @@
 
   class Settings {
     // changed(categories) is told which ones to leave out from now on.
-    constructor(changed) {
+    constructor(changed = null) {
       for (const name of Object.keys(LOOKS)) keep(name, kept(name));
       const { blur, stays, grey } = document.documentElement.dataset;
       $("blur").value = blur;
@@ -25,7 +26,7 @@
       $("grey").checked = grey === "yes";
       for (const name of ["blur", "stays"]) $(name).addEventListener("change", () => keep(name, $(name).value));
       $("grey").addEventListener("change", () => keep("grey", $("grey").checked ? "yes" : "no"));
-      $("out").addEventListener("change", () => changed(this.out));
+      if (changed) $("out").addEventListener("change", () => changed(this.out));
     }
 
     get out() { return [...$("out").querySelectorAll(":checked")].map((box) => box.value); }

@@ -19,7 +19,9 @@ const HV = {};
     throw error;
   }
 
-  HV.desk = (reviewer) => reply(fetch(`/api/desk?${new URLSearchParams({ reviewer })}`));
+  HV.view = (what, reviewer) => reply(fetch(`/api/${what}?${new URLSearchParams({ reviewer })}`));
+
+  HV.desk = (reviewer) => HV.view("desk", reviewer);
 
   HV.change = (what, fields) => reply(fetch(`/api/${what}`, {
     method: "POST",
