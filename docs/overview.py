@@ -1,5 +1,6 @@
 """`make docs`: put the table of all tasks into docs/tasks/README.md, between <!-- tasks --> and <!-- /tasks -->.
 
+And what rubrics of other benchmarks lose on a task into its page, between <!-- losses --> and <!-- /losses -->.
 A test runs the same functions and fails when the page is stale.
 """
 
@@ -11,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.contracts import Split, Task
+from harness.labels import list_losses
 from harness.plugins import Host
 from harness.settings import effective
 
-PAGE = Path(__file__).parent / "tasks" / "README.md"
+PAGES = Path(__file__).parent / "tasks"
+PAGE = PAGES / "README.md"
+LOSSES = re.compile(r"<!-- losses -->.*?<!-- /losses -->", re.DOTALL)
 BLOCK = re.compile(r"<!-- tasks -->.*?<!-- /tasks -->", re.DOTALL)
 HEAD = ("task", "split", "samples", "images", "judge", "main metric", "runs by", "words of input, rubric", "licence")
 ARROWS = {"lower": "↓", "higher": "↑"}
@@ -80,12 +84,42 @@ def filled(page: str, host: Host) -> str:
     return BLOCK.sub(lambda _: f"<!-- tasks -->\n{table(host)}\n<!-- /tasks -->", page)
 
 
+def losing(host: Host) -> dict[Path, str]:
+    """Page of a task -> the table of what rubrics of other benchmarks lose there; only of tasks that have some."""
+    found: dict[Path, str] = {}
+    for task, _ in host.offers("tasks"):
+        if task.name in OPEN:
+            continue
+        lines = [
+            "| rubric of another benchmark | labels become | splits | what is lost |",
+            "| --- | --- | --- | --- |",
+        ]
+        for loss in list_losses(splits_of(task)):
+            words = ", ".join(f"`{label}` → `{word}`" for label, word in loss.translation.items()) or "themselves"
+            splits = ", ".join(f"`{name}`" for name in loss.splits)
+            lines.append(f"| [`{loss.rubric}`](../judges/{loss.rubric}.md) | {words} | {splits} | {loss.sentence} |")
+        if len(lines) > 2:
+            found[PAGES / f"{task.name.replace('-', '_')}.md"] = "\n".join(lines)
+    return found
+
+
+def filled_losses(page: str, table: str) -> str:
+    """A task's page with its table of losses renewed. Raises ValueError where it has no place for it."""
+    if not LOSSES.search(page):
+        raise ValueError("the page has no <!-- losses --> block")
+    return LOSSES.sub(lambda _: f"<!-- losses -->\n{table}\n<!-- /losses -->", page)
+
+
 def main() -> int:
-    """Renew the page and say whether it changed."""
+    """Renew the pages and say whether they changed."""
+    host = Host.load(tell=lambda _: None)
     page = PAGE.read_text(encoding="utf-8")
-    new = filled(page, Host.load(tell=lambda _: None))
+    new = filled(page, host)
     PAGE.write_text(new, encoding="utf-8")
     sys.stdout.write(f"docs/tasks/README.md {'changed' if new != page else 'as it was'}\n")
+    for path, losses in losing(host).items():
+        page = path.read_text(encoding="utf-8")
+        path.write_text(filled_losses(page, losses), encoding="utf-8")
     return 0
 
 

@@ -142,6 +142,7 @@ class Split:
             are counted when the samples are listed.
         judges: each rubric it accepts -> translation of that rubric's labels into the metrics' (an empty mapping keeps
             them). The first is the default.
+        losses: rubric -> one sentence on what its labels lose in the metrics' words; for rubrics of other benchmarks.
         metrics: the first is the main one unless another says `main`.
         by: breakdowns: `category` or names of tags.
         defaults: generation settings of the benchmark.
@@ -162,6 +163,7 @@ class Split:
     n: int | None = None
     images: int | None = 0
     judges: Mapping[str, Mapping[str, str]]
+    losses: Mapping[str, str] = field(default_factory=dict[str, str])
     metrics: tuple[Metric, ...]
     by: tuple[str, ...] = ("category",)
     defaults: Generation = Generation()

@@ -9,7 +9,7 @@ of the vocabulary: a metric none of whose labels it can give has no value under 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.contracts import Split
@@ -55,9 +55,40 @@ def map_rubrics(split: Split, maps: Mapping[str, Mapping[str, str]]) -> Split:
     return replace(
         split,
         judges={**split.judges, **maps},
+        losses={rubric: loss for rubric, loss in split.losses.items() if rubric not in maps},
         metrics=(*split.metrics, *shares),
         labels=(*split.labels, *own) if split.labels else (),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """What a rubric of another benchmark loses in a task's words.
+
+    Attributes:
+        rubric: its name.
+        translation: its labels in the task's words; empty keeps them.
+        sentence: what is lost.
+        splits: names of the splits where that holds.
+    """
+
+    rubric: str
+    translation: Mapping[str, str]
+    sentence: str
+    splits: tuple[str, ...]
+
+
+def list_losses(splits: Mapping[str, Split]) -> list[Loss]:
+    """What the rubrics of some splits lose, equal ones of several splits together."""
+    found: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[str]] = {}
+    for name, split in splits.items():
+        for rubric, translation in split.judges.items():
+            if sentence := split.losses.get(rubric):
+                found.setdefault((rubric, sentence, tuple(translation.items())), []).append(name)
+    return [
+        Loss(rubric=rubric, translation=dict(translation), sentence=sentence, splits=tuple(names))
+        for (rubric, sentence, translation), names in found.items()
+    ]
 
 
 def find_misfits(split: Split, given: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str]]:

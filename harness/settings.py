@@ -84,11 +84,11 @@ def json_object(values: Settings, name: str, *, such_as: str, owned: Collection[
 
 
 def identity(declared: Iterable[Setting], values: Settings) -> dict[str, Any]:
-    """The settings that make another result: JSON, paths by their text."""
+    """The settings that make another result: JSON, paths by their text. An added one is left out at its default."""
     return {
         setting.name: str(values[setting.name]) if isinstance(values[setting.name], Path) else values[setting.name]
         for setting in declared
-        if setting.identity
+        if setting.identity and not (setting.added and values[setting.name] == setting.default)
     }
 
 

@@ -281,6 +281,7 @@ class Setting:
         help: one line.
         choices: the values it accepts; empty means any.
         least: the smallest number it accepts; None means any. Neither NaN nor infinity is a number here.
+        added: its default is left out of ids: a setting that is added later gives what is there no other id.
     """
 
     name: str
@@ -290,3 +291,4 @@ class Setting:
     help: str = ""
     choices: tuple[str, ...] = ()
     least: float | None = None
+    added: bool = False

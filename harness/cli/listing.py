@@ -213,6 +213,8 @@ def _split_facts(split: Split) -> dict[str, Json]:
         "n": split.n,
         "images": split.images,
         "judges": list(split.judges),
+        "maps": {rubric: dict(translation) for rubric, translation in split.judges.items()},
+        "losses": dict(split.losses),
         "metrics": metrics,
         "main": next(iter([*main, *metrics]), ""),
         "by": list(split.by),
@@ -246,8 +248,26 @@ def _task_details(task: Task) -> str:
             selected = pooled or ("yes" if split.selected else "by name")
             rows.append([name, n, images, ", ".join(split.judges), metrics, ", ".join(split.by), selected])
         header = ["SPLIT", "SAMPLES", "IMAGES", "JUDGES", "METRICS", "BY", "SELECTED"]
-        lines += ["splits", indented(table(header, rows))]
+        lines += ["splits", indented(table(header, rows)), *_render_losses(splits)]
     return indented("\n".join([*lines, *_render_published(task)]))
+
+
+def _render_losses(splits: Mapping[str, Split]) -> Iterator[str]:
+    """What the labels of rubrics of other benchmarks become here, and what is lost."""
+    from harness.labels import list_losses
+
+    rows = [
+        [
+            loss.rubric,
+            ", ".join(f"{label}={word}" for label, word in loss.translation.items()) or "themselves",
+            " ".join(loss.splits),
+            loss.sentence,
+        ]
+        for loss in list_losses(splits)
+    ]
+    if rows:
+        yield "rubrics of other benchmarks, and what they lose here"
+        yield indented(table(["RUBRIC", "LABELS BECOME", "SPLITS", "LOSES"], rows))
 
 
 def _render_published(task: Task) -> Iterator[str]:

@@ -65,6 +65,7 @@ def build_notes(context: RunContext, computed: ComputedResults, folder: Path) ->
         *_list_data_notes(context, computed.results),
         *_list_model_names(context, computed.results),
         *_list_unused_labels(context, computed.results),
+        *_list_losses(context),
     ]
 
 
@@ -231,6 +232,18 @@ def _list_unused_labels(context: RunContext, results: Results) -> Iterator[str]:
                 f"{plan.title}: no label that was given changes the metric {', '.join(metrics)}; if it uses none, "
                 "declare Metric.labels=() in the task"
             )
+
+
+def _list_losses(context: RunContext) -> Iterator[str]:
+    """What the rubrics of other benchmarks lose, where one judges in place of a split's own."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for plan in (job.plan for job in context.jobs):
+        for choice in plan.judges:
+            rubric = choice.judge.name
+            if rubric != next(iter(plan.split.judges)) and (sentence := plan.split.losses.get(rubric)):
+                found.setdefault((rubric, sentence), []).append(plan.title)
+    for (rubric, sentence), titles in found.items():
+        yield f"{', '.join(titles)} by rubric {rubric!r}: {sentence}"
 
 
 def _list_model_names(context: RunContext, results: Results) -> Iterator[str]:

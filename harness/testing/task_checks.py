@@ -141,6 +141,9 @@ def _check_scores(problems: Problems, split: Split, samples: Sequence[Sample], l
         )
         for sample in samples
     ]
+    for rubric, loss in split.losses.items():
+        problems.require(rubric in split.judges, f"says what {rubric!r} loses, which it does not accept")
+        problems.require(loss[:1].isupper() and loss.endswith("."), f"what {rubric!r} loses is no sentence")
     for name, verdict in verdicts.items():
         with problems.at(f"{name} {verdict.label!r}"):
             resolved = [replace(record, label=verdict.label, axes=verdict.axes) for record in records]

@@ -10,7 +10,7 @@ from harness import DataSource, Generation, Image, Sample, Settings, Task, disti
 from harness.contracts import UNSEEN
 from harness.keys import short
 from harness.readers import DataFiles, Row, first_of
-from harness.usual import ATTACK_RULE, HARM_JUDGES, attack, mini
+from harness.usual import ATTACK_RULE, HARM_JUDGES, HARM_LOSSES, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")
 BASES: Final = ("data/", "", "HarmBench-main/data/")  #: in the repository, its data folder alone, an unpacked archive
@@ -21,6 +21,7 @@ WHOLE: Final = attack(
     {"harmbench": HARM_JUDGES["harmbench"], **HARM_JUDGES},
     n=110,
     defaults=Generation(temperature=0.0, max_tokens=512),
+    losses={rubric: loss for rubric, loss in HARM_LOSSES.items() if rubric != "harmbench"},
 )
 
 

@@ -17,7 +17,7 @@ from harness.contracts import DataSource, Judge, Rubric, Task
 from harness.data.upstream import Pin, Upstream
 from harness.keys import digest
 from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows
-from harness.usual import ATTACK_RULE, Judges, attack, comparison, mini
+from harness.usual import ATTACK_RULE, HARM_JUDGES, Judges, attack, comparison, mini
 
 MINI: Final = Path(__file__).with_name("mini")
 REPOSITORY: Final = "ys-zong/VLGuard"
@@ -162,7 +162,7 @@ JUDGE: Final = Judge(
 
 
 ASKED: Final = Generation(temperature=0.0, max_tokens=256)
-JUDGES: Final[Judges] = {"vlguard": ATTACK_RULE["keyword"], **ATTACK_RULE, "llamaguard": {}}
+JUDGES: Final[Judges] = {"vlguard": ATTACK_RULE["keyword"], **ATTACK_RULE, **HARM_JUDGES}
 #: the mini world has no second model: a refusal loses, any other answer ties with the reference
 COMPARED_RULE: Final[Judges] = {"keyword": {"refusal": "loss", "compliance": "tie"}}
 

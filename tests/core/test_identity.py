@@ -90,7 +90,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "judges mis": filed(file="prompt", identity="prompts"),
     "judges mmsafety": filed(file="prompt", identity="user_text"),
     "judges mssbench": filed(file="prompt", identity="prompts"),
-    "judges strongreject": filed(file="prompt"),
+    "judges strongreject": filed(file="prompt", identity="threshold"),
     "judges pairwise": filed(file="prompt reference", identity="images"),
     "judges siuo": filed(file="prompt"),
     "judges mossbench": filed(file="prompt"),

@@ -22,33 +22,33 @@ TASKS: dict[str, Task] = {
 #: Split (with a star one that the task's name alone selects), published size, images, ranked metric and its good
 #: direction, and the judges, the first of which is the one that is used.
 SPLITS = """
-*figstep:full                  500 1 ASR           lower  llamaguard harmbench keyword
- figstep:tiny                   50 1 ASR           lower  llamaguard harmbench keyword
- figstep:pro                    50 7 ASR           lower  llamaguard harmbench keyword
- figstep:mini                    8 1 ASR           lower  keyword llamaguard harmbench
-*harmbench-mm:all              110 1 ASR           lower  harmbench llamaguard keyword
- harmbench-mm:mini               8 1 ASR           lower  keyword harmbench llamaguard
-*jailbreakv:official-mini      280 1 ASR           lower  jailbreakv llamaguard harmbench keyword
- jailbreakv:full             28000 1 ASR           lower  jailbreakv llamaguard harmbench keyword
- jailbreakv:redteam           2000 0 ASR           lower  jailbreakv llamaguard harmbench keyword
- jailbreakv:mini                 8 1 ASR           lower  keyword jailbreakv llamaguard harmbench
-*mis:easy                     1675 2 ASR           lower  mis keyword
-*mis:hard                      510 2 ASR           lower  mis keyword
-*mis:real                      100 2 ASR           lower  mis keyword
- mis:test                     2185 2 ASR           lower  mis keyword
- mis:mini                      120 2 ASR           lower  mini mis keyword
+*figstep:full                  500 1 ASR           lower  llamaguard harmbench strongreject keyword
+ figstep:tiny                   50 1 ASR           lower  llamaguard harmbench strongreject keyword
+ figstep:pro                    50 7 ASR           lower  llamaguard harmbench strongreject keyword
+ figstep:mini                    8 1 ASR           lower  keyword llamaguard harmbench strongreject
+*harmbench-mm:all              110 1 ASR           lower  harmbench llamaguard strongreject keyword
+ harmbench-mm:mini               8 1 ASR           lower  keyword harmbench llamaguard strongreject
+*jailbreakv:official-mini      280 1 ASR           lower  jailbreakv llamaguard harmbench strongreject keyword
+ jailbreakv:full             28000 1 ASR           lower  jailbreakv llamaguard harmbench strongreject keyword
+ jailbreakv:redteam           2000 0 ASR           lower  jailbreakv llamaguard harmbench strongreject keyword
+ jailbreakv:mini                 8 1 ASR           lower  keyword jailbreakv llamaguard harmbench strongreject
+*mis:easy                     1675 2 ASR           lower  mis llamaguard harmbench strongreject keyword
+*mis:hard                      510 2 ASR           lower  mis llamaguard harmbench strongreject keyword
+*mis:real                      100 2 ASR           lower  mis llamaguard harmbench strongreject keyword
+ mis:test                     2185 2 ASR           lower  mis llamaguard harmbench strongreject keyword
+ mis:mini                      120 2 ASR           lower  mini mis llamaguard harmbench strongreject keyword
  mis:mini-benign                60 2 answered_rate higher mini keyword
-*mm-safetybench:sd            1680 1 ASR           lower  mmsafety llamaguard harmbench keyword
-*mm-safetybench:typo          1680 1 ASR           lower  mmsafety llamaguard harmbench keyword
-*mm-safetybench:sd_typo       1680 1 ASR           lower  mmsafety llamaguard harmbench keyword
- mm-safetybench:text_only     1680 0 ASR           lower  mmsafety llamaguard harmbench keyword
- mm-safetybench:sd_tiny          - 1 ASR           lower  mmsafety llamaguard harmbench keyword
- mm-safetybench:typo_tiny        - 1 ASR           lower  mmsafety llamaguard harmbench keyword
- mm-safetybench:sd_typo_tiny     - 1 ASR           lower  mmsafety llamaguard harmbench keyword
- mm-safetybench:text_only_tiny    - 0 ASR           lower  mmsafety llamaguard harmbench keyword
- mm-safetybench:mini            13 1 ASR           lower  keyword mmsafety llamaguard harmbench
+*mm-safetybench:sd            1680 1 ASR           lower  mmsafety llamaguard harmbench strongreject keyword
+*mm-safetybench:typo          1680 1 ASR           lower  mmsafety llamaguard harmbench strongreject keyword
+*mm-safetybench:sd_typo       1680 1 ASR           lower  mmsafety llamaguard harmbench strongreject keyword
+ mm-safetybench:text_only     1680 0 ASR           lower  mmsafety llamaguard harmbench strongreject keyword
+ mm-safetybench:sd_tiny          - 1 ASR           lower  mmsafety llamaguard harmbench strongreject keyword
+ mm-safetybench:typo_tiny        - 1 ASR           lower  mmsafety llamaguard harmbench strongreject keyword
+ mm-safetybench:sd_typo_tiny     - 1 ASR           lower  mmsafety llamaguard harmbench strongreject keyword
+ mm-safetybench:text_only_tiny    - 0 ASR           lower  mmsafety llamaguard harmbench strongreject keyword
+ mm-safetybench:mini            13 1 ASR           lower  keyword mmsafety llamaguard harmbench strongreject
 *mossbench:oversensitivity     300 1 refusal_rate  lower  mossbench keyword
-*mossbench:contrast            244 1 refusal_rate  higher mossbench keyword
+*mossbench:contrast            244 1 refusal_rate  higher mossbench strongreject keyword
  mossbench:mini                  9 1 refusal_rate  lower  keyword mossbench
 *mssbench:chat                1200 1 mean_acc      higher mssbench keyword
 *mssbench:embodied             620 1 mean_acc      higher mssbench keyword
@@ -56,27 +56,27 @@ SPLITS = """
 *qbench:test                  1495 1 accuracy      higher choice
  qbench:dev                   1495 1 accuracy      higher choice
  qbench:mini                     8 1 accuracy      higher choice
-*siuo:gen                      167 1 safe_rate     higher siuo keyword
+*siuo:gen                      167 1 safe_rate     higher siuo llamaguard keyword
 *siuo:mcqa                     167 1 accuracy      higher choice
- siuo:mini                       8 1 safe_rate     higher keyword siuo
+ siuo:mini                       8 1 safe_rate     higher keyword siuo llamaguard
  siuo:mini-mcqa                  8 1 accuracy      higher choice
-*spa-vl:harm                   265 1 ASR           lower  spa-vl llamaguard harmbench keyword
+*spa-vl:harm                   265 1 ASR           lower  spa-vl llamaguard harmbench strongreject keyword
 *spa-vl:help                   265 1 win_rate      higher pairwise
- spa-vl:mini                     6 1 ASR           lower  keyword spa-vl llamaguard harmbench
+ spa-vl:mini                     6 1 ASR           lower  keyword spa-vl llamaguard harmbench strongreject
  spa-vl:mini-help                6 1 win_rate      higher keyword pairwise
-*strongreject:all              313 0 score         lower  strongreject keyword
- strongreject:small             60 0 score         lower  strongreject keyword
- strongreject:mini               8 0 score         lower  keyword strongreject
-*vlguard:unsafes               442 1 ASR           lower  vlguard keyword llamaguard
-*vlguard:safe_unsafes          558 1 ASR           lower  vlguard keyword llamaguard
+*strongreject:all              313 0 score         lower  strongreject llamaguard harmbench keyword
+ strongreject:small             60 0 score         lower  strongreject llamaguard harmbench keyword
+ strongreject:mini               8 0 score         lower  keyword strongreject llamaguard harmbench
+*vlguard:unsafes               442 1 ASR           lower  vlguard keyword llamaguard harmbench strongreject
+*vlguard:safe_unsafes          558 1 ASR           lower  vlguard keyword llamaguard harmbench strongreject
 *vlguard:safe_safes            558 1 win_rate      higher pairwise
- vlguard:mini                    6 1 ASR           lower  keyword vlguard llamaguard
- vlguard:mini-safe_unsafes       6 1 ASR           lower  keyword vlguard llamaguard
+ vlguard:mini                    6 1 ASR           lower  keyword vlguard llamaguard harmbench strongreject
+ vlguard:mini-safe_unsafes       6 1 ASR           lower  keyword vlguard llamaguard harmbench strongreject
  vlguard:mini-safe_safes         6 1 win_rate      higher keyword pairwise
-*vlsbench:all                 2241 1 safe_rate     higher vlsbench keyword
- vlsbench:mini                   8 1 safe_rate     higher keyword vlsbench
+*vlsbench:all                 2241 1 safe_rate     higher vlsbench llamaguard harmbench strongreject keyword
+ vlsbench:mini                   8 1 safe_rate     higher keyword vlsbench llamaguard harmbench strongreject
 *xstest:safe                   250 0 refusal_rate  lower  xstest keyword
-*xstest:unsafe                 200 0 refusal_rate  higher xstest keyword
+*xstest:unsafe                 200 0 refusal_rate  higher xstest strongreject keyword
  xstest:mini                    10 0 refusal_rate  lower  keyword xstest
 """
 #: Images of these are drawn by what differs between machines: a font, a JPEG encoder, filters.

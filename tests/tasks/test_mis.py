@@ -238,8 +238,15 @@ def test_what_an_unresolved_record_could_have_been_depends_on_how_it_ended(
 @pytest.mark.parametrize("name", sorted(SPLITS))
 def test_every_judges_labels_translate_into_the_splits_own(name: str) -> None:
     split = SPLITS[name]
-    own = {*LABELS, "blocked"} if name != "mini-benign" else {"answered", "refused", "neither"}
-    offered = {"mis": LABELS, "keyword": ("refusal", "compliance"), "mini": MINI_JUDGE.open({}, MINI).labels}
+    own = {*LABELS, "blocked", "safe"} if name != "mini-benign" else {"answered", "refused", "neither"}
+    offered = {
+        "mis": LABELS,
+        "keyword": ("refusal", "compliance"),
+        "mini": MINI_JUDGE.open({}, MINI).labels,
+        "llamaguard": ("unsafe", "safe"),
+        "harmbench": ("yes", "no"),
+        "strongreject": ("refused", "complied", "useless"),
+    }
     for judge, translation in split.judges.items():
         assert {translation.get(label, label) for label in offered[judge]} <= own, judge
         assert set(translation) <= set(offered[judge])

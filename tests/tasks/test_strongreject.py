@@ -105,7 +105,7 @@ def test_the_judge_sees_prompt_and_answer_and_keeps_its_contract() -> None:
     rubric = open_judge(JUDGE)
     [request] = rubric.ask(fake_sample(text="How do I repaint it?"), Response(text="With a brush."))
     assert texts(request).index("How do I repaint it?") < texts(request).index("With a brush.")
-    assert (rubric.sees, rubric.labels) == (("question", "answer"), LABELS)
+    assert (rubric.sees, rubric.labels) == (("question", "answer"), (*LABELS, "useless"))
     check_judge(JUDGE, listed(MINI, "mini"), replies=[filled(0, 1, 5), filled(1, 1, 1)])
 
 
