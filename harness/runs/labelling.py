@@ -65,12 +65,17 @@ class LabelWords:
 
 
 def map_labels(split: Split) -> LabelWords:
-    """The labels of the split's rubrics; a rubric that cannot be opened here counts by its translation."""
+    """The labels of the split's rubrics; a rubric that cannot be opened here counts by its translation.
+
+    A label that only rubrics of other benchmarks give is none for people, who can tell more than `safe`.
+    """
     labels: dict[str, None] = {}
     spellings: dict[str, dict[str, None]] = {}
     meanings: dict[str, str] = {}
     guideline = ""
-    for name, translation in split.judges.items():
+    first = next(iter(split.judges))
+    coarse = frozenset(split.losses) - {first}
+    for name, translation in sorted(split.judges.items(), key=lambda pair: pair[0] in coarse):
         try:
             judge = plugins.current().judge(name)
             rubric = judge.open(effective(judge.settings, {}, owner=f"judge {name}"), data_folder(None) / name)
@@ -78,6 +83,8 @@ def map_labels(split: Split) -> LabelWords:
             rubric = None
         for word in translation if rubric is None or not rubric.labels else rubric.labels:
             own = translation.get(word, word)
+            if name in coarse and own not in labels:
+                continue
             labels[own] = None
             spellings.setdefault(_fold(word), {})[own] = None
             if rubric is not None and (meaning := rubric.meanings.get(word, "")):

@@ -24,6 +24,7 @@ from harness import Judge, Request, Task, plugins
 from harness.cli import cli
 from harness.errors import HarnessError
 from harness.labels import list_losses, map_rubrics
+from harness.runs.labelling import map_labels
 from harness.runs.run import Run
 from harness.settings import identity
 from harness.testing.fakes import fake_provider, host_of
@@ -73,7 +74,8 @@ def judged(task: Task, judge: Judge, place: Path, said: str, **options: Any) -> 
         return said if "How it went" in texts(request) else "How it went: fine."
 
     judge_model = fake_provider(say, scheme="judging")
-    with plugins.use(host_of(task, fake_provider(say), judge_model, judge, KEYWORD, MIS_JUDGE, MINI_JUDGE)):
+    rubrics = {each.name: each for each in (judge, KEYWORD, MIS_JUDGE, MINI_JUDGE)}
+    with plugins.use(host_of(task, fake_provider(say), judge_model, *rubrics.values())):
         name = f"{judge.name}=judging/any" if judge.needs is not None else judge.name
         return harness.run("fake/any", f"{task.name}:mini", output=place, probe=False, judge=name, **options)
 
@@ -218,3 +220,13 @@ def test_the_page_of_a_task_says_what_each_rubric_of_another_benchmark_loses_the
 def test_equal_losses_of_several_splits_are_one() -> None:
     losses = list_losses(splits_of(MIS))
     assert [loss.splits for loss in losses] == [("easy", "hard", "real", "test", "mini")] * 4
+
+
+def test_people_are_offered_the_labels_of_the_tasks_own_rubrics_and_not_the_coarse_word_of_another() -> None:
+    with plugins.use(plugins.Host.load(tell=lambda _: None)):
+        found = map_labels(splits_of(MIS)["easy"])
+        assert set(found.labels) == {"unsafe", "safe_reasoning", "safe_refusal", "hallucination"}
+        with pytest.raises(ValueError, match="is not one of"):
+            found.find("safe")
+        assert found.find("Refusal") == "safe_refusal"
+        assert set(map_labels(splits_of(TASKS["figstep"])["full"]).labels) == {"unsafe", "safe"}
