@@ -39,7 +39,7 @@ JUDGE = ("--judge", "openai/judge")
         (("-T", "msi.data=x"), "did you mean 'mis'?"),
         (("-T", "mssbench.seting=qc"), "did you mean 'setting'?"),
         (("-T", "mis.judge=keywrd"), "did you mean 'keyword'?"),
-        (("-T", "mis.judge=mssbench"), "it accepts: mis, keyword"),
+        (("-T", "mis.judge=mssbench"), "it accepts: mis, llamaguard, harmbench, strongreject, keyword"),
         (("--limit", "0"), "--limit"),
         (("--limit", "9" * 30), "--limit must be at least 1 and at most"),
         (("--epochs", "0"), "--epochs"),
