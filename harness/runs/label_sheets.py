@@ -1,15 +1,16 @@
-"""Labels of people as CSV: writes a sheet of a run's answers to fill in, and reads and checks the filled sheet.
+"""Labels of people in files: writes a sheet of a run's answers to fill in, and reads and checks the filled one.
 
-A label is one that the split's metrics know, or a rubric's name for it.
+A label is one that the split's metrics know, or a rubric's name for it. Unless every row is right nothing is kept.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from harness.errors import BadData, HarnessError
 from harness.evaluation.splits import SplitPlan
@@ -27,46 +28,70 @@ COLUMNS: Final[tuple[str, ...]] = ("item", "category", "question", "answer", "la
 
 
 def export_sheet(run: StoredRun, file: Path, *, sample: int | None, seed: int) -> dict[str, int]:
-    """Write the sheet; return how many answers of each split it holds.
+    """Write a sheet of a run's answers; return how many of each split it holds.
 
     Args:
         run: the run.
-        file: where to write; must not exist, since it may be a sheet that somebody has filled in.
+        file: as in `write_sheet`.
         sample: answers per split; None for all.
         seed: draws the sample.
 
     Raises:
-        HarnessError: the file exists or cannot be written, or the run has no answers.
+        HarnessError: as `write_sheet`.
     """
-    drawn: dict[str, list[str]] = {}
+    drawn: dict[str, Sequence[str]] = {}
     for plan in run.plans:
         categories = {each.item: str(each.asked["category"]) for each in _iterate_answered(run, plan)}
         drawn[plan.title] = list(categories) if sample is None else draw_items(categories, sample, seed)
-    if not any(drawn.values()):
+    write_sheet(run, file, drawn)
+    return {title: len(items) for title, items in drawn.items()}
+
+
+def write_sheet(run: StoredRun, file: Path, items: Mapping[str, Sequence[str]]) -> None:
+    """Write the sheet of some answers, in their order.
+
+    Args:
+        run: the run.
+        file: where to write; must not exist, since it may be a sheet that somebody has filled in.
+        items: `task:split` -> its answered items.
+
+    Raises:
+        HarnessError: the file exists or cannot be written, or there is no item.
+    """
+    if not any(items.values()):
         raise HarnessError("there is no answer to label", where=str(run.folder.path))
+    with open_new(file, "the sheet") as stream:
+        writer: csv.DictWriter[str] = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for plan in run.plans:
+            order = items.get(plan.title, ())
+            wanted, labels = set(order), " | ".join(map_labels(plan.split).labels)
+            found = {each.item: each for each in _iterate_answered(run, plan) if each.item in wanted}
+            for name in order:
+                row = {
+                    "item": name,
+                    "category": str(found[name].asked["category"]),
+                    "question": found[name].question,
+                    "answer": found[name].text,
+                    "labels": labels,
+                    "answer_hash": mark_answer(found[name].text),
+                }
+                writer.writerow({column: escape_cell(text) for column, text in row.items()})
+
+
+@contextmanager
+def open_new(file: Path, what: str) -> Generator[IO[str]]:
+    """Open a file of people's work that must not exist yet. Raises HarnessError if it does, or cannot be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8-sig", newline="") as stream:  # with the byte-order mark for spreadsheets
-            writer: csv.DictWriter[str] = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            for plan in run.plans:
-                wanted, labels = set(drawn[plan.title]), " | ".join(map_labels(plan.split).labels)
-                found = {each.item: each for each in _iterate_answered(run, plan) if each.item in wanted}
-                for name in drawn[plan.title]:
-                    row = {
-                        "item": name,
-                        "category": str(found[name].asked["category"]),
-                        "question": found[name].question,
-                        "answer": found[name].text,
-                        "labels": labels,
-                        "answer_hash": mark_answer(found[name].text),
-                    }
-                    writer.writerow({column: escape_cell(text) for column, text in row.items()})
+        # with the byte-order mark for spreadsheets; JSON must not have it
+        encoding = "utf-8" if file.suffix.lower() == ".json" else "utf-8-sig"
+        with file.open("x", encoding=encoding, newline="") as stream:
+            yield stream
     except FileExistsError:
         raise HarnessError("the file already exists", where=str(file), remedy="give another name") from None
     except OSError as error:
-        raise HarnessError("cannot write the sheet", where=str(error), remedy="give another --export") from None
-    return {title: len(items) for title, items in drawn.items()}
+        raise HarnessError(f"cannot write {what}", where=str(error), remedy="give another --export") from None
 
 
 def mark_answer(text: str) -> str:
@@ -98,26 +123,46 @@ def draw_items(categories: Mapping[str, str], size: int, seed: int) -> list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRow:
+    """One row of a file with people's labels.
+
+    Attributes:
+        number: by which a message names it.
+        item: the answer's name in its run.
+        label: as the person wrote it; empty for none.
+        reason: may be empty.
+        answer_hash: of the text that was read, as `mark_answer` writes it; empty if unknown.
+        skipped: the person skipped the answer.
+    """
+
+    number: int
+    item: str
+    label: str
+    reason: str = ""
+    answer_hash: str = ""
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FilledSheet:
     """The content of a filled sheet.
 
     Attributes:
         labels: labels of the run's answers.
+        skipped: answers that the person skipped: also those of blank rows before the last filled one of their split.
         blank: count of rows without a label.
         plans: the labelled splits.
     """
 
     labels: tuple[PersonLabel, ...]
+    skipped: tuple[Answer, ...]
     blank: int
     plans: tuple[SplitPlan, ...]
 
 
 def read_sheet(run: StoredRun, file: Path) -> FilledSheet:
-    """Read labels of a run's answers. Raises BadData with the number of each wrong row."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise HarnessError("cannot read the sheet", where=str(error)) from None
+    """Read labels of a run's answers from a CSV file. Raises BadData with the number of each wrong row."""
+    data = read_work(file)
     names, rows = sheet(data, str(file))
     if "label" not in names or not ("item" in names or {"split", "id"} <= set(names)):
         there = ", ".join(name for name in names if name) or "none"
@@ -127,45 +172,95 @@ def read_sheet(run: StoredRun, file: Path) -> FilledSheet:
             remedy="write such a sheet with harness agree RUN --export FILE.csv",
         )
     problems: list[str] = []
-    filled = [row for row in rows if row.cells.get("label")]
-    first: dict[str, int] = {}  # item -> its row number, as spreadsheets show it
-    cells_of: dict[str, Mapping[str, str]] = {}
-    for row in filled:
+    read: list[LabelRow] = []
+    for row in rows:
+        label = row.cells.get("label", "")
         try:
             name = row.cells.get("item") or _find_item(run, row.cells)
         except ValueError as error:
-            problems.append(f"row {row.number}: {error}")
+            if label:
+                problems.append(f"row {row.number}: {error}")
+            name = ""
+        mark, reason = row.cells.get("answer_hash", ""), row.cells.get("reason", "")
+        read.append(LabelRow(number=row.number, item=name, label=label, reason=reason, answer_hash=mark))
+    return match_rows(run, read, str(file), problems, remedy="fill in the column `label`")
+
+
+def read_work(file: Path) -> bytes:
+    """The content of a file with people's labels. Raises HarnessError if it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise HarnessError("cannot read the sheet", where=str(error)) from None
+
+
+def match_rows(
+    run: StoredRun, rows: Sequence[LabelRow], where: str, problems: Sequence[str] = (), *, remedy: str
+) -> FilledSheet:
+    """Find the answer and the label of each row.
+
+    Args:
+        run: opened with the splits that may be labelled.
+        rows: in the order in which the person met them.
+        where: the file, for messages.
+        problems: of rows that name no item; such rows have an empty one.
+        remedy: what to do when no row has a label.
+
+    Raises:
+        BadData: it names each row that is wrong; then nothing is to be kept.
+    """
+    problems = list(problems)
+    filled = [row for row in rows if row.item and row.label]
+    first: dict[str, LabelRow] = {}
+    for row in filled:
+        if row.item in first:
+            problems.append(f"row {row.number}: {row.item} is already in row {first[row.item].number}")
             continue
-        if name in first:
-            problems.append(f"row {row.number}: {name} is already in row {first[name]}")
-            continue
-        first[name], cells_of[name] = row.number, row.cells
+        first[row.item] = row
     plans = {plan.title: plan for plan in run.plans}
     known = {title: map_labels(plan.split) for title, plan in plans.items()}
-    found = {each.item: each for plan in run.plans for each in run.answers(plan.title) if each.item in cells_of}
+    named = {row.item for row in rows}
+    found = {each.item: each for plan in run.plans for each in run.answers(plan.title) if each.item in named}
     labels: list[PersonLabel] = []
-    for name, cells in cells_of.items():
+    for name, row in first.items():
         try:
-            answer = _check_answer(name, cells, found.get(name))
-            label = known[_title(answer)].find(cells["label"])
+            answer = _check_answer(row, found.get(name))
+            label = known[_title(answer)].find(row.label)
         except ValueError as error:
-            problems.append(f"row {first[name]}: {error}")
+            problems.append(f"row {row.number}: {error}")
             continue
-        labels.append(PersonLabel(answer=answer, decision=Verdict(label=label, reason=cells.get("reason", ""))))
+        labels.append(PersonLabel(answer=answer, decision=Verdict(label=label, reason=row.reason)))
     if problems:
         raise BadData(
             format_row_errors(problems),
-            where=str(file),
+            where=where,
             remedy="nothing was imported: correct these rows and import again",
         )
-    if not labels:
-        raise BadData("no row has a label", where=str(file), remedy="fill in the column `label`")
-    used = {_title(label.answer) for label in labels}
+    skipped = _find_skipped(rows, first, found)
+    if not labels and not any(row.skipped for row in rows):
+        raise BadData("no row has a label", where=where, remedy=remedy)
+    used = {_title(answer) for answer in (*(label.answer for label in labels), *skipped)}
     return FilledSheet(
         labels=tuple(labels),
-        blank=len(rows) - len(filled),
+        skipped=skipped,
+        blank=sum(not row.label for row in rows),
         plans=tuple(plan for title, plan in plans.items() if title in used),
     )
+
+
+def _find_skipped(
+    rows: Sequence[LabelRow], first: Mapping[str, LabelRow], found: Mapping[str, Answer]
+) -> tuple[Answer, ...]:
+    last = {_title(found[row.item]): place for place, row in enumerate(rows) if row.label and row.item in found}
+    skipped: dict[str, Answer] = {}
+    for place, row in enumerate(rows):
+        answer = found.get(row.item)
+        if answer is None or row.label or row.item in first or answer.outcome != "answered":
+            continue
+        fits = row.answer_hash in ("", mark_answer(answer.text))
+        if fits and (row.skipped or place < last.get(_title(answer), 0)):
+            skipped[row.item] = answer
+    return tuple(skipped.values())
 
 
 def _find_item(run: StoredRun, cells: Mapping[str, str]) -> str:
@@ -182,13 +277,14 @@ def _find_item(run: StoredRun, cells: Mapping[str, str]) -> str:
     return item(displays[task], split, name, int(epoch or "0"))
 
 
-def _check_answer(name: str, cells: Mapping[str, str], answer: Answer | None) -> Answer:
+def _check_answer(row: LabelRow, answer: Answer | None) -> Answer:
     """The answer that a row labels. Raises ValueError if it is missing, or differs from the sheet's."""
+    name = row.item
     if answer is None:
         raise ValueError(f"{name} is not an item of this run")
     if answer.outcome != "answered":
         raise ValueError(f"{name} has no answer to label: it ended as {answer.outcome}")
-    if cells.get("answer_hash", "") not in ("", mark_answer(answer.text)):
+    if row.answer_hash not in ("", mark_answer(answer.text)):
         raise ValueError(f"{name} now has another answer than the sheet")
     return answer
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -20,6 +20,8 @@ from harness.errors import HarnessError
 from harness.files import atomic_write, open_atomic, report_write_errors
 from harness.runs.environment import harness_version
 from harness.runs.verification import VerifiedRun, verify_run
+from harness.stats.draw import FILE as DRAW
+from harness.stats.draw import draws_as_json
 from harness.store.folder import RunFolder, file_name
 from harness.store.journal import encode_line, load_lines
 from harness.store.records import TAKEN_OUT, line_hash
@@ -50,7 +52,8 @@ Images are never part of it: each is named by its sha256, and comes with its dat
   run.json                     who was asked, how, and with what
   TASK/asked.jsonl             the items that were asked
   TASK/responses.jsonl         how each ended
-  TASK/verdicts-JUDGE.jsonl    what each judge said
+  TASK/verdicts-JUDGE.jsonl    what each judge said, people among them
+  TASK/draw.json               which answers were drawn for people
   MANIFEST.json                sha256 of each file
 
 To make the numbers anew from the lines, and compare them:
@@ -145,6 +148,13 @@ def _stage(run: RunFolder, into: Path, *, full: bool) -> None:
             renamed = f"verdicts-{files.ids.get(judge, judge)}.jsonl"
             journals.append((f"verdicts-{judge}.jsonl", renamed, redactor.redact_verdict))
         (into / task.path.name).mkdir(exist_ok=True)
+        if draws := task.load_draws():  # names and numbers alone
+            if not full:
+                draws = {name: replace(draw, judge=files.ids.get(draw.judge, "")) for name, draw in draws.items()}
+            _write_json(into / task.path.name / DRAW, draws_as_json(draws))
+        for source in sorted(task.path.glob("labels-*.jsonl")) if full else ():  # their labels are verdicts as well
+            with (into / task.path.name / source.name).open("wb") as written:
+                written.writelines(encode_line(remove_keys(line), source) for line in _read_lines(source))
         for name, renamed, redact in journals:
             source, target = task.path / name, into / task.path.name / (name if full else renamed)
             with target.open("wb") as written:

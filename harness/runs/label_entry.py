@@ -1,0 +1,192 @@
+"""What a person said of a run's answers becomes verdicts, and each split's drawn answers are counted.
+
+What must hold:
+
+- A label counts only for the text it was given on, and only in its own run.
+- The newest word on an answer counts, whether it came from the page or from a sheet.
+- A skip, and a label that was withdrawn, is a verdict without a label, so that those who read the draw know that the
+  answer was tried.
+- Entering the same words again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from harness.contracts import Decision
+from harness.errors import HarnessError
+from harness.evaluation.splits import SplitPlan
+from harness.runs.additions import EnteredLabels, PersonLabel, enter_labels, person_id
+from harness.runs.labelling import DrawnSplit
+from harness.runs.stored import HUMAN, StoredRun
+from harness.store.records import decision_of
+from harness.store.run_file import RunFile
+from harness.types import Unscored, Verdict
+
+SKIPPED: Final = Unscored(state="judge_refused", message="skipped")  #: the decision of a person who skips an answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A person's last word on one answer.
+
+    Attributes:
+        item: the answer's name in its run.
+        decision: a label in the split's words, or `SKIPPED`.
+        answer_hash: of the text that the person read; empty if unknown.
+        at: when, ISO 8601; empty for now.
+        withdrawn: the person took an earlier label back.
+    """
+
+    item: str
+    decision: Decision
+    answer_hash: str = ""
+    at: str = ""
+    withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnteredWords:
+    """The outcome of entering a person's words.
+
+    Attributes:
+        labels: how many labels were given on answers of the run as they are now.
+        outdated: items whose answer is another one now, so their labels do not count.
+        foreign: items that the run has no answer to.
+        unknown: (item, label) of labels that the split does not know.
+        entered: what was written; None where nothing is new.
+    """
+
+    labels: int
+    outdated: tuple[str, ...]
+    foreign: tuple[str, ...]
+    unknown: tuple[tuple[str, str], ...]
+    entered: EnteredLabels | None
+
+
+def find_person(name: str, run: RunFile) -> str:
+    """A person's judge id: that of the run's person of this name in any case, else a new one.
+
+    Raises HarnessError if the name is not allowed, or another judge's file has it.
+    """
+    wanted = f"{HUMAN}-{name}".casefold()
+    there = (judge for judge, card in run.judges.items() if card["rubric"] == HUMAN and judge.casefold() == wanted)
+    return next(there, "") or person_id(name, run)
+
+
+def enter_words(
+    run: StoredRun,
+    judge: str,
+    said: Iterable[Said],
+    labels: Mapping[str, Sequence[str]],
+    *,
+    command: Sequence[str],
+) -> EnteredWords:
+    """Write what is new of a person's words, and compute the results again.
+
+    Args:
+        run: opened with the splits of these answers.
+        judge: the person's id, from `find_person`.
+        said: at most one on each answer.
+        labels: `task:split` -> the labels that may be given; a split that is missing takes any.
+        command: this invocation's arguments.
+    """
+    words = {each.item: each for each in said}
+    new: list[PersonLabel] = []
+    plans: dict[str, SplitPlan] = {}
+    outdated: list[str] = []
+    unknown: list[tuple[str, str]] = []
+    found: set[str] = set()
+    count = 0
+    results = run.folder.results
+    for plan in run.plans:
+        known, shown = labels.get(plan.title), _is_in_results(run, results, plan, judge)
+        for answer in run.answers(plan.title, (judge,)):
+            each = words.get(answer.item)
+            if each is None or answer.outcome != "answered":
+                continue
+            found.add(answer.item)
+            if each.answer_hash not in ("", answer.hash):
+                outdated.append(answer.item)
+                continue
+            if isinstance(each.decision, Verdict):
+                if known is not None and each.decision.label not in known:
+                    unknown.append((answer.item, each.decision.label))
+                    continue
+                count += 1
+            if _is_news(each, answer.verdicts.get(judge)):
+                new.append(PersonLabel(answer=answer, decision=each.decision))
+                plans[plan.title] = plan
+            elif judge in answer.verdicts and not shown:  # the process was killed between verdicts and results
+                plans[plan.title] = plan
+    entered = enter_labels(run.folder, judge, new, tuple(plans.values()), command=command) if plans else None
+    return EnteredWords(
+        labels=count,
+        outdated=tuple(outdated),
+        foreign=tuple(item for item in words if item not in found),
+        unknown=tuple(unknown),
+        entered=entered,
+    )
+
+
+def _is_news(said: Said, line: Mapping[str, Any] | None) -> bool:
+    """Whether a word is newer than the stored verdict, and says something else."""
+    if line is None:
+        return not said.withdrawn
+    return decision_of(line) != said.decision and (not said.at or read_time(said.at) > read_time(str(line["at"])))
+
+
+def _is_in_results(run: StoredRun, results: Mapping[str, Any], plan: SplitPlan, judge: str) -> bool:
+    view = results.get("tasks", {}).get(plan.display, {}).get("splits", {}).get(plan.name, {})
+    return judge in run.file.judges and judge in (view.get("judge"), *view.get("other_judges", ()))
+
+
+def read_time(text: str) -> datetime:
+    """A time in ISO 8601; without a zone it is UTC. Raises HarnessError for another text."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise HarnessError(f"{text!r} is no time", remedy="write it as 2026-01-31T12:00:00+00:00") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitProgress:
+    """How far one person is with the drawn answers of a split.
+
+    Attributes:
+        title: `task:split`.
+        drawn: answers.
+        labelled: with a label of this person.
+        skipped: that the person skipped or withdrew.
+    """
+
+    title: str
+    drawn: int
+    labelled: int
+    skipped: int
+
+    @property
+    def open(self) -> int:
+        """Answers that the person has not seen to."""
+        return self.drawn - self.labelled - self.skipped
+
+
+def count_progress(run: StoredRun, drawn: Sequence[DrawnSplit], judge: str) -> list[SplitProgress]:
+    """How far a person is with each split, by the verdicts that are stored."""
+    counted: list[SplitProgress] = []
+    for each in drawn:
+        wanted = frozenset(each.items)
+        lines = [
+            answer.verdicts[judge]
+            for answer in run.answers(each.plan.title, (judge,))
+            if answer.item in wanted and judge in answer.verdicts
+        ]
+        labelled = sum(line["state"] == "scored" for line in lines)
+        counted.append(
+            SplitProgress(title=each.plan.title, drawn=len(wanted), labelled=labelled, skipped=len(lines) - labelled)
+        )
+    return counted
