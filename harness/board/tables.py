@@ -10,11 +10,12 @@ from __future__ import annotations
 import io
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Final, TextIO
 
+from harness.board.corrected import ADDS_NOTHING, UNKNOWN_AGREEMENT, count_things
 from harness.board.display import format_estimate, format_head, format_interval, format_share, format_value
 from harness.board.leaderboard import Board, boards, find_standing, list_flags, means
 from harness.board.rows import Measure, Row
@@ -32,6 +33,7 @@ _LEAST: Final = 20  #: columns of a model's name before a metric is left out for
 _MISSING: Final = ("empty", "bad_sample", "error")
 _MARKS: Final = {"best": "*", "second": "°", "": ""}
 _STYLES: Final = {"best": "bold green", "second": "cyan", "": ""}
+_BY_PEOPLE: Final = "· by people"
 _LEGEND: Final = f"{_MARKS['best']} best, {_MARKS['second']} second: where no other's interval reaches it"
 
 
@@ -72,7 +74,10 @@ def print_run_table(results: Results | Sequence[Results], stream: TextIO | None 
 def _draw_run_table(console: Console, results: Results | Sequence[Results]) -> None:
     every = results if isinstance(results, Sequence) else [results]
     made = boards(every)
-    width = max((len(_format_head(measure)) for board in made for measure in board.measures), default=0)
+    measures = [measure for board in made for measure in board.measures]
+    width = max((len(_format_head(measure)) for measure in measures), default=0)
+    if any(measure.corrected for measure in measures):
+        width = max(width, len(_BY_PEOPLE))
     for place, board in enumerate(made):
         for number, row in enumerate(board.rows):
             console.print(*([""] if place or number else []), *_run_row(board, row, width), sep="\n")
@@ -103,7 +108,31 @@ def _run_row(board: Board, row: Row, width: int) -> Iterator[RenderableType]:
         value, interval = format_value(measure.value, measure.unit), format_interval(measure.ci95, measure.unit)
         cells = (f"  {_format_head(measure)}", value, interval)
         table.add_row(*(Text(text, style=style) for text in cells), Text(_describe_basis(measure)))
+        found = measure.corrected
+        if found is not None and found.value is not None:
+            value, interval = format_value(found.value, measure.unit), format_interval(found.ci95, measure.unit)
+            agreement = UNKNOWN_AGREEMENT if found.alpha is None else f"alpha {found.alpha:.2f}"
+            rests_on = Text(f"({count_things(found.labels, 'label')}) {agreement}")
+            table.add_row(f"  {_BY_PEOPLE}", value, interval, rests_on)
     yield table
+    for note in _list_people_notes(row.measures):
+        yield Padding(Text(one_line(note, 200), style="yellow"), (0, 0, 0, 2))
+
+
+def _list_people_notes(measures: Iterable[Measure]) -> list[str]:
+    """Why labels give no number of some metrics, and what to know of the numbers that they give; each once."""
+    missing: dict[str, list[str]] = {}
+    notes: dict[str, None] = {}
+    for measure in measures:
+        found = measure.corrected
+        if found is None or not found.labels:
+            continue
+        if found.value is None:
+            missing.setdefault(found.why, []).append(measure.name)
+        elif found.adds_nothing:
+            notes[f"{measure.name} by people: {ADDS_NOTHING}"] = None
+        notes |= dict.fromkeys(found.notes)
+    return [*(f"no number by people of {', '.join(names)}: {why}" for why, names in missing.items()), *notes]
 
 
 def _list_facts(row: Row) -> Iterator[str]:
@@ -229,7 +258,7 @@ class _Column:
 def _fit_columns(board: Board, width: int) -> tuple[tuple[_Column, ...], int]:
     """The columns of a board that fit, and the width of the model's name, which is the second column.
 
-    First the main metric and its interval, then other metrics, then their intervals.
+    First the main metric and its interval, and what people say of it, then other metrics, then their intervals.
     """
     ranks = [("—" if row.rank is None else f"{row.rank}{_MARKS[find_standing(board, row)]}") for row in board.rows]
     rank = _Column(head="#", cells=tuple(ranks), right=False)
@@ -239,7 +268,13 @@ def _fit_columns(board: Board, width: int) -> tuple[tuple[_Column, ...], int]:
     # what may follow the name, best first: flags next to each other or one a line, then fewer metrics
     whole = [_metric_column(board, measure, interval=True) for measure in board.measures]
     short = [_metric_column(board, measure, interval=False) for measure in board.measures]
-    choices = [whole, *([*whole[:1], *short[1:count]] for count in range(len(whole), 1, -1)), whole[:1], short[:1]]
+    people = _people_columns(board)
+    choices = [
+        [*whole[:1], *people, *whole[1:]],
+        *([*whole[:1], *people, *short[1:count]] for count in range(len(whole), 0, -1)),
+        whole[:1],
+        short[:1],
+    ]
     tails = [_tail_columns(board, joined=True), _tail_columns(board, joined=False)]
     for metrics, tail in product(choices, tails):
         columns = (rank, name, *metrics, *tail)
@@ -260,6 +295,19 @@ def _metric_column(board: Board, measure: Measure, *, interval: bool) -> _Column
         else:
             cells.append(format_value(found.value, found.unit))
     return _Column(head=_format_head(measure), cells=tuple(cells))
+
+
+def _people_columns(board: Board) -> list[_Column]:
+    """The main metric by people, where a row has it."""
+    cells: list[str] = []
+    for row in board.rows:
+        main = row.main
+        found = None if main is None else main.corrected
+        if main is None or found is None or found.value is None:
+            cells.append("")
+        else:
+            cells.append(format_estimate(found.value, found.ci95, main.unit))
+    return [_Column(head="by people", cells=tuple(cells))] if any(cells) else []
 
 
 def _tail_columns(board: Board, *, joined: bool) -> tuple[_Column, ...]:

@@ -241,7 +241,7 @@ def combine_judges(folder: Path, judging: JudgeOptions) -> Run:
         for each in ensembles
     ]
     computed = add_judges(place, added, command=judging.command, started=started)
-    notes = tuple(_list_incomplete(computed, ensembles))
+    notes = (*computed.unread, *_list_incomplete(computed, ensembles))
     return Run(folder=folder, results=computed.results, exit_code=3 if notes else 0, notes=notes)
 
 

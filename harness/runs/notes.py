@@ -55,6 +55,7 @@ def build_notes(context: RunContext, computed: ComputedResults, folder: Path) ->
         *(f"{plan.title} ended early: its task {error}" for plan, error in context.failed),
         *(f"judge {judge.id} stopped: {judge.dead}" for judge in context.judges if judge.dead is not None),
         *_list_unscored(computed),
+        *computed.unread,
         *_list_incomplete(context, computed, folder),
     ]
     return 3 if missing else 0, [

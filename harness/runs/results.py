@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from harness.contracts import Results, Split
-from harness.errors import describe_error
+from harness.errors import HarnessError, describe_error
 from harness.evaluation.splits import MappedSplits, SplitPlan
 from harness.metrics import Pairing
 from harness.runs.environment import harness_version
@@ -28,6 +28,8 @@ from harness.types import Json, Usage
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.stats.draw import SplitDraw
 
 
 class ScoringError(Exception):
@@ -113,10 +115,12 @@ class ComputedResults:
     Attributes:
         results: the dict of results.json.
         unscored: displayed name -> the error of each task whose code raised; its former entry is kept.
+        unread: what else could not be read, in words for the user; the results say why a number is missing for it.
     """
 
     results: Results
     unscored: Mapping[str, ScoringError]
+    unread: tuple[str, ...] = ()
 
 
 def compute_results(
@@ -132,17 +136,29 @@ def compute_results(
     """
     tasks: dict[str, Any] = dict(old.get("tasks", {}))
     unscored: dict[str, ScoringError] = {}
+    unread: list[str] = []
     usage = RunUsage()
     planned = {plan.display: plan for plan in plans}
     for display, task in run.file.tasks.items():
         folder = run.folder.task(display)
         judges = tuple(judge for judge in folder.judges() if judge in run.file.judges)
-        rows = _count_rows(run, display, judges, usage)
+        draws: Mapping[str, SplitDraw] = {}
+        fault = ""
+        try:
+            draws = folder.load_draws()
+        except HarnessError as error:  # the draw says which labels count; no other number needs it
+            fault = f"{error.where}: {error.what}"
+            unread.append(f"{display}: nothing is corrected by people's labels: {error}")
+        rows = _count_rows(run, display, judges, usage, hashed=bool(draws))
         if plan := planned.get(display):
             try:
                 with Guard():
                     ran = {
-                        name: describe_split_run(run.file, plan, name, judges)
+                        name: replace(
+                            describe_split_run(run.file, plan, name, judges),
+                            draws={name: draws[name]} if name in draws else {},
+                            draw_fault=fault,
+                        )
                         for name in task.splits
                         if name in plan.splits
                     }
@@ -152,15 +168,18 @@ def compute_results(
         for _ in rows:  # usage counts even if the task is not scored
             pass
         folder.forget_indexes()
-    return ComputedResults(results=_build_results(run, tasks, usage, command), unscored=unscored)
+    results = _build_results(run, tasks, usage, command)
+    return ComputedResults(results=results, unscored=unscored, unread=tuple(unread))
 
 
-def _count_rows(run: StoredRun, display: str, judges: Sequence[str], usage: RunUsage) -> Iterator[JudgedItem]:
-    """Each item of a task's splits; adds its usage to `usage`."""
+def _count_rows(
+    run: StoredRun, display: str, judges: Sequence[str], usage: RunUsage, *, hashed: bool
+) -> Iterator[JudgedItem]:
+    """Each item of a task's splits, with the hash of its answer if `hashed`; adds its usage to `usage`."""
     for name in run.file.tasks[display].splits:
         for answer in run.answers(f"{display}:{name}", judges):
             usage.add(answer)
-            yield build_judged_item(answer)
+            yield build_judged_item(answer, hashed=hashed)
 
 
 def _compute_task(

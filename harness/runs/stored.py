@@ -264,12 +264,18 @@ def open_run(folder: Path, tasks: Sequence[str] | None = None) -> StoredRun:
     return StoredRun(folder=place, file=place.load_run(), selection=selection)
 
 
-def build_judged_item(answer: Answer) -> JudgedItem:
-    """Turn an answer into a record with the decisions of the judges whose verdicts were read."""
+def build_judged_item(answer: Answer, *, hashed: bool = False) -> JudgedItem:
+    """Turn an answer into a record with the decisions of the judges whose verdicts were read.
+
+    Args:
+        answer: with its verdicts.
+        hashed: whether the hash of its text is needed.
+    """
     return JudgedItem(
         record=record_of(answer.display, answer.asked, answer.response),
         verdicts={judge: decision_of(line) for judge, line in answer.verdicts.items()},
         flags={judge: frozenset(line["flags"]) for judge, line in answer.verdicts.items() if line.get("flags")},
+        answer_hash=answer.hash if hashed else "",
     )
 
 
@@ -296,6 +302,7 @@ def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequenc
         min_coverage=entry.min_coverage,
         drawn=entry.drawn,
         maps={judge: entry.maps[rubric] for judge, rubric in rubrics.items() if rubric in entry.maps},
+        people=tuple(judge for judge in words if rubrics[judge] == HUMAN),
     )
 
 

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from harness.keys import digest, text_hash
-from harness.stats.correction import share_labels
 from harness.types import Json
 
 SCHEMA: Final = "harness.draw/1"
@@ -124,6 +123,8 @@ def draw_answers(answers: Sequence[FrameAnswer], *, n: int, seed: int, judge: st
         the draw, and its items in the order of labelling: the first of each cell, then the second of each, so that
         people who stop early have labelled all cells alike.
     """
+    from harness.stats.correction import share_labels  # numpy: a run folder knows draws, and not every run draws
+
     cells = order_cells(answers, seed)
     shares = share_labels([len(items) for items in cells.values()], n)
     ranked = [

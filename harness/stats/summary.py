@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from math import sqrt
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.contracts import Decision, Split
 from harness.keys import draw_order
@@ -28,6 +29,9 @@ from harness.metrics import Metric, Pairing, Record
 from harness.stats.pairing import Pairs
 from harness.stats.tally import Tally
 from harness.types import OUTCOMES, UNSCORED, Json, Usage, Verdict, add_usage
+
+if TYPE_CHECKING:
+    from harness.stats.draw import SplitDraw
 
 SCHEMA: Final = "harness.results/1"
 STATES: Final[tuple[str, ...]] = ("scored", *UNSCORED, "unjudged")  #: of an answer, as one judge left it
@@ -46,11 +50,13 @@ class JudgedItem:
         record: without a label; the outcome of an item without an answer is `error`.
         verdicts: judge id -> its current decision; a judge that is missing has not seen the answer.
         flags: judge id -> its flags of the answer; a judge without flags may be missing.
+        answer_hash: of the answer's text; needed only in splits with a draw for people.
     """
 
     record: Record
     verdicts: Mapping[str, Decision] = field(default_factory=dict[str, Decision])
     flags: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    answer_hash: str = ""
 
     def decision(self, judge: str | None) -> Decision | None:
         """One judge's decision; None if it has not seen the answer, or if `judge` is None."""
@@ -73,6 +79,9 @@ class SplitRun:
         min_coverage: share of records that must be resolved.
         maps: id of a judge -> translation that the user gave for its rubric.
         drawn: id of a judge that judged a random part -> the part's last place (`harness.keys.draw_order`).
+        people: ids of the judges that are people.
+        draws: split -> the recorded draw of the answers that people label; of a derived split, those of its parts.
+        draw_fault: why the draws cannot be read, a sentence without its full stop; empty if they can.
     """
 
     split: Split
@@ -85,6 +94,9 @@ class SplitRun:
     drawn: Mapping[str, str] = field(default_factory=dict[str, str])
     gives: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    people: tuple[str, ...] = ()
+    draws: Mapping[str, SplitDraw] = field(default_factory=dict[str, "SplitDraw"])
+    draw_fault: str = ""
 
     @property
     def judge_ids(self) -> tuple[str | None, ...]:
@@ -215,9 +227,10 @@ class TaskSummary:
 def pool_runs(split: Split, parts: Sequence[SplitRun]) -> SplitRun:
     """How a derived split was run: what holds for all its parts, which share their primary judge."""
     first = parts[0]
+    judges = {judge: dict[str, str]() for judge in first.judges if all(judge in part.judges for part in parts)}
     return SplitRun(
         split=split,
-        judges={judge: {} for judge in first.judges if all(judge in part.judges for part in parts)},
+        judges=judges,
         primary=first.primary,
         settings={key: value for key, value in first.settings.items() if all(p.settings[key] == value for p in parts)},
         subset=next((part.subset for part in parts if part.subset is not None), None),
@@ -225,6 +238,9 @@ def pool_runs(split: Split, parts: Sequence[SplitRun]) -> SplitRun:
         min_coverage=max(part.min_coverage for part in parts),
         gives=intersect_labels([part.gives for part in parts]),
         maps={judge: made for judge, made in first.maps.items() if all(p.maps.get(judge) == made for p in parts)},
+        people=tuple(judge for judge in first.people if judge in judges),
+        draws={name: draw for part in parts for name, draw in part.draws.items()},
+        draw_fault=first.draw_fault,
     )
 
 
@@ -262,6 +278,11 @@ class SplitSummary:
         self._outcomes: Counter[str] = Counter()
         self._flags: Counter[str] = Counter()
         self.views = {judge: _JudgeView(ran, judge) for judge in ran.judge_ids}
+        self._labelled = None
+        if ran.people or ran.draws or ran.draw_fault:
+            from harness.stats.corrected import LabelledRecords
+
+            self._labelled = LabelledRecords(ran)
 
     def add(self, item: JudgedItem) -> dict[str | None, Record]:
         """Count one item of the split. Returns its record as each judge sees it; the key None is for no judge."""
@@ -277,6 +298,8 @@ class SplitSummary:
         """Count an item, as its judges see it, of this split or of a part that it is derived from."""
         for judge, view in self.views.items():
             view.add(seen[judge], item.decision(judge))
+        if self._labelled is not None:
+            self._labelled.add(item, seen)
         self._outcomes[item.record.outcome] += 1
         if item.record.outcome == "answered":
             self._flags.update(item.record.flags | item.flags.get(self._ran.primary or "", frozenset()))
@@ -293,6 +316,13 @@ class SplitSummary:
             )
             for judge, view in self.views.items()
         }
+        if self._labelled is not None:
+            tables = {judge: view.tally.table for judge, view in self.views.items()}
+            corrected = self._labelled.correct(tables) or {}
+            machines = [judge for judge in views if judge not in ran.people]
+            for judge, (name, by_people) in product(machines, corrected.items()):
+                if name in views[judge]["metrics"]:
+                    views[judge]["metrics"][name]["corrected"] = by_people
         return {
             "n": self.views[ran.primary].tally.samples,
             "n_expected": split.n,

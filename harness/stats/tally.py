@@ -43,26 +43,29 @@ class Tally:
         by: breakdowns, `category` or names of tags; a record without that tag is in none of its parts.
         epochs: with more than one, the main 0/1 metric is also given as `<name>_worst` and `<name>_majority` (strict:
             a tie is none) over the epochs of a sample.
+
+    Attributes:
+        table: what is kept of the records.
     """
 
     def __init__(self, metrics: Iterable[Metric], by: Iterable[str] = ("category",), *, epochs: int = 1) -> None:
-        self._table = Table(metrics, by=by)
-        self._main = main_metric([each.metric for each in self._table.metrics]) if self._table.metrics else None
+        self.table = Table(metrics, by=by)
+        self._main = main_metric([each.metric for each in self.table.metrics]) if self.table.metrics else None
         self._epochs = epochs
 
     def add(self, record: Record) -> None:
         """Count one record, resolved or not."""
-        self._table.add(record)
+        self.table.add(record)
 
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self.table)
 
     @property
     def samples(self) -> int:
         """Number of samples that the records belong to."""
         import numpy as np
 
-        return len(np.unique(np.asarray(self._table.sample)))
+        return len(np.unique(np.asarray(self.table.sample)))
 
     def results(self) -> dict[str, Json]:
         """`metrics` and `by` of results.json."""
@@ -70,7 +73,7 @@ class Tally:
 
         from harness.stats.units import as_ints, sort_rows
 
-        table, rows = self._table, sort_rows(self._table)
+        table, rows = self.table, sort_rows(self.table)
         sample = as_ints(table.sample)[rows]
         breakdowns: dict[str, Json] = {}
         for name, column in table.by.items():
@@ -84,10 +87,10 @@ class Tally:
     def _metrics(self, rows: Ints) -> dict[str, Json]:
         from harness.stats.units import explain_unscored
 
-        unscored = explain_unscored(self._table, rows)
+        unscored = explain_unscored(self.table, rows)
         return {
             name: metric_json(columns.metric, units, main=main, why=unscored or why, strata=columns.strata.values)
-            for columns in self._table.metrics
+            for columns in self.table.metrics
             for name, units, main, why in self._readings(columns, rows)
         }
 
@@ -95,7 +98,7 @@ class Tally:
         """The metric itself and, over epochs, its worst and majority readings; and why one cannot be computed."""
         from harness.stats.units import explain_groups, fold_epochs, metric_units
 
-        table, metric = self._table, columns.metric
+        table, metric = self.table, columns.metric
         main = metric is self._main
         yield metric.name, metric_units(table, columns, rows), main, explain_groups(table, columns, rows)
         # only a percentage whose every share is nothing, a 0 or a 1; groups stay so unless they are summed

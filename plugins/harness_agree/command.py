@@ -125,5 +125,7 @@ def _import(stored: StoredRun, given: dict[str, Any]) -> int:
     say(f"{judge}: {len(sheet.labels)} labels ({counts}); rows without one: {sheet.blank}", err=True)
     for display, fault in done.computed.unscored.items():
         say(f"note: {display} could not be scored: the task raised {fault}", err=True)
+    for note in done.computed.unread:
+        say(f"note: {note}", err=True)
     say(f"results: {stored.folder.path / 'results.json'}", err=True)
-    return 3 if done.computed.unscored else 0
+    return 3 if done.computed.unscored or done.computed.unread else 0

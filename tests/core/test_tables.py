@@ -245,3 +245,60 @@ def test_colour_is_for_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_middle_of_a_name_goes_first(text: str, width: int, short: str) -> None:
     assert shorten_middle(text, width) == short
     assert cell_len(shorten_middle(text, width)) <= width
+
+
+def by_people(**changes: object) -> Body:
+    """A run whose ASR people have labelled a part of."""
+    corrected: Body = {
+        "value": 43.9,
+        "ci95": [39.5, 48.3],
+        "labels": 120,
+        "of": 1675,
+        "design": None,
+        "alpha": None,
+        "adds_nothing": False,
+    }
+    main = metric(774, 1675, better="lower", main=True)
+    return run(metrics={"ASR": {**main, "corrected": corrected | changes}})
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_people_say_stands_below_the_judges_number(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.board.tables.WIDTH", width)
+    lines = render_run_table(by_people()).splitlines()
+    (place,) = [place for place, line in enumerate(lines) if line.strip().startswith("ASR")]
+    assert " ".join(lines[place].split()).startswith("ASR % ↓ 46.2 [43.8, 48.6]")
+    assert " ".join(lines[place + 1].split()) == "· by people 43.9 [39.5, 48.3] (120 labels) agreement unknown"
+
+
+def test_labels_that_give_no_number_say_why_in_a_note() -> None:
+    why = "12 answers are labelled, and 40 are needed"
+    shown = render_run_table(by_people(value=None, ci95=None, labels=12, why=why))
+    assert "· by people" not in shown
+    assert f"  no number by people of ASR: {why}\n" in shown
+
+
+def test_a_draw_that_nobody_has_labelled_is_not_mentioned() -> None:
+    shown = render_run_table(by_people(value=None, ci95=None, labels=0, why="0 answers are labelled"))
+    assert "by people" not in shown
+
+
+def test_a_judge_that_adds_nothing_and_what_is_odd_of_the_labels_are_named() -> None:
+    shown = render_run_table(
+        by_people(adds_nothing=True, notes=["human-anna gave all 120 answers the same label, 'x'"])
+    )
+    assert "ASR by people: the judge adds nothing" in shown
+    assert "  human-anna gave all 120 answers the same label, 'x'" in shown
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_report_table_has_a_column_by_people_and_says_how_many_labels(width: int) -> None:
+    out = io.StringIO()
+    draw_report_table(Console(file=out, width=width, color_system=None), [by_people(alpha={"n": 30, "value": 0.81})])
+    shown = out.getvalue()
+    assert all(cell_len(line) <= width for line in shown.splitlines())
+    head, row = shown.splitlines()[1:3]
+    assert head.index("by people") + len("by people") == row.index("48.3]") + len("48.3]")
+    said = " ".join(shown.split())
+    assert "ASR by people 43.9 [39.5, 48.3], from labels of 120 answers" in said
+    assert "alpha 0.810" in said

@@ -1,0 +1,351 @@
+"""What people's labels say of a split's metrics: `metrics.X.corrected` of results.json.
+
+    labelled = LabelledRecords(ran)
+    for item in items:                  # each asked item, and its record as each judge sees it
+        labelled.add(item, seen)
+    labelled.correct(tables)            # metric -> its `corrected`; None where nobody labelled and nothing was drawn
+
+`harness.stats.draw` says which labels count, and `harness.stats.correction` what they give. This module puts both
+together for one split, or for one that is pooled from several. What must hold:
+
+- A cell is a part of the split, how generation ended and, for answers, the label of the draw's judge.
+- Each part has a draw of its own. The corrected number needs all of them.
+- Without a draw only labels of every answer give a number, which is then the ordinary one.
+- An answer that several people labelled counts as the mean of what they say.
+- The number is people's, so each machine judge of the split shows the same one.
+- A label that does not count is named.
+- A metric that is no share of single records has no number, and a share of a rubric's own label no key.
+
+The tables (`harness.stats.columns.Table`) are those of the split's views: their rows are the items in the order of
+`add`. This module imports numpy, so it is imported only where a split has labels or a draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from harness.labels import OWN
+from harness.metrics import Record
+from harness.stats.agreement import MISSING, Agreement, krippendorff
+from harness.stats.columns import ANSWERED, RESOLVED, UNJUDGED, Codes, MetricColumns, Table
+from harness.stats.correction import LEAST_IN_CELL, Correction, LabelledAnswers, correct
+from harness.stats.draw import UNSCORED, FrameAnswer, digest_frame, find_usable, order_cells
+from harness.stats.tally import to_unit
+from harness.stats.units import Bools, as_ints, sort_rows
+from harness.types import Json
+
+if TYPE_CHECKING:
+    from harness.stats.summary import JudgedItem, SplitRun
+
+LEAST_ALPHA: Final = 0.67  #: Krippendorff's alpha; below it people's labels correct nothing
+_DIGITS: Final = 10
+_BINARY: Final = {(0, 0), (0, 1), (1, 1)}  #: shares that a metric of single records may give
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class _Cell:
+    """One cell of the estimator.
+
+    Attributes:
+        part: the split of its records.
+        known: its records need no label.
+        name: the label of the draw's judge, or how generation ended.
+    """
+
+    part: str
+    known: bool
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Selection:
+    """Which labels of some people count.
+
+    Attributes:
+        usable: rows.
+        labelled: how many rows have a label.
+        drawn: each part has a draw that fits its answers.
+        why: reason for using none, a sentence without its full stop; empty where some may be used.
+    """
+
+    usable: Bools
+    labelled: int
+    drawn: bool
+    why: str
+
+    @property
+    def idle(self) -> int:
+        """Labels that do not count yet."""
+        return 0 if self.why else self.labelled - int(self.usable.sum())
+
+
+class LabelledRecords:
+    """The records of one split, some of whose answers people labelled.
+
+    Args:
+        ran: how the split was run, with its annotators and the draw of each of its parts.
+    """
+
+    def __init__(self, ran: SplitRun) -> None:
+        self._ran = ran
+        self._cells: Codes[_Cell] = Codes()
+        self._cell: list[int] = []  # of each row; -1 where it is outside every number
+        self._frames: dict[str, dict[int, FrameAnswer]] = {part: {} for part in ran.draws}  # part -> row -> answer
+        self._labels: dict[str, dict[int, str]] = {person: {} for person in ran.people}  # person -> row -> label
+        self._varies: set[str] = set()  # metrics that divide a labelled answer by what its label says
+
+    def add(self, item: JudgedItem, seen: Mapping[str | None, Record]) -> None:
+        """Count one item.
+
+        Args:
+            item: of this split, or of one of its parts.
+            seen: its record as each judge sees it.
+        """
+        record, row = item.record, len(self._cell)
+        if record.outcome != "answered":
+            name = "blocked" if record.blocked else record.outcome
+            resolved = seen[self._ran.primary].resolved
+            self._cell.append(self._cells.code(_Cell(part=record.split, known=True, name=name)) if resolved else -1)
+            return
+        draw = self._ran.draws.get(record.split)
+        judged = None if draw is None else seen.get(draw.judge)
+        label = (judged and judged.label) or UNSCORED
+        self._cell.append(self._cells.code(_Cell(part=record.split, known=False, name=label)))
+        if draw is not None:
+            self._frames[record.split][row] = FrameAnswer(item=record.item, cell=label, answer_hash=item.answer_hash)
+        for person, labels in self._labels.items():
+            if (own := seen[person]).label is not None:
+                labels[row] = own.label
+                self._watch_denominators(own)
+
+    def _watch_denominators(self, record: Record) -> None:
+        unlabelled = replace(record, label=None, axes={}, unjudged=True)
+        for metric in self._ran.split.metrics:
+            if metric.name not in self._varies:
+                shares = (metric.score(record), *metric.possible(unlabelled))
+                if len({den for _, den in shares}) > 1:
+                    self._varies.add(metric.name)
+
+    def correct(self, tables: Mapping[str | None, Table]) -> dict[str, Json] | None:
+        """Metric -> its `corrected`; None where nobody labelled or skipped an answer and nothing was drawn.
+
+        Args:
+            tables: of the split's judges, its annotators among them.
+        """
+        ran = self._ran
+        people = {person: tables[person] for person in ran.people if _find_tried(tables[person]).any()}
+        if not (people or ran.draws or ran.draw_fault):
+            return None
+        some = next(iter(people.values()), tables[ran.primary])
+        together = self._select(people)
+        alone = {person: self._select({person: own}) for person, own in people.items() if len(people) > 1}
+        alpha = self._measure_agreement(people, some)
+        notes = self._list_notes(people, together)
+        made: dict[str, Json] = {}
+        for place, columns in enumerate(some.metrics):
+            metric = columns.metric
+            if OWN in metric.name:  # a share of a rubric's own label, which people do not give
+                continue
+            unfit = self._explain_unfit(place, people, columns)
+            whole = self._estimate(place, people, some, together, unfit)
+            if not whole.why and alpha is not None and alpha.value is not None and alpha.value < LEAST_ALPHA:
+                why = (
+                    f"people agree too little: alpha is {alpha.value:.2f} over the {alpha.n} answers that several of "
+                    f"them labelled, and {LEAST_ALPHA} is needed"
+                )
+                whole = replace(whole, value=None, ci95=None, why=why)
+            each: dict[str, Json] = {}
+            for person, selection in alone.items():
+                own = self._estimate(place, {person: people[person]}, some, selection, unfit)
+                each[person] = _format_estimate(own, metric.unit)
+            made[metric.name] = {
+                **_format_estimate(whole, metric.unit),
+                "of": whole.of,
+                "design": self._describe_design(whole, metric.unit, unfit) if together.drawn else None,
+                "alpha": None if alpha is None else _format_agreement(alpha),
+                **({"annotators": each} if each else {}),
+                "adds_nothing": whole.adds_nothing,
+                **({"notes": list(notes)} if notes else {}),
+            }
+        return made
+
+    def _select(self, people: Mapping[str, Table]) -> _Selection:
+        cell = as_ints(self._cell)
+        labelled, tried, usable = (np.zeros(len(cell), dtype=bool) for _ in range(3))
+        for table in people.values():
+            labelled |= _find_labelled(table)
+            tried |= _find_tried(table)
+        why, drawn = self._ran.draw_fault, not self._ran.draw_fault
+        cells = self._cells.values
+        parts = sorted({each.part for each in cells if not each.known})
+        for part in parts:
+            rows = np.isin(cell, [code for code, each in enumerate(cells) if each.part == part and not each.known])
+            named = f" of {part}" if len(parts) > 1 else ""
+            draw, frame = self._ran.draws.get(part), self._frames.get(part, {})
+            if draw is not None and digest_frame(frame.values()) == draw.frame:
+                row_of = {answer.item: row for row, answer in frame.items()}
+                found = find_usable(
+                    order_cells(frame.values(), draw.seed),
+                    {item for item, row in row_of.items() if labelled[row]},
+                    {item for item, row in row_of.items() if tried[row] and not labelled[row]},
+                )
+                usable[[row_of[item] for item in found]] = True
+                continue
+            drawn = False
+            if labelled[rows].all():
+                usable |= rows
+            elif draw is not None:
+                why = why or (
+                    f"answers{named} or their judge's labels have changed since the draw; `harness label RUN` draws "
+                    "again and keeps all labels"
+                )
+            elif labelled[rows].any():
+                why = why or (
+                    f"the labelled answers{named} were not drawn at random; `harness label RUN` draws them and keeps "
+                    "all labels"
+                )
+            else:
+                why = why or f"no answer{named} is labelled"
+        if why:
+            usable[:] = False
+        return _Selection(usable=usable, labelled=int(labelled.sum()), drawn=drawn, why=why)
+
+    def _measure_agreement(self, people: Mapping[str, Table], some: Table) -> Agreement | None:
+        """Krippendorff's alpha of the labels; None with fewer than two people."""
+        if len(people) < 2:
+            return None
+        codes: Codes[str] = Codes()
+        ratings = np.full((len(some), len(people)), MISSING, dtype=np.int64)
+        for column, person in enumerate(people):
+            for row, label in self._labels[person].items():
+                ratings[row, column] = codes.code(label)
+        return krippendorff(ratings, as_ints(some.cluster), max(len(codes), 1))
+
+    def _list_notes(self, people: Mapping[str, Table], together: _Selection) -> list[str]:
+        notes: list[str] = []
+        for person in people:
+            labels = self._labels[person]
+            if len(labels) >= LEAST_IN_CELL and len(set(labels.values())) == 1:
+                notes.append(f"{person} gave all {len(labels)} answers the same label, {next(iter(labels.values()))!r}")
+        if together.idle:
+            count = f"{together.idle} labels do" if together.idle > 1 else "1 label does"
+            notes.append(f"{count} not count yet: an answer before in the draw is neither labelled nor skipped")
+        return notes
+
+    def _explain_unfit(self, place: int, people: Mapping[str, Table], columns: MetricColumns) -> str:
+        """Why a metric is not corrected at all, as a sentence without its full stop; empty where it is."""
+        metric, does = columns.metric, ""
+        choices = {each for table in people.values() for each in table.metrics[place].choices.values}
+        if metric.group is not None:
+            does = "scores several records as one"
+        elif metric.over_epochs:
+            does = "scores the epochs of a sample as one"
+        elif metric.stratum is not None:
+            does = "is a mean over strata"
+        elif metric.unit != "%" or any(share not in _BINARY for shares in choices for share in shares):
+            does = "gives records other shares than 0 and 1"
+        elif metric.name in self._varies or any(len({den for _, den in shares}) > 1 for shares in choices):
+            does = "is divided by what depends on the labels"
+        return f"the metric {does}, and the correction of that has not been tested" if does else ""
+
+    def _estimate(
+        self, place: int, people: Mapping[str, Table], some: Table, selection: _Selection, unfit: str
+    ) -> Correction:
+        """What these people's selected labels say of one metric."""
+        columns = some.metrics[place]
+        cell = as_ints(self._cell)
+        names = [self._name_cell(each) for each in self._cells.values]
+        known = np.array([each.known for each in self._cells.values] or [False])[cell] & (cell >= 0)
+        code = as_ints(columns.choice)
+        first = np.array([shares[0] for shares in columns.choices.values], dtype=np.float64).reshape(-1, 2)[code]
+        hits, votes = np.where(known, first[:, 0], 0.0), known.astype(np.int64)
+        for table in people.values():
+            own = table.metrics[place]
+            numerator = np.array([shares[0][0] for shares in own.choices.values], dtype=np.float64)[as_ints(own.choice)]
+            says = _find_labelled(table) & selection.usable
+            hits += np.where(says, numerator, 0.0)
+            votes += says
+        counts = (cell >= 0) & ((first[:, 1] > 0) | bool(unfit))
+        rows = sort_rows(some)
+        rows = rows[counts[rows]]
+        sample = LabelledAnswers(
+            cell=cell[rows],
+            names=tuple(names),
+            cluster=as_ints(columns.cluster or some.cluster)[rows],
+            hit=np.zeros(len(rows)) if unfit else (hits / np.maximum(votes, 1))[rows],
+            votes=votes[rows],
+            known=known[rows],
+        )
+        found = correct(sample)
+        if selection.why:
+            found = replace(found, labels=selection.labelled)
+        why = selection.why or unfit or found.why
+        return replace(found, value=None, ci95=None, why=why) if why else found
+
+    def _name_cell(self, cell: _Cell) -> str:
+        several = len({each.part for each in self._cells.values}) > 1
+        part = f" of {cell.part}" if several else ""
+        if cell.known:
+            return f"{cell.name} records{part}"
+        if cell.name == UNSCORED:
+            return f"answers{part} without a label of the judge"
+        return f"answers{part} judged {cell.name}"
+
+    def _describe_design(self, whole: Correction, unit: str, unfit: str) -> dict[str, Json]:
+        ran, cells = self._ran, self._cells.values
+        several = len({each.part for each in cells}) > 1
+        by_name = {cell.name: cell for cell in whole.cells}
+        described: list[Json] = []
+        for each in sorted(cells):
+            if (found := by_name.get(self._name_cell(each))) is None:
+                continue
+            has_value = not unfit and (each.known or found.judged > 0)
+            described.append(
+                {
+                    "name": f"{each.part}: {each.name}" if several else each.name,
+                    "answers": int(found.of),
+                    "labels": 0 if each.known else int(found.judged),
+                    "value": to_unit(found.rate, unit) if has_value else None,
+                    **({"known": True} if each.known else {}),
+                }
+            )
+        judges, seeds = ({getattr(draw, name) for draw in ran.draws.values()} for name in ("judge", "seed"))
+        return {
+            "judge": (judges.pop() or None) if len(judges) == 1 else None,
+            "seed": seeds.pop() if len(seeds) == 1 else None,
+            "cells": described,
+        }
+
+
+def _find_labelled(table: Table) -> Bools:
+    """Answers with a label."""
+    state = np.asarray(table.state)
+    return np.asarray((state & (ANSWERED | RESOLVED)) == (ANSWERED | RESOLVED))
+
+
+def _find_tried(table: Table) -> Bools:
+    """Answers with a label, and those that the person skipped."""
+    state = np.asarray(table.state)
+    return np.asarray((state & (ANSWERED | UNJUDGED)) == ANSWERED)
+
+
+def _format_estimate(found: Correction, unit: str) -> dict[str, Json]:
+    return {
+        "value": None if found.value is None else to_unit(found.value, unit),
+        "ci95": None if found.ci95 is None else [to_unit(end, unit) for end in found.ci95],
+        **({"why": found.why} if found.why else {}),
+        "labels": found.labels,
+    }
+
+
+def _format_agreement(found: Agreement) -> dict[str, Json]:
+    return {
+        "n": found.n,
+        "value": None if found.value is None else round(found.value, _DIGITS),
+        "ci95": None if found.ci95 is None else [round(end, _DIGITS) for end in found.ci95],
+        **({"why": found.why.value} if found.why is not None else {}),
+    }
