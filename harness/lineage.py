@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from harness.errors import BadData
+from harness.keys import short
 from harness.types import Json, Setting
 
 FILE: Final = "training.json"
@@ -41,7 +42,8 @@ def read_lineage(values: Mapping[str, Any], places: Iterable[Path]) -> dict[str,
     """`tuned_from` and `trained_on`, as far as they are declared; the user's settings come before the file.
 
     A file may also say which categories were left out of the training, `held_out`, and the hash of the base's files,
-    `base_files`: the name of a base that is a folder means nothing elsewhere.
+    `base_files`: the name of a base that is a folder means nothing elsewhere. `seed` is the training's, and `recipe` a
+    hash of all that the training was given but its seed: trainings with equal recipes differ in the seed alone.
 
     Args:
         values: settings of the model.
@@ -70,11 +72,36 @@ def read_lineage(values: Mapping[str, Any], places: Iterable[Path]) -> dict[str,
     names = [name.strip() for name in given if name.strip()] or list(known.get("trained_on", ()))
     if not tuned_from and not names:
         return {}
-    more = {
+    more: dict[str, Json] = {
         "held_out": _section(known, "mixture").get("held_out"),
         "base_files": "" if declared else _section(known, "base").get("digest"),
     }
+    seed = _section(known, "training").get("seed")
+    if isinstance(seed, int) and not declared and not values.get("trained_on"):
+        more |= {"seed": str(seed), "recipe": _hash_recipe(known)}
     return {"tuned_from": tuned_from, "trained_on": names, **{name: each for name, each in more.items() if each}}
+
+
+def _hash_recipe(known: Mapping[str, Any]) -> str:
+    """A hash of a training's method, recipe, settings, data and base, without its seed."""
+    recipe, mixture = _section(known, "recipe"), _section(known, "mixture")
+    named = ("name", "source", "layout", "labels", "part", "found", "taken", "files")  # the seed decides the rest
+    parts: object = mixture.get("parts")
+    return short(
+        {
+            "method": _section(known, "method").get("name"),
+            "recipe": {**recipe, "values": {k: v for k, v in _section(recipe, "values").items() if k != "seed"}},
+            "settings": known.get("settings"),
+            "base": _section(known, "base").get("digest"),
+            "trained_on": known.get("trained_on"),
+            "held_out": mixture.get("held_out"),
+            "parts": [
+                {k: v for k, v in cast("dict[str, Any]", part).items() if k in named}
+                for part in (cast("list[object]", parts) if isinstance(parts, list) else [])
+                if isinstance(part, dict)
+            ],
+        }
+    )
 
 
 def fold_category(name: str) -> str:

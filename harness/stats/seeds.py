@@ -61,7 +61,8 @@ def average_seeds(estimates: Estimates, runs: int) -> SeedMean:
     items, seeds = estimates.error**2, spread**2 / runs
     variance, clusters = items + seeds, max(estimates.clusters)
     if variance <= 0 or not 0 < value < 1:  # no run and no cluster departs, yet the next one may
-        return SeedMean(value=value, ci95=wilson(value, clusters), values=values, spread=spread, freedom=clusters - 1)
+        ends = estimates.interval()
+        return SeedMean(value=value, ci95=ends, values=values, spread=spread, freedom=clusters - 1)
     freedom = variance**2 / (items**2 / max(clusters - 1, 1) + seeds**2 / (runs - 1))
     quantile = float(stdtrit(freedom, 0.975))
     ends = wilson(value, value * (1 - value) / variance, quantile)
