@@ -47,10 +47,11 @@ Cell = str | int | float | bool | None
 #: columns of what people's labels say of a number
 CORRECTED: Final[tuple[str, ...]] = ("corrected", "corrected_low", "corrected_high", "labels", "corrected_why")
 COLUMNS: Final[tuple[str, ...]] = (
-    *("model", "ref", "strategy", "kind", "task", "split", "part_of", "suite", "by", "group"),
+    *("model", "ref", "strategy", "seed", "kind", "task", "split", "part_of", "suite", "by", "group"),
     *("metric", "main", "unit", "better", "value", "why", "ci95_low", "ci95_high", "ci95_worst_low", "ci95_worst_high"),
     *("bounds_low", "bounds_high", "numerator", "denominator", "unresolved", "clusters", "judged", "estimated_for"),
     *CORRECTED,
+    *("seeds", "seed_sd"),
     *("n", "n_expected", "subset", "epochs", "records", "coverage", "complete", "drawn"),
     *("rank_group", "rank", "unranked", "flags", "missing"),
     *("judge", "rubric", "judge_model", "primary", "rubric_fidelity", "input_fidelity"),
@@ -231,7 +232,8 @@ def _name_apart(rows: Sequence[Row]) -> Iterator[Row]:
     """Each row's name: the ref, what was put around it, and what tells it from others of that name."""
 
     def base(row: Row) -> str:
-        return " + ".join(part for part in (row.ref, row.strategy, "system prompt" if row.system else "") if part)
+        name = " + ".join(part for part in (row.ref, row.strategy, "system prompt" if row.system else "") if part)
+        return f"{name} ({len(row.seeds)} seeds)" if row.seeds else name
 
     def with_detail(name: str, detail: str) -> str:
         return f"{name} ({detail})" if detail else name
@@ -333,6 +335,7 @@ def list_flags(board: Board) -> tuple[str, ...]:
         if row.main is not None and row.main.estimated is not None:
             judged, of = row.main.estimated
             sentences.append(f"{row.model}: estimated for {of} answers from the {judged} that are judged.")
+    sentences += [sentence for row in board.rows for sentence in _describe_seeds(row)]
     for row in board.rows:
         corrected = {each.name: (each.corrected, each.unit) for each in row.measures if each.corrected is not None}
         sentences += explain_corrected(row.model, corrected)
@@ -343,6 +346,21 @@ def list_flags(board: Board) -> tuple[str, ...]:
             number = format_estimate(measure.value, measure.ci95_worst, measure.unit)
             sentences.append(f"{row.model}: {category} was held out of its training; {measure.name} there is {number}.")
     return tuple(sentences)
+
+
+def _describe_seeds(row: Row) -> Iterator[str]:
+    """How the main number of a mean over seeds varies from run to run."""
+    main = row.main
+    if main is not None and main.by_seed:
+        values = ", ".join(
+            f"{format_value(value, main.unit)} (seed {seed})"
+            for (_, seed), value in zip(row.seeds, main.by_seed, strict=True)
+        )
+        few = "; an interval over two seeds is too narrow at times: three or more are better"
+        yield (
+            f"{row.model}: {main.name} is the mean of {values}; standard deviation "
+            f"{format_value(main.spread, main.unit)}{few if len(row.seeds) == 2 else ''}."
+        )
 
 
 def licences(boards: Sequence[Board]) -> tuple[tuple[str, str, str], ...]:
@@ -454,7 +472,7 @@ def list_lines(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[
                     own = {key: body.get(key) for key in ("value", "numerator", "denominator", "unresolved")}
                     none = {
                         **_ends(_NO_ENDS, _NO_ENDS, _NO_ENDS),
-                        **dict.fromkeys(("clusters", "judged", "estimated_for", *CORRECTED)),
+                        **dict.fromkeys(("clusters", "judged", "estimated_for", *CORRECTED, "seeds", "seed_sd")),
                     }
                     whole = {**about, "by": "stratum", "group": stratum, **_measure_cells(measure)}
                     yield {**whole, **none, "why": "", **own}
@@ -485,6 +503,7 @@ def _row_cells(board: Board, row: Row) -> dict[str, Cell]:
         "model": row.model,
         "ref": row.ref,
         "strategy": row.strategy,
+        "seed": ", ".join(seed for _, seed in row.seeds) or row.seed,
         "task": board.task,
         "split": board.split,
         "part_of": board.part_of,
@@ -538,6 +557,8 @@ def _measure_cells(measure: Measure) -> dict[str, Cell]:
         "judged": None if measure.estimated is None else measure.estimated[0],
         "estimated_for": None if measure.estimated is None else measure.estimated[1],
         **list_corrected_cells(measure),
+        "seeds": len(measure.by_seed) or None,
+        "seed_sd": measure.spread,
     }
 
 

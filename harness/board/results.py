@@ -83,6 +83,11 @@ class _Corrected(_Strict):
     notes: list[str] | None = None
 
 
+class _Seeds(_Strict):
+    values: list[_Number]
+    sd: _Number
+
+
 class _Metric(_Strict):
     value: _Figure
     why: str | None = None
@@ -99,6 +104,7 @@ class _Metric(_Strict):
     clusters: _Count | None = None
     strata: dict[str, _Stratum] | None = None
     corrected: _Corrected | None = None
+    seeds: _Seeds | None = None
 
 
 class _Part(_Strict):
@@ -172,6 +178,13 @@ class _Training(_Strict):
     trained_on: _Texts = None
     held_out: _Texts = None
     base_files: str | None = None
+    seed: str | None = None
+    recipe: str | None = None
+
+
+class _Member(_Strict):
+    ref: str
+    seed: str
 
 
 class _Identity(_Strict):
@@ -187,6 +200,7 @@ class _Model(_Strict):
     strategy: str | dict[str, Any] | None = None
     notes: _Texts = None
     training: _Training | None = None
+    seeds: list[_Member] | None = None
 
 
 class _Judge(_Strict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from harness.board.corrected import CorrectedNumber, parse_corrected
 from harness.contracts import Results
@@ -56,6 +56,7 @@ class Measure:
     """One metric of one row, in full precision; the keys are those of results.json.
 
     `estimated` is how many answers the value rests on, of how many it is given for; None where all were judged.
+    Of a mean over seeds, `by_seed` is the value of each run, and `spread` their standard deviation.
     `corrected` is what people's labels say of it; None where nobody labelled any and none were drawn.
     """
 
@@ -74,6 +75,8 @@ class Measure:
     strata: Mapping[str, Json] = field(default_factory=dict[str, Json])
     why: str = ""
     estimated: tuple[int, int] | None = None
+    by_seed: tuple[float, ...] = ()
+    spread: float | None = None
     corrected: CorrectedNumber | None = None
 
 
@@ -128,6 +131,8 @@ class Row:
         tuned_from: ref of the model it was tuned from, as declared; empty where nothing is.
         trained_on: names of data it was tuned on, as declared.
         held_out: names of categories that its training left out.
+        seed: of its training, of its sampling, or both with `/` between; empty where none was set.
+        seeds: of a mean over runs that differ in a seed alone: (ref, seed) of each run.
         files: hash of the model's files; empty if they are not known, or if there is an adapter on them.
         base_files: the same of the model it was tuned from, as declared.
         bare: its results.json is without the lines of its run, so it cannot be computed again.
@@ -172,6 +177,8 @@ class Row:
     tuned_from: str = ""
     trained_on: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
+    seed: str = ""
+    seeds: tuple[tuple[str, str], ...] = ()
     files: str = ""
     base_files: str = ""
     bare: bool = False
@@ -301,6 +308,8 @@ def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, prima
         tuned_from=str(training.get("tuned_from") or ""),
         trained_on=_texts(training.get("trained_on")),
         held_out=_texts(training.get("held_out")),
+        seed=find_seed(model) or "",
+        seeds=tuple((str(each["ref"]), str(each["seed"])) for each in model.get("seeds") or ()),
         files=_files_digest(identity),
         base_files=str(training.get("base_files") or ""),
         bare=bool(section.run.get("bare")),
@@ -344,6 +353,7 @@ def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, prima
 def _read_measures(metrics: Mapping[str, Json]) -> tuple[Measure, ...]:
     found: list[Measure] = []
     for name, body in metrics.items():
+        seeds: Mapping[str, Any] = body.get("seeds") or {}
         made: Mapping[str, int] = body.get("estimator") or {}
         found.append(
             Measure(
@@ -362,6 +372,8 @@ def _read_measures(metrics: Mapping[str, Json]) -> tuple[Measure, ...]:
                 strata=body.get("strata") or {},
                 why=body.get("why") or "",
                 estimated=(made["judged"], made["of"]) if made else None,
+                by_seed=tuple(seeds.get("values") or ()),
+                spread=seeds.get("sd"),
                 corrected=parse_corrected(body.get("corrected")),
             )
         )
@@ -468,6 +480,14 @@ def _as_text(value: Json) -> str:
     if value is None or value == []:
         return ""
     return value if isinstance(value, str) else canonical(value)
+
+
+def find_seed(model: Mapping[str, Json]) -> str | None:
+    """The seed of a model's training, of its sampling, or both with `/` between; None where none was set."""
+    identity: object = model.get("identity")
+    overrides = _dict(cast("Mapping[str, Json]", identity), "overrides") if isinstance(identity, dict) else {}
+    found = (_dict(model, "training").get("seed"), _dict(overrides, "generation").get("seed"))
+    return "/".join(str(seed) for seed in found if seed is not None) or None
 
 
 def _texts(value: str | list[str] | None) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from .options import load_host, plugin_options
 from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
-    from harness.contracts import Rendered
+    from harness.contracts import Rendered, Results
 
 
 @click.command(help="Render the results of one or more runs.")
@@ -42,10 +42,19 @@ if TYPE_CHECKING:
     default=False,
     help="In a format with samples: show their texts and images, which may be harmful.  [default: redact]",
 )
+@click.option(
+    "--group-by",
+    default="seed",
+    show_default=True,
+    metavar="KEY",
+    help="Average runs that differ in this alone: seed, the name of a model's setting, or none.",
+)
 @plugin_options
-def command(runs: tuple[str, ...], name: str | None, output: Path | None, figures: Path | None, reveal: bool) -> None:
+def command(
+    runs: tuple[str, ...], name: str | None, output: Path | None, figures: Path | None, reveal: bool, group_by: str
+) -> None:
     """Render results; RUNS are run folders, results.json files or patterns."""
-    from harness.board.results import find_results, read_results
+    from harness.board.results import find_results
 
     host = load_host()
     if name is None and output is not None and output.suffix:
@@ -59,7 +68,7 @@ def command(runs: tuple[str, ...], name: str | None, output: Path | None, figure
             )
         from harness.board.tables import print_report_table, render_report_table
 
-        results = [read_results(path) for path in paths]
+        results = _load_results(paths, group_by)
         if output is None:
             print_report_table(results, results_stream())
         else:
@@ -74,7 +83,7 @@ def command(runs: tuple[str, ...], name: str | None, output: Path | None, figure
         rendered = report.samples([_find_run(path) for path in paths], reveal)
     else:
         assert report.render is not None
-        rendered = report.render([read_results(path) for path in paths])
+        rendered = report.render(_load_results(paths, group_by))
     if output is not None:
         _write(rendered, output)
     elif isinstance(rendered, str):
@@ -83,7 +92,22 @@ def command(runs: tuple[str, ...], name: str | None, output: Path | None, figure
         kind, where = ("no text", "FILE") if isinstance(rendered, bytes) else ("several files", "FOLDER")
         raise HarnessError(f"report {name} is {kind}", remedy=f"give --output {where}")
     if figures is not None and report.figures is not None:
-        _write(report.figures([read_results(path) for path in paths]), figures)
+        _write(report.figures(_load_results(paths, group_by)), figures)
+
+
+def _load_results(paths: Sequence[Path], group_by: str) -> Sequence[Results]:
+    """The results to render, runs that differ in a seed alone as one."""
+    from harness.board.results import read_results
+
+    results = [read_results(path) for path in paths]
+    if group_by == "none" or len(results) < 2:
+        return results
+    from harness.runs.seed_groups import group_runs
+
+    grouped = group_runs(paths, results, group_by)
+    for note in grouped.notes:
+        tell(note)
+    return grouped.results
 
 
 def _find_run(path: Path) -> Path:

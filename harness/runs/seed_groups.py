@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from harness.board.rows import find_seed
 from harness.contracts import Results
 from harness.errors import HarnessError
 from harness.keys import canonical
@@ -64,17 +65,21 @@ def group_runs(paths: Sequence[Path], results: Sequence[Results], by: str = SEED
         by: what the runs of a group may differ in: `seed`, or the name of a model's setting.
     """
     groups: dict[str, list[int]] = {}
-    for number, result in enumerate(results):
-        groups.setdefault(_build_key(result, by), []).append(number)
+    seeds = {number: _find_seed(result, by) for number, result in enumerate(results)}
+    for number, result in enumerate(results):  # a run without a seed is a group of its own
+        key = _build_key(result, by) if seeds[number] else f"run {number}"
+        groups.setdefault(key, []).append(number)
     made, notes = list[Results](), list[str]()
     for members in groups.values():
-        seeds = [_find_seed(results[number], by) for number in members]
-        if len(members) < 2 or len(set(seeds)) < len(members) or None in seeds:
+        twice = len({seeds[number] for number in members}) < len(members)
+        if len(members) < 2 or twice:
             made += [results[number] for number in members]
+            named = ", ".join(str(paths[number].parent) for number in members)
+            notes += [f"{named}: two of these runs have one seed, so they are not averaged"] if twice else []
             continue
         average = _Average([paths[number].parent for number in members], [results[number] for number in members])
+        made += average.build([str(seeds[number]) for number in members])
         notes += average.notes
-        made += average.build([str(seed) for seed in seeds])
     return GroupedRuns(results=tuple(made), notes=tuple(notes))
 
 
@@ -104,14 +109,7 @@ def _find_seed(result: Results, by: str) -> str | None:
     if by != SEED:
         given = (model.get("settings") or {}).get(by)
         return None if given is None else str(given)
-    identity: object = model["identity"]
-    overrides: Mapping[str, Any] = (
-        cast("dict[str, Any]", identity).get("overrides") or {} if isinstance(identity, dict) else {}
-    )
-    sampling = (overrides.get("generation") or {}).get(SEED)
-    training = (model.get("training") or {}).get(SEED)
-    found = [str(seed) for seed in (training, sampling) if seed is not None]
-    return "/".join(found) or None
+    return find_seed(model)
 
 
 class _Average:
@@ -304,7 +302,7 @@ def _average_metrics(tables: Sequence[Table], rows: Sequence[Any], metrics: Sequ
             low, high = body["bounds"] or (body["value"], body["value"])
             body |= {
                 "ci95": ends,
-                "ci95_worst": [ends[0] - (body["value"] - low), ends[1] + (high - body["value"])],
+                "ci95_worst": [round(ends[0] - (body["value"] - low), 10), round(ends[1] + (high - body["value"]), 10)],
                 "seeds": {
                     "values": [to_unit(value, metric.unit) for value in average.values],
                     "sd": to_unit(average.spread, metric.unit),

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import yaml
@@ -130,6 +131,8 @@ class TestTheFolder:
             "trained_on": ["mis-train", "general"],
             "held_out": ["Cutting-Board"],
             "base_files": record(full)["base"]["digest"],
+            "seed": "0",
+            "recipe": ANY,
         }
 
     def test_of_an_adapter_is_loaded_upon_its_base(self, lora: Path, tmp_path: Path) -> None:
