@@ -85,8 +85,9 @@ def group_runs(paths: Sequence[Path], results: Sequence[Results], by: str = SEED
 
 def _build_key(result: Results, by: str) -> str:
     """What the runs of one group share."""
-    model = result["model"]
-    identity, training = model["identity"], model.get("training") or {}
+    model: Mapping[str, Any] = result["model"]
+    identity: object = model["identity"]
+    training: Mapping[str, Any] = model.get("training") or {}
     if not isinstance(identity, dict):
         return canonical([model["ref"], identity])
     key = cast("dict[str, Any]", identity)
@@ -107,7 +108,8 @@ def _find_seed(result: Results, by: str) -> str | None:
     """What tells a run from the others of its group; None if nothing does."""
     model = result["model"]
     if by != SEED:
-        given = (model.get("settings") or {}).get(by)
+        settings: Mapping[str, Any] = model.get("settings") or {}
+        given = settings.get(by)
         return None if given is None else str(given)
     return find_seed(model)
 
@@ -182,10 +184,7 @@ class _Average:
                 "model": {**first["model"], "ref": name_group(refs), "seeds": members},
                 "finished": max(str(result.get("finished") or "") for result in self.results),
                 "tasks": tasks,
-                "suites": {
-                    name: suite_results(suite["splits"], list((suite.get("mean") or {}).get("of") or ()), tasks)
-                    for name, suite in (first.get("suites") or {}).items()
-                },
+                "suites": _average_suites(first, tasks),
             }
         for result in self.results:
             left: dict[str, Any] = {}
@@ -195,6 +194,15 @@ class _Average:
                     left[task] = {**about, "splits": splits}
             if left:
                 yield {**result, "tasks": left}
+
+
+def _average_suites(first: Results, tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    suites: Mapping[str, Mapping[str, Any]] = first.get("suites") or {}
+    for name, suite in suites.items():
+        mean: Mapping[str, Any] = suite["mean"] or {}
+        found[name] = suite_results(suite["splits"], [*mean.get("of", ()), *mean.get("missing", ())], tasks)
+    return found
 
 
 def name_group(refs: Sequence[str]) -> str:
@@ -291,7 +299,9 @@ def _average_metrics(tables: Sequence[Table], rows: Sequence[Any], metrics: Sequ
         if not why and len({tuple(columns.strata.values) for columns in every}) > 1:
             why = "the runs have different strata"
         joined = _join_units(units)
-        body = metric_json(replace(metric, stratum=None), joined, main=metric is main, why=why, strata=())
+        body: dict[str, Any] = metric_json(
+            replace(metric, stratum=None), joined, main=metric is main, why=why, strata=()
+        )
         if metric.stratum is not None:
             body |= {"numerator": None, "denominator": None}
         estimates = None if body["value"] is None else assess(joined).estimates
@@ -299,12 +309,13 @@ def _average_metrics(tables: Sequence[Table], rows: Sequence[Any], metrics: Sequ
             average = average_seeds(estimates, len(tables))
             ends = [to_unit(end, metric.unit) for end in average.ci95]
             # what unresolved records could still add lies outside the interval as far as it lies outside the value
-            low, high = body["bounds"] or (body["value"], body["value"])
+            value: float = body["value"]
+            bounds: tuple[float, float] = body["bounds"] or (value, value)
             body |= {
                 "ci95": ends,
-                "ci95_worst": [round(ends[0] - (body["value"] - low), 10), round(ends[1] + (high - body["value"]), 10)],
+                "ci95_worst": [round(ends[0] - (value - bounds[0]), 10), round(ends[1] + (bounds[1] - value), 10)],
                 "seeds": {
-                    "values": [to_unit(value, metric.unit) for value in average.values],
+                    "values": [to_unit(each, metric.unit) for each in average.values],
                     "sd": to_unit(average.spread, metric.unit),
                     "freedom": round(average.freedom, 1),
                 },
