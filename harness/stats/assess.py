@@ -140,7 +140,7 @@ class ClusterSums:
         rates = num / den
         residual = self.num - rates[self.stratum] * self.den
         flat = self._sum(residual**2) <= _ROUNDING * self._sum(self.den**2)
-        residual = np.where(flat[self.stratum], 0.0, residual) / (den * np.sqrt(self._shrinkage()))[self.stratum]
+        residual = np.where(flat[self.stratum], 0.0, residual) / (den * np.sqrt(self.shrinkage()))[self.stratum]
         covariance: tuple[tuple[float, ...], ...]
         if self.strata == 1:
             covariance = ((float(residual @ residual),),)
@@ -157,7 +157,7 @@ class ClusterSums:
             weights=tuple(weights),
         )
 
-    def _shrinkage(self) -> Floats:
+    def shrinkage(self) -> Floats:
         """What a variance estimated from few clusters costs in effective observations (Korn and Graubard 1998).
 
         1 where every cluster is one unit: the variance of such a rate follows from the rate.
