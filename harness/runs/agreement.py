@@ -1,27 +1,51 @@
-"""How far the judges of a split agree: in pairs, all together, and in the main metric; and the same as JSON."""
+"""How far the judges of a split agree, people included, in one run or over several.
+
+    found = measure_runs([open_run(folder, ()) for folder in folders])
+
+Several runs are pooled split by split. A judge is the same in two runs if its id is: other settings or another version
+make another id. A judge that only one run has is compared over the answers of that run. The same sample of two runs is
+one cluster, since both answers may be wrong for one reason.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from harness import Record
+from harness.errors import HarnessError, UnknownName
+from harness.metrics import Metric, Record
 from harness.runs.labelling import map_labels
+from harness.runs.people import PeopleAgreement, measure_people
 from harness.runs.results import Guard, ScoringError
-from harness.runs.stored import JudgedRecord, JudgedSplit
+from harness.runs.selection import select_judge_ids
+from harness.runs.stored import UNJUDGED, JudgedRecord, JudgedSplit, StoredRun, open_run
 from harness.stats.agreement import MISSING, Agreement, cohen, confusion, fleiss, krippendorff, percent
 from harness.stats.columns import cluster_name, fingerprint
 from harness.stats.tally import Tally, main_metric
-from harness.store.reader import Answer
 from harness.types import Json
 
-SCHEMA: Final = "harness.agreement/1"
-_DIGITS: Final = 10
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitInRun:
+    """A split of one run.
+
+    Attributes:
+        run: the run folder, as the user named it.
+        model: the run's model.
+        seen: the judged split.
+        estimates: person -> the main metric by that person's labels alone, as results.json has it.
+    """
+
+    run: str
+    model: str
+    seen: JudgedSplit
+    estimates: Mapping[str, Mapping[str, Json]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +64,7 @@ class MetricByJudge:
     """The split's main metric under each judge.
 
     Attributes:
-        name: metric name.
+        name: of the metric.
         unit: "%" or "0-1".
         better: which direction is good.
         whole: judge -> the metric as in results.json.
@@ -63,11 +87,22 @@ class MetricByJudge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """An answer that two judges labelled differently, and the run folder."""
+
+    run: str
+    record: JudgedRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SplitAgreement:
     """The agreement on one split.
 
     Attributes:
-        seen: the judged split.
+        title: `task:split`.
+        parts: the split in each run that has it.
+        judges: in the order of the first run.
+        records: how many there are.
         answered: records with an answer; only these are judged.
         labels: rows and columns of the tables.
         states: judge -> state -> count of answers.
@@ -75,12 +110,17 @@ class SplitAgreement:
         fleiss: Fleiss' kappa over the answers that all judges scored.
         alpha: Krippendorff's alpha over the answers that two or more judges scored.
         common: count of answers that all judges scored.
-        metric: the main metric; None if its code raised.
-        fault: the error it raised.
+        metric: the main metric; None if it could not be computed.
+        fault: why not.
+        people: the judges against people; None if nobody labelled an answer.
         differing: answers that two judges labelled differently.
+        alone: of each run by itself, where there are several.
     """
 
-    seen: JudgedSplit
+    title: str
+    parts: tuple[SplitInRun, ...]
+    judges: tuple[str, ...]
+    records: int
     answered: int
     labels: tuple[str, ...]
     states: Mapping[str, Mapping[str, int]]
@@ -90,25 +130,135 @@ class SplitAgreement:
     common: int
     metric: MetricByJudge | None
     fault: str
-    differing: tuple[JudgedRecord, ...]
+    people: PeopleAgreement | None
+    differing: tuple[Disagreement, ...]
+    alone: tuple[SplitAgreement, ...] = ()
 
 
-def measure_split(seen: JudgedSplit) -> SplitAgreement:
-    """Measure one split."""
-    answered = [sighting for sighting in seen.records if sighting.record.outcome == "answered"]
-    given = {label for sighting in answered for label in sighting.labels.values()}
-    labels = tuple(dict.fromkeys((*map_labels(seen.split).labels, *sorted(given))))
+def open_runs(folders: Sequence[Path], tasks: Sequence[str] = ()) -> list[StoredRun]:
+    """Open some runs, each with the splits that it has of the named ones; a run that has none is left out.
+
+    Args:
+        folders: the run folders.
+        tasks: as written for `--tasks`; none for all.
+
+    Raises:
+        HarnessError: there is no run, or one is named twice.
+        UnknownName: no run has such a task.
+    """
+    places = [folder.resolve() for folder in folders]
+    twice = [folder for folder, place in zip(folders, places, strict=True) if places.count(place) > 1]
+    if twice:
+        raise HarnessError("the same run is named twice", where=str(twice[-1]), remedy="name each run once")
+    if len(folders) == 1 or not tasks:
+        return [open_run(folder, tasks) for folder in folders]
+    own: list[list[str]] = [[] for _ in folders]
+    for name in tasks:
+        unknown: list[UnknownName] = []
+        for folder, names in zip(folders, own, strict=True):
+            try:
+                open_run(folder, (name,))
+                names.append(name)
+            except UnknownName as error:
+                unknown.append(error)
+        if len(unknown) == len(folders):
+            raise unknown[0]
+    return [open_run(folder, names) for folder, names in zip(folders, own, strict=True) if names]
+
+
+def measure_runs(runs: Sequence[StoredRun], judges: Sequence[str] = ()) -> list[SplitAgreement]:
+    """Measure each split of some runs, pooled over the runs that have it.
+
+    Args:
+        runs: opened with the splits to measure.
+        judges: by id or rubric; none for all but ensembles.
+
+    Raises:
+        UnknownName: no run has such a judge.
+        HarnessError: a recorded draw is broken.
+    """
+    titles: dict[str, list[SplitInRun]] = {}
+    for run, own in zip(runs, _share_names(runs, judges), strict=True):
+        if own or not judges:
+            for part in load_parts(run, own):
+                titles.setdefault(part.seen.title, []).append(part)
+    return [measure_split(*parts) for parts in titles.values()]
+
+
+def _share_names(runs: Sequence[StoredRun], judges: Sequence[str]) -> list[list[str]]:
+    """The names that mean a judge of each run. Raises UnknownName for one that means a judge of none."""
+    own: list[list[str]] = [[] for _ in runs]
+    for name in judges:
+        unknown: list[UnknownName] = []
+        for run, names in zip(runs, own, strict=True):
+            try:
+                select_judge_ids("--judges", (name,), run.file.judges)
+                names.append(name)
+            except UnknownName as error:
+                unknown.append(error)
+        if len(unknown) == len(runs):
+            raise unknown[0]
+    return own
+
+
+def load_parts(run: StoredRun, judges: Sequence[str] = ()) -> Iterable[SplitInRun]:
+    """Each named split of a run, with what its results say of its annotators. Raises as `measure_runs`."""
+    results = _load_results(run)
+    for seen in run.load_splits(judges, draws=True):
+        yield SplitInRun(
+            run=str(run.folder.path),
+            model=run.file.model.ref,
+            seen=seen,
+            estimates=_find_estimates(results, seen) if seen.people else {},
+        )
+
+
+def _load_results(run: StoredRun) -> Mapping[str, Any]:
+    try:
+        return run.folder.results
+    except HarnessError:  # they add one line; the journals are what counts
+        return {}
+
+
+def _find_estimates(results: Mapping[str, Any], seen: JudgedSplit) -> dict[str, Mapping[str, Json]]:
+    """Person -> the corrected main metric by that person's labels alone; empty if the results have none."""
+    try:
+        view = results["tasks"][seen.display]["splits"][seen.name]
+    except (KeyError, TypeError):
+        return {}
+    name = main_metric(seen.split.metrics).name
+    for judged in (view, *(view.get("other_judges") or {}).values()):
+        corrected = (judged.get("metrics") or {}).get(name, {}).get("corrected")
+        if corrected:  # the same in the view of each machine judge
+            only = {seen.people[0]: corrected} if len(seen.people) == 1 else {}
+            own = corrected.get("annotators") or only
+            return {who: each for who, each in own.items() if who in seen.people}
+    return {}
+
+
+def measure_split(*parts: SplitInRun) -> SplitAgreement:
+    """Measure one split, pooled over these runs."""
+    judges = tuple(dict.fromkeys(judge for part in parts for judge in part.seen.judges))
+    answered = [
+        (number, each)
+        for number, part in enumerate(parts)
+        for each in part.seen.records
+        if each.record.outcome == "answered"
+    ]
+    rows = [[_find_label(each, judge) for judge in judges] for _, each in answered]
+    given = {label for row in rows for label in row if label is not None}
+    labels = tuple(dict.fromkeys((*map_labels(parts[0].seen.split).labels, *sorted(given))))
     number = {label: code for code, label in enumerate(labels)}
-    rows = [[number.get(each.seen[judge].label or "", MISSING) for judge in seen.judges] for each in answered]
-    ratings = np.array(rows, dtype=np.int64).reshape(len(answered), len(seen.judges))
-    cluster = np.array([fingerprint(cluster_name(each.record)) for each in answered], dtype=np.int64)
+    codes = [[MISSING if label is None else number[label] for label in row] for row in rows]
+    ratings = np.array(codes, dtype=np.int64).reshape(len(answered), len(judges))
+    cluster = np.array([fingerprint(cluster_name(each.record)) for _, each in answered], dtype=np.int64)
 
     states: dict[str, dict[str, int]] = {}
-    for judge in seen.judges:
-        counts = Counter(each.states.get(judge, "scored") for each in answered)
+    for judge in judges:
+        counts = Counter(each.states.get(judge, "scored") if judge in each.seen else UNJUDGED for _, each in answered)
         states[judge] = {"scored": counts.pop("scored", 0), **{state: counts[state] for state in sorted(counts)}}
     pairs: list[JudgePair] = []
-    for (at, left), (other, right) in combinations(enumerate(seen.judges), 2):
+    for (at, left), (other, right) in combinations(enumerate(judges), 2):
         one, two = ratings[:, at], ratings[:, other]
         pairs.append(
             JudgePair(
@@ -119,126 +269,78 @@ def measure_split(seen: JudgedSplit) -> SplitAgreement:
                 kappa=cohen(one, two, cluster, len(labels)),
             )
         )
-    everywhere = [each for each in answered if not each.states]
-    metric, fault = _measure_metric(seen, everywhere)
+    complete = (ratings != MISSING).all(axis=1)
+    metric, fault = _measure_metric(
+        parts, judges, [each for each, all_scored in zip(answered, complete, strict=True) if all_scored]
+    )
+    differs = [len({label for label in row if label is not None}) > 1 for row in rows]
     return SplitAgreement(
-        seen=seen,
+        title=parts[0].seen.title,
+        parts=parts,
+        judges=judges,
+        records=sum(len(part.seen.records) for part in parts),
         answered=len(answered),
         labels=labels,
         states=states,
         pairs=tuple(pairs),
         fleiss=fleiss(ratings, cluster, len(labels)),
         alpha=krippendorff(ratings, cluster, len(labels)),
-        common=len(everywhere),
+        common=int(complete.sum()),
         metric=metric,
         fault=fault,
-        differing=tuple(each for each in answered if len(set(each.labels.values())) > 1),
+        people=measure_people([part.seen for part in parts], answered, ratings, cluster, judges=judges, labels=labels),
+        differing=tuple(
+            Disagreement(run=parts[run].run, record=each)
+            for (run, each), differ in zip(answered, differs, strict=True)
+            if differ
+        ),
+        alone=tuple(measure_split(part) for part in parts) if len(parts) > 1 else (),
     )
 
 
-def _measure_metric(seen: JudgedSplit, everywhere: Sequence[JudgedRecord]) -> tuple[MetricByJudge | None, str]:
-    """The main metric under each judge, or the error its code raised."""
-    metric = main_metric(seen.split.metrics)
+def _find_label(record: JudgedRecord, judge: str) -> str | None:
+    seen = record.seen.get(judge)
+    return None if seen is None else seen.label
+
+
+def _measure_metric(
+    parts: Sequence[SplitInRun], judges: Sequence[str], complete: Sequence[tuple[int, JudgedRecord]]
+) -> tuple[MetricByJudge | None, str]:
+    """The main metric under each judge over the runs that have it, or why there is none."""
+    metric = main_metric(parts[0].seen.split.metrics)
+    if len(parts) > 1 and metric.over_epochs:
+        return None, f"{metric.name} takes all epochs of a sample as one, so runs cannot be pooled"
+    # each run's answers are further epochs of their samples, so that groups stay within one run
+    epochs = max(part.seen.epochs for part in parts)
+    views: dict[str, list[Record]] = {judge: [] for judge in judges}
+    common: dict[str, list[Record]] = {judge: [] for judge in judges}
+    metrics: dict[str, Metric] = {}
+    for number, part in enumerate(parts):
+        for judge in part.seen.judges:
+            metrics.setdefault(judge, main_metric(part.seen.metrics(judge)))
+            views[judge] += (_shift(each.seen[judge], number * epochs) for each in part.seen.records)
+    for number, each in complete:
+        for judge in judges:
+            common[judge].append(_shift(each.seen[judge], number * epochs))
 
     def compute(judge: str, records: Sequence[Record]) -> Mapping[str, Any]:
-        of_judge = main_metric(seen.metrics(judge))
-        tally = Tally([of_judge], (), epochs=seen.epochs)
+        tally = Tally([metrics[judge]], (), epochs=epochs)
         for record in records:
             tally.add(record)
-        found: Mapping[str, Any] = tally.results()["metrics"][of_judge.name]
+        found: Mapping[str, Any] = tally.results()["metrics"][metrics[judge].name]
         return found
 
-    views = {judge: [each.seen[judge] for each in seen.records] for judge in seen.judges}
     try:
         with Guard():
             whole = {judge: compute(judge, records) for judge, records in views.items()}
-            common = {
-                judge: compute(judge, [each.seen[judge] for each in everywhere])["value"] for judge in seen.judges
-            }
+            values = {judge: compute(judge, records)["value"] for judge, records in common.items()}
     except ScoringError as error:
         return None, f"{metric.name} could not be computed: the task raised {error}"
     coverage = {judge: sum(r.resolved for r in records) / max(len(records), 1) for judge, records in views.items()}
     return MetricByJudge(
-        name=metric.name, unit=metric.unit, better=metric.better, whole=whole, coverage=coverage, common=common
+        name=metric.name, unit=metric.unit, better=metric.better, whole=whole, coverage=coverage, common=values
     ), ""
 
 
-def to_json(
-    run: str, model: str, splits: Sequence[SplitAgreement], texts: Mapping[str, Answer], show: int | None
-) -> Json:
-    """All splits, as `harness agree RUN --json` prints them.
-
-    Args:
-        run: the run folder.
-        model: the model of the run.
-        splits: the measured splits.
-        texts: item -> question and answer, for items that may be shown.
-        show: most differing items per split; None for all.
-    """
-    return {
-        "schema": SCHEMA,
-        "run": run,
-        "model": model,
-        "splits": {each.seen.title: _split_to_json(each, texts, show) for each in splits},
-    }
-
-
-def _split_to_json(each: SplitAgreement, texts: Mapping[str, Answer], show: int | None) -> dict[str, Json]:
-    pairs: list[Json] = [
-        {
-            "judges": [pair.left, pair.right],
-            "n": pair.same.n,
-            "not_common": each.answered - pair.same.n,
-            "confusion": [list(row) for row in pair.table],
-            "agreement": _figure_to_json(pair.same, unit=100),
-            "kappa": _figure_to_json(pair.kappa),
-        }
-        for pair in each.pairs
-    ]
-    disagreements: list[Json] = []
-    for sighting in each.differing[:show]:
-        record, answer = sighting.record, texts.get(sighting.record.item)
-        line: dict[str, Any] = {"item": record.item, "category": record.category, "labels": sighting.labels}
-        if answer is not None:
-            line |= {"question": answer.question, "answer": answer.text, "reasons": dict(sighting.reasons)}
-        disagreements.append(line)
-    metric = each.metric
-    return {
-        "records": len(each.seen.records),
-        "answered": each.answered,
-        "labels": list(each.labels),
-        "judges": {judge: dict(states) for judge, states in each.states.items()},
-        "pairs": pairs,
-        "together": {"fleiss_kappa": _figure_to_json(each.fleiss), "krippendorff_alpha": _figure_to_json(each.alpha)},
-        "common": each.common,
-        "main_metric": None
-        if metric is None
-        else {
-            "name": metric.name,
-            "unit": metric.unit,
-            "better": metric.better,
-            "judges": {
-                judge: {
-                    "value": figures["value"],
-                    "ci95": figures["ci95"],
-                    "coverage": metric.coverage[judge],
-                    "common": metric.common[judge],
-                }
-                for judge, figures in metric.whole.items()
-            },
-            "range": None if metric.ends is None else list(metric.ends),
-        },
-        "fault": each.fault or None,
-        "differing": len(each.differing),
-        "disagreements": disagreements,
-    }
-
-
-def _figure_to_json(figure: Agreement, unit: int = 1) -> dict[str, Json]:
-    """One figure with its interval, or nulls and the reason."""
-    return {
-        "n": figure.n,
-        "value": None if figure.value is None else round(figure.value * unit, _DIGITS),
-        "ci95": None if figure.ci95 is None else [round(end * unit, _DIGITS) for end in figure.ci95],
-        "why": None if figure.why is None else figure.why.value,
-    }
+def _shift(record: Record, epochs: int) -> Record:
+    return replace(record, epoch=record.epoch + epochs) if epochs else record

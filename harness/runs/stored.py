@@ -15,7 +15,7 @@ plugin; their labels are then those of its rubrics. Plans and judged records nee
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ from harness.labels import intersect_labels, map_rubrics, measure, translate_lab
 from harness.metrics import Metric, Record
 from harness.runs.items import Item, LabelMap, build_item
 from harness.runs.selection import SplitSelection, load_split_plan, select_judge_ids, select_splits
+from harness.stats.draw import UNSCORED, FrameAnswer, SplitDraw
 from harness.stats.summary import JudgedItem, SplitRun, label_record
 from harness.store.folder import RunFolder
 from harness.store.reader import Answer, read_answers
@@ -47,12 +48,14 @@ class JudgedRecord:
         seen: judge -> the record with its label; unlabelled if it gave none.
         states: judge -> why it gave no label.
         reasons: judge -> its reason; kept only if labels differ.
+        framed: an answer as the recorded draw of its split has it; None for no answer, or without a draw.
     """
 
     record: Record
     seen: Mapping[str, Record]
     states: Mapping[str, str]
     reasons: Mapping[str, str]
+    framed: FrameAnswer | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -72,6 +75,8 @@ class JudgedSplit:
         judges: the judges that have seen an answer, the primary one first.
         records: its records, in the order of asking.
         gives: judge -> all labels that it can give, in the words of the split's metrics; a missing judge may give any.
+        people: those of the judges who are people.
+        draws: split -> its recorded draw of answers for people, of each part that has one.
     """
 
     display: str
@@ -81,6 +86,8 @@ class JudgedSplit:
     judges: tuple[str, ...]
     records: Sequence[JudgedRecord]
     gives: Mapping[str, frozenset[str]]
+    people: tuple[str, ...] = ()
+    draws: Mapping[str, SplitDraw] = field(default_factory=dict[str, SplitDraw])
 
     def metrics(self, judge: str) -> tuple[Metric, ...]:
         """The split's metrics under one judge."""
@@ -166,13 +173,26 @@ class StoredRun:
         split = self.words(title).split
         return None if split is None else split.data
 
-    def records(self, plan: SplitPlan, judges: Sequence[str]) -> Iterator[JudgedRecord]:
-        """Each record of a split, in order, under these judges; leaves out judges that cannot score it."""
-        words = describe_split_run(self.file, plan, plan.name, judges).judges
-        for answer in self.answers(plan.title, tuple(words)):
+    def records(self, plan: SplitPlan, judges: Sequence[str], draw: SplitDraw | None = None) -> Iterator[JudgedRecord]:
+        """Each record of a split, in order, under these judges; leaves out judges that cannot score it.
+
+        Args:
+            plan: of the split.
+            judges: their ids.
+            draw: the recorded draw, which frames each answer by its own judge's label.
+        """
+        framing = [draw.judge] if draw is not None and draw.judge in self.file.judges else []
+        every = describe_split_run(self.file, plan, plan.name, list(dict.fromkeys((*judges, *framing)))).judges
+        words = {judge: translation for judge, translation in every.items() if judge in judges}
+        for answer in self.answers(plan.title, tuple(every)):
             judged = build_judged_item(answer)
             said = {judge: judged.decision(judge) for judge in words}
             seen = {judge: label_record(judged.record, said[judge], plan.split, words[judge]) for judge in words}
+            framed = None
+            if draw is not None and answer.outcome == "answered":
+                decision, translation = judged.decision(draw.judge), every.get(draw.judge, {})
+                label = label_record(judged.record, decision, plan.split, translation).label
+                framed = FrameAnswer(item=answer.item, cell=label or UNSCORED, answer_hash=answer.hash)
             differ = answer.outcome == "answered" and len({each.label for each in seen.values()} - {None}) > 1
             yield JudgedRecord(
                 record=judged.record,
@@ -183,16 +203,19 @@ class StoredRun:
                     if decision is None or isinstance(decision, Unscored)
                 },
                 reasons={judge: each.reason for judge, each in said.items() if differ and isinstance(each, Verdict)},
+                framed=framed,
             )
 
-    def load_splits(self, wanted: Sequence[str] = ()) -> Iterator[JudgedSplit]:
+    def load_splits(self, wanted: Sequence[str] = (), *, draws: bool = False) -> Iterator[JudgedSplit]:
         """Load each named split, and each pooled one whose parts are all present.
 
         Args:
             wanted: judges, by id or rubric; none for all but ensembles, which repeat their members.
+            draws: load the recorded draws of answers for people too.
 
         Raises:
             UnknownName: no judge of the run has this name.
+            HarnessError: a recorded draw is broken.
         """
         known = self.file.judges
         everyone = tuple(judge for judge, card in known.items() if card["rubric"] != COMBINED)
@@ -201,7 +224,8 @@ class StoredRun:
         for plan in self.plans:
             tasks.setdefault(plan.display, []).append(plan)
         for display, plans in tasks.items():
-            found = {plan.name: self._load_split(plan, judges) for plan in plans}
+            drawn = self.folder.task(display).load_draws() if draws else {}
+            found = {plan.name: self._load_split(plan, judges, drawn.get(plan.name)) for plan in plans}
             yield from (each for each in found.values() if self.selection.holds(each.title))
             for name, split in plans[0].splits.items():
                 parts = [found[part] for part in split.parts if part in found]
@@ -217,14 +241,16 @@ class StoredRun:
                         judges=shared,
                         records=[_keep_judges(record, shared) for part in parts for record in part.records],
                         gives=intersect_labels([part.gives for part in parts]),
+                        people=tuple(judge for judge in parts[0].people if judge in shared),
+                        draws={name: draw for part in parts for name, draw in part.draws.items()},
                     )
             self.folder.task(display).forget_indexes()
 
-    def _load_split(self, plan: SplitPlan, judges: Sequence[str]) -> JudgedSplit:
+    def _load_split(self, plan: SplitPlan, judges: Sequence[str], draw: SplitDraw | None) -> JudgedSplit:
         primary = self.split(plan.title).judge
         there = [judge for judge in self.folder.task(plan.display).judges() if judge in judges]
         how = describe_split_run(self.file, plan, plan.name, sorted(there, key=lambda each: (each != primary, each)))
-        records = list(self.records(plan, tuple(how.judges)))
+        records = list(self.records(plan, tuple(how.judges), draw))
         active = tuple(judge for judge in how.judges if any(each.states.get(judge) != UNJUDGED for each in records))
         if len(active) < len(how.judges):
             records = [_keep_judges(record, active) for record in records]
@@ -236,6 +262,8 @@ class StoredRun:
             judges=active,
             records=records,
             gives=how.gives,
+            people=tuple(judge for judge in active if self.file.judges[judge]["rubric"] == HUMAN),
+            draws={} if draw is None else {plan.name: draw},
         )
 
 
@@ -325,11 +353,17 @@ def _find_given_labels(run: RunFile, entry: SplitEntry, split: Split, judge: str
     return given | frozenset(entry.outcome_labels)
 
 
-def check_two_judges(run: StoredRun, splits: Sequence[JudgedSplit]) -> None:
-    """Raise HarnessError if no split has two judges."""
-    if not any(len(split.judges) > 1 for split in splits):
+def check_two_judges(runs: Sequence[StoredRun], judges: Sequence[Sequence[str]]) -> None:
+    """Raise HarnessError if no split has two judges.
+
+    Args:
+        runs: that were read.
+        judges: of each split.
+    """
+    if not any(len(each) > 1 for each in judges):
         raise HarnessError(
-            "agreement needs two judges, and no split of this run has been judged by two",
-            where=str(run.folder.path),
+            f"agreement needs two judges, and no split of {'this run' if len(runs) == 1 else 'these runs'} has been "
+            "judged by two",
+            where=", ".join(str(run.folder.path) for run in runs),
             remedy="harness judge RUN --judge … adds a judge, harness agree RUN --import FILE.csv --as NAME a person",
         )

@@ -5,7 +5,7 @@
 gives is drawn far more often than the others. Unweighted, each figure but precision would be that of the drawn answers.
 
     shares      of all answers: both give the label (b), only people (m), only the judge (e), neither (r). Each is a
-                corrected rate with its interval: Wilson's at what full labelling would leave, and Jeffreys' of the cells
+                corrected rate with its interval: Wilson's at what full labelling would leave, Jeffreys' of the cells
     figure      recall b / (b + m), precision b / (b + e), specificity r / (r + e), F1 b / (b + (m + e) / 2)
     interval    of x / (x + y): all t for which the interval of (1 - t) x - t y, put together by square-and-add with the
                 correlation of both shares, holds 0
@@ -17,73 +17,96 @@ a rate is close to Wilson's. `python -m benchmarks.agreement` prints the simulat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Final
 
 import numpy as np
 
-from harness.stats.accuracy import LabelAccuracy
-from harness.stats.agreement import MISSING, Agreement, Why
+from harness.stats.accuracy import LabelAccuracy, measure_labels
+from harness.stats.agreement import MISSING, Agreement, Why, percent
 from harness.stats.assess import ClusterSums, estimate_rate
 from harness.stats.correction import LEAST_IN_CELL, LabelledCell
 from harness.stats.intervals import Estimates, Interval, JudgedSample
-from harness.stats.units import Bools, Floats, Ints, sum_by
+from harness.stats.units import Bools, Ints, sum_by
 
 _STEPS: Final = 60  #: halvings of a search from 0 to 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrawnAccuracy:
-    """What drawn labels say of one judge.
+class JudgeAccuracy:
+    """What people's labels say of one judge.
 
     Attributes:
         labels: the accuracy of each label, in the order of codes.
         judge_shares: of each label, the share of the answers that the judge gives it.
         people_shares: of each label, the share that people give it.
         same: the share of answers that both label alike.
-        of: answers that the labelled ones stand for.
-        left_out: answers in cells of which nobody labelled any.
+        n: answers that both have labelled.
+        of: answers that these stand for.
+        left_out: answers in cells of which both have labelled none.
     """
 
     labels: tuple[LabelAccuracy, ...]
     judge_shares: tuple[Agreement, ...]
     people_shares: tuple[Agreement, ...]
     same: Agreement
+    n: int
     of: int
     left_out: int
 
 
-def measure_drawn(judge: Ints, people: Ints, cluster: Ints, cell: Ints, *, classes: int) -> DrawnAccuracy:
-    """The accuracy of each label over all answers that the judge has labelled.
+def measure_given(judge: Ints, people: Ints, cluster: Ints, *, classes: int) -> JudgeAccuracy:
+    """The accuracy of each label over the answers that both have labelled; each counts once."""
+    both = (judge != MISSING) & (people != MISSING)
+    judge, people, cluster = judge[both], people[both], cluster[both]
+    return JudgeAccuracy(
+        labels=measure_labels(judge, people, cluster, classes=classes),
+        judge_shares=tuple(_estimate_share(judge == code, cluster) for code in range(classes)),
+        people_shares=tuple(_estimate_share(people == code, cluster) for code in range(classes)),
+        same=percent(judge, people, cluster),
+        n=len(judge),
+        of=len(judge),
+        left_out=0,
+    )
+
+
+def measure_drawn(judge: Ints, people: Ints, cluster: Ints, cell: Ints, among: Bools, *, classes: int) -> JudgeAccuracy:
+    """The accuracy of each label over more answers than people have labelled.
 
     Args:
         judge: the judge's label of each answer, MISSING where there is none.
         people: people's, MISSING where nobody labelled.
         cluster: equal for answers that belong together.
         cell: number of each answer's cell.
+        among: the answers that the figures are about; all that the judge has labelled, or for a person all.
         classes: how many labels there are.
     """
-    scored = judge != MISSING
-    labels = sum_by(cell, scored & (people != MISSING), int(cell.max(initial=-1)) + 1)
-    rows = scored & (labels[cell] > 0)
-    judge, people, cluster, cell = judge[rows], people[rows], cluster[rows], cell[rows]
-    labelled = people != MISSING
+    labelled = among & (judge != MISSING) & (people != MISSING)
+    rows = among & (sum_by(cell, labelled, int(cell.max(initial=-1)) + 1)[cell] > 0)
+    left_out = int(among.sum() - rows.sum())
+    known = bool((judge[rows] != MISSING).all())  # a judge's labels are, those of a person are not
+    judge, people, cluster, cell, labelled = judge[rows], people[rows], cluster[rows], cell[rows], labelled[rows]
     codes = np.arange(classes)
     said, true = judge[labelled, None] == codes, people[labelled, None] == codes
     differ = said != true
-    targets = [said & true, true & differ, said & differ, ~said & ~true, differ, true]
+    targets = [said & true, true & differ, said & differ, ~said & ~true, differ, true, said]
     same = (judge == people)[labelled, None]
     # where the judge never gives a label, both cannot give it; no label is needed to know that
-    given = judge[:, None] == codes
-    always = np.ones_like(given)
-    possible = np.concatenate([given, ~given, given, ~given, always, always, always[:, :1]], axis=1)
-    shares = _Shares(np.concatenate([*targets, same], axis=1), possible, labelled, cluster, cell)
+    always = np.ones((len(judge), classes), dtype=bool)
+    given = judge[:, None] == codes if known else always
+    possible = [given, ~given if known else always, given, ~given if known else always]
+    shares = _Shares(
+        np.concatenate([*targets, same], axis=1),
+        np.concatenate([*possible, always, always, always, always[:, :1]], axis=1),
+        labelled,
+        cluster,
+        cell,
+    )
     n = int(labelled.sum())
     found: list[LabelAccuracy] = []
     for code in range(classes):
-        both, missed, extra, neither, differs, _ = (code + classes * kind for kind in range(6))
+        both, missed, extra, neither, differs = (code + classes * kind for kind in range(5))
         counts = {"judge": int(said[:, code].sum()), "people": int(true[:, code].sum())}
         nothing = Why.NOTHING if n == 0 else None
         found.append(
@@ -97,13 +120,17 @@ def measure_drawn(judge: Ints, people: Ints, cluster: Ints, cell: Ints, *, class
                 **counts,
             )
         )
-    return DrawnAccuracy(
+    return JudgeAccuracy(
         labels=tuple(found),
-        judge_shares=tuple(_estimate_share(judge == code, cluster) for code in range(classes)),
+        judge_shares=tuple(
+            _estimate_share(judge == code, cluster) if known else shares.estimate(n, code + classes * 6)
+            for code in range(classes)
+        ),
         people_shares=tuple(shares.estimate(n, code + classes * 5) for code in range(classes)),
-        same=shares.estimate(n, classes * 6),
+        same=shares.estimate(n, classes * 7),
+        n=n,
         of=len(judge),
-        left_out=int(scored.sum()) - len(judge),
+        left_out=left_out,
     )
 
 
@@ -144,7 +171,7 @@ class _Shares:
         sums = counts @ rates
         stands_for = (self._of / self._labels)[cell[labelled]]
         np.add.at(sums, where[labelled], stands_for[:, None] * (hits - rates[cell[labelled]]))
-        self._rates = sums.sum(axis=0) / self._size
+        self._rates = self._of @ rates / self._size
         units = counts.sum(axis=1).astype(np.float64)
         residual = sums - units[:, None] * self._rates
         shrinkage = ClusterSums(

@@ -14,7 +14,8 @@ from harness.cli.options import load_host, plugin_options
 from harness.text import say
 
 if TYPE_CHECKING:
-    from harness.runs.stored import StoredRun
+    from collections.abc import Sequence
+
     from harness.store.reader import Answer
 
 
@@ -22,8 +23,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("agree")
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Only these of the run's tasks.")
+@click.argument("runs", type=click.Path(path_type=Path, file_okay=False), nargs=-1, required=True, metavar="RUN…")
+@click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Only these of the runs' tasks.")
 @click.option(
     "--judges", type=Names(), default="", metavar="NAME[,…]", help="Only these judges: an id, or all of a rubric."
 )
@@ -44,21 +45,22 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @plugin_options
 @click.pass_context
-def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
+def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     """Show how far the judges of a run agree, people included.
 
-    For each split: each pair's labels, agreement beyond chance with intervals, the main metric under each judge, and
-    the answers on which they differ. It asks no model and judges nothing.
+    For each split: each pair's labels, agreement beyond chance with intervals, the main metric under each judge, each
+    judge against people, and the answers on which they differ. Several runs are pooled split by split. It asks no model
+    and judges nothing.
     """
     _check_flags(ctx, given)
+    if len(runs) > 1 and (given["export"] or given["labels"]):
+        flag = "--export" if given["export"] else "--import"
+        raise click.UsageError(f"{flag} takes one run: a sheet holds the answers of one model")
     load_host(ctx)
-    from harness.runs.stored import open_run
-
-    stored = open_run(run, given["tasks"])
     if given["labels"]:
-        return _import(stored, given)
+        return _import(runs[0], given)
     act = _export if given["export"] else _agree
-    act(stored, given)
+    act(runs, given)
     return 0
 
 
@@ -79,33 +81,38 @@ def _check_flags(ctx: click.Context, given: dict[str, Any]) -> None:
         raise click.UsageError(f"--{min(idle).removeprefix('as_')} has no effect with --export or --import")
 
 
-def _agree(stored: StoredRun, given: dict[str, Any]) -> None:
+def _agree(folders: Sequence[Path], given: dict[str, Any]) -> None:
+    from harness.runs.agreement import measure_runs, open_runs
+    from harness.runs.agreement_json import agreement_as_json
     from harness.runs.stored import check_two_judges
 
-    from .agreement import measure_split, to_json
     from .tables import SHOWN, print_tables
 
-    splits = list(stored.load_splits(given["judges"]))
-    check_two_judges(stored, splits)
-    found = [measure_split(each) for each in splits]
+    runs = open_runs(folders, given["tasks"])
+    found = measure_runs(runs, given["judges"])
+    check_two_judges(runs, [each.judges for each in found])
     most: int | None = given["show"]
     listed = SHOWN if most is None and not given["as_json"] else most
-    texts: dict[str, Answer] = {}
+    texts: dict[tuple[str, str], Answer] = {}
     if given["reveal"]:  # questions and answers of the listed items
-        wanted = {sighting.record.item for each in found for sighting in each.differing[:listed]}
-        every = (each for plan in stored.plans for each in stored.answers(plan.title))
-        texts = {each.item: each for each in every if each.item in wanted}
-    model = stored.file.model.ref
+        wanted = {(each.run, each.record.record.item) for split in found for each in split.differing[:listed]}
+        for run in runs:
+            path = str(run.folder.path)
+            every = (each for plan in run.plans for each in run.answers(plan.title))
+            texts |= {(path, each.item): each for each in every if (path, each.item) in wanted}
     if given["as_json"]:
-        lines = to_json(str(stored.folder.path), model, found, texts, most)
+        models = {str(run.folder.path): run.file.model.ref for run in runs}
+        lines = agreement_as_json(models, found, texts, most)
         click.echo(json.dumps(lines, ensure_ascii=False, indent=1, allow_nan=False))
     else:
-        print_tables(model, found, texts, most)
+        print_tables(found, texts, most, runs=len(runs))
 
 
-def _export(stored: StoredRun, given: dict[str, Any]) -> None:
+def _export(folders: Sequence[Path], given: dict[str, Any]) -> None:
     from harness.runs.label_sheets import export_sheet
+    from harness.runs.stored import open_run
 
+    stored = open_run(folders[0], given["tasks"])
     written = export_sheet(stored, given["export"], sample=given["sample"], seed=given["seed"])
     for title, count in written.items():
         say(f"{title}: {count} answers", err=True)
@@ -113,10 +120,12 @@ def _export(stored: StoredRun, given: dict[str, Any]) -> None:
     say(f"  harness agree {stored.folder.path} --import {given['export']} --as NAME", err=True)
 
 
-def _import(stored: StoredRun, given: dict[str, Any]) -> int:
+def _import(folder: Path, given: dict[str, Any]) -> int:
     from harness.runs.additions import enter_labels, person_id
     from harness.runs.label_sheets import read_sheet
+    from harness.runs.stored import open_run
 
+    stored = open_run(folder, given["tasks"])
     judge = person_id(given["person"], stored.file)
     sheet = read_sheet(stored, given["labels"])
     command = ("harness", *sys.argv[1:])

@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.board.display import ARROWS, NOTHING, format_estimate, format_share, format_value
-from harness.runs.stored import JudgedRecord
+from harness.runs.agreement import Disagreement, JudgePair, MetricByJudge, SplitAgreement
+from harness.runs.agreement_json import Texts
+from harness.runs.people import PEOPLE, PeopleAgreement, ReferenceAccuracy, list_figures
 from harness.stats.agreement import Agreement
 from harness.store.reader import Answer
 from harness.text import one_line, plain
-
-from .agreement import JudgePair, MetricByJudge, SplitAgreement
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -25,52 +25,68 @@ SHOWN = 5  #: differing items of a split, unless --show says otherwise
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def print_tables(model: str, splits: Sequence[SplitAgreement], texts: Mapping[str, Answer], most: int | None) -> None:
-    """Print all splits on stdout."""
+def print_tables(splits: Sequence[SplitAgreement], texts: Texts, most: int | None, *, runs: int = 1) -> None:
+    """Print all splits on stdout; see `draw_tables`."""
     from rich.console import Console
 
     if sys.stdout.isatty():
-        draw_tables(Console(highlight=False), model, splits, texts, most)
+        draw_tables(Console(highlight=False), splits, texts, most, runs=runs)
         return
     out = io.StringIO()
-    draw_tables(Console(file=out, width=WIDTH, highlight=False, color_system=None), model, splits, texts, most)
+    draw_tables(Console(file=out, width=WIDTH, highlight=False, color_system=None), splits, texts, most, runs=runs)
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines()))
 
 
 def draw_tables(
-    console: Console, model: str, splits: Sequence[SplitAgreement], texts: Mapping[str, Answer], most: int | None
+    console: Console, splits: Sequence[SplitAgreement], texts: Texts, most: int | None, *, runs: int = 1
 ) -> None:
-    """Print all splits on the caller's console."""
+    """Print all splits on the caller's console.
+
+    Args:
+        console: where to print.
+        splits: the measured splits.
+        texts: of the answers that may be shown; empty for none.
+        most: differing answers of each split; None for `SHOWN`.
+        runs: how many runs were compared.
+    """
     for place, each in enumerate(splits):
-        _draw_split(console, model, each, first=place == 0)
+        _draw_split(console, each, first=place == 0, runs=runs)
         _draw_differing(console, each, texts, SHOWN if most is None else most)
 
 
-def _draw_split(console: Console, model: str, each: SplitAgreement, *, first: bool) -> None:
+def _draw_split(console: Console, each: SplitAgreement, *, first: bool, runs: int) -> None:
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text
 
     blank = [] if first else [""]
-    counts = f"{len(each.seen.records)} records · {each.answered} answered · {each.common} scored by all"
-    head = Text.assemble((one_line(each.seen.title), "bold"), "  ", one_line(model))
+    counts = f"{each.records} records · {each.answered} answered · {each.common} scored by all"
+    about = each.parts[0].model if runs == 1 else f"{len(each.parts)} runs"
+    head = Text.assemble((one_line(each.title), "bold"), "  ", one_line(about))
     console.print(*blank, head, Padding(Text(counts, style="dim"), (0, 0, 0, 2)), sep="\n")
-    if len(each.seen.judges) < 2:
-        judges = ", ".join(each.seen.judges) or "no judge"
+    if runs > 1 and len(each.parts) == 1:
+        only = each.parts[0]
+        said = f"only {one_line(only.run)} has this split ({one_line(only.model)}): nothing is pooled"
+        console.print(f"  {said}", style="yellow", markup=False)
+    if len(each.judges) < 2:
+        judges = ", ".join(each.judges) or "no judge"
         console.print(f"  only {one_line(judges)} judged it: nothing to compare", style="yellow", markup=False)
         return
     names = name_judges(each)
-    notes = [Text(note, style="yellow") for note in _notes(each, names)]
-    parts = [_judge_table(each, names), Group(_figure_table(each, names), *notes)]
+    notes = [Text(note, style="yellow") for note in _list_notes(each, names)]
+    parts = [_judge_table(each, names)]
+    parts += [_run_table(each, names)] if each.alone else []
+    parts += [Group(_figure_table(each, names), *notes)]
     parts += [_confusion_table(each, pair, names) for pair in each.pairs if any(map(any, pair.table))]
     parts += [_metric_table(each, each.metric, names)] if each.metric is not None else []
+    parts += _draw_people(each, each.people, names) if each.people is not None else []
     for part in parts:
         console.print("", Padding(part, (0, 0, 0, 2)), sep="\n")
 
 
 def name_judges(each: SplitAgreement) -> dict[str, str]:
     """A letter for each judge of a split."""
-    judges = each.seen.judges
+    judges = each.judges
     letters = _LETTERS if len(judges) <= len(_LETTERS) else [f"J{number}" for number, _ in enumerate(judges, 1)]
     return dict(zip(judges, letters, strict=False))
 
@@ -104,6 +120,34 @@ def _judge_table(each: SplitAgreement, names: Mapping[str, str]) -> RenderableTy
     for judge, states in each.states.items():
         rest = ", ".join(f"{state} {count}" for state, count in states.items() if state != "scored")
         _add_row(table, Text(names[judge], style="bold"), one_line(judge), str(states["scored"]), rest)
+    return table
+
+
+def _run_table(each: SplitAgreement, names: Mapping[str, str]) -> RenderableType:
+    """Each run by itself: the main metric under each judge, and each pair's kappa."""
+    metric = next((alone.metric for alone in each.alone if alone.metric is not None), None)
+    title = "" if metric is None else f"{one_line(metric.name)} {'% ' if metric.unit == '%' else ''}"
+    table = _new_table("run", "model", "answered", f"{title}by judge".strip(), "kappa", whole=(2,))
+    for part, alone in zip(each.parts, each.alone, strict=True):
+        values = (
+            []
+            if alone.metric is None
+            else [
+                f"{names[judge]} {format_value(figures['value'], alone.metric.unit)}"
+                for judge, figures in alone.metric.whole.items()
+            ]
+        )
+        kappas = [
+            f"{names[pair.left]} {names[pair.right]} {format_value(pair.kappa.value, '0-1')}" for pair in alone.pairs
+        ]
+        _add_row(
+            table,
+            one_line(part.run, 40),
+            one_line(part.model, 40),
+            str(alone.answered),
+            "  ".join(values) or NOTHING,
+            "  ".join(kappas) or NOTHING,
+        )
     return table
 
 
@@ -166,7 +210,124 @@ def _metric_table(each: SplitAgreement, metric: MetricByJudge, names: Mapping[st
     return table
 
 
-def _notes(each: SplitAgreement, names: Mapping[str, str]) -> Iterator[str]:
+def _draw_people(each: SplitAgreement, people: PeopleAgreement, names: Mapping[str, str]) -> list[RenderableType]:
+    """The judges against people, the shares of the labels, and each annotator."""
+    from rich.console import Group
+    from rich.text import Text
+
+    tied = f", {people.tied} of them with a tie, which are left out" if people.tied else ""
+    behind = f"; {people.unused} do not count yet: earlier answers of the draw have no label" if people.unused else ""
+    heads = [Text(f"{people.labelled} answers are labelled by people{tied}{behind}", style="dim")]
+    of = {found.accuracy.of for references in people.judges.values() if (found := references[PEOPLE]).weighted}
+    if of:
+        heads.append(Text(f"by the recorded draw they stand for {max(of)} answers", style="dim"))
+    if people.why:
+        heads.append(Text(f"the figures are of the labelled answers alone: {people.why}", style="yellow"))
+    plain_ones = {
+        names[name]
+        for references in people.judges.values()
+        for name, found in references.items()
+        if name != PEOPLE and people.weighted and not found.weighted
+    }
+    if plain_ones:
+        who = ", ".join(sorted(plain_ones))
+        heads.append(
+            Text(f"against {who}: of the labelled answers alone, which are not the first of the draw", style="yellow")
+        )
+    tables: list[RenderableType] = []
+    for judge, references in people.judges.items():
+        named = {_name(reference, names): accuracy for reference, accuracy in references.items()}
+        tables.append(_accuracy_table(each, f"{names[judge]} against", named))
+    drawn: list[RenderableType] = [Group(*heads, "", tables[0]), *tables[1:]] if tables else [Group(*heads)]
+    if people.judges:
+        drawn.append(_share_table(each, people, names))
+    others = {
+        _name(who, names): found.against_others
+        for who, found in people.annotators.items()
+        if found.against_others is not None
+    }
+    if others:
+        drawn.append(_accuracy_table(each, "against the others", others))
+    drawn.append(_annotator_table(each, people, names))
+    return drawn
+
+
+def _name(reference: str, names: Mapping[str, str]) -> str:
+    return reference if reference == PEOPLE else names[reference]
+
+
+def _accuracy_table(each: SplitAgreement, title: str, references: Mapping[str, ReferenceAccuracy]) -> RenderableType:
+    """How well each label is found; labels that neither side used are left out."""
+    from rich.text import Text
+
+    heads = ("label", "n", "sensitivity %", "specificity %", "precision %", "F1")
+    table = _new_table(title, *heads, right=True, whole=(2,))
+    for name, found in references.items():
+        first = True
+        for label in found.accuracy.labels:
+            if not label.judge and not label.people:
+                continue
+            figures = list_figures(found.accuracy, label.label)
+            rates = (figures["sensitivity"], figures["specificity"], figures["precision"])
+            _add_row(
+                table,
+                Text(name if first else "", style="bold"),
+                one_line(each.labels[label.label], 24),
+                str(found.accuracy.n) if first else "",
+                *(_format_figure(figure, 100) for figure in rates),
+                _format_figure(figures["f1"]),
+            )
+            first = False
+        if first:
+            _add_row(table, Text(name, style="bold"), "no answer in common", "0", *[NOTHING] * 4)
+    return table
+
+
+def _share_table(each: SplitAgreement, people: PeopleAgreement, names: Mapping[str, str]) -> RenderableType:
+    """The share of each label under each judge and under people, over the same answers."""
+    table = _new_table("share of the label %", *(f"{names[judge]} · people" for judge in people.judges), right=True)
+    found = {judge: references[PEOPLE].accuracy for judge, references in people.judges.items()}
+    for code, label in enumerate(each.labels):
+        if any(accuracy.labels[code].judge or accuracy.labels[code].people for accuracy in found.values()):
+            cells = (
+                f"{_format_share(accuracy.judge_shares[code])} · {_format_figure(accuracy.people_shares[code], 100)}"
+                for accuracy in found.values()
+            )
+            _add_row(table, one_line(label, 24), *cells)
+    return table
+
+
+def _format_share(found: Agreement) -> str:
+    return NOTHING if found.value is None else format_value(found.value * 100)
+
+
+def _annotator_table(each: SplitAgreement, people: PeopleAgreement, names: Mapping[str, str]) -> RenderableType:
+    from rich.text import Text
+
+    metric = each.metric
+    title = "" if metric is None else f"own {one_line(metric.name)}{' %' if metric.unit == '%' else ''}"
+    table = _new_table("", "labels", "skipped", "as the others %", title, "", whole=(1, 2))
+    estimates: Mapping[str, Mapping[str, Any]] = each.parts[0].estimates if len(each.parts) == 1 else {}
+    for person, found in people.annotators.items():
+        others, own = found.against_others, estimates.get(person, {})
+        value = format_estimate(own.get("value"), own.get("ci95"), "%" if metric is None else metric.unit)
+        remarks = [f"always says {one_line(found.always, 24)}"] if found.always else []
+        remarks += [f"no own estimate: {one_line(str(own['why']), 200)}"] if own.get("why") else []
+        _add_row(
+            table,
+            Text(names[person], style="bold"),
+            str(found.labels),
+            str(found.skipped),
+            NOTHING if others is None else _format_figure(others.accuracy.same, 100),
+            value,
+            "; ".join(remarks),
+        )
+    if len(people.annotators) == 1:
+        _add_row(table, "", "", "", "", "", "one annotator: agreement unknown")
+    return table
+
+
+def _list_notes(each: SplitAgreement, names: Mapping[str, str]) -> Iterator[str]:
     """Why figures or intervals are missing, grouped by reason."""
     found = [(f"{names[pair.left]} {names[pair.right]}", pair.kappa) for pair in each.pairs]
     whose: dict[str, list[str]] = {}
@@ -174,6 +335,10 @@ def _notes(each: SplitAgreement, names: Mapping[str, str]) -> Iterator[str]:
         if figures.why is not None:
             whose.setdefault(figures.why.value, []).append(who)
     yield from (f"{', '.join(who)}: {why}" for why, who in whose.items())
+    for judge, name in names.items():
+        having = [part.run for part in each.parts if judge in part.seen.judges]
+        if len(having) < len(each.parts):
+            yield f"{name}: only in {', '.join(one_line(run) for run in having)}"
     if each.metric is not None:
         name = one_line(each.metric.name)
         missing = {judge: body["why"] for judge, body in each.metric.whole.items() if "why" in body}
@@ -182,7 +347,7 @@ def _notes(each: SplitAgreement, names: Mapping[str, str]) -> Iterator[str]:
         yield one_line(each.fault)
 
 
-def _draw_differing(console: Console, each: SplitAgreement, texts: Mapping[str, Answer], most: int) -> None:
+def _draw_differing(console: Console, each: SplitAgreement, texts: Texts, most: int) -> None:
     """The answers on which judges differ; texts only if requested."""
     from rich.padding import Padding
     from rich.text import Text
@@ -196,27 +361,33 @@ def _draw_differing(console: Console, each: SplitAgreement, texts: Mapping[str, 
     console.print("", Padding(count, (0, 0, 0, 2)), sep="\n")
     if not shown:
         return
+    several = len(each.parts) > 1
     if texts:
-        for sighting in shown:
-            console.print(Padding(_show_texts(sighting, texts.get(sighting.record.item), names), (0, 0, 0, 2)))
+        for found in shown:
+            answer = texts.get((found.run, found.record.record.item))
+            console.print(Padding(_show_texts(found, answer, names, several=several), (0, 0, 0, 2)))
         return
-    table = _new_table("item", *names.values())
-    for sighting in shown:
-        given = (one_line(sighting.labels.get(judge, NOTHING), 24) for judge in names)
-        _add_row(table, one_line(sighting.record.item, 60), *given)
+    table = _new_table("item", *(["run"] if several else []), *names.values())
+    for found in shown:
+        given = (one_line(found.record.labels.get(judge, NOTHING), 24) for judge in names)
+        run = [one_line(found.run, 40)] if several else []
+        _add_row(table, one_line(found.record.record.item, 60), *run, *given)
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
-def _show_texts(sighting: JudgedRecord, answer: Answer | None, names: Mapping[str, str]) -> RenderableType:
+def _show_texts(
+    found: Disagreement, answer: Answer | None, names: Mapping[str, str], *, several: bool
+) -> RenderableType:
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text
 
-    lines: list[RenderableType] = [Text(one_line(sighting.record.item), style="bold")]
+    run = (f"  {one_line(found.run)}", "dim") if several else ""
+    lines: list[RenderableType] = [Text.assemble((one_line(found.record.record.item), "bold"), run)]
     if answer is not None:
         for name, text in (("question", answer.question), ("answer", answer.text)):
             lines += [Text(name, style="dim"), Padding(Text(plain(text).strip()), (0, 0, 0, 2))]
-    for judge, label in sighting.labels.items():
-        reason = one_line(sighting.reasons.get(judge, ""), 2000)
+    for judge, label in found.record.labels.items():
+        reason = one_line(found.record.reasons.get(judge, ""), 2000)
         lines.append(Text.assemble((names[judge], "bold"), f"  {one_line(label)}", (f"  {reason}", "dim")))
     return Group(*lines, "")

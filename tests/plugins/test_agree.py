@@ -14,7 +14,6 @@ from typing import Any
 import jsonschema
 import pytest
 from click.testing import CliRunner, Result
-from harness_agree.agreement import measure_split
 from harness_agree.tables import draw_tables
 from rich.console import Console
 
@@ -22,6 +21,7 @@ from harness import plugins
 from harness.cli import cli
 from harness.errors import BadData, HarnessError, UnknownName
 from harness.plugins.host import Host
+from harness.runs.agreement import measure_runs
 from harness.runs.label_sheets import read_sheet
 from harness.runs.stored import open_run
 from tests.core.built_sets import HOST, asked, root_of, say_built
@@ -166,8 +166,8 @@ def test_the_table_names_each_judge_once_and_shows_every_number(judged_run: Path
 def test_no_number_is_cut_on_a_narrow_terminal(judged_run: Path) -> None:
     out = io.StringIO()
     with plugins.use(Host.load([SOURCE])):
-        every = [measure_split(each) for each in open_run(judged_run, ()).load_splits()]
-        draw_tables(Console(file=out, width=72, color_system=None), "said/x", every, {}, None)
+        every = measure_runs([open_run(judged_run, ())])
+        draw_tables(Console(file=out, width=72, color_system=None), every, {}, None)
     assert NUMBER.findall(out.getvalue()) == NUMBER.findall(told(judged_run))
 
 
