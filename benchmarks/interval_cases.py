@@ -277,7 +277,7 @@ def partly_pairs_beside_whole(pairs_: int, judged: int, left: float, right: floa
 
 
 def partly_categories(judged: int, blocked: float = 0.0) -> Case:
-    """Categories of unequal size and rate, drawn as `--judge-limit` draws; a filter stops a share of the last."""
+    """Categories of unequal size and rate, drawn as `--sample` draws; a filter stops a share of the last."""
     sizes, rates = (590, 539, 370, 343, 269, 130), np.array((0.8, 0.8, 0.5, 0.3, 0.3, 0.1))
     category = np.repeat(np.arange(len(sizes)), sizes)
     reached = np.where(np.arange(len(sizes)) == len(sizes) - 1, 1 - blocked, 1.0)

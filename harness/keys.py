@@ -52,7 +52,7 @@ def is_redacted(text: str) -> bool:
 
 
 def draw_order(cluster: str) -> str:
-    """The place of a cluster in the order by which `--judge-limit` draws: 64 hex digits, the lowest first.
+    """The place of a cluster in the order by which `--sample` draws: 64 hex digits, the lowest first.
 
     It is a hash of the name's hash. So it is independent of the order in which `--limit` takes clusters, and the same
     in a redacted export, which holds only the hash of a name.

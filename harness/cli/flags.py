@@ -287,6 +287,18 @@ _judging_flags: tuple[Callable[[Any], Any], ...] = (
         "Setting of the judge's provider, or temperature, max_tokens, top_p, seed.",
         dotted=True,
     ),
+    click.option(
+        "--judge-repeat",
+        type=click.IntRange(1, 100),
+        default=1,
+        metavar="K",
+        help="Let each judge that asks a model judge each answer K times, to see how much its number moves.",
+    ),
+    click.option(
+        "--judge-vote",
+        type=click.Choice(["majority"]),
+        help="With --judge-repeat: the majority of the repeats gives the number; otherwise the first does.",
+    ),
     _task_settings_flag("Setting of a task or a rubric; NAME.data is a task's folder, NAME.judge its rubric."),
     _data_flag,
     click.option(
@@ -380,7 +392,9 @@ def judge_flags(function: _F) -> _F:
             help="With --combine: only these judges, by id or rubric; default: all that gave a verdict.",
         ),
         click.option(
+            "--sample",
             "--judge-limit",
+            "judge_limit",
             type=click.IntRange(1),
             metavar="N",
             help="Judge only the answers of N clusters of each split: a random sample that represents the rest.",

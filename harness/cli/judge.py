@@ -30,7 +30,9 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     if given["combine"] and named:
         raise click.UsageError("--combine asks no judge: judge first, in a separate command")
     if given["combine"] and given["judge_limit"]:
-        raise click.UsageError("--combine asks no judge, so --judge-limit has nothing to limit")
+        raise click.UsageError("--combine asks no judge, so --sample has nothing to limit")
+    if given["combine"] and given["judge_repeat"] > 1:
+        raise click.UsageError("--combine asks no judge, so --judge-repeat has nothing to repeat")
     if given["members"] and not given["combine"]:
         raise click.UsageError("--members needs --combine majority")
     with_schemes(ctx)
@@ -64,6 +66,8 @@ def _judge(folder: Path, given: dict[str, Any]) -> Run:
         devices=given["devices"],
         min_coverage=given["min_coverage"],
         judge_limit=given["judge_limit"],
+        judge_repeat=1 if given["combine"] else given["judge_repeat"],
+        judge_vote="" if given["combine"] else given["judge_vote"] or "",
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
         command=("harness", *sys.argv[1:]),
     )

@@ -89,6 +89,8 @@ def build_options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> O
         devices=given["devices"],
         phases=given["phases"],
         min_coverage=MIN_COVERAGE if given["min_coverage"] is None else given["min_coverage"],
+        judge_repeat=given["judge_repeat"],
+        judge_vote=given["judge_vote"] or "",
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
         command=("harness", *sys.argv[1:]),
     )

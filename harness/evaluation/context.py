@@ -151,7 +151,7 @@ class RunContext:
             chosen: dict[str, tuple[tuple[OpenJudge, Mapping[str, str]], ...]] = {}
             for plan in (job.plan for job in jobs):
                 pairs = () if judges is None else [(await judges.open(c), c.translation) for c in plan.judges]
-                chosen[plan.name] = tuple(pairs)
+                chosen[plan.name] = tuple((each, words) for judge, words in pairs for each in judge.every)
                 if judges is not None:
                     self.judges_of[plan.display, plan.name] = tuple(judge for judge, _ in pairs)
             folder = self.folder.task(display)

@@ -27,7 +27,7 @@ from harness.limits.metered import Breaker, Metered
 from harness.models import ModelSpec, Resolved, list_settings, place_devices, resolve
 from harness.plugins.shapes import describe_wrong_decision
 from harness.rubric.templates import strip_markers
-from harness.store.folder import file_name
+from harness.store.folder import file_name, repeat_id
 from harness.store.records import Judgement, sanitize_numbers
 from harness.types import (
     BLOCKED,
@@ -90,6 +90,8 @@ class OpenJudge:
         dead: why the judge stopped working; the run continues without it.
         fault: the last error of the rubric's plugin; a retry does not fix it.
         card: its entry in results.json.
+        number: which repeat of the judge this is; the first is the judge itself.
+        repeats: its other repeats, which share its rubric and its model.
     """
 
     id: str
@@ -101,6 +103,13 @@ class OpenJudge:
     dead: HarnessError | None = None
     fault: PluginError | None = None
     card: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    number: int = 1
+    repeats: tuple[OpenJudge, ...] = ()
+
+    @property
+    def every(self) -> tuple[OpenJudge, ...]:
+        """The judge, then its other repeats."""
+        return (self, *self.repeats)
 
     @property
     def needs(self) -> frozenset[Ability]:
@@ -177,13 +186,18 @@ class OpenJudge:
         return [result for result in results if result is not None]
 
     async def send(self, request: Request) -> Response | Failure:
-        """Ask the judge's model, with the overrides of `-J`. Raises RubricError if the judge has no model."""
+        """Ask the judge's model, with the overrides of `-J`. Raises RubricError if the judge has no model.
+
+        Where the request has a seed, each repeat of the judge sends its own: the given one, then one more each.
+        """
         model = self.model
         if model is None:
             raise RubricError(f"rubric {self.judge.name} asks a model but declares that it needs none")
         if request.choices and "choices" not in model.info.can:
             return UNWEIGHED
         own = replace(request.settings, **self.overrides) if self.overrides else request.settings
+        if self.number > 1 and own.seed is not None:
+            own = replace(own, seed=own.seed + self.number - 1)
         schema = request.schema if "schema" in model.info.can else None
         return sanitize_numbers(await model.generate(replace(request, settings=own, schema=schema)))
 
@@ -293,6 +307,14 @@ def select_settings(rubric: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_judges(choices: Iterable[JudgeChoice], options: Options) -> None:
     """Check the judges' models and settings before anything is opened. Raises UnknownName, HarnessError."""
+    choices = list(choices)
+    if options.judge_repeat > 1 and choices and not any(choice.model for choice in choices):
+        rules = ", ".join(dict.fromkeys(repr(choice.judge.name) for choice in choices))
+        raise HarnessError(
+            f"--judge-repeat {options.judge_repeat}: {rules} asks no model, and a rule says the same of an answer"
+            " each time",
+            remedy="leave --judge-repeat out, or name a judge that asks a model: --judge RUBRIC=SCHEME/NAME",
+        )
     names = {judge.name for judge, _ in plugins.current().offers("judges")}
     for key in options.judge_settings:
         head, dot, _ = key.partition(".")
@@ -303,6 +325,14 @@ def check_judges(choices: Iterable[JudgeChoice], options: Options) -> None:
     for _, model in map(split_judge, options.judges):
         if model:
             resolve(ModelSpec(ref=model))  # a model that no rubric asks must exist too
+
+
+def find_unrepeated(choices: Iterable[JudgeChoice], options: Options) -> list[str]:
+    """A note on the rules among these choices if the judges shall judge several times."""
+    rules = dict.fromkeys(choice.judge.name for choice in choices if not choice.model)
+    if options.judge_repeat == 1 or not rules:
+        return []
+    return [f"--judge-repeat: a rule says the same each time, so it judges once: {', '.join(rules)}"]
 
 
 class OpenJudges:
@@ -362,7 +392,7 @@ class OpenJudges:
         metered = None
         if model is not None:
             metered = Metered(model, self._endpoints, urgent=True, before=partial(self._judged, judge_id))
-        judge = self._judges[place] = OpenJudge(
+        judge = OpenJudge(
             id=judge_id,
             judge=choice.judge,
             rubric=rubric,
@@ -371,6 +401,10 @@ class OpenJudges:
             overrides=given.overrides,
             card=_build_card(choice, rubric, given),
         )
+        if metered is not None:
+            numbers = range(2, self._options.judge_repeat + 1)
+            judge.repeats = tuple(replace(judge, id=repeat_id(judge_id, number), number=number) for number in numbers)
+        self._judges[place] = judge
         _check_abilities(choice, rubric, metered)
         return judge
 

@@ -21,6 +21,8 @@ Phases = Literal["auto", "sequential", "overlap"]
 STATES = (*OUTCOMES, "scored", *UNSCORED)
 MOST_EPOCHS: Final = 10_000
 MOST_CLUSTERS: Final = 1_000_000_000
+MOST_REPEATS: Final = 100
+Vote = Literal["", "majority"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class Options:
         phases: whether judging waits for all answers.
         devices: for local models and judges whose settings name none, such as `0,1`; empty lets them choose.
         min_coverage: share of records that must be resolved.
+        judge_repeat: how often each judge that asks a model judges each answer.
+        judge_vote: `majority` adds the majority of the repeats as a judge, in the judge's place; empty adds none.
         policy: slots, retries and breaker.
         command: the command's arguments; recorded, and shown after an interrupt.
     """
@@ -68,6 +72,8 @@ class Options:
     phases: Phases = "auto"
     devices: str = ""
     min_coverage: float = MIN_COVERAGE
+    judge_repeat: int = 1
+    judge_vote: Vote = ""
     policy: Policy = Policy()
     command: tuple[str, ...] = ()
 
@@ -99,6 +105,7 @@ class Options:
             if isinstance(value, float) and not math.isfinite(value):
                 raise HarnessError(f"{name} must be a number, not {value}")
         _check_coverage(self.min_coverage)
+        _check_repeats(self.judge_repeat, self.judge_vote)
         if self.phases not in get_args(Phases):
             raise UnknownName(f"--phases {self.phases}: no such order", remedy=nearest(self.phases, get_args(Phases)))
 
@@ -120,7 +127,9 @@ class JudgeOptions:
         probe: first ask the judges' models a small question.
         devices: as in `Options`.
         min_coverage: share of records that must be resolved; None for the run's value.
-        judge_limit: clusters to judge of each split, drawn by a hash alone; None for all.
+        judge_limit: clusters to judge of each split, drawn by a hash alone (`--sample`); None for all.
+        judge_repeat: as in `Options`.
+        judge_vote: as in `Options`.
         policy: slots, retries and breaker.
         command: the command's arguments.
     """
@@ -138,6 +147,8 @@ class JudgeOptions:
     devices: str = ""
     min_coverage: float | None = None
     judge_limit: int | None = None
+    judge_repeat: int = 1
+    judge_vote: Vote = ""
     policy: Policy = Policy()
     command: tuple[str, ...] = ()
 
@@ -145,7 +156,8 @@ class JudgeOptions:
         """Refuse values that no run can use. Raises HarnessError or UnknownName."""
         _check_retry(self.retry)
         if self.judge_limit is not None and self.judge_limit < 1:
-            raise HarnessError("--judge-limit must be at least 1")
+            raise HarnessError("--sample must be at least 1")
+        _check_repeats(self.judge_repeat, self.judge_vote)
         if self.min_coverage is not None:
             _check_coverage(self.min_coverage)
 
@@ -164,6 +176,8 @@ class JudgeOptions:
             retry=self.retry,
             probe=self.probe,
             devices=self.devices,
+            judge_repeat=self.judge_repeat,
+            judge_vote=self.judge_vote,
             policy=self.policy,
             command=self.command,
         )
@@ -172,6 +186,17 @@ class JudgeOptions:
 def _check_retry(retry: frozenset[str]) -> None:
     for name in sorted(retry - set(STATES)):
         raise UnknownName(f"--retry {name}: no outcome or judge state", remedy=nearest(name, STATES))
+
+
+def _check_repeats(repeat: int, vote: str) -> None:
+    if not 1 <= repeat <= MOST_REPEATS:
+        raise HarnessError(f"--judge-repeat must be at least 1 and at most {MOST_REPEATS}")
+    if vote not in get_args(Vote):
+        raise UnknownName(f"--judge-vote {vote}: no such vote", remedy="majority is the only one")
+    if vote and repeat == 1:
+        raise HarnessError(
+            f"--judge-vote {vote} needs several verdicts of the same judge", remedy="add --judge-repeat 3"
+        )
 
 
 def _check_coverage(least: float) -> None:

@@ -2,9 +2,9 @@
 
 Planning calls no model. Each split is listed once before a run starts, so that broken data costs nothing.
 
-`--limit N` and `--judge-limit N` each take the first N clusters of a fixed order. No seed or file order changes it, and
+`--limit N` and `--sample N` each take the first N clusters of a fixed order. No seed or file order changes it, and
 a higher N only adds. `--limit` covers all categories: within a category clusters are ordered by the sha256 of their
-name, and categories take turns. `--judge-limit` takes a plain random sample, which represents the rest: clusters are
+name, and categories take turns. `--sample` takes a plain random sample, which represents the rest: clusters are
 ordered by a hash alone, whatever their category.
 """
 
@@ -353,5 +353,5 @@ def take_turns(clusters: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def draw_clusters(clusters: Iterable[str], limit: int) -> list[str]:
-    """The clusters that `--judge-limit` takes, in order."""
+    """The clusters that `--sample` takes, in order."""
     return sorted(set(clusters), key=draw_order)[:limit]

@@ -146,7 +146,7 @@ class SplitContext:
         model: the model to ask; None judges stored answers only.
         breaker: watches the calls below the model's strategy; None if nothing does.
         model_identity: digest that is part of each key.
-        judges: open judges, each with the translation of its labels.
+        judges: open judges and their repeats, each with the translation of its labels.
         endpoints: limit how many samples are evaluated at once.
         journals: the task's journals.
         listing: writes the asked samples; None keeps the stored listing.

@@ -2,9 +2,8 @@
 
 No model is called and no data is read: an added judge decides on stored answers, and the results are computed again.
 
-`harness judge --combine majority` adds an ensemble. Its label is the one that more than half of *all* members chose, so
-a missing or different verdict of the others cannot change it. Labels are compared in the words of the split's metrics,
-so rubrics with different labels can be combined.
+`harness judge --combine majority` adds an ensemble, whose label is that of most of its members (`harness.runs.votes`).
+Labels are compared in the words of the split's metrics, so rubrics with different labels can be combined.
 
 A person is the judge `human-NAME`. Their labels are the split's words, without a rubric or a translation.
 """
@@ -15,8 +14,7 @@ import re
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -30,14 +28,13 @@ from harness.runs.results import ComputedResults, compute_results
 from harness.runs.run import Run
 from harness.runs.selection import load_jobs, select_judge_ids
 from harness.runs.stored import COMBINED, HUMAN, StoredRun
+from harness.runs.votes import VERSION, Changes, Votes, find_majority, read_vote, write_decisions
 from harness.runs.writer import format_time
 from harness.store.folder import RunFolder
 from harness.store.reader import Answer
-from harness.store.records import Judgement, decision_of, verdict_line
 from harness.store.run_file import Invocation, RunFile
-from harness.types import Json, Request, Sample, Unscored, Verdict
+from harness.types import Json, Verdict
 
-VERSION: Final = "1"  #: version of ensembles
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,40}")
 _CARD: Final[Mapping[str, Any]] = {  # a person's entry in results.json
     "rubric": HUMAN,
@@ -49,9 +46,6 @@ _CARD: Final[Mapping[str, Any]] = {  # a person's entry in results.json
     "settings": {},
     "sees": [],
 }
-
-Votes = Mapping[str, Decision | None]  #: judge -> its decision, in the split's labels; None if it has not judged
-Changes = Counter[Literal["new", "changed", "same"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,23 +67,6 @@ class AddedJudge:
     primary: Literal["always", "if there is none", "never"]
     min_coverage: float | None = None
     drawn: str | None = None
-
-
-def write_decisions(folder: RunFolder, display: str, judge: str, decided: Iterable[tuple[Answer, Decision]]) -> Changes:
-    """Write one judge's new decisions on a task's answers, and count new, changed and equal ones."""
-    counts: Changes = Counter()
-    with folder.hold_for_writing(), closing(folder.task(display).verdicts(judge, write=True)) as journal:
-        for answer, decision in decided:
-            found = journal.find_line(*answer.place)
-            if found is not None and decision_of(found) == decision:
-                counts["same"] += 1
-                continue
-            counts["new" if found is None else "changed"] += 1
-            asked = answer.asked
-            sample = Sample(id=asked["id"], split=asked["split"], request=Request(messages=()))
-            line = verdict_line(sample, asked["epoch"], asked["key"], answer.hash, Judgement(decision=decision))
-            journal.append(line, *answer.place, state=line["state"])
-    return counts
 
 
 def add_judges(
@@ -179,26 +156,6 @@ class Ensemble:
             "settings": {"of": list(self.members)},
             "sees": ["verdicts"],
         }
-
-
-def find_majority(votes: Votes) -> Decision:
-    """The decision of more than half of all judges; else Unscored, with the reason of the first without a verdict.
-
-    Axes and reason come from the first judge with the majority's label.
-    """
-    said = {judge: vote for judge, vote in votes.items() if isinstance(vote, Verdict)}
-    counts = Counter(vote.label for vote in said.values())
-    for label, count in counts.most_common(1):
-        if 2 * count > len(votes):
-            first = next(vote for vote in said.values() if vote.label == label)
-            return Verdict(label=label, axes=first.axes, reason=f"{count} of {len(votes)}: {first.reason}".rstrip(": "))
-    for judge, vote in votes.items():
-        if isinstance(vote, Unscored):
-            return Unscored(state=vote.state, message=f"{judge}: {vote.message}")
-        if vote is None:
-            return Unscored(state="judge_error", message=f"{judge} has not judged this answer")
-    listed = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
-    return Unscored(state="judge_unparsable", message=f"no majority: {listed}")
 
 
 def combine_judges(folder: Path, judging: JudgeOptions) -> Run:
@@ -309,10 +266,7 @@ def _read_votes(run: StoredRun, plan: SplitPlan, judges: Sequence[str]) -> Itera
         if answer.outcome == "answered":
             votes: dict[str, Decision | None] = dict.fromkeys(words)
             for judge, line in answer.verdicts.items():
-                vote = decision_of(line)
-                if isinstance(vote, Verdict):
-                    vote = replace(vote, label=words[judge].get(vote.label, vote.label))
-                votes[judge] = vote
+                votes[judge] = read_vote(line, words[judge])
             yield answer, votes
 
 

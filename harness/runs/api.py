@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from harness.evaluation.options import Options, Phases
+from harness.evaluation.options import Options, Phases, Vote
 from harness.limits.endpoints import Policy
 from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
@@ -41,6 +41,8 @@ class RunOptions(TypedDict, total=False):
         phases: judge while answering, or afterwards.
         devices: CUDA devices for local models and judges, `"0,1"` or `[0, 1]`; each holds one replica.
         min_coverage: share of records that must be resolved.
+        judge_repeat: how often each judge that asks a model judges each answer.
+        judge_vote: `majority` lets the majority of the repeats give the number; empty the first.
         policy: slots, retries and breaker.
         progress: receives progress events; None for no output.
     """
@@ -66,6 +68,8 @@ class RunOptions(TypedDict, total=False):
     phases: Phases
     devices: str | int | Sequence[str | int]
     min_coverage: float
+    judge_repeat: int
+    judge_vote: Vote
     policy: Policy
     progress: Progress | None
 
@@ -127,6 +131,8 @@ def _build_options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Opt
         phases=given.get("phases", "auto"),
         devices=str(format_devices(given.get("devices", ""))),
         min_coverage=given.get("min_coverage", MIN_COVERAGE),
+        judge_repeat=given.get("judge_repeat", 1),
+        judge_vote=given.get("judge_vote", ""),
         policy=given.get("policy", Policy()),
         command=("harness.run", model, ",".join(tasks)),
     )

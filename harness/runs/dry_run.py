@@ -130,7 +130,9 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
     for choice in plan.judges:
         judge = resolve_settings(choice, options).model
         if judge is not None:
-            yield load(judge, choice.judge.name, shown="images" in choice.needs())
+            once = load(judge, choice.judge.name, shown="images" in choice.needs())
+            times = options.judge_repeat
+            yield replace(once, calls=once.calls * times, images=once.images * times, bytes=once.bytes * times)
 
 
 def _count_calls(resolved: Resolved, request: Request) -> tuple[int, int | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def build_notes(context: RunContext, computed: ComputedResults, folder: Path) ->
     missing = [
         *format_left_out(context.left_out),
         *(f"{plan.title} ended early: its task {error}" for plan, error in context.failed),
-        *(f"judge {judge.id} stopped: {judge.dead}" for judge in context.judges if judge.dead is not None),
+        *_list_stopped(context.judges),
         *_list_unscored(computed),
         *computed.unread,
         *_list_incomplete(context, computed, folder),
@@ -68,6 +68,13 @@ def build_notes(context: RunContext, computed: ComputedResults, folder: Path) ->
         *_list_unused_labels(context, computed.results),
         *_list_losses(context),
     ]
+
+
+def _list_stopped(judges: Iterable[OpenJudge]) -> Iterator[str]:
+    """The judges that stopped; of the repeats of one judge, which ask one model, the first that did."""
+    for judge in judges:
+        for each in [each for each in judge.every if each.dead is not None][:1]:
+            yield f"judge {each.id} stopped: {each.dead}"
 
 
 def _list_unscored(computed: ComputedResults) -> Iterator[str]:
@@ -127,7 +134,7 @@ def _explain_incomplete(
         split: its results.
         short: judges under which it is incomplete.
         why: outcome or judge state -> its most frequent reason.
-        rest: the command that judges what `--judge-limit` left out; empty without a limit.
+        rest: the command that judges what `--sample` left out; empty without a limit.
     """
     view = split["other_judges"].get(short[0].id, split) if short else split
     if view["coverage"] is None:
@@ -152,7 +159,7 @@ def _explain_incomplete(
         retry = f", with --retry {','.join(retried)} for the rest" if retried else ""
         remedies.append(f"{first}run it again{retry}")
     if limited:
-        remedies.append(f"`{rest}` judges the rest; a larger --judge-limit judges more")
+        remedies.append(f"`{rest}` judges the rest; a larger --sample judges more")
     if cut > 0:
         counts.append(f"cut off before any text {cut}")
         remedies.append("a larger --max-tokens, in another folder, leaves room for the answers cut off")
@@ -161,11 +168,17 @@ def _explain_incomplete(
 
 
 def _format_rest_command(options: Options, folder: Path) -> str:
-    """The command that judges a run with these options, without a limit."""
-    words = [word for judge in options.judges for word in ("--judge", judge)]
+    """The command that judges all of a run with these options."""
+    words = [word for judge in options.judges for word in ("--judge", judge)] + _format_repeats(options)
     for flag, given in (("-J", options.judge_settings), ("-T", options.task_settings)):
         words += [word for key, value in given.items() for word in (flag, f"{key}={value}")]
     return shlex.join(["harness", "judge", str(folder), *words])
+
+
+def _format_repeats(options: Options) -> list[str]:
+    """The flags that let each judge judge several times."""
+    repeat = ["--judge-repeat", str(options.judge_repeat)] if options.judge_repeat > 1 else []
+    return [*repeat, *(["--judge-vote", options.judge_vote] if options.judge_vote else [])]
 
 
 def format_judge_command(plans: Sequence[SplitPlan], options: Options, folder: Path) -> str:
@@ -176,6 +189,7 @@ def format_judge_command(plans: Sequence[SplitPlan], options: Options, folder: P
         by_name = plan.rubric or plan.default.name != next(iter(plan.split.judges))
         flags[f"{plan.default.name}=SCHEME/NAME" if by_name else "SCHEME/NAME"] = None
     words = [word for flag in sorted(flags, key=lambda flag: "=" in flag) for word in ("--judge", flag)]
+    words += _format_repeats(options)
     for rubric in rubrics.values():
         declared = {setting.name for setting in rubric.settings}
         own = [(key, value) for key, value in options.given(rubric.name).items() if key in declared]
@@ -199,7 +213,7 @@ def _list_undrawn(context: RunContext, computed: ComputedResults) -> Iterator[st
                 answers, waiting = split["outcomes"]["answered"], view["verdicts"]["unjudged"]
                 yield (
                     f"{plan.title}: judge {judge.id} has read {answers - waiting} of {answers} answers, not a random"
-                    " sample: the others may differ; judge the rest, or draw a sample: harness judge --judge-limit N"
+                    " sample: the others may differ; judge the rest, or draw a sample: harness judge --sample N"
                 )
 
 

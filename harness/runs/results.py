@@ -21,6 +21,7 @@ from harness.metrics import Pairing
 from harness.runs.environment import harness_version
 from harness.runs.stored import StoredRun, build_judged_item, describe_split_run
 from harness.stats.summary import JudgedItem, SplitRun, TaskSummary, UsageSum, build_results, suite_results, usage_json
+from harness.store.folder import repeated_judge
 from harness.store.reader import Answer
 from harness.store.records import calls_of
 from harness.store.run_file import TaskEntry
@@ -105,7 +106,7 @@ class RunUsage:
             self.model.add(response, calls_of(response), [response["model"]])
         for judge, line in answer.verdicts.items():
             if calls := calls_of(line):  # a rule calls no model
-                self.judges.setdefault(judge, UsageTotal()).add(line, calls, line["models"])
+                self.judges.setdefault(repeated_judge(judge), UsageTotal()).add(line, calls, line["models"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +150,9 @@ def compute_results(
         except HarnessError as error:  # the draw says which labels count; no other number needs it
             fault = f"{error.where}: {error.what}"
             unread.append(f"{display}: nothing is corrected by people's labels: {error}")
-        rows = _count_rows(run, display, judges, usage, hashed=bool(draws))
+        repeats = {judge: found for judge in judges if (found := folder.repeats(judge))}
+        every = (*judges, *(each for found in repeats.values() for each in found))
+        rows = _count_rows(run, display, every, usage, hashed=bool(draws))
         if plan := planned.get(display):
             try:
                 with Guard():
@@ -158,6 +161,7 @@ def compute_results(
                             describe_split_run(run.file, plan, name, judges),
                             draws={name: draws[name]} if name in draws else {},
                             draw_fault=fault,
+                            repeats=repeats,
                         )
                         for name in task.splits
                         if name in plan.splits

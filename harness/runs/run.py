@@ -13,7 +13,7 @@ from harness import plugins
 from harness.contracts import Model, Results, RunInfo
 from harness.errors import HarnessError, unwrap_groups
 from harness.evaluation.context import RunContext
-from harness.evaluation.judges import check_judges
+from harness.evaluation.judges import check_judges, find_unrepeated
 from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.plan import ListedSplits, RunPlan, SplitJob, check_plan, list_splits, make_plan
 from harness.evaluation.probe import probe_model
@@ -119,6 +119,7 @@ async def judge_async(
         context.notes += [
             *find_unused_models(judging.judges, context.choices),
             *find_unused_devices(None, context.choices, known.options),
+            *find_unrepeated(context.choices, known.options),
         ]
         return await _finish(context, writer, None)
 
@@ -162,6 +163,7 @@ def prepare_run(options: Options) -> PreparedRun:
     choices = [choice for job in listed.jobs for choice in job.plan.judges]
     notes = [note for each in asked.suites.values() for note in find_overrides(each.suite, options)]
     notes += [*find_unused_models(options.judges, choices), *find_unused_devices(resolved, choices, options)]
+    notes += find_unrepeated(choices, options)
     return PreparedRun(asked=asked, resolved=resolved, folder=folder, listed=listed, notes=tuple(notes))
 
 

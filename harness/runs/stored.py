@@ -319,6 +319,9 @@ def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequenc
     rubrics = {judge: str(run.judges[judge]["rubric"]) for judge in judges}
     words = {judge: known[rubric] for judge, rubric in rubrics.items() if rubric in known}
     given = {judge: _find_given_labels(run, entry, split, judge) for judge in words}
+    # the vote of one judge's repeats (`harness.runs.votes`) measures what that judge does
+    members = {judge: run.judges[judge]["settings"]["of"] for judge, each in rubrics.items() if each == COMBINED}
+    mapped = rubrics | {judge: str(run.judges[of[0]]["rubric"]) for judge, of in members.items() if len(of) == 1}
     return SplitRun(
         split=split,
         judges=words,
@@ -329,8 +332,8 @@ def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequenc
         epochs=entry.epochs,
         min_coverage=entry.min_coverage,
         drawn=entry.drawn,
-        maps={judge: entry.maps[rubric] for judge, rubric in rubrics.items() if rubric in entry.maps},
         people=tuple(judge for judge in words if rubrics[judge] == HUMAN),
+        maps={judge: entry.maps[rubric] for judge, rubric in mapped.items() if rubric in entry.maps},
     )
 
 

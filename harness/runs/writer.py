@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from harness import plugins, settings
-from harness.contracts import DataSource, Model, Split
+from harness.contracts import DataSource, Decision, Model, Split
 from harness.data.built import find_built_set
 from harness.data.places import data_folder
 from harness.data.provenance import check_revision, find_origin
 from harness.errors import HarnessError, describe_error, find_plugin_error
 from harness.evaluation.context import RunContext
+from harness.evaluation.judges import OpenJudge
 from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.plan import SplitJob, SuiteMembers
 from harness.evaluation.splits import SplitPlan
@@ -28,8 +30,10 @@ from harness.plugins.loader import format_story
 from harness.runs.environment import environment
 from harness.runs.results import ComputedResults, compute_results
 from harness.runs.stored import StoredRun
+from harness.runs.votes import RepeatVote, write_decisions
 from harness.secrets import without_secrets
-from harness.store.folder import RunFolder
+from harness.store.folder import RunFolder, repeat_id
+from harness.store.reader import Answer
 from harness.store.run_file import (
     SCHEMA,
     DataEntry,
@@ -154,7 +158,11 @@ class RunWriter:
                 run,
                 model=replace(run.model, notes=tuple(dict.fromkeys((*run.model.notes, *context.model_notes)))),
                 plugins={**run.plugins, **plugins.current().provenance()},
-                judges={**run.judges, **{judge.id: dict(judge.card) for judge in context.judges}},
+                judges={
+                    **run.judges,
+                    **{judge.id: dict(judge.card) for judge in context.judges},
+                    **{vote.id: vote.card for vote in _list_votes(context.judges, context)},
+                },
                 tasks=self._update_tasks(run.tasks, context),
                 suites={**run.suites, **suites},
                 probe=run.probe if context.probe_result is None else asdict(context.probe_result),
@@ -164,6 +172,7 @@ class RunWriter:
         self._add_invocation(context, "done", "")
         run = StoredRun(folder=self.folder, file=_require_run(self.folder.run, self.folder))
         plans = [job.plan for job in context.jobs]
+        self._write_votes(run, context)
         with self.folder.rewrite_json("results.json") as results:
             computed = compute_results(run, dict(results), plans=plans, command=self.options.command)
             results.clear()
@@ -172,6 +181,17 @@ class RunWriter:
         for display, error in computed.unscored.items():
             self.folder.log(without_secrets(f"{display} could not be scored\n{format_story(error)}"))
         return computed
+
+    def _write_votes(self, run: StoredRun, context: RunContext) -> None:
+        """Write what the repeats of each judge decide, one task's file after the other."""
+        decided: dict[tuple[str, str], list[Iterator[tuple[Answer, Decision]]]] = {}
+        for plan in (job.plan for job in context.jobs):
+            judges = context.judges_of.get((plan.display, plan.name), ())
+            for vote in _list_votes(judges, context):
+                rubric = str(run.file.judges[vote.judge]["rubric"])
+                decided.setdefault((plan.display, vote.id), []).append(vote.decide(run, plan, rubric))
+        for (display, vote_id), found in decided.items():
+            write_decisions(self.folder, display, vote_id, chain.from_iterable(found))
 
     def _add_invocation(self, context: RunContext, end: str, reason: str) -> None:
         now = datetime.now(UTC).timestamp()
@@ -224,6 +244,9 @@ class RunWriter:
         judge = None if old is None else old.judge
         if judges and (judge is None or (self.judging is not None and self.judging.primary)):
             judge = judges[0].id
+        for vote in _list_votes(judges, context):
+            if judge in vote.replaces:
+                judge = vote.id
         drawn = {} if old is None else _update_draws(old.drawn, job, context)
         if old is not None and self.judging is not None:
             least = self.judging.min_coverage
@@ -262,10 +285,25 @@ def _update_draws(old: Mapping[str, str], job: SplitJob, context: RunContext) ->
     plan, drawn = job.plan, job.drawn
     judges = context.judges_of.get((plan.display, plan.name), ())
     if drawn is None:
-        return {judge: last for judge, last in old.items() if judge not in {each.id for each in judges}}
+        whole = {each.id for judge in judges for each in judge.every}
+        whole |= {vote.id for vote in _list_votes(judges, context)}
+        return {judge: last for judge, last in old.items() if judge not in whole}
     if any(failed.title == plan.title for failed, _ in context.failed):
         return dict(old)
-    return {**old, **{each.id: max(drawn, old.get(each.id, "")) for each in judges if each.dead is None}}
+    able = [each.id for judge in judges for each in judge.every if each.dead is None]
+    able += [
+        vote.id
+        for vote in _list_votes(judges, context)
+        if {repeat_id(vote.judge, number) for number in range(1, vote.count + 1)} <= set(able)
+    ]
+    return {**old, **{each: max(drawn, old.get(each, "")) for each in able}}
+
+
+def _list_votes(judges: Iterable[OpenJudge], context: RunContext) -> list[RepeatVote]:
+    """The votes on the repeats of these judges that the user asks for."""
+    if not context.options.judge_vote:
+        return []
+    return [RepeatVote(judge=judge.id, count=len(judge.every)) for judge in judges if judge.repeats]
 
 
 def _build_data_entry(plan: SplitPlan, options: Options, splits: Sequence[str]) -> DataEntry:

@@ -25,7 +25,7 @@ What must hold:
 - A cell with open answers and fewer than 30 judged gives no value but a reason. So does a metric for which this was not
   simulated: of groups, over epochs, of several twins, or with a denominator that depends on the verdicts.
 
-The judged must be a random part (`harness judge --judge-limit`), which nothing here can see; the bounds assume nothing.
+The judged must be a random part (`harness judge --sample`), which nothing here can see; the bounds assume nothing.
 Double sampling as in Tenenbein 1970; `python -m benchmarks.intervals` prints the simulated coverage.
 """
 

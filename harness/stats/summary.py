@@ -27,6 +27,7 @@ from harness.keys import draw_order
 from harness.labels import OWN, LabelWatch, intersect_labels, measure, measure_both
 from harness.metrics import Metric, Pairing, Record
 from harness.stats.pairing import Pairs
+from harness.stats.repeats import RepeatTally
 from harness.stats.tally import Tally
 from harness.types import OUTCOMES, UNSCORED, Json, Usage, Verdict, add_usage
 
@@ -82,6 +83,7 @@ class SplitRun:
         people: ids of the judges that are people.
         draws: split -> the recorded draw of the answers that people label; of a derived split, those of its parts.
         draw_fault: why the draws cannot be read, a sentence without its full stop; empty if they can.
+        repeats: id of a judge that judged several times -> ids of its repeats, from the second on.
     """
 
     split: Split
@@ -97,6 +99,7 @@ class SplitRun:
     people: tuple[str, ...] = ()
     draws: Mapping[str, SplitDraw] = field(default_factory=dict[str, "SplitDraw"])
     draw_fault: str = ""
+    repeats: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     @property
     def judge_ids(self) -> tuple[str | None, ...]:
@@ -241,6 +244,7 @@ def pool_runs(split: Split, parts: Sequence[SplitRun]) -> SplitRun:
         people=tuple(judge for judge in first.people if judge in judges),
         draws={name: draw for part in parts for name, draw in part.draws.items()},
         draw_fault=first.draw_fault,
+        repeats=first.repeats,
     )
 
 
@@ -285,12 +289,19 @@ class SplitSummary:
             self._labelled = LabelledRecords(ran)
 
     def add(self, item: JudgedItem) -> dict[str | None, Record]:
-        """Count one item of the split. Returns its record as each judge sees it; the key None is for no judge."""
+        """Count one item of the split. Returns its record as each judge, and each of a judge's repeats, sees it.
+
+        The key None is for no judge.
+        """
         split = self._ran.split
         seen = {
             judge: label_record(item.record, item.decision(judge), split, self._ran.translation(judge))
             for judge in self.views
         }
+        for judge, view in self.views.items():
+            for repeat in view.repeats:
+                decision = item.decision(repeat)
+                seen[repeat] = label_record(item.record, decision, split, self._ran.translation(judge))
         self.pool(item, seen)
         return seen
 
@@ -298,6 +309,8 @@ class SplitSummary:
         """Count an item, as its judges see it, of this split or of a part that it is derived from."""
         for judge, view in self.views.items():
             view.add(seen[judge], item.decision(judge))
+            if view.repeats:
+                view.noise.add([seen[judge], *(seen[repeat] for repeat in view.repeats)])
         if self._labelled is not None:
             self._labelled.add(item, seen)
         self._outcomes[item.record.outcome] += 1
@@ -353,6 +366,8 @@ class _JudgeView:
         self._watch = LabelWatch(ran.split)
         self.draw = DrawWatch(ran.drawn.get(judge or ""))
         self._map = ran.maps.get(judge or "")
+        self.repeats = ran.repeats.get(judge or "", ())
+        self.noise = RepeatTally(ran.metrics(judge), len(self.repeats))
 
     def add(self, record: Record, decision: Decision | None) -> None:
         if record.outcome == "answered":
@@ -367,6 +382,8 @@ class _JudgeView:
     def finish(self, min_coverage: float, *, drawn: bool) -> dict[str, Json]:
         coverage = self._labels.total() / len(self.tally) if len(self.tally) else None
         partly_judged = 0 < self._states["unjudged"] < self._states.total()
+        tallied: dict[str, Any] = self.tally.results()
+        repeats = self.noise.results(tallied["metrics"]) if self.repeats else None
         return {
             **({"map": dict(self._map)} if self._map else {}),
             "verdicts": {name: self._states[name] for name in STATES},
@@ -376,7 +393,8 @@ class _JudgeView:
             "coverage": coverage,
             "complete": coverage is not None and coverage >= min_coverage,
             **({"drawn": drawn} if partly_judged else {}),
-            **self.tally.results(),
+            **({"repeats": repeats} if repeats else {}),
+            **tallied,
         }
 
 

@@ -5,10 +5,15 @@
     <task>/responses.jsonl           one line for each answer or failure
     <task>/verdicts-<judge id>.jsonl one line for each verdict of one judge
     <task>/draw.json                 the answers that are drawn for people to label
+    <task>/verdicts-<judge id>~2.jsonl the same judge's second verdicts, where it judged each answer several times
     results.json, log.txt
 
 An item (task, split, id, epoch) identifies a record; its key identifies the question. `harness.store.reader` decides
 which lines are current.
+
+A judge that judges each answer several times (`--judge-repeat`) keeps each repeat in a journal of its own. Repeat 1 is
+the judge itself, in the judge's file; repeat N has the id `<judge id>~N`. No judge's id and no file name of one holds a
+`~`, so a reader that knows nothing of repeats sees the judge alone, and no repeat is ever taken for a judge.
 
 Nothing is written through a link that leads out of the run folder (`check_inside`), because the folder may come from
 somebody else. All writers share the lock of `.writers.lock`; `--fresh` needs it exclusively to move the folder.
@@ -43,6 +48,8 @@ _STATES: Final = ("scored", *UNSCORED)
 _LOCK_SECONDS = 30.0
 _FAILED = frozenset({"error", "bad_sample", "judge_error"})  # states without an answer
 _WRITERS = ".writers.lock"
+_REPEAT: Final = "~"  # before the number of a repeat; `file_name` never gives it
+_COUNT: Final = re.compile(r"[1-9][0-9]{0,3}\Z", re.ASCII)  # the number of a repeat
 _RESTORE = "restore the file, or run with --fresh"
 _REDRAW = "restore the file, or delete it to draw again; labels stay"
 
@@ -50,6 +57,22 @@ _REDRAW = "restore the file, or delete it to draw again; labels stay"
 def file_name(text: str) -> str:
     """A text as a file name of `[A-Za-z0-9._+=-]`, never empty or hidden."""
     return re.sub(r"[^A-Za-z0-9._+=-]+", "-", text).strip("-.") or "x"
+
+
+def repeat_id(judge: str, number: int) -> str:
+    """The id of one repeat of a judge; repeat 1 is the judge itself."""
+    return judge if number == 1 else f"{judge}{_REPEAT}{number}"
+
+
+def repeated_judge(repeat: str) -> str:
+    """The judge that a repeat belongs to; a judge's own id stays."""
+    return repeat.partition(_REPEAT)[0]
+
+
+def _verdicts_file(judge: str) -> str:
+    """The file of a judge's verdicts, or of one of its repeats."""
+    own, mark, number = judge.partition(_REPEAT)
+    return f"verdicts-{file_name(own)}{mark}{number}.jsonl"
 
 
 class RunFolder:
@@ -230,7 +253,7 @@ class RunFolder:
 
     def has_answers(self, judge: str = "") -> bool:
         """Whether the model, or the judge with that id, has answered anything here; failures do not count."""
-        name = f"verdicts-{file_name(judge)}.jsonl" if judge else "responses.jsonl"
+        name = _verdicts_file(judge) if judge else "responses.jsonl"
         stored = (line for path in self.path.glob(f"*/{name}") for line in load_lines(path))
         return any(line.get("outcome", line.get("state")) not in _FAILED for line in stored)
 
@@ -292,12 +315,19 @@ class TaskFolder:
         return self._open_journal("responses.jsonl", OUTCOMES, write=write, load=load)
 
     def verdicts(self, judge: str, *, write: bool, load: bool = True) -> Journal:
-        """The journal of one judge, indexed by (split, id, epoch, key, hash of the judged answer)."""
-        return self._open_journal(f"verdicts-{file_name(judge)}.jsonl", _STATES, write=write, load=load)
+        """The journal of one judge or repeat, indexed by (split, id, epoch, key, hash of the judged answer)."""
+        return self._open_journal(_verdicts_file(judge), _STATES, write=write, load=load)
 
     def judges(self) -> tuple[str, ...]:
         """Ids of all judges with a file here."""
-        return tuple(sorted(path.stem.removeprefix("verdicts-") for path in self.path.glob("verdicts-*.jsonl")))
+        found = (path.stem.removeprefix("verdicts-") for path in self.path.glob("verdicts-*.jsonl"))
+        return tuple(sorted(judge for judge in found if _REPEAT not in judge))
+
+    def repeats(self, judge: str) -> tuple[str, ...]:
+        """Ids of a judge's repeats with a file here, from the second on."""
+        paths = self.path.glob(f"verdicts-{file_name(judge)}{_REPEAT}*.jsonl")
+        numbers = (path.stem.rpartition(_REPEAT)[2] for path in paths)
+        return tuple(repeat_id(judge, number) for number in sorted(int(text) for text in numbers if _COUNT.match(text)))
 
     def load_draws(self) -> dict[str, SplitDraw]:
         """Split -> its recorded draw of answers for people. Raises HarnessError for a broken file."""

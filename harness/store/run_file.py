@@ -102,7 +102,7 @@ class SplitEntry(_Entry):
         content: hash of the data, 64 hex digits; empty if no listing was complete.
         found: number of samples in the data; None if not counted.
         min_coverage: share of records that must be resolved, as last given.
-        drawn: judge id -> last place (`harness.keys.draw_order`) of its `--judge-limit` draw that it has judged.
+        drawn: judge id -> last place (`harness.keys.draw_order`) of its `--sample` draw that it has judged.
         outcome_labels: labels of blocks and empty answers that metrics look for and, as far as known when it was asked,
             no rubric of the split can give.
         data: source, revision, licence and toy, if the split's data is not the task's; else {}.

@@ -299,7 +299,7 @@ def test_a_member_that_is_named_and_has_judged_nothing_of_a_split_is_told(folder
     [
         ("--members one,three", "--members needs --combine majority"),
         ("--combine majority --judge one", "--combine asks no judge"),
-        ("--combine majority --judge-limit 3", "--judge-limit has nothing to limit"),
+        ("--combine majority --judge-limit 3", "--sample has nothing to limit"),
     ],
 )
 def test_the_command_refuses_flags_that_do_not_go_together(tmp_path: Path, flags: str, said: str) -> None:

@@ -214,7 +214,7 @@ def test_the_command_takes_a_limit_of_judging(folder: Path, tmp_path: Path) -> N
     found = json.loads((run / "results.json").read_text())["tasks"]["played"]["splits"]["one"]["other_judges"]
     (strict,) = found.values()
     assert (strict["verdicts"]["scored"], strict["verdicts"]["unjudged"], strict["drawn"]) == (5, 7, True)
-    with pytest.raises(HarnessError, match="--judge-limit must be at least 1"):
+    with pytest.raises(HarnessError, match="--sample must be at least 1"):
         judged(folder, judge_limit=0)
 
 
@@ -295,7 +295,7 @@ def test_an_answer_that_comes_after_a_draw_ends_it_until_it_is_judged_as_well(tm
 def test_the_note_of_a_limited_judging_names_the_command_that_judges_the_rest(folder: Path) -> None:
     note, *_ = judged(folder, **COURT, judge_limit=120).notes
     command = f"harness judge {folder} --judge asking=court/x"
-    assert f"; `{command}` judges the rest; a larger --judge-limit judges more" in note
+    assert f"; `{command}` judges the rest; a larger --sample judges more" in note
     assert "run it again" not in note
     with_setting = judged(folder, **COURT, judge_limit=130, task_settings={"fake.data": str(folder)})
     assert f"{command} -T fake.data={folder}` judges the rest" in with_setting.notes[0]
