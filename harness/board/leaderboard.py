@@ -27,6 +27,7 @@ from harness.board.display import (
     format_share,
     format_value,
 )
+from harness.board.judging import explain_judging
 from harness.board.rows import Ends, Measure, Row, Section, list_sections, parse_ends, read_rows, strategy_name
 from harness.contracts import BUILT, Results
 from harness.metrics import Better
@@ -46,12 +47,18 @@ Cell = str | int | float | bool | None
 
 #: columns of what people's labels say of a number
 CORRECTED: Final[tuple[str, ...]] = ("corrected", "corrected_low", "corrected_high", "labels", "corrected_why")
+#: columns of how much a main number depends on its judge
+JUDGING: Final[tuple[str, ...]] = (
+    *("judges", "judges_low", "judges_high"),
+    *("repeats", "repeats_agree", "repeats_sd", "repeats_low", "repeats_high"),
+)
 COLUMNS: Final[tuple[str, ...]] = (
     *("model", "ref", "strategy", "seed", "kind", "task", "split", "part_of", "suite", "by", "group"),
     *("metric", "main", "unit", "better", "value", "why", "ci95_low", "ci95_high", "ci95_worst_low", "ci95_worst_high"),
     *("bounds_low", "bounds_high", "numerator", "denominator", "unresolved", "clusters", "judged", "estimated_for"),
     *CORRECTED,
     *("seeds", "seed_sd"),
+    *JUDGING,
     *("n", "n_expected", "subset", "epochs", "records", "coverage", "complete", "drawn"),
     *("rank_group", "rank", "unranked", "flags", "missing"),
     *("judge", "rubric", "judge_model", "primary", "rubric_fidelity", "input_fidelity"),
@@ -320,7 +327,8 @@ def list_flags(board: Board) -> tuple[str, ...]:
     """Sentences on the rows of a board.
 
     Each row with answers that are cut off, marked as a refusal or shaped like a verdict has one; so have other numbers
-    than the main one without a value, estimated numbers, numbers by people, and categories that a training left out.
+    than the main one without a value, estimated numbers, main numbers that several judges or repeats of the judge give,
+    numbers by people, and categories that a training left out.
     """
     marked = ((row, format_flags(row.flags)) for row in board.rows)
     sentences = [f"{row.model}: of {row.outcomes['answered']} answers, {flags}." for row, flags in marked if flags]
@@ -336,6 +344,9 @@ def list_flags(board: Board) -> tuple[str, ...]:
             judged, of = row.main.estimated
             sentences.append(f"{row.model}: estimated for {of} answers from the {judged} that are judged.")
     sentences += [sentence for row in board.rows for sentence in _describe_seeds(row)]
+    for row in board.rows:
+        if row.main is not None:
+            sentences += explain_judging(row.model, row.main.value, row.main.unit, row.over_judges, row.repeats)
     for row in board.rows:
         corrected = {each.name: (each.corrected, each.unit) for each in row.measures if each.corrected is not None}
         sentences += explain_corrected(row.model, corrected)
@@ -467,7 +478,7 @@ def list_lines(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[
         for row in board.rows:
             about = _row_cells(board, row)
             for measure in row.measures:
-                yield {**about, "n": row.n, **_measure_cells(measure)}
+                yield {**about, "n": row.n, **_measure_cells(measure), **(_judging_cells(row) if measure.main else {})}
                 for stratum, body in measure.strata.items():  # the intervals belong to the whole metric
                     own = {key: body.get(key) for key in ("value", "numerator", "denominator", "unresolved")}
                     none = {
@@ -560,6 +571,16 @@ def _measure_cells(measure: Measure) -> dict[str, Cell]:
         "seeds": len(measure.by_seed) or None,
         "seed_sd": measure.spread,
     }
+
+
+def _judging_cells(row: Row) -> dict[str, Cell]:
+    """How much the main number depends on its judge, by column."""
+    spread, repeats = row.over_judges, row.repeats
+    found: tuple[Cell, ...] = (None, None, None) if spread is None else (spread.judges, spread.low, spread.high)
+    again: tuple[Cell, ...] = (None,) * 5
+    if repeats is not None:
+        again = (repeats.count, repeats.agree, repeats.sd, repeats.low, repeats.high)
+    return dict(zip(JUDGING, (*found, *again), strict=True))
 
 
 def list_corrected_cells(measure: Measure) -> dict[str, Cell]:

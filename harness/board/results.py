@@ -112,12 +112,28 @@ class _Part(_Strict):
     metrics: dict[str, _Metric]
 
 
+class _Noise(_Strict):
+    values: list[_Figure]
+    sd: _Figure
+    sd_by_answers: _Figure = None
+    range: Annotated[list[_Number], pydantic.Field(min_length=2, max_length=2)] | None
+    why: str | None = None
+
+
+class _Repeats(_Strict):
+    k: _Count
+    answers: _Count
+    agree: _Figure
+    metrics: dict[str, _Noise]
+
+
 class _Judged(_Strict):
     verdicts: dict[str, _Count]
     labels: dict[str, _Count]
     coverage: _Figure
     complete: bool
     drawn: bool | None = None
+    repeats: _Repeats | None = None
     metrics: dict[str, _Metric]
     by: dict[str, dict[str, _Part]] | None = None
 

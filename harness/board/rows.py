@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from harness.board.corrected import CorrectedNumber, parse_corrected
+from harness.board.judging import JudgeRange, Repeats, find_judge_range, parse_repeats
 from harness.contracts import Results
 from harness.keys import canonical, digest, short
 from harness.lineage import find_held_out as held_out
@@ -152,6 +153,8 @@ class Row:
         complete: coverage reached the minimum.
         drawn: whether the part of the answers that the judge has read was drawn at random; None where it has read all
             or none.
+        over_judges: the range of the main number over the split's machine judges; None for one judge.
+        repeats: what repeats of the judge say of the main number; None where it judged once.
         measures: the metrics, in order.
         by: breakdown -> group -> (n, measures).
         paired: comparisons of this split with its twins, as in results.json.
@@ -200,6 +203,8 @@ class Row:
     coverage: float | None
     complete: bool
     drawn: bool | None = None
+    over_judges: JudgeRange | None = None
+    repeats: Repeats | None = None
     measures: tuple[Measure, ...]
     by: Mapping[str, Mapping[str, tuple[int, tuple[Measure, ...]]]] = field(default_factory=dict[str, Any])
     paired: Mapping[str, Json] = field(default_factory=dict[str, Json])
@@ -347,7 +352,13 @@ def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, prima
         asked=asked,
         basis=_read_basis(section, judge, note),
     )
-    return replace(row, cautions=tuple(find_cautions(row, section.task, row.source)))
+    cards: Mapping[str, Mapping[str, Json]] = _dict(section.run, "judges")
+    return replace(
+        row,
+        cautions=tuple(find_cautions(row, section.task, row.source)),
+        over_judges=None if row.main is None else find_judge_range(body, cards, row.main.name),
+        repeats=parse_repeats(judged.get("repeats")),
+    )
 
 
 def _read_measures(metrics: Mapping[str, Json]) -> tuple[Measure, ...]:

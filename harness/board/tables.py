@@ -107,7 +107,8 @@ def _run_row(board: Board, row: Row, width: int) -> Iterator[RenderableType]:
         style = "bold" if measure.main else ""
         value, interval = format_value(measure.value, measure.unit), format_interval(measure.ci95, measure.unit)
         cells = (f"  {_format_head(measure)}", value, interval)
-        table.add_row(*(Text(text, style=style) for text in cells), Text(_describe_basis(measure)))
+        basis = [_describe_basis(measure), *(_list_judging(row, measure.unit) if measure.main else ())]
+        table.add_row(*(Text(text, style=style) for text in cells), Text("; ".join(filter(None, basis))))
         found = measure.corrected
         if found is not None and found.value is not None:
             value, interval = format_value(found.value, measure.unit), format_interval(found.ci95, measure.unit)
@@ -133,6 +134,13 @@ def _list_people_notes(measures: Iterable[Measure]) -> list[str]:
             notes[f"{measure.name} by people: {ADDS_NOTHING}"] = None
         notes |= dict.fromkeys(found.notes)
     return [*(f"no number by people of {', '.join(names)}: {why}" for why, names in missing.items()), *notes]
+
+
+def _list_judging(row: Row, unit: str) -> Iterator[str]:
+    """How much the main number depends on its judge."""
+    for found in (row.over_judges, row.repeats):
+        if found is not None:
+            yield one_line(found.format(unit), 200)
 
 
 def _list_facts(row: Row) -> Iterator[str]:

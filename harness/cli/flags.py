@@ -152,19 +152,19 @@ def _parse_map(text: str) -> tuple[str, dict[str, str]]:
     return rubric.strip(), {label.strip(): word.strip() for label, _, word in pairs}
 
 
-def config_key(option: click.Option) -> str:
-    """The config's key of a flag: its long name with `_`; for a flag without one, its parameter's name.
+def config_keys(option: click.Option) -> tuple[str, ...]:
+    """The config's keys of a flag: its long names with `_`; for a flag without one, its parameter's name.
 
     So `-M -J -T -S` are `model_settings judge_settings task_settings strategy_settings`.
     """
-    longest = max(option.opts, key=len)
-    return longest[2:].replace("-", "_") if longest.startswith("--") else str(option.name)
+    long = tuple(name[2:].replace("-", "_") for name in option.opts if name.startswith("--"))
+    return long or (str(option.name),)
 
 
 def list_config_keys() -> frozenset[str]:
     """All keys of a config; one file serves `run` and `judge`."""
     commands = (click.command("")(add(lambda: None)) for add in (run_flags, judge_flags))
-    keys = {config_key(option) for command in commands for option in _options(command)}
+    keys = {key for command in commands for option in _options(command) for key in config_keys(option)}
     return frozenset(keys - {"config"} | {"suites", "schemes"})
 
 
@@ -182,7 +182,8 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
     ctx.obj = {"suites": values.pop("suites", {}), "schemes": values.pop("schemes", {})}
     ctx.default_map = {}
     for option in _options(ctx.command):
-        key = config_key(option)
+        keys = config_keys(option)
+        key = next((key for key in keys if values.get(key) is not None), keys[0])
         value = values.get(key)
         # `tasks` selects what a run asks, not which of its splits are judged again
         if value is None or (ctx.info_name == "judge" and key == "tasks"):

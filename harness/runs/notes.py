@@ -21,6 +21,7 @@ from harness.evaluation.samples import ALWAYS_RETRIED
 from harness.evaluation.splits import SplitPlan, format_left_out
 from harness.plugins.loader import FILE
 from harness.runs.results import ComputedResults
+from harness.runs.votes import list_votes
 from harness.store.folder import RunFolder
 from harness.store.reader import read_answers
 from harness.text import one_line
@@ -57,6 +58,7 @@ def build_notes(context: RunContext, computed: ComputedResults, folder: Path) ->
         *_list_unscored(computed),
         *computed.unread,
         *_list_incomplete(context, computed, folder),
+        *_list_undecided(context, computed),
     ]
     return 3 if missing else 0, [
         *missing,
@@ -109,6 +111,22 @@ def _list_incomplete(context: RunContext, computed: ComputedResults, folder: Pat
             waiting.append(plan)
     if waiting:
         yield format_judge_command(waiting, context.options, folder)
+
+
+def _list_undecided(context: RunContext, computed: ComputedResults) -> Iterator[str]:
+    """The splits that are incomplete by the vote of a judge's repeats, though not by the judge itself."""
+    for job, split in _pair_splits(context, computed):
+        plan = job.plan
+        judges = context.judges_of.get((plan.display, plan.name), ())
+        for judge in (judge for judge in judges if _is_complete(split, judge)):
+            for vote in list_votes([judge], context.options):
+                view = split if split["judge"] == vote.id else split["other_judges"].get(vote.id)
+                if view is not None and not view["complete"]:
+                    left = {state: count for state, count in view["verdicts"].items() if count and state != "scored"}
+                    counted = (f"{state} {count}" for state, count in left.items())
+                    counts = ", ".join((f"coverage {view['coverage']:.1%}", *counted))
+                    odd = "; an odd --judge-repeat leaves fewer ties" if vote.count % 2 == 0 else ""
+                    yield f"{plan.title} is incomplete by the vote of {vote.count} repeats: {counts}{odd}"
 
 
 def _pair_splits(context: RunContext, computed: ComputedResults) -> Iterator[tuple[SplitJob, Mapping[str, Any]]]:

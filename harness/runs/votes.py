@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from harness.contracts import Decision
-from harness.evaluation.options import MOST_REPEATS
+from harness.evaluation.judges import OpenJudge
+from harness.evaluation.options import MOST_REPEATS, Options
 from harness.evaluation.splits import SplitPlan
 from harness.keys import short
 from harness.runs.stored import COMBINED, StoredRun
@@ -123,3 +124,10 @@ class RepeatVote:
         for answer in run.answers(plan.title, repeats):
             if answer.outcome == "answered" and len(answer.verdicts) == len(repeats):
                 yield answer, find_majority({judge: read_vote(answer.verdicts[judge], words) for judge in repeats})
+
+
+def list_votes(judges: Iterable[OpenJudge], options: Options) -> list[RepeatVote]:
+    """The votes on the repeats of these judges that the user asks for."""
+    if not options.judge_vote:
+        return []
+    return [RepeatVote(judge=judge.id, count=len(judge.every)) for judge in judges if judge.repeats]

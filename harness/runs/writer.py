@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,7 +18,6 @@ from harness.data.places import data_folder
 from harness.data.provenance import check_revision, find_origin
 from harness.errors import HarnessError, describe_error, find_plugin_error
 from harness.evaluation.context import RunContext
-from harness.evaluation.judges import OpenJudge
 from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.plan import SplitJob, SuiteMembers
 from harness.evaluation.splits import SplitPlan
@@ -30,7 +29,7 @@ from harness.plugins.loader import format_story
 from harness.runs.environment import environment
 from harness.runs.results import ComputedResults, compute_results
 from harness.runs.stored import StoredRun
-from harness.runs.votes import RepeatVote, write_decisions
+from harness.runs.votes import list_votes, write_decisions
 from harness.secrets import without_secrets
 from harness.store.folder import RunFolder, repeat_id
 from harness.store.reader import Answer
@@ -161,7 +160,7 @@ class RunWriter:
                 judges={
                     **run.judges,
                     **{judge.id: dict(judge.card) for judge in context.judges},
-                    **{vote.id: vote.card for vote in _list_votes(context.judges, context)},
+                    **{vote.id: vote.card for vote in list_votes(context.judges, context.options)},
                 },
                 tasks=self._update_tasks(run.tasks, context),
                 suites={**run.suites, **suites},
@@ -187,7 +186,7 @@ class RunWriter:
         decided: dict[tuple[str, str], list[Iterator[tuple[Answer, Decision]]]] = {}
         for plan in (job.plan for job in context.jobs):
             judges = context.judges_of.get((plan.display, plan.name), ())
-            for vote in _list_votes(judges, context):
+            for vote in list_votes(judges, context.options):
                 rubric = str(run.file.judges[vote.judge]["rubric"])
                 decided.setdefault((plan.display, vote.id), []).append(vote.decide(run, plan, rubric))
         for (display, vote_id), found in decided.items():
@@ -244,7 +243,7 @@ class RunWriter:
         judge = None if old is None else old.judge
         if judges and (judge is None or (self.judging is not None and self.judging.primary)):
             judge = judges[0].id
-        for vote in _list_votes(judges, context):
+        for vote in list_votes(judges, context.options):
             if judge in vote.replaces:
                 judge = vote.id
         drawn = {} if old is None else _update_draws(old.drawn, job, context)
@@ -286,24 +285,17 @@ def _update_draws(old: Mapping[str, str], job: SplitJob, context: RunContext) ->
     judges = context.judges_of.get((plan.display, plan.name), ())
     if drawn is None:
         whole = {each.id for judge in judges for each in judge.every}
-        whole |= {vote.id for vote in _list_votes(judges, context)}
+        whole |= {vote.id for vote in list_votes(judges, context.options)}
         return {judge: last for judge, last in old.items() if judge not in whole}
     if any(failed.title == plan.title for failed, _ in context.failed):
         return dict(old)
     able = [each.id for judge in judges for each in judge.every if each.dead is None]
     able += [
         vote.id
-        for vote in _list_votes(judges, context)
+        for vote in list_votes(judges, context.options)
         if {repeat_id(vote.judge, number) for number in range(1, vote.count + 1)} <= set(able)
     ]
     return {**old, **{each: max(drawn, old.get(each, "")) for each in able}}
-
-
-def _list_votes(judges: Iterable[OpenJudge], context: RunContext) -> list[RepeatVote]:
-    """The votes on the repeats of these judges that the user asks for."""
-    if not context.options.judge_vote:
-        return []
-    return [RepeatVote(judge=judge.id, count=len(judge.every)) for judge in judges if judge.repeats]
 
 
 def _build_data_entry(plan: SplitPlan, options: Options, splits: Sequence[str]) -> DataEntry:

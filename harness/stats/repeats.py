@@ -12,11 +12,12 @@ need not have been judged equally often.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import sqrt
 from statistics import stdev
 from typing import Any, Final
 
 from harness.metrics import Metric, Record
-from harness.stats.tally import Tally, main_metric
+from harness.stats.tally import Tally, main_metric, to_unit
 from harness.types import Json
 
 _DIGITS: Final = 10  #: as all results
@@ -39,11 +40,17 @@ class RepeatTally:
         # of the answers that the first n repeats have labelled: how many, and with how many labels they agree
         self._labelled = [0] * (count + 1)
         self._same = [0] * (count + 1)
+        # of the main metric, where it is a share of records: their number, and how often the first n repeats differ
+        self._is_share = self._main is not None and _is_share_of_records(self._main)
+        self._records = 0
+        self._variance = [0.0] * (count + 1)
 
     def add(self, seen: Sequence[Record]) -> None:
         """Count one record, as the judge itself and then each other repeat labels it."""
         for tally, record in zip(self._tallies, seen[1:], strict=True):
             tally.add(record)
+        if self._is_share:
+            self._add_shares(seen)
         if seen[0].outcome != "answered":
             return
         labels: set[str | None] = set()
@@ -55,6 +62,22 @@ class RepeatTally:
             if None not in labels:
                 self._labelled[number] += 1
                 self._same[number] += len(labels) == 1
+
+    def _add_shares(self, seen: Sequence[Record]) -> None:
+        """Count how far the repeats differ on one record: the variance of its zeros and ones."""
+        assert self._main is not None
+        hits = 0.0
+        for before, record in enumerate(seen):
+            if not record.resolved:
+                break
+            numerator, denominator = self._main.score(record)
+            if denominator != 1 or numerator not in (0, 1):
+                self._is_share = False
+                return
+            hits += numerator
+            if before:
+                self._variance[before] += hits * (before + 1 - hits) / ((before + 1) * before)
+        self._records += seen[0].resolved
 
     def results(self, metrics: Mapping[str, Any]) -> dict[str, Json] | None:
         """`repeats` of results.json; None where no answer was judged a second time.
@@ -89,6 +112,22 @@ class RepeatTally:
         return {
             "values": values,
             "sd": None if why else round(stdev(values), _DIGITS),
+            "sd_by_answers": None if why else self._expect(count),
             "range": None if why else [min(values), max(values)],
             **({"why": why} if why else {}),
         }
+
+    def _expect(self, count: int) -> float | None:
+        """The standard deviation of a repeat's number that the differences on single answers lead to.
+
+        It takes the judge to err on each answer apart. None where the metric is no share of records, or where the
+        answers that were read stand for others.
+        """
+        if self._main is None or not self._is_share or not self._records or any(self._unjudged[:count]):
+            return None
+        return to_unit(sqrt(self._variance[count - 1]) / self._records, self._main.unit)
+
+
+def _is_share_of_records(metric: Metric) -> bool:
+    """Whether a metric may be a plain share of records; their scores decide."""
+    return metric.group is None and metric.stratum is None and not metric.over_epochs

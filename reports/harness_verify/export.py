@@ -145,8 +145,9 @@ def _stage(run: RunFolder, into: Path, *, full: bool) -> None:
             ("responses.jsonl", "responses.jsonl", redactor.redact_response),
         ]
         for judge in task.judges():
-            renamed = f"verdicts-{files.ids.get(judge, judge)}.jsonl"
-            journals.append((f"verdicts-{judge}.jsonl", renamed, redactor.redact_verdict))
+            for repeat in (judge, *task.repeats(judge)):
+                renamed = f"verdicts-{files.ids.get(judge, judge)}{repeat.removeprefix(judge)}.jsonl"
+                journals.append((f"verdicts-{repeat}.jsonl", renamed, redactor.redact_verdict))
         (into / task.path.name).mkdir(exist_ok=True)
         if draws := task.load_draws():  # names and numbers alone
             if not full:

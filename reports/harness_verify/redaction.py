@@ -22,7 +22,7 @@ from typing import Any, Final, cast
 
 from harness.keys import is_redacted, redact_text
 from harness.secrets import LIKE_KEY, VENDOR_KEY, without_secrets
-from harness.store.folder import file_name
+from harness.store.folder import file_name, repeated_judge
 from harness.store.records import TAKEN_OUT, line_hash
 from harness.types import Json
 
@@ -40,6 +40,7 @@ _WHO: Final = ("id", "split", "epoch", "key")  #: identity keys of a line
 _SPLIT: Final = (
     *("n", "n_expected", "subset", "epochs", "records", "outcomes", "flags", "settings", "template_hash", "fidelity"),
     *("group", "parts", "verdicts", "labels", "uncounted", "unmoved", "coverage", "complete", "drawn", "metrics", "by"),
+    "repeats",
 )  #: of a split in results.json
 _ASKED: Final = (
     *("packaged", "outcome_labels", "generation", "epochs", "limit", "content", "found", "min_coverage"),
@@ -50,6 +51,7 @@ _CARD: Final = ("rubric", "version", "template_hash", "fidelity", "sees")
 _FLAGS: Final = (
     *("--tasks", "--judge", "--limit", "--epochs", "--temperature", "--max-tokens", "--seed", "--strategy"),
     *("--concurrency", "--phases", "--min-coverage", "--judge-limit", "--retry", "--combine"),
+    *("--sample", "--judge-repeat", "--judge-vote"),
 )  #: flags with names and numbers as values; other flags lose their values
 
 
@@ -176,7 +178,8 @@ class FileRedactor:
         }
 
     def _redact_id(self, judge: str) -> str:
-        return self.ids.get(judge, redact_word(judge))
+        own = repeated_judge(judge)
+        return self.ids.get(own, redact_word(own)) + judge.removeprefix(own)
 
     def _redact_judges(self, judges: Raw) -> dict[str, Json]:
         """The cards of judges; the members of an ensemble are judges too."""

@@ -9,7 +9,7 @@ import pytest
 
 from harness import Suite
 from harness.cli import cli, judge, run
-from harness.cli.flags import config_key, list_config_keys
+from harness.cli.flags import config_keys, list_config_keys
 from harness.cli.options import load_host
 from harness.cli.run import build_specs
 from harness.errors import HarnessError, UnknownName
@@ -164,7 +164,7 @@ def test_a_key_of_no_command_is_answered_with_the_nearest() -> None:
 def test_every_flag_has_a_key_of_its_own() -> None:
     for command in (run.command, judge.command):
         options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
-        keys = [config_key(option) for option in options]
+        keys = [key for option in options for key in config_keys(option)]
         assert len(keys) == len(set(keys))
         assert set(keys) - {"config"} <= list_config_keys()
         assert all(key.isidentifier() for key in keys)

@@ -103,7 +103,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
 OPTIONS = filed(
     identity="model judges judge_settings task_settings generation system",
     subset="tasks limit epochs maps",
-    transport="data output fresh retry probe phases devices min_coverage policy command",
+    transport="data output fresh retry probe phases devices min_coverage policy command judge_repeat judge_vote",
 )
 POLICY = filed(transport="start cap tries throttled_tries base longest deadline breaker patience")
 HERE = "tests/core/test_identity.py"
@@ -220,6 +220,8 @@ CHANGED: dict[str, Any] = {
     "phases": "sequential",
     "devices": "0,1",
     "min_coverage": 0.5,
+    "judge_repeat": 3,
+    "judge_vote": "majority",
     "policy": Policy(cap=1),
     "command": ("harness",),
 }
