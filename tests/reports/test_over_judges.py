@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from typing import Any
 
 import harness_csv
@@ -34,7 +35,7 @@ def run(*others: tuple[str, int], **more: Any) -> Body:
     return results("x/a", {"mis": {"test": split(own, judge=FIRST, other_judges=found, **more)}})
 
 
-WRITERS = {
+WRITERS: dict[str, Callable[[Body], Any]] = {
     "terminal": render_run_table,
     "table": lambda made: render_report_table([made]),
     "markdown": lambda made: harness_markdown.render([made]),
