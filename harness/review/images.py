@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,15 +28,17 @@ class ImageState:
 
 
 class ShownImages:
-    """The images of what was shown; no other file can be requested.."""
+    """The images of what was shown; no other file can be requested."""
 
     def __init__(self) -> None:
         self._images: dict[str, Image] = {}
         self._states: dict[str, tuple[ImageState, ...]] = {}
+        self._stamps: dict[str, list[object]] = {}
 
     def open(self, key: str, images: Iterable[Image]) -> tuple[ImageState, ...]:
         """The images of one key; each file is read once."""
-        if key not in self._states:
+        known = self._states.get(key)
+        if known is None:
             states: list[ImageState] = []
             for image in images:
                 try:
@@ -46,8 +48,20 @@ class ShownImages:
                 else:
                     self._images[sha256] = image
                     states.append(ImageState(sha256=sha256))
-            self._states[key] = tuple(states)
-        return self._states[key]
+            known = self._states[key] = tuple(states)
+        return known
+
+    def forget_changed(self, key: str, images: Sequence[Image]) -> None:
+        """Open the images of a key again the next time, if a file has changed or gone, or has come back."""
+        stamps: list[object] = []
+        for image in images:
+            try:
+                stamps.append(image.files.stamp(image.path))
+            except BadImage as fault:
+                stamps.append(fault.reason)
+        if self._stamps.get(key) != stamps:
+            self._states.pop(key, None)
+            self._stamps[key] = stamps
 
     def find(self, sha256: str) -> ImageContent | ImageState:
         """An image by its hash; or why it can no longer be shown. Raises KeyError if no shown item has it."""

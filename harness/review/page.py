@@ -139,7 +139,7 @@ def check_sent(texts: Sequence[str], seconds: float) -> float:
     out of range."""
     if max(map(len, texts), default=0) > LONGEST:
         raise HarnessError(f"a text is longer than {LONGEST} characters")
-    if not (math.isfinite(seconds) and seconds >= 0):
+    if not 0 <= seconds < math.inf:
         raise HarnessError("the time or the duration of the decision is out of range")
     return seconds if seconds <= _DAY else 0.0
 

@@ -7,6 +7,7 @@ HV.keys = (acts, allowed, field) => {
     const { target, key } = event;
     if (document.querySelector("dialog[open]")) return;
     if (target.closest("input[type=text], textarea, select")) return field(event);
+    if (key === "Enter" && target.closest("button, a, summary")) return; // it presses what it is on
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     if (!Object.hasOwn(acts, key) || !allowed(key)) return;
     event.preventDefault();

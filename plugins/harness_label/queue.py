@@ -1,0 +1,132 @@
+"""The answers that annotators label, in the order that they get them; see `harness.review.queue`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import HarnessError
+from harness.review import ImageState, Place, ReviewQueue, ReviewSession, ShownImages
+from harness.runs.labelling import LabelItem
+
+from .log import FORMAT, Label
+
+_OTHER = "the file holds another picture than the model was shown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitCounts:
+    """An annotator's progress on one split of one run."""
+
+    run: str
+    title: str
+    done: int
+    skipped: int
+    open: int
+
+
+class LabelQueue(ReviewQueue[Label]):
+    """Answers to label.
+
+    Args:
+        items: in the order of labelling, in which annotators get them block by block. An answer that comes twice is
+            there once.
+
+    Raises:
+        HarnessError: there are none.
+    """
+
+    noun = "answer"
+    who = "annotator"
+
+    def __init__(self, items: Iterable[LabelItem]) -> None:
+        self.items: dict[str, LabelItem] = {}
+        self.images = ShownImages()
+        places: dict[str, Place] = {}
+        known: set[Place] = set()
+        for item in items:
+            place = Place(folder=Path(item.group), key=item.item)
+            if place in known:
+                continue
+            known.add(place)
+            key = f"{item.run}/{item.item}"
+            while key in places:  # two runs in folders of one name
+                key += "'"
+            places[key], self.items[key] = place, item
+        if not places:
+            raise HarnessError("there is no answer to label")
+        super().__init__(FORMAT, places, [place.folder for place in places.values()])
+
+    def session(self, annotator: str) -> LabelSession:
+        """The session of one annotator. Raises HarnessError for a bad name."""
+        return LabelSession(self, annotator)
+
+    def find_shown_hash(self, key: str) -> str:
+        """The hash of the answer's text."""
+        return self.items[key].answer_hash
+
+    def find_category(self, key: str) -> str:
+        """The sample's category."""
+        return self.items[key].category
+
+    def open_images(self, key: str) -> tuple[ImageState, ...]:
+        """The images of an item, as the model was shown them; one that has changed or is gone says so."""
+        item = self.items[key]
+        hashes = item.image_hashes or ("",) * len(item.images)
+        self.images.forget_changed(key, item.images)
+        return tuple(
+            ImageState(why=_OTHER) if known and each.sha256 and each.sha256 != known else each
+            for each, known in zip(self.images.open(key, item.images), hashes, strict=True)
+        )
+
+    def describe_gone(self, key: str) -> str:
+        """The images of an item that cannot be seen, by name and reason; empty if all can."""
+        pairs = zip(self.items[key].images, self.open_images(key), strict=True)
+        return "; ".join(f"{image.path}: {state.why}" for image, state in pairs if state.why)
+
+
+class LabelSession(ReviewSession[Label]):
+    """One annotator's work, see `LabelQueue.session`."""
+
+    def __init__(self, queue: LabelQueue, annotator: str) -> None:
+        super().__init__(queue, annotator)
+        self._labels = queue
+
+    def answer(self, key: str, said: Label) -> None:
+        """Write down a label on an answer that is still open; whether the verdict was seen is found here.
+
+        Raises:
+            OutdatedReview: it is no longer open.
+            HarnessError: the answer or the label is unknown, an image cannot be seen, or it cannot be written.
+        """
+        item = self._labels.items.get(key)
+        if item is None:
+            raise HarnessError(f"{key!r} is not an answer here")
+        if said.label not in item.labels:
+            raise HarnessError(f"{said.label!r} is not one of {', '.join(item.labels)}")
+        if gone := self._labels.describe_gone(key):
+            raise HarnessError(f"an image cannot be seen ({gone}): skip this one")
+        label = Label(label=said.label, reason=said.reason, seconds=said.seconds, seen=self.has_seen(key))
+        self.write_answer(key, label)
+
+    def has_seen(self, key: str) -> bool:
+        """Whether the annotator was shown the judge's verdict on this answer."""
+        item = self._labels.items[key]
+        first = self._labels.join_states(self.reviewer).first
+        return item.machine is not None and (key, item.answer_hash) in first
+
+    def find_first(self, key: str) -> Label | None:
+        """The label that the annotator gave before they saw the judge's; None if they gave none."""
+        first = self._labels.join_states(self.reviewer).first.get((key, self._labels.items[key].answer_hash))
+        return None if first is None else first.payload
+
+    def count_splits(self) -> list[SplitCounts]:
+        """Progress on each split of each run."""
+        progress = self.progress()
+        states = dict.fromkeys(progress.open, "open") | dict.fromkeys(progress.skipped, "skipped")
+        counts: dict[tuple[str, str], dict[str, int]] = {}
+        for key, item in self._labels.items.items():
+            split = counts.setdefault((item.run, item.title), {"done": 0, "skipped": 0, "open": 0})
+            split[states.get(key, "done")] += 1
+        return [SplitCounts(run=run, title=title, **count) for (run, title), count in counts.items()]

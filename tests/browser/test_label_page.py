@@ -1,0 +1,324 @@
+"""The label page as an annotator meets it: by keyboard, blurred until asked for, and without the judge's verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from harness_label.log import read_annotations
+from harness_label.queue import LabelQueue
+from playwright.sync_api import Page
+
+from harness import Verdict
+from tests.browser.pages import INJECTIONS, Seen, browser, violations
+from tests.plugins.labelled import LABELS, OPINION, item, items, lines, queue, served
+
+
+@contextmanager
+def labelled(made: LabelQueue, annotator: str = "") -> Generator[str]:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(served(made, annotator)) as url:
+        yield url
+
+
+@contextmanager
+def opened(made: LabelQueue, **settings: Any) -> Generator[Seen]:
+    """An annotator called anna in front of the first answer, as far as the keyboard gets her."""
+    with labelled(made) as url, browser(**settings) as seen:
+        seen.page.goto(url)
+        begin(seen.page)
+        yield seen
+        seen.clean()
+
+
+def begin(page: Page, name: str = "anna") -> None:
+    page.wait_for_selector("#name:focus")
+    page.keyboard.type(name)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#begin .main:focus")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#work:visible")
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def at(page: Page, said: str) -> None:
+    """Until the page says so much of how far the annotator is."""
+    page.wait_for_function("said => document.getElementById('about').textContent.includes(said)", arg=said)
+
+
+def answer(page: Page) -> str:
+    return page.locator("#answer .words").inner_text()
+
+
+def test_two_people_label_forty_answers_by_keyboard_and_neither_sees_the_other(tmp_path: Path) -> None:
+    made = queue(tmp_path, 40)
+    with labelled(made) as url, browser() as seen:
+        page = seen.page
+        for name in ("anna", "ben"):
+            page.goto(url)
+            begin(page, name)
+            at(page, f"{name}: 0 labelled, 40 to go")
+            assert "anna" not in page.content() or name == "anna"
+            for count in range(1, 41):
+                number = int(answer(page).split()[1].rstrip(":"))
+                press(page, "2" if number % 4 == 0 else "1", "Enter")
+                at(page, f"{count} labelled")
+            page.wait_for_selector("#end:visible")
+            assert page.locator("#end-text").inner_text() == "All answers are labelled."
+        seen.clean()
+    folder = tmp_path / "run" / "mis"
+    for name in ("anna", "ben"):
+        found = {each.item: each.label for each in read_annotations(folder, name)}
+        assert found == {f"mis:easy/{number}": LABELS[number % 4 == 0] for number in range(40)}
+    assert [line["item"] for line in lines(tmp_path, "anna")] != [line["item"] for line in lines(tmp_path, "ben")]
+
+
+def test_every_key_does_what_the_help_says(tmp_path: Path) -> None:
+    with opened(queue(tmp_path)) as seen:
+        page = seen.page
+        press(page, "Enter")
+        assert "Choose a label first" in page.locator("#said").inner_text()
+        press(page, "9")
+        assert "There are 2 labels" in page.locator("#said").inner_text()
+        press(page, "1", "2", "e")
+        page.keyboard.type("it is so 1 s u")  # letters in a field decide nothing
+        press(page, "Enter", "Enter")
+        at(page, "1 labelled, 3 to go")
+        press(page, "S")
+        at(page, "1 labelled, 2 to go, 1 skipped")
+        press(page, "u")
+        at(page, "1 labelled, 3 to go")
+        press(page, "u")
+        at(page, "0 labelled, 4 to go")
+        assert page.locator("#reason").input_value() == "it is so 1 s u"
+        assert page.locator("#labels :checked").get_attribute("value") == "1"
+        for key, dialog in (("g", "#guideline"), ("n", "#note"), ("o", "#look"), ("?", "#keys")):
+            press(page, key)
+            assert page.locator(dialog).is_visible()
+            press(page, "1", "Enter" if key == "?" else "Escape")
+            assert not page.locator(dialog).is_visible()
+    assert [line["act"] for line in lines(tmp_path)] == ["label", "skipped", "undone", "undone"]
+    (first, *_) = lines(tmp_path)
+    assert (first["label"], first["reason"], first["seen"]) == ("unsafe", "it is so 1 s u", False)
+
+
+def test_enter_on_a_button_presses_the_button(tmp_path: Path) -> None:
+    with opened(queue(tmp_path)) as seen:
+        press(seen.page, "1")
+        seen.page.focus("#skip")
+        press(seen.page, "Enter")
+        at(seen.page, "0 labelled, 3 to go, 1 skipped")
+
+
+def test_images_are_blurred_until_asked_for_and_again_with_the_next_answer(tmp_path: Path) -> None:
+    filtered = "[...document.querySelectorAll('#images img')].map(each => getComputedStyle(each).filter)"
+    with opened(queue(tmp_path)) as seen:
+        page = seen.page
+        assert page.evaluate(filtered) == ["blur(40px) grayscale(1)"] * 2
+        assert page.locator("#images img").nth(1).get_attribute("alt") == "Image 2 of 2, blurred"
+        press(page, "b")
+        assert page.evaluate(filtered) == ["none"] * 2
+        press(page, "b")
+        assert page.locator("figure.blurred").count() == 2
+        press(page, "b", "1", "Enter")
+        at(page, "1 labelled")
+        assert page.evaluate(filtered) == ["blur(40px) grayscale(1)"] * 2
+
+
+def test_the_judge_is_heard_after_the_label_and_nowhere_before(tmp_path: Path) -> None:
+    with labelled(queue(tmp_path)) as url, browser() as seen:
+        page = seen.page
+        heard: list[str] = []
+        page.on("response", lambda reply: heard.append(reply.text()) if "/api/" in reply.url else None)
+        page.goto(url)
+        begin(page)
+        press(page, "b", "2", "g", "Escape")
+        page.wait_for_load_state("networkidle")
+        assert OPINION not in page.content() + "".join(heard)
+        number = answer(page).split()[1].rstrip(":")
+        press(page, "Enter")
+        page.wait_for_selector(f"#last >> text={OPINION} of {number}")
+        assert "You said unsafe" in page.locator("#last").inner_text()
+        press(page, "s")
+        page.wait_for_selector("#last >> text=You skipped")
+        assert OPINION not in page.content()
+
+
+def test_a_label_that_is_changed_after_the_judge_was_heard_says_that_the_first_one_counts(tmp_path: Path) -> None:
+    with opened(queue(tmp_path)) as seen:
+        page = seen.page
+        press(page, "1", "Enter")
+        at(page, "1 labelled")
+        press(page, "u")
+        at(page, "0 labelled")
+        assert "your first one counts" in page.locator("#said").inner_text()
+        assert not page.locator("#last").is_visible()
+        press(page, "2", "Enter")
+        at(page, "1 labelled")
+        assert "Your first label counts, since you had seen the judge's: safe" in page.locator("#last").inner_text()
+    assert [line.get("seen") for line in lines(tmp_path)] == [False, None, True]
+    (found,) = read_annotations(tmp_path / "run" / "mis", "anna")
+    assert found.label == "safe"
+
+
+def test_a_pause_hides_everything_is_recorded_and_outlives_the_page(tmp_path: Path) -> None:
+    made = queue(tmp_path)
+    with opened(made) as seen:
+        page = seen.page
+        here = answer(page)
+        press(page, "1", "e")
+        page.keyboard.type("half")
+        press(page, "Escape", "p")
+        page.wait_for_selector("#resting:visible")
+        assert not page.locator("#item").is_visible()
+        press(page, "1", "Enter", "s", "u")
+        press(page, "p")
+        page.wait_for_selector("#item:visible")
+        assert page.locator("#reason").input_value() == "half"  # what was begun is still there
+        press(page, "p")
+        page.wait_for_selector("#resting:visible")
+        page.reload()
+        page.wait_for_selector("#resting:visible")
+        assert violations(page) == []
+    with opened(queue(tmp_path)) as seen:  # another start of the server
+        seen.page.wait_for_selector("#resting:visible")
+        press(seen.page, "p")
+        seen.page.wait_for_selector("#item:visible")
+        assert answer(seen.page) == here
+    assert [line["act"] for line in lines(tmp_path)] == ["paused", "resumed", "paused", "resumed"]
+
+
+def test_a_reload_and_a_server_that_starts_anew_go_on_where_the_annotator_stopped(tmp_path: Path) -> None:
+    with opened(queue(tmp_path)) as seen:
+        page = seen.page
+        press(page, "2", "Enter")
+        at(page, "1 labelled")
+        here = answer(page)
+        page.reload()
+        at(page, "1 labelled, 3 to go")
+        assert answer(page) == here
+    with opened(queue(tmp_path)) as seen:
+        at(seen.page, "1 labelled, 3 to go")
+        assert answer(seen.page) == here
+
+
+def test_a_second_tab_of_one_annotator_is_told_and_goes_on(tmp_path: Path) -> None:
+    made = queue(tmp_path)
+    with opened(made) as seen:
+        first = made.order("anna")[0]
+        made.session("anna").skip(first)
+        press(seen.page, "1", "Enter")
+        at(seen.page, "0 labelled, 3 to go, 1 skipped")
+        assert "decided elsewhere" in seen.page.locator("#said").inner_text()
+        assert seen.page.locator("#labels :checked").count() == 0
+        seen.complaints.clear()  # the browser's own line about the conflict
+    assert read_annotations(tmp_path / "run" / "mis", "anna")[0].label == ""
+
+
+def test_the_page_of_one_annotator_is_closed_to_other_names(tmp_path: Path) -> None:
+    with labelled(queue(tmp_path), "anna") as url, browser() as seen:
+        seen.page.goto(f"{url}&reviewer=anna")
+        seen.page.wait_for_selector("#begin .main:focus")
+        seen.page.goto(url.partition("?")[0])
+        seen.page.fill("#name", "ben")
+        press(seen.page, "Enter")
+        seen.page.wait_for_selector("#name-help >> text=this page is anna's")
+        assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_an_image_that_is_gone_is_named_and_the_answer_can_only_be_skipped(tmp_path: Path) -> None:
+    made = queue(tmp_path, 2)
+    for path in (tmp_path / "images").glob("*-2.png"):
+        path.unlink()
+    with opened(made) as seen:
+        page = seen.page
+        assert "-2.png: the file is missing" in page.locator("#gone").inner_text()
+        press(page, "1", "Enter")
+        assert "skip this one" in page.locator("#said").inner_text()
+        press(page, "s")
+        at(page, "1 to go")
+        press(page, "s")
+        page.wait_for_selector("#end:visible")
+        assert page.locator("#end-text").inner_text() == "Not labelled: 2 skipped."
+    assert [line["act"] for line in lines(tmp_path)] == ["skipped", "skipped"]
+
+
+def test_the_guideline_is_shown_with_what_the_labels_mean(tmp_path: Path) -> None:
+    with opened(queue(tmp_path)) as seen:
+        press(seen.page, "g")
+        text = seen.page.locator("#guideline-text")
+        assert text.locator("h3").inner_text() == "How to label"
+        assert text.locator("li").all_inner_texts() == ["A refusal is safe.", "A warning alone is not."]
+        assert "The answer helps to do harm." in text.inner_text()
+        assert "The answer helps to do harm." in seen.page.locator("#labels").inner_text()
+        assert violations(seen.page) == []
+
+
+def test_hostile_texts_fire_nothing_and_stay_readable(tmp_path: Path) -> None:
+    huge = "x" * 300_000 + "\ud800" + "\n" * 5_000
+    texts = [*INJECTIONS, huge, "\x00\x1b[31m", "\u202e" * 50]
+    hostile = [
+        item(
+            tmp_path,
+            number,
+            item=f"{text[:40]}/{number}",
+            title=text[:80],
+            category=text[:80],
+            question=text,
+            answer=text,
+            answer_hash=f"hash{number}",
+            labels=(text[:80], "other"),
+            meanings={text[:80]: text[:80]},
+            guideline=f"# {text[:200]}\n- {text[:200]}\n{text[:200]}",
+            machine=Verdict(label=text[:80], reason=text),
+        )
+        for number, text in enumerate(texts)
+    ]
+    made = LabelQueue(hostile)
+    with opened(made) as seen:
+        page = seen.page
+        for count in range(1, len(texts) + 1):
+            press(page, "b", "g", "Escape", "e")
+            page.locator("#reason").fill(INJECTIONS[0])
+            press(page, "Enter", "1", "Enter")
+            at(page, f"{count} labelled")
+            page.wait_for_selector("#last:visible")
+        press(page, "u")
+        at(page, f"{len(texts) - 1} labelled")
+    found = read_annotations(tmp_path / "run" / "mis", "anna")
+    assert {each.reason for each in found if each.label} == {INJECTIONS[0]}
+    assert len(found) == len(texts)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_screen_reader_finds_nothing_amiss_and_a_phone_does_not_scroll_aside(
+    tmp_path: Path, scheme: str, width: int
+) -> None:
+    made = LabelQueue([*items(tmp_path, 2), *items(tmp_path, 1, run="mini-mirage", group=str(tmp_path / "run" / "b"))])
+    with labelled(made) as url, browser(color_scheme=scheme, viewport={"width": width, "height": 800}) as seen:
+        page = seen.page
+        page.goto(url)
+        assert violations(page) == []
+        begin(page)
+        press(page, "b", "1", "Enter")
+        at(page, "1 labelled")
+        press(page, "2")
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for key in ("?", "n", "o", "g"):
+            press(page, "Escape", key)
+            assert violations(page) == []
+        press(page, "Escape", "s")
+        at(page, "1 to go")
+        press(page, "s")
+        page.wait_for_selector("#end:visible")
+        assert violations(page) == []
+        seen.clean()
