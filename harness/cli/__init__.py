@@ -13,12 +13,11 @@ import sys
 from collections.abc import Sequence
 
 import click
-from click.exceptions import Exit
 
 from harness.errors import HarnessError
 from harness.text import say
 
-from .options import Group, describe_plugins, load_host, plugin_options
+from .options import Group, blame_plugin, describe_plugins, load_commands, load_host, plugin_options
 from .stdout import reserve, tell
 
 CORE = {
@@ -33,9 +32,7 @@ CORE = {
     "plugins": "List plugins, diagnose them, or create a new one.",
     "doctor": "Show what this machine has and what is missing.",
 }
-_LISTS = {name: f"{name}_command" for name in ("models", "tasks", "judges", "painters")}  #: in `listing`
-#: exceptions that end a command normally
-_OF_COMMANDS = (click.ClickException, click.Abort, Exit, BrokenPipeError)
+LISTS = {name: f"{name}_command" for name in ("models", "tasks", "judges", "painters")}  #: in `listing`
 
 
 class Commands(Group):
@@ -54,8 +51,8 @@ class Commands(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now; plugins are loaded only for a name that is not core."""
         if cmd_name in CORE:
-            module = importlib.import_module(f"{__name__}.{'listing' if cmd_name in _LISTS else cmd_name}")
-            command = getattr(module, _LISTS.get(cmd_name, "command"))
+            module = importlib.import_module(f"{__name__}.{'listing' if cmd_name in LISTS else cmd_name}")
+            command = getattr(module, LISTS.get(cmd_name, "command"))
             assert isinstance(command, click.Command)
             _reserve(command)
             return command
@@ -80,10 +77,8 @@ class Commands(Group):
             return super().invoke(ctx)
         except (Exception, SystemExit, GeneratorExit) as error:
             name = ctx.invoked_subcommand or ""
-            if name and name not in CORE and not isinstance(error, _OF_COMMANDS):
-                from harness.plugins.boundary import Boundary
-
-                Boundary(load_host(ctx).commands(CORE)[name][1]).fail(f"command {name!r}", error)
+            if name and name not in CORE:
+                blame_plugin(ctx, name, error)
             error.add_note(f"plugins: {describe_plugins(ctx)}")
             raise
         finally:
@@ -98,7 +93,7 @@ def _reserve(command: click.Command) -> None:
 
 
 def _plugin_commands(ctx: click.Context) -> dict[str, click.Command]:
-    return {name: command for name, (command, _) in load_host(ctx).commands(CORE).items()}
+    return {name: command for name, (command, _) in load_commands(load_host(ctx)).items() if " " not in name}
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
+from click.exceptions import Exit
 
 from harness.errors import HarnessError
 from harness.settings import nearest
 
 if TYPE_CHECKING:
     from harness.plugins.host import Host
+    from harness.plugins.loader import Source
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+#: exceptions that end a command normally
+_OF_COMMANDS = (click.ClickException, click.Abort, Exit, BrokenPipeError)
 
 
 class Group(click.Group):
@@ -29,6 +33,50 @@ class Group(click.Group):
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             raise click.UsageError(f"no command is called {name!r}; {nearest(name, self.list_commands(ctx))}", ctx)
         return super().resolve_command(ctx, args)
+
+
+class OpenGroup(Group):
+    """A core command to which plugins may add subcommands: `harness_commands` adds a group of the same name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Its own subcommands, then those of plugins by name."""
+        return [*self.commands, *sorted(self._find_added(ctx))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The subcommand; plugins are loaded only for a name that is not its own."""
+        return self.commands.get(cmd_name) or self._find_added(ctx).get(cmd_name)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the subcommand; an error in a plugin's becomes a PluginError."""
+        try:
+            return super().invoke(ctx)
+        except (Exception, SystemExit, GeneratorExit) as error:
+            blame_plugin(ctx, f"{self.name} {ctx.invoked_subcommand}", error)
+            raise
+
+    def _find_added(self, ctx: click.Context) -> dict[str, click.Command]:
+        head = f"{self.name} "
+        added = load_commands(load_host(ctx))
+        return {name.removeprefix(head): command for name, (command, _) in added.items() if name.startswith(head)}
+
+
+def load_commands(host: Host) -> dict[str, tuple[click.Command, Source]]:
+    """Commands of plugins by name, subcommands of core commands as `judges bench`."""
+    from . import CORE, LISTS
+
+    own = (f"{name} {inner}" for name in LISTS for inner in ("list", "show"))
+    return host.commands((*CORE, *own), groups=LISTS)
+
+
+def blame_plugin(ctx: click.Context, name: str, error: BaseException) -> None:
+    """Raise a PluginError for an error in a plugin's command; return for a core command or a normal end."""
+    if isinstance(error, _OF_COMMANDS):
+        return
+    found = load_commands(load_host(ctx)).get(name)
+    if found is not None:
+        from harness.plugins.boundary import Boundary
+
+        Boundary(found[1]).fail(f"command {name!r}", error)
 
 
 def add_flags(function: _F, *flags: Callable[[_F], _F]) -> _F:

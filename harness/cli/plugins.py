@@ -12,8 +12,7 @@ from harness.plugins.registry import KINDS
 from harness.text import plain
 from harness.types import Json
 
-from . import CORE
-from .options import Group, load_host, plugin_options
+from .options import Group, load_commands, load_host, plugin_options
 from .plugin_skeleton import KINDS as KINDS_OF_NEW
 from .plugin_skeleton import USUAL, write_plugin
 from .stdout import indented, show, table, tell
@@ -83,7 +82,7 @@ def _load_checked_host(ctx: click.Context, *, quiet: bool = False) -> Host:
     """The host with the faults of everything that its plugins offer, commands too."""
     host = load_host(ctx, quiet=quiet)
     host.check()
-    host.commands(CORE)
+    load_commands(host)
     return host
 
 
@@ -92,7 +91,7 @@ def _show_list(host: Host, *, as_json: bool) -> None:
     for kind in KINDS.values():
         for item, plugin in host.offers(kind.name):
             offers.setdefault(plugin, {}).setdefault(kind.name, []).append(getattr(item, kind.key))
-    for name, (_, source) in host.commands(CORE).items():
+    for name, (_, source) in load_commands(host).items():
         offers.setdefault(source.name, {}).setdefault("commands", []).append(name)
     faulty = {fault.source for fault in host.faults}
     failed = {fault.source for fault in host.faults if fault.stage in ("import", "register")} - {*host.plugins}

@@ -208,22 +208,32 @@ class Host:
 
         return Observers(observers, run, report, capacity=capacity, patience=patience)
 
-    def commands(self, taken: Iterable[str]) -> dict[str, tuple[click.Command, Source]]:
+    def commands(self, taken: Iterable[str], groups: Iterable[str] = ()) -> dict[str, tuple[click.Command, Source]]:
         """Commands of plugins by name; refuses and reports a name in `taken` or of two plugins.
 
         Each plugin adds to its own group, so a plugin that fails midway, or adds an existing command, does no harm. The
         result is cached.
+
+        Args:
+            taken: names of core commands, and of their subcommands: `judges`, `judges list`.
+            groups: core commands to which a plugin may add subcommands, by a group of that name. Such a subcommand is
+                called `judges bench` here.
         """
         if self._commands is not None:
             return self._commands
         import click
 
+        open_groups = frozenset(groups)
         found: list[Registered[click.Command]] = []
         for source, call in self._registry.calls("harness_commands"):
             group = click.Group(name="harness")
             with self._registry.guard(source, "hook"):
                 call({"cli": group})
-                found += [Registered(name=name, item=item, source=source) for name, item in group.commands.items()]
+                for name, item in group.commands.items():
+                    added = {name: item}
+                    if name in open_groups and isinstance(item, click.Group):
+                        added = {f"{name} {inner}": command for inner, command in item.commands.items()}
+                    found += [Registered(name=each, item=one, source=source) for each, one in added.items()]
         single, several = split_clashes(found)
         taken = frozenset(taken)
         for offer in [offer for name, offer in single.items() if name in taken]:

@@ -209,3 +209,48 @@ def test_control_characters_of_plugins_never_reach_the_terminal(said: Said) -> N
         out = said(*arguments, plugins=(plugin,))[1]
         assert "wipe[2J it" in out
         assert "\x1b" not in out
+
+
+class Judging(FakePlugin):
+    """Adds a subcommand to `harness judges`; it says something, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__(fake_judge())
+        self.error = error
+
+    @hookimpl
+    def harness_commands(self, cli: click.Group) -> None:
+        @click.group("judges")
+        def group() -> None:
+            """Judge."""
+
+        @group.command("weigh")
+        def weigh() -> int:
+            """Weigh the judges."""
+            if self.error is not None:
+                raise self.error
+            click.echo("weighed")
+            return 3
+
+        cli.add_command(group)
+
+
+def test_a_plugin_adds_a_subcommand_to_a_list_command(said: Said) -> None:
+    code, out, _ = said("judges", "weigh", plugins=(Judging(),))
+    assert (code, out) == (3, "weighed\n")
+    assert "weigh  Weigh the judges." in said("judges", "--help", plugins=(Judging(),))[1]
+    assert said("judges", plugins=(Judging(),))[0] == 0
+    assert "judges weigh" in said("plugins", "list", plugins=(Judging(),))[1]
+
+
+def test_an_error_in_a_plugins_subcommand_names_the_plugin(said: Said) -> None:
+    code, _, err = said("judges", "weigh", plugins=(Judging(RuntimeError("no scale")),))
+    assert code == 2
+    assert "plugin plugin0" in err
+    assert "command 'judges weigh': RuntimeError: no scale" in err
+
+
+def test_a_misspelled_subcommand_is_corrected_to_that_of_a_plugin(said: Said) -> None:
+    code, _, err = said("judges", "wiegh", plugins=(Judging(),))
+    assert code == 2
+    assert "weigh" in err

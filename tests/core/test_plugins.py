@@ -116,7 +116,13 @@ class Adding(FakePlugin):
     @hookimpl
     def harness_commands(self, cli: click.Group) -> None:
         for name in self.names:
-            cli.command(name)(lambda: None)
+            name, _, inner = name.partition(" ")
+            if inner:
+                group = cli.commands.setdefault(name, click.Group(name))
+                assert isinstance(group, click.Group)
+                group.command(inner)(lambda: None)
+            else:
+                cli.command(name)(lambda: None)
         if self.error:
             raise self.error
 
@@ -124,7 +130,7 @@ class Adding(FakePlugin):
 def commands(*adding: Adding) -> tuple[list[str], list[str]]:
     lines: list[str] = []
     host = Host([source_of(each, f"p{number}") for number, each in enumerate(adding)], tell=lines.append)
-    return sorted(host.commands(["run"])), lines
+    return sorted(host.commands(["run", "judges", "judges list"], groups=["judges"])), lines
 
 
 def test_plugins_add_commands() -> None:
@@ -136,6 +142,20 @@ def test_no_plugin_replaces_a_core_command() -> None:
         ["view"],
         ["plugin p0 (p0 1.0): the command 'run' exists already"],
     )
+
+
+def test_plugins_add_subcommands_to_a_core_command_that_is_open_to_them() -> None:
+    assert commands(Adding("judges bench"), Adding("judges attack", "view")) == (
+        ["judges attack", "judges bench", "view"],
+        [],
+    )
+
+
+@pytest.mark.parametrize("name", ["judges list", "run fast", "judges"])
+def test_no_plugin_replaces_a_subcommand_or_enters_a_command_that_is_not_open(name: str) -> None:
+    found, (line,) = commands(Adding(name, "view"))
+    taken = "run" if name == "run fast" else name
+    assert (found, line) == (["view"], f"plugin p0 (p0 1.0): the command {taken!r} exists already")
 
 
 def test_a_command_of_two_plugins_is_nobodys() -> None:

@@ -83,9 +83,9 @@ def evaluate(ctx: click.Context, folder: Path, base: str, given: Mapping[str, An
         result = {"trained": str(folder), "results": [run.results for run in runs], "comparison": comparison}
         click.echo(json.dumps(result, ensure_ascii=False, indent=1))
     elif both:
-        from harness.cli import CORE
+        from harness.cli.options import load_commands
 
-        found = plugins.current().commands(CORE).get("compare")  # of a plugin, which may be blocked
+        found = load_commands(plugins.current()).get("compare")  # of a plugin, which may be blocked
         if found is None:
             raise HarnessError("there is no command `compare` here", remedy="see `harness plugins`")
         click.echo()
