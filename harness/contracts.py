@@ -79,6 +79,8 @@ class Provider:
         folder: (name, settings) -> the folder that holds the model's weights, for training or copying; raises
             HarnessError if there is none here. None for a provider of models that have no files.
         lineage: name -> the folder that holds its training.json, if that is neither the name itself nor a setting.
+        given: it repeats answers that the data gives, for judges to be measured on. It is no model, so no board ranks
+            it.
     """
 
     scheme: str
@@ -89,6 +91,7 @@ class Provider:
     base: str = ""
     folder: Callable[[str, Settings], Path] | None = None
     lineage: Callable[[str], Path] | None = None
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,6 +196,8 @@ def _open_basis(row: Row) -> frozenset[str]:
 
 
 def _explain_unranked(row: Row) -> str:
+    if row.unranked:
+        return row.unranked
     if row.main is None or row.main.value is None:
         return (row.main and row.main.why) or "nothing scored"
     if row.subset is not None:

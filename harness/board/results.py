@@ -217,6 +217,7 @@ class _Model(_Strict):
     notes: _Texts = None
     training: _Training | None = None
     seeds: list[_Member] | None = None
+    given: bool | None = None
 
 
 class _Judge(_Strict):

@@ -27,6 +27,7 @@ _CHECKED: Final[Mapping[str, str]] = {
     "none": "(no revision could be checked)",
 }
 
+GIVEN: Final = "its answers are given by the data, so its judges are measured and no model"
 TOY_DATA: Final = "toy data: shows the tool, measures nothing"
 _FREE: Final = frozenset({"seed"})  #: settings that make another draw of the same distribution, not another question
 #: family of models -> what a name of its models holds, as a word or the beginning of one
@@ -323,6 +324,7 @@ def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, prima
         options=_read_options(section),
         judge=note,
         primary=primary,
+        unranked=GIVEN if model.get("given") else "",
         fidelity=body.get("fidelity") or "",
         n=body["n"],
         n_expected=body.get("n_expected"),

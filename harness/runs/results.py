@@ -239,6 +239,7 @@ def _build_results(
             "strategy": file.model.strategy,
             "notes": list(file.model.notes),
             **({"training": dict(file.model.training)} if file.model.training else {}),
+            **({"given": True} if file.model.given else {}),
         },
         judges={judge: {**card, "resolved": sorted(spent[judge].models)} for judge, card in file.judges.items()},
         plugins=file.plugins,

@@ -92,6 +92,7 @@ class RunWriter:
                 strategy=identity["strategy"],
                 notes=() if old is None else old.model.notes,
                 training=resolved.training,
+                given=resolved.provider.given,
             )
             new = RunFile(
                 schema=SCHEMA,

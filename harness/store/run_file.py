@@ -28,7 +28,7 @@ class _Entry:
     def as_json(self) -> dict[str, Json]:
         """The object as stored in the file."""
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "extra"}
-        left_out = {name for name in _LEFT_OUT if name in own and own[name] in (None, {}, "", ())}
+        left_out = {name for name in _LEFT_OUT if name in own and own[name] in (None, {}, "", (), False)}
         return {name: _plain(value) for name, value in own.items() if name not in left_out} | dict(self.extra)
 
 
@@ -43,6 +43,7 @@ class ModelEntry(_Entry):
         strategy: the strategy around it, with its settings.
         notes: its notes in all invocations.
         training: how it was trained, as declared: see `harness.lineage`.
+        given: its answers are those of the data: see `Provider.given`.
     """
 
     ref: str
@@ -51,11 +52,12 @@ class ModelEntry(_Entry):
     strategy: Json
     notes: tuple[str, ...]
     training: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    given: bool = False
 
     @staticmethod
     def from_json(raw: object) -> ModelEntry:
         """Read an entry. Raises ValueError if it is invalid."""
-        values: dict[str, Any] = {"notes": [], "training": {}, **_object(raw, "the model")}
+        values: dict[str, Any] = {"notes": [], "training": {}, "given": False, **_object(raw, "the model")}
         return _read(ModelEntry, {**values, "notes": tuple(values["notes"])}, "the model")
 
 
@@ -277,8 +279,8 @@ class RunFile(_Entry):
         return _read(RunFile, values, "it")
 
 
-#: fields that the file omits if they are empty
-_LEFT_OUT = ("checked", "data", "drawn", "judge", "maps", "outcome_labels", "probe", "suites", "training")
+#: fields that the file omits if they are empty or false
+_LEFT_OUT = ("checked", "data", "drawn", "given", "judge", "maps", "outcome_labels", "probe", "suites", "training")
 _E = TypeVar("_E", bound=_Entry)
 
 

@@ -28,4 +28,5 @@ PROVIDER: Final = Provider(
     scheme="given",
     description="given/answers: the published answers of a labelled set, for judges to be measured on",
     open=_open,
+    given=True,
 )

@@ -10,12 +10,15 @@ from typing import Any
 
 import anyio
 import pytest
+from click.testing import CliRunner
 from harness_people.judge import PEOPLE
 from harness_people.provider import PROVIDER, GivenAnswers
 from harness_people.task import TASKS
 
 import harness
 from harness import BadData, MissingData, Request, Response, Sample, Unscored, Verdict
+from harness.board.leaderboard import boards
+from harness.cli import cli
 from harness.settings import effective
 from harness.testing.conformance import check_task
 
@@ -240,3 +243,14 @@ def test_a_run_of_the_packaged_set_measures_a_judge_against_people(tmp_path: Pat
     assert split["outcomes"]["answered"] == split["n"] == 12
     assert split["metrics"]["ASR"]["numerator"] == 4
     assert other["metrics"]["ASR"]["numerator"] == 9
+
+
+def test_given_answers_are_ranked_on_no_board_and_the_note_says_why(tmp_path: Path) -> None:
+    run = harness.run("given/answers", "msts-labels:mini", judge=["people", "keyword"], output=tmp_path / "run")
+    assert run.results["model"]["given"] is True
+    rows = [row for board in boards([run.results]) for row in board.rows]
+    assert [row.rank for row in rows] == [None, None]
+    (board, _) = boards([run.results])
+    assert "not ranked: its answers are given by the data, so its judges are measured and no model" in board.notes[1]
+    report = CliRunner().invoke(cli, ["report", str(tmp_path / "run")], env={"COLUMNS": "200"})
+    assert "its answers are given by the data" in report.stdout
