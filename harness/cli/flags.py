@@ -262,7 +262,7 @@ _data_flag = click.option(
     envvar="HARNESS_DATA",
     help="Data folder: a task's data lies in DATA/<task>.",
 )
-_judging_flags: tuple[Callable[[Any], Any], ...] = (
+_flags_of_judges: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--judge",
         "judges",
@@ -323,6 +323,9 @@ _judging_flags: tuple[Callable[[Any], Any], ...] = (
         metavar="NAME[,NAME]",
         help="Outcomes or judge states to retry, besides error, bad_sample and judge_error.",
     ),
+)
+_judging_flags: tuple[Callable[[Any], Any], ...] = (
+    *_flags_of_judges,
     click.option("--json", "as_json", is_flag=True, help="Print results.json instead of a table."),
     config_flag,
     plugin_options,
@@ -403,6 +406,17 @@ def judge_flags(function: _F) -> _F:
         click.option("--primary", is_flag=True, help="Make this judge the primary one."),
         click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges."),
         *_judging_flags,
+    )
+
+
+def judging_flags(function: _F) -> _F:
+    """Add the flags that name judges and say how they judge, for a command of its own; its `--json` is its own."""
+    return add_flags(
+        function,
+        *_flags_of_judges,
+        click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges."),
+        config_flag,
+        plugin_options,
     )
 
 

@@ -279,7 +279,7 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
         identity = resolved.identity(inner)
         context.digest = digest(identity)
         claim_folder(context.folder, context.options, identity)
-        if context.options.probe:
+        if context.options.probe and not resolved.provider.given:
             model, policy = resolved.wrap(inner), context.options.policy
             probe = await probe_model(model, images=most_images, policy=policy, tell=context.progress.note)
             context.probe_result = probe
