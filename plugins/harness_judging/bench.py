@@ -30,7 +30,7 @@ from harness.stats.units import Floats, Ints
 from harness.text import one_line
 from harness.types import Json
 
-SCHEMA: Final = "harness.judges-bench/1"
+SCHEMA: Final = "harness.bench/1"
 PEOPLE: Final = "people"  #: the rubric that says what people say
 NO_MAP: Final = "its labels are not the set's"
 _DIGITS: Final = 10

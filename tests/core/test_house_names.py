@@ -17,6 +17,7 @@ DOCS = {
     "reports": ("reports", "commands"),
     "training": ("training", "commands"),
 }  #: rooms whose pages lie in folders of other names
+SUBCOMMANDS = {"judging": "judges"}  #: plugins that add to a core command, and stand on its page
 
 
 def packages() -> dict[str, str]:
@@ -82,7 +83,7 @@ def test_each_package_has_types_a_test_file_and_a_page(package: str) -> None:
     tests = (ROOT / "tests" / room).glob("test_*.py")
     own = any(file.name.startswith(f"test_{name}") or f" {package}" in file.read_text("utf-8") for file in tests)
     assert own, f"there is no tests/{room}/test_{name}.py, and no other test file there imports {package}"
-    pages = [ROOT / "docs" / folder / f"{name}.md" for folder in DOCS.get(room, (room,))]
+    pages = [ROOT / "docs" / folder / f"{SUBCOMMANDS.get(name, name)}.md" for folder in DOCS.get(room, (room,))]
     assert any(page.is_file() for page in pages), f"there is none of {[str(page.relative_to(ROOT)) for page in pages]}"
 
 
