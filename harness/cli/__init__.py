@@ -32,7 +32,8 @@ CORE = {
     "plugins": "List plugins, diagnose them, or create a new one.",
     "doctor": "Show what this machine has and what is missing.",
 }
-LISTS = {name: f"{name}_command" for name in ("models", "tasks", "judges", "painters")}  #: in `listing`
+_LISTS = {name: f"{name}_command" for name in ("models", "tasks", "judges", "painters")}  #: in `listing`
+OPEN = ("judges",)  #: the lists to which plugins may add subcommands; help of all others loads no plugin
 
 
 class Commands(Group):
@@ -51,8 +52,8 @@ class Commands(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now; plugins are loaded only for a name that is not core."""
         if cmd_name in CORE:
-            module = importlib.import_module(f"{__name__}.{'listing' if cmd_name in LISTS else cmd_name}")
-            command = getattr(module, LISTS.get(cmd_name, "command"))
+            module = importlib.import_module(f"{__name__}.{'listing' if cmd_name in _LISTS else cmd_name}")
+            command = getattr(module, _LISTS.get(cmd_name, "command"))
             assert isinstance(command, click.Command)
             _reserve(command)
             return command

@@ -19,7 +19,7 @@ from harness.text import one_line, plain
 from harness.types import Json, Setting
 
 from .flags import schemes_flag, suites_flag, with_schemes, with_suites
-from .options import OpenGroup, add_flags, load_host, plugin_options
+from .options import Group, OpenGroup, add_flags, load_host, plugin_options
 from .stdout import indented, show, table
 
 _T = TypeVar("_T")
@@ -69,7 +69,11 @@ def list_command(listing: Listing[Any], text: str) -> click.Group:
         json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
         return add_flags(function, json_flag, listing.flags, plugin_options, click.pass_context)
 
-    @click.group(cls=OpenGroup, name=listing.kind, help=text, invoke_without_command=True)
+    from . import OPEN
+
+    kind = OpenGroup if listing.kind in OPEN else Group
+
+    @click.group(cls=kind, name=listing.kind, help=text, invoke_without_command=True)
     @flags
     def group(ctx: click.Context, as_json: bool) -> None:
         if ctx.invoked_subcommand is None:

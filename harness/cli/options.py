@@ -62,10 +62,10 @@ class OpenGroup(Group):
 
 def load_commands(host: Host) -> dict[str, tuple[click.Command, Source]]:
     """Commands of plugins by name, subcommands of core commands as `judges bench`."""
-    from . import CORE, LISTS
+    from . import CORE, OPEN
 
-    own = (f"{name} {inner}" for name in LISTS for inner in ("list", "show"))
-    return host.commands((*CORE, *own), groups=LISTS)
+    own = (f"{name} {inner}" for name in OPEN for inner in ("list", "show"))
+    return host.commands((*CORE, *own), groups=OPEN)
 
 
 def blame_plugin(ctx: click.Context, name: str, error: BaseException) -> None:
