@@ -54,8 +54,8 @@ class EnteredWords:
 
     Attributes:
         labels: how many labels were given on answers of the run as they are now.
-        outdated: items whose answer is another one now, so their labels do not count.
-        foreign: items that the run has no answer to.
+        outdated: items whose answer is another one now, or gone, so their labels do not count.
+        foreign: items that the run does not have.
         unknown: (item, label) of labels that the split does not know.
         entered: what was written; None where nothing is new.
     """
@@ -106,10 +106,10 @@ def enter_words(
         known, shown = labels.get(plan.title), _is_in_results(run, results, plan, judge)
         for answer in run.answers(plan.title, (judge,)):
             each = words.get(answer.item)
-            if each is None or answer.outcome != "answered":
+            if each is None:
                 continue
             found.add(answer.item)
-            if each.answer_hash not in ("", answer.hash):
+            if answer.outcome != "answered" or each.answer_hash not in ("", answer.hash):
                 outdated.append(answer.item)
                 continue
             if isinstance(each.decision, Verdict):

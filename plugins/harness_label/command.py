@@ -1,0 +1,250 @@
+"""`harness label`: its flags, and its four uses: a page, a plan, and labels in files, out and in."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from harness import HarnessError
+from harness.cli.flags import Names
+from harness.cli.options import load_host, plugin_options
+from harness.text import say
+
+if TYPE_CHECKING:
+    from harness.runs.label_plan import LabelPlan
+    from harness.runs.stored import StoredRun
+
+    from .session import Labelled
+
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+_GUIDELINE_LIMIT: Final = 1 << 20  # bytes
+#: flag -> the uses that it has an effect in
+_USES: Final = {
+    "n": ("page", "export"),
+    "seed": ("page", "export"),
+    "judge": ("page", "export", "plan"),
+    "person": ("page", "import"),
+    "guideline": ("page", "export"),
+    "half_width": ("plan",),
+    "port": ("page",),
+    "no_browser": ("page",),
+}
+
+
+@click.command("label")
+@click.argument("runs", type=click.Path(path_type=Path, file_okay=False), nargs=-1, required=True, metavar="RUN…")
+@click.option("--as", "person", default="", metavar="NAME", help="Who labels; the judge is human-NAME.")
+@click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Only these of the runs' tasks.")
+@click.option(
+    "--n",
+    type=click.IntRange(1),
+    show_default="100, or as drawn before",
+    metavar="N",
+    help="Draw N answers of each split, equally from each label of the judge.",
+)
+@click.option("--seed", type=int, show_default="0, or as drawn before", metavar="N", help="Seed of the draw.")
+@click.option(
+    "--judge",
+    default="",
+    show_default="that of the draw, or the primary one",
+    metavar="NAME",
+    help="Draw by the labels of this judge: an id or a rubric.",
+)
+@click.option("--guideline", type=_FILE, metavar="FILE", help="Show this text instead of the rubrics' guidelines.")
+@click.option("--plan", is_flag=True, help="Only say how many labels --half-width needs.")
+@click.option(
+    "--half-width",
+    type=click.FloatRange(0, 50, min_open=True),
+    default=3.0,
+    show_default=True,
+    metavar="POINTS",
+    help="With --plan: half the width of the interval, in percent points.",
+)
+@click.option(
+    "--export", type=_FILE, metavar="FILE", help="Write the answers to FILE.csv, or FILE.json for Label Studio."
+)
+@click.option("--import", "labels", type=_FILE, metavar="FILE", help="Import labels from FILE.csv or FILE.json.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="any free one", help="Port of the page.")
+@click.option("--no-browser", is_flag=True, help="Only print the address; open no browser.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON at the end.")
+@plugin_options
+@click.pass_context
+def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
+    """Let people label answers that are drawn at random, so that their labels correct the judge's numbers.
+
+    Serves a page on 127.0.0.1 until Ctrl-C; its address, with the token of this start, is the first line of stdout.
+    The judge's verdict is hidden until the answer is labelled. At the end each run's results are computed again. Exit
+    codes: 0 done, 2 an error you can fix, 3 a label does not count or a task could not be scored.
+    """
+    use = _find_use(ctx, given)
+    if len(runs) > 1 and use in ("export", "import"):
+        raise click.UsageError(f"--{use} takes one run: the same items stand in several")
+    load_host(ctx)
+    from harness.runs.stored import open_run
+
+    folders = list({folder.resolve(): folder for folder in runs}.values())
+    opened = [open_run(folder, given["tasks"]) for folder in folders]
+    if use == "plan":
+        _plan(opened, given)
+        return 0
+    if use == "export":
+        _export(opened[0], given)
+        return 0
+    from .session import import_labels, label_runs
+
+    again = ("harness", *sys.argv[1:])
+    if use == "import":
+        found = [import_labels(opened[0], given["labels"], given["person"], command=again)]
+    else:
+        text = _read_guideline(given["guideline"])
+        found = label_runs(
+            opened,
+            given["person"],
+            n=given["n"],
+            seed=given["seed"],
+            judge=given["judge"],
+            guideline=text,
+            port=given["port"],
+            ready=_announcer(browser=not given["no_browser"], err=given["as_json"]),
+            command=again,
+        )
+    return _report(found, as_json=given["as_json"])
+
+
+def _find_use(ctx: click.Context, given: dict[str, Any]) -> str:
+    """What the command is used for. Refuses flags that have no effect with the others."""
+    uses = [name for name, key in (("plan", "plan"), ("export", "export"), ("import", "labels")) if given[key]]
+    if len(uses) > 1:
+        raise click.UsageError(f"--{uses[0]} and --{uses[1]} exclude each other")
+    use = uses[0] if uses else "page"
+    source = click.core.ParameterSource.COMMANDLINE
+    flags = {"person": "as"}
+    for name, meant in _USES.items():
+        if use not in meant and ctx.get_parameter_source(name) is source:
+            flag = flags.get(name, name).replace("_", "-")
+            needed = "the page" if meant == ("page",) else f"--{meant[0]}"
+            with_what = f"--{use}" if uses else "the page"
+            raise click.UsageError(f"--{flag} has no effect with {with_what}: it belongs to {needed}")
+    if use == "export" and given["as_json"]:
+        raise click.UsageError("--json has no effect with --export")
+    if use in ("page", "import") and not given["person"]:
+        raise click.UsageError("--as NAME is needed: whose labels are they?")
+    for key, flag in (("export", "export"), ("labels", "import")):
+        if given[key] and given[key].suffix.lower() not in (".csv", ".json"):
+            raise click.UsageError(f"--{flag} {given[key].name}: the name must end in .csv or .json")
+    return use
+
+
+def _read_guideline(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_GUIDELINE_LIMIT + 1)
+        text = data.decode("utf-8-sig").strip()
+    except OSError as error:
+        raise HarnessError(f"cannot read the guideline: {error.strerror}", where=str(file)) from None
+    except UnicodeDecodeError:
+        raise HarnessError("the guideline is not UTF-8", where=str(file), remedy="save it as UTF-8") from None
+    if not text or len(data) > _GUIDELINE_LIMIT:
+        what = "is empty" if not text else f"is larger than {_GUIDELINE_LIMIT >> 20} MiB"
+        raise HarnessError(f"the guideline {what}", where=str(file), remedy="give a text for people to read")
+    return text
+
+
+def _announcer(*, browser: bool, err: bool) -> Any:
+    def announce(url: str) -> None:
+        click.echo(url, err=err)
+        click.echo("Ctrl-C ends it; each label is saved at once", err=True)
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some browsers block
+
+    return announce
+
+
+def _report(found: list[Labelled], *, as_json: bool) -> int:
+    from .session import SCHEMA, print_labelled
+
+    if as_json:
+        document = {"schema": SCHEMA, "runs": [each.as_json() for each in found]}
+        click.echo(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False))
+    print_labelled(found, quiet=as_json)
+    return 3 if any(each.problems for each in found) else 0
+
+
+def _export(run: StoredRun, given: dict[str, Any]) -> None:
+    from harness.runs.label_sheets import write_sheet
+    from harness.runs.labelling import draw_run, list_label_items
+
+    file: Path = given["export"]
+    drawn = draw_run(run, n=given["n"], seed=given["seed"], judge=given["judge"])
+    guideline = _read_guideline(given["guideline"])
+    for each in drawn:
+        say(f"{each.plan.title}: {len(each.items)} answers", err=True)
+    fill = "fill in the column `label`"
+    if file.suffix.lower() == ".csv":
+        if guideline:
+            raise click.UsageError("--guideline has no effect with a .csv file")
+        write_sheet(run, file, {each.plan.title: each.items for each in drawn})
+    else:
+        from .label_studio import write_tasks
+
+        written = write_tasks(file, list_label_items(run, drawn, guideline=guideline))
+        for note in written.notes:
+            say(f"note: {note}", err=True)
+        say(f"labelling interface: {written.interface}", err=True)
+        fill = "label it in Label Studio, export JSON or JSON-MIN"
+    say(f"wrote {file}: {fill}, then", err=True)
+    say(f"  harness label {run.folder.path} --import {file} --as NAME", err=True)
+
+
+def _plan(runs: list[StoredRun], given: dict[str, Any]) -> None:
+    from harness.runs.label_plan import list_pilots, plan_run
+
+    half_width: float = given["half_width"]
+    plans = [(run, plan_run(run, half_width / 100, judge=given["judge"])) for run in runs]
+    if given["as_json"]:
+        document = {
+            "schema": "harness.label_plan/1",
+            "runs": [
+                {"run": str(run.folder.path), "splits": {each.title: each.as_json() for each in found}}
+                for run, found in plans
+            ],
+        }
+        click.echo(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False))
+        return
+    for run, found in plans:
+        if len(plans) > 1:
+            say(str(run.folder.path))
+        for each in found:
+            for line in describe_plan(each):
+                say(line)
+        if pilot := list_pilots(found):
+            flag = f" --judge {given['judge']}" if given["judge"] else ""
+            say(f"  harness label {run.folder.path} --as NAME --n {pilot}{flag}    # the pilot, then plan again")
+        elif total := max((each.total for each in found), default=0):
+            say(f"  harness label {run.folder.path} --as NAME --n {total}")
+
+
+def describe_plan(plan: LabelPlan) -> list[str]:
+    """The lines that `--plan` prints of a split."""
+    head = f"{plan.title}  {plan.metric} ±{100 * plan.half_width:g} points"
+    if plan.why:
+        return [f"{head}: no plan: {plan.why}"]
+    expected, best = 100 * (plan.expected or 0), 100 * (plan.best or 0)
+    lines = [
+        f"{head}: {plan.total} labels in all, {plan.labels} are there",
+        f"  expected half width {expected:.1f}, {best:.1f} with every answer labelled",
+    ]
+    for cell in plan.cells:
+        if cell.name in plan.needed:
+            needed = plan.needed[cell.name]
+            share = f"people say {100 * cell.rate:.0f}%" if cell.judged else "no label"
+            lines.append(f"  {cell.name}: {needed} of {cell.of:.0f} answers ({cell.judged:.0f} labelled, {share})")
+    return lines
