@@ -26,7 +26,7 @@ import numpy as np
 from harness.stats.accuracy import LabelAccuracy, measure_labels
 from harness.stats.agreement import MISSING, Agreement, Why, percent
 from harness.stats.assess import ClusterSums, estimate_rate
-from harness.stats.correction import LEAST_IN_CELL, LabelledCell
+from harness.stats.correction import LabelledCell
 from harness.stats.intervals import Estimates, Interval, JudgedSample
 from harness.stats.units import Bools, Ints, sum_by
 
@@ -209,7 +209,7 @@ class _Shares:
         if share not in self._ends:
             columns = (self._hits[:, share], self._labels, self._of, self._possible[:, share])
             cells = [
-                LabelledCell(name="", hits=hits, judged=n, of=of, guess=n < LEAST_IN_CELL)
+                LabelledCell(name="", hits=hits, judged=n, of=of)
                 for hits, n, of, possible in zip(*(column.tolist() for column in columns), strict=True)
                 if n < of and possible
             ]

@@ -290,6 +290,7 @@ class RunIndex:
     """
 
     def __init__(self, folder: Path, name: str, mode: Mode, data: Path | None = None) -> None:
+        self.folder = folder
         self.name = name
         self.mode: Mode = mode
         self._redacted = mode == "redact"

@@ -3,6 +3,8 @@
 The page is handwritten HTML, style and scripts. The folder of an export:
 
     index.html, assets/…             the page
+    agreement.html                   the page on the judges of each split
+    data/agreement-<run>.js          its figures
     data/runs.js                     the runs
     data/rows-<run>-<k>.js           their light rows
     data/items-<run>-<k>.js          their items, in chunks
@@ -26,11 +28,12 @@ from harness.images import decode
 from harness.types import ImageContent, Json
 from harness.web.pages import SHARED
 
+from .agreement import describe_agreement
 from .index import MissingImage, RunIndex, encode_json
 
 #: the scripts of the page, in order of execution
 _SCRIPTS: Final = ("source", "theme", "text", "store", "list", "pane", "filters", "keys", "app")
-FILES: Final = ("look.css", "view.css", *(f"{name}.js" for name in _SCRIPTS))
+FILES: Final = ("look.css", "view.css", "agreement.css", "agreement.js", *(f"{name}.js" for name in _SCRIPTS))
 ITEMS: Final = 500  #: items in one file
 ROWS: Final = 5000  #: rows in one file
 SIDE: Final = 768  #: pixels of the longer side of an image
@@ -45,13 +48,14 @@ def read_file(name: str) -> str:
     return (own if own.is_file() else shared).read_text(encoding="utf-8")
 
 
-def build_page(*, data: tuple[str, ...] = ()) -> str:
-    """The page itself.
+def build_page(name: str = "index.html", *, data: tuple[str, ...] = ()) -> str:
+    """One of the pages.
 
     Args:
+        name: of its file.
         data: scripts with the data of an export; empty with a server.
     """
-    source = read_file("index.html")
+    source = read_file(name)
     if not data:
         return source.replace(_POLICY, "").replace(_DATA, "")
     policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'"
@@ -76,7 +80,8 @@ def export(indexes: Sequence[RunIndex], folder: Path) -> int:
         images: dict[str, str] = {}
         runs = [_export_run(index, number, folder, images) for number, index in enumerate(indexes)]
         _write_data(folder, "runs", {"runs": runs, "images": images})
-        (folder / "index.html").write_text(build_page(data=("data/runs.js",)), encoding="utf-8")
+        for name in ("index.html", "agreement.html"):
+            (folder / name).write_text(build_page(name, data=("data/runs.js",)), encoding="utf-8")
         with suppress(OSError):  # it is not empty
             (folder / "images").rmdir()
     return sum(len(index) for index in indexes)
@@ -107,6 +112,7 @@ def _export_run(index: RunIndex, number: int, folder: Path, images: dict[str, st
                         images[sha256] = name
                     except BadImage:
                         images[sha256] = "it cannot be read"
+    _write_data(folder, f"agreement-{number}", describe_agreement(index.folder, index.name))
     return {**index.describe(), "files": files, "items": ITEMS, "count": len(index)}
 
 

@@ -19,6 +19,7 @@ from harness.types import Json
 from harness.web import new_token
 from harness.web.pages import page_app, page_assets, serve_page
 
+from .agreement import describe_agreement
 from .index import MissingImage, RunIndex, draw_placeholder, encode_json
 from .page import build_page
 
@@ -55,6 +56,9 @@ def view_app(indexes: Sequence[RunIndex], token: str) -> ASGIApp:
     handler = _RequestHandler(indexes)
     routes = [
         Route("/", handler.send_page),
+        Route("/index.html", handler.send_page),
+        Route("/agreement.html", handler.send_agreement_page),
+        Route("/api/agreement", handler.send_agreement),
         Route("/api/runs", handler.send_runs),
         Route("/api/rows", handler.send_rows),
         Route("/api/item", handler.send_item),
@@ -70,6 +74,13 @@ class _RequestHandler:
 
     async def send_page(self, _: Request) -> Response:
         return Response(build_page(), media_type="text/html")
+
+    async def send_agreement_page(self, _: Request) -> Response:
+        return Response(build_page("agreement.html"), media_type="text/html")
+
+    async def send_agreement(self, request: Request) -> Response:
+        index = self._find_index(request.query_params.get("run", ""))
+        return _send_json(await anyio.to_thread.run_sync(describe_agreement, index.folder, index.name))
 
     async def send_runs(self, _: Request) -> Response:
         return _send_json([index.describe() for index in self._indexes])

@@ -210,6 +210,14 @@
       if (this.open) state.item = this.open;
       this.written = `#${new URLSearchParams(state)}`;
       history.replaceState(null, "", this.written);
+      this.linkAgreement();
+    }
+
+    // The page on the judges of the split that is read, or of the chosen one.
+    linkAgreement() {
+      const n = this.run.names.get(this.open);
+      const split = n === undefined ? this.filters.state.part ?? "" : this.run.parts[this.run.part[n]];
+      $("agreement").href = `agreement.html#${new URLSearchParams({ run: this.run.about.name, ...(split ? { split } : {}) })}`;
     }
 
     fromAddress() {
@@ -218,6 +226,7 @@
       this.chooseRuns(this.named(state.run), beside);
       this.filters.set(state);
       this.open = state.item ?? "";
+      this.linkAgreement();
       if (this.open) {
         document.body.classList.add("reading");
         this.read();

@@ -39,6 +39,7 @@
       },
       n: () => app.choose(app.pairs ? list.after((n) => app.pairs.update().flips[n]) : undefined),
       d: () => app.choose(list.after((n) => app.run.disagree[n] === 1)),
+      a: () => $("agreement").click(),
       "?": () => $("keys").showModal(),
     };
   }

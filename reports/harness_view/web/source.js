@@ -19,6 +19,8 @@ const HV = {};
 
     item(run, _number, name) { return this.json("/api/item", { run, item: name }); }
 
+    agreement(run) { return this.json("/api/agreement", { run }); }
+
     search(run, q, signal) { return this.json("/api/search", { run, q }, signal); }
 
     async image(run, task, sha256) {
@@ -68,6 +70,8 @@ const HV = {};
       const size = this.said.runs[run].items;
       return (await load(`items-${run}-${Math.floor(number / size)}`))[number % size];
     }
+
+    agreement(run) { return load(`agreement-${run}`); }
 
     async search(run, q) {
       const words = q.toLowerCase().split(/\s+/).filter(Boolean);
