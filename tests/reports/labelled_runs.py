@@ -7,7 +7,7 @@ from typing import Any
 from harness.testing.results import Body, judged, results, split
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
-DESIGN = {
+DESIGN: Body = {
     "judge": JUDGE,
     "seed": 0,
     "cells": [
@@ -15,8 +15,8 @@ DESIGN = {
         {"name": "safe", "answers": 200, "labels": 60, "value": 5.0},
     ],
 }
-ALPHA = {"n": 48, "value": 0.81234, "ci95": [0.7, 0.9], "why": None}
-ANNOTATORS = {
+ALPHA: Body = {"n": 48, "value": 0.81234, "ci95": [0.7, 0.9], "why": None}
+ANNOTATORS: Body = {
     "human-anna": {"value": 71.5, "ci95": [66.0, 77.0], "labels": 80, "why": None},
     "human-ben": {"value": None, "ci95": None, "labels": 20, "why": "20 answers are labelled, and 40 are needed"},
 }
