@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .formats import Texts
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_FORMATS = {"terminal": ".txt", "markdown": ".md", "latex": ".tex", "json": ".json"}
+_FORMATS = {"terminal": ".txt", "markdown": ".md", "latex": ".tex", "csv": ".csv", "json": ".json"}
+_WITHOUT_ITEMS = {"latex": "LaTeX", "csv": "CSV"}
 _LISTED = 5  #: flips of each way, without --show
 
 
@@ -44,6 +45,11 @@ _LISTED = 5  #: flips of each way, without --show
     "--allow-mismatch",
     is_flag=True,
     help="Compare although task version, settings, data, wording or judge differ; the output says so.",
+)
+@click.option(
+    "--common-errors",
+    is_flag=True,
+    help="Where people labelled both runs: also the difference if the judge errs alike on both, with tests of that.",
 )
 @click.option(
     "--show",
@@ -75,12 +81,13 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     name = given["name"] or by_suffix.get(output.suffix if output else "", "terminal")
     if len(runs) < 2:
         raise click.UsageError("give two runs or more: the baseline, then the others")
-    if name == "latex" and (given["reveal"] or given["show"] is not None):
-        raise click.UsageError(f"--{'reveal' if given['reveal'] else 'show'} has no effect: LaTeX lists no items")
+    if name in _WITHOUT_ITEMS and (given["reveal"] or given["show"] is not None):
+        flag = "reveal" if given["reveal"] else "show"
+        raise click.UsageError(f"--{flag} has no effect: {_WITHOUT_ITEMS[name]} lists no items")
     load_host(ctx)
     from harness.runs.comparing.compare import compare
 
-    options = {key: given[key] for key in ("tasks", "by", "judge", "allow_mismatch")}
+    options = {key: given[key] for key in ("tasks", "by", "judge", "allow_mismatch", "common_errors")}
     found = compare(*runs, **options)
     if name == "terminal" and output is None:
         from .formats import print_terminal
@@ -100,14 +107,14 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
 
 
 def _render(found: Comparison, name: str, given: dict[str, Any]) -> str:
-    from .formats import add_texts, load_texts, render_latex, render_markdown, render_terminal
+    from .formats import add_texts, load_texts, render_csv, render_latex, render_markdown, render_terminal
 
     if name == "json":
         show: int | None = given["show"]
         body = add_texts(found.as_json(show), load_texts(found, show) if given["reveal"] else {})
         return json.dumps(body, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    if name == "latex":
-        return render_latex(found)
+    if name in _WITHOUT_ITEMS:
+        return render_latex(found) if name == "latex" else render_csv(found)
     render = render_markdown if name == "markdown" else render_terminal
     return render(found, *_load_flips(found, given))
 

@@ -5,6 +5,8 @@ All formats use the same sentences: the functions below `render_latex` make them
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,16 +16,19 @@ from harness import Comparison
 from harness.board.display import NOTHING, format_head, format_interval, format_share, format_value
 from harness.board.rows import TOY_DATA
 from harness.board.tables import WIDTH, print_drawing, render_drawing
-from harness.runs.comparing.comparison import ALPHA, Finding, Flip, MetricChange, SplitComparison
+from harness.runs.comparing.comparison import ALPHA, Finding, Flip, MetricChange, PeopleChange, SplitComparison
 from harness.runs.stored import open_run
 from harness.store.reader import Answer
-from harness.text import escape_markdown, escape_tex, one_line, plain
+from harness.stats.tally import to_unit
+from harness.text import escape_cell, escape_markdown, escape_tex, one_line, plain
 from harness.types import Json
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from harness.stats.common_errors import ErrorRate
 
 _COLOURS: Final = {
     Finding.BETTER: "green",
@@ -74,6 +79,8 @@ def _draw(console: Console, found: Comparison, texts: Texts, most: int) -> None:
         metrics = {format_metric(change): change for change in each.changes.values()}
         _print(console, _build_table(found, each, "", metrics), indent=2)
         _print_line(console, describe_conclusion(found, each), style=_COLOURS.get(each.main.finding, ""))
+        for told in describe_people(found, each):
+            _print_line(console, told)
         if each.by:
             console.print()
             head = f"{format_metric(each.main)} by {found.by}"
@@ -136,6 +143,7 @@ def render_markdown(found: Comparison, texts: Texts, most: int) -> str:
             escape_markdown(" · ".join(describe_counts(found, each))),
             _tabulate_markdown(found, each, "Metric", metrics),
             f"**{escape_markdown(describe_conclusion(found, each))}**",
+            "\n".join(f"- {escape_markdown(told)}" for told in describe_people(found, each)),
             _tabulate_markdown(found, each, by, each.by) if each.by else "",
             "\n".join(f"- {escape_markdown(text)}" for text in explain_missing(each)),
             "\n".join(_list_flips(found, each, texts, most)),
@@ -207,13 +215,42 @@ def _tabulate_latex(found: Comparison, each: SplitComparison, columns: int, *, i
         maths = ("--" if text == NOTHING else f"${text}$" if text else "" for text in (*numbers, p))  # a minus is one
         cells = [rf"\textbf{{{head}}}" if change.main else head, n, *maths]
         yield " & ".join(cells) + r" \\"
+        if change.people is not None and change.people.difference is not None:
+            yield _tabulate_people(change.people, change.paired.unit, is_open=is_open)
     comments = (
         *describe_counts(found, each),
         describe_conclusion(found, each),
+        *describe_people(found, each),
         *explain_missing(each),
         *(text for text, _ in describe_flips(found, each)),
     )
     yield from (f"% {escape_tex(comment)}" for comment in comments)
+
+
+def _tabulate_people(people: PeopleChange, unit: str, *, is_open: bool) -> str:
+    """A row below its metric's: the number of labels in place of n, and no p."""
+    numbers = (
+        format_value(people.baseline, unit),
+        format_value(people.value, unit),
+        format_signed(people.difference, unit),
+        format_interval(people.ci95, unit),
+    )
+    labels = f"{people.labels[0]}/{people.labels[1]}"
+    return " & ".join(["by people (labels)", labels, *(f"${text}$" for text in numbers), *[""] * (1 + is_open)]) + r" \\"
+
+
+def render_csv(found: Comparison) -> str:
+    """One line for each metric and group, as `Comparison.to_frame` has them; no text can act as a formula."""
+    rows, out = found.list_rows(), io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n", restval="")
+    writer.writeheader()
+    for row in rows:
+        cells = {
+            name: escape_cell(" ".join(plain(cell).split())) if isinstance(cell, str) else cell
+            for name, cell in row.items()
+        }
+        writer.writerow(cells)
+    return out.getvalue()
 
 
 def format_signed(value: float | None, unit: str) -> str:
@@ -309,6 +346,50 @@ def describe_conclusion(found: Comparison, each: SplitComparison) -> str:
         f"{result.metric}: {said} (p {format_p(result.p)} by {_TESTS[result.test]}{over});"
         f" {result.clusters} clusters could show a difference of {format_value(result.detectable, result.unit)}{points}"
     )
+
+
+def describe_people(found: Comparison, each: SplitComparison) -> Iterator[str]:
+    """What people's labels say of each metric's difference, or why they say nothing."""
+    missing: dict[str, list[str]] = {}
+    for name, change in each.changes.items():
+        people, unit = change.people, change.paired.unit
+        if people is None:
+            continue
+        if people.difference is None:
+            missing.setdefault(people.why, []).append(name)
+        else:
+            difference = f"{format_signed(people.difference, unit)} {format_interval(people.ci95, unit)}"
+            yield f"{name}: by people {difference} ({people.labels[0]} and {people.labels[1]} labels)"
+        if people.common is not None:
+            yield from _describe_common_errors(found, each, name, people, unit)
+    yield from (f"no difference by people of {', '.join(names)}: {why}" for why, names in missing.items())
+
+
+def _describe_common_errors(
+    found: Comparison, each: SplitComparison, name: str, people: PeopleChange, unit: str
+) -> Iterator[str]:
+    common, base = people.common, found.baseline.letter
+    if common is None:
+        return
+    if common.value is None:
+        yield f"{name}: under common errors no difference: {common.why}"
+    else:
+        ends = None if common.ci95 is None else [to_unit(end, unit) for end in common.ci95]
+        difference = f"{format_signed(to_unit(common.value, unit), unit)} {format_interval(ends, unit)}"
+        yield f"{name}: under common errors {difference}, which is wrong if the judge errs unlike on {base} and {each.run}"
+    if common.sensitivity is None or common.specificity is None:
+        return
+
+    def tell(what: str, errors: ErrorRate) -> str:
+        ours, theirs = (format_value(share, "0-1") for share in (errors.second, errors.first))
+        return f"{what} {base} {ours}, {each.run} {theirs}, equal: p {format_p(errors.p)}"
+
+    tests = (("sensitivity", common.sensitivity), ("specificity", common.specificity))
+    unlike = [what for what, errors in tests if errors.p is not None and errors.p < ALPHA]
+    verdict = f"the judge's {' and '.join(unlike)} differ{'s' if len(unlike) == 1 else ''}: use the difference by people"
+    few = "few labels find only large differences, so a high p does not show that they are equal"
+    told = "; ".join(tell(what, errors) for what, errors in tests)
+    yield f"{name}: judge's errors: {told}; {verdict if unlike else few}"
 
 
 def explain_missing(each: SplitComparison) -> Iterator[str]:

@@ -46,6 +46,7 @@ def compare(
     by: str = "",
     judge: str = "",
     allow_mismatch: bool = False,
+    common_errors: bool = False,
 ) -> Comparison:
     """Compare runs with a baseline over their common items. Calls no model and no judge.
 
@@ -57,6 +58,8 @@ def compare(
         by: break the main metrics down by `category` or a tag.
         judge: a judge's id or its beginning; by default the primary judge of each split.
         allow_mismatch: compare although task version, settings, data, wording or judge differ, and report it.
+        common_errors: where people labelled both runs, also the difference if the judge errs alike on both, which is
+            wrong if it does not.
 
     Raises:
         HarnessError: two runs are the same, have nothing in common, or were measured differently.

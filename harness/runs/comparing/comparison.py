@@ -8,11 +8,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.stats.pairing import PairedResult
-from harness.stats.tally import plain_number
+from harness.stats.tally import plain_number, to_unit
 from harness.types import Json
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.stats.common_errors import CommonErrors, ErrorRate
 
 SCHEMA: Final = "harness.comparison/1"
 ALPHA: Final = 0.05  #: a difference with a smaller adjusted p is shown
@@ -142,6 +144,30 @@ class Flips:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleChange:
+    """One metric in both runs by people's labels, each run with its own; rates in the metric's unit.
+
+    Attributes:
+        baseline: the baseline's corrected number over the common items; None without a difference.
+        value: the run's.
+        difference: run - baseline; None with a reason in `why`.
+        ci95: of the difference.
+        labels: how many common answers people labelled, in the baseline and in the run.
+        why: there is no difference, as a sentence without its full stop; empty where there is one.
+        common: the difference if the judge errs alike on both runs, with the tests of that; None unless asked for.
+            Its first run is the run, its second the baseline, and its numbers are shares of 1.
+    """
+
+    baseline: float | None = None
+    value: float | None = None
+    difference: float | None = None
+    ci95: tuple[float, float] | None = None
+    labels: tuple[int, int] = (0, 0)
+    why: str = ""
+    common: CommonErrors | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricChange:
     """One metric in both runs; the run is the left side of `paired`, so the difference is run - baseline.
 
@@ -150,12 +176,14 @@ class MetricChange:
         main: whether it is the split's main metric.
         p_holm: p adjusted over the tested main metrics; None for other metrics.
         exploratory: not tested, because a pooled split with the same records is.
+        people: the difference by people's labels; None where neither run has labels.
     """
 
     paired: PairedResult
     main: bool = False
     p_holm: float | None = None
     exploratory: bool = False
+    people: PeopleChange | None = None
 
     @property
     def baseline(self) -> float | None:
@@ -285,17 +313,23 @@ class Comparison:
         """One row for each run, split, metric and group (pandas is imported here); percent values are 0 to 100.
 
         Columns: run, model, task, split, group (empty for all), metric, main, unit, better, pairs, unresolved,
-        clusters, baseline, value, difference, ci_low, ci_high, worst_low, worst_high, p, test, p_holm, detectable.
+        clusters, baseline, value, difference, ci_low, ci_high, worst_low, worst_high, p, test, p_holm, detectable, and
+        what people's labels say: corrected, corrected_low, corrected_high, labels_baseline, labels_run, corrected_why,
+        common, common_low, common_high, p_sensitivity, p_specificity.
         """
         import pandas as pd
 
+        return pd.DataFrame(self.list_rows())
+
+    def list_rows(self) -> list[dict[str, Any]]:
+        """The rows of `to_frame`, as dicts."""
         names = {side.letter: side.name for side in self.runs}
         rows: list[dict[str, Any]] = []
         for each in self.splits:
             place = {"model": names[each.run], "run": each.run, "task": each.task, "split": each.split}
             rows += [place | _frame_row("", change) for change in each.changes.values()]
             rows += [place | _frame_row(group, change) for group, change in each.by.items()]
-        return pd.DataFrame(rows)
+        return rows
 
 
 def _split_to_json(each: SplitComparison, show: int | None) -> dict[str, Json]:
@@ -359,7 +393,37 @@ def _change_to_json(change: MetricChange) -> dict[str, Json]:
         "p_holm": change.p_holm,
         "detectable": found.detectable,
         "finding": change.finding.value if change.main else None,
+        **({} if change.people is None else {"corrected": _people_to_json(change.people, found.unit)}),
     }
+
+
+def _people_to_json(people: PeopleChange, unit: str) -> dict[str, Json]:
+    common: dict[str, Json] = {}
+    if people.common is not None:
+        found = people.common
+        common = {
+            "common_errors": {
+                "difference": None if found.value is None else to_unit(found.value, unit),
+                "ci95": None if found.ci95 is None else [to_unit(end, unit) for end in found.ci95],
+                **({"why": found.why} if found.why else {}),
+                "sensitivity": _errors_to_json(found.sensitivity),
+                "specificity": _errors_to_json(found.specificity),
+            }
+        }
+    return {
+        "baseline": people.baseline,
+        "run": people.value,
+        "difference": people.difference,
+        "ci95": people.ci95 and list(people.ci95),
+        **({"why": people.why} if people.why else {}),
+        "labels": {"baseline": people.labels[0], "run": people.labels[1]},
+        **common,
+    }
+
+
+def _errors_to_json(found: ErrorRate | None) -> dict[str, Json] | None:
+    """A rate from 0 to 1 in both runs, and the test that it is equal."""
+    return found and {"both": found.both, "baseline": found.second, "run": found.first, "p": found.p}
 
 
 def _frame_row(group: str, change: MetricChange) -> dict[str, Any]:
@@ -376,4 +440,24 @@ def _frame_row(group: str, change: MetricChange) -> dict[str, Any]:
         "worst_low": worst_low,
         "worst_high": worst_high,
         **{name: found[name] for name in ("p", "test", "p_holm", "detectable")},
+        **_people_columns(found.get("corrected") or {}),
+    }
+
+
+def _people_columns(found: Mapping[str, Any]) -> dict[str, Any]:
+    labels, common = found.get("labels") or {}, found.get("common_errors") or {}
+    low, high = found.get("ci95") or (None, None)
+    common_low, common_high = common.get("ci95") or (None, None)
+    return {
+        "corrected": found.get("difference"),
+        "corrected_low": low,
+        "corrected_high": high,
+        "labels_baseline": labels.get("baseline"),
+        "labels_run": labels.get("run"),
+        "corrected_why": found.get("why", ""),
+        "common": common.get("difference"),
+        "common_low": common_low,
+        "common_high": common_high,
+        "p_sensitivity": (common.get("sensitivity") or {}).get("p"),
+        "p_specificity": (common.get("specificity") or {}).get("p"),
     }
