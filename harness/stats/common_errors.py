@@ -15,8 +15,11 @@ a test of equal se and of equal sp.
 
 The test is a score test on sums in clusters. Fisher's exact test of the labelled answers would be wrong here: people
 label unequal parts of the judge's labels, so their shares among the labelled are not se and sp, and answers to one
-question hang together. Where equal, it rejects in 2.7% (100 labels) and 3.4% (200) of simulated comparisons at 5%, at
-most in 10%. With so few labels it finds only large differences.
+question hang together. With so few labels it finds only large differences.
+
+In 25 simulated cases with equal errors (100 or 200 labels in each run, 500 data sets a case) the interval held the
+truth in .953 and .948, least .928, and there was no value in 4% and 1%. At 5% the test of se rejected in 2.5% and 3.1%,
+that of sp in 4.1% and 4.3%, at most in 8.6%.
 
 A cell without errors among its labels has no variance, yet the next label may be one. So its share of the variance is
 that of (hits + 1/2) / (labels + 1).

@@ -35,7 +35,7 @@ from harness.stats.columns import ANSWERED, RESOLVED, UNJUDGED, Codes, MetricCol
 from harness.stats.correction import LEAST_IN_CELL, Correction, LabelledAnswers, correct
 from harness.stats.draw import UNSCORED, FrameAnswer, digest_frame, find_usable, order_cells
 from harness.stats.tally import to_unit
-from harness.stats.units import Bools, as_ints, sort_rows
+from harness.stats.units import Bools, Ints, as_ints, sort_rows
 from harness.types import Json
 
 if TYPE_CHECKING:
@@ -81,6 +81,23 @@ class _Selection:
     def idle(self) -> int:
         """Labels that do not count yet."""
         return 0 if self.why else self.labelled - int(self.usable.sum())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledMetric:
+    """The labelled answers behind one metric's corrected number, for a comparison of runs.
+
+    Attributes:
+        sample: the answers.
+        rows: of each answer: its place in the order of `LabelledRecords.add`.
+        labels: how many answers people labelled.
+        why: they give no number, whatever is taken of them: a sentence without its full stop; empty where they may.
+    """
+
+    sample: LabelledAnswers
+    rows: Ints
+    labels: int
+    why: str
 
 
 class LabelledRecords:
@@ -152,11 +169,7 @@ class LabelledRecords:
                 continue
             unfit = self._explain_unfit(place, people, columns)
             whole = self._estimate(place, people, some, together, unfit)
-            if not whole.why and alpha is not None and alpha.value is not None and alpha.value < LEAST_ALPHA:
-                why = (
-                    f"people agree too little: alpha is {alpha.value:.2f} over the {alpha.n} answers that several of "
-                    f"them labelled, and {LEAST_ALPHA} is needed"
-                )
+            if not whole.why and (why := _explain_disagreement(alpha)):
                 whole = replace(whole, value=None, ci95=None, why=why)
             each: dict[str, Json] = {}
             for person, selection in alone.items():
@@ -172,6 +185,32 @@ class LabelledRecords:
                 **({"notes": list(notes)} if notes else {}),
             }
         return made
+
+    def collect(self, tables: Mapping[str | None, Table]) -> dict[str, LabelledMetric]:
+        """Metric -> its labelled answers; empty where nobody labelled or skipped an answer and nothing was drawn.
+
+        Args:
+            tables: as in `correct`.
+        """
+        ran = self._ran
+        people = {person: tables[person] for person in ran.people if _find_tried(tables[person]).any()}
+        if not (people or ran.draws or ran.draw_fault):
+            return {}
+        some = next(iter(people.values()), tables[ran.primary])
+        selection, split = self._select(people), _explain_disagreement(self._measure_agreement(people, some))
+        found: dict[str, LabelledMetric] = {}
+        for place, columns in enumerate(some.metrics):
+            if OWN in columns.metric.name:
+                continue
+            unfit = self._explain_unfit(place, people, columns)
+            sample, rows = self._collect(place, people, some, selection, unfit)
+            found[columns.metric.name] = LabelledMetric(
+                sample=sample,
+                rows=rows,
+                labels=selection.labelled if selection.why else sample.labels,
+                why=selection.why or unfit or split,
+            )
+        return found
 
     def _select(self, people: Mapping[str, Table]) -> _Selection:
         cell = as_ints(self._cell)
@@ -256,6 +295,16 @@ class LabelledRecords:
         self, place: int, people: Mapping[str, Table], some: Table, selection: _Selection, unfit: str
     ) -> Correction:
         """What these people's selected labels say of one metric."""
+        found = correct(self._collect(place, people, some, selection, unfit)[0])
+        if selection.why:
+            found = replace(found, labels=selection.labelled)
+        why = selection.why or unfit or found.why
+        return replace(found, value=None, ci95=None, why=why) if why else found
+
+    def _collect(
+        self, place: int, people: Mapping[str, Table], some: Table, selection: _Selection, unfit: str
+    ) -> tuple[LabelledAnswers, Ints]:
+        """The answers that count for one metric, with these people's selected labels; and their rows."""
         columns = some.metrics[place]
         cell = as_ints(self._cell)
         names = [self._name_cell(each) for each in self._cells.values]
@@ -280,11 +329,7 @@ class LabelledRecords:
             votes=votes[rows],
             known=known[rows],
         )
-        found = correct(sample)
-        if selection.why:
-            found = replace(found, labels=selection.labelled)
-        why = selection.why or unfit or found.why
-        return replace(found, value=None, ci95=None, why=why) if why else found
+        return sample, rows
 
     def _name_cell(self, cell: _Cell) -> str:
         several = len({each.part for each in self._cells.values}) > 1
@@ -319,6 +364,16 @@ class LabelledRecords:
             "seed": seeds.pop() if len(seeds) == 1 else None,
             "cells": described,
         }
+
+
+def _explain_disagreement(alpha: Agreement | None) -> str:
+    """Why people's labels correct nothing, as a sentence without its full stop; empty if they agree, or one did all."""
+    if alpha is None or alpha.value is None or alpha.value >= LEAST_ALPHA:
+        return ""
+    return (
+        f"people agree too little: alpha is {alpha.value:.2f} over the {alpha.n} answers that several of them labelled,"
+        f" and {LEAST_ALPHA} is needed"
+    )
 
 
 def _find_labelled(table: Table) -> Bools:

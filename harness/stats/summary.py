@@ -32,6 +32,7 @@ from harness.stats.tally import Tally
 from harness.types import OUTCOMES, UNSCORED, Json, Usage, Verdict, add_usage
 
 if TYPE_CHECKING:
+    from harness.stats.corrected import LabelledMetric
     from harness.stats.draw import SplitDraw
 
 SCHEMA: Final = "harness.results/1"
@@ -316,6 +317,11 @@ class SplitSummary:
         self._outcomes[item.record.outcome] += 1
         if item.record.outcome == "answered":
             self._flags.update(item.record.flags | item.flags.get(self._ran.primary or "", frozenset()))
+
+    def collect_labelled(self) -> Mapping[str, LabelledMetric]:
+        """Metric -> the answers behind its corrected number; empty where nobody labelled and nothing was drawn."""
+        tables = {judge: view.tally.table for judge, view in self.views.items()}
+        return {} if self._labelled is None else self._labelled.collect(tables)
 
     def finish(self, parts: Sequence[SplitSummary] = ()) -> dict[str, Json]:
         """The split's dict of results.json; a derived one is a random part where each of its parts is that or whole."""

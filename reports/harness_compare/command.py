@@ -101,6 +101,9 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
         with report_write_errors(output, what="cannot write the comparison", remedy="give another --output"):
             atomic_write(output, _render(found, name, given), sync=False)
         say(f"wrote {output}", err=True)
+    changes = [change for each in found.splits for change in each.changes.values()]
+    if given["common_errors"] and not any(change.people and change.people.common for change in changes):
+        say("note: --common-errors shows nothing: people's labels give no metric a number in both runs", err=True)
     for title, fault in found.unscored.items():
         say(f"note: {title} could not be compared: the task raised {fault}", err=True)
     return 3 if found.unscored else 0

@@ -18,8 +18,8 @@ from harness.board.rows import TOY_DATA
 from harness.board.tables import WIDTH, print_drawing, render_drawing
 from harness.runs.comparing.comparison import ALPHA, Finding, Flip, MetricChange, PeopleChange, SplitComparison
 from harness.runs.stored import open_run
-from harness.store.reader import Answer
 from harness.stats.tally import to_unit
+from harness.store.reader import Answer
 from harness.text import escape_cell, escape_markdown, escape_tex, one_line, plain
 from harness.types import Json
 
@@ -216,7 +216,7 @@ def _tabulate_latex(found: Comparison, each: SplitComparison, columns: int, *, i
         cells = [rf"\textbf{{{head}}}" if change.main else head, n, *maths]
         yield " & ".join(cells) + r" \\"
         if change.people is not None and change.people.difference is not None:
-            yield _tabulate_people(change.people, change.paired.unit, is_open=is_open)
+            yield from _tabulate_people(change, change.people, is_open=is_open)
     comments = (
         *describe_counts(found, each),
         describe_conclusion(found, each),
@@ -227,8 +227,9 @@ def _tabulate_latex(found: Comparison, each: SplitComparison, columns: int, *, i
     yield from (f"% {escape_tex(comment)}" for comment in comments)
 
 
-def _tabulate_people(people: PeopleChange, unit: str, *, is_open: bool) -> str:
-    """A row below its metric's: the number of labels in place of n, and no p."""
+def _tabulate_people(change: MetricChange, people: PeopleChange, *, is_open: bool) -> Iterator[str]:
+    """Rows below the metric's: the number of labels in place of n, and no p; the main metric's under common errors."""
+    unit, rest = change.paired.unit, [""] * (1 + is_open)
     numbers = (
         format_value(people.baseline, unit),
         format_value(people.value, unit),
@@ -236,7 +237,19 @@ def _tabulate_people(people: PeopleChange, unit: str, *, is_open: bool) -> str:
         format_interval(people.ci95, unit),
     )
     labels = f"{people.labels[0]}/{people.labels[1]}"
-    return " & ".join(["by people (labels)", labels, *(f"${text}$" for text in numbers), *[""] * (1 + is_open)]) + r" \\"
+    yield " & ".join(["by people (labels)", labels, *(f"${text}$" for text in numbers), *rest]) + r" \\"
+    common = people.common
+    if not change.main or common is None or common.value is None or common.ci95 is None:
+        return
+    tests = [errors.p if errors else None for errors in (common.sensitivity, common.specificity)]
+    shown = (format_signed(to_unit(common.value, unit), unit), _format_scaled(common.ci95, unit))
+    head = f"common errors ({', '.join(f'${format_p(p)}$' if p is not None else '--' for p in tests)})"
+    yield " & ".join([head, "", "", "", *(f"${text}$" for text in shown), *rest]) + r" \\"
+
+
+def _format_scaled(ends: tuple[float, float], unit: str) -> str:
+    """An interval of shares of 1 in a metric's unit."""
+    return format_interval([to_unit(end, unit) for end in ends], unit)
 
 
 def render_csv(found: Comparison) -> str:
@@ -349,7 +362,7 @@ def describe_conclusion(found: Comparison, each: SplitComparison) -> str:
 
 
 def describe_people(found: Comparison, each: SplitComparison) -> Iterator[str]:
-    """What people's labels say of each metric's difference, or why they say nothing."""
+    """What people's labels say of each metric's difference, or why nothing; common errors of the main one alone."""
     missing: dict[str, list[str]] = {}
     for name, change in each.changes.items():
         people, unit = change.people, change.paired.unit
@@ -360,7 +373,7 @@ def describe_people(found: Comparison, each: SplitComparison) -> Iterator[str]:
         else:
             difference = f"{format_signed(people.difference, unit)} {format_interval(people.ci95, unit)}"
             yield f"{name}: by people {difference} ({people.labels[0]} and {people.labels[1]} labels)"
-        if people.common is not None:
+        if people.common is not None and change.main:
             yield from _describe_common_errors(found, each, name, people, unit)
     yield from (f"no difference by people of {', '.join(names)}: {why}" for why, names in missing.items())
 
@@ -374,9 +387,10 @@ def _describe_common_errors(
     if common.value is None:
         yield f"{name}: under common errors no difference: {common.why}"
     else:
-        ends = None if common.ci95 is None else [to_unit(end, unit) for end in common.ci95]
-        difference = f"{format_signed(to_unit(common.value, unit), unit)} {format_interval(ends, unit)}"
-        yield f"{name}: under common errors {difference}, which is wrong if the judge errs unlike on {base} and {each.run}"
+        ends = "" if common.ci95 is None else _format_scaled(common.ci95, unit)
+        difference = f"{format_signed(to_unit(common.value, unit), unit)} {ends}"
+        wrong = f"which is wrong if the judge errs unlike on {base} and {each.run}"
+        yield f"{name}: under common errors {difference}, {wrong}"
     if common.sensitivity is None or common.specificity is None:
         return
 
@@ -386,7 +400,9 @@ def _describe_common_errors(
 
     tests = (("sensitivity", common.sensitivity), ("specificity", common.specificity))
     unlike = [what for what, errors in tests if errors.p is not None and errors.p < ALPHA]
-    verdict = f"the judge's {' and '.join(unlike)} differ{'s' if len(unlike) == 1 else ''}: use the difference by people"
+    verdict = (
+        f"the judge's {' and '.join(unlike)} differ{'s' if len(unlike) == 1 else ''}: use the difference by people"
+    )
     few = "few labels find only large differences, so a high p does not show that they are equal"
     told = "; ".join(tell(what, errors) for what, errors in tests)
     yield f"{name}: judge's errors: {told}; {verdict if unlike else few}"
@@ -438,6 +454,14 @@ def describe_tests(found: Comparison) -> str:
     """How to read the numbers and the tests."""
     adjusted = f" p is adjusted by Holm over {found.family} main metrics." if found.family > 1 else ""
     by = f" By {found.by}: exploratory, not adjusted." if found.by else ""
+    people = [change.people for each in found.splits for change in each.changes.values() if change.people]
+    if any(each.difference is not None for each in people):
+        by += " By people: from each run's own labels, without a test."
+    if any(each.common is not None for each in people):
+        by += (
+            " Common errors: as if the judge erred alike on both runs, which is wrong if it does not; p is that of"
+            " equal sensitivity and of equal specificity."
+        )
     return (
         f"{_LEGEND}{adjusted} A difference is told where p is below {ALPHA:g}. Could show: what a test at 5% finds in 4"
         f" of 5 evaluations.{by}"

@@ -16,7 +16,16 @@ from harness_compare.formats import format_p, format_signed, render_latex, rende
 from harness import Comparison
 from harness.cli import cli
 from harness.errors import HarnessError
-from harness.runs.comparing.comparison import Counts, Flip, Flips, MetricChange, Mismatch, Side, SplitComparison
+from harness.runs.comparing.comparison import (
+    Counts,
+    Flip,
+    Flips,
+    MetricChange,
+    Mismatch,
+    PeopleChange,
+    Side,
+    SplitComparison,
+)
 from harness.stats.pairing import PairedResult
 from tests.core.compared import WORLD, beside, changed, played
 from tests.tools import tool
@@ -203,7 +212,7 @@ def hostile() -> Comparison:
         denominators=(8, 8), left=1.0, right=2.0, difference=-1.0, ci95=(-2.0, 1.0), bounds=(-3.0, 2.0),
         ci95_worst=(-4.0, 3.0), p=0.5, test="interval", detectable=5.0,
     )  # fmt: skip
-    change = MetricChange(paired=result, main=True, p_holm=0.5)
+    change = MetricChange(paired=result, main=True, p_holm=0.5, people=PeopleChange(labels=(9, 0), why=EVIL))
     flip = Flip(item=EVIL, other=EVIL, category=EVIL, baseline_label=EVIL, other_label=EVIL)
     unlike = Mismatch(run="B", split=EVIL, what=EVIL, baseline=EVIL, other=EVIL)
     counts = Counts(common=9, resolved=8, unresolved_baseline=1, unresolved_other=0, only_baseline=0, only_other=0)

@@ -19,6 +19,7 @@ from harness.runs.comparing.comparison import (
     Side,
     SplitComparison,
 )
+from harness.runs.comparing.people import PeopleComparer
 from harness.runs.comparing.sides import (
     ComparedRun,
     SplitView,
@@ -87,9 +88,11 @@ def compare(
     order = list(dict.fromkeys(view.title for _, view, _ in pairs if view.split.parts))
     order += [view.title for _, view, _ in pairs if view.title not in order]
     splits, unscored = list[SplitComparison](), dict[str, str]()
+    people = PeopleComparer(common_errors=common_errors)
     for other, view, twin in sorted(pairs, key=lambda pair: order.index(pair[1].title)):
         try:
-            splits.append(compare_split(other.letter, view, twin, by))
+            compared = compare_split(other.letter, view, twin, by)
+            splits.append(people.add(compared, base, view, other, twin))
         except ScoringError as error:
             unscored[view.title] = str(error)
     adjusted, family = _adjust_tests(splits)

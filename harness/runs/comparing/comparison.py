@@ -440,24 +440,30 @@ def _frame_row(group: str, change: MetricChange) -> dict[str, Any]:
         "worst_low": worst_low,
         "worst_high": worst_high,
         **{name: found[name] for name in ("p", "test", "p_holm", "detectable")},
-        **_people_columns(found.get("corrected") or {}),
+        **_people_columns(change.people, change.paired.unit),
     }
 
 
-def _people_columns(found: Mapping[str, Any]) -> dict[str, Any]:
-    labels, common = found.get("labels") or {}, found.get("common_errors") or {}
-    low, high = found.get("ci95") or (None, None)
-    common_low, common_high = common.get("ci95") or (None, None)
+def _people_columns(people: PeopleChange | None, unit: str) -> dict[str, Any]:
+    found = people or PeopleChange()
+    common = found.common
+    low, high = found.ci95 or (None, None)
+    common_low, common_high = (common and common.ci95) or (None, None)
+    tests = (common and common.sensitivity, common and common.specificity)
     return {
-        "corrected": found.get("difference"),
+        "corrected": found.difference,
         "corrected_low": low,
         "corrected_high": high,
-        "labels_baseline": labels.get("baseline"),
-        "labels_run": labels.get("run"),
-        "corrected_why": found.get("why", ""),
-        "common": common.get("difference"),
-        "common_low": common_low,
-        "common_high": common_high,
-        "p_sensitivity": (common.get("sensitivity") or {}).get("p"),
-        "p_specificity": (common.get("specificity") or {}).get("p"),
+        "labels_baseline": None if people is None else found.labels[0],
+        "labels_run": None if people is None else found.labels[1],
+        "corrected_why": found.why,
+        **{
+            name: None if share is None else to_unit(share, unit)
+            for name, share in (
+                ("common", common and common.value),
+                ("common_low", common_low),
+                ("common_high", common_high),
+            )
+        },
+        **{name: errors and errors.p for name, errors in zip(("p_sensitivity", "p_specificity"), tests, strict=True)},
     }
