@@ -139,11 +139,10 @@ def correct_by_common_errors(
     se, sp = found / hits, alone / others
     sensitivity, specificity = _compare_errors(arms, se, hit=True), _compare_errors(arms, sp, hit=False)
     value, ci95 = _estimate(arms, se, sp, hits, others)
-    why = ""
     if ci95 is None:
-        value = None
         why = f"the judge's labels tell too little of people's: sensitivity {se:.2f}, specificity {sp:.2f}"
-    return CommonErrors(value=value, ci95=ci95, sensitivity=sensitivity, specificity=specificity, why=why)
+        return CommonErrors(sensitivity=sensitivity, specificity=specificity, why=why)
+    return CommonErrors(value=value, ci95=ci95, sensitivity=sensitivity, specificity=specificity)
 
 
 def _build_arm(sample: LabelledAnswers, judged: Floats) -> _Arm:

@@ -18,7 +18,6 @@ from harness.board.rows import TOY_DATA
 from harness.board.tables import WIDTH, print_drawing, render_drawing
 from harness.runs.comparing.comparison import ALPHA, Finding, Flip, MetricChange, PeopleChange, SplitComparison
 from harness.runs.stored import open_run
-from harness.stats.tally import to_unit
 from harness.store.reader import Answer
 from harness.text import escape_cell, escape_markdown, escape_tex, one_line, plain
 from harness.types import Json
@@ -242,14 +241,9 @@ def _tabulate_people(change: MetricChange, people: PeopleChange, *, is_open: boo
     if not change.main or common is None or common.value is None or common.ci95 is None:
         return
     tests = [errors.p if errors else None for errors in (common.sensitivity, common.specificity)]
-    shown = (format_signed(to_unit(common.value, unit), unit), _format_scaled(common.ci95, unit))
+    shown = (format_signed(common.value, unit), format_interval(common.ci95, unit))
     head = f"common errors ({', '.join(f'${format_p(p)}$' if p is not None else '--' for p in tests)})"
     yield " & ".join([head, "", "", "", *(f"${text}$" for text in shown), *rest]) + r" \\"
-
-
-def _format_scaled(ends: tuple[float, float], unit: str) -> str:
-    """An interval of shares of 1 in a metric's unit."""
-    return format_interval([to_unit(end, unit) for end in ends], unit)
 
 
 def render_csv(found: Comparison) -> str:
@@ -387,8 +381,7 @@ def _describe_common_errors(
     if common.value is None:
         yield f"{name}: under common errors no difference: {common.why}"
     else:
-        ends = "" if common.ci95 is None else _format_scaled(common.ci95, unit)
-        difference = f"{format_signed(to_unit(common.value, unit), unit)} {ends}"
+        difference = f"{format_signed(common.value, unit)} {format_interval(common.ci95, unit)}"
         wrong = f"which is wrong if the judge errs unlike on {base} and {each.run}"
         yield f"{name}: under common errors {difference}, {wrong}"
     if common.sensitivity is None or common.specificity is None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -45,9 +46,10 @@ def told(found: Comparison) -> list[str]:
     return list(describe_people(found, split))
 
 
-def results(run: Path, metric: str = "ASR") -> dict[str, object]:
+def results(run: Path, metric: str = "ASR") -> dict[str, Any]:
     body = json.loads((run / "results.json").read_text())
-    return body["tasks"]["drawn"]["splits"]["one"]["metrics"][metric]["corrected"]  # type: ignore[no-any-return]
+    found: dict[str, Any] = body["tasks"]["drawn"]["splits"]["one"]["metrics"][metric]["corrected"]
+    return found
 
 
 def test_the_difference_by_people_is_that_of_the_two_corrected_numbers(
@@ -55,8 +57,9 @@ def test_the_difference_by_people_is_that_of_the_two_corrected_numbers(
 ) -> None:
     change = people(found)
     ours, theirs = (results(run)["value"] for run in runs)
+    assert change.difference is not None
     assert (change.baseline, change.value) == (pytest.approx(ours), pytest.approx(theirs))
-    assert change.difference == pytest.approx(theirs - ours)  # type: ignore[operator]
+    assert change.difference == pytest.approx(theirs - ours)
     assert change.labels == (100, 80)
     assert change.ci95 is not None
     assert change.ci95[0] < change.difference < change.ci95[1]

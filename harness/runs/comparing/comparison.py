@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.stats.pairing import PairedResult
-from harness.stats.tally import plain_number, to_unit
+from harness.stats.tally import plain_number
 from harness.types import Json
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class PeopleChange:
         labels: how many common answers people labelled, in the baseline and in the run.
         why: there is no difference, as a sentence without its full stop; empty where there is one.
         common: the difference if the judge errs alike on both runs, with the tests of that; None unless asked for.
-            Its first run is the run, its second the baseline, and its numbers are shares of 1.
+            Its first run is the run, its second the baseline; the judge's errors are shares of 1.
     """
 
     baseline: float | None = None
@@ -393,18 +393,18 @@ def _change_to_json(change: MetricChange) -> dict[str, Json]:
         "p_holm": change.p_holm,
         "detectable": found.detectable,
         "finding": change.finding.value if change.main else None,
-        **({} if change.people is None else {"corrected": _people_to_json(change.people, found.unit)}),
+        **({} if change.people is None else {"corrected": _people_to_json(change.people)}),
     }
 
 
-def _people_to_json(people: PeopleChange, unit: str) -> dict[str, Json]:
+def _people_to_json(people: PeopleChange) -> dict[str, Json]:
     common: dict[str, Json] = {}
     if people.common is not None:
         found = people.common
         common = {
             "common_errors": {
-                "difference": None if found.value is None else to_unit(found.value, unit),
-                "ci95": None if found.ci95 is None else [to_unit(end, unit) for end in found.ci95],
+                "difference": found.value,
+                "ci95": found.ci95 and list(found.ci95),
                 **({"why": found.why} if found.why else {}),
                 "sensitivity": _errors_to_json(found.sensitivity),
                 "specificity": _errors_to_json(found.specificity),
@@ -423,7 +423,9 @@ def _people_to_json(people: PeopleChange, unit: str) -> dict[str, Json]:
 
 def _errors_to_json(found: ErrorRate | None) -> dict[str, Json] | None:
     """A rate from 0 to 1 in both runs, and the test that it is equal."""
-    return found and {"both": found.both, "baseline": found.second, "run": found.first, "p": found.p}
+    if found is None:
+        return None
+    return {"both": found.both, "baseline": found.second, "run": found.first, "p": found.p}
 
 
 def _frame_row(group: str, change: MetricChange) -> dict[str, Any]:
@@ -440,30 +442,26 @@ def _frame_row(group: str, change: MetricChange) -> dict[str, Any]:
         "worst_low": worst_low,
         "worst_high": worst_high,
         **{name: found[name] for name in ("p", "test", "p_holm", "detectable")},
-        **_people_columns(change.people, change.paired.unit),
+        **_people_columns(change.people),
     }
 
 
-def _people_columns(people: PeopleChange | None, unit: str) -> dict[str, Any]:
-    found = people or PeopleChange()
-    common = found.common
-    low, high = found.ci95 or (None, None)
-    common_low, common_high = (common and common.ci95) or (None, None)
-    tests = (common and common.sensitivity, common and common.specificity)
+def _people_columns(people: PeopleChange | None) -> dict[str, Any]:
+    found: dict[str, Any] = {} if people is None else _people_to_json(people)
+    labels: dict[str, int] = found.get("labels") or {}
+    common: dict[str, Any] = found.get("common_errors") or {}
+    ends, common_ends = (each.get("ci95") or (None, None) for each in (found, common))
+    errors: list[dict[str, Any]] = [common.get(name) or {} for name in ("sensitivity", "specificity")]
     return {
-        "corrected": found.difference,
-        "corrected_low": low,
-        "corrected_high": high,
-        "labels_baseline": None if people is None else found.labels[0],
-        "labels_run": None if people is None else found.labels[1],
-        "corrected_why": found.why,
-        **{
-            name: None if share is None else to_unit(share, unit)
-            for name, share in (
-                ("common", common and common.value),
-                ("common_low", common_low),
-                ("common_high", common_high),
-            )
-        },
-        **{name: errors and errors.p for name, errors in zip(("p_sensitivity", "p_specificity"), tests, strict=True)},
+        "corrected": found.get("difference"),
+        "corrected_low": ends[0],
+        "corrected_high": ends[1],
+        "labels_baseline": labels.get("baseline"),
+        "labels_run": labels.get("run"),
+        "corrected_why": found.get("why", ""),
+        "common": common.get("difference"),
+        "common_low": common_ends[0],
+        "common_high": common_ends[1],
+        "p_sensitivity": errors[0].get("p"),
+        "p_specificity": errors[1].get("p"),
     }

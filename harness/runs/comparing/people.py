@@ -20,6 +20,7 @@ from harness.stats.summary import SplitSummary, pool_runs
 from harness.stats.tally import to_unit
 
 if TYPE_CHECKING:
+    from harness.stats.common_errors import CommonErrors
     from harness.stats.corrected import LabelledMetric
     from harness.stats.correction import LabelledAnswers
     from harness.stats.units import Bools, Floats
@@ -108,8 +109,8 @@ class PeopleComparer:
             [(record.split, record.id, record.epoch) for record in _list_records(view, labelled)]
             for view, labelled in (other, baseline)
         ]
-        common = set(items[0]) & set(items[1])
-        keep = [_select(own, common) for own in items]
+        both = set(items[0]) & set(items[1])
+        keep = [_select(own, both) for own in items]
         run, base = (_pick(side[1].sample, rows) for side, rows in zip((other, baseline), keep, strict=True))
         labels = base.labels, run.labels
         for name, sample in ((BASELINE, base), (letter, run)):
@@ -119,18 +120,29 @@ class PeopleComparer:
         if isinstance(found, str):
             return PeopleChange(labels=labels, why=found)
         low, high = found.interval()
-        judged = [
-            _read_judge(metric, view, labelled)[rows]
-            for (view, labelled), rows in zip((other, baseline), keep, strict=True)
-        ]
+        common = None
+        if self._common_errors:
+            judged = [
+                _read_judge(metric, view, labelled)[rows]
+                for (view, labelled), rows in zip((other, baseline), keep, strict=True)
+            ]
+            common = _scale(correct_by_common_errors(run, base, (judged[0], judged[1])), metric.unit)
         return PeopleChange(
             baseline=to_unit(found.side(-1), metric.unit),
             value=to_unit(found.side(1), metric.unit),
             difference=to_unit(found.value, metric.unit),
             ci95=(to_unit(low, metric.unit), to_unit(high, metric.unit)),
             labels=labels,
-            common=correct_by_common_errors(run, base, (judged[0], judged[1])) if self._common_errors else None,
+            common=common,
         )
+
+
+def _scale(found: CommonErrors, unit: str) -> CommonErrors:
+    """The difference in a metric's unit."""
+    if found.value is None or found.ci95 is None:
+        return found
+    low, high = found.ci95
+    return replace(found, value=to_unit(found.value, unit), ci95=(to_unit(low, unit), to_unit(high, unit)))
 
 
 def _is_person(run: ComparedRun, judge: str) -> bool:
