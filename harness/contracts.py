@@ -336,6 +336,7 @@ class Judge:
         open: (settings, data root DIR/<name>) -> Rubric.
         settings: keys of `-T NAME.key`, part of the judge's id only.
         needs: abilities its model must have; None for a rule, which needs no model.
+        normalize: settings that mean the same -> one form of them, so that they have one id; None if each is its own.
     """
 
     name: str
@@ -344,6 +345,7 @@ class Judge:
     open: Callable[[Settings, Path], Rubric]
     settings: tuple[Setting, ...] = ()
     needs: frozenset[Ability] | None = None
+    normalize: Callable[[Settings], Settings] | None = None
 
     @staticmethod
     def simple(

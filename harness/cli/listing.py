@@ -342,9 +342,29 @@ def _judge_needs(judge: Judge) -> str:
     return f"a model with {', '.join(sorted(judge.needs))}" if judge.needs else "a model"
 
 
+def _find_sees(judge: Judge) -> list[str] | None:
+    """What a judge is shown at default settings; None for a rule, or for a rubric that cannot be opened here."""
+    if judge.needs is None:
+        return None
+    from harness.data.places import data_folder
+
+    try:
+        values = effective(judge.settings, {}, owner=f"judge {judge.name}")
+        return list(judge.open(values, data_folder() / judge.name).sees)
+    except Exception:  # noqa: BLE001 - a plugin's code; the list still shows the others
+        return None
+
+
 def _judge_details(judge: Judge) -> str:
     how = judge.name if judge.needs is None else f"{judge.name}=SCHEME/NAME"
-    return f"  version {judge.version}\n  needs {_judge_needs(judge)}\n  --judge {how}"
+    sees = _find_sees(judge)
+    shown = f"  sees {', '.join(sees)}\n" if sees else ""
+    return f"  version {judge.version}\n  needs {_judge_needs(judge)}\n{shown}  --judge {how}"
+
+
+def _judge_facts(judge: Judge) -> Mapping[str, Json]:
+    needs = None if judge.needs is None else sorted(judge.needs)
+    return {"version": judge.version, "needs": needs, "sees": _find_sees(judge)}
 
 
 _MODELS: Listing[Provider] = Listing(
@@ -379,7 +399,7 @@ _TASKS: Listing[Task] = Listing(
 _JUDGES: Listing[Judge] = Listing(
     kind="judges",
     columns={"VERSION": lambda judge: judge.version, "NEEDS": _judge_needs},
-    facts=lambda judge: {"version": judge.version, "needs": None if judge.needs is None else sorted(judge.needs)},
+    facts=_judge_facts,
     details=_judge_details,
     flag=lambda judge: f"-T {judge.name}.KEY=VALUE",
 )

@@ -24,6 +24,7 @@ from harness.evaluation.splits import (
     LeftOut,
     SplitPlan,
     build_split_plans,
+    check_parts,
     check_task_settings,
     find_unmapped,
     format_left_out,
@@ -239,6 +240,7 @@ def list_splits(
                 continue
             for choice in plan.judges:
                 choice.judge.open(choice.settings, choice.root)
+            check_parts(plan)
         except HarnessError as error:
             if not plan.suite:
                 raise

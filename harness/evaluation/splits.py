@@ -18,6 +18,7 @@ from harness.data.places import read_samples
 from harness.errors import HarnessError, MissingData, UnknownName
 from harness.evaluation.options import Options
 from harness.labels import OWN, is_own_share, map_rubrics
+from harness.rubric.sees import ALSO, OPTIONAL, SEES, describe_part, find_parts
 from harness.types import Generation, Sample, Settings
 
 #: keys of `-T NAME.key` that every task has
@@ -35,6 +36,7 @@ class JudgeChoice:
         root: DIR/<rubric>, the rubric's data.
         translation: the rubric's labels -> the split's labels.
         images: most images in a sample of the split.
+        sees: parts that the user's `-T RUBRIC.sees` names, of those that samples may lack.
     """
 
     judge: Judge
@@ -43,6 +45,7 @@ class JudgeChoice:
     root: Path
     translation: Mapping[str, str]
     images: int
+    sees: tuple[str, ...] = ()
 
     def needs(self, rubric: Rubric | None = None) -> frozenset[Ability]:
         """Abilities its model must have under its settings; opens the rubric if none is given."""
@@ -243,6 +246,9 @@ def check_task_settings(given: Iterable[str]) -> None:
             *(judges[name].settings if name in judges else ()),
         ]
         known = {setting.name for setting in declared} | (set(CORE_KEYS) if name in tasks else set[str]())
+        if key == SEES.name and name in judges and key not in known and judges[name].needs is None:
+            what = f"-T {full}: {name} is a rule, which asks no model that could be shown more or less"
+            raise UnknownName(what, remedy="give sees to a rubric that asks a model")
         if key not in known:
             raise UnknownName(f"-T {full}: {name} has no setting {key!r}", remedy=settings.nearest(key, known))
 
@@ -270,9 +276,42 @@ def choose_judges(split: Split, default: Judge, options: Options) -> tuple[Judge
             root=options.root(judge.name),
             translation=split.judges[judge.name],
             images=split.images or 0,
+            sees=_find_named_parts(judge, options),
         )
         for judge, model in dict.fromkeys(chosen)
     )
+
+
+def _find_named_parts(judge: Judge, options: Options) -> tuple[str, ...]:
+    """The parts that `-T RUBRIC.sees` names, of those that samples may lack."""
+    given = options.given(judge.name).get(SEES.name)
+    if given is None or SEES not in judge.settings:
+        return ()
+    names = {name.strip() for name in str(given).split(",")}
+    return tuple(part for part in OPTIONAL if part in names or ALSO.get(part) in names)
+
+
+def check_parts(plan: SplitPlan) -> None:
+    """Refuse a judge that is to show a part which no sample of a split holds. Lists samples until each part is found.
+
+    Raises HarnessError. A task that fails in another way is reported when its split is run.
+    """
+    missing = {part: choice.judge.name for choice in plan.judges for part in choice.sees}
+    try:
+        for sample in plan.samples() if missing else ():
+            for part in find_parts(sample) & missing.keys():
+                del missing[part]
+            if not missing:
+                return
+    except HarnessError:
+        raise
+    except Exception:  # noqa: BLE001 - a task is a plugin
+        return
+    for part, rubric in missing.items():
+        raise HarnessError(
+            f"rubric {rubric} is to show {describe_part(part)}, and no sample of {plan.title} has that",
+            remedy=f"leave {part} out of -T {rubric}.sees",
+        )
 
 
 def select_maps(maps: Mapping[str, Mapping[str, str]], judges: Iterable[str]) -> dict[str, Mapping[str, str]]:
@@ -325,10 +364,12 @@ def split_judge(text: str) -> tuple[str, str]:
 
 
 def _complete_settings(kind: str, offered: Task | Judge, options: Options) -> Settings:
-    """The settings of a task or a rubric: its defaults, overridden by `-T NAME.key`."""
+    """The settings of a task or a rubric: its defaults, overridden by `-T NAME.key`; a rubric's in their one form."""
     declared = {setting.name for setting in offered.settings}
     own = {key: value for key, value in options.given(offered.name).items() if key in declared}
-    return settings.effective(offered.settings, own, owner=f"{kind} {offered.name}")
+    values = settings.effective(offered.settings, own, owner=f"{kind} {offered.name}")
+    normalize = offered.normalize if isinstance(offered, Judge) else None
+    return values if normalize is None else normalize(values)
 
 
 def _read_judge_flag(text: str, split: Split, default: Judge, every: Sequence[str]) -> Iterable[tuple[Judge, str]]:

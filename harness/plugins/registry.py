@@ -84,7 +84,7 @@ class PluginKind(Generic[_T]):
 MODELS = PluginKind(name="models", word="provider", type=Provider, calls=("open",), key="scheme")
 TASKS = PluginKind(name="tasks", word="task", type=Task, calls=("samples",))
 SUITES = PluginKind(name="suites", word="suite", type=Suite, calls=())
-JUDGES = PluginKind(name="judges", word="judge", type=Judge, calls=("open",))
+JUDGES = PluginKind(name="judges", word="judge", type=Judge, calls=("open",), may=("normalize",))
 STRATEGIES = PluginKind(name="strategies", word="strategy", type=Strategy, calls=("wrap",), may=("calls",))
 REPORTS = PluginKind(name="reports", word="report", type=Report, calls=(), may=("render", "samples", "figures"))
 TRAINERS = PluginKind(name="trainers", word="trainer", type=Trainer, calls=("plan", "train"))

@@ -11,15 +11,27 @@ rubric is a prompt whose templates are loaded and checked. `docs/write-a-judge.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from harness.contracts import Ability, Judge, Rubric
 from harness.errors import HarnessError
 from harness.keys import digest
 from harness.rubric.replies import Fields, Kind, ReplySchema
+from harness.rubric.sees import (
+    HIDDEN,
+    MEANT,
+    PARTS,
+    SEES,
+    UserText,
+    caption,
+    describe_part,
+    normalize_sees,
+    parse_parts,
+    question,
+)
 from harness.rubric.templates import (
     Marker,
     Template,
@@ -54,6 +66,12 @@ GENERATION: Final = Generation(
     temperature=0.0, max_tokens=512
 )  #: room for a short reason; what is cut off has no verdict
 ALWAYS: Final = ("question", "answer", "reasoning")  #: what every template may show
+QUESTION: Final = UserText(place="question", between=MEANT)  #: the text as it was sent, unless `sees` says otherwise
+_NOT_SHOWN: Final = (
+    "You are not shown: {hidden}. Where the instructions below speak of that, judge by what you are shown."
+)
+_BESIDES: Final = "You are shown besides: {added}."
+_NO_PLACE: Final = "What the instructions below have no place for stands here, as data between two marker lines:"
 
 # The place `prompt` is no identity; the file's text is, through the template's hash.
 PROMPT: Final = Setting(
@@ -67,12 +85,6 @@ PROMPTS: Final = Setting(
     choices=("own", "upstream"),
     help="whose words: ours, or the benchmark's own, fetched with `harness data fetch TASK --prompts`",
 )
-MEANT: Final = "\n\nWhat is meant by it: "  #: between question and intent, for a judge that reads sentences
-_SEES: Final[Mapping[str, tuple[str, ...]]] = {
-    "shown": ("question",),
-    "intent": ("intent",),
-    "both": ("question", "intent"),
-}
 
 
 def judge(
@@ -91,9 +103,11 @@ def judge(
     shown: Callable[[Response], str] = lambda response: response.text,
     generation: Generation = GENERATION,
     upstream: Callable[[Path], Rubric] | None = None,
+    request: UserText = QUESTION,
+    needed: tuple[str, ...] = (),
     marker: Marker = random_marker,
 ) -> Judge:
-    """A judge that asks a model once. Settings: `prompt` (a FILE as template) and, with `upstream`, `prompts`.
+    """A judge that asks a model once. Settings: `prompt` (a FILE as template), `sees`, and `prompts` with `upstream`.
 
     Args:
         name: of the rubric; `version`: raised when the same answer could get another verdict.
@@ -109,6 +123,9 @@ def judge(
         shown: response -> the part of the answer that is judged.
         upstream: data root -> the rubric in the benchmark's own words; None if there is none.
         generation: how the judge answers; `-J` overrides it.
+        request: what stands as the request, in which variable; the question in `question` unless told otherwise. With a
+            `help` it is the setting `user_text`.
+        needed: parts (`harness.rubric.sees`) that the template cannot do without, besides the answer.
         marker: source of the markers around data; for tests.
     """
     prompt = JudgePrompt(
@@ -121,12 +138,20 @@ def judge(
         shown=shown,
         generation=generation,
         upstream=upstream,
+        request=request,
+        needed=needed,
         marker=marker,
         meanings=dict(meanings or {}),
     )
     needs = frozenset[Ability]({"images"} if images else ())
     return Judge(
-        name=name, version=version, description=description, open=prompt.open, settings=prompt.settings, needs=needs
+        name=name,
+        version=version,
+        description=description,
+        open=prompt.open,
+        settings=prompt.settings,
+        needs=needs,
+        normalize=prompt.normalize,
     )
 
 
@@ -166,13 +191,16 @@ class JudgePrompt:
     shown: Callable[[Response], str]
     generation: Generation
     upstream: Callable[[Path], Rubric] | None
+    request: UserText
+    needed: tuple[str, ...]
     marker: Marker
     meanings: Mapping[str, str]
 
     @property
     def settings(self) -> tuple[Setting, ...]:
         """The rubric's settings on the command line."""
-        return (PROMPT,) if self.upstream is None else (PROMPT, PROMPTS)
+        words = () if self.upstream is None else (PROMPTS,)
+        return (PROMPT, *words, *([self.request.setting] if self.request.help else ()), SEES)
 
     def open(self, settings: Settings, root: Path) -> Rubric:
         """The rubric with its templates loaded. Raises HarnessError for a template that cannot serve."""
@@ -181,32 +209,106 @@ class JudgePrompt:
             if file is not None:
                 raise HarnessError(f"rubric {self.name}: prompt=FILE and prompts=upstream exclude each other")
             return self.upstream(root)
-        files = self.files if file is None else dict.fromkeys(self.files, file)
-        plain = ("form", "variant") if self.variant else ("form",)
-        templates = {name: load_template(each, (*ALWAYS, *self.values, *plain)) for name, each in files.items()}
+        templates = self._load_templates(file)
         used = frozenset[str]().union(*(template.used for template in templates.values()))
+        choice = str(settings.get("user_text") or self.request.default)
+        given = settings.get("sees")
+        parts = None if given is None else parse_parts(given, self.values)
+        frame: dict[str, Json] = {
+            "system": SYSTEM,
+            "schema": self.reply.schema,
+            "generation": asdict(self.generation),
+        }
+        if parts is not None:
+            frame["sees"] = [_NOT_SHOWN, _BESIDES, _NO_PLACE, HIDDEN]
         return Rubric(
-            identity=identity(
-                {name: template.text for name, template in templates.items()},
-                frame={"system": SYSTEM, "schema": self.reply.schema, "generation": asdict(self.generation)},
-            ),
+            identity=identity({name: template.text for name, template in templates.items()}, frame=frame),
             labels=self.reply.labels,
-            ask=lambda sample, response: [self._build_request(templates, sample, response)],
+            ask=lambda sample, response: [self._build_request(templates, choice, parts, sample, response)],
             read=lambda _sample, _response, replies: self.reply.read(replies[-1].text),
             fidelity="own" if file is None else "modified",
-            sees=("images",) * self.images + tuple(name for name in (*ALWAYS, *self.values) if name in used),
+            sees=self._find_usual(used, choice) if parts is None else parts,
+            needs=None if parts is None else frozenset({"images"} if "images" in parts else ()),
             meanings=self.meanings,
             verdict_like=self.reply.is_spelled_in,
         )
 
-    def _build_request(self, templates: Mapping[str, Template], sample: Sample, response: Response) -> Request:
-        data = {"question": question(sample), "answer": self.shown(response), "reasoning": response.reasoning}
-        data |= {name: value(sample) for name, value in self.values.items()}
-        marker = unused_marker(data.values(), self.marker)
-        fenced = {name: fence(name, text, marker) for name, text in data.items()}
+    def normalize(self, settings: Settings) -> Settings:
+        """`sees` in one form (`harness.rubric.sees.normalize_sees`). Raises HarnessError for parts it cannot show."""
+        if settings.get("sees") is None:
+            return settings
+        if settings.get("prompts") == "upstream":
+            what = f"{self.name}.sees and {self.name}.prompts=upstream exclude each other"
+            raise HarnessError(what, remedy="leave out sees: upstream's words say what is shown")
+        templates = self._load_templates(settings.get("prompt"))
+        used = frozenset[str]().union(*(template.used for template in templates.values()))
+        choices = [self.request.default]
+        if self.request.help:
+            choices += [choice for choice in self.request.texts if choice != self.request.default]
+        return normalize_sees(
+            settings,
+            [({"user_text": each} if self.request.help else {}, self._find_usual(used, each)) for each in choices],
+            rubric=self.name,
+            takes=(*PARTS, *self.values),
+            needed=self.needed,
+        )
+
+    def _load_templates(self, file: Path | None) -> Mapping[str, Template]:
+        files = self.files if file is None else dict.fromkeys(self.files, file)
+        plain = ("form", "variant") if self.variant else ("form",)
+        names = (*ALWAYS, self.request.place, *self.values, *plain)
+        return {name: load_template(each, names) for name, each in files.items()}
+
+    def _find_usual(self, used: Collection[str], choice: str) -> tuple[str, ...]:
+        """The parts that are shown without `sees`, by the template's variables."""
+        request = self.request.sees(choice) if self.request.place in used else ()
+        rest = (name for name in (*ALWAYS, *self.values) if name in used)
+        return tuple(dict.fromkeys((*("images",) * self.images, *request, *rest)))
+
+    def _build_request(
+        self,
+        templates: Mapping[str, Template],
+        choice: str,
+        parts: tuple[str, ...] | None,
+        sample: Sample,
+        response: Response,
+    ) -> Request:
+        """What the judge is sent.
+
+        Args:
+            templates: by variant.
+            choice: of `user_text`.
+            parts: what `sees` names; None shows what the template shows.
+            sample: the question.
+            response: the answer.
+        """
         variant = self.variant(sample) if self.variant else ""
-        text = templates[variant].render({**fenced, "form": self.reply.describe(), "variant": variant})
-        images: tuple[Image, ...] = sample.request.images if self.images else ()
+        template, place = templates[variant], self.request.place
+        answered = {"answer": self.shown(response), "reasoning": response.reasoning}
+        if parts is None:
+            data = {"question": question(sample), **answered, place: self.request.texts[choice](sample)}
+            data |= {name: value(sample) for name, value in self.values.items()}
+            besides: dict[str, str] = {}
+        else:
+            asked = self.request.find(parts)
+            data = {name: answered[name] if name in parts else HIDDEN for name in answered}
+            data |= {name: value(sample) if name in parts else HIDDEN for name, value in self.values.items()}
+            data["question"] = question(sample) if "question" in parts else HIDDEN
+            data[place] = self.request.others.get("hidden", HIDDEN) if asked is None else asked(sample)
+            there = {*template.used, *(("question", "intent") if place in template.used else ())}
+            texts = {"question": question, "intent": self.request.intent, "caption": caption}
+            besides = {name: find(sample) for name, find in texts.items() if name in parts and name not in there}
+            if "reasoning" in parts and "reasoning" not in there:
+                besides["reasoning"] = response.reasoning
+        marker = unused_marker((*data.values(), *besides.values()), self.marker)
+        fenced = {name: fence(name, text, marker) for name, text in data.items()}
+        text = template.render({**fenced, "form": self.reply.describe(), "variant": variant})
+        if parts is not None:
+            usual = self._find_usual(template.used, self.request.default)
+            lead = [*_describe_parts(parts, usual), *([_NO_PLACE] if besides else ())]
+            text = "\n\n".join((*lead, *(fence(name, found, marker) for name, found in besides.items()), text))
+        shows = self.images if parts is None else "images" in parts
+        images: tuple[Image, ...] = sample.request.images if shows else ()
         content: tuple[Part, ...] = (*images, Text(text=text))
         system = Message(role="system", content=(Text(text=SYSTEM),))
         return Request(
@@ -214,65 +316,14 @@ class JudgePrompt:
         )
 
 
+def _describe_parts(parts: Collection[str], usual: Collection[str]) -> Iterator[str]:
+    """What a judge is told of parts that are not those its instructions were written for."""
+    if hidden := ", ".join(describe_part(part) for part in usual if part not in parts):
+        yield _NOT_SHOWN.format(hidden=hidden)
+    if added := ", ".join(describe_part(part) for part in parts if part in PARTS and part not in usual):
+        yield _BESIDES.format(added=added)
+
+
 def identity(texts: Mapping[str, str], *, frame: Mapping[str, Json]) -> Mapping[str, Json]:
     """A rubric's identity: the hash of its template or templates, and of all that is sent around them."""
     return {"template_hash": template_hash(texts), "frame": digest(frame)}
-
-
-def question(sample: Sample) -> str:
-    """What the sample's user says, without the images."""
-    spoken = (message for message in sample.request.messages if message.role == "user")
-    return "\n".join(part.text for message in spoken for part in message.content if isinstance(part, Text))
-
-
-def intent(sample: Sample) -> str:
-    """What the sample's user is after: `intent` of its target; the question itself where the task does not say."""
-    target: Json = sample.target
-    found = cast("dict[str, Json]", target).get("intent") if isinstance(target, dict) else None
-    return found if isinstance(found, str) and found.strip() else question(sample)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserText:
-    """The setting `user_text`: what a judge reads as the request, the text as it was asked, its intent, or both.
-
-    With the carrier sentence of an attack a judge reads harmless words, with the intent what they are for, and with the
-    text of a jailbreak the jailbreak: so it is a setting of the judge, and `sees` of results.json says which it was.
-
-    Attributes:
-        help: of the setting.
-        default: `shown`, `intent`, `both`, or one of the others.
-        intent: sample -> what it is after.
-        between: separates the two if both are shown; two equal ones are shown once.
-        others: further choices -> what is shown in place of the request.
-    """
-
-    help: str
-    default: str = "shown"
-    intent: Callable[[Sample], str] = intent
-    between: str = "\n\n"
-    others: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def setting(self) -> Setting:
-        """On the command line."""
-        return Setting(
-            name="user_text", type=str, default=self.default, identity=True, choices=tuple(self.texts), help=self.help
-        )
-
-    @property
-    def texts(self) -> Mapping[str, Callable[[Sample], str]]:
-        """Choice -> sample -> what is shown as the request."""
-
-        def always(text: str) -> Callable[[Sample], str]:
-            return lambda _sample: text
-
-        def both(sample: Sample) -> str:
-            return self.between.join(dict.fromkeys((question(sample), self.intent(sample))))
-
-        fixed = {name: always(text) for name, text in self.others.items()}
-        return {"shown": question, "intent": self.intent, "both": both, **fixed}
-
-    def sees(self, choice: str) -> tuple[str, ...]:
-        """What of the sample is shown by a choice, in the words of `Rubric.sees`."""
-        return _SEES.get(choice, ())

@@ -15,6 +15,7 @@ from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.plan import SplitJob, draw_clusters
 from harness.evaluation.splits import (
     SplitPlan,
+    check_parts,
     check_task_settings,
     choose_judges,
     default_judge,
@@ -88,6 +89,8 @@ def plan_judging(folder: RunFolder, judging: JudgeOptions) -> JudgingPlan:
     if unmapped := find_unmapped(options, (job.plan.split for job in jobs)):
         return plan_judging(folder, replace(judging, maps={**judging.maps, **unmapped}))
     judged = [job for job in jobs if job.plan.judges]
+    for job in judged:
+        check_parts(job.plan)
     if not judged:
         raise HarnessError("no judge for these answers", where=str(folder.path), remedy="give --judge SCHEME/NAME")
     if judging.judge_limit is not None:

@@ -6,7 +6,7 @@ asks any model in our own words. Facts and limits: `docs/judges/harmbench.md`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,8 @@ LIMITS: Final = Generation(temperature=0.0, max_tokens=1)  #: upstream reads the
 CONSTANT: Final = "LLAMA2_CLS_PROMPT"
 KEYS: Final = {"alone": "prompt", "context": "prompt_contextual"}
 PLACES: Final = {"alone": ("behavior", "generation"), "context": ("behavior", "generation", "context")}
+PARTS: Final = ("intent", "context", "answer")  #: what is shown unless `sees` says otherwise
+REQUEST: Final = rubric.UserText(place="behavior", default="intent", between=rubric.MEANT)
 #: sha256 of upstream's texts in copies of its repository: eval_utils.py, and the notebook of the model's page
 KNOWN: Final = {
     "788f4f6aa1491c433c4da76c9140cfc30966cea3ff3875c4d0fcb336d92f60e0",
@@ -50,17 +52,20 @@ REMEDY: Final = (
 )
 
 
-def build_request(prompts: Mapping[str, str], sample: Sample, response: Response) -> Request:
+def build_request(
+    prompts: Mapping[str, str], sample: Sample, response: Response, parts: Collection[str] = PARTS
+) -> Request:
     """The whole prompt, raw. Raises ValueError if no prompt fits the sample.
 
-    The values are escaped: they cannot end the question or form a placeholder.
+    The values are escaped: they cannot end the question or form a placeholder. `parts` are those that are shown.
     """
-    context = get_context(sample)
+    context = get_context(sample) if "context" in parts else ""
+    behavior = REQUEST.find(parts) or rubric.intent
     kind = "context" if context else "alone"
     if kind not in prompts:
         raise ValueError(f"the prompt has {'no' if context else 'a'} place for a context, unlike the sample")
     values = {
-        "behavior": rubric.intent(sample),
+        "behavior": behavior(sample),
         "generation": response.text,
         **({"context": context} if context else {}),
     }
@@ -110,17 +115,18 @@ def read_reply(text: str) -> Verdict | Unscored:
     return Verdict(label=word) if word in WORDS else rubric.unparsable("the reply is neither 'yes' nor 'no'")
 
 
-def _build_judge(*, images: bool) -> Judge:
+def _build_judge(*, images: bool, context: bool = True) -> Judge:
     return rubric.judge(
         name="harmbench",
         version="1",
         description="does the answer show the behavior that was asked for? yes or no",
         template=dict.fromkeys(("alone", "context"), Path(__file__).with_name("rubric.j2")),
-        variant=lambda sample: "context" if get_context(sample) else "alone",
+        variant=lambda sample: "context" if context and get_context(sample) else "alone",
         fields={"reason": str, "label": WORDS},
         label="label",
         meanings=MEANINGS,
-        values={"behavior": rubric.intent, "context": get_context},
+        values={"context": get_context},
+        request=REQUEST,
         images=images,
     )
 
@@ -128,6 +134,10 @@ def _build_judge(*, images: bool) -> Judge:
 def _open(settings: Settings, root: Path) -> Rubric:
     file: Path | None = settings["prompt"]
     shown: bool = settings["images"] == "shown"
+    given: str | None = settings.get("sees")
+    parts = PARTS if given is None else given.split(",")
+    if file is None and given is not None:
+        return _build_judge(images=False, context="context" in parts).open({"sees": given}, root)
     if file is None:
         own = _build_judge(images=shown).open({}, root)
         needs = frozenset[Ability]({"images"} if shown else ())
@@ -138,13 +148,28 @@ def _open(settings: Settings, root: Path) -> Rubric:
     return rubric.classifier(
         words=WORDS,
         leads=LEADS,
-        request=partial(build_request, prompts),
+        request=partial(build_request, prompts, parts=parts),
         read=read_reply,
         identity=rubric.identity(prompts, frame={"max_tokens": LIMITS.max_tokens}),
-        fidelity="upstream" if all(text_hash(text) in KNOWN for text in prompts.values()) else "modified",
-        sees=("intent", *(("context",) if "context" in prompts else ()), "answer"),
+        fidelity="upstream"
+        if given is None and all(text_hash(each) in KNOWN for each in prompts.values())
+        else "modified",
+        sees=tuple(part for part in parts if part != "context" or "context" in prompts),
         needs=frozenset({"raw"}),
         meanings=MEANINGS,
+    )
+
+
+def _normalize(settings: Settings) -> Settings:
+    """`sees` in one form; upstream's classifier reads text alone and has places of its own."""
+    own = settings["prompt"] is None
+    shown: dict[str, Json] = {"images": "shown"}
+    return rubric.normalize_sees(
+        settings,
+        [({"images": "hidden"}, PARTS), *([(shown, ("images", *PARTS))] if own else ())],
+        rubric="harmbench",
+        takes=(*rubric.PARTS, "context") if own else ("question", *PARTS),
+        needed=("question",),
     )
 
 
@@ -171,5 +196,7 @@ JUDGE: Final = Judge(
             choices=("hidden", "shown"),
             help="show the images to a model asked in our own words; upstream's classifier reads text only",
         ),
+        rubric.SEES,
     ),
+    normalize=_normalize,
 )

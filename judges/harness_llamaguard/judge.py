@@ -6,7 +6,7 @@ Facts and limits: `docs/judges/llamaguard.md`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -161,6 +161,9 @@ def _open(settings: Settings, _root: Path) -> Rubric:
     shown, alone, images = settings["user_text"], settings["response_only"], settings["images"] == "shown"
     file: Path | None = settings["categories"]
     policy = None if file is None or file == Path("default") else read_policy(file, settings["format"])
+    given: str | None = settings.get("sees")
+    parts = () if given is None else tuple(given.split(","))
+    images = images or "images" in parts
     if alone and (images or shown != "shown"):
         raise HarnessError("response_only shows the answer alone", remedy="leave out user_text and images")
     if policy is not None and images:
@@ -169,15 +172,48 @@ def _open(settings: Settings, _root: Path) -> Rubric:
     return rubric.classifier(
         words=WORDS,
         leads=LEADS,
-        request=partial(build_request, user=None if alone else USER_TEXT.texts[shown], images=images, policy=policy),
+        request=partial(build_request, user=_find_user(parts, shown, alone=alone), images=images, policy=policy),
         read=lambda text: read_reply(text, categories),
         threshold=settings["threshold"],
         identity={} if policy is None else rubric.identity({"": policy.template}, frame=asdict(LIMITS)),
-        fidelity="upstream" if policy is None else "modified",
-        sees=(*(("images",) if images else ()), *(() if alone else USER_TEXT.sees(shown)), "answer"),
+        fidelity="upstream" if policy is None and given is None else "modified",
+        sees=parts or (*(("images",) if images else ()), *(() if alone else USER_TEXT.sees(shown)), "answer"),
         needs=frozenset({"images"} if images else {"raw"} if policy is not None else ()),
         meanings=MEANINGS,
     )
+
+
+def _find_user(parts: Collection[str], choice: str, *, alone: bool) -> Callable[[Sample], str] | None:
+    """The user's turn; None for none. `parts` are those that `sees` names, with a caption before the request."""
+    if not parts:
+        return None if alone else USER_TEXT.texts[choice]
+    request = USER_TEXT.find(parts)
+    found = [*([rubric.caption] if "caption" in parts else ()), *([request] if request else ())]
+    return lambda sample: "\n\n".join(find(sample) for find in found)
+
+
+_FORMS: Final[list[tuple[Mapping[str, object], tuple[str, ...]]]] = [
+    *(
+        (
+            {"user_text": choice, "images": images, "response_only": False},
+            (*(("images",) if images == "shown" else ()), *USER_TEXT.sees(choice), "answer"),
+        )
+        for images in ("hidden", "shown")
+        for choice in USER_TEXT.texts
+    ),
+    ({"user_text": "shown", "images": "hidden", "response_only": True}, ("answer",)),
+]
+
+
+def _normalize(settings: Settings) -> Settings:
+    """`sees` by the older settings where these can say it: so a caption alone makes another id."""
+    found = rubric.normalize_sees(
+        settings, _FORMS, rubric="llamaguard", takes=("images", "caption", "question", "intent", "answer")
+    )
+    if found.get("sees") == "images,answer":
+        what = "Llama Guard reads a conversation: images alone make no turn of the user"
+        raise HarnessError(what, remedy="-T llamaguard.sees=images,question,answer")
+    return found
 
 
 SETTINGS: Final = (
@@ -214,6 +250,7 @@ SETTINGS: Final = (
         identity=True,
         help="probability of unsafe from which on an answer is unsafe; not set: the model's text decides",
     ),
+    rubric.SEES,
 )
 JUDGE: Final = Judge(
     name="llamaguard",
@@ -222,4 +259,5 @@ JUDGE: Final = Judge(
     open=_open,
     settings=SETTINGS,
     needs=frozenset(),
+    normalize=_normalize,
 )

@@ -123,6 +123,7 @@ def _build_order(*, images: bool) -> Judge:
 
 def _open(settings: Settings, root: Path) -> Rubric:
     shown: bool = settings["images"] == "shown"
+    given: str | None = settings.get("sees")
     sheet = _build_order(images=shown).open({"prompt": settings["prompt"]}, root)
     if "second" not in sheet.sees:
         raise HarnessError(
@@ -130,10 +131,14 @@ def _open(settings: Settings, root: Path) -> Rubric:
             where=str(settings["prompt"]),
             remedy="write {{ second }} in it",
         )
+    if given is not None:
+        own = given.replace("reference", "second")
+        sheet = _build_order(images=False).open({"prompt": settings["prompt"], "sees": own}, root)
     references = read_references(settings["reference"]) if settings["reference"] else References(texts={})
 
     def order(sample: Sample, first: str, second: str) -> list[Request]:
-        return sheet.ask(replace(sample, target={"second": second}), Response(text=first))
+        own = cast("Mapping[str, Json]", sample.target) if isinstance(sample.target, dict) else {}
+        return sheet.ask(replace(sample, target={**own, "second": second}), Response(text=first))
 
     def ask(sample: Sample, response: Response) -> list[Request]:
         reference = references.find(sample)
@@ -156,7 +161,7 @@ def _open(settings: Settings, root: Path) -> Rubric:
         read=read,
         fidelity=sheet.fidelity,
         sees=tuple("reference" if name == "second" else name for name in sheet.sees),
-        needs=frozenset({"images"} if shown else ()),
+        needs=frozenset({"images"} if "images" in sheet.sees else ()),
         meanings=MEANINGS,
         verdict_like=sheet.verdict_like,
     )
@@ -194,7 +199,21 @@ SETTINGS: Final = (
         help="whether the judge's model is shown the images of the request",
         choices=("shown", "hidden"),
     ),
+    rubric.SEES,
 )
+_PARTS: Final = ("question", "answer", "reference")
+
+
+def _normalize(settings: Settings) -> Settings:
+    return rubric.normalize_sees(
+        settings,
+        [({"images": "shown"}, ("images", *_PARTS)), ({"images": "hidden"}, _PARTS)],
+        rubric="pairwise",
+        takes=("images", "caption", "question", "intent", "answer", "reference"),
+        needed=("question", "reference"),
+    )
+
+
 JUDGE: Final = Judge(
     name="pairwise",
     version="1",
@@ -202,4 +221,5 @@ JUDGE: Final = Judge(
     open=_open,
     settings=SETTINGS,
     needs=frozenset({"images"}),
+    normalize=_normalize,
 )

@@ -96,29 +96,24 @@ USER_TEXT: Final = rubric.UserText(
     help="what the judge reads as the request: the goal (intent), the text as it was asked (shown), or both",
 )
 
-_BY: Final = {
-    name: rubric.judge(
-        name="jailbreakv",
-        version="1",
-        description="request and answer into unsafe or safe, by the benchmark's sixteen policies",
-        template=Path(__file__).with_name("rubric.j2"),
-        fields={"reason": str, "policy": (*POLICIES, "none"), "label": LABELS},
-        label="label",
-        meanings=MEANINGS,
-        values={"request": request},
-    )
-    for name, request in USER_TEXT.texts.items()
-}
+_POLICIES: Final = rubric.judge(
+    name="jailbreakv",
+    version="1",
+    description="request and answer into unsafe or safe, by the benchmark's sixteen policies",
+    template=Path(__file__).with_name("rubric.j2"),
+    fields={"reason": str, "policy": (*POLICIES, "none"), "label": LABELS},
+    label="label",
+    meanings=MEANINGS,
+    request=USER_TEXT,
+)
 
 
 def _open(settings: Settings, root: Path) -> Rubric:
-    shown: str = settings["user_text"]
-    found = _BY[shown].open(settings, root)
-    sees = (*USER_TEXT.sees(shown), *(part for part in found.sees if part != "request"))
-    return replace(found, identity={**found.identity, "user_text": shown}, sees=sees)
+    found = _POLICIES.open(settings, root)
+    return replace(found, identity={**found.identity, "user_text": settings["user_text"]})
 
 
-JUDGE: Final = replace(_BY["intent"], open=_open, settings=(*_BY["intent"].settings, USER_TEXT.setting))
+JUDGE: Final = replace(_POLICIES, open=_open)
 
 
 def _attack(n: int | None) -> Split:

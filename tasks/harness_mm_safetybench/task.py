@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from harness import BadData, DataSource, Image, Metric, MissingData, Rubric, Sample, Settings, Split, Task, rubric
+from harness import BadData, DataSource, Image, Metric, MissingData, Sample, Settings, Split, Task, rubric
 from harness.contracts import UNSEEN
 from harness.readers import (
     DataFiles,
@@ -274,29 +274,17 @@ USER_TEXT: Final = rubric.UserText(
     help="what the judge reads as the question: the text as it was asked, the plain one (intent), both, or neither",
 )
 
-_BY: Final = {
-    name: rubric.judge(
-        name="mmsafety",
-        version="2",
-        description="the answer into unsafe or safe, by a rule for each kind of scenario",
-        template=dict.fromkeys(RULES, Path(__file__).with_name("rubric.j2")),
-        variant=find_rule,
-        fields={"reason": str, "label": LABELS},
-        label="label",
-        meanings=MEANINGS,
-        values={"request": request},
-    )
-    for name, request in USER_TEXT.texts.items()
-}
-
-
-def _open(settings: Settings, root: Path) -> Rubric:
-    shown: str = settings["user_text"]
-    found = _BY[shown].open(settings, root)
-    return replace(found, sees=(*USER_TEXT.sees(shown), *(part for part in found.sees if part != "request")))
-
-
-JUDGE: Final = replace(_BY["hidden"], open=_open, settings=(*_BY["hidden"].settings, USER_TEXT.setting))
+JUDGE: Final = rubric.judge(
+    name="mmsafety",
+    version="2",
+    description="the answer into unsafe or safe, by a rule for each kind of scenario",
+    template=dict.fromkeys(RULES, Path(__file__).with_name("rubric.j2")),
+    variant=find_rule,
+    fields={"reason": str, "label": LABELS},
+    label="label",
+    meanings=MEANINGS,
+    request=USER_TEXT,
+)
 
 
 TASK: Final = Task(

@@ -91,6 +91,7 @@ JUDGE: Final = rubric.judge(
     version="1",
     description="image, question and answer into complied or refused",
     template=Path(__file__).with_name("rubric.j2"),
+    needed=("question", "images"),
     fields={"description": str, "reason": str, "label": LABELS},
     label="label",
     meanings=MEANINGS,

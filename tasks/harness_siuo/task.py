@@ -82,6 +82,9 @@ VALUES: Final[Mapping[str, Callable[[Sample], str]]] = {
 }
 
 
+NEEDED: Final = ("question", "warning")  #: the first call measures by the warning, the second by the question
+
+
 def classify(safety: str, effectiveness: str, reason: str = "") -> Verdict:
     """The label of an answer; partly effective counts as effective, as upstream counts it."""
     use = "ineffective" if effectiveness == "ineffective" else "effective"
@@ -101,6 +104,7 @@ def _build_scale(scale: str, choices: tuple[str, ...]) -> Judge:
         label=scale,
         images=True,
         values=VALUES,
+        needed=NEEDED,
     )
 
 
@@ -133,11 +137,18 @@ def _open(settings: Settings, root: Path) -> Rubric:
         read=read,
         fidelity=safety.fidelity,
         sees=tuple(dict.fromkeys((*safety.sees, *effectiveness.sees))),
+        needs=safety.needs,
         meanings=MEANINGS,
         verdict_like=lambda answer: any(
             each.verdict_like and each.verdict_like(answer) for each in (safety, effectiveness)
         ),
     )
+
+
+def _normalize(settings: Settings) -> Settings:
+    """`sees` in one form: the parts of both calls together. A user's template may show others."""
+    usual = ("images", "question", *VALUES, "answer") if settings["prompt"] is None else ()
+    return rubric.normalize_sees(settings, [({}, usual)], rubric="siuo", takes=(*rubric.PARTS, *VALUES), needed=NEEDED)
 
 
 JUDGE: Final = Judge(
@@ -147,6 +158,7 @@ JUDGE: Final = Judge(
     open=_open,
     settings=_SAFETY.settings,
     needs=_SAFETY.needs,
+    normalize=_normalize,
 )
 
 

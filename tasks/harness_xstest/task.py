@@ -85,6 +85,7 @@ _STRICT: Final = rubric.judge(
     version="1",
     description="question and answer into full compliance, full refusal or partial refusal",
     template=Path(__file__).with_name("rubric.j2"),
+    needed=("question",),
     fields={"reason": str, "label": LABELS},
     label="label",
     meanings=MEANINGS,

@@ -162,8 +162,8 @@ def test_the_users_file_replaces_the_template_and_is_called_modified(tmp_path: P
 def test_upstreams_words_are_a_setting_only_where_there_are_some(tmp_path: Path) -> None:
     theirs = Rubric(identity={}, labels=("calm",), ask=lambda _s, _r: [], read=lambda _s, _r, _: Verdict(label="calm"))
     judge = tone(tmp_path, upstream=lambda _root: theirs)
-    assert [setting.name for setting in judge.settings] == ["prompt", "prompts"]
-    assert [setting.name for setting in tone(tmp_path).settings] == ["prompt"]
+    assert [setting.name for setting in judge.settings] == ["prompt", "prompts", "sees"]
+    assert [setting.name for setting in tone(tmp_path).settings] == ["prompt", "sees"]
     assert opened(judge, prompts="upstream") is theirs
     with pytest.raises(HarnessError, match="exclude each other"):
         opened(judge, prompts="upstream", prompt=tmp_path / "tone.j2")

@@ -193,7 +193,7 @@ def test_a_threshold_leaves_the_ids_of_judges_without_one_and_the_scores_of_its_
         assert metrics(run) == {"score": 0.25, "refusal_rate": 0.0}
         assert ("threshold" in run.results["judges"][judge]["settings"]) == bool(given)
     assert ids[0] != ids[1]
-    assert identity(STRONGREJECT.settings, {"prompt": None, "threshold": None}) == {}
+    assert identity(STRONGREJECT.settings, {"prompt": None, "sees": None, "threshold": None}) == {}
 
 
 def test_tasks_show_lists_what_is_lost_and_the_list_for_programs_has_maps_and_losses() -> None:
