@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 from anyio.from_thread import start_blocking_portal
 from harness_label.log import read_annotations
@@ -15,7 +16,7 @@ from playwright.sync_api import Page
 
 from harness import Verdict
 from tests.browser.pages import INJECTIONS, Seen, browser, violations
-from tests.plugins.labelled import LABELS, OPINION, item, items, lines, queue, served
+from tests.plugins.labelled import LABELS, OPINION, image, item, items, lines, queue, served
 
 
 @contextmanager
@@ -118,7 +119,7 @@ def test_enter_on_a_button_presses_the_button(tmp_path: Path) -> None:
 
 
 def test_images_are_blurred_until_asked_for_and_again_with_the_next_answer(tmp_path: Path) -> None:
-    filtered = "[...document.querySelectorAll('#images img')].map(each => getComputedStyle(each).filter)"
+    filtered = "[...document.querySelectorAll('.frame > *')].map(each => getComputedStyle(each).filter)"
     with opened(queue(tmp_path)) as seen:
         page = seen.page
         assert page.evaluate(filtered) == ["blur(40px) grayscale(1)"] * 2
@@ -127,9 +128,58 @@ def test_images_are_blurred_until_asked_for_and_again_with_the_next_answer(tmp_p
         assert page.evaluate(filtered) == ["none"] * 2
         press(page, "b")
         assert page.locator("figure.blurred").count() == 2
+        page.evaluate("HV.app.ahead")
         press(page, "b", "1", "Enter")
         at(page, "1 labelled")
         assert page.evaluate(filtered) == ["blur(40px) grayscale(1)"] * 2
+        assert page.locator("#images canvas").nth(1).get_attribute("aria-label") == "Image 2 of 2, blurred"
+        press(page, "b")
+        assert page.evaluate(filtered) == ["none"] * 2
+        assert page.get_by_role("img", name="Image 2 of 2, revealed").count() == 1
+
+
+DRAWN = """() => [...document.querySelectorAll('.frame > *')].map((each) => {
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = 8;
+  canvas.getContext('2d').drawImage(each, 0, 0, 8, 8);
+  return [each.tagName, Math.max(each.naturalWidth ?? 0, each.width), canvas.toDataURL().length > 150];
+})"""
+
+
+def test_images_are_prepared_ahead_also_large_and_broken_ones_and_one_that_is_there_twice(tmp_path: Path) -> None:
+    large = image(tmp_path, "large.png", 0)
+    with PIL.Image.open(tmp_path / "images" / "large.png") as picture:
+        picture.resize((3200, 800)).save(tmp_path / "images" / "large.png")
+    every = [item(tmp_path, number, images=(large, large)) for number in range(3)]
+    with opened(LabelQueue(every)) as seen:
+        page = seen.page
+        page.wait_for_function("[...document.querySelectorAll('#images img')].every((each) => each.complete)")
+        assert page.evaluate(DRAWN) == [["IMG", 3200, True]] * 2  # nothing was there to prepare the first one
+        page.evaluate("HV.app.ahead")
+        press(page, "1", "Enter")
+        at(page, "1 labelled")
+        page.wait_for_function("[...document.querySelectorAll('#images img')].every((each) => each.complete)")
+        assert page.evaluate(DRAWN) == [["CANVAS", 1600, True], ["IMG", 3200, True]]
+        press(page, "u")
+        at(page, "0 labelled")
+        page.wait_for_function("[...document.querySelectorAll('#images img')].every((each) => each.complete)")
+        assert [drawn for *_, drawn in page.evaluate(DRAWN)] == [True, True]
+
+
+def test_an_image_that_goes_while_it_waits_says_so_and_the_rest_stands(tmp_path: Path) -> None:
+    made = queue(tmp_path, 3)
+    with opened(made) as seen:
+        page = seen.page
+        page.evaluate("HV.app.ahead")
+        for path in (tmp_path / "images").iterdir():
+            path.unlink()
+        press(page, "s")
+        at(page, "1 skipped")
+        assert "the file is missing" in page.locator("#gone").inner_text()
+        page.evaluate("HV.app.ahead")
+        press(page, "1", "Enter", "s")
+        at(page, "2 skipped")
+        seen.complaints.clear()  # the browser's own lines about what is not found
 
 
 def test_the_judge_is_heard_after_the_label_and_nowhere_before(tmp_path: Path) -> None:

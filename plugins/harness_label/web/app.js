@@ -89,14 +89,14 @@
       this.clock.begin();
       $("now").focus({ preventScroll: true });
       scrollTo(0, 0);
-      this.lookAhead();
+      this.ahead = this.lookAhead();
     }
 
     // The images of the answer after this one are loaded while this one is read.
     async lookAhead() {
       try {
         const { images } = await HV.view("ahead", this.state.reviewer);
-        this.pictures.ahead(images);
+        await this.pictures.ahead(images);
       } catch { /* they are loaded when they are shown */ }
     }
 
