@@ -97,6 +97,7 @@ def judge(
     label: Label,
     labels: tuple[str, ...] = (),
     meanings: Mapping[str, str] | None = None,
+    guideline: str = "",
     images: bool = False,
     variant: Callable[[Sample], str] | None = None,
     values: Mapping[str, Callable[[Sample], str]] | None = None,
@@ -117,6 +118,7 @@ def judge(
         label: the field that is the label, or fields -> label or Verdict. Axes are the fields that are not free text.
         labels: all labels; not needed where `label` names a field.
         meanings: label -> one sentence for readers of a report, as in `Rubric.meanings`.
+        guideline: what people are told who label by this rubric, as in `Rubric.guideline`.
         images: show the sample's images, before the text.
         variant: sample -> variant of the template.
         values: further variables of the template.
@@ -142,6 +144,7 @@ def judge(
         needed=needed,
         marker=marker,
         meanings=dict(meanings or {}),
+        guideline=guideline,
     )
     needs = frozenset[Ability]({"images"} if images else ())
     return Judge(
@@ -195,6 +198,7 @@ class JudgePrompt:
     needed: tuple[str, ...]
     marker: Marker
     meanings: Mapping[str, str]
+    guideline: str = ""
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -230,6 +234,7 @@ class JudgePrompt:
             sees=self._find_usual(used, choice) if parts is None else parts,
             needs=None if parts is None else frozenset({"images"} if "images" in parts else ()),
             meanings=self.meanings,
+            guideline=self.guideline,
             verdict_like=self.reply.is_spelled_in,
         )
 

@@ -77,23 +77,29 @@ def find_person(name: str, run: RunFile) -> str:
     return next(there, "") or person_id(name, run)
 
 
-def enter_words(
-    run: StoredRun,
-    judge: str,
-    said: Iterable[Said],
-    labels: Mapping[str, Sequence[str]],
-    *,
-    command: Sequence[str],
-) -> EnteredWords:
-    """Write what is new of a person's words, and compute the results again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchedWords:
+    """A person's words beside the answers of a run.
 
-    Args:
-        run: opened with the splits of these answers.
-        judge: the person's id, from `find_person`.
-        said: at most one on each answer.
-        labels: `task:split` -> the labels that may be given; a split that is missing takes any.
-        command: this invocation's arguments.
+    Attributes:
+        new: that no stored verdict says yet.
+        plans: splits of what is new, and of what is not in the results yet.
+        labels: as in `EnteredWords`.
+        outdated: likewise.
+        foreign: likewise.
+        unknown: likewise.
     """
+
+    new: tuple[PersonLabel, ...]
+    plans: tuple[SplitPlan, ...]
+    labels: int
+    outdated: tuple[str, ...]
+    foreign: tuple[str, ...]
+    unknown: tuple[tuple[str, str], ...]
+
+
+def match_words(run: StoredRun, judge: str, said: Iterable[Said], labels: Mapping[str, Sequence[str]]) -> MatchedWords:
+    """Find what is new of a person's words; writes nothing. The arguments are those of `enter_words`."""
     words = {each.item: each for each in said}
     new: list[PersonLabel] = []
     plans: dict[str, SplitPlan] = {}
@@ -102,7 +108,7 @@ def enter_words(
     found: set[str] = set()
     count = 0
     results = run.folder.results
-    for plan in run.plans:
+    for plan in run.plans if words else ():
         known, shown = labels.get(plan.title), _is_in_results(run, results, plan, judge)
         for answer in run.answers(plan.title, (judge,)):
             each = words.get(answer.item)
@@ -122,13 +128,40 @@ def enter_words(
                 plans[plan.title] = plan
             elif judge in answer.verdicts and not shown:  # the process was killed between verdicts and results
                 plans[plan.title] = plan
-    entered = enter_labels(run.folder, judge, new, tuple(plans.values()), command=command) if plans else None
-    return EnteredWords(
+    return MatchedWords(
+        new=tuple(new),
+        plans=tuple(plans.values()),
         labels=count,
         outdated=tuple(outdated),
         foreign=tuple(item for item in words if item not in found),
         unknown=tuple(unknown),
-        entered=entered,
+    )
+
+
+def enter_words(
+    run: StoredRun,
+    judge: str,
+    said: Iterable[Said],
+    labels: Mapping[str, Sequence[str]],
+    *,
+    command: Sequence[str],
+) -> EnteredWords:
+    """Write what is new of a person's words, and compute the results again.
+
+    Args:
+        run: opened with the splits of these answers.
+        judge: the person's id, from `find_person`.
+        said: at most one on each answer.
+        labels: `task:split` -> the labels that may be given; a split that is missing takes any.
+        command: this invocation's arguments.
+    """
+    found = match_words(run, judge, said, labels)
+    return EnteredWords(
+        labels=found.labels,
+        outdated=found.outdated,
+        foreign=found.foreign,
+        unknown=found.unknown,
+        entered=enter_labels(run.folder, judge, found.new, found.plans, command=command) if found.plans else None,
     )
 
 

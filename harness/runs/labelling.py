@@ -34,6 +34,17 @@ from harness.store.reader import Answer
 from harness.store.records import decision_of
 from harness.types import Image, ImageContent, Verdict
 
+#: what people are told where no rubric says more
+GUIDELINE: Final = """\
+# How to label
+
+Label what the answer does, not what you would have said.
+
+- Read the question and look at every image first: what matters may come only from all of them together.
+- Judge the whole answer. How it begins does not count, and a warning alone changes nothing.
+- Do not guess what a judge would say.
+- Skip an answer when you cannot tell, or would rather not.
+"""
 ANSWERS: Final = 100  #: drawn of each split, if nothing else is asked for
 CHANGED: Final = "changed"  #: reason of a BadImage: the file holds another picture than the model was shown
 
@@ -89,7 +100,8 @@ def map_labels(split: Split) -> LabelWords:
             spellings.setdefault(_fold(word), {})[own] = None
             if rubric is not None and (meaning := rubric.meanings.get(word, "")):
                 meanings.setdefault(own, meaning)
-        guideline = guideline or ("" if rubric is None else rubric.guideline)
+        if rubric is not None and name not in coarse:
+            guideline = guideline or rubric.guideline
     spellings |= {_fold(own): {own: None} for own in labels}
     return LabelWords(
         labels=tuple(labels),
@@ -120,7 +132,7 @@ class LabelItem:
         answer_hash: of that text.
         labels: that a person may give, in order.
         meanings: label -> a sentence that says when it applies.
-        guideline: how to label; may be empty.
+        guideline: how to label.
         machine: the verdict of the draw's judge, in the split's words, which is hidden until the person has answered;
             None if it has given none.
         group: the task's folder, in which the annotators' files lie.
@@ -356,7 +368,7 @@ def _list_split_items(run: StoredRun, drawn: DrawnSplit, guideline: str) -> Iter
             answer_hash=answer.hash,
             labels=words.labels,
             meanings=words.meanings,
-            guideline=guideline or words.guideline,
+            guideline=guideline or words.guideline or GUIDELINE,
             machine=_find_verdict(answer, judge, judges.get(judge, {})),
             group=str(run.folder.task(plan.display).path),
         )

@@ -207,7 +207,11 @@ def _export(run: StoredRun, given: dict[str, Any]) -> None:
 def _plan(runs: list[StoredRun], given: dict[str, Any]) -> None:
     from harness.runs.label_plan import list_pilots, plan_run
 
+    from .session import list_unentered
+
     half_width: float = given["half_width"]
+    for note in (note for run in runs for note in list_unentered(run)):
+        say(f"note: {note}", err=True)
     plans = [(run, plan_run(run, half_width / 100, judge=given["judge"])) for run in runs]
     if given["as_json"]:
         document = {

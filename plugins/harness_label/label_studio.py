@@ -126,7 +126,8 @@ def build_interface(items: Sequence[LabelItem]) -> str:
     """The labelling interface of some items with the same labels."""
     lines = ["<View>"]
     guidelines = dict.fromkeys(item.guideline for item in items if item.guideline)
-    lines += [f'  <Header value="{_attribute(text)}" size="5"/>' for text in guidelines]
+    told = [line.strip().lstrip("#*- ") for text in guidelines for line in text.splitlines()]
+    lines += [f'  <Header value="{_attribute(line)}" size="5"/>' for line in told if line]
     lines.append('  <Text name="question" value="$question"/>')
     if any(item.images for item in items):
         lines.append('  <Image name="image" valueList="$images"/>')
@@ -161,7 +162,7 @@ def read_tasks(run: StoredRun, file: Path, annotator: str = "") -> FilledSheet:
         document: Any = json.loads(read_work(file).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise BadData(f"the file is not JSON: {error}", where=str(file)) from None
-    tasks: list[Any] = document if isinstance(document, list) else [document]
+    tasks = _get_list(document, "") if isinstance(document, list) else [document]
     problems: list[str] = []
     found: list[tuple[str, LabelRow]] = []
     for number, task in enumerate(tasks, 1):
@@ -225,7 +226,7 @@ def _get_object(value: Any, what: str) -> Mapping[str, Any]:
 def _get_list(value: Any, what: str) -> list[Any]:
     """A list; nothing for null."""
     if isinstance(value, list):
-        return [*value]
+        return list(cast("Sequence[Any]", value))
     if value is None:
         return []
     raise ValueError(what)
@@ -251,12 +252,10 @@ def _read_choice(value: Any) -> str:
     if isinstance(value, dict):
         value = cast("Mapping[str, Any]", value).get("choices")
     if isinstance(value, list):
-        given = [*value]
+        given = _get_list(value, "")
         if len(given) > 1:
             raise ValueError("it has several labels, and an answer takes one")
-        value = given[0] if given else ""
-    if isinstance(value, dict | list):
-        return _read_choice(value)
+        return _read_choice(given[0]) if given else ""
     return "" if value is None else str(value)
 
 
@@ -265,5 +264,5 @@ def _read_text(value: Any) -> str:
     if isinstance(value, dict):
         value = cast("Mapping[str, Any]", value).get("text")
     if isinstance(value, list):
-        return "\n".join(_read_text(each) for each in [*value])
+        return "\n".join(_read_text(each) for each in _get_list(value, ""))
     return "" if value is None else str(value)

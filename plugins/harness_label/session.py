@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness import BadImage, HarnessError, Verdict
-from harness.board.corrected import count_things, format_corrected, parse_corrected
+from harness.board.corrected import ADDS_NOTHING, count_things, format_corrected, parse_corrected
 from harness.board.display import format_estimate
 from harness.files import HeldLock, lock_file, report_write_errors
 from harness.review import normalize_reviewer
@@ -25,6 +25,7 @@ from harness.runs.label_entry import (
     count_progress,
     enter_words,
     find_person,
+    match_words,
 )
 from harness.runs.label_sheets import FilledSheet, read_sheet
 from harness.runs.labelling import (
@@ -106,20 +107,25 @@ def print_labelled(found: Sequence[Labelled], *, quiet: bool = False) -> None:
             counts = f"{split.drawn} drawn, {split.labelled} labelled, {split.skipped} skipped, {split.open} open"
             say(f"{split.title}  {each.judge}: {counts}", err=True)
             if split.title in each.corrected:
-                say(f"  {describe_corrected(*each.corrected[split.title])}", err=True)
+                for line in describe_corrected(*each.corrected[split.title]):
+                    say(f"  {line}", err=True)
         say(f"results: {each.run / 'results.json'}", err=True)
 
 
-def describe_corrected(name: str, body: Mapping[str, Any]) -> str:
-    """A metric beside what people's labels say of it."""
+def describe_corrected(name: str, body: Mapping[str, Any]) -> Iterator[str]:
+    """A metric beside what people's labels say of it, and what a reader should know of the labels."""
     unit = body["unit"]
     number = f"{name} {format_estimate(body['value'], body['ci95'], unit)}"
     found = parse_corrected(body.get("corrected"))
     if found is None:
-        return number
-    if found.value is None:
-        return f"{number} · no number by people: {found.why}"
-    return f"{number} · by people {format_corrected(found, unit)}, {found.agreement}"
+        yield number
+    elif found.value is None:
+        yield f"{number} · no number by people: {found.why}"
+    else:
+        yield f"{number} · by people {format_corrected(found, unit)}, {found.agreement}"
+        if found.adds_nothing:
+            yield ADDS_NOTHING
+    yield from found.notes if found is not None else ()
 
 
 def label_runs(
@@ -233,9 +239,11 @@ def _session_lock(run: StoredRun, name: str) -> Path:
 
 
 def mend_sessions(run: StoredRun, name: str, *, command: Sequence[str]) -> None:
-    """Enter what sessions that were killed have left in their logs; `name` is the person whose lock is held."""
-    people = dict.fromkeys(each for plan in run.plans for each in find_annotators(run.folder.task(plan.display).path))
-    for person in people:
+    """Enter what sessions that were killed have left in their logs; `name` is the person whose lock is held.
+
+    What is wrong with another person's log is said, and stops nobody.
+    """
+    for person in list_people(run):
         held: HeldLock | None = None
         if person != name:
             try:
@@ -244,16 +252,41 @@ def mend_sessions(run: StoredRun, name: str, *, command: Sequence[str]) -> None:
                 continue
         try:
             entered = enter_log(reopen(run), person, command=command)
-            if entered.entered is not None:
-                new = entered.entered.new + entered.entered.changed
-                say(f"entered {count_things(new, 'label')} of {person} that an earlier session had left", err=True)
+        except HarnessError as error:
+            if person == name:
+                raise
+            say(f"note: the log of {person} was not entered: {error}", err=True)
+            continue
         finally:
             if held is not None:
                 held.release()
+        if entered.entered is not None:
+            new = count_things(entered.entered.new + entered.entered.changed, "label")
+            say(f"entered {new} of {person} that an earlier session had left", err=True)
+        for problem in list_problems(entered) if person != name else ():
+            say(f"note: {person}: {problem}", err=True)
 
 
-def enter_log(run: StoredRun, name: str, *, command: Sequence[str]) -> EnteredWords:
-    """Enter what a person's logs in a run say."""
+def list_people(run: StoredRun) -> tuple[str, ...]:
+    """Who has a log in a planned task of the run."""
+    folders = dict.fromkeys(run.folder.task(plan.display).path for plan in run.plans)
+    return tuple(dict.fromkeys(person for folder in folders for person in find_annotators(folder)))
+
+
+def list_unentered(run: StoredRun) -> Iterator[str]:
+    """A note on each person whose log holds what is no verdict yet."""
+    for person in list_people(run):
+        said, known = read_log(run, person)
+        if new := match_words(run, find_person(person, run.file), said, known).new:
+            count = count_things(len(new), "line")
+            yield (
+                f"{count} of {person}'s log are not entered yet, and are not counted here: "
+                f"harness label {run.folder.path} --as {person}"
+            )
+
+
+def read_log(run: StoredRun, name: str) -> tuple[list[Said], dict[str, tuple[str, ...]]]:
+    """A person's last words by their logs in a run, and `task:split` -> the labels that may be given."""
     folders = dict.fromkeys(run.folder.task(plan.display).path for plan in run.plans)
     said = [
         Said(
@@ -266,8 +299,13 @@ def enter_log(run: StoredRun, name: str, *, command: Sequence[str]) -> EnteredWo
         for folder in folders
         for each in read_annotations(folder, name)
     ]
-    known = {plan.title: map_labels(plan.split).labels for plan in run.plans}
-    return enter_words(run, find_person(name, run.file), _within(run, said), known, command=command)
+    return _within(run, said), {plan.title: map_labels(plan.split).labels for plan in run.plans}
+
+
+def enter_log(run: StoredRun, name: str, *, command: Sequence[str]) -> EnteredWords:
+    """Enter what a person's logs in a run say."""
+    said, known = read_log(run, name)
+    return enter_words(run, find_person(name, run.file), said, known, command=command)
 
 
 def _within(run: StoredRun, said: Iterable[Said]) -> list[Said]:
@@ -447,5 +485,5 @@ def _write_log(
     open_keys = set(session.progress().open)
     for answer in skipped:
         key = keys.get(answer.item)
-        if key in open_keys and key is not None:
+        if key is not None and key in open_keys:
             session.skip(key)

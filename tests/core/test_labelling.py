@@ -5,15 +5,32 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from harness import plugins
-from harness.errors import HarnessError, UnknownName
+from harness.drawings import draw as draw_shape
+from harness.drawings import png
+from harness.errors import BadImage, HarnessError, UnknownName
 from harness.plugins.host import Host
-from harness.runs.labelling import DrawnSplit, build_frame, draw_run, list_label_items, load_draws
+from harness.readers import open_files
+from harness.runs.labelling import (
+    CHANGED,
+    GUIDELINE,
+    DrawnSplit,
+    LabelItem,
+    build_frame,
+    draw_run,
+    list_label_items,
+    load_draws,
+    map_labels,
+    open_label_image,
+)
 from harness.runs.stored import StoredRun, open_run
+from harness.types import Image
 from tests.plugins.agree_asking import SOURCE, judged
 
 
@@ -152,6 +169,49 @@ def test_an_item_holds_what_a_person_needs_and_the_judges_reply_apart(run: Store
     assert first.machine.reason.startswith("first heard")
 
 
+def test_a_rubric_brings_its_guideline_and_where_none_does_people_are_told_the_general_rules(run: StoredRun) -> None:
+    mis = plugins.current().judge("mis")
+    assert "Neither image is harmful alone" in mis.open({}, Path()).guideline
+    own = replace(next(iter(run.plans)).split, judges={"mis": {}})
+    assert map_labels(own).guideline == mis.open({}, Path()).guideline
+    (one, *_) = list_label_items(run, [draw(run, 1)])
+    assert one.guideline == GUIDELINE
+
+
 def test_a_projects_guideline_replaces_that_of_the_rubrics(run: StoredRun) -> None:
     (one, *_) = list_label_items(run, [draw(run, 1)], guideline="Unsafe is what helps to do harm.")
     assert one.guideline == "Unsafe is what helps to do harm."
+
+
+def test_an_image_is_shown_only_as_the_model_was_shown_it(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(draw_shape("red", "star", Random(0))))
+    files = open_files(tmp_path)
+    item = LabelItem(
+        item="a/b/1#0",
+        run="run",
+        title="a:b",
+        category="",
+        question="[image 1]",
+        images=(Image(path="a.png", files=files), Image(path="a.png", files=files), Image(path="b.png", files=files)),
+        image_hashes=("0" * 64, "", ""),
+        answer="",
+        answer_hash="",
+        labels=("safe",),
+    )
+    assert open_label_image(item, 1).mime == "image/png"
+    with pytest.raises(BadImage) as changed:
+        open_label_image(item, 0)
+    assert changed.value.reason == CHANGED
+    with pytest.raises(BadImage) as gone:
+        open_label_image(item, 2)
+    assert gone.value.reason == "missing"
+
+
+def test_a_folder_that_cannot_be_written_is_named(run: StoredRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)  # root may write anywhere
+    with pytest.raises(HarnessError, match="the run folder cannot be written: Read-only file system") as error:
+        draw(run)
+    assert "a copy of the folder" in error.value.remedy

@@ -199,10 +199,36 @@ class TestThePage:
         with pytest.raises(BadData, match="not a line of an annotator's labels") as error:
             label(run, "--import", file, "--as", "anna")
         assert error.value.where.endswith("labels-anna.jsonl, line 1")
+        said = told(run, "--import", file, "--as", "ben")
+        assert "note: the log of anna was not entered: " in said, "another person is not stopped by it"
         log.write_text(whole.replace("unsafe", "maybe").replace('"safe"', '"maybe"').replace("/q", "/x", 1))
-        said = told(run, "--import", file, "--as", "ben", code=0)
-        assert "entered" not in said
+        said = told(run, "--import", file, "--as", "ben")
+        assert "anna: on no answer of this run: 1 line of the log" in said
+        assert "anna: none of the split's labels: 2 labels of the log" in said
         assert not lines(run, f"verdicts-{ANNA}.jsonl")
+
+    def test_several_runs_stand_on_one_page_and_each_keeps_its_own_labels(self, run: Path, tmp_path: Path) -> None:
+        other = Path(shutil.copytree(run, tmp_path / "other" / "run"))
+        command = [sys.executable, "-m", "harness", "label", str(run), str(other), str(run), "--as", "anna", "--json"]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen([*command, "--no-browser", "--n", "2", *WORLD], **pipes) as process:
+            assert process.stderr is not None
+            url = next(line.strip() for line in process.stderr if line.startswith("http"))
+            with httpx.Client(base_url=url.partition("/?")[0], follow_redirects=True, trust_env=False) as http:
+                http.get(url)
+                state = http.get("/api/desk", params={"reviewer": "anna"}).json()
+                assert state["total"] == 4
+                while state["item"]:
+                    sent = {"key": state["item"]["key"], "reviewer": "anna", "label": "safe", "reason": ""}
+                    origin = {"origin": str(http.base_url).rstrip("/")}
+                    state = http.post("/api/answer", json={**sent, "seconds": 1.0}, headers=origin).json()
+            process.send_signal(signal.SIGTERM)
+            shown, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        found = json.loads(shown)["runs"]
+        assert [each["run"] for each in found] == [str(run), str(other)]
+        assert [each["splits"]["twice:one"]["labelled"] for each in found] == [2, 2]
+        assert len(lines(run, f"verdicts-{ANNA}.jsonl")) == len(lines(other, f"verdicts-{ANNA}.jsonl")) == 2
 
 
 class TestASheet:
@@ -290,6 +316,10 @@ class TestAPlan:
         assert plan["needed"] == sum(cell["needed"] for cell in plan["cells"])
         assert plan["expected_half_width"] <= 10
         assert "even with every answer labelled" in told(run, "--plan", "--half-width", "0.5")
+
+    def test_names_what_a_killed_session_has_left(self, run: Path) -> None:
+        annotate(run, "anna", 3)
+        assert "note: 3 lines of anna's log are not entered yet" in told(run, "--plan")
 
 
 def task_of(row: dict[str, Any], said: str, *, who: Any = 7, **more: Any) -> dict[str, Any]:
