@@ -20,6 +20,8 @@ from harness.evaluation.splits import MappedSplits, SplitPlan
 from harness.metrics import Pairing
 from harness.runs.environment import harness_version
 from harness.runs.stored import StoredRun, build_judged_item, describe_split_run
+from harness.stats.draw import FILE as DRAW
+from harness.stats.draw import SplitDraw
 from harness.stats.summary import JudgedItem, SplitRun, TaskSummary, UsageSum, build_results, suite_results, usage_json
 from harness.store.folder import repeated_judge
 from harness.store.reader import Answer
@@ -29,8 +31,6 @@ from harness.types import Json, Usage
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from harness.stats.draw import SplitDraw
 
 
 class ScoringError(Exception):
@@ -146,9 +146,9 @@ def compute_results(
         draws: Mapping[str, SplitDraw] = {}
         fault = ""
         try:
-            draws = folder.load_draws()
+            draws = folder.load_draws() if display in planned else {}
         except HarnessError as error:  # the draw says which labels count; no other number needs it
-            fault = f"{error.where}: {error.what}"
+            fault = f"{folder.path.name}/{DRAW}: {error.what}"
             unread.append(f"{display}: nothing is corrected by people's labels: {error}")
         repeats = {judge: found for judge in judges if (found := folder.repeats(judge))}
         every = (*judges, *(each for found in repeats.values() for each in found))

@@ -24,6 +24,7 @@ from harness.runs.environment import harness_version
 from harness.runs.results import compute_results
 from harness.runs.selection import load_jobs
 from harness.runs.stored import StoredRun
+from harness.stats.draw import FILE as DRAW
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile
 from harness.types import BLOCKED, Json
@@ -189,6 +190,8 @@ def scan_lines(path: Path) -> LinesScan:
 
 State = Literal["same", "differs", "unverifiable"]
 NOT_COMPARED: Final = frozenset({"harness", "started", "finished", "command", "environment", "wall_s"})
+_PERSONS: Final = "labels-"  #: what the file of a person's session begins with: no number is made of it
+_REDRAWN: Final = "answers were drawn for people after these results; `harness label RUN` writes them again"
 _SECONDS: Final = len("2026-01-01T00:00:00")
 _BARE: Final = "not verifiable: these results come without the lines they count"
 
@@ -288,7 +291,11 @@ def _list_splits(tasks: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _compare_with_lines(checked: VerifiedRun, folder: RunFolder, results: Results) -> VerifiedRun:
-    files = {str(path.relative_to(folder.path)): scan_lines(path) for path in sorted(folder.path.glob("*/*.jsonl"))}
+    files = {
+        str(path.relative_to(folder.path)): scan_lines(path)
+        for path in sorted(folder.path.glob("*/*.jsonl"))
+        if not path.name.startswith(_PERSONS)
+    }
     faults = [f"{name}: line {number} is broken" for name, lines in files.items() for number in lines.broken]
     if faults:
         return replace(checked, faults=tuple(faults), why="broken lines cannot be counted")
@@ -297,11 +304,14 @@ def _compare_with_lines(checked: VerifiedRun, folder: RunFolder, results: Result
         anew, gone = _compute_again(StoredRun(folder=folder, file=run), results)
     except HarnessError as error:
         return replace(checked, why=str(error))
-    later = _find_later(run, files.values())
+    later, redrawn = _find_later(run, files.values()), _find_redrawn(folder, run)
     parts: list[VerifiedPart] = []
     for part in _compare_parts(checked, results, anew):
         task = part.title.rpartition(":")[0] or part.title
-        parts.append(replace(part, why=gone.get(task, "") or (later if part.differences else "")))
+        why = gone.get(task, "") or (later if part.differences else "")
+        if not why and task in redrawn and all("corrected" in each.path for each in part.differences):
+            why = _REDRAWN if part.differences else ""
+        parts.append(replace(part, why=why))
     notes = [later] if later and not any(part.differences for part in parts) else []
     if results.get("harness") != harness_version():
         notes.append(f"the results are from harness {results.get('harness')} and were checked by {harness_version()}")
@@ -357,6 +367,13 @@ def _compare_parts(checked: VerifiedRun, stored: Results, anew: Results) -> Iter
         yield replace(known.get(task, VerifiedPart(title=task)), differences=tuple(find_differences(one, other)))
     one, other = (without(each, {*NOT_COMPARED, "tasks"}) for each in (stored, anew))
     yield VerifiedPart(title="run", differences=tuple(find_differences(one, other)))
+
+
+def _find_redrawn(folder: RunFolder, run: RunFile) -> frozenset[str]:
+    """Tasks whose answers were drawn for people after the results were written."""
+    written = (folder.path / FILE).stat().st_mtime_ns
+    draws = {display: folder.task(display).path / DRAW for display in run.tasks}
+    return frozenset(name for name, path in draws.items() if path.exists() and path.stat().st_mtime_ns > written)
 
 
 def _find_later(run: RunFile, files: Iterable[LinesScan]) -> str:

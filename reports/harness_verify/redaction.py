@@ -224,17 +224,50 @@ class FileRedactor:
         for name, split in task["splits"].items():
             others = split["other_judges"].items()
             splits[name] = {
-                **_redact_numbers_of(split, _SPLIT),
+                **self._redact_view(split),
                 **({"data": _redact_data(split["data"])} if "data" in split else {}),
                 **({"definitions": _keep_texts(split["definitions"])} if "definitions" in split else {}),
                 "judge": self._redact_judge_of(split).get("judge"),
-                "other_judges": {self._redact_id(judge): _redact_numbers_of(view, _SPLIT) for judge, view in others},
+                "other_judges": {self._redact_id(judge): self._redact_view(view) for judge, view in others},
             }
         return {
             **{key: redact_value(task[key]) for key in ("version", "settings")},
             "data": {**_redact_data(task["data"]), "sha256": redact_value(task["data"].get("sha256"))},
             "splits": splits,
             **({"paired": _redact_numbers(task["paired"])} if "paired" in task else {}),
+        }
+
+    def _redact_view(self, view: Raw) -> dict[str, Json]:
+        """A split as one judge sees it."""
+        made = _redact_numbers_of(view, _SPLIT)
+        for name, metric in view["metrics"].items():
+            if corrected := metric.get("corrected"):
+                cast("dict[str, Any]", made["metrics"])[name]["corrected"] = self._redact_corrected(corrected)
+        return made
+
+    def _redact_corrected(self, corrected: Raw) -> dict[str, Json]:
+        """What people's labels say of a metric: its sentences are the harness's, its cells are labels."""
+        design: Raw | None = corrected["design"]
+        people: Raw = corrected.get("annotators") or {}
+        rest = {key: each for key, each in corrected.items() if key not in ("design", "annotators", "notes")}
+        return {
+            **cast("dict[str, Json]", _redact_numbers(rest)),
+            "design": None
+            if design is None
+            else {
+                "judge": self._redact_id(design["judge"]) if design["judge"] else None,
+                "seed": redact_value(design["seed"]),
+                "cells": [
+                    {**cast("dict[str, Json]", _redact_numbers(cell)), "name": str(cell["name"])}
+                    for cell in design["cells"]
+                ],
+            },
+            **(
+                {"annotators": {self._redact_id(who): _redact_numbers(own) for who, own in people.items()}}
+                if people
+                else {}
+            ),
+            **({"notes": [str(note) for note in corrected["notes"]]} if "notes" in corrected else {}),
         }
 
     def _redact_judge_of(self, split: Raw) -> dict[str, Json]:
