@@ -67,6 +67,8 @@ class Repeats:
         """`45.8 to 47.0 in 3 repeats of the judge, standard deviation 0.6; the same label on 95.5% of 400 answers`."""
         if self.agree == 1 and self.sd == 0:
             return f"{self.count} repeats never differ on {self.answers} answers"
+        if self.agree is None:
+            return f"no answer has a label of each of {self.count} repeats of the judge"
         told = f"the same label on {format_share(self.agree)} of {self.answers} answers"
         if self.low is None or self.high is None or self.sd is None:
             return f"{told} in {self.count} repeats of the judge; {self.why}".removesuffix("; ")

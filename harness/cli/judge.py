@@ -26,12 +26,12 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
 
     A run keeps the verdicts of several judges. An answer is judged only if its question has not changed.
     """
-    named = ctx.get_parameter_source("judges") is click.core.ParameterSource.COMMANDLINE
-    if given["combine"] and named:
+    named = {name for name in given if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
+    if given["combine"] and "judges" in named:
         raise click.UsageError("--combine asks no judge: judge first, in a separate command")
-    if given["combine"] and given["judge_limit"]:
+    if given["combine"] and "judge_limit" in named:
         raise click.UsageError("--combine asks no judge, so --sample has nothing to limit")
-    if given["combine"] and given["judge_repeat"] > 1:
+    if given["combine"] and named & {"judge_repeat", "judge_vote"}:
         raise click.UsageError("--combine asks no judge, so --judge-repeat has nothing to repeat")
     if given["members"] and not given["combine"]:
         raise click.UsageError("--members needs --combine majority")

@@ -15,7 +15,8 @@ import pytest
 
 from harness.store.folder import RunFolder
 from harness.testing.faults import Reply, error, no_quota
-from tests.acceptance import upstream
+from harness.testing.server import Call
+from tests.acceptance import layouts, plays, upstream
 from tests.acceptance.commands import harness_here
 from tests.acceptance.world import UNSAFE, World
 
@@ -250,6 +251,50 @@ def test_a_redacted_copy_holds_the_repeats_and_can_be_verified(world: World, tmp
     assert len(list(copy.glob("mis/verdicts-*~*.jsonl"))) == 2
     verified = harness_here("verify", copy)
     assert verified.code == 0, verified.out
+
+
+def test_a_pooled_split_has_the_repeats_of_its_parts(world: World) -> None:
+    layouts.mis(world.layout, easy=2, hard=1, real=1)
+    asked: Counter[tuple[str, ...]] = Counter()
+
+    def answer(call: Call) -> str | Reply:
+        if plays.is_probe(call):
+            return "A red circle, then a blue square."
+        if call.model == "subject":
+            return "an answer"
+        asked[call.images] += 1
+        return SAFE if len(asked) == 1 and asked[call.images] == 2 else UNSAFE
+
+    world.server.play = answer
+    ended = world.command("--judge-repeat", 2, "--judge-vote", "majority", "--concurrency", 1, tasks="mis")
+    assert "incomplete by the vote of 2 repeats" in ended.err
+    pooled = world.split("test")
+    judge, card = vote(world)
+    assert pooled["judge"] == judge
+    repeats = pooled["other_judges"][card["settings"]["of"][0]]["repeats"]
+    assert (repeats["k"], repeats["answers"], repeats["agree"]) == (2, 3, pytest.approx(2 / 3))
+    assert repeats["metrics"]["ASR"]["values"] == pytest.approx([100, 200 / 3])
+    verified(world)
+
+
+def test_an_edited_verdict_of_a_repeat_is_found_by_verify(world: World) -> None:
+    play(world, ("uu", "ss", "uu"))
+    assert world.command("--judge-repeat", 2).code == 0
+    (path,) = (world.run_folder / "mis").glob("verdicts-*~2.jsonl")
+    path.write_text(path.read_text(encoding="utf-8").replace('"label":"unsafe"', '"label":"safe"', 1), encoding="utf-8")
+    ended = harness_here("verify", world.run_folder)
+    assert ended.code == 4
+    assert "repeats.metrics.ASR.range" in ended.out
+
+
+def test_a_config_may_ask_for_repeats_and_combining_still_works(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = play(world, ("uuu", "sss"))
+    (world.run_folder.parent / "harness.yaml").write_text("judge_repeat: 2\nsample: 40\n", encoding="utf-8")
+    monkeypatch.chdir(world.run_folder.parent)
+    assert world.command().code == 0
+    assert times == {1: 2, 2: 2}
+    ended = harness_here("judge", world.run_folder, "--combine", "majority")
+    assert "needs the verdicts of two judges" in ended.err
 
 
 @pytest.mark.parametrize(

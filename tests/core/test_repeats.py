@@ -17,17 +17,22 @@ from harness.store.folder import RunFolder, repeat_id, repeated_judge
 ASR = rate("ASR", "unsafe", better="lower", main=True)
 
 
-def record(number: int, label: str | None, **fields: Any) -> Record:
+def record(number: int, label: str | None, *, unjudged: bool = False) -> Record:
     name = f"q{number}"
-    known = {
-        "outcome": "answered",
-        "flags": frozenset[str](),
-        "category": "",
-        "tags": {},
-        "cluster": name,
-        "target": "",
-    }
-    return Record(item=name, id=name, split="all", epoch=0, label=label, **{**known, **fields})
+    return Record(
+        item=name,
+        id=name,
+        split="all",
+        epoch=0,
+        category="",
+        tags={},
+        cluster=name,
+        target="",
+        outcome="answered",
+        flags=frozenset(),
+        label=label,
+        unjudged=unjudged,
+    )
 
 
 def noise(*minds: str, metric: Metric = ASR) -> dict[str, Any] | None:
@@ -123,3 +128,6 @@ def test_a_report_says_how_far_the_repeats_lie_apart_or_why_it_cannot() -> None:
         "needs 30"
     )
     assert parse_repeats(None) is None
+    failed = parse_repeats(noise("??", "??"))
+    assert failed is not None
+    assert failed.format("%") == "no answer has a label of each of 2 repeats of the judge"

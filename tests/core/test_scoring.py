@@ -257,6 +257,20 @@ def test_a_scorer_asks_the_judges_model_and_its_failures_are_states_of_their_ite
     assert {tuple(line["raw"]) for line in verdicts(tmp_path)} == {("safe",), (), ("I cannot",)}
 
 
+def test_a_scorer_that_asks_a_model_scores_the_whole_split_once_for_each_repeat(tmp_path: Path) -> None:
+    said = [*["safe"] * 6, *["unsafe"] * 6, *["safe"] * 6]
+    judge = judge_of(asking, needs=frozenset())
+    provider = fake_provider(lambda _: said.pop(0), scheme="judge")
+    more: dict[str, Any] = {"judges": ("judge/m",), "judge_repeat": 3, "judge_vote": "majority"}
+    run = scored(Server(), tmp_path, judge, provider, **more)
+    assert said == []
+    assert split(run)["labels"] == {"safe": 6}, "two of three"
+    (own,) = split(run)["other_judges"].values()
+    assert own["repeats"]["metrics"]["ASR"]["values"] == [0, 100, 0]
+    assert own["repeats"]["agree"] == 0
+    assert scored(Server(), tmp_path, judge, provider, **more).results["tasks"] == run.results["tasks"]
+
+
 def text_of(request: Request) -> str:
     return next(part.text for part in request.messages[-1].content if isinstance(part, Text))
 
