@@ -28,12 +28,14 @@ class LabelledPart:
         answers: how many there are.
         labels: how many of them people labelled.
         value: people's number for the cell; None where nobody labelled any.
+        known: blocked or empty answers, which need no label.
     """
 
     name: str
     answers: int
     labels: int
     value: float | None
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,13 @@ def parse_corrected(body: Mapping[str, Any] | None) -> CorrectedNumber | None:
         of=body.get("of") or 0,
         judge=design.get("judge") or "",
         parts=tuple(
-            LabelledPart(name=part["name"], answers=part["answers"], labels=part["labels"], value=part.get("value"))
+            LabelledPart(
+                name=part["name"],
+                answers=part["answers"],
+                labels=part["labels"],
+                value=part.get("value"),
+                known=bool(part.get("known")),
+            )
             for part in design.get("cells") or ()
         ),
         alpha=alpha.get("value"),
@@ -142,21 +150,30 @@ def format_corrected(found: CorrectedNumber, unit: str) -> str:
 def explain_corrected(model: str, metrics: Mapping[str, tuple[CorrectedNumber, str]]) -> Iterator[str]:
     """Sentences on what people's labels say of a row, or why they say nothing.
 
+    Metrics that rest on the same labels share a sentence; the first of them has each person's own estimate.
+
     Args:
         model: the row's name.
-        metrics: name -> (its corrected number, its unit).
+        metrics: name -> (its corrected number, its unit), the main one first.
     """
+    alike: dict[tuple[str, ...], list[str]] = {}
     missing: dict[str, list[str]] = {}
-    for name, (found, unit) in metrics.items():
+    for name, (found, _) in metrics.items():
         if found.value is None:
             missing.setdefault(found.why or "no reason is given", []).append(name)
-            continue
-        facts = [f"from labels of {count_things(found.labels, 'answer')}, for all {found.of}", found.agreement]
-        facts += [ADDS_NOTHING] if found.adds_nothing else []
-        facts += [note.removesuffix(".") for note in found.notes]
-        people = ", ".join(describe_annotator(who, own, unit) for who, own in found.annotators.items())
-        facts += [f"each person alone: {people}"] if people else []
-        yield f"{model}: {name} by people {format_estimate(found.value, found.ci95, unit)}, {'; '.join(facts)}."
+        else:
+            basis = f"from labels of {count_things(found.labels, 'answer')}, for all {found.of}"
+            alike.setdefault((basis, found.agreement, *found.notes), []).append(name)
+    for facts, names in alike.items():
+        numbers = [(name, *metrics[name]) for name in names]
+        told = [f"{name} {format_estimate(found.value, found.ci95, unit)}" for name, found, unit in numbers]
+        more = [fact.removesuffix(".") for fact in facts]
+        if nothing := [name for name, found, _ in numbers if found.adds_nothing]:
+            more.append(ADDS_NOTHING if nothing == names else f"of {', '.join(nothing)} {ADDS_NOTHING}")
+        first, unit = metrics[names[0]]
+        people = ", ".join(describe_annotator(who, own, unit) for who, own in first.annotators.items())
+        more += [f"{names[0]} by each person alone: {people}"] if people else []
+        yield f"{model}: by people {', '.join(told)}, {'; '.join(more)}."
     for why, names in missing.items():
         yield f"{model}: no number by people of {', '.join(names)}: {why.removesuffix('.')}."
 

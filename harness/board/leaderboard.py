@@ -350,7 +350,8 @@ def list_flags(board: Board) -> tuple[str, ...]:
         if row.main is not None:
             sentences += explain_judging(row.model, row.main.value, row.main.unit, row.over_judges, row.repeats)
     for row in board.rows:
-        corrected = {each.name: (each.corrected, each.unit) for each in row.measures if each.corrected is not None}
+        ordered = sorted(row.measures, key=lambda each: not each.main)
+        corrected = {each.name: (each.corrected, each.unit) for each in ordered if each.corrected is not None}
         sentences += explain_corrected(row.model, corrected)
     if board.shows_corrected and any(row.rank is not None for row in board.rows):
         sentences.append(RANKED_BY_JUDGE)

@@ -50,6 +50,7 @@ class _Labelled(_Strict):
     answers: _Count
     labels: _Count
     value: _Figure = None
+    known: bool = False
 
 
 class _Design(_Strict):

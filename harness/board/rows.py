@@ -29,6 +29,7 @@ _CHECKED: Final[Mapping[str, str]] = {
 
 GIVEN: Final = "its answers are given by the data, so its judges are measured and no model"
 TOY_DATA: Final = "toy data: shows the tool, measures nothing"
+_HUMAN: Final = "human"  #: the rubric of a person
 _FREE: Final = frozenset({"seed"})  #: settings that make another draw of the same distribution, not another question
 #: family of models -> what a name of its models holds, as a word or the beginning of one
 _FAMILIES: Final = {
@@ -290,10 +291,25 @@ def list_sections(run: Results) -> Iterator[Section]:
 
 
 def read_rows(section: Section) -> Iterator[Row]:
-    """The row of the run's judge, then one for each other judge that read all the answers."""
+    """The row of the run's judge, then one for each other judge; none of a person who labelled a drawn part."""
     yield _read_row(section, section.body.get("judge") or "", section.body, primary=True)
     for judge, judged in _dict(section.body, "other_judges").items():
-        yield _read_row(section, judge, judged, primary=False)
+        if not _is_annotator(section, judge, judged):
+            yield _read_row(section, judge, judged, primary=False)
+
+
+def _is_annotator(section: Section, judge: str, judged: Mapping[str, Json]) -> bool:
+    """Whether this is a person with labels of a drawn part of the answers; they are in the number by people.
+
+    The part has equal numbers of each of the draw's labels, so its own rate says nothing of all answers.
+    """
+    is_person = _dict(_dict(section.run, "judges"), judge).get("rubric") == _HUMAN
+    metrics: Mapping[str, Mapping[str, Json]] = section.body["metrics"]
+    return (
+        is_person
+        and bool(judged["verdicts"].get("unjudged"))
+        and any(each.get("corrected") for each in metrics.values())
+    )
 
 
 def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: bool) -> Row:

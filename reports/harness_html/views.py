@@ -5,7 +5,7 @@ Nothing is HTML yet: the templates escape all text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -169,12 +169,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelling:
-    """One metric of one model with what people's labels say of it, in words.
+    """What people's labels say of one metric of one model, in words; or of several of which they say nothing.
 
     Attributes:
         model: the row's name.
-        metric: its name and unit.
-        judged: the judge's number with its interval.
+        metric: its name and unit; several where one reason holds for all.
+        judged: the judge's number with its interval; empty for several metrics.
         people: people's number with its interval, or why there is none.
         labels: how many answers are labelled, of how many.
         agreement: how far people agree.
@@ -289,13 +289,25 @@ def build_section(board: Board, anchor: str, published: Sequence[PublishedRow]) 
         published=published,
         facts=tuple(_list_shared(board).items()),
         notes=(*board.notes, *list_flags(board)),
-        labelled=tuple(
-            _describe_labels(row, measure, measure.corrected)
-            for row in board.rows
-            for measure in row.measures
-            if measure.corrected is not None
-        ),
+        labelled=tuple(line for row in board.rows for line in _list_labels(row)),
     )
+
+
+def _list_labels(row: Row) -> Iterator[Labelling]:
+    """A line for each metric with a number by people, and one for each reason that others have none."""
+    missing: dict[str, Labelling] = {}
+    for measure in row.measures:
+        found = measure.corrected
+        if found is None:
+            continue
+        line = _describe_labels(row, measure, found)
+        if found.value is not None:
+            yield line
+        elif (same := missing.get(found.why)) is None:
+            missing[found.why] = replace(line, judged="", annotators=())
+        else:
+            missing[found.why] = replace(same, metric=f"{same.metric}, {line.metric}")
+    yield from missing.values()
 
 
 def _describe_labels(row: Row, measure: Measure, found: CorrectedNumber) -> Labelling:
@@ -303,8 +315,9 @@ def _describe_labels(row: Row, measure: Measure, found: CorrectedNumber) -> Labe
     remarks = [*([ADDS_NOTHING] if found.adds_nothing else []), *found.notes]
     parts: list[str] = []
     for part in found.parts:
-        share = "" if part.value is None else f": {format_value(part.value, unit)}"
-        parts.append(f"{part.name} {part.labels} of {part.answers}{share}")
+        share = "" if part.value is None or found.value is None else f": {format_value(part.value, unit)}"
+        count = f"{part.answers}, known" if part.known else f"{part.labels} of {part.answers}"
+        parts.append(f"{part.name} {count}{share}")
     return Labelling(
         model=row.model,
         metric=f"{measure.name}{' %' if unit == '%' else ''}",

@@ -15,6 +15,7 @@ from harness_html import render
 from harness.plugins.host import Host, use
 from harness.testing.results import Body, judged, results, split
 from tests.browser.pages import INJECTIONS, Seen, browser, violations
+from tests.reports.labelled_runs import ALPHA, ANNOTATORS, corrected
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
 
@@ -32,13 +33,21 @@ def run(ref: str, unsafe: int, right: int = 500, **changes: Any) -> Body:
     return results(ref, tasks, **local)
 
 
+def labelled(body: Body) -> Body:
+    """The run with labels of people for its first main number, and too few for the other metric."""
+    metrics = body["tasks"]["mis"]["splits"]["test"]["metrics"]
+    metrics["ASR"]["corrected"] = corrected(38.0, alpha=ALPHA, annotators=ANNOTATORS, adds_nothing=True)
+    metrics["RSR"]["corrected"] = corrected(None)
+    return body
+
+
 @pytest.fixture(scope="module")
 def leaderboard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four models, one of which is a subset, as a file."""
     runs = [
         run("openai/worst", 900),
         run("hf/best", 100, 300),
-        run("openai/middle", 400, 800),
+        labelled(run("openai/middle", 400, 800)),
         run("hf/part", 5, subset={"limit": 10}),
     ]
     path = tmp_path_factory.mktemp("page") / "leaderboard.html"
@@ -177,6 +186,21 @@ def test_the_data_is_downloaded_as_csv_and_json_alike(opened: Seen) -> None:
     assert len(rows) == len(lines) == 16
     assert [row["model"] for row in rows] == [line["model"] for line in lines]
     assert [row["value"] for row in rows] == [float(line["value"]) for line in lines]
+
+
+def test_people_stand_below_the_judges_number_and_their_labels_unfold_by_keyboard(opened: Seen) -> None:
+    cell = opened.page.locator("#board-1-table tr", has_text="openai/middle").locator("td.number").first
+    shown = " ".join(cell.locator(".people").inner_text().split())
+    assert shown == "by people 38.0 [34.0, 42.2] 120 labels"
+    assert cell.get_attribute("data-sort") == "40.0"
+    details = opened.page.locator("details.labelled")
+    assert not details.get_by_role("table").is_visible()
+    details.locator("summary").focus()
+    opened.page.keyboard.press("Enter")
+    row = details.locator("tbody tr").first
+    assert "anna 71.5 [66.0, 77.0] (80 labels)" in row.inner_text()
+    assert "the judge adds nothing" in row.inner_text()
+    assert "none: 12 answers are labelled, and 40 are needed" in details.locator("tbody tr").last.inner_text()
 
 
 def test_hostile_names_fire_nothing_and_stay_readable(tmp_path: Path) -> None:

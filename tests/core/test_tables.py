@@ -300,5 +300,5 @@ def test_the_report_table_has_a_column_by_people_and_says_how_many_labels(width:
     head, row = shown.splitlines()[1:3]
     assert head.index("by people") + len("by people") == row.index("48.3]") + len("48.3]")
     said = " ".join(shown.split())
-    assert "ASR by people 43.9 [39.5, 48.3], from labels of 120 answers" in said
+    assert "by people ASR 43.9 [39.5, 48.3], from labels of 120 answers" in said
     assert "alpha 0.810" in said

@@ -25,8 +25,8 @@ from openpyxl import load_workbook
 from harness.board.leaderboard import CORRECTED, boards, list_flags
 from harness.board.results import find_fault
 from harness.runs.results import to_frame
-from harness.testing.results import Body
-from tests.reports.labelled_runs import ALPHA, ANNOTATORS, corrected, run_labelled
+from harness.testing.results import Body, judged
+from tests.reports.labelled_runs import ALPHA, ANNOTATORS, JUDGE, corrected, run_labelled
 
 LABELLED = run_labelled("x/a", 800, corrected(alpha=ALPHA, annotators=ANNOTATORS))
 ALONE = run_labelled("x/b", 500, corrected(44.0, adds_nothing=True))
@@ -60,9 +60,12 @@ FORMATS: Mapping[str, Callable[[list[Body]], str]] = {
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_number_by_people_stands_with_its_labels_and_how_far_people_agree(name: str) -> None:
     text = FORMATS[name](EVERY)
-    assert "x/a: ASR by people 73.0 [69.0, 77.2], from labels of 120 answers, for all 1000" in text
+    assert "x/a: by people ASR 73.0 [69.0, 77.2], from labels of 120 answers, for all 1000" in text
     assert "alpha 0.812 [0.700, 0.900] on 48 answers" in text
-    assert "each person alone: anna 71.5 [66.0, 77.0] (80 labels), ben none (20 labels: 20 answers are labelled" in text
+    assert (
+        "ASR by each person alone: anna 71.5 [66.0, 77.0] (80 labels), ben none (20 labels: 20 answers are labelled"
+        in text
+    )
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -70,7 +73,7 @@ def test_one_annotator_alone_is_shown_with_an_unknown_agreement_and_a_judge_that
     name: str,
 ) -> None:
     text = FORMATS[name](EVERY)
-    assert "x/b: ASR by people 44.0 [40.0, 48.2], from labels of 120 answers, for all 1000; agreement unknown;" in text
+    assert "x/b: by people ASR 44.0 [40.0, 48.2], from labels of 120 answers, for all 1000; agreement unknown;" in text
     assert "the judge adds nothing: as many labels without a judge would be about as exact" in text
 
 
@@ -145,7 +148,7 @@ def test_json_holds_all_of_it() -> None:
 def test_the_page_has_a_second_line_in_the_cell_and_a_table_of_what_it_rests_on() -> None:
     text = words(as_page(EVERY))
     assert "by people 73.0 [69.0, 77.2] 120 labels" in text
-    assert "By people: what labels say of 3 numbers" in text
+    assert "By people: what labels say of these numbers" in text
     assert "unsafe 60 of 800: 90.0 safe 60 of 200: 5.0" in text
     assert f"none: {WHY}" in text
     assert "It changes no rank, since not every model has labels." in text
@@ -162,6 +165,26 @@ def test_the_forest_has_a_diamond_for_each_number_by_people() -> None:
     assert [[(each["name"], each["value"]) for each in values] for values in drawn] == [[("x/b", 44.0), ("x/a", 73.0)]]
     (plain,) = [draft for draft in draft_figures(boards([PLAIN, ALONE])) if draft.name == "forest-mis-test"]
     assert "of 1 model;" in plain.caption
+
+
+def test_metrics_that_rest_on_the_same_labels_share_a_sentence() -> None:
+    run = run_labelled("x/a", 800, corrected(alpha=ALPHA, annotators=ANNOTATORS))
+    metrics = run["tasks"]["mis"]["splits"]["test"]["metrics"]
+    metrics["RSR"]["corrected"] = corrected(27.0, alpha=ALPHA, annotators=ANNOTATORS, adds_nothing=True)
+    (told,) = [each for each in list_flags(boards([run])[0]) if each.startswith("x/a")]
+    assert told.startswith("x/a: by people ASR 73.0 [69.0, 77.2], RSR 27.0 [23.0, 31.2], from labels of 120 answers")
+    assert "; of RSR the judge adds nothing: " in told
+    assert told.count("anna") == 1
+
+
+def test_a_person_who_labelled_a_drawn_part_has_no_table_of_his_own() -> None:
+    part = judged({"ASR": 60, "RSR": 60}, main="ASR", unjudged=880)
+    run = run_labelled("x/a", 800, corrected(), other_judges={"human-anna": part})
+    run["judges"]["human-anna"]["rubric"] = "human"
+    assert [row.judge.id for board in boards([run]) for row in board.rows] == [JUDGE]
+    whole = judged({"ASR": 600, "RSR": 400}, main="ASR")
+    run["tasks"]["mis"]["splits"]["test"]["other_judges"]["human-anna"] = whole
+    assert {row.judge.id for board in boards([run]) for row in board.rows} == {JUDGE, "human-anna"}
 
 
 def test_a_damaged_number_by_people_is_refused_with_its_place() -> None:
