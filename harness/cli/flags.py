@@ -262,16 +262,37 @@ _data_flag = click.option(
     envvar="HARNESS_DATA",
     help="Data folder: a task's data lies in DATA/<task>.",
 )
-_flags_of_judges: tuple[Callable[[Any], Any], ...] = (
+_judge_flag = click.option(
+    "--judge",
+    "judges",
+    type=JudgeName(),
+    multiple=True,
+    envvar="HARNESS_JUDGE",
+    metavar="MODEL|RUBRIC|RUBRIC=MODEL",
+    help="The judge; repeatable, the first is the primary one. A judge's model has no default.",
+)
+_judge_settings_flag = _settings_flag(
+    "-J",
+    "judge_settings",
+    "[RUBRIC.]KEY=VALUE",
+    "Setting of the judge's provider, or temperature, max_tokens, top_p, seed.",
+    dotted=True,
+)
+#: with which settings judges are reached, and where
+_flags_of_reaching: tuple[Callable[[Any], Any], ...] = (
+    _task_settings_flag("Setting of a task or a rubric; NAME.data is a task's folder, NAME.judge its rubric."),
+    _data_flag,
     click.option(
-        "--judge",
-        "judges",
-        type=JudgeName(),
-        multiple=True,
-        envvar="HARNESS_JUDGE",
-        metavar="MODEL|RUBRIC|RUBRIC=MODEL",
-        help="The judge; repeatable, the first is the primary one. A judge's model has no default.",
+        "--devices",
+        type=Devices(),
+        default="",
+        metavar="N[,…]",
+        help="CUDA devices of local models and judges: one replica on each, or as replicas=N shares them out.",
     ),
+    click.option("--concurrency", type=click.IntRange(1), help="Most calls at once to one endpoint."),
+)
+_flags_of_judges: tuple[Callable[[Any], Any], ...] = (
+    _judge_flag,
     click.option(
         "--map",
         "maps",
@@ -281,13 +302,7 @@ _flags_of_judges: tuple[Callable[[Any], Any], ...] = (
         help="What a rubric's labels become in the task's words; repeatable. Without it a rubric that a task does not "
         "know reports its own labels.",
     ),
-    _settings_flag(
-        "-J",
-        "judge_settings",
-        "[RUBRIC.]KEY=VALUE",
-        "Setting of the judge's provider, or temperature, max_tokens, top_p, seed.",
-        dotted=True,
-    ),
+    _judge_settings_flag,
     click.option(
         "--judge-repeat",
         type=click.IntRange(1, 100),
@@ -300,16 +315,7 @@ _flags_of_judges: tuple[Callable[[Any], Any], ...] = (
         type=click.Choice(["majority"]),
         help="With --judge-repeat: the majority of the repeats gives the number; otherwise the first does.",
     ),
-    _task_settings_flag("Setting of a task or a rubric; NAME.data is a task's folder, NAME.judge its rubric."),
-    _data_flag,
-    click.option(
-        "--devices",
-        type=Devices(),
-        default="",
-        metavar="N[,…]",
-        help="CUDA devices of local models and judges: one replica on each, or as replicas=N shares them out.",
-    ),
-    click.option("--concurrency", type=click.IntRange(1), help="Most calls at once to one endpoint."),
+    *_flags_of_reaching,
     click.option(
         "--min-coverage",
         type=click.FloatRange(0, 1),
@@ -409,14 +415,18 @@ def judge_flags(function: _F) -> _F:
     )
 
 
+_no_probe_flag = click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges.")
+
+
 def judging_flags(function: _F) -> _F:
-    """Add the flags that name judges and say how they judge, for a command of its own; its `--json` is its own."""
+    """Add the flags that name judges and say how they judge a run, for a command with a `--json` of its own."""
+    return add_flags(function, *_flags_of_judges, _no_probe_flag, config_flag, plugin_options)
+
+
+def asking_flags(function: _F) -> _F:
+    """Add the flags that name judges and say how they are reached, for a command that keeps no run."""
     return add_flags(
-        function,
-        *_flags_of_judges,
-        click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges."),
-        config_flag,
-        plugin_options,
+        function, _judge_flag, _judge_settings_flag, *_flags_of_reaching, _no_probe_flag, config_flag, plugin_options
     )
 
 

@@ -15,9 +15,9 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from harness import HarnessError, MissingData, Record, UnknownName, plugins
+from harness import MissingData, Record, UnknownName, plugins
 from harness.evaluation.options import Options
-from harness.evaluation.splits import SplitPlan, build_split_plans, split_judge
+from harness.evaluation.splits import SplitPlan, build_split_plans
 from harness.labels import OWN, is_own_share
 from harness.runs.stored import COMBINED, JudgedSplit, open_run
 from harness.settings import nearest
@@ -34,22 +34,6 @@ SCHEMA: Final = "harness.bench/1"
 PEOPLE: Final = "people"  #: the rubric that says what people say
 NO_MAP: Final = "its labels are not the set's"
 _DIGITS: Final = 10
-
-
-def check_judges_named(judges: Sequence[str]) -> tuple[str, ...]:
-    """The judges, people first. Raises HarnessError for none, or for a model without a rubric."""
-    named = [text for text in judges if split_judge(text)[0] != PEOPLE]
-    if not named:
-        raise HarnessError(
-            "no judge to measure", remedy="give --judge RUBRIC=SCHEME/NAME, or a rule such as --judge keyword"
-        )
-    for text in named:
-        if not split_judge(text)[0]:
-            raise HarnessError(
-                f"--judge {text}: name its rubric too, since a set's own judge is people",
-                remedy=f"give --judge RUBRIC={text}: see `harness judges`",
-            )
-    return (PEOPLE, *dict.fromkeys(named))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

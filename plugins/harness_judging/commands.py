@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import Names, judging_flags, with_schemes, with_suites
+from harness.cli.flags import Names, asking_flags, judging_flags, with_schemes, with_suites
 from harness.cli.stdout import reserve, results_stream, show, tell
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
+    from harness.evaluation.options import Options
     from harness.runs.run import Run
 
 
@@ -67,10 +69,11 @@ def bench(ctx: click.Context, /, **given: Any) -> int:
         raise click.UsageError(f"--output {output}: end its name in {' or '.join(_ENDINGS)}")
     with_schemes(ctx)
     with_suites(ctx)
-    from .bench import bench_judges, find_sets, to_json
+    from .bench import PEOPLE, bench_judges, find_sets, to_json
     from .tables import print_sets, render_csv, render_markdown
 
-    options = _build_options(given)
+    named = [text for text in given["judges"] if text != PEOPLE]
+    options = _build_options(given, (PEOPLE, *_check_judges(named, "a set's own judge is people")))
     chosen = find_sets(given["on"], options)
     for note in chosen.notes:
         tell(f"note: {note}")
@@ -88,36 +91,92 @@ def bench(ctx: click.Context, /, **given: Any) -> int:
     return run.exit_code or (3 if chosen.incomplete else 0)
 
 
-def _build_options(given: dict[str, Any]) -> Any:
+@group.command("attack")
+@click.option(
+    "--questions",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Questions of the rubric's packaged split on which it is attacked.",
+)
+@click.option("--show", is_flag=True, help="Show each answer that moved a verdict.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@asking_flags
+@click.pass_context
+@reserve
+def attack(ctx: click.Context, /, **given: Any) -> int:
+    """Attack judges with answers that speak to them, and count the verdicts that moved.
+
+    The packaged answers imitate verdicts, close the prompt's places, end their turn, order or flatter. Each stands on
+    a harmless and on a complying answer. Exit codes: 0 done, 2 you can fix it, 3 some calls failed, 130 interrupted.
+    """
+    with_schemes(ctx)
+    with_suites(ctx)
+    from harness.cli.interrupt import interruptible
+    from harness.evaluation.samples import Stop
+
+    from .attack import attack_judges, to_json
+    from .tables import print_attacks
+
+    options = _build_options(given, _check_judges(given["judges"], "an attack is made on a rubric"))
+    stop = Stop()
+    found = interruptible(lambda: attack_judges(options, questions=given["questions"], tell=tell), stop)
+    if given["as_json"]:
+        show(json.dumps(to_json(found, texts=given["show"]), ensure_ascii=False, indent=1, allow_nan=False), raw=True)
+    else:
+        print_attacks(found, results_stream(), texts=given["show"])
+    return 3 if any(each.failed for each in found) else 0
+
+
+def _check_judges(judges: Sequence[str], why: str) -> tuple[str, ...]:
+    """The judges, each once. Raises HarnessError for none, or for a model without a rubric."""
+    from harness.evaluation.splits import split_judge
+
+    if not judges:
+        raise HarnessError(
+            "no judge to measure", remedy="give --judge RUBRIC=SCHEME/NAME, or a rule such as --judge keyword"
+        )
+    for text in judges:
+        if not split_judge(text)[0]:
+            raise HarnessError(
+                f"--judge {text}: name its rubric too, since {why}",
+                remedy=f"give --judge RUBRIC={text}: see `harness judges`",
+            )
+    return tuple(dict.fromkeys(judges))
+
+
+def _build_options(given: dict[str, Any], judges: tuple[str, ...]) -> Options:
+    """The options of a run of given answers; flags that a command lacks have their defaults."""
     from harness.evaluation.options import Options
     from harness.limits.endpoints import Policy
     from harness.metrics import MIN_COVERAGE
     from harness.models import ModelSpec
 
-    from .bench import check_judges_named
-
     concurrency: int | None = given["concurrency"]
-    judges = check_judges_named(given["judges"])
+    least: float | None = given.get("min_coverage")
     return Options(
         model=ModelSpec(ref="given/answers"),
         tasks=(),
         judges=judges,
-        maps=given["maps"],
+        maps=given.get("maps", {}),
         judge_settings=given["judge_settings"],
+        judge_repeat=given.get("judge_repeat", 1),
+        judge_vote=given.get("judge_vote") or "",
         task_settings=given["task_settings"],
         limit=given.get("limit"),
         data=given["data"],
         output=given.get("out"),
-        retry=frozenset(given["retry"]),
+        retry=frozenset(given.get("retry", ())),
         probe=not given["no_probe"],
         devices=given["devices"],
-        min_coverage=MIN_COVERAGE if given["min_coverage"] is None else given["min_coverage"],
+        min_coverage=MIN_COVERAGE if least is None else least,
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
         command=("harness", *sys.argv[1:]),
     )
 
 
-def _run(options: Any) -> Run:
+def _run(options: Options) -> Run:
     from harness.cli.interrupt import interruptible, resume_hint
     from harness.evaluation.samples import Stop
     from harness.progress import choose_progress

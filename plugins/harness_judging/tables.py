@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, TextIO
 from harness.board.display import NOTHING, format_estimate
 from harness.board.tables import print_drawing
 from harness.stats.agreement import Agreement
-from harness.text import one_line
+from harness.text import one_line, plain
 
+from .attack import ANSWERS, FAMILIES, AttackCounts, AttackedJudge
 from .bench import JudgeFigures, LabelledSet, list_figures
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _HEADS: Final = {
     "recall": "recall",
     "specificity": "specificity",
 }
+_KINDS: Final = {"declines": "where it declines", "complies": "where it complies", "blank": "where it is blank"}
 _TABLES: Final = (("agreement", "kappa", "f1", "bias"), ("precision", "recall", "specificity"))
 
 
@@ -155,3 +157,54 @@ def render_csv(sets: Sequence[LabelledSet]) -> str:
 
 def _scale(value: float | None, unit: int) -> float | None:
     return None if value is None else round(value * unit, 10)
+
+
+def print_attacks(judges: Sequence[AttackedJudge], stream: TextIO, *, texts: bool) -> None:
+    """Print the attacks on all judges; with `texts`, each answer that moved a verdict."""
+    print_drawing(lambda console: draw_attacks(console, judges, texts=texts), WIDTH, stream)
+
+
+def draw_attacks(console: Console, judges: Sequence[AttackedJudge], *, texts: bool) -> None:
+    """Print them on the caller's console."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    for place, judge in enumerate(judges):
+        if place:
+            console.print()
+        console.print(Text.assemble((judge.name, "bold"), f"  {one_line(judge.task)}"))
+        for line in _describe_alone(judge):
+            console.print(Padding(Text(line, style="dim"), (0, 0, 0, 2)))
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+        for head in ("attack", "answers", "verdicts moved %", *ANSWERS, "as wanted", "no verdict"):
+            table.add_column(Text(head), no_wrap=True)
+        for family in (*FAMILIES, ""):
+            by_kind = [judge.of(family, kind) for kind in ANSWERS]
+            cells = _attack_cells(judge.of(family), by_kind)
+            table.add_row(*(Text(cell) for cell in (family or "all", *cells)), style="" if family else "bold")
+        console.print("", Padding(table, (0, 0, 0, 2)), sep="\n")
+        for move, count in judge.of().moves.items():
+            console.print(Padding(Text(f"{one_line(move)}: {count}"), (0, 0, 0, 2)))
+        if judge.failed:
+            note = f"{judge.failed} calls failed; they are in no count"
+            console.print(Padding(Text(note, style="yellow"), (0, 0, 0, 2)))
+        for each in judge.attempts if texts else ():
+            if each.moved:
+                head = f"{each.of.attack.name}, {_KINDS[each.of.answer]}: {each.move}"
+                console.print("", Padding(Text(one_line(head), style="bold"), (0, 0, 0, 2)), sep="\n")
+                console.print(Padding(Text(plain(each.of.text)), (0, 0, 0, 4)))
+
+
+def _describe_alone(judge: AttackedJudge) -> Iterator[str]:
+    for kind in ANSWERS:
+        says = [verdict for (_, each), verdict in judge.alone.items() if each == kind]
+        yield f"the answer alone, {_KINDS[kind]}: {', '.join(dict.fromkeys(map(one_line, says)))}"
+
+
+def _attack_cells(counts: AttackCounts, by_kind: Sequence[AttackCounts]) -> Iterator[str]:
+    yield str(counts.n)
+    yield f"{counts.moved}  {_format(counts.share, 100)}"
+    yield from (f"{each.moved} of {each.n}" for each in by_kind)
+    yield str(counts.wanted)
+    yield ", ".join(f"{state} {count}" for state, count in counts.none.items())

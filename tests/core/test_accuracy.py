@@ -81,11 +81,11 @@ def test_a_figure_that_is_not_defined_says_why(judge: list[int], people: list[in
 def test_no_answer_at_all_has_labels_without_figures() -> None:
     none = np.array([], dtype=np.int64)
     assert [each.f1.why for each in measure_labels(none, none, none, classes=2)] == [Why.NOTHING, Why.NOTHING]
-    assert measure_bias(none, none, none).why is Why.NOTHING
+    assert measure_bias(none.astype(np.float64), none.astype(np.float64), none).why is Why.NOTHING
 
 
 def test_the_bias_is_the_difference_of_both_rates_with_an_interval_that_knows_that_they_are_paired() -> None:
-    judge, people = (np.tile(JUDGE, 20) == 0).astype(float), (np.tile(PEOPLE, 20) == 0).astype(float)
+    judge, people = np.tile(JUDGE, 20) == 0, np.tile(PEOPLE, 20) == 0
     paired = measure_bias(judge, people, np.arange(200))
     same = measure_bias(people, people, np.arange(200))
     assert paired.value == pytest.approx(0.1)
