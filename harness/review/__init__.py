@@ -7,7 +7,16 @@ the majority and the agreement.
 
 from .images import ImageState, ShownImages
 from .log import Answer, LogFormat, LogState, OptOut, Pause, ReviewLog, Skip, Undo, read_text
-from .queue import BadField, OutdatedReview, Place, Progress, ReviewQueue, ReviewSession, normalize_reviewer
+from .queue import (
+    BadField,
+    OutdatedReview,
+    Place,
+    Progress,
+    ReviewQueue,
+    ReviewSession,
+    find_reviewers,
+    normalize_reviewer,
+)
 
 __all__ = [
     "Answer",
@@ -26,6 +35,7 @@ __all__ = [
     "ShownImages",
     "Skip",
     "Undo",
+    "find_reviewers",
     "normalize_reviewer",
     "read_text",
 ]

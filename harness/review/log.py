@@ -2,8 +2,8 @@
 
 Invariants: a line is one `write`, safe on disk before the page confirms it; a torn line is cut before the next one; the
 last line on a key counts. Each write first reads the lines that others have added, so two servers over one folder do no
-harm. An erased answer is replaced by a line of the same length that revokes it: a process that has read the file
-continues at its position.
+harm. An erased answer is replaced by a line of the same length that revokes it, in a new file: whoever has the old one
+open reads the new one from its beginning, and one that does not notice continues at its position.
 
 A line that is no answer says so in one field (`LogFormat.act`): skipped, undone, left_out, paused or resumed.
 """
@@ -256,22 +256,30 @@ class ReviewLog(Generic[P]):
         return data.rstrip(b"\n").ljust(len(line) - 1) + b"\n"
 
     def _forget(self) -> None:
-        self._state, self._end, self._lines = LogState[P](), 0, 0
+        self._state, self._end, self._lines, self._inode = LogState[P](), 0, 0, 0
 
     def _read_new(self) -> None:
         """Apply the whole lines written since."""
-        size = self.path.stat().st_size if self.path.exists() else 0
-        if size < self._end:  # changed by another program
-            self._forget()
-        for line in read_lines(self.path, self._end):
-            try:
-                self._state.add(self.form.from_line(json.loads(line), self.reviewer))
-            except ValueError as error:
-                what = f"this is not a line of {self.form.noun}: {error}"
-                where = f"{self.path}, line {self._lines + 1}"
-                raise BadData(what, where=where, remedy="fix or remove it") from None
-            self._end += len(line)
-            self._lines += 1
+        try:
+            there = self.path.stat() if self.path.exists() else None
+            size, inode = (there.st_size, there.st_ino) if there else (0, 0)
+            if size < self._end or inode != self._inode:  # changed by another program, or erased from
+                self._forget()
+                self._inode = inode
+            for line in read_lines(self.path, self._end):
+                self._apply(line)
+        except OSError as error:
+            raise HarnessError(f"cannot be read: {error.strerror}", where=str(self.path)) from None
+
+    def _apply(self, line: bytes) -> None:
+        try:
+            self._state.add(self.form.from_line(json.loads(line), self.reviewer))
+        except (ValueError, RecursionError) as error:
+            what = f"this is not a line of {self.form.noun}: {error}"
+            where = f"{self.path}, line {self._lines + 1}"
+            raise BadData(what, where=where, remedy="fix or remove it") from None
+        self._end += len(line)
+        self._lines += 1
 
     @contextmanager
     def _locked(self) -> Generator[None]:

@@ -11,7 +11,7 @@ from several files is put in the order of its times.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,9 +105,7 @@ class ReviewQueue(Generic[P]):
     @property
     def reviewers(self) -> tuple[str, ...]:
         """Who has a file here."""
-        start = f"{self.form.prefix}-"
-        names = {path.stem.removeprefix(start) for each in self.folders for path in each.glob(f"{start}*.jsonl")}
-        return tuple(sorted(name for name in names if _NAME.fullmatch(name)))
+        return find_reviewers(self.folders, self.form.prefix)
 
     def log(self, reviewer: str, folder: Path | None = None) -> ReviewLog[P]:
         """The file of a reviewer, whose name `normalize_reviewer` returned; by default in the first folder."""
@@ -276,6 +274,13 @@ class ReviewSession(Generic[P]):
             last_key=last_key,
             paused=state.paused,
         )
+
+
+def find_reviewers(folders: Iterable[Path], prefix: str) -> tuple[str, ...]:
+    """Who has a file `<prefix>-<name>.jsonl` in these folders; files of names that nobody can have are other files."""
+    start = f"{prefix}-"
+    names = {path.stem.removeprefix(start) for each in folders for path in each.glob(f"{start}*.jsonl")}
+    return tuple(sorted(name for name in names if _NAME.fullmatch(name)))
 
 
 def normalize_reviewer(reviewer: str, who: str = "reviewer") -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from harness.review import Answer, LogFormat, ReviewLog, read_text
+from harness.review import Answer, LogFormat, ReviewLog, find_reviewers, read_text
 from harness.types import Json
 
 PREFIX: Final = "labels"
@@ -103,7 +103,7 @@ FORMAT: Final[LogFormat[Label]] = LogFormat(
 
 def find_annotators(folder: Path) -> tuple[str, ...]:
     """Who has a file in a task's folder."""
-    return tuple(sorted(path.stem.removeprefix(f"{PREFIX}-") for path in folder.glob(f"{PREFIX}-*.jsonl")))
+    return find_reviewers((folder,), PREFIX)
 
 
 def read_annotations(folder: Path, annotator: str) -> tuple[Annotation, ...]:

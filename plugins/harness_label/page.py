@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from harness import HarnessError
-from harness.review import Answer, ImageState, normalize_reviewer
+from harness.review import Answer, ImageState, Skip, normalize_reviewer
 from harness.review.page import Change, check_sent, review_app, serve_review_page
 from harness.types import Json
 
@@ -143,7 +143,7 @@ def _page_state(
     }
 
 
-def _describe_last(queue: LabelQueue, session: LabelSession, key: str, last: Any) -> dict[str, Json]:
+def _describe_last(queue: LabelQueue, session: LabelSession, key: str, last: Answer[Label] | Skip) -> dict[str, Json]:
     """What the annotator said last; with the judge's verdict, if it was a label."""
     item = queue.items[key]
     found: dict[str, Json] = {

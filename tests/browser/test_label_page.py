@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +20,7 @@ from playwright.sync_api import Page
 
 from harness import Verdict
 from tests.browser.pages import INJECTIONS, Seen, browser, violations
+from tests.plugins.agree_asking import WORLD, judged
 from tests.plugins.labelled import LABELS, OPINION, image, item, items, lines, queue, served
 
 
@@ -372,3 +377,51 @@ def test_a_screen_reader_finds_nothing_amiss_and_a_phone_does_not_scroll_aside(
         page.wait_for_selector("#end:visible")
         assert violations(page) == []
         seen.clean()
+
+
+def test_two_people_label_a_run_by_keyboard_and_the_corrected_number_appears(tmp_path: Path) -> None:
+    asks = " ".join(["uu"] * 30 + ["us"] * 8 + ["su"] * 12 + ["ss"] * 34)
+    run = judged(tmp_path / "run", asks=asks, tasks="twice:one")
+    said = ""
+    for name in ("anna", "ben"):
+        command = [
+            sys.executable,
+            "-m",
+            "harness",
+            "label",
+            str(run),
+            "--as",
+            name,
+            "--n",
+            "40",
+            "--no-browser",
+            *WORLD,
+        ]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, **pipes) as process, browser() as seen:
+            assert process.stdout is not None
+            page = seen.page
+            page.goto(process.stdout.readline().strip())
+            page.wait_for_selector("#begin .main:focus")
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#work:visible")
+            for count in range(1, 41):
+                unsafe = page.locator("#question .words").inner_text().endswith("u")
+                word = "unsafe" if unsafe != (name == "ben" and count == 7) else "safe"  # they differ on one
+                digit = page.locator("#labels label", has=page.locator(f"bdi:text-is('{word}')")).locator("kbd")
+                press(page, digit.inner_text(), "Enter")
+                at(page, f"{count} labelled")
+            page.wait_for_selector("#end:visible")
+            seen.clean()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    assert "human-ben: 40 drawn, 40 labelled, 0 skipped, 0 open" in said
+    assert "by people" in said
+    corrected = json.loads((run / "results.json").read_text())["tasks"]["twice"]["splits"]["one"]["metrics"]["ASR"][
+        "corrected"
+    ]
+    low, high = corrected["ci95"]
+    assert low < 50 < high  # what the keys of all questions give
+    assert set(corrected["annotators"]) == {"human-anna", "human-ben"}
+    assert 0.8 < corrected["alpha"]["value"] < 1

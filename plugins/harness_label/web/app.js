@@ -81,7 +81,6 @@
       this.shown = item.key;
       this.revealed = false;
       HV.drawItem(item);
-      HV.drawGuideline(this.guidelines[item.guideline] ?? "", item.labels);
       this.pictures.show(item.images);
       this.blur(true);
       $("reason").value = draft?.reason ?? "";
@@ -156,7 +155,10 @@
       return this.change("pause", { key: this.state.item.key, ended }, ended ? "Go on." : "");
     }
 
-    guide() { $("guideline").showModal(); }
+    guide() {
+      HV.drawGuideline(this.guidelines[this.state.item.guideline] ?? "", this.state.item.labels);
+      $("guideline").showModal();
+    }
 
     listen() {
       const on = (id, act) => $(id).addEventListener("click", act);
