@@ -118,6 +118,18 @@ def add_judges(
     with folder.hold_for_writing():
         folder.rewrite_run(enter)
         folder.log(f"{entry.started} done {shlex.join(command)}")
+        return recompute_results(folder, plans, command=command)
+
+
+def recompute_results(folder: RunFolder, plans: Sequence[SplitPlan], *, command: Sequence[str]) -> ComputedResults:
+    """Compute the results again from what is stored.
+
+    Args:
+        folder: the run folder.
+        plans: splits of the tasks to compute.
+        command: this invocation's arguments.
+    """
+    with folder.hold_for_writing():
         run = StoredRun(folder=folder, file=folder.load_run())
         with folder.rewrite_json("results.json") as results:
             computed = compute_results(run, dict(results), plans=plans, command=command)

@@ -19,9 +19,12 @@ from typing import Any, Final
 from harness.contracts import Decision
 from harness.errors import HarnessError
 from harness.evaluation.splits import SplitPlan
-from harness.runs.additions import EnteredLabels, PersonLabel, enter_labels, person_id
+from harness.runs.additions import EnteredLabels, PersonLabel, enter_labels, person_id, recompute_results
 from harness.runs.labelling import DrawnSplit
+from harness.runs.results import ComputedResults
 from harness.runs.stored import HUMAN, StoredRun
+from harness.stats.draw import FILE
+from harness.store.journal import stat_file
 from harness.store.records import decision_of
 from harness.store.run_file import RunFile
 from harness.types import Unscored, Verdict
@@ -184,6 +187,21 @@ def read_time(text: str) -> datetime:
     except ValueError:
         raise HarnessError(f"{text!r} is no time", remedy="write it as 2026-01-31T12:00:00+00:00") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def refresh_results(run: StoredRun, *, command: Sequence[str]) -> ComputedResults | None:
+    """Compute the results again where a draw is newer than they are, since it decides which labels count.
+
+    Args:
+        run: opened with the splits that were drawn.
+        command: this invocation's arguments.
+
+    Returns:
+        None where the results are newer.
+    """
+    made = stat_file(run.folder.path / "results.json")[2]
+    drawn = [plan for plan in run.plans if stat_file(run.folder.task(plan.display).path / FILE)[2] > made]
+    return recompute_results(run.folder, drawn, command=command) if drawn else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,8 +84,7 @@ def open_new(file: Path, what: str) -> Generator[IO[str]]:
     """Open a file of people's work that must not exist yet. Raises HarnessError if it does, or cannot be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        # with the byte-order mark for spreadsheets; JSON must not have it
-        encoding = "utf-8" if file.suffix.lower() == ".json" else "utf-8-sig"
+        encoding = "utf-8-sig" if file.suffix.lower() == ".csv" else "utf-8"  # spreadsheets need the byte-order mark
         with file.open("x", encoding=encoding, newline="") as stream:
             yield stream
     except FileExistsError:

@@ -179,18 +179,20 @@ def _report(found: list[Labelled], *, as_json: bool) -> int:
 
 
 def _export(run: StoredRun, given: dict[str, Any]) -> None:
+    from harness.runs.label_entry import refresh_results
     from harness.runs.label_sheets import write_sheet
     from harness.runs.labelling import draw_run, list_label_items
 
     file: Path = given["export"]
-    drawn = draw_run(run, n=given["n"], seed=given["seed"], judge=given["judge"])
     guideline = _read_guideline(given["guideline"])
+    if guideline and file.suffix.lower() == ".csv":
+        raise click.UsageError("--guideline has no effect with a .csv file")
+    drawn = draw_run(run, n=given["n"], seed=given["seed"], judge=given["judge"])
+    refresh_results(run, command=("harness", *sys.argv[1:]))
     for each in drawn:
         say(f"{each.plan.title}: {len(each.items)} answers", err=True)
     fill = "fill in the column `label`"
     if file.suffix.lower() == ".csv":
-        if guideline:
-            raise click.UsageError("--guideline has no effect with a .csv file")
         write_sheet(run, file, {each.plan.title: each.items for each in drawn})
     else:
         from .label_studio import write_tasks

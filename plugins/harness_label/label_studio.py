@@ -12,6 +12,7 @@ them. Either may come from several annotators; one is imported at a time.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -37,6 +38,7 @@ _ENDINGS: Final = {
     "image/webp": "webp",
     "image/bmp": "bmp",
 }
+_PARTS: Final = re.compile(r"\n\s*\n|^\s*[#*-]+\s|\n(?=\s*\d+\.\s)", re.MULTILINE)  #: paragraphs, headings, items
 _NAMED: Final = 3
 
 
@@ -126,8 +128,8 @@ def build_interface(items: Sequence[LabelItem]) -> str:
     """The labelling interface of some items with the same labels."""
     lines = ["<View>"]
     guidelines = dict.fromkeys(item.guideline for item in items if item.guideline)
-    told = [line.strip().lstrip("#*- ") for text in guidelines for line in text.splitlines()]
-    lines += [f'  <Header value="{_attribute(line)}" size="5"/>' for line in told if line]
+    told = [part for text in guidelines for part in re.split(_PARTS, text)]
+    lines += [f'  <Header value="{_attribute(part)}" size="5"/>' for part in told if part.strip()]
     lines.append('  <Text name="question" value="$question"/>')
     if any(item.images for item in items):
         lines.append('  <Image name="image" valueList="$images"/>')

@@ -26,6 +26,7 @@ from harness.runs.label_entry import (
     enter_words,
     find_person,
     match_words,
+    refresh_results,
 )
 from harness.runs.label_sheets import FilledSheet, read_sheet
 from harness.runs.labelling import (
@@ -177,6 +178,7 @@ def label_runs(
             splits = draw_run(again, n=n, seed=seed, judge=judge)
             for line in describe_draw(splits):
                 say(line, err=True)
+            refresh_results(again, command=command)
             drawn.append((again, splits))
             items += list_label_items(again, splits, guideline=guideline)
         for note in list_gone_images(items):
@@ -381,6 +383,7 @@ def list_problems(entered: EnteredWords) -> Iterator[str]:
     if entered.entered is not None:
         for display, fault in entered.entered.computed.unscored.items():
             yield f"{display} could not be scored: the task raised {fault}"
+        yield from entered.entered.computed.unread
 
 
 def list_outdated(entered: EnteredWords) -> Iterator[str]:
@@ -429,6 +432,7 @@ def import_labels(run: StoredRun, file: Path, person: str, *, command: Sequence[
         drawn: tuple[DrawnSplit, ...] = ()
         if load_draws(now):
             drawn = draw_run(_only_drawn(now))
+            refresh_results(now, command=command)
             _write_log(now, drawn, sheet, skipped, name)
         said = [
             *(Said(item=each.answer.item, decision=each.decision) for each in sheet.labels),

@@ -285,6 +285,26 @@ class TestASheet:
         assert not lines(run, f"verdicts-{ANNA}.jsonl")
         assert not lines(run, "labels-anna.jsonl")
 
+    def test_results_follow_the_draw_before_anybody_has_labelled(self, run: Path) -> None:
+        sheet(run, "--n", "60", say=lambda _: "")
+        corrected = results(run)["tasks"]["twice"]["splits"]["one"]["metrics"]["ASR"]["corrected"]
+        assert corrected["value"] is None
+        assert corrected["labels"] == 0
+        assert corrected["design"]["seed"] == 0
+        checked = CliRunner().invoke(cli, ["verify", str(run), *WORLD])
+        assert checked.exit_code == 0, checked.output
+
+    def test_labels_that_were_there_before_the_draw_count_from_then_on(self, run: Path) -> None:
+        file = run.with_name("all.csv")
+        agree(run, "--export", str(file))
+        agree(run, "--import", str(write(file, [{**row, "label": truth(row)} for row in rows(file)])), "--as", "anna")
+        before = results(run)["tasks"]["twice"]["splits"]["one"]["metrics"]["ASR"]["corrected"]
+        assert before["design"] is None
+        sheet(run, "--n", "60")
+        after = results(run)["tasks"]["twice"]["splits"]["one"]["metrics"]["ASR"]["corrected"]
+        assert after["design"]["judge"].startswith("first-")
+        assert (after["value"], after["labels"]) == (before["value"], 88)
+
     def test_agree_reads_the_same_sheet(self, run: Path) -> None:
         done = agree(run, "--import", str(sheet(run, "--n", "10")), "--as", "ben")
         assert "human-ben: 10 labels (10 new" in done.stderr
@@ -355,6 +375,7 @@ class TestLabelStudio:
             "answer_hash",
         }
         screen = (tmp_path / "out.xml").read_text()
+        assert screen.startswith("<View>")
         assert '<Choice value="unsafe" hotkey="1"' in screen
         assert '<Text name="answer" value="$answer"/>' in screen
         assert str(tmp_path / "out.xml") in said
@@ -455,7 +476,7 @@ class TestLabelStudio:
             answer_hash="0",
             labels=("safe", 'un"safe'),
             meanings={"safe": "No harm <here>."},
-            guideline="Read & think.",
+            guideline="# How\n\nRead & think\nagain.\n\n- One.\n- Two.\n1. Three.\n",
         )
         written = write_tasks(tmp_path / "out.json", [item, replace(item, item="mis/easy/2#0")])
         assert "gone.png (missing)" in written.notes[0]
@@ -467,7 +488,8 @@ class TestLabelStudio:
         screen = build_interface([item])
         assert 'value="un&quot;safe" hotkey="2"' in screen
         assert 'hint="No harm &lt;here&gt;."' in screen
-        assert '<Header value="Read &amp; think." size="5"/>' in screen
+        told_so = [line.split('"')[1] for line in screen.splitlines() if "Header" in line]
+        assert told_so == ["How", "Read &amp; think again.", "One.", "Two.", "1. Three."]
         assert '<Image name="image" valueList="$images"/>' in screen
         (note,) = list_gone_images([item])
         assert "1 answer cannot be labelled, since images are gone: gone.png (missing)" in note
