@@ -245,12 +245,14 @@ def measure_split(*parts: SplitInRun) -> SplitAgreement:
         for each in part.seen.records
         if each.record.outcome == "answered"
     ]
-    rows = [[_find_label(each, judge) for judge in judges] for _, each in answered]
-    given = {label for row in rows for label in row if label is not None}
+    said = [
+        None if (record := each.seen.get(judge)) is None else record.label for _, each in answered for judge in judges
+    ]
+    given = {label for label in said if label is not None}
     labels = tuple(dict.fromkeys((*map_labels(parts[0].seen.split).labels, *sorted(given))))
-    number = {label: code for code, label in enumerate(labels)}
-    codes = [[MISSING if label is None else number[label] for label in row] for row in rows]
-    ratings = np.array(codes, dtype=np.int64).reshape(len(answered), len(judges))
+    number: dict[str | None, int] = {label: code for code, label in enumerate(labels)}
+    number[None] = MISSING
+    ratings = np.array([number[label] for label in said], dtype=np.int64).reshape(len(answered), len(judges))
     cluster = np.array([fingerprint(cluster_name(each.record)) for _, each in answered], dtype=np.int64)
 
     states: dict[str, dict[str, int]] = {}
@@ -273,7 +275,8 @@ def measure_split(*parts: SplitInRun) -> SplitAgreement:
     metric, fault = _measure_metric(
         parts, judges, [each for each, all_scored in zip(answered, complete, strict=True) if all_scored]
     )
-    differs = [len({label for label in row if label is not None}) > 1 for row in rows]
+    least = np.where(ratings == MISSING, len(labels), ratings).min(axis=1, initial=len(labels))
+    differs = ratings.max(axis=1, initial=MISSING) > least
     return SplitAgreement(
         title=parts[0].seen.title,
         parts=parts,
@@ -296,11 +299,6 @@ def measure_split(*parts: SplitInRun) -> SplitAgreement:
         ),
         alone=tuple(measure_split(part) for part in parts) if len(parts) > 1 else (),
     )
-
-
-def _find_label(record: JudgedRecord, judge: str) -> str | None:
-    seen = record.seen.get(judge)
-    return None if seen is None else seen.label
 
 
 def _measure_metric(

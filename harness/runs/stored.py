@@ -187,12 +187,18 @@ class StoredRun:
         for answer in self.answers(plan.title, tuple(every)):
             judged = build_judged_item(answer)
             said = {judge: judged.decision(judge) for judge in words}
-            seen = {judge: label_record(judged.record, said[judge], plan.split, words[judge]) for judge in words}
+            unread = label_record(judged.record, None, plan.split, {})  # the same for all who have not judged it
+            seen = {
+                judge: unread if decision is None else label_record(judged.record, decision, plan.split, words[judge])
+                for judge, decision in said.items()
+            }
             framed = None
             if draw is not None and answer.outcome == "answered":
-                decision, translation = judged.decision(draw.judge), every.get(draw.judge, {})
-                label = label_record(judged.record, decision, plan.split, translation).label
-                framed = FrameAnswer(item=answer.item, cell=label or UNSCORED, answer_hash=answer.hash)
+                framing_record = seen.get(draw.judge) or label_record(
+                    judged.record, judged.decision(draw.judge), plan.split, every.get(draw.judge, {})
+                )
+                cell = framing_record.label or UNSCORED
+                framed = FrameAnswer(item=answer.item, cell=cell, answer_hash=answer.hash)
             differ = answer.outcome == "answered" and len({each.label for each in seen.values()} - {None}) > 1
             yield JudgedRecord(
                 record=judged.record,

@@ -143,7 +143,7 @@ class ClusterSums:
         residual = np.where(flat[self.stratum], 0.0, residual) / (den * np.sqrt(self.shrinkage()))[self.stratum]
         covariance: tuple[tuple[float, ...], ...]
         if self.strata == 1:
-            covariance = ((float(residual @ residual),),)
+            covariance = ((float(np.sum(residual**2)),),)  # BLAS would start threads for this
         else:
             from scipy.sparse import coo_array
 

@@ -78,8 +78,7 @@ class MetricColumns:
         """
         metric = self.metric
         choices = (metric.score(record),) if record.resolved else tuple(metric.possible(record))
-        are_shares = bool(choices) and all(is_share(share) for share in choices)
-        if not are_shares or (choices not in self.choices and not all(0 <= num <= den for num, den in choices)):
+        if not (self._is_known(choices) or _are_shares(choices)):
             raise ValueError(
                 f"metric {metric.name} gave {choices!r:.200} for {record.item}: need 0 <= numerator <= denominator"
             )
@@ -92,6 +91,17 @@ class MetricColumns:
             self.cluster.append(fingerprint(_check_text(metric.cluster(record), "cluster", metric, record)))
         if metric.stratum is not None:
             self.stratum.append(self.strata.code(_check_text(metric.stratum(record), "stratum", metric, record)))
+
+    def _is_known(self, choices: Choices) -> bool:
+        try:
+            return choices in self.choices
+        except TypeError:  # a plugin's metric gave a list or the like
+            return False
+
+
+def _are_shares(choices: Choices) -> bool:
+    """Whether these are one or more shares with 0 <= numerator <= denominator."""
+    return bool(choices) and all(is_share(share) and 0 <= share[0] <= share[1] for share in choices)
 
 
 class Table:
@@ -137,8 +147,9 @@ class Table:
         )
         self.place.append(self.places.code((record.split, record.category)))
         self.epoch.append(record.epoch)
-        self.sample.append(fingerprint(f"{record.split}/{record.id}"))
-        self.cluster.append(fingerprint(cluster_name(record)))
+        sample, cluster = f"{record.split}/{record.id}", cluster_name(record)
+        self.sample.append(fingerprint(sample))
+        self.cluster.append(self.sample[-1] if cluster == sample else fingerprint(cluster))
         for name, column in self.by.items():
             column.append(self.parts[name].code(record.category if name == "category" else record.tags.get(name, "")))
         if self._key is not None:

@@ -28,7 +28,7 @@ from harness.stats.agreement import MISSING, Agreement, Why, percent
 from harness.stats.assess import ClusterSums, estimate_rate
 from harness.stats.correction import LabelledCell
 from harness.stats.intervals import Estimates, Interval, JudgedSample
-from harness.stats.units import Bools, Ints, sum_by
+from harness.stats.units import Bools, Ints, as_ints, sum_by
 
 _STEPS: Final = 60  #: halvings of a search from 0 to 1
 
@@ -92,17 +92,15 @@ def measure_drawn(judge: Ints, people: Ints, cluster: Ints, cell: Ints, among: B
     differ = said != true
     targets = [said & true, true & differ, said & differ, ~said & ~true, differ, true, said]
     same = (judge == people)[labelled, None]
+    names, cell = (as_ints(each) for each in np.unique(cell, return_inverse=True))
     # where the judge never gives a label, both cannot give it; no label is needed to know that
-    always = np.ones((len(judge), classes), dtype=bool)
-    given = judge[:, None] == codes if known else always
-    possible = [given, ~given if known else always, given, ~given if known else always]
-    shares = _Shares(
-        np.concatenate([*targets, same], axis=1),
-        np.concatenate([*possible, always, always, always, always[:, :1]], axis=1),
-        labelled,
-        cluster,
-        cell,
-    )
+    always: Bools = np.ones((len(names), classes), dtype=bool)
+    given = others = always
+    if known:
+        by_cell = np.bincount(cell * classes + judge, minlength=len(names) * classes).reshape(len(names), classes)
+        given, others = by_cell > 0, by_cell < by_cell.sum(axis=1, keepdims=True)
+    possible = np.concatenate([given, others, given, others, always, always, always, always[:, :1]], axis=1)
+    shares = _Shares(np.concatenate([*targets, same], axis=1), possible, labelled, cluster, cell)
     n = int(labelled.sum())
     found: list[LabelAccuracy] = []
     for code in range(classes):
@@ -146,10 +144,10 @@ class _Shares:
 
     Args:
         hits: (labelled answers, shares), whether an answer counts for each share.
-        possible: (answers, shares), whether an answer could.
+        possible: (cells, shares), whether an answer of the cell could.
         labelled: which answers are labelled.
         cluster: of all answers.
-        cell: of all answers; each cell has a labelled one.
+        cell: of all answers, from 0; each cell has a labelled one.
     """
 
     def __init__(self, hits: Bools, possible: Bools, labelled: Bools, cluster: Ints, cell: Ints) -> None:
@@ -157,23 +155,25 @@ class _Shares:
         self._ends: dict[int, Interval] = {}
         if not self._size:
             return
-        _, cell = np.unique(cell, return_inverse=True)
         _, where = np.unique(cluster, return_inverse=True)
-        cells, clusters = int(cell.max()) + 1, int(where.max()) + 1
+        cells, clusters = len(possible), int(where.max()) + 1
         self._of = np.bincount(cell, minlength=cells).astype(np.float64)
         self._labels = np.bincount(cell[labelled], minlength=cells).astype(np.float64)
         self._hits = np.zeros((cells, hits.shape[1]))
         np.add.at(self._hits, cell[labelled], hits)
         rates = self._hits / self._labels[:, None]
-        self._possible = np.stack([sum_by(cell, column, cells) > 0 for column in possible.T], axis=1)
+        self._possible = possible
         # pseudo-records, summed within clusters: each answer counts as its cell's rate, a labelled one by its weight
         counts = np.bincount(where * cells + cell, minlength=clusters * cells).reshape(clusters, cells)
-        sums = counts @ rates
-        stands_for = (self._of / self._labels)[cell[labelled]]
-        np.add.at(sums, where[labelled], stands_for[:, None] * (hits - rates[cell[labelled]]))
         self._rates = self._of @ rates / self._size
+        gaps = rates - self._rates
+        read, place = np.unique(where[labelled], return_inverse=True)
+        residual = counts[read] @ gaps
+        stands_for = (self._of / self._labels)[cell[labelled]]
+        np.add.at(residual, place, stands_for[:, None] * (hits - rates[cell[labelled]]))
+        unread = np.delete(counts, read, axis=0)
+        squares = residual.T @ residual + gaps.T @ (unread.T @ unread) @ gaps
         units = counts.sum(axis=1).astype(np.float64)
-        residual = sums - units[:, None] * self._rates
         shrinkage = ClusterSums(
             stratum=np.zeros(clusters, dtype=np.int64),
             cluster=np.arange(clusters),
@@ -182,9 +182,9 @@ class _Shares:
             units=units,
             strata=1,
         ).shrinkage()
-        self._covariance = residual.T @ residual / (self._size**2 * shrinkage)
+        self._covariance = squares / (self._size**2 * shrinkage)
         self._clusters = clusters
-        self._labelled_clusters = len(np.unique(where[labelled]))
+        self._labelled_clusters = len(read)
 
     def estimate(self, n: int, share: int) -> Agreement:
         """One share."""
