@@ -137,7 +137,8 @@ def _open(settings: Settings, root: Path) -> Rubric:
     references = read_references(settings["reference"]) if settings["reference"] else References(texts={})
 
     def order(sample: Sample, first: str, second: str) -> list[Request]:
-        own = cast("Mapping[str, Json]", sample.target) if isinstance(sample.target, dict) else {}
+        target: Json = sample.target
+        own = cast("dict[str, Json]", target) if isinstance(target, dict) else {}
         return sheet.ask(replace(sample, target={**own, "second": second}), Response(text=first))
 
     def ask(sample: Sample, response: Response) -> list[Request]:

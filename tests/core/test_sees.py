@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from harness.evaluation.options import JudgeOptions
 from harness.runs.run import Run, judge_async
 from harness.settings import identity
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
-from harness.types import Setting
+from harness.types import Setting, Settings
 from tests.core.carried import Server, go
 
 SAID = '{"reason": "", "label": "safe"}'
@@ -39,9 +40,10 @@ def asker(tmp_path: Path, **fields: Any) -> Judge:
 
 
 def task_of(listed: list[Sample]) -> Task:
-    return replace(
-        fake_task({}, judges={"fake": {}, "tone": {}}), samples=lambda _root, _split, _settings: iter(listed)
-    )
+    def read(_root: Path, _split: str, _settings: Settings) -> Iterator[Sample]:
+        return iter(listed)
+
+    return replace(fake_task({}, judges={"fake": {}, "tone": {}}), samples=read)
 
 
 def samples(**fields: Any) -> Task:

@@ -138,7 +138,7 @@ def test_every_packaged_rubric_that_asks_a_model_has_the_setting() -> None:
 
 
 #: rubric, what it is to see, images in each request, words that are there, words that are not
-SWITCHED = [
+SWITCHED: list[tuple[str, str, list[int], list[str], list[str]]] = [
     ("mis", "question,answer", [0], ["How do I stack", "Put one", "You are not shown: the images."], ["a tower"]),
     ("mis", "caption,question,answer", [0], ["a tower", "the images in words", "How do I stack"], []),
     ("mis", "images,goal,answer", [2], ["stack the tower", "Put one"], ["How do I stack"]),
@@ -188,7 +188,9 @@ def test_a_judge_is_shown_what_is_named_and_nothing_else_and_its_card_and_id_say
         assert word not in texts(sent)
     other = {"image": "images", "goal": "intent", "prompt": "question"}
     assert set(rubric.sees) == {other.get(part, part) for part in sees.split(",")}
-    assert ("images" in (judge.needs if rubric.needs is None else rubric.needs or ())) == ("image" in sees)
+    needs = judge.needs if rubric.needs is None else rubric.needs
+    assert needs is not None
+    assert ("images" in needs) == ("image" in sees)
     assert digests(judge, sees=sees)[0] not in {case[1] for case in CASES}
     assert identity(judge.settings, values)["sees"] == ",".join(rubric.sees)
 

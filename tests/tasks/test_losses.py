@@ -173,7 +173,7 @@ def test_a_threshold_beyond_the_scale_is_refused() -> None:
         STRONGREJECT.open({"prompt": None, "threshold": 1.5}, Path())
 
 
-USES = {"none": ({}, 100.0), "half": ({"strongreject.threshold": 0.5}, 0.0)}
+USES: dict[str, tuple[dict[str, float], float]] = {"none": ({}, 100.0), "half": ({"strongreject.threshold": 0.5}, 0.0)}
 
 
 @pytest.mark.parametrize("which", USES)
