@@ -301,15 +301,14 @@ def read_rows(section: Section) -> Iterator[Row]:
 def _is_annotator(section: Section, judge: str, judged: Mapping[str, Json]) -> bool:
     """Whether this is a person with labels of a drawn part of the answers; they are in the number by people.
 
-    The part has equal numbers of each of the draw's labels, so its own rate says nothing of all answers.
+    The part has equal numbers of each of the draw's labels, so its own rate says nothing of all answers. A mean over
+    seeds has no number by people, and its runs' persons are left out all the same.
     """
     is_person = _dict(_dict(section.run, "judges"), judge).get("rubric") == _HUMAN
+    if not is_person or not judged["verdicts"].get("unjudged"):
+        return False
     metrics: Mapping[str, Mapping[str, Json]] = section.body["metrics"]
-    return (
-        is_person
-        and bool(judged["verdicts"].get("unjudged"))
-        and any(each.get("corrected") for each in metrics.values())
-    )
+    return bool(section.run["model"].get("seeds")) or any(each.get("corrected") for each in metrics.values())
 
 
 def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: bool) -> Row:

@@ -182,6 +182,9 @@ def test_a_person_who_labelled_a_drawn_part_has_no_table_of_his_own() -> None:
     run = run_labelled("x/a", 800, corrected(), other_judges={"human-anna": part})
     run["judges"]["human-anna"]["rubric"] = "human"
     assert [row.judge.id for board in boards([run]) for row in board.rows] == [JUDGE]
+    mean: Body = {**run, "model": {**run["model"], "seeds": [{"ref": "x/a", "seed": seed} for seed in "12"]}}
+    del mean["tasks"]["mis"]["splits"]["test"]["metrics"]["ASR"]["corrected"]
+    assert [row.judge.id for board in boards([mean]) for row in board.rows] == [JUDGE]
     whole = judged({"ASR": 600, "RSR": 400}, main="ASR")
     run["tasks"]["mis"]["splits"]["test"]["other_judges"]["human-anna"] = whole
     assert {row.judge.id for board in boards([run]) for row in board.rows} == {JUDGE, "human-anna"}
