@@ -6,6 +6,7 @@
   const EACH = new RegExp(HIDDEN.source, "g");
   const LINES = 200;
   const LETTERS = 20000;
+  const STEP = 500000;
 
   // Put a text into an element; what was in it goes.
   function fill(element, text) {
@@ -42,19 +43,28 @@
   // A text of strangers in a line of ours.
   const theirs = (text, kind = "") => fill(make("bdi", kind), String(text));
 
-  // A text of any length: its beginning, and the rest when it is asked for.
+  // A text of any length: its beginning, and the rest when it is asked for; a very long one in steps, since a browser
+  // cannot lay out millions of characters at once.
   function long(text) {
     const box = make("div", "words");
     box.dir = "auto";
-    const cut = ending(text);
+    let cut = ending(text);
     fill(box, text.slice(0, cut));
     if (cut >= text.length) return box;
-    const more = make("button", "more", `Show the rest: ${(text.length - cut).toLocaleString("en")} characters more`);
+    const more = make("button", "more");
     more.type = "button";
+    const name = () => {
+      const left = text.length - cut;
+      const what = left > STEP ? `Show the next ${STEP.toLocaleString("en")} of` : "Show the rest:";
+      more.textContent = `${what} ${left.toLocaleString("en")} characters more`;
+    };
     more.addEventListener("click", () => {
-      fill(box, text);
-      more.remove();
+      cut = Math.min(text.length, cut + STEP);
+      fill(box, text.slice(0, cut));
+      if (cut < text.length) name();
+      else more.remove();
     });
+    name();
     return make("div", "", box, more);
   }
 
