@@ -53,6 +53,7 @@ Images are never part of it: each is named by its sha256, and comes with its dat
   TASK/asked.jsonl             the items that were asked
   TASK/responses.jsonl         how each ended
   TASK/verdicts-JUDGE.jsonl    what each judge said, people among them
+  TASK/verdicts-JUDGE~2.jsonl  what it said the second time, where it was asked several times
   TASK/draw.json               which answers were drawn for people
   MANIFEST.json                sha256 of each file
 

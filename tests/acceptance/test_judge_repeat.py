@@ -350,6 +350,12 @@ def test_a_dry_run_counts_k_times_the_calls_of_the_judge(world: World) -> None:
     assert world.server.calls == []
 
 
+def test_the_command_that_finishes_a_run_without_a_judge_keeps_the_repeats(world: World) -> None:
+    play(world, ("uuu",))
+    ended = world.command("--judge-repeat", 3, "--judge-vote", "majority", judge="")
+    assert "--judge SCHEME/NAME --judge-repeat 3 --judge-vote majority" in ended.err
+
+
 def test_combining_judges_repeats_none(world: World) -> None:
     ended = harness_here("judge", world.run_folder, "--combine", "majority", "--judge-repeat", 2)
     assert ended.code == 2
