@@ -303,18 +303,6 @@ _flags_of_judges: tuple[Callable[[Any], Any], ...] = (
         "know reports its own labels.",
     ),
     _judge_settings_flag,
-    click.option(
-        "--judge-repeat",
-        type=click.IntRange(1, 100),
-        default=1,
-        metavar="K",
-        help="Let each judge that asks a model judge each answer K times, to see how much its number moves.",
-    ),
-    click.option(
-        "--judge-vote",
-        type=click.Choice(["majority"]),
-        help="With --judge-repeat: the majority of the repeats gives the number; otherwise the first does.",
-    ),
     *_flags_of_reaching,
     click.option(
         "--min-coverage",
@@ -332,6 +320,18 @@ _flags_of_judges: tuple[Callable[[Any], Any], ...] = (
 )
 _judging_flags: tuple[Callable[[Any], Any], ...] = (
     *_flags_of_judges,
+    click.option(
+        "--judge-repeat",
+        type=click.IntRange(1, 100),
+        default=1,
+        metavar="K",
+        help="Let each judge that asks a model judge each answer K times, to see how much its number moves.",
+    ),
+    click.option(
+        "--judge-vote",
+        type=click.Choice(["majority"]),
+        help="With --judge-repeat: the majority of the repeats gives the number; otherwise the first does.",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print results.json instead of a table."),
     config_flag,
     plugin_options,
