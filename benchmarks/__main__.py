@@ -5,7 +5,7 @@ import sys
 
 NAMES = (
     *("startup", "throughput", "storm", "memory", "intervals", "batching", "phases", "minis"),
-    *("leaderboard", "viewer", "training", "duplicates", "building", "building_memory", "structure"),
+    *("leaderboard", "viewer", "training", "duplicates", "building", "building_memory", "structure", "correction"),
 )
 
 

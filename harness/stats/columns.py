@@ -12,6 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
@@ -26,6 +27,7 @@ BLOCKED = 4
 UNJUDGED = 8
 
 
+@lru_cache(maxsize=256)  # several judges see the same record one after the other
 def fingerprint(text: str) -> int:
     """64 bits that stand for a text; equal on every machine."""
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True)
@@ -45,6 +47,13 @@ class Codes(Generic[T]):
     def code(self, value: T) -> int:
         """The value's number; a new value gets the next one."""
         return self._codes.setdefault(value, len(self._codes))
+
+    def find(self, value: T) -> int | None:
+        """The number of a value that has one; None for a new value, or one without a hash."""
+        try:
+            return self._codes.get(value)
+        except TypeError:
+            return None
 
     @property
     def values(self) -> list[T]:
@@ -78,25 +87,22 @@ class MetricColumns:
         """
         metric = self.metric
         choices = (metric.score(record),) if record.resolved else tuple(metric.possible(record))
-        if not (self._is_known(choices) or _are_shares(choices)):
-            raise ValueError(
-                f"metric {metric.name} gave {choices!r:.200} for {record.item}: need 0 <= numerator <= denominator"
-            )
+        code = self.choices.find(choices)
+        if code is None:
+            if not _are_shares(choices):
+                raise ValueError(
+                    f"metric {metric.name} gave {choices!r:.200} for {record.item}: need 0 <= numerator <= denominator"
+                )
+            code = self.choices.code(choices)
         if record.resolved and record.outcome == "answered" and choices[0][1] != 1 and not self.varies:
             self.varies = _is_unannounced(choices[0][1], metric, record)
-        self.choice.append(self.choices.code(choices))
+        self.choice.append(code)
         if metric.group is not None:
             self.group.append(fingerprint(_check_text(metric.group(record), "group", metric, record)))
         if metric.cluster is not None:
             self.cluster.append(fingerprint(_check_text(metric.cluster(record), "cluster", metric, record)))
         if metric.stratum is not None:
             self.stratum.append(self.strata.code(_check_text(metric.stratum(record), "stratum", metric, record)))
-
-    def _is_known(self, choices: Choices) -> bool:
-        try:
-            return choices in self.choices
-        except TypeError:  # a plugin's metric gave a list or the like
-            return False
 
 
 def _are_shares(choices: Choices) -> bool:

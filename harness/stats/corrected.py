@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -110,6 +111,8 @@ class LabelledRecords:
     def __init__(self, ran: SplitRun) -> None:
         self._ran = ran
         self._cells: Codes[_Cell] = Codes()
+        self._codes: dict[tuple[str, str, bool], int] = {}
+        self._order: Ints | None = None
         self._cell: list[int] = []  # of each row; -1 where it is outside every number
         self._frames: dict[str, dict[int, FrameAnswer]] = {part: {} for part in ran.draws}  # part -> row -> answer
         self._labels: dict[str, dict[int, str]] = {person: {} for person in ran.people}  # person -> row -> label
@@ -126,18 +129,24 @@ class LabelledRecords:
         if record.outcome != "answered":
             name = "blocked" if record.blocked else record.outcome
             resolved = seen[self._ran.primary].resolved
-            self._cell.append(self._cells.code(_Cell(part=record.split, known=True, name=name)) if resolved else -1)
+            self._cell.append(self._find_cell(record.split, name, known=True) if resolved else -1)
             return
         draw = self._ran.draws.get(record.split)
         judged = None if draw is None else seen.get(draw.judge)
         label = (judged and judged.label) or UNSCORED
-        self._cell.append(self._cells.code(_Cell(part=record.split, known=False, name=label)))
+        self._cell.append(self._find_cell(record.split, label, known=False))
         if draw is not None:
             self._frames[record.split][row] = FrameAnswer(item=record.item, cell=label, answer_hash=item.answer_hash)
         for person, labels in self._labels.items():
             if (own := seen[person]).label is not None:
                 labels[row] = own.label
                 self._watch_denominators(own)
+
+    def _find_cell(self, part: str, name: str, *, known: bool) -> int:
+        key = part, name, known
+        if key not in self._codes:
+            self._codes[key] = self._cells.code(_Cell(part=part, known=known, name=name))
+        return self._codes[key]
 
     def _watch_denominators(self, record: Record) -> None:
         unlabelled = replace(record, label=None, axes={}, unjudged=True)
@@ -212,6 +221,17 @@ class LabelledRecords:
             )
         return found
 
+    @cached_property
+    def _ordered_cells(self) -> dict[str, dict[str, list[str]]]:
+        """Part -> its cells by place; without the parts whose draw does not fit their answers."""
+        frames = {part: tuple(frame.values()) for part, frame in self._frames.items()}
+        draws = self._ran.draws
+        return {
+            part: order_cells(frame, draws[part].seed)
+            for part, frame in frames.items()
+            if digest_frame(frame) == draws[part].frame
+        }
+
     def _select(self, people: Mapping[str, Table]) -> _Selection:
         cell = as_ints(self._cell)
         labelled, tried, usable = (np.zeros(len(cell), dtype=bool) for _ in range(3))
@@ -224,20 +244,21 @@ class LabelledRecords:
         for part in parts:
             rows = np.isin(cell, [code for code, each in enumerate(cells) if each.part == part and not each.known])
             named = f" of {part}" if len(parts) > 1 else ""
-            draw, frame = self._ran.draws.get(part), self._frames.get(part, {})
-            if draw is not None and digest_frame(frame.values()) == draw.frame:
-                row_of = {answer.item: row for row, answer in frame.items()}
+            ordered = self._ordered_cells.get(part)
+            if ordered is not None:
+                frame = self._frames[part]
+                row_of = {frame[row].item: row for row in np.flatnonzero(tried & rows).tolist()}
                 found = find_usable(
-                    order_cells(frame.values(), draw.seed),
+                    ordered,
                     {item for item, row in row_of.items() if labelled[row]},
-                    {item for item, row in row_of.items() if tried[row] and not labelled[row]},
+                    {item for item, row in row_of.items() if not labelled[row]},
                 )
                 usable[[row_of[item] for item in found]] = True
                 continue
             drawn = False
             if labelled[rows].all():
                 usable |= rows
-            elif draw is not None:
+            elif part in self._ran.draws:
                 why = why or (
                     f"answers{named} or their judge's labels have changed since the draw; `harness label RUN` draws "
                     "again and keeps all labels"
@@ -319,8 +340,9 @@ class LabelledRecords:
             hits += np.where(says, numerator, 0.0)
             votes += says
         counts = (cell >= 0) & ((first[:, 1] > 0) | bool(unfit))
-        rows = sort_rows(some)
-        rows = rows[counts[rows]]
+        if self._order is None:  # all tables have the same
+            self._order = sort_rows(some)
+        rows = self._order[counts[self._order]]
         sample = LabelledAnswers(
             cell=cell[rows],
             names=tuple(names),

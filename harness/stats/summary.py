@@ -283,6 +283,10 @@ class SplitSummary:
         self._outcomes: Counter[str] = Counter()
         self._flags: Counter[str] = Counter()
         self.views = {judge: _JudgeView(ran, judge) for judge in ran.judge_ids}
+        self._translations = {judge: ran.translation(judge) for judge in self.views}
+        self._translations |= {
+            repeat: ran.translation(judge) for judge, view in self.views.items() for repeat in view.repeats
+        }
         self._labelled = None
         if ran.people or ran.draws or ran.draw_fault:
             from harness.stats.corrected import LabelledRecords
@@ -294,15 +298,16 @@ class SplitSummary:
 
         The key None is for no judge.
         """
-        split = self._ran.split
-        seen = {
-            judge: label_record(item.record, item.decision(judge), split, self._ran.translation(judge))
-            for judge in self.views
-        }
-        for judge, view in self.views.items():
-            for repeat in view.repeats:
-                decision = item.decision(repeat)
-                seen[repeat] = label_record(item.record, decision, split, self._ran.translation(judge))
+        split, record = self._ran.split, item.record
+        seen: dict[str | None, Record] = {}
+        unjudged: Record | None = None  # the same for every judge that has not seen the answer, as most people have not
+        for judge, translation in self._translations.items():
+            decision = item.decision(judge)
+            if decision is not None or record.outcome != "answered":
+                seen[judge] = label_record(record, decision, split, translation)
+            else:
+                unjudged = unjudged or label_record(record, None, split, translation)
+                seen[judge] = unjudged
         self.pool(item, seen)
         return seen
 
