@@ -39,7 +39,7 @@ from harness.plugins.shapes import describe_wrong_calls
 from harness.rubric.templates import strip_markers
 from harness.settings import effective
 from harness.stats.summary import suite_results
-from harness.types import Failure, Image, Request, Response, Sample, Unscored, Verdict
+from harness.types import Failure, Image, Request, Response, Sample, Settings, Unscored, Verdict
 
 from .fakes import FakeModel, fake_sample
 from .model_checks import check_painter, check_provider
@@ -89,7 +89,14 @@ def check_judge(
     """
     problems = Problems(f"judge {judge.name!r}")
     check_described(problems, judge.version, judge.description, judge.settings)
-    values = effective(judge.settings, settings or {}, owner=f"judge {judge.name}")
+    values: Settings = effective(judge.settings, settings or {}, owner=f"judge {judge.name}")
+    if judge.normalize is not None:
+        with problems.at("normalize"):
+            values = judge.normalize(values)
+            problems.require(judge.normalize(values) == values, "settings in their one form have another form")
+            problems.require(
+                set(values) == {setting.name for setting in judge.settings}, "settings are lost or made up"
+            )
     with problems.at("open"):
         rubric = judge.open(values, root or Path(judge.name))
         problems.require(rubric.labels, "the rubric has no labels")

@@ -127,6 +127,8 @@ def number(name: str, score: Callable[[Any], Share], **options: Any) -> Metric:
         ({"metrics": (number("a", lambda r: (0, r.label != "safe")),)}, "the label 'safe' counts in no metric"),
         ({"metrics": (number("a", lambda _: (0, 1), cluster=lambda _: None),)}, "a group, cluster or stratum"),
         ({"judges": {}}, "accepts no rubric"),
+        ({"losses": {"fak": "It reads words."}}, "says what 'fak' loses, which it does not accept"),
+        ({"losses": {"fake": "words"}}, "what 'fake' loses is no sentence"),
         ({"judges": {"fak": {}}}, "did you mean 'fake'?"),
         ({"judges": {"fake": {"unsure": "safe"}}}, "translates 'unsure', a label that rubric fake never gives"),
         ({"n": 5}, "n is 5, but there are 1 samples"),
@@ -377,6 +379,15 @@ def test_an_opened_image_may_be_changed_on_its_way() -> None:
         return [replace(image, data=image.data[:10], width=1) for image in images]
 
     check_provider(provider_of(Odd(arranged=smaller)), "any")
+
+
+def test_a_judge_whose_settings_have_no_one_form_or_lose_one_is_caught() -> None:
+    setting = Setting(name="words", type=str, default="a", identity=True, help="words")
+    judge = replace(fake_judge(), settings=(setting,))
+    check_judge(replace(judge, normalize=lambda values: values))
+    longer = replace(judge, normalize=lambda values: {"words": values["words"] + "a"})
+    assert "settings in their one form have another form" in breach(check_judge, longer)
+    assert "settings are lost or made up" in breach(check_judge, replace(judge, normalize=lambda _: {}))
 
 
 def test_a_judge_that_decides_by_chance_is_caught() -> None:
