@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from harness.board.corrected import count_things
 from harness.board.display import NOTHING, format_interval, format_share, format_value
 from harness.board.leaderboard import Board, Mean, find_standing, list_flags
 from harness.board.rows import Ends, Measure, Row
@@ -23,6 +22,7 @@ _T = TypeVar("_T")
 
 _ARROWS: Final = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
 _MOST_METRICS: Final = 4  #: a wider table leaves the page; a note names the rest
+_WIDTH_OF_PEOPLE: Final = 2  #: the number by people takes the width of so many metrics
 _MOST_FLOATS: Final = 12  #: tables before a forced output: LaTeX holds few unplaced ones
 _MEANS: Final = "Unweighted means over suites, with their 95% interval. There is none while a part is missing."
 _HEAD: Final = r"""% Needs \usepackage{booktabs}. Define these before \input to set them another way.
@@ -72,7 +72,8 @@ def _tabulate_board(board: Board, label: str) -> str:
     if sum(row.rank is not None for row in board.rows) > 1:
         columns.append(Column(head=r"\#", cell=lambda row: "" if row.rank is None else str(row.rank)))
     columns.append(Column(head="Model", cell=model, left=True))
-    for measure in board.measures[:_MOST_METRICS]:
+    most = _MOST_METRICS - (_WIDTH_OF_PEOPLE if board.shows_corrected else 0)
+    for measure in board.measures[:most]:
         parts = (escape_tex(measure.name), r"\%" if measure.unit == "%" else "", _ARROWS.get(measure.better, ""))
         columns.append(Column(head=" ".join(part for part in parts if part), cell=_pick_measure(board, measure)))
         if measure.main and board.shows_corrected:
@@ -88,14 +89,14 @@ def _tabulate_board(board: Board, label: str) -> str:
         f"Judge: {_join_distinct(row.judge.label for row in board.rows)}",
         f"Wording of the input: {wording}" if wording else "",
         "In brackets: 95% interval of the main number",
-        "By people: the number that people's labels give" if board.shows_corrected else "",
+        "By people: what people's labels give; the notes say how many" if board.shows_corrected else "",
         "Coverage: share of the records that have a result",
     ]
     notes = list(_list_notes(board))
     if letters:
         flags = [rf"\flagged{{{letter}}} {escape_tex(kind.replace('_', ' '))}" for kind, letter in letters.items()]
         notes.append(f"Flags: {', '.join(flags)}.")
-    if left_out := [measure.name for measure in board.measures[_MOST_METRICS:]]:
+    if left_out := [measure.name for measure in board.measures[most:]]:
         notes.append(escape_tex(f"Not shown here: {', '.join(left_out)}."))
     told = " ".join(f"{escape_tex(text)}." for text in caption if text)
     return _tabulate(columns, board.rows, caption=told, label=label, notes=notes)
@@ -122,15 +123,14 @@ def _pick_measure(board: Board, column: Measure) -> Callable[[Row], str]:
 
 
 def _pick_corrected(name: str) -> Callable[[Row], str]:
-    """The cell of what people's labels say of a metric, with its interval and the number of labels."""
+    """The cell of what people's labels say of a metric, with its interval."""
 
     def cell(row: Row) -> str:
         mine = row.find_measure(name)
         if mine is None or mine.corrected is None or mine.corrected.value is None:
             return _format_number(None, "")
         found = mine.corrected
-        labels = rf" {{\scriptsize ({count_things(found.labels, 'label')})}}"
-        return f"{_format_number(found.value, mine.unit)}{_format_interval(found.ci95, mine.unit)}{labels}"
+        return f"{_format_number(found.value, mine.unit)}{_format_interval(found.ci95, mine.unit)}"
 
     return cell
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -27,6 +28,7 @@ from harness.board.results import find_fault
 from harness.runs.results import to_frame
 from harness.testing.results import Body, judged
 from tests.reports.labelled_runs import ALPHA, ANNOTATORS, JUDGE, corrected, run_labelled
+from tests.reports.test_text_formats import compiled
 
 LABELLED = run_labelled("x/a", 800, corrected(alpha=ALPHA, annotators=ANNOTATORS))
 ALONE = run_labelled("x/b", 500, corrected(44.0, adds_nothing=True))
@@ -98,7 +100,7 @@ def test_reports_without_labels_have_no_column_and_no_word_of_people() -> None:
 
 def test_markdown_and_latex_have_a_column_behind_the_main_number() -> None:
     assert "| 73.0 [69.0, 77.2] (120 labels) |" in as_markdown(EVERY)
-    assert r"& 73.0 {\scriptsize [69.0, 77.2]} {\scriptsize (120 labels)} &" in as_latex(EVERY)
+    assert r"& 73.0 {\scriptsize [69.0, 77.2]} &" in as_latex(EVERY)
     assert r"\textemdash{} & 70.0" in as_latex(EVERY)
 
 
@@ -193,3 +195,8 @@ def test_a_person_who_labelled_a_drawn_part_has_no_table_of_his_own() -> None:
 def test_a_damaged_number_by_people_is_refused_with_its_place() -> None:
     broken: Body = run_labelled("x/a", 800, corrected(labels="many"))
     assert "metrics.ASR.corrected.labels" in find_fault(broken)
+
+
+def test_the_number_by_people_keeps_a_latex_table_on_the_page(tmp_path: Path) -> None:
+    said = compiled(as_latex([run_labelled("x/a", 800, corrected()), run_labelled("x/b", 500)]), tmp_path)
+    assert "Overfull" not in said
