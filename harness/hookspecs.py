@@ -90,7 +90,10 @@ def harness_painters() -> Iterable[Painter]:
 
 @hookspec
 def harness_commands(cli: click.Group) -> None:
-    """Add commands: `@cli.command()` or `cli.add_command(...)`; called when the command line starts."""
+    """Add commands: `@cli.command()` or `cli.add_command(...)`; called when the command line starts.
+
+    A group called `judges` adds its commands to `harness judges`.
+    """
 
 
 @hookspec

@@ -19,7 +19,7 @@ from harness import MissingData, Record, UnknownName, plugins
 from harness.evaluation.options import Options
 from harness.evaluation.splits import SplitPlan, build_split_plans
 from harness.labels import OWN, is_own_share
-from harness.runs.stored import COMBINED, JudgedSplit, open_run
+from harness.runs.stored import COMBINED, HUMAN, JudgedSplit, open_run
 from harness.settings import nearest
 from harness.stats.accuracy import LabelAccuracy, measure_bias, measure_labels
 from harness.stats.agreement import MISSING, Agreement, Why, cohen, estimate_coefficient, krippendorff, percent
@@ -185,7 +185,10 @@ def bench_judges(folder: Path, titles: Sequence[str]) -> tuple[LabelledSet, ...]
     stored = open_run(folder, titles)
     cards = stored.file.judges
     by_task: dict[str, list[JudgedSplit]] = {}
-    for split in stored.load_splits():
+    of_people = {judge for judge, card in cards.items() if card["rubric"] == PEOPLE}
+    # with the majorities that `load_splits` leaves out, unless people take part in them
+    wanted = [judge for judge, card in cards.items() if not of_people & set(_list_members(card))]
+    for split in stored.load_splits(wanted):
         by_task.setdefault(split.display, []).append(split)
     found: list[LabelledSet] = []
     for display, splits in by_task.items():
@@ -225,15 +228,15 @@ def _measure_set(
     truth = codes(of_people[0]) if of_people else np.full(len(answered), MISSING, dtype=np.int64)
     known = truth != MISSING
     rate = estimate_rate((truth[known] == 0).astype(np.float64), cluster[known])
-    others = [judge for judge in everyone if cards[judge]["rubric"] not in (PEOPLE, COMBINED)]
-    names = Counter(_name_judge(cards[judge]) for judge in others)
+    others = [judge for judge in everyone if cards[judge]["rubric"] != PEOPLE]
+    names = Counter(_name_judge(judge, cards) for judge in others)
     judges: list[JudgeFigures] = []
     for judge in others:
         states = Counter(
             record.states.get(judge, "scored") if judge in record.seen else "unjudged" for record in answered
         )
         given = {record.seen[judge].label for record in answered if judge in record.seen} - {None}
-        figures = _measure_judge(judge, cards[judge], codes(judge), truth, cluster, states, len(words))
+        figures = _measure_judge(judge, cards, codes(judge), truth, cluster, states, len(words))
         if names[figures.name] > 1:
             figures = replace(figures, name=one_line(judge))
         foreign = sorted(str(label) for label in given if label not in code)
@@ -258,7 +261,7 @@ def _measure_set(
 
 def _measure_judge(
     judge: str,
-    card: Mapping[str, Any],
+    cards: Mapping[str, Mapping[str, Any]],
     given: Ints,
     truth: Ints,
     cluster: Ints,
@@ -270,8 +273,8 @@ def _measure_judge(
     scored = states.pop("scored", 0)
     return JudgeFigures(
         id=judge,
-        name=_name_judge(card),
-        card=card,
+        name=_name_judge(judge, cards),
+        card=cards[judge],
         scored=scored,
         unscored={state: states[state] for state in sorted(states)},
         rate=float(said.mean()) if common.any() else None,
@@ -283,9 +286,22 @@ def _measure_judge(
     )
 
 
-def _name_judge(card: Mapping[str, Any]) -> str:
+def _name_judge(judge: str, cards: Mapping[str, Mapping[str, Any]]) -> str:
+    """`harmbench by openai/NAME`, `human-anna`, or `majority of 3 x harmbench by openai/NAME`."""
+    card = cards[judge]
+    if card["rubric"] == HUMAN:
+        return one_line(judge)
+    if card["rubric"] == COMBINED:
+        repeats = card["settings"].get("repeats")
+        names = ", ".join(_name_judge(member, cards) for member in _list_members(card) if member in cards)
+        return one_line(f"majority of {f'{repeats} x ' if repeats else ''}{names}")
     model = card.get("model")
     return one_line(f"{card['rubric']} by {model}" if model else str(card["rubric"]))
+
+
+def _list_members(card: Mapping[str, Any]) -> list[str]:
+    """The judges of an ensemble; none for another judge."""
+    return list(card["settings"]["of"]) if card["rubric"] == COMBINED else []
 
 
 def measure_ceiling(records: Sequence[Record], cluster: Ints, words: Sequence[str]) -> Ceiling:

@@ -223,6 +223,20 @@ def test_a_judges_model_is_asked_once_for_each_answer_and_a_later_judge_adds_to_
     assert [judge["name"] for judge in judges] == ["harmbench by openai/some", "keyword"]
 
 
+def test_the_majority_of_a_judges_repeats_is_measured_beside_the_judge(said: Said, tmp_path: Path) -> None:
+    msts(tmp_path, ANSWERS)
+    with ChatServer(json.dumps({"reason": "", "label": "yes"})) as server:
+        judge = ("--judge", "harmbench=openai/some", "-J", f"base_url={server.base_url}", "--no-probe")
+        repeated = ("--judge-repeat", "3", "--judge-vote", "majority")
+        code, out, err = said(*judge, *repeated, "--on", "msts-labels", "--json")
+        assert len(server.calls) == 60
+    assert code == 0, err
+    judges = json.loads(out)["sets"][0]["judges"]
+    names = ["harmbench by openai/some", "majority of 3 x harmbench by openai/some"]
+    assert sorted(judge["name"] for judge in judges) == names
+    assert [judge["scored"] for judge in judges] == [20, 20]
+
+
 def test_a_rubric_of_other_labels_needs_a_map_and_has_figures_with_one(said: Said, tmp_path: Path) -> None:
     msts(tmp_path, ANSWERS)
     code, out, err = said("--judge", "vlguard", "--on", "msts-labels")
