@@ -7,7 +7,7 @@ one that the set's main metric counts: `unsafe`, or `refused` for a set of refus
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -180,12 +180,19 @@ class LabelledSet:
     whole: bool
 
 
-def bench_judges(folder: Path, titles: Sequence[str]) -> tuple[LabelledSet, ...]:
-    """Measure all judges of a run of given answers; each set whole first, then its splits if there are several."""
+def bench_judges(folder: Path, titles: Sequence[str], who: str = "final") -> tuple[LabelledSet, ...]:
+    """Measure all judges of a run of given answers; each set whole first, then its splits if there are several.
+
+    Args:
+        folder: of the run.
+        titles: the splits.
+        who: whose labels are the truth: the setting `who` of the judge `people`.
+    """
     stored = open_run(folder, titles)
     cards = stored.file.judges
     by_task: dict[str, list[JudgedSplit]] = {}
     of_people = {judge for judge, card in cards.items() if card["rubric"] == PEOPLE}
+    truths = {judge for judge in of_people if str(cards[judge]["settings"].get("who")) == who}
     # with the majorities that `load_splits` leaves out, unless people take part in them
     wanted = [judge for judge, card in cards.items() if not of_people & set(_list_members(card))]
     for split in stored.load_splits(wanted):
@@ -198,14 +205,19 @@ def bench_judges(folder: Path, titles: Sequence[str]) -> tuple[LabelledSet, ...]
         if len(splits) > 1 and len(words) == 1:
             groups.insert(0, (display, splits))
         found += [
-            _measure_set(title, group, cards, whole=not any(split.name in limited for split in group))
+            _measure_set(title, group, cards, truths, whole=not any(split.name in limited for split in group))
             for title, group in groups
         ]
     return tuple(found)
 
 
 def _measure_set(
-    title: str, splits: Sequence[JudgedSplit], cards: Mapping[str, Mapping[str, Any]], *, whole: bool
+    title: str,
+    splits: Sequence[JudgedSplit],
+    cards: Mapping[str, Mapping[str, Any]],
+    truths: Container[str],
+    *,
+    whole: bool,
 ) -> LabelledSet:
     rubrics = {str(card["rubric"]) for card in cards.values()}
     vocabulary = [
@@ -224,8 +236,8 @@ def _measure_set(
     answered = [record for split in splits for record in split.records if record.record.outcome == "answered"]
     cluster = np.array([fingerprint(cluster_name(each.record)) for each in answered], dtype=np.int64)
     everyone = list(dict.fromkeys(judge for split in splits for judge in split.judges))
-    of_people = [judge for judge in everyone if cards[judge]["rubric"] == PEOPLE]
-    truth = codes(of_people[0]) if of_people else np.full(len(answered), MISSING, dtype=np.int64)
+    people = next((judge for judge in everyone if judge in truths), None)
+    truth = np.full(len(answered), MISSING, dtype=np.int64) if people is None else codes(people)
     known = truth != MISSING
     rate = estimate_rate((truth[known] == 0).astype(np.float64), cluster[known])
     others = [judge for judge in everyone if cards[judge]["rubric"] != PEOPLE]

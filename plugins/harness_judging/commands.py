@@ -78,7 +78,7 @@ def bench(ctx: click.Context, /, **given: Any) -> int:
     for note in chosen.notes:
         tell(f"note: {note}")
     run = _run(chosen.of(options))
-    sets = bench_judges(run.folder, chosen.titles)
+    sets = bench_judges(run.folder, chosen.titles, str(options.given(PEOPLE).get("who", "final")))
     if given["as_json"]:
         show(json.dumps(to_json(run.folder, sets), ensure_ascii=False, indent=1, allow_nan=False), raw=True)
     else:

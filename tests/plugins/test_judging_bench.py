@@ -250,6 +250,17 @@ def test_a_rubric_of_other_labels_needs_a_map_and_has_figures_with_one(said: Sai
     assert judge["recall"]["value"] == 1
 
 
+def test_the_truth_may_be_one_annotator_also_in_a_folder_that_holds_the_final_label(said: Said, tmp_path: Path) -> None:
+    msts(tmp_path, ANSWERS)
+    rates: list[float] = []
+    for who in ((), ("-T", "people.who=2"), ()):
+        _, out, _ = said("--judge", "keyword", "--on", "msts-labels", "--json", *who)
+        (found,) = json.loads(out)["sets"]
+        rates.append(found["rate"]["value"])
+        assert len(found["judges"]) == 1
+    assert rates == [30, 25, 30]
+
+
 def test_a_limit_marks_the_set_as_a_subset(said: Said, tmp_path: Path) -> None:
     msts(tmp_path, ANSWERS)
     _, out, _ = said("--judge", "keyword", "--on", "msts-labels", "--limit", "4")
