@@ -309,7 +309,7 @@ def _average_metrics(tables: Sequence[Table], rows: Sequence[Any], metrics: Sequ
             average = average_seeds(estimates, len(tables))
             ends = [to_unit(end, metric.unit) for end in average.ci95]
             # what unresolved records could still add lies outside the interval as far as it lies outside the value
-            value: float = body["value"]
+            value = to_unit(estimates.value, metric.unit)
             bounds: tuple[float, float] = body["bounds"] or (value, value)
             body |= {
                 "ci95": ends,
