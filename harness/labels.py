@@ -17,6 +17,7 @@ from harness.errors import HarnessError
 from harness.metrics import Metric, Record, rate
 from harness.settings import nearest
 
+HUMAN: Final = "human"  #: the rubric of a person, whose labels are the words of the split
 OWN: Final = ":"  #: between a rubric and a label of its own, in the name of a share that no metric of the task knows
 UNKNOWN: Final = "\x00 no rubric gives this"  #: a label that no metric can be looking for
 

@@ -15,6 +15,7 @@ from harness.board.corrected import CorrectedNumber, parse_corrected
 from harness.board.judging import JudgeRange, Repeats, find_judge_range, parse_repeats
 from harness.contracts import Results
 from harness.keys import canonical, digest, short
+from harness.labels import HUMAN
 from harness.lineage import find_held_out as held_out
 from harness.metrics import Better
 from harness.text import one_line
@@ -29,7 +30,6 @@ _CHECKED: Final[Mapping[str, str]] = {
 
 GIVEN: Final = "its answers are given by the data, so its judges are measured and no model"
 TOY_DATA: Final = "toy data: shows the tool, measures nothing"
-_HUMAN: Final = "human"  #: the rubric of a person
 _FREE: Final = frozenset({"seed"})  #: settings that make another draw of the same distribution, not another question
 #: family of models -> what a name of its models holds, as a word or the beginning of one
 _FAMILIES: Final = {
@@ -304,7 +304,7 @@ def _is_annotator(section: Section, judge: str, judged: Mapping[str, Json]) -> b
     The part has equal numbers of each of the draw's labels, so its own rate says nothing of all answers. A mean over
     seeds has no number by people, and its runs' persons are left out all the same.
     """
-    is_person = _dict(_dict(section.run, "judges"), judge).get("rubric") == _HUMAN
+    is_person = _dict(_dict(section.run, "judges"), judge).get("rubric") == HUMAN
     if not is_person or not judged["verdicts"].get("unjudged"):
         return False
     metrics: Mapping[str, Mapping[str, Json]] = section.body["metrics"]

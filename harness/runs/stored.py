@@ -22,6 +22,7 @@ from typing import Final
 from harness.contracts import Split
 from harness.errors import HarnessError
 from harness.evaluation.splits import SplitPlan
+from harness.labels import HUMAN as HUMAN
 from harness.labels import intersect_labels, map_rubrics, measure, translate_labels
 from harness.metrics import Metric, Record
 from harness.runs.items import Item, LabelMap, build_item
@@ -35,7 +36,6 @@ from harness.store.run_file import RunFile, SplitEntry
 from harness.types import Unscored, Verdict
 
 COMBINED: Final = "combine-majority"  #: the rubric of an ensemble
-HUMAN: Final = "human"  #: the rubric of a person
 UNJUDGED: Final = "unjudged"
 
 
