@@ -15,6 +15,8 @@ from harness_compare.formats import describe_people, describe_tests, render_csv,
 from harness_compare.formats import render_terminal as as_text
 
 from harness import Comparison
+from harness.board.leaderboard import boards
+from harness.board.results import read_results
 from harness.cli import cli
 from harness.runs.comparing.comparison import PeopleChange, SplitComparison
 from tests.core.labelled import WORLD, answered, beside, labelled
@@ -210,3 +212,17 @@ def test_the_command_takes_the_flag_and_says_where_it_has_no_effect(runs: tuple[
     assert done.exit_code == 0, done.output
     assert "note: --common-errors shows nothing: people's labels give no metric a number in both runs" in done.stderr
     assert done.stdout.startswith("model,run,task,split,group,metric,")
+
+
+def test_reports_read_what_a_labelled_run_writes(runs: tuple[Path, Path]) -> None:
+    (board,) = boards([read_results(run / "results.json") for run in runs])
+    shown = {row.model: row.main.corrected for row in board.rows if row.main is not None}
+    for name, run, labels in (("drawn/1-0.5-0.9", runs[0], 100), ("drawn/2-0.35-0.9", runs[1], 80)):
+        found = shown[name]
+        assert found is not None
+        assert (found.value, found.labels, found.of) == (results(run)["value"], labels, 200)
+        assert [(part.name, part.known) for part in found.parts] == [
+            ("safe", False),
+            ("unsafe", False),
+            ("blocked", True),
+        ]
