@@ -5,7 +5,8 @@ import sys
 
 NAMES = (
     *("startup", "throughput", "storm", "memory", "intervals", "batching", "phases", "minis"),
-    *("leaderboard", "viewer", "training", "duplicates", "building", "building_memory", "structure", "correction"),
+    *("leaderboard", "viewer", "agreement_speed", "training", "duplicates", "building", "building_memory", "structure"),
+    "correction",
 )
 
 

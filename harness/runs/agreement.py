@@ -222,17 +222,18 @@ def _load_results(run: StoredRun) -> Mapping[str, Any]:
 
 def _find_estimates(results: Mapping[str, Any], seen: JudgedSplit) -> dict[str, Mapping[str, Json]]:
     """Person -> the corrected main metric by that person's labels alone; empty if the results have none."""
-    try:
-        view = results["tasks"][seen.display]["splits"][seen.name]
-    except (KeyError, TypeError):
-        return {}
     name = main_metric(seen.split.metrics).name
-    for judged in (view, *(view.get("other_judges") or {}).values()):
-        corrected = (judged.get("metrics") or {}).get(name, {}).get("corrected")
-        if corrected:  # the same in the view of each machine judge
-            only = {seen.people[0]: corrected} if len(seen.people) == 1 else {}
-            own = corrected.get("annotators") or only
-            return {who: each for who, each in own.items() if who in seen.people}
+    try:
+        view: Mapping[str, Any] = results["tasks"][seen.display]["splits"][seen.name]
+        views: list[Mapping[str, Any]] = [view, *view["other_judges"].values()]
+        for judged in views:  # the same in the view of each machine judge
+            corrected: Mapping[str, Any] | None = judged["metrics"].get(name, {}).get("corrected")
+            if corrected:
+                only = {seen.people[0]: corrected} if len(seen.people) == 1 else {}
+                own: Mapping[str, Mapping[str, Json]] = corrected.get("annotators") or only
+                return {who: dict(each) for who, each in own.items() if who in seen.people}
+    except (KeyError, TypeError, ValueError, AttributeError):  # an edited file, or the results of an older version
+        pass
     return {}
 
 

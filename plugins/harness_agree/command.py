@@ -53,12 +53,13 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     and judges nothing.
     """
     _check_flags(ctx, given)
-    if len(runs) > 1 and (given["export"] or given["labels"]):
+    first, *others = runs
+    if others and (given["export"] or given["labels"]):
         flag = "--export" if given["export"] else "--import"
         raise click.UsageError(f"{flag} takes one run: a sheet holds the answers of one model")
     load_host(ctx)
     if given["labels"]:
-        return _import(runs[0], given)
+        return _import(first, given)
     act = _export if given["export"] else _agree
     act(runs, given)
     return 0

@@ -287,3 +287,15 @@ def test_a_sheet_is_of_one_run(flags: tuple[str, ...]) -> None:
     done = CliRunner().invoke(command, ["one", "two", *flags])
     assert done.exit_code == 2
     assert "takes one run: a sheet holds the answers of one model" in done.output
+
+
+@pytest.mark.parametrize("corrected", [[], 3, {"annotators": 3}, {"annotators": {"human-anna": 3}}, {"annotators": []}])
+def test_results_that_were_edited_give_no_estimate_and_no_traceback(run: Path, corrected: object) -> None:
+    label(run, "anna", as_second)
+    file = run / "results.json"
+    results = json.loads(file.read_text())
+    results["tasks"]["twice"]["splits"]["one"]["metrics"]["ASR"]["corrected"] = corrected
+    file.write_text(json.dumps(results))
+    assert split(run)["people"]["annotators"]["human-anna"]["labels"] == 30
+    file.write_text("[]")
+    assert split(run)["people"]["annotators"]["human-anna"]["estimate"] is None
