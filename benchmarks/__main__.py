@@ -5,8 +5,7 @@ import sys
 
 NAMES = (
     *("startup", "throughput", "storm", "memory", "intervals", "batching", "phases", "minis"),
-    *("leaderboard", "viewer", "agreement_speed", "training", "duplicates", "building", "building_memory", "structure"),
-    "correction",
+    *("leaderboard", "viewer", "training", "duplicates", "building", "building_memory", "structure", "correction"),
 )
 
 
