@@ -139,7 +139,7 @@ def build_split_plans(name: str, options: Options, mark: str | None = None) -> I
     """
     task_name, _, wanted = name.partition(":")
     task = plugins.current().task(task_name)
-    values = _complete_settings("task", task, options)
+    values = complete_settings("task", task, options)
     root = options.root(task.name)
     there = find_built_set(root)
     if mark is None:
@@ -210,7 +210,7 @@ def _find_maps(split: Split, options: Options) -> dict[str, Mapping[str, str]]:
                 found[rubric] = translation
         elif rubric not in split.judges:
             judge = plugins.current().judge(rubric)
-            opened = judge.open(_complete_settings("judge", judge, options), options.root(rubric))
+            opened = judge.open(complete_settings("judge", judge, options), options.root(rubric))
             found[rubric] = {label: f"{rubric}{OWN}{label}" for label in opened.labels}
     return found
 
@@ -272,7 +272,7 @@ def choose_judges(split: Split, default: Judge, options: Options) -> tuple[Judge
         JudgeChoice(
             judge=judge,
             model=model,
-            settings=_complete_settings("judge", judge, options),
+            settings=complete_settings("judge", judge, options),
             root=options.root(judge.name),
             translation=split.judges[judge.name],
             images=split.images or 0,
@@ -363,7 +363,7 @@ def split_judge(text: str) -> tuple[str, str]:
     return ("", text) if "/" in text else (text, "")
 
 
-def _complete_settings(kind: str, offered: Task | Judge, options: Options) -> Settings:
+def complete_settings(kind: str, offered: Task | Judge, options: Options) -> Settings:
     """The settings of a task or a rubric: its defaults, overridden by `-T NAME.key`; a rubric's in their one form."""
     declared = {setting.name for setting in offered.settings}
     own = {key: value for key, value in options.given(offered.name).items() if key in declared}

@@ -43,7 +43,7 @@ from harness.contracts import Decision
 from harness.data.places import find_own_splits, read_samples
 from harness.evaluation.judges import UNWEIGHED, OpenJudge, OpenJudges
 from harness.evaluation.options import Options
-from harness.evaluation.splits import JudgeChoice, check_task_settings, split_judge
+from harness.evaluation.splits import JudgeChoice, check_task_settings, complete_settings, split_judge
 from harness.images import open_image
 from harness.limits.endpoints import Endpoints
 from harness.settings import effective
@@ -273,12 +273,10 @@ def _choose(text: str, options: Options, questions: int) -> tuple[JudgeChoice, s
     if not model and judge.needs is not None:
         raise HarnessError(f"rubric {name!r} asks a model", remedy=f"give --judge {name}=SCHEME/NAME")
     title, samples = find_questions(judge, questions)
-    declared = {setting.name for setting in judge.settings}
-    given = {key: value for key, value in options.given(name).items() if key in declared}
     choice = JudgeChoice(
         judge=judge,
         model=model,
-        settings=effective(judge.settings, given, owner=f"judge {name}"),
+        settings=complete_settings("judge", judge, options),
         root=options.root(name),
         translation={},
         images=max((len(sample.request.images) for sample in samples), default=0),
