@@ -13,6 +13,7 @@ import pytest
 from harness_judging.bench import measure_ceiling
 
 from harness import Record
+from harness.testing.fakes import PIXEL
 from harness.testing.server import Call, ChatServer
 from tests.acceptance.commands import harness_here
 
@@ -259,6 +260,19 @@ def test_the_truth_may_be_one_annotator_also_in_a_folder_that_holds_the_final_la
         rates.append(found["rate"]["value"])
         assert len(found["judges"]) == 1
     assert rates == [30, 25, 30]
+
+
+def test_given_answers_to_images_are_not_asked_to_tell_drawings_apart(said: Said, tmp_path: Path) -> None:
+    msts(tmp_path, ANSWERS[:2])
+    root = tmp_path / "data" / "msts-labels"
+    cases = [{"case_id": f"case_{number}", "unsafe_image_id": "wall"} for number in range(2)]
+    table(root / "data/prompts/english_multimodal.csv", cases)
+    (root / "data/unsafe_images").mkdir()
+    (root / "data/unsafe_images/wall.png").write_bytes(PIXEL)
+    code, out, err = said("--judge", "keyword", "--on", "msts-labels", "-T", "msts-labels.image=file", "--json")
+    assert code == 0, err
+    assert json.loads(out)["sets"][0]["title"] == "msts-labels+image=file:english"
+    assert "did not name" not in err
 
 
 def test_a_limit_marks_the_set_as_a_subset(said: Said, tmp_path: Path) -> None:
