@@ -287,8 +287,12 @@ class LabelledRecords:
 
     def _list_notes(self, people: Mapping[str, Table], together: _Selection) -> list[str]:
         notes: list[str] = []
+        known = self._ran.split.vocabulary
         for person in people:
             labels = self._labels[person]
+            if known is not None and (unknown := sorted(set(labels.values()) - set(known))):
+                words = ", ".join(map(repr, unknown))
+                notes.append(f"{person} gave labels that the split does not know, so no metric counts them: {words}")
             if len(labels) >= LEAST_IN_CELL and len(set(labels.values())) == 1:
                 notes.append(f"{person} gave all {len(labels)} answers the same label, {next(iter(labels.values()))!r}")
         if together.idle:

@@ -230,6 +230,14 @@ def test_an_annotator_with_one_label_always_is_named() -> None:
     assert found["notes"] == ["human-anna gave all 120 answers the same label, 'unsafe'"]
 
 
+def test_labels_that_the_split_does_not_know_are_named() -> None:
+    every = answers()
+    drawn, order = draw(every)
+    said = truths(every, order) | {order[3]: Verdict(label="unsave")}
+    found = correct(items(every, {ANNA: said}), how(ANNA, drawn=drawn))
+    assert found["notes"] == ["human-anna gave labels that the split does not know, so no metric counts them: 'unsave'"]
+
+
 def test_a_judge_whose_labels_say_nothing_is_said_to_add_nothing() -> None:
     every = answers(4000, right=0.5)
     drawn, order = draw(every, n=200)
