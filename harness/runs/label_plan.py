@@ -19,6 +19,7 @@ from harness.runs.stored import HUMAN, StoredRun, build_judged_item, describe_sp
 from harness.stats.columns import Codes, cluster_name
 from harness.stats.correction import (
     LEAST_IN_CELL,
+    SMALL,
     LabelledAnswers,
     LabelledCell,
     count_cells,
@@ -134,11 +135,16 @@ def plan_split(run: StoredRun, plan: SplitPlan, half_width: float, *, judge: str
         labels=sample.labels,
     )
     open_cells = [cell for cell in cells if cell.name not in _KNOWN]
-    thin = [cell for cell in open_cells if cell.judged < min(LEAST_IN_CELL, cell.of)]
-    if thin:
-        few = sum(int(min(PILOT, cell.of)) for cell in open_cells)
-        state = f"{thin[0].name} has {int(thin[0].judged)} labels" if fits else "no answer is drawn and labelled"
-        return _refuse(found, f"{state}, and a plan needs a pilot of about {PILOT} a cell", pilot=few)
+    thin = [
+        cell
+        for cell in open_cells
+        if cell.judged < min(LEAST_IN_CELL, pilot.left(cell)) and cell.of >= SMALL * len(pilot.frame)
+    ]
+    if thin or not sample.labels:
+        few = max(sum(int(min(PILOT, cell.of)) for cell in open_cells), draw.n if draw is not None and fits else 0)
+        state = f"{int(thin[0].judged)} answers of {thin[0].name} are labelled" if fits and thin else ""
+        why = f"{state or 'no answer is drawn and labelled'}, and a plan needs a pilot of about {PILOT} a cell"
+        return _refuse(found, why, pilot=few)
     return plan_from_pilot(found, measure_deff(sample))
 
 
@@ -241,6 +247,12 @@ class _Pilot:
             self._known.append(known)
             self._hits.append(shares[0][0] if known else sum(votes) / len(votes) if votes else 0.0)
             self._votes.append(1 if known else len(votes))
+
+    def left(self, cell: LabelledCell) -> int:
+        """Answers of a cell that can have a label: all but those that people skipped."""
+        votes = dict(zip(self._items, self._votes, strict=True))
+        names = {answer.item for answer in self.frame if answer.cell == cell.name}
+        return sum(item not in self.tried or votes[item] > 0 for item in names)
 
     def sample(self, seed: int | None) -> LabelledAnswers:
         """The answers with the labels that count by a draw with this seed; with none of them for None."""

@@ -234,7 +234,7 @@ def _plan(runs: list[StoredRun], given: dict[str, Any]) -> None:
         if pilot := list_pilots(found):
             flag = f" --judge {given['judge']}" if given["judge"] else ""
             say(f"  harness label {run.folder.path} --as NAME --n {pilot}{flag}    # the pilot, then plan again")
-        elif total := max((each.total for each in found), default=0):
+        elif total := max((each.total for each in found if each.labels < each.total), default=0):
             say(f"  harness label {run.folder.path} --as NAME --n {total}")
 
 
@@ -244,8 +244,9 @@ def describe_plan(plan: LabelPlan) -> list[str]:
     if plan.why:
         return [f"{head}: no plan: {plan.why}"]
     expected, best = 100 * (plan.expected or 0), 100 * (plan.best or 0)
+    there = f"{plan.labels} are there" + (", which is enough" if plan.labels >= plan.total else "")
     lines = [
-        f"{head}: {plan.total} labels in all, {plan.labels} are there",
+        f"{head}: {plan.total} labels in all, {there}",
         f"  expected half width {expected:.1f}, {best:.1f} with every answer labelled",
     ]
     for cell in plan.cells:

@@ -10,9 +10,9 @@ import pytest
 
 from harness import plugins
 from harness.plugins.host import Host
-from harness.runs.label_entry import Said, enter_words
+from harness.runs.label_entry import SKIPPED, Said, enter_words
 from harness.runs.label_plan import MARGIN, LabelPlan, plan_from_pilot, plan_run
-from harness.runs.labelling import draw_run
+from harness.runs.labelling import build_frame, draw_run
 from harness.runs.stored import StoredRun, open_run
 from harness.stats.correction import LabelledCell
 from harness.types import Verdict
@@ -102,3 +102,20 @@ def test_labels_that_are_there_give_the_plan_of_each_cell(run: StoredRun) -> Non
     assert [cell["name"] for cell in found["cells"]] == ["unsafe", "safe", "unscored"]
     (hopeless,) = plan_run(again, 0.001)
     assert "even with every answer labelled" in hopeless.why
+
+
+def test_a_skipped_answer_of_a_small_cell_does_not_hold_the_plan_up(tmp_path: Path) -> None:
+    asks = ["uu"] * 50 + ["ss"] * 50 + ["?s"] * 8 + ["us?"] * 2
+    folder = judged(tmp_path / "run", asks=" ".join(asks), tasks="twice:one")
+    with plugins.use(Host.load([SOURCE])):
+        stored = open_run(folder, ())
+        (drawn,) = draw_run(stored, n=48)
+        unscored = {each.item for each in build_frame(stored, drawn.plan, drawn.draw.judge) if each.cell == "unscored"}
+        said = [
+            Said(item=item, decision=SKIPPED if item in unscored else Verdict(label="unsafe")) for item in drawn.items
+        ]
+        enter_words(stored, "human-anna", said, {}, command=())
+        (plan,) = plan_run(open_run(folder, ()), 0.2)
+    assert plan.why == ""
+    assert plan.total >= 40
+    assert drawn.draw.cells["unscored"] == (8, 8)

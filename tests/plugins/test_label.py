@@ -336,6 +336,10 @@ class TestAPlan:
         assert plan["needed"] == sum(cell["needed"] for cell in plan["cells"])
         assert plan["expected_half_width"] <= 10
         assert "even with every answer labelled" in told(run, "--plan", "--half-width", "0.5")
+        told(run, "--import", sheet(run, "--n", "88"), "--as", "anna")
+        said = told(run, "--plan", "--half-width", "12")
+        assert "88 are there, which is enough" in said
+        assert "--as NAME" not in said
 
     def test_names_what_a_killed_session_has_left(self, run: Path) -> None:
         annotate(run, "anna", 3)
