@@ -170,16 +170,16 @@ def test_images_are_prepared_ahead_also_large_and_broken_ones_and_one_that_is_th
     every = [item(tmp_path, number, images=(large, large)) for number in range(3)]
     with opened(LabelQueue(every)) as seen:
         page = seen.page
-        page.wait_for_function("[...document.querySelectorAll('#images img')].every((each) => each.complete)")
+        page.wait_for_function("() => [...document.querySelectorAll('#images img')].every((each) => each.complete)")
         assert page.evaluate(DRAWN) == [["IMG", 3200, True]] * 2  # nothing was there to prepare the first one
         page.evaluate("HV.app.ahead")
         press(page, "1", "Enter")
         at(page, "1 labelled")
-        page.wait_for_function("[...document.querySelectorAll('#images img')].every((each) => each.complete)")
+        page.wait_for_function("() => [...document.querySelectorAll('#images img')].every((each) => each.complete)")
         assert page.evaluate(DRAWN) == [["CANVAS", 1600, True], ["IMG", 3200, True]]
         press(page, "u")
         at(page, "0 labelled")
-        page.wait_for_function("[...document.querySelectorAll('#images img')].every((each) => each.complete)")
+        page.wait_for_function("() => [...document.querySelectorAll('#images img')].every((each) => each.complete)")
         assert [drawn for *_, drawn in page.evaluate(DRAWN)] == [True, True]
 
 
