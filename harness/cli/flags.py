@@ -318,8 +318,7 @@ _flags_of_judges: tuple[Callable[[Any], Any], ...] = (
         help="Outcomes or judge states to retry, besides error, bad_sample and judge_error.",
     ),
 )
-_judging_flags: tuple[Callable[[Any], Any], ...] = (
-    *_flags_of_judges,
+_flags_of_repeats: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--judge-repeat",
         type=click.IntRange(1, 100),
@@ -332,6 +331,10 @@ _judging_flags: tuple[Callable[[Any], Any], ...] = (
         type=click.Choice(["majority"]),
         help="With --judge-repeat: the majority of the repeats gives the number; otherwise the first does.",
     ),
+)
+_judging_flags: tuple[Callable[[Any], Any], ...] = (
+    *_flags_of_judges,
+    *_flags_of_repeats,
     click.option("--json", "as_json", is_flag=True, help="Print results.json instead of a table."),
     config_flag,
     plugin_options,
@@ -420,7 +423,7 @@ _no_probe_flag = click.option("--no-probe", is_flag=True, help="Skip the start-u
 
 def judging_flags(function: _F) -> _F:
     """Add the flags that name judges and say how they judge a run, for a command with a `--json` of its own."""
-    return add_flags(function, *_flags_of_judges, _no_probe_flag, config_flag, plugin_options)
+    return add_flags(function, *_flags_of_judges, *_flags_of_repeats, _no_probe_flag, config_flag, plugin_options)
 
 
 def asking_flags(function: _F) -> _F:
