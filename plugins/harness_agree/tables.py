@@ -222,7 +222,8 @@ def _draw_people(each: SplitAgreement, people: PeopleAgreement, names: Mapping[s
     if of:
         heads.append(Text(f"by the recorded draw they stand for {max(of)} answers", style="dim"))
     if people.why:
-        heads.append(Text(f"the figures are of the labelled answers alone: {people.why}", style="yellow"))
+        alone = "of a part, the labelled answers alone count" if people.weighted else "only the labelled answers count"
+        heads.append(Text(f"{alone}: {people.why}", style="yellow"))
     plain_ones = {
         names[name]
         for references in people.judges.values()

@@ -96,7 +96,7 @@ def test_labels_that_were_not_drawn_give_the_figures_of_the_labelled_answers_and
     people = split(run)["people"]
     assert (people["labelled"], people["weighted"]) == (10, False)
     assert "were not drawn" in people["why"]
-    assert "the figures are of the labelled answers alone: the answers that people label were not drawn" in told(run)
+    assert "only the labelled answers count: the answers that people label were not drawn" in told(run)
 
 
 def test_drawn_labels_stand_for_all_answers_of_their_cell(run: Path) -> None:
@@ -242,6 +242,18 @@ def test_people_of_several_runs_are_one_reference_and_are_matched_by_name(run: P
     first = judge_of(people["judges"], "first")["people"]
     assert (first["n"], first["of"], first["weighted"]) == (50, 60, True)
     assert people["annotators"]["human-anna"]["estimate"] is None, "an estimate is of one run"
+
+
+def test_where_one_run_was_drawn_and_another_was_not_it_is_said_that_a_part_is_not_weighted(
+    run: Path, other: Path
+) -> None:
+    label(run, "anna", as_second, draw(run, 20))
+    label(other, "anna", lambda row: as_second(row) if row["question"] == "uu" else "")
+    people = split(run, other)["people"]
+    first = judge_of(people["judges"], "first")["people"]
+    assert (first["n"], first["of"]) == (25, 35), "20 of 30 of the first run, and five that stand for themselves"
+    assert people["weighted"]
+    assert "of a part, the labelled answers alone count" in told(run, str(other))
 
 
 def test_a_judge_of_one_run_is_never_merged_with_another_and_it_is_said_where_it_is(run: Path, other: Path) -> None:

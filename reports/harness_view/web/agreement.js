@@ -169,7 +169,7 @@
       const of = Math.max(0, ...Object.values(people.judges).filter((found) => found.people.weighted).map((found) => found.people.of));
       if (of) notes.push(`by the recorded draw they stand for ${of} answers`);
       const box = section("Against people", make("p", "sum", `${notes.join("; ")}.`));
-      if (people.why) box.append(make("p", "note", "The figures are of the labelled answers alone: ", theirs(people.why), "."));
+      if (people.why) box.append(make("p", "note", people.weighted ? "Of a part, the labelled answers alone count: " : "Only the labelled answers count: ", theirs(people.why), "."));
       for (const [judge, references] of Object.entries(people.judges)) {
         const named = Object.entries(references).map(([name, found]) => [
           name === "people" ? "people" : names.get(name), found, people.weighted && !found.weighted ? " (labelled answers alone)" : "",
