@@ -340,6 +340,9 @@ def _list_notes(each: SplitAgreement, names: Mapping[str, str]) -> Iterator[str]
         having = [part.run for part in each.parts if judge in part.seen.judges]
         if len(having) < len(each.parts):
             yield f"{name}: only in {', '.join(one_line(run) for run in having)}"
+    if each.people is not None and each.people.weighted:
+        who = ", ".join(names[person] for person in each.people.annotators)
+        yield f"{who}: kappas and the main metric here are of the drawn answers alone; weighted figures stand below"
     if each.metric is not None:
         name = one_line(each.metric.name)
         missing = {judge: body["why"] for judge, body in each.metric.whole.items() if "why" in body}

@@ -112,6 +112,7 @@ def test_drawn_labels_stand_for_all_answers_of_their_cell(run: Path) -> None:
     assert unsafe["sensitivity"]["value"] == pytest.approx(100 * 8 / (8 + 2))
     assert unsafe["people_share"]["value"] == pytest.approx(100 * 10 / 30)
     assert "by the recorded draw they stand for 30 answers" in told(run)
+    assert "kappas and the main metric here are of the drawn answers alone" in told(run)
 
 
 def test_a_draw_counts_for_every_judge_also_where_its_own_judge_is_not_shown(run: Path) -> None:

@@ -158,7 +158,9 @@
       ]);
       if (range) rows.push(["range", cell(""), cell(""), number(range.map((end) => write(end, unit)).join(" to "))]);
       const heads = ["Judge", "All records", "Coverage", `The ${body.common} scored by all`];
-      return section("Main metric", table([theirs(name), unit === "%" ? " %" : "", " under each judge"], heads, rows));
+      const drawn = body.people?.weighted
+        ? [make("p", "note", "Kappas with people, and their main metric here, are of the drawn answers alone; weighted figures stand below.")] : [];
+      return section("Main metric", ...drawn, table([theirs(name), unit === "%" ? " %" : "", " under each judge"], heads, rows));
     }
 
     people(body, names) {
