@@ -14,7 +14,8 @@ together for one split, or for one that is pooled from several. What must hold:
 - An answer that several people labelled counts as the mean of what they say.
 - The number is people's, so each machine judge of the split shows the same one.
 - A label that does not count is named.
-- A metric that is no share of single records has no number, and a share of a rubric's own label no key.
+- A metric that is no share of single records has no number. One that people's labels cannot change has no key: a share
+  of blocks, and of a rubric's own label.
 
 The tables (`harness.stats.columns.Table`) are those of the split's views: their rows are the items in the order of
 `add`. This module imports numpy, so it is imported only where a split has labels or a draw.
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from harness.labels import OWN
-from harness.metrics import Record
+from harness.metrics import Metric, Record
 from harness.stats.agreement import MISSING, Agreement, krippendorff
 from harness.stats.columns import ANSWERED, RESOLVED, UNJUDGED, Codes, MetricColumns, Table
 from harness.stats.correction import LEAST_IN_CELL, Correction, LabelledAnswers, correct
@@ -113,6 +114,7 @@ class LabelledRecords:
         self._cells: Codes[_Cell] = Codes()
         self._codes: dict[tuple[str, str, bool], int] = {}
         self._order: Ints | None = None
+        self._settled = list(ran.split.metrics)  # no label of an answer so far would change them
         self._cell: list[int] = []  # of each row; -1 where it is outside every number
         self._frames: dict[str, dict[int, FrameAnswer]] = {part: {} for part in ran.draws}  # part -> row -> answer
         self._labels: dict[str, dict[int, str]] = {person: {} for person in ran.people}  # person -> row -> label
@@ -137,6 +139,9 @@ class LabelledRecords:
         self._cell.append(self._find_cell(record.split, label, known=False))
         if draw is not None:
             self._frames[record.split][row] = FrameAnswer(item=record.item, cell=label, answer_hash=item.answer_hash)
+        if self._settled:
+            unlabelled = replace(record, label=None, axes={}, unjudged=True)
+            self._settled = [each for each in self._settled if len(set(each.possible(unlabelled))) < 2]
         for person, labels in self._labels.items():
             if (own := seen[person]).label is not None:
                 labels[row] = own.label
@@ -174,7 +179,7 @@ class LabelledRecords:
         made: dict[str, Json] = {}
         for place, columns in enumerate(some.metrics):
             metric = columns.metric
-            if OWN in metric.name:  # a share of a rubric's own label, which people do not give
+            if not self._needs_labels(metric):
                 continue
             unfit = self._explain_unfit(place, people, columns)
             whole = self._estimate(place, people, some, together, unfit)
@@ -209,7 +214,7 @@ class LabelledRecords:
         selection, split = self._select(people), _explain_disagreement(self._measure_agreement(people, some))
         found: dict[str, LabelledMetric] = {}
         for place, columns in enumerate(some.metrics):
-            if OWN in columns.metric.name:
+            if not self._needs_labels(columns.metric):
                 continue
             unfit = self._explain_unfit(place, people, columns)
             sample, rows = self._collect(place, people, some, selection, unfit)
@@ -231,6 +236,10 @@ class LabelledRecords:
             for part, frame in frames.items()
             if digest_frame(frame) == draws[part].frame
         }
+
+    def _needs_labels(self, metric: Metric) -> bool:
+        """Whether people's labels say anything of a metric: not of blocks, nor of a rubric's own labels."""
+        return OWN not in metric.name and all(each.name != metric.name for each in self._settled)
 
     def _select(self, people: Mapping[str, Table]) -> _Selection:
         cell = as_ints(self._cell)

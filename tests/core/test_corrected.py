@@ -317,6 +317,22 @@ def test_a_share_of_a_rubrics_own_label_is_not_peoples() -> None:
         assert [name for name in made if "corrected" not in made[name]] == ["brief:odd"]
 
 
+def test_a_metric_that_no_label_changes_has_none() -> None:
+    every = answers()
+    drawn, order = draw(every)
+
+    def possible(record: Record) -> tuple[Share, ...]:
+        return ((0.0, 1.0),) if record.outcome == "answered" else ((0.0, 1.0), (1.0, 1.0))
+
+    blocks = Metric(
+        name="blocks", score=lambda r: (float(r.blocked), 1.0), possible=possible, better="lower", labels=()
+    )
+    run = how(ANNA, drawn=drawn, one=split(metrics=(*METRICS, blocks)))
+    for labels in ({ANNA: truths(every, order)}, {}):
+        made = summarize([*items(every, labels), row("x", "input_blocked")], run)["metrics"]
+        assert [name for name in made if "corrected" not in made[name]] == ["blocks"]
+
+
 PARTS = {"easy": split(), "hard": split(), "test": split(parts=("easy", "hard"))}
 
 
