@@ -123,6 +123,7 @@ def _run_row(board: Board, row: Row, width: int) -> Iterator[RenderableType]:
 def _list_people_notes(measures: Iterable[Measure]) -> list[str]:
     """Why labels give no number of some metrics, and what to know of the numbers that they give; each once."""
     missing: dict[str, list[str]] = {}
+    idle: list[str] = []
     notes: dict[str, None] = {}
     for measure in measures:
         found = measure.corrected
@@ -131,9 +132,11 @@ def _list_people_notes(measures: Iterable[Measure]) -> list[str]:
         if found.value is None:
             missing.setdefault(found.why, []).append(measure.name)
         elif found.adds_nothing:
-            notes[f"{measure.name} by people: {ADDS_NOTHING}"] = None
+            idle.append(measure.name)
         notes |= dict.fromkeys(found.notes)
-    return [*(f"no number by people of {', '.join(names)}: {why}" for why, names in missing.items()), *notes]
+    sentences = [f"no number by people of {', '.join(names)}: {why}" for why, names in missing.items()]
+    sentences += [f"{', '.join(idle)} by people: {ADDS_NOTHING}"] if idle else []
+    return [*sentences, *notes]
 
 
 def _list_judging(row: Row, unit: str) -> Iterator[str]:
