@@ -162,6 +162,8 @@ def _rank_split(board: Board) -> Iterator[Board]:
         for row, mine in zip(members, intervals, strict=True):
             better = sum(mine is not None and other is not None and other[1] < mine[0] for other in intervals)
             placed.append(replace(row, rank=None if mine is None else 1 + better))
+        # a wide interval shares a better rank than its value has: ranks stand in order
+        placed.sort(key=lambda row: (row.rank is None, row.rank or 0))
         notes = [f"Ranked apart from other results of this split, by: {apart}."] if apart else []
         notes += _list_remarks(board.split, placed)
         yield replace(

@@ -1,15 +1,18 @@
 """Tables for a terminal: the one a run ends with, and the one of `harness report`.
 
 The run table shows every metric of every split, its interval and what it was divided by. The report table has a line
-for each row of a board, is as wide as the terminal and never wider: names are shortened, then metrics are left out.
-Both go to stdout, since they are the result. rich is imported on use.
+for each row of a board. On a terminal it is never wider than that: names lose what they share, then metrics are left
+out, and a line names those. In a pipe or a file it is as wide as it needs, and no name is shortened. Both tables go to
+stdout, since they are the result. rich is imported on use.
 """
 
 from __future__ import annotations
 
 import io
-import shutil
+import os
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -27,9 +30,11 @@ if TYPE_CHECKING:
 
 Drawing = Callable[["Console"], None]  #: prints on a console
 WIDTH: Final = 120  #: columns of the run table where there is no terminal
-NARROW: Final = 80  #: columns of the report table where there is no terminal and COLUMNS is not set
+_ENDLESS: Final = 1_000_000  #: columns of a pipe or a file
 _GAP: Final = 2  #: columns between two cells
 _LEAST: Final = 20  #: columns of a model's name before a metric is left out for it
+_MOST: Final = 40  #: columns that names get to stay apart before a metric is left out for it
+_PARTS: Final = re.compile(r"([/\-: @,=()]+)")  #: what separates the parts of a model's name
 _MISSING: Final = ("empty", "bad_sample", "error")
 _MARKS: Final = {"best": "*", "second": "°", "": ""}
 _STYLES: Final = {"best": "bold green", "second": "cyan", "": ""}
@@ -181,34 +186,47 @@ def _describe_basis(measure: Measure) -> str:
     return "; ".join(part for part in (divided, one_line(told or measure.why, 200)) if part)
 
 
-def render_report_table(results: Sequence[Results]) -> str:
-    """The table of `harness report` as plain text, for a file.
+def render_report_table(results: Sequence[Results], width: int | None = None) -> str:
+    """The table of `harness report` as plain text, for a file or a pipe: no name is shortened.
 
     Args:
         results: dicts of results.json, one per run.
+        width: leaves out metrics that do not fit beside the whole names; None shows all.
     """
-    return render_drawing(lambda console: draw_report_table(console, results), WIDTH)
+
+    def draw(console: Console) -> None:
+        _draw_report(console, results, width=width, prose=width or WIDTH, whole=True)
+
+    return render_drawing(draw, _ENDLESS)
 
 
 def print_report_table(results: Sequence[Results], stream: TextIO | None = None) -> None:
     """Print the table of `harness report`; `stream` is stdout unless given.
 
-    Where there is no terminal it is as wide as COLUMNS says.
+    Where there is no terminal it shows all, or what fits into COLUMNS if that is set.
     """
-    width = shutil.get_terminal_size((NARROW, 0)).columns
-    print_drawing(lambda console: draw_report_table(console, results), width, stream)
+    out = sys.stdout if stream is None else stream
+    if out.isatty():
+        print_drawing(lambda console: draw_report_table(console, results), WIDTH, stream)
+    else:
+        columns = os.environ.get("COLUMNS", "")
+        out.write(render_report_table(results, int(columns) if columns.isdecimal() and int(columns) else None))
 
 
 def draw_report_table(console: Console, results: Sequence[Results]) -> None:
-    """Print the table of `harness report` on the caller's console."""
+    """Print the table of `harness report` on the caller's console, and never wider than that."""
+    _draw_report(console, results, width=console.width, prose=console.width, whole=False)
+
+
+def _draw_report(console: Console, results: Sequence[Results], *, width: int | None, prose: int, whole: bool) -> None:
     for number, board in enumerate(boards(results)):
         if number:
             console.print()
-        _draw_board(console, board)
+        _draw_board(console, board, width=width, prose=prose, whole=whole)
     _draw_means(console, results)
 
 
-def _draw_board(console: Console, board: Board) -> None:
+def _draw_board(console: Console, board: Board, *, width: int | None, prose: int, whole: bool) -> None:
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -216,22 +234,82 @@ def _draw_board(console: Console, board: Board) -> None:
     judged = " | ".join(dict.fromkeys(row.judge.label for row in board.rows))
     worded = ", ".join(dict.fromkeys(row.fidelity for row in board.rows if row.fidelity))
     about = f"  judge {one_line(judged)}{f' · wording {one_line(worded)}' if worded else ''}"
-    console.print(Text.assemble((one_line(board.name), "bold"), (about, "dim")))
-    columns, name_width = _fit_columns(board, console.width)
+    console.print(Text.assemble((one_line(board.name), "bold"), (about, "dim")), width=prose)
+    names = [one_line(row.model) for row in board.rows]
+    columns, name_width = _fit_columns(board, names, width, whole=whole)
+    short = shorten_names(names, name_width)
     table = Table.grid(padding=(0, _GAP, 0, 0))
     for place, column in enumerate(columns):
-        width = name_width if place == 1 else column.width
-        table.add_column(justify="right" if column.right else "left", no_wrap=True, width=width)
+        taken = name_width if place == 1 else column.width
+        table.add_column(justify="right" if column.right else "left", no_wrap=True, width=taken)
     table.add_row(*(Text(column.head, style="dim") for column in columns))
     standings = [find_standing(board, row) for row in board.rows]
     for number, (row, standing) in enumerate(zip(board.rows, standings, strict=True)):
         cells = [column.cells[number] for column in columns]
-        cells[1] = shorten_middle(cells[1], name_width)
+        cells[1] = short[number]
         style = _STYLES[standing] or ("dim" if row.rank is None else "")
         table.add_row(*(Text(cell, style=style) for cell in cells))
     console.print(table)
-    for note in (*([_LEGEND] if any(standings) else []), *board.notes, *list_flags(board)):
-        console.print(Padding(Text(one_line(note), style="dim"), (0, 0, 0, _GAP)))
+    legend = [_LEGEND] if any(standings) else []
+    for note in (*legend, *_list_missing(board, columns), *board.notes, *list_flags(board)):
+        console.print(Padding(Text(one_line(note), style="dim"), (0, 0, 0, _GAP)), width=prose)
+
+
+def _list_missing(board: Board, columns: Sequence[_Column]) -> Iterator[str]:
+    """Which metrics the table leaves out, or shows without their intervals, and how to see them."""
+    shown = {column.measure for column in columns}
+    missing = [one_line(measure.name) for measure in board.measures if measure.name not in shown]
+    bare = {column.measure for column in columns if column.measure and not column.has_interval}
+    without = [one_line(measure.name) for measure in board.measures if measure.name in bare]
+    told = "; ".join(
+        f"{what}: {', '.join(names)}"
+        for what, names in (("not shown", missing), ("without intervals", without))
+        if names
+    )
+    if told:
+        yield f"{told}. A wider terminal, a pipe or --format markdown shows all."
+
+
+def shorten_names(names: Sequence[str], width: int) -> list[str]:
+    """Names of at most so many columns, of which no two that differ look alike.
+
+    A name loses first the folders in front of it, then the parts that most other names have too, and at last its middle.
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    every = list(dict.fromkeys(names))
+    shared = Counter(part for name in every for part in set(_PARTS.split(name)[::2]))
+    tails = Counter(name.rpartition("/")[2] for name in every)
+    short: dict[str, str] = {}
+    for name in every:
+        shown, folders = name, name.count("/") if tails[name.rpartition("/")[2]] == 1 else 0
+        while cell_len(shown) > width and folders:
+            shown, folders = f"…{shown.lstrip('…').partition('/')[2]}", folders - 1
+        parts = _PARTS.split(shown.lstrip("…"))
+        kept = list(range(0, len(parts), 2))
+        while cell_len(shown) > width and len(kept) > 1:
+            most = max(shared[parts[place]] for place in kept)
+            if most < 2:
+                break
+            kept.remove(next(place for place in kept if shared[parts[place]] == most))
+            shown = _join_parts(parts, kept)
+        short[name] = shorten_middle(shown, width)
+    taken = Counter(short.values())
+    for number, (name, shown) in enumerate(short.items(), 1):
+        if taken[shown] > 1:  # too little room for what tells them apart
+            mark = f"#{number}"
+            short[name] = f"{shorten_middle(shown, width - len(mark))}{mark}" if width > len(mark) else mark[-width:]
+    return [set_cell_size(short[name], width) if cell_len(short[name]) > width else short[name] for name in names]
+
+
+def _join_parts(parts: Sequence[str], kept: Sequence[int]) -> str:
+    """The kept parts of a name with what separates them, `…` for those between."""
+    shown = "" if kept[0] == 0 else "…"
+    for before, place in zip((None, *kept), kept, strict=False):
+        if before is not None:
+            shown += parts[before + 1] if place == before + 2 else "…"
+        shown += parts[place]
+    return shown if kept[-1] >= len(parts) - 2 else f"{shown}…"
 
 
 def shorten_middle(text: str, width: int) -> str:
@@ -252,11 +330,21 @@ def shorten_middle(text: str, width: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:
-    """One column: its head, a cell for each row, and whether it holds numbers."""
+    """One column.
+
+    Attributes:
+        head: its head.
+        cells: one for each row.
+        right: it holds numbers.
+        measure: the name of its metric; empty for another column.
+        has_interval: its numbers have their intervals.
+    """
 
     head: str
     cells: tuple[str, ...]
     right: bool = True
+    measure: str = ""
+    has_interval: bool = False
 
     @property
     def width(self) -> int:
@@ -266,33 +354,53 @@ class _Column:
         return max(cell_len(line) for cell in (self.head, *self.cells) for line in cell.split("\n"))
 
 
-def _fit_columns(board: Board, width: int) -> tuple[tuple[_Column, ...], int]:
+def _fit_columns(
+    board: Board, names: Sequence[str], width: int | None, *, whole: bool
+) -> tuple[tuple[_Column, ...], int]:
     """The columns of a board that fit, and the width of the model's name, which is the second column.
 
     First the main metric and its interval, and what people say of it, then other metrics, then their intervals.
+
+    Args:
+        board: of the rows.
+        names: of its models.
+        width: of the table; None for any.
+        whole: shorten no name.
     """
     ranks = [("—" if row.rank is None else f"{row.rank}{_MARKS[find_standing(board, row)]}") for row in board.rows]
     rank = _Column(head="#", cells=tuple(ranks), right=False)
-    name = _Column(head="model", cells=tuple(one_line(row.model) for row in board.rows), right=False)
-    columns: tuple[_Column, ...] = (rank, name)
-    left = width
+    name = _Column(head="model", cells=tuple(names), right=False)
     # what may follow the name, best first: flags next to each other or one a line, then fewer metrics
-    whole = [_metric_column(board, measure, interval=True) for measure in board.measures]
+    full = [_metric_column(board, measure, interval=True) for measure in board.measures]
     short = [_metric_column(board, measure, interval=False) for measure in board.measures]
     people = _people_columns(board)
     choices = [
-        [*whole[:1], *people, *whole[1:]],
-        *([*whole[:1], *people, *short[1:count]] for count in range(len(whole), 0, -1)),
-        whole[:1],
+        [*full[:1], *people, *full[1:]],
+        *([*full[:1], *people, *short[1:count]] for count in range(len(full), 0, -1)),
+        full[:1],
         short[:1],
     ]
     tails = [_tail_columns(board, joined=True), _tail_columns(board, joined=False)]
+    if width is None:
+        return (rank, name, *choices[0], *tails[0]), name.width
+    columns: tuple[_Column, ...] = (rank, name)
+    least, left = name.width if whole else _find_least_width(names, name.width), width
     for metrics, tail in product(choices, tails):
         columns = (rank, name, *metrics, *tail)
         left = width - sum(column.width + _GAP for column in columns if column is not name)
-        if left >= min(name.width, _LEAST):
+        if left >= least:
             break
-    return columns, max(1, min(left, name.width))
+    return columns, name.width if whole else max(1, min(left, name.width))
+
+
+def _find_least_width(names: Sequence[str], most: int) -> int:
+    """The columns at which names still tell their models apart; never more than `_MOST`."""
+    least = min(most, _LEAST)
+    for width in range(least, min(most, _MOST)):
+        short = shorten_names(names, width)
+        if not any("#" in shown and "#" not in name for shown, name in zip(short, names, strict=True)):
+            return width
+    return min(most, _MOST)
 
 
 def _metric_column(board: Board, measure: Measure, *, interval: bool) -> _Column:
@@ -305,7 +413,7 @@ def _metric_column(board: Board, measure: Measure, *, interval: bool) -> _Column
             cells.append(format_estimate(found.value, found.ci95, found.unit))
         else:
             cells.append(format_value(found.value, found.unit))
-    return _Column(head=_format_head(measure), cells=tuple(cells))
+    return _Column(head=_format_head(measure), cells=tuple(cells), measure=measure.name, has_interval=interval)
 
 
 def _people_columns(board: Board) -> list[_Column]:

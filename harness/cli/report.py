@@ -15,6 +15,9 @@ from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
     from harness.contracts import Rendered, Results
+    from harness.plugins.host import Host
+
+_TABLE = ".txt"  #: the table for a terminal
 
 
 @click.command(help="Render the results of one or more runs.")
@@ -57,9 +60,8 @@ def command(
     from harness.board.results import find_results
 
     host = load_host()
-    if name is None and output is not None and output.suffix:
-        named = [report.name for report, _ in host.offers("reports") if report.suffix == output.suffix]
-        name = named[0] if len(named) == 1 else None
+    if name is None and output is not None and output.suffix not in ("", _TABLE):
+        name = _find_format(host, output.suffix)
     paths = find_results(runs)
     if name is None:
         if figures is not None or reveal:
@@ -93,6 +95,22 @@ def command(
         raise HarnessError(f"report {name} is {kind}", remedy=f"give --output {where}")
     if figures is not None and report.figures is not None:
         _write(report.figures(_load_results(paths, group_by)), figures)
+
+
+def _find_format(host: Host, suffix: str) -> str:
+    """The format of the only report that writes this suffix. Raises HarnessError with the list where there is none."""
+    offered: dict[str, list[str]] = {_TABLE: []}
+    for report, _ in host.offers("reports"):
+        if report.suffix:
+            offered.setdefault(report.suffix, []).append(report.name)
+    named = offered.get(suffix, ())
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise HarnessError(f"several formats end with {suffix}", remedy=f"give --format {' or '.join(named)}")
+    raise HarnessError(
+        f"no format ends with {suffix}", remedy=f"end --output with {', '.join(sorted(offered))}, or give --format"
+    )
 
 
 def _load_results(paths: Sequence[Path], group_by: str) -> Sequence[Results]:

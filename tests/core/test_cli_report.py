@@ -71,6 +71,22 @@ def test_output_goes_to_a_file_and_stdout_stays_empty(runs: Path, tmp_path: Path
     assert target.read_text(encoding="utf-8") == report(runs / "*", "--format", "markdown").stdout
 
 
+def test_an_output_with_an_unknown_suffix_is_refused_with_those_that_there_are(runs: Path, tmp_path: Path) -> None:
+    error = refused(runs / "*", "--output", tmp_path / "board.pdf")
+    assert error.what == "no format ends with .pdf"
+    assert all(suffix in error.remedy for suffix in (".csv", ".html", ".md", ".tex", ".txt", ".xlsx"))
+    assert not (tmp_path / "board.pdf").exists()
+
+
+def test_a_format_by_name_may_be_written_under_any_suffix(runs: Path, tmp_path: Path) -> None:
+    assert report(runs / "*", "--format", "markdown", "--output", tmp_path / "board.pdf").exit_code == 0
+
+
+def test_a_table_for_people_is_written_to_a_text_file(runs: Path, tmp_path: Path) -> None:
+    assert report(runs / "*", "--output", tmp_path / "board.txt").exit_code == 0
+    assert (tmp_path / "board.txt").read_text(encoding="utf-8") == report(runs / "*").stdout
+
+
 @pytest.mark.parametrize(("name", "begins"), [("markdown", "### mis:easy"), ("csv", "model,"), ("json", "{")])
 def test_each_built_in_format_is_offered(runs: Path, name: str, begins: str) -> None:
     assert report(runs / "a", "--format", name).stdout.startswith(begins)

@@ -18,6 +18,7 @@ from harness.board.tables import (
     render_report_table,
     render_run_table,
     shorten_middle,
+    shorten_names,
 )
 from harness.testing.results import Body, judged, metric, results, split
 
@@ -149,10 +150,80 @@ def test_a_board_is_one_block_with_its_judge_and_a_line_for_each_row() -> None:
     assert row(lines, "anthropic/b").split()[:6] == ["1*", "anthropic/b", "10.0", "[8.3,", "12.0]", "1000"]
 
 
-def test_a_name_is_shortened_in_its_middle_and_stands_whole_where_there_is_room() -> None:
-    assert row(drawn(80, *RUNS), "hf/some").split()[1].endswith("matters")
-    assert "…" in row(drawn(80, *RUNS), "hf/some")
+def test_a_name_is_shortened_on_a_terminal_and_stands_whole_where_there_is_room() -> None:
+    assert row(drawn(80, *RUNS), "matters").split()[1].endswith("matters")
+    assert "…" in row(drawn(80, *RUNS), "matters")
     assert LONG in row(drawn(200, *RUNS), "hf/some")
+
+
+ALIKE = ("hf/Qwen/Qwen2-VL-7B-Instruct", "hf/Qwen/Qwen2-VL-72B-Instruct", "hf/OpenGVLab/InternVL2_5-8B")
+
+
+@pytest.mark.parametrize(
+    ("width", "short"),
+    [
+        (30, list(ALIKE)),
+        (24, ["…Qwen2-VL-7B-Instruct", "…Qwen2-VL-72B-Instruct", "…InternVL2_5-8B"]),
+        (20, ["…VL-7B-Instruct", "…VL-72B-Instruct", "…InternVL2_5-8B"]),
+        (5, ["…7B…", "…72B…", "…I…8B"]),
+    ],
+)
+def test_names_lose_what_they_share_and_keep_what_tells_them_apart(width: int, short: list[str]) -> None:
+    assert shorten_names(ALIKE, width) == short
+
+
+@pytest.mark.parametrize("width", [4, 8, 20, 33])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("lab/" + "x" * 40 + "a" + "x" * 40, "lab/" + "x" * 40 + "b" + "x" * 40),
+        ("a/same-name", "b/same-name", "c/same-name + cot"),
+        ("lab/model", "lab/model-chat", "lab/model-chat-chat"),
+        ("名前" * 30 + "甲", "名前" * 30 + "乙"),
+        ("…", "……", "/", "//", "-"),
+    ],
+)
+def test_names_that_differ_never_look_the_same(names: tuple[str, ...], width: int) -> None:
+    short = shorten_names(names, width)
+    assert len(set(short)) == len(names)
+    assert all(cell_len(each) <= width for each in short)
+
+
+def test_a_metric_makes_room_for_names_that_would_look_the_same() -> None:
+    sizes = [f"hf/lab/{'a-long-middle-' * 2}{size}" for size in ("7B-Instruct-2025-01", "72B-Instruct-2025-01")]
+    lines = drawn(80, *(report_run(name, 100 + place) for place, name in enumerate(sizes)))
+    assert [line.split()[1].count("#") for line in lines[2:4]] == [0, 0]
+    assert ["7B" in lines[2], "72B" in lines[3]] == [True, True]
+
+
+@pytest.mark.parametrize("columns", ["80", None])
+def test_a_pipe_never_cuts_a_name_and_shows_all_metrics_unless_columns_says_less(
+    monkeypatch: pytest.MonkeyPatch, columns: str | None
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    out = io.StringIO()
+    print_report_table(RUNS, out)
+    assert LONG in out.getvalue()
+    assert ("not shown: " in out.getvalue()) is (columns is not None)
+    assert out.getvalue() == render_report_table(RUNS, int(columns) if columns else None)
+
+
+def test_metrics_that_do_not_fit_are_named_with_where_to_see_them() -> None:
+    lines = drawn(60, report_run("x/a", 100), report_run("x/b", 900))
+    assert "  not shown: odd; without intervals: safe. A wider terminal," in lines
+    assert not any("not shown" in line for line in drawn(200, report_run("x/a", 100), report_run("x/b", 900)))
+
+
+def test_ranks_stand_in_order_where_a_wide_interval_shares_a_better_rank() -> None:
+    def ranked(ref: str, value: int, worst: list[float]) -> Body:
+        body = report_run(ref, value)
+        body["tasks"]["mis"]["splits"]["easy"]["metrics"]["unsafe"]["ci95_worst"] = worst
+        return body
+
+    lines = drawn(100, ranked("x/a", 100, [9, 11]), ranked("x/b", 150, [14, 16]), ranked("x/wide", 170, [5, 30]))
+    assert [line.split()[:2] for line in lines[2:5]] == [["1", "x/a"], ["1", "x/wide"], ["2", "x/b"]]
 
 
 def test_more_room_is_for_more_metrics_and_then_for_their_intervals() -> None:
@@ -235,7 +306,7 @@ def test_colour_is_for_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None
     print_report_table(RUNS, pipe)
     print_report_table(RUNS, terminal)
     assert "\x1b[" in terminal.getvalue()
-    assert pipe.getvalue() == "".join(f"{line}\n" for line in drawn(90, *RUNS))
+    assert pipe.getvalue() == render_report_table(RUNS, 90)
 
 
 @pytest.mark.parametrize(
