@@ -273,7 +273,7 @@ def _list_missing(board: Board, columns: Sequence[_Column]) -> Iterator[str]:
 def shorten_names(names: Sequence[str], width: int) -> list[str]:
     """Names of at most so many columns, of which no two that differ look alike.
 
-    A name loses first the folders in front of it, then the parts that most other names have too, and at last its middle.
+    A name loses first the folders in front of it, then the parts that most other names have too, at last its middle.
     """
     from rich.cells import cell_len, set_cell_size
 
