@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.contracts import Split, Task
+from harness.contracts import Paper, Split, Task
 from harness.labels import list_losses
 from harness.plugins import Host
 from harness.settings import effective
@@ -20,7 +20,18 @@ PAGES = Path(__file__).parent / "tasks"
 PAGE = PAGES / "README.md"
 LOSSES = re.compile(r"<!-- losses -->.*?<!-- /losses -->", re.DOTALL)
 BLOCK = re.compile(r"<!-- tasks -->.*?<!-- /tasks -->", re.DOTALL)
-HEAD = ("task", "split", "samples", "images", "judge", "main metric", "runs by", "words of input, rubric", "licence")
+HEAD = (
+    "task",
+    "split",
+    "samples",
+    "images",
+    "judge",
+    "main metric",
+    "runs by",
+    "words of input, rubric",
+    "licence",
+    "paper",
+)
 ARROWS = {"lower": "↓", "higher": "↑"}
 OURS = "this project's"  #: packaged splits are drawn and written here
 OPEN = ("vlmeval", "lm-eval")  #: their splits are other people's data sets, any of them
@@ -41,7 +52,7 @@ def rows(host: Host) -> Iterator[tuple[str, ...]]:
         licence = gate + task.source.licence if task.source else ""
         for name, split in splits_of(task).items():
             terms = licence if split.data is None else OURS
-            yield (_link(task.name), f"`{name}`", *_cells(host, split), terms)
+            yield (_link(task.name), f"`{name}`", *_cells(host, split), terms, _cite(task.paper))
 
 
 def _cells(host: Host, split: Split) -> tuple[str, ...]:
@@ -66,6 +77,12 @@ def _cells(host: Host, split: Split) -> tuple[str, ...]:
     )
 
 
+def _cite(paper: Paper | None) -> str:
+    if paper is None:
+        return ""
+    return f"[{f'arXiv {paper.arxiv}' if paper.arxiv else 'its page'}]({paper.link})"
+
+
 def _link(name: str) -> str:
     page = f"{name.replace('-', '_')}.md"
     return f"[{name}]({page})"
@@ -73,7 +90,7 @@ def _link(name: str) -> str:
 
 def table(host: Host) -> str:
     """The whole table as Markdown."""
-    lines = [HEAD, ("---", "---", "---:", "---:", "---", "---", "---", "---", "---"), *rows(host)]
+    lines = [HEAD, ("---", "---", "---:", "---:", "---", "---", "---", "---", "---", "---"), *rows(host)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -95,6 +95,39 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """Where a benchmark or a judge was published, as a bibliography needs it.
+
+    Give what you have seen: a field that is left out is left out of the entry.
+
+    Attributes:
+        key: proposed BibTeX key, `[A-Za-z][A-Za-z0-9_.:-]*`.
+        title: as the paper prints it, plain text.
+        authors: in order, `Given Family`; `Family, Given` where the family name has several words, and `Name,` for an
+            organisation.
+        year: of the version that the other fields name.
+        venue: the proceedings it is in; empty for a preprint.
+        journal: the journal it is in, instead of `venue`.
+        arxiv: its arXiv id, such as "2501.18533".
+        url: its page, where that is not the one of arXiv.
+    """
+
+    key: str
+    title: str
+    authors: tuple[str, ...] = ()
+    year: int | None = None
+    venue: str = ""
+    journal: str = ""
+    arxiv: str = ""
+    url: str = ""
+
+    @property
+    def link(self) -> str:
+        """The address of its page; empty if there is none."""
+        return self.url or (f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataSource:
     """Where a task's data comes from: `harness data fetch` takes it from there, and an error names it if it is missing.
 
@@ -209,6 +242,7 @@ class Task:
         published: YAML file of numbers that others published, as `harness.board.published` reads it.
         revision: (data root, splits) -> the revision of the data in the root, for the results; empty if it cannot tell.
             None means as it was fetched.
+        paper: where the benchmark was published; None if it has no paper.
     """
 
     name: str
@@ -221,6 +255,7 @@ class Task:
     pairings: tuple[Pairing, ...] = ()
     published: Path | None = None
     revision: Callable[[Path, Sequence[str]], str] | None = None
+    paper: Paper | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +273,7 @@ class Suite:
             not change it.
         mean: entries of `tasks` with one split each, whose main numbers have an unweighted mean.
         notes: for readers of its numbers.
+        paper: where this choice of tasks was published; None if it is the plugin's own.
     """
 
     name: str
@@ -247,6 +283,7 @@ class Suite:
     judges: Mapping[str, str] = field(default_factory=dict[str, str])
     mean: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    paper: Paper | None = None
 
     def rubric(self, entry: str) -> str:
         """The name of the rubric for an entry of `tasks`; empty for none."""
@@ -337,6 +374,7 @@ class Judge:
         settings: keys of `-T NAME.key`, part of the judge's id only.
         needs: abilities its model must have; None for a rule, which needs no model.
         normalize: settings that mean the same -> one form of them, so that they have one id; None if each is its own.
+        paper: where the way of judging was published; None if it has no paper.
     """
 
     name: str
@@ -346,6 +384,7 @@ class Judge:
     settings: tuple[Setting, ...] = ()
     needs: frozenset[Ability] | None = None
     normalize: Callable[[Settings], Settings] | None = None
+    paper: Paper | None = None
 
     @staticmethod
     def simple(
@@ -355,6 +394,7 @@ class Judge:
         description: str,
         labels: tuple[str, ...] | Mapping[str, str],
         decide: Callable[[Sample, Response], str],
+        paper: Paper | None = None,
     ) -> Judge:
         """A rule without settings or model: `decide` names the label of an answer.
 
@@ -366,7 +406,7 @@ class Judge:
             read=lambda s, r, _: Verdict(label=decide(s, r)),
             meanings=labels if isinstance(labels, Mapping) else {},
         )
-        return Judge(name=name, version=version, description=description, open=lambda _s, _d: rubric)
+        return Judge(name=name, version=version, description=description, open=lambda _s, _d: rubric, paper=paper)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

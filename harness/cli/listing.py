@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import click
 
 from harness import plugins
-from harness.contracts import DataSource, Judge, Painter, Provider, Split, Suite, Task
+from harness.contracts import DataSource, Judge, Painter, Paper, Provider, Split, Suite, Task
 from harness.errors import BadData, UnknownName, describe_error
 from harness.plugins.host import Host
 from harness.settings import effective, nearest
@@ -207,7 +207,31 @@ def task_facts(task: Task) -> Mapping[str, Json]:
         }
         if source
         else None,
+        "paper": _paper_facts(task.paper),
     }
+
+
+def _paper_facts(paper: Paper | None) -> dict[str, Json] | None:
+    if paper is None:
+        return None
+    return {
+        "key": paper.key,
+        "title": paper.title,
+        "authors": list(paper.authors),
+        "year": paper.year,
+        "venue": paper.venue or paper.journal,
+        "arxiv": paper.arxiv,
+        "url": paper.link,
+    }
+
+
+def _describe_paper(paper: Paper | None) -> list[str]:
+    """The line with the paper; no line without one."""
+    if paper is None:
+        return []
+    from harness.board.bibtex import describe_paper
+
+    return [f"paper {describe_paper(paper)}"]
 
 
 def _split_facts(split: Split) -> dict[str, Json]:
@@ -233,7 +257,7 @@ def _find_revision(source: DataSource) -> str:
 
 
 def _task_details(task: Task) -> str:
-    lines = [f"version {task.version}"]
+    lines = [f"version {task.version}", *_describe_paper(task.paper)]
     if source := task.source:
         size, gated = f"size: {source.size}" if source.size else "", "gated" if source.gated else ""
         facts = [source.hub or source.url, size, f"licence: {source.licence or 'not stated'}", gated]
@@ -304,6 +328,7 @@ def _suite_facts(suite: Suite) -> Mapping[str, Json]:
         "judges": dict(suite.judges),
         "mean": list(suite.mean),
         "notes": list(suite.notes),
+        "paper": _paper_facts(suite.paper),
     }
 
 
@@ -322,7 +347,7 @@ def _suite_details(suite: Suite) -> str:
     with_model = {judge.name for judge, _ in plugins.current().offers("judges") if judge.needs is not None}
     rubrics = [rubric for rubric in dict.fromkeys(suite.judges.values()) if rubric in with_model]
     lines += [f"needs a separate model: --judge {rubric}=SCHEME/NAME" for rubric in rubrics]
-    return indented("\n".join([*lines, *suite.notes]))
+    return indented("\n".join([*_describe_paper(suite.paper), *lines, *suite.notes]))
 
 
 def _provider_settings(provider: Provider) -> Sequence[Setting]:
@@ -359,12 +384,14 @@ def _judge_details(judge: Judge) -> str:
     how = judge.name if judge.needs is None else f"{judge.name}=SCHEME/NAME"
     sees = _find_sees(judge)
     shown = f"  sees {', '.join(sees)}\n" if sees else ""
-    return f"  version {judge.version}\n  needs {_judge_needs(judge)}\n{shown}  --judge {how}"
+    lines = [f"version {judge.version}", *_describe_paper(judge.paper), f"needs {_judge_needs(judge)}"]
+    head = indented("\n".join(lines))
+    return f"{head}\n{shown}  --judge {how}"
 
 
 def _judge_facts(judge: Judge) -> Mapping[str, Json]:
     needs = None if judge.needs is None else sorted(judge.needs)
-    return {"version": judge.version, "needs": needs, "sees": _find_sees(judge)}
+    return {"version": judge.version, "needs": needs, "sees": _find_sees(judge), "paper": _paper_facts(judge.paper)}
 
 
 _MODELS: Listing[Provider] = Listing(

@@ -146,6 +146,11 @@ def _check_fields(kind: PluginKind[Any], name: str, item: object) -> None:
     splits: object = getattr(item, "splits", {})
     if not isinstance(splits, Mapping) and not callable(splits):
         raise TypeError(f"{owner}: splits is {describe_value(splits)}, neither a mapping nor callable")
+    if (paper := getattr(item, "paper", None)) is not None:
+        from harness.plugins.shapes import find_paper_faults
+
+        if faults := list(find_paper_faults(paper)):
+            raise TypeError(f"{owner}: its paper cannot be cited: {'; '.join(faults[:3])}")
     tasks: object = getattr(item, "tasks", ())
     if not isinstance(tasks, tuple) or not all(isinstance(each, str) for each in cast("tuple[object, ...]", tasks)):
         raise TypeError(f"{owner}: tasks is not a tuple of names")

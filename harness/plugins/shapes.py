@@ -6,11 +6,12 @@ Plugins are not type-checked when loaded, and a wrong field would fail far from 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from harness.contracts import DataSource, Group, ModelInfo, Rubric, Split
+from harness.contracts import DataSource, Group, ModelInfo, Paper, Rubric, Split
 from harness.metrics import Better, Metric
 from harness.plugins.registry import describe_value
 from harness.settings import nearest
@@ -58,6 +59,18 @@ _SPLIT: _Fields = {
     "template_hash": str,
     "source": (DataSource, _NONE),
 }
+_PAPER: _Fields = {
+    "key": str,
+    "title": str,
+    "authors": tuple,
+    "year": (int, _NONE),
+    "venue": str,
+    "journal": str,
+    "arxiv": str,
+    "url": str,
+}
+_KEY = r"[A-Za-z][A-Za-z0-9_.:-]*"
+_ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7}"
 _VERDICT: _Fields = {"label": str, "axes": Mapping}
 _METRIC: _Fields = {"name": str, "main": bool, "over_epochs": bool, "description": str}
 _CHOICES: Mapping[str, Any] = {
@@ -149,6 +162,30 @@ def _describe_wrong_messages(request: Request) -> str:
             if isinstance(part, Image) and not isinstance(cast("object", part.path), str):
                 return f"with an Image whose path is {part.path!r:.100}, not a text"
     return ""
+
+
+def find_paper_faults(paper: object) -> Iterator[str]:
+    """Faults that keep a paper out of a bibliography: types, and a key, id or address that would break it."""
+    if not isinstance(paper, Paper):
+        yield f"it is {describe_value(paper)}, not a Paper"
+        return
+    if wrong := [f"{name} is {value!r:.100}" for name, value in _find_wrong(paper, _PAPER)]:
+        yield from wrong
+        return
+    if not all(isinstance(each, str) and each.strip(" ,") for each in cast("tuple[object, ...]", paper.authors)):
+        yield f"authors is {paper.authors!r:.100}, not a tuple of names"
+    if not paper.title.strip():
+        yield "it has no title"
+    if not re.fullmatch(_KEY, paper.key, re.ASCII):
+        yield f"key is {paper.key!r:.100}, not a letter followed by letters, digits and _.:-"
+    if paper.arxiv and not re.fullmatch(_ARXIV, paper.arxiv, re.ASCII):
+        yield f"arxiv is {paper.arxiv!r:.100}, not an id such as 2501.18533"
+    if paper.url and not re.fullmatch(r"https?://[!-~]+", paper.url):
+        yield f"url is {paper.url!r:.100}, not an address that begins with https://"
+    if paper.year is not None and not 1000 <= paper.year <= 9999:
+        yield f"year is {paper.year}, which has no four digits"
+    if paper.venue and paper.journal:
+        yield "venue and journal are both given"
 
 
 def find_split_faults(split: object) -> Iterator[str]:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from harness.contracts import Ability, Judge, Rubric
+from harness.contracts import Ability, Judge, Paper, Rubric
 from harness.errors import HarnessError
 from harness.keys import digest
 from harness.rubric.replies import Fields, Kind, ReplySchema
@@ -107,6 +107,7 @@ def judge(
     request: UserText = QUESTION,
     needed: tuple[str, ...] = (),
     marker: Marker = random_marker,
+    paper: Paper | None = None,
 ) -> Judge:
     """A judge that asks a model once. Settings: `prompt` (a FILE as template), `sees`, and `prompts` with `upstream`.
 
@@ -129,6 +130,7 @@ def judge(
             `help` it is the setting `user_text`.
         needed: parts (`harness.rubric.sees`) that the template cannot do without, besides the answer.
         marker: source of the markers around data; for tests.
+        paper: where the way of judging was published, as in `Judge.paper`.
     """
     prompt = JudgePrompt(
         name=name,
@@ -155,6 +157,7 @@ def judge(
         settings=prompt.settings,
         needs=needs,
         normalize=prompt.normalize,
+        paper=paper,
     )
 
 

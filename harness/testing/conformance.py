@@ -88,7 +88,7 @@ def check_judge(
         may_decline: a rule may give no verdict on an answer that it does not know.
     """
     problems = Problems(f"judge {judge.name!r}")
-    check_described(problems, judge.version, judge.description, judge.settings)
+    check_described(problems, judge.version, judge.description, judge.settings, judge.paper)
     values: Settings = effective(judge.settings, settings or {}, owner=f"judge {judge.name}")
     if judge.normalize is not None:
         with problems.at("normalize"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
+from harness.contracts import Paper
+from harness.plugins.shapes import find_paper_faults
 from harness.settings import effective
 from harness.types import Setting
 
@@ -54,8 +56,10 @@ class Problems:
             raise NotConforming(f"{self._about} breaks its contract in {len(self.found)} places:\n  {lines}")
 
 
-def check_described(problems: Problems, version: str, description: str, settings: Sequence[Setting]) -> None:
-    """Require a version, a description of one line, and settings that are described and whose defaults are allowed."""
+def check_described(
+    problems: Problems, version: str, description: str, settings: Sequence[Setting], paper: Paper | None = None
+) -> None:
+    """Require a version, a description of one line, described settings with allowed defaults, and a paper to cite."""
     problems.require(version, "has no version")
     problems.require(description and "\n" not in description, "the description is not one line")
     for setting in settings:
@@ -64,3 +68,6 @@ def check_described(problems: Problems, version: str, description: str, settings
             problems.require(setting.help and "\n" not in setting.help, "the help is not one line")
             given = {} if setting.default in (None, "") else {setting.name: setting.default}
             effective((setting,), given, owner="default")
+    if paper is not None:
+        for fault in find_paper_faults(paper):
+            problems.add(f"paper: {fault}")

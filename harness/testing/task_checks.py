@@ -55,7 +55,7 @@ def check_task(
         judge = own.get(rubric) or (host or plugins.current()).judge(rubric)
         return judge.open(effective(judge.settings, {}, owner=f"judge {rubric}"), root).labels
 
-    check_described(problems, task.version, task.description, task.settings)
+    check_described(problems, task.version, task.description, task.settings, task.paper)
     values = effective(task.settings, settings or {}, owner=f"task {task.name}")
     splits: Mapping[str, Split] = {}
     with problems.at("splits"):
@@ -229,7 +229,7 @@ def check_suite(suite: Suite, *, host: Host | None = None) -> None:
     """
     host = host or plugins.current()
     problems = Problems(f"suite {suite.name!r}")
-    check_described(problems, "none needed", suite.description, ())
+    check_described(problems, "none needed", suite.description, (), suite.paper)
     problems.require(suite.tasks, "has no tasks")
     problems.require(len(set(suite.tasks)) == len(suite.tasks), "names a task twice")
     names = {task.name for task, _ in host.offers("tasks")}

@@ -15,6 +15,7 @@ from typing import Final, cast
 from harness import BadData, HarnessError, rubric
 from harness.contracts import Ability, Judge, Rubric
 from harness.keys import text_hash
+from harness.papers import HARMBENCH
 from harness.types import (
     Generation,
     Json,
@@ -199,4 +200,5 @@ JUDGE: Final = Judge(
         rubric.SEES,
     ),
     normalize=_normalize,
+    paper=HARMBENCH,
 )

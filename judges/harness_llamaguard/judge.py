@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import HarnessError, rubric
-from harness.contracts import Judge, Rubric
+from harness.contracts import Judge, Paper, Rubric
 from harness.types import Generation, Message, Request, Response, Sample, Setting, Settings, Text, Unscored, Verdict
 
 WORDS: Final = ("unsafe", "safe")
@@ -252,6 +252,17 @@ SETTINGS: Final = (
     ),
     rubric.SEES,
 )
+#: of the first version; the later ones, which are asked here, have model cards
+PAPER: Final = Paper(
+    key="inan2023llamaguard",
+    title="Llama Guard: LLM-based Input-Output Safeguard for Human-AI Conversations",
+    authors=(
+        "Hakan Inan", "Kartikeya Upasani", "Jianfeng Chi", "Rashi Rungta", "Krithika Iyer", "Yuning Mao",
+        "Michael Tontchev", "Qing Hu", "Brian Fuller", "Davide Testuggine", "Madian Khabsa",
+    ),
+    year=2023,
+    arxiv="2312.06674",
+)  # fmt: skip
 JUDGE: Final = Judge(
     name="llamaguard",
     version="1",
@@ -260,4 +271,5 @@ JUDGE: Final = Judge(
     settings=SETTINGS,
     needs=frozenset(),
     normalize=_normalize,
+    paper=PAPER,
 )

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
-from harness import HarnessError, UnknownName
+from harness import HarnessError, Paper, UnknownName
 from harness.extras import Untyped, require_module
 from harness.settings import nearest
 
@@ -22,6 +22,18 @@ MEANINGS: Final = {
     "partial": "lm-eval's first metric of the document lies between.",
     "uncounted": "lm-eval's first metric leaves the document out.",
 }
+PAPER: Final = Paper(
+    key="gao2024lmeval",
+    title="The Language Model Evaluation Harness",
+    authors=(
+        "Leo Gao", "Jonathan Tow", "Baber Abbasi", "Stella Biderman", "Sid Black", "Anthony DiPofi", "Charles Foster",
+        "Laurence Golding", "Jeffrey Hsu", "Le Noac'h, Alain", "Haonan Li", "Kyle McDonell", "Niklas Muennighoff",
+        "Chris Ociepa", "Jason Phang", "Laria Reynolds", "Hailey Schoelkopf", "Aviya Skowron", "Lintang Sutawika",
+        "Eric Tang", "Anish Thite", "Ben Wang", "Kevin Wang", "Andy Zou",
+    ),
+    year=2024,
+    url="https://doi.org/10.5281/zenodo.12608602",
+)  # fmt: skip
 LABELS: Final = tuple(MEANINGS)
 MEANS: Final = {"mean": False, "nanmean": True}  #: lm-eval's aggregations -> whether a sample may lack a number
 _PAIRS: Final = "acc_mutual_info"  # also needs the choices' probabilities without a question

@@ -11,7 +11,7 @@ from typing import Any, Final
 from harness import Answered, Ask, HarnessError, Judge, Rubric, Settings, Unscored, Verdict
 from harness.extras import Untyped
 
-from .loader import LABELS, MEANINGS, LoadedTask, import_lm_eval, load_task
+from .loader import LABELS, MEANINGS, PAPER, LoadedTask, import_lm_eval, load_task
 
 Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
 
@@ -108,5 +108,9 @@ def _open(_: Settings, root: Path) -> Rubric:
 
 
 JUDGE: Final = Judge(
-    name="lm-eval", version="2", description="a rule: lm-eval's own filters and scoring of each document", open=_open
+    name="lm-eval",
+    version="2",
+    description="a rule: lm-eval's own filters and scoring of each document",
+    open=_open,
+    paper=PAPER,
 )

@@ -30,7 +30,7 @@ from harness import (
 from harness.extras import Untyped
 from harness.types import Message, Text
 
-from .loader import LABELS, CountedMetric, LoadedTask, load_task
+from .loader import LABELS, PAPER, CountedMetric, LoadedTask, load_task
 
 MARK: Final = "<image>"
 _TOKENS: Final = 256  #: lm-eval's default
@@ -203,4 +203,5 @@ TASK: Final = Task(
         licence="each task's data has its own",
         by_hand=("only YAML files of your own tasks; lm-eval fetches a task's data itself during the run",),
     ),
+    paper=PAPER,
 )

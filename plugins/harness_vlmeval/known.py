@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from harness.contracts import Paper
+
+from .papers import HALLUSIONBENCH, MMMU, MMSTAR, MMT_BENCH, MUIRBENCH, POPE
+
 Form = Literal["choice", "yesno", "hallusion"]
 _HOST: Final = "https://opencompass.openxlab.space/utils"
 
@@ -44,6 +48,7 @@ class Known:
         md5: VLMEvalKit's md5 of the file.
         size: size of the file.
         licence: the publisher's statement.
+        paper: where it was published.
     """
 
     name: str
@@ -56,6 +61,7 @@ class Known:
     md5: str
     size: str = ""
     licence: str
+    paper: Paper
 
 
 KNOWN: Final = (
@@ -67,6 +73,7 @@ KNOWN: Final = (
         url=f"{_HOST}/VLMEval/MMStar.tsv",
         md5="e1ecd2140806c1b1bbf54b43372efb9e",
         licence="none stated",
+        paper=MMSTAR,
     ),
     Known(
         name="mmmu",
@@ -77,6 +84,7 @@ KNOWN: Final = (
         url=f"{_HOST}/VLMEval/MMMU_DEV_VAL.tsv",
         md5="585e8ad75e73f75dcad265dfd0417d64",
         licence="Apache-2.0",
+        paper=MMMU,
     ),
     Known(
         name="muirbench",
@@ -87,6 +95,7 @@ KNOWN: Final = (
         url=f"{_HOST}/VLMEval/MUIRBench.tsv",
         md5="2e5e6fd7699761b08a7cb3ab8c0c2ec8",
         licence="CC BY 4.0",
+        paper=MUIRBENCH,
     ),
     Known(
         name="mmt-bench",
@@ -98,6 +107,7 @@ KNOWN: Final = (
         md5="c7d7b998eb5cd9aa36c7d4f721472462",
         size="726 MB",
         licence="CC BY 4.0",
+        paper=MMT_BENCH,
     ),
     Known(
         name="hallusionbench",
@@ -107,6 +117,7 @@ KNOWN: Final = (
         url=f"{_HOST}/VLMEval/HallusionBench.tsv",
         md5="0c23ac0dc9ef46832d7a24504f2a0c7c",
         licence="BSD-3-Clause",
+        paper=HALLUSIONBENCH,
     ),
     Known(
         name="pope",
@@ -120,6 +131,7 @@ KNOWN: Final = (
         url=f"{_HOST}/VLMEval/POPE.tsv",
         md5="c12f5acb142f2ef1f85a26ba2fbe41d5",
         licence="MIT (questions); images of COCO val2014",
+        paper=POPE,
     ),
 )
 

@@ -9,6 +9,8 @@ from typing import Final, cast
 
 from harness import Answered, Ask, HarnessError, Json, Judge, Metric, Record, Rubric, Settings, Unscored, Verdict, rate
 
+from .papers import VLMEVALKIT
+
 Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
 #: label -> meaning
 MEANINGS: Final = {
@@ -200,4 +202,5 @@ JUDGE: Final = Judge(
     version="1",
     description="a rule: VLMEvalKit's own scoring of a split, by exact matching",
     open=_open,
+    paper=VLMEVALKIT,
 )

@@ -12,6 +12,7 @@ from harness import DataSource, MissingData, Sample, Setting, Settings, Split, T
 from harness.usual import mini, right_answers
 
 from .known import KNOWN, YES_NO, Form, Known, Part, find_known
+from .papers import VLMEVALKIT
 from .scoring import ACCURACY, EACH, HALLUSION, LABELS, ROTATED, UNPARSABLE, YESNO
 
 _UNCOUNTED: Final = "its file could not be downloaded here to count the rows; the md5 is VLMEvalKit's"
@@ -110,6 +111,7 @@ def _build_task(known: Known) -> Task:
         ),
         published=Path(__file__).with_name("published.yaml"),
         revision=revision,
+        paper=known.paper,
     )
 
 
@@ -147,6 +149,7 @@ TASKS: Final = (
             ),
         ),
         revision=_find_revisions,
+        paper=VLMEVALKIT,
     ),
     *(_build_task(known) for known in KNOWN),
 )

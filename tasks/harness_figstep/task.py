@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness import BadData, DataSource, Image, Sample, Setting, Settings, Split, Task
+from harness import BadData, DataSource, Image, Paper, Sample, Setting, Settings, Split, Task
 from harness.data.upstream import Pin, Upstream
 from harness.keys import text_hash
 from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows
@@ -145,6 +145,17 @@ def splits(settings: Settings, root: Path) -> Mapping[str, Split]:
     return found
 
 
+PAPER: Final = Paper(
+    key="gong2025figstep",
+    title="FigStep: Jailbreaking Large Vision-Language Models via Typographic Visual Prompts",
+    authors=(
+        "Yichen Gong", "Delong Ran", "Jinyuan Liu", "Conglei Wang", "Tianshuo Cong", "Anyu Wang", "Sisi Duan",
+        "Xiaoyun Wang",
+    ),
+    year=2025,
+    venue="Proceedings of the AAAI Conference on Artificial Intelligence",
+    arxiv="2311.05608",
+)  # fmt: skip
 TASK: Final = Task(
     name="figstep",
     version="1",
@@ -170,4 +181,5 @@ TASK: Final = Task(
         prompts=PIN.source,
     ),
     published=Path(__file__).with_name("published.yaml"),
+    paper=PAPER,
 )

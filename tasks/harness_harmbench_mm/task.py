@@ -9,6 +9,7 @@ from typing import Final
 from harness import DataSource, Generation, Image, Sample, Settings, Task, distinct, open_files, prompt, rows
 from harness.contracts import UNSEEN
 from harness.keys import short
+from harness.papers import HARMBENCH
 from harness.readers import DataFiles, Row, first_of
 from harness.usual import ATTACK_RULE, HARM_JUDGES, HARM_LOSSES, attack, mini
 
@@ -65,4 +66,5 @@ TASK: Final = Task(
         size="not published; 110 images",
         archive=("centerforaisafety/HarmBench", "", (f"data/{TABLE}", f"data/{IMAGES}/*")),
     ),
+    paper=HARMBENCH,
 )

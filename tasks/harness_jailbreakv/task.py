@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from harness import DataSource, Rubric, Sample, Settings, Split, Task, rubric
+from harness import DataSource, Paper, Rubric, Sample, Settings, Split, Task, rubric
 from harness.contracts import UNSEEN
 from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows, together
 from harness.usual import ATTACK_RULE, HARM_JUDGES, Judges, attack, mini
@@ -96,6 +96,16 @@ USER_TEXT: Final = rubric.UserText(
     help="what the judge reads as the request: the goal (intent), the text as it was asked (shown), or both",
 )
 
+PAPER: Final = Paper(
+    key="luo2024jailbreakv",
+    title="JailBreakV: A Benchmark for Assessing the Robustness of MultiModal Large Language Models against "
+    "Jailbreak Attacks",
+    authors=(
+        "Weidi Luo", "Siyuan Ma", "Xiaogeng Liu", "Xiaoyu Guo", "Chaowei Xiao",
+    ),
+    year=2024,
+    arxiv="2404.03027",
+)  # fmt: skip
 _POLICIES: Final = rubric.judge(
     name="jailbreakv",
     version="1",
@@ -105,6 +115,7 @@ _POLICIES: Final = rubric.judge(
     label="label",
     meanings=MEANINGS,
     request=USER_TEXT,
+    paper=PAPER,
 )
 
 
@@ -141,4 +152,5 @@ TASK: Final = Task(
         by_hand=("the images that the hub's copy lacks: JailBreakV_28K.zip, by the form on the page above, unchanged",),
     ),
     published=Path(__file__).with_name("published.yaml"),
+    paper=PAPER,
 )

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from harness import BadData, Generation, Json, Message, Request, Response, Rubric, Sample, Text, Verdict, rubric
 from harness.data.upstream import Upstream
+from harness.papers import MIS
 
 from .task import JUDGE_SCRIPT, PIN
 
@@ -135,4 +136,5 @@ JUDGE = rubric.judge(
     label=lambda found: classify(found["perception"], found["safety"], found["reason"]),
     images=True,
     upstream=open_upstream,
+    paper=MIS,
 )

@@ -17,6 +17,7 @@ from harness import Generation, Metric, MissingData, Pairing, Record, Sample, Se
 from harness.contracts import UNSEEN, DataSource, Split, Task
 from harness.data.built import find_built_set
 from harness.data.upstream import Pin
+from harness.papers import MIS
 from harness.readers import distinct, normalize_question, open_files, prompt, rows, together
 from harness.usual import HARM_RUBRICS, TOY, Judges
 
@@ -281,4 +282,5 @@ TASK: Final = Task(
     source=SOURCE,
     pairings=(Pairing(name="real", left="real", right=("easy", "hard"), key=same_question, metric="ASR"),),
     published=Path(__file__).with_name("published.yaml"),
+    paper=MIS,
 )

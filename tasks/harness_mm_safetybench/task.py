@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from harness import BadData, DataSource, Image, Metric, MissingData, Sample, Settings, Split, Task, rubric
+from harness import BadData, DataSource, Image, Metric, MissingData, Paper, Sample, Settings, Split, Task, rubric
 from harness.contracts import UNSEEN
 from harness.readers import (
     DataFiles,
@@ -274,6 +274,16 @@ USER_TEXT: Final = rubric.UserText(
     help="what the judge reads as the question: the text as it was asked, the plain one (intent), both, or neither",
 )
 
+PAPER: Final = Paper(
+    key="liu2024mmsafetybench",
+    title="MM-SafetyBench: A Benchmark for Safety Evaluation of Multimodal Large Language Models",
+    authors=(
+        "Xin Liu", "Yichen Zhu", "Jindong Gu", "Yunshi Lan", "Chao Yang", "Yu Qiao",
+    ),
+    year=2024,
+    venue="European Conference on Computer Vision",
+    arxiv="2311.17600",
+)  # fmt: skip
 JUDGE: Final = rubric.judge(
     name="mmsafety",
     version="2",
@@ -284,6 +294,7 @@ JUDGE: Final = rubric.judge(
     label="label",
     meanings=MEANINGS,
     request=USER_TEXT,
+    paper=PAPER,
 )
 
 
@@ -314,4 +325,5 @@ TASK: Final = Task(
         by_hand=("TinyVersion_ID_List.json, for the tiny splits: of https://github.com/isXinLiu/MM-SafetyBench",),
     ),
     published=Path(__file__).with_name("published.yaml"),
+    paper=PAPER,
 )

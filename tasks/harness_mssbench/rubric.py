@@ -18,7 +18,7 @@ from pathlib import Path
 from harness import Generation, Judge, Message, Request, Response, Rubric, Sample, Text, Unscored, Verdict, rubric
 from harness.data.upstream import Upstream
 
-from .task import JUDGE_SCRIPT, PIN
+from .task import JUDGE_SCRIPT, PAPER, PIN
 
 LABELS = ("refused", "aware", "unaware", "unable")  #: upstream's classes 0 to 3, in order
 MEANINGS = {
@@ -131,6 +131,7 @@ JUDGE = rubric.judge(
     meanings=MEANINGS,
     shown=cut_plan,
     upstream=open_upstream,
+    paper=PAPER,
 )
 
 YESNO = Judge.simple(
@@ -143,4 +144,5 @@ YESNO = Judge.simple(
         "neither": "The answer says neither.",
     },
     decide=_decide,
+    paper=PAPER,
 )

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from harness import DataSource, Generation, Metric, Record, Sample, Setting, Settings, Split, Task, Verdict
+from harness import DataSource, Generation, Metric, Paper, Record, Sample, Setting, Settings, Split, Task, Verdict
 from harness.contracts import UNSEEN
 from harness.data.upstream import Pin, Upstream
 from harness.keys import short, text_hash
@@ -32,6 +32,15 @@ MINI: Final = Path(__file__).with_name("mini")
 PREAMBLE_SCRIPT: Final = "utils/prompts.py"
 JUDGE_SCRIPT: Final = "utils/gpt4_eval.py"
 
+PAPER: Final = Paper(
+    key="zhou2024mssbench",
+    title="Multimodal Situational Safety",
+    authors=(
+        "Kaiwen Zhou", "Chengzhi Liu", "Xuandong Zhao", "Anderson Compalas", "Dawn Song", "Xin Eric Wang",
+    ),
+    year=2024,
+    arxiv="2410.06172",
+)  # fmt: skip
 PIN: Final = Pin(
     task="mssbench",
     repository="eric-ai-lab/MSSBench",
@@ -361,4 +370,5 @@ TASK: Final = Task(
     settings=SETTINGS,
     source=SOURCE,
     published=Path(__file__).with_name("published.yaml"),
+    paper=PAPER,
 )

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from harness import DataSource, Sample, Setting, Settings, Split, Task
+from harness import DataSource, Paper, Sample, Setting, Settings, Split, Task
+from harness.papers import HARMBENCH, STRONGREJECT, XSTEST
 from harness.usual import HARM_JUDGES, REFUSAL_RULE, attack, mini, over_refusal
 
 XSTEST_MODELS: Final = ("gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct")
@@ -65,6 +66,7 @@ def _make_task(
     of: str,
     splits: Mapping[str, Split],
     source: DataSource,
+    paper: Paper,
     settings: tuple[Setting, ...] = (),
 ) -> Task:
     return Task(
@@ -75,6 +77,7 @@ def _make_task(
         samples=partial(_read_samples, name),
         settings=settings,
         source=source,
+        paper=paper,
     )
 
 
@@ -87,6 +90,30 @@ def _build_msts_splits() -> dict[str, Split]:
     return {**splits, "mini": mini(attack(ATTACK, images=0), MINI, n=12, judges={"people": OF_ATTACK})}
 
 
+MSTS: Final = Paper(
+    key="rottger2025msts",
+    title="MSTS: A Multimodal Safety Test Suite for Vision-Language Models",
+    authors=(
+        "Paul Röttger", "Giuseppe Attanasio", "Felix Friedrich", "Janis Goldzycher", "Alicia Parrish",
+        "Rishabh Bhardwaj", "Di Bonaventura, Chiara", "Roman Eng", "El Khoury Geagea, Gaia", "Sujata Goswami",
+        "Jieun Han", "Dirk Hovy", "Seogyeong Jeong", "Paloma Jeretič", "Plaza-del-Arco, Flor Miriam", "Donya Rooein",
+        "Patrick Schramowski", "Anastassia Shaitarova", "Xudong Shen", "Richard Willats", "Andrea Zugarini",
+        "Bertie Vidgen",
+    ),
+    year=2025,
+    arxiv="2501.10057",
+)  # fmt: skip
+JAILBREAKBENCH: Final = Paper(
+    key="chao2024jailbreakbench",
+    title="JailbreakBench: An Open Robustness Benchmark for Jailbreaking Large Language Models",
+    authors=(
+        "Patrick Chao", "Edoardo Debenedetti", "Alexander Robey", "Maksym Andriushchenko", "Francesco Croce",
+        "Vikash Sehwag", "Edgar Dobriban", "Nicolas Flammarion", "George J. Pappas", "Florian Tramèr",
+        "Hamed Hassani", "Eric Wong",
+    ),
+    year=2024,
+    arxiv="2404.01318",
+)  # fmt: skip
 TASKS: Final = (
     _make_task(
         "msts-labels",
@@ -102,6 +129,7 @@ TASKS: Final = (
                 ("data/response_annotations/*", "data/prompts/*"),
             ),
         ),
+        MSTS,
         (IMAGE,),
     ),
     _make_task(
@@ -118,6 +146,7 @@ TASKS: Final = (
                 ("model_completions/xstest_v2_completions_*",),
             ),
         ),
+        XSTEST,
         (PARTIAL,),
     ),
     _make_task(
@@ -131,6 +160,7 @@ TASKS: Final = (
             archive=("centerforaisafety/HarmBench", "", ("data/classifier_val_sets/*",)),
             unchecked="its layout and its counts are published, and no copy of it could be read here",
         ),
+        HARMBENCH,
     ),
     _make_task(
         "jbb-labels",
@@ -144,6 +174,7 @@ TASKS: Final = (
             size="1 MB",
             unchecked="its columns are published, and no copy of it could be read here",
         ),
+        JAILBREAKBENCH,
     ),
     _make_task(
         "strongreject-labels",
@@ -156,6 +187,7 @@ TASKS: Final = (
             archive=("dsbowen/strong_reject", "", ("*labelbox.csv",)),
             unchecked="its columns are published, and no copy of it could be read here",
         ),
+        STRONGREJECT,
         (THRESHOLD,),
     ),
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness import BadData, DataSource, Sample, Settings, Split, Task, distinct, open_files, prompt, rows
+from harness import BadData, DataSource, Paper, Sample, Settings, Split, Task, distinct, open_files, prompt, rows
 from harness.contracts import UNSEEN
 from harness.readers import DataFiles, Row, first_of
 from harness.usual import mini, right_answers
@@ -86,6 +86,16 @@ def _split(*, selected: bool) -> Split:
     return replace(split, selected=selected)
 
 
+PAPER: Final = Paper(
+    key="wu2023qbench",
+    title="Q-Bench: A Benchmark for General-Purpose Foundation Models on Low-level Vision",
+    authors=(
+        "Haoning Wu", "Zicheng Zhang", "Erli Zhang", "Chaofeng Chen", "Liang Liao", "Annan Wang", "Chunyi Li",
+        "Wenxiu Sun", "Qiong Yan", "Guangtao Zhai", "Weisi Lin",
+    ),
+    year=2023,
+    arxiv="2309.14181",
+)  # fmt: skip
 TASK: Final = Task(
     name="qbench",
     version="1",
@@ -104,4 +114,5 @@ TASK: Final = Task(
         licence="not stated for the data; the repository is under the S-Lab License 1.0: no commercial use",
     ),
     published=Path(__file__).with_name("published.yaml"),
+    paper=PAPER,
 )

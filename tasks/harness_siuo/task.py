@@ -12,7 +12,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness import BadData, Generation, Json, Request, Response, Sample, Settings, Unscored, Verdict, rate, rubric
+from harness import (
+    BadData,
+    Generation,
+    Json,
+    Paper,
+    Request,
+    Response,
+    Sample,
+    Settings,
+    Unscored,
+    Verdict,
+    rate,
+    rubric,
+)
 from harness.contracts import DataSource, Judge, Rubric, Split, Task
 from harness.keys import digest, text_hash
 from harness.readers import Row, distinct, first_of, open_files, prompt, rows
@@ -151,6 +164,16 @@ def _normalize(settings: Settings) -> Settings:
     return rubric.normalize_sees(settings, [({}, usual)], rubric="siuo", takes=(*rubric.PARTS, *VALUES), needed=NEEDED)
 
 
+PAPER: Final = Paper(
+    key="wang2024siuo",
+    title="Cross-Modality Safety Alignment",
+    authors=(
+        "Siyin Wang", "Xingsong Ye", "Qinyuan Cheng", "Junwen Duan", "Shimin Li", "Jinlan Fu", "Xipeng Qiu",
+        "Xuanjing Huang",
+    ),
+    year=2024,
+    arxiv="2406.15279",
+)  # fmt: skip
 JUDGE: Final = Judge(
     name=_SAFETY.name,
     version=_SAFETY.version,
@@ -159,6 +182,7 @@ JUDGE: Final = Judge(
     settings=_SAFETY.settings,
     needs=_SAFETY.needs,
     normalize=_normalize,
+    paper=PAPER,
 )
 
 
@@ -236,4 +260,5 @@ TASK: Final = Task(
         archive=("sinwang20/SIUO", COMMIT, ("data/siuo_mcqa.json",)),  # the hub's set lacks it
     ),
     published=Path(__file__).with_name("published.yaml"),
+    paper=PAPER,
 )

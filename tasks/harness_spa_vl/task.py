@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from harness import BadData, DataSource, Image, MissingData, Sample, Settings, Task, rubric
+from harness import BadData, DataSource, Image, MissingData, Paper, Sample, Settings, Task, rubric
 from harness.contracts import UNSEEN
 from harness.keys import short
 from harness.readers import (
@@ -109,6 +109,16 @@ MEANINGS: Final = {
     "safe": "The answer does no harm.",
 }
 
+PAPER: Final = Paper(
+    key="zhang2024spavl",
+    title="SPA-VL: A Comprehensive Safety Preference Alignment Dataset for Vision Language Model",
+    authors=(
+        "Yongting Zhang", "Lu Chen", "Guodong Zheng", "Yifeng Gao", "Rui Zheng", "Jinlan Fu", "Zhenfei Yin",
+        "Senjie Jin", "Yu Qiao", "Xuanjing Huang", "Feng Zhao", "Tao Gui", "Jing Shao",
+    ),
+    year=2024,
+    arxiv="2406.12030",
+)  # fmt: skip
 JUDGE: Final = rubric.judge(
     name="spa-vl",
     version="1",
@@ -118,6 +128,7 @@ JUDGE: Final = rubric.judge(
     label="label",
     meanings=MEANINGS,
     images=True,
+    paper=PAPER,
 )
 
 
@@ -147,4 +158,5 @@ TASK: Final = Task(
         licence="CC BY 4.0",
         size="more than 1.3 GB with the training set; of the test splits alone not published",
     ),
+    paper=PAPER,
 )

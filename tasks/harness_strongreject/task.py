@@ -36,6 +36,7 @@ from harness import (
 )
 from harness.contracts import UNSEEN
 from harness.keys import short
+from harness.papers import STRONGREJECT
 from harness.readers import distinct, open_files, prompt, rows
 from harness.usual import HARM_RUBRICS, REFUSAL_RULE, Judges, mini
 
@@ -103,6 +104,7 @@ _SCORED: Final = rubric.judge(
     labels=LABELS,
     meanings=MEANINGS,
     label=lambda found: score_answer(found["refused"], found["convincing"], found["specific"], found["reason"]),
+    paper=STRONGREJECT,
 )
 
 
@@ -193,4 +195,5 @@ TASK: Final = Task(
         size="under 1 MB",
         archive=("alexandrasouly/strongreject", "", ("*strongreject_dataset.csv", "*strongreject_small_dataset.csv")),
     ),
+    paper=STRONGREJECT,
 )

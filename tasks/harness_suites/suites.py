@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from harness import Suite
+from harness.papers import MIS
 
 #: the general benchmarks of the MIS paper, whose numbers it averages
 FIVE: Final = ("qbench:test", "mmstar:val", "mmmu:validation", "muirbench:test", "mmt-bench:val_mi")
@@ -40,6 +41,7 @@ GENERAL: Final = Suite(
     description="general ability: the MIS paper's five benchmarks and their unweighted mean",
     tasks=FIVE,
     mean=FIVE,
+    paper=MIS,
 )
 GENERAL_EXTENDED: Final = Suite(
     name="general-extended",
@@ -72,6 +74,7 @@ MIRAGE_PAPER: Final = Suite(
         "upstream's words are fetched once: harness data fetch mis,figstep,mssbench --prompts",
         "denominators differ between rows of one published column: see docs/tasks/suites.md",
     ),
+    paper=MIS,
 )
 
 SUITES: Final = (SAFETY, OVER_REFUSAL, GENERAL, GENERAL_EXTENDED, MIRAGE_PAPER)

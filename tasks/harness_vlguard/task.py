@@ -12,7 +12,19 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, cast
 
-from harness import BadData, Fidelity, Generation, Json, MissingData, Response, Sample, Setting, Settings, Verdict
+from harness import (
+    BadData,
+    Fidelity,
+    Generation,
+    Json,
+    MissingData,
+    Paper,
+    Response,
+    Sample,
+    Setting,
+    Settings,
+    Verdict,
+)
 from harness.contracts import DataSource, Judge, Rubric, Task
 from harness.data.upstream import Pin, Upstream
 from harness.keys import digest
@@ -143,6 +155,15 @@ def _build_rubric(words: Json, find: Callable[[str], str], fidelity: Fidelity) -
     return Rubric(identity={"words": digest(words)}, labels=LABELS, read=read, fidelity=fidelity, meanings=MEANINGS)
 
 
+PAPER: Final = Paper(
+    key="zong2024vlguard",
+    title="Safety Fine-Tuning at (Almost) No Cost: A Baseline for Vision Large Language Models",
+    authors=(
+        "Yongshuo Zong", "Ondrej Bohdal", "Tingyang Yu", "Yongxin Yang", "Timothy Hospedales",
+    ),
+    year=2024,
+    arxiv="2402.02207",
+)  # fmt: skip
 JUDGE: Final = Judge(
     name="vlguard",
     version="2",
@@ -158,6 +179,7 @@ JUDGE: Final = Judge(
             help="whose list and comparison: ours, or upstream's, fetched with `harness data fetch vlguard --prompts`",
         ),
     ),
+    paper=PAPER,
 )
 
 
@@ -194,4 +216,5 @@ TASK: Final = Task(
         archive=(REPOSITORY, PIN.commit, ("data/gpt4_safe_safes.json",)),
         prompts=PIN.source,
     ),
+    paper=PAPER,
 )

@@ -14,6 +14,7 @@ from harness import BadData, Generation, Json, Request, Response, Sample, Settin
 from harness.contracts import DataSource, Rubric, Split, Task
 from harness.keys import short
 from harness.metrics import rate
+from harness.papers import XSTEST
 from harness.readers import Row, distinct, open_files, prompt, rows
 from harness.usual import Judges, mini
 
@@ -101,6 +102,7 @@ _STRICT: Final = rubric.judge(
     label="label",
     meanings=MEANINGS,
     guideline=GUIDELINE,
+    paper=XSTEST,
 )
 
 
@@ -165,4 +167,5 @@ TASK: Final = Task(
         size="under 1 MB",
         archive=("paul-rottger/xstest", "d7bb5bd738c1fcbc36edd83d5e7d1b71a3e2d84d", NAMES),
     ),
+    paper=XSTEST,
 )
