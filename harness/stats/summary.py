@@ -39,6 +39,11 @@ SCHEMA: Final = "harness.results/1"
 STATES: Final[tuple[str, ...]] = ("scored", *UNSCORED, "unjudged")  #: of an answer, as one judge left it
 FLAGS: Final[tuple[str, ...]] = ("truncated", "refusal", "verdict_like")  #: of an answer; a provider may know more
 TWINS: Final = "synthetic"  #: name of a pairing's right side in results.json; the left one bears its split's name
+#: why a person who labelled a drawn part has no number
+DRAWN_BY_LABEL: Final = (
+    "these labels are of answers drawn in equal numbers from each of a judge's labels; what they say of all answers is "
+    "the number by people, at the judge"
+)
 _NO_NUMBERS: Final[Mapping[str, Json]] = {"value": None, "ci95": None, "bounds": None, "ci95_worst": None}
 
 Ends = tuple[float, float]
@@ -379,6 +384,7 @@ class _JudgeView:
         self._map = ran.maps.get(judge or "")
         self.repeats = ran.repeats.get(judge or "", ())
         self.noise = RepeatTally(ran.metrics(judge), len(self.repeats))
+        self._not_random = DRAWN_BY_LABEL if judge in ran.people and ran.draws else ""
 
     def add(self, record: Record, decision: Decision | None) -> None:
         if record.outcome == "answered":
@@ -393,7 +399,7 @@ class _JudgeView:
     def finish(self, min_coverage: float, *, drawn: bool) -> dict[str, Json]:
         coverage = self._labels.total() / len(self.tally) if len(self.tally) else None
         partly_judged = 0 < self._states["unjudged"] < self._states.total()
-        tallied: dict[str, Any] = self.tally.results()
+        tallied: dict[str, Any] = self.tally.results(not_random=self._not_random if partly_judged else "")
         repeats = self.noise.results(tallied["metrics"]) if self.repeats else None
         return {
             **({"map": dict(self._map)} if self._map else {}),

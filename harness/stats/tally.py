@@ -67,8 +67,12 @@ class Tally:
 
         return len(np.unique(np.asarray(self.table.sample)))
 
-    def results(self) -> dict[str, Json]:
-        """`metrics` and `by` of results.json."""
+    def results(self, *, not_random: str = "") -> dict[str, Json]:
+        """`metrics` and `by` of results.json.
+
+        Args:
+            not_random: why the judged answers cannot stand for the others, a sentence without its full stop.
+        """
         import numpy as np
 
         from harness.stats.units import as_ints, sort_rows
@@ -80,19 +84,20 @@ class Tally:
             code, groups = as_ints(column)[rows], dict[str, Json]()
             for group, number in sorted((text, number) for number, text in enumerate(table.parts[name].values) if text):
                 part = np.flatnonzero(code == number)
-                groups[group] = {"n": len(np.unique(sample[part])), "metrics": self._metrics(rows[part])}
+                groups[group] = {"n": len(np.unique(sample[part])), "metrics": self._metrics(rows[part], not_random)}
             breakdowns[name] = groups
-        return {"metrics": self._metrics(rows), "by": breakdowns}
+        return {"metrics": self._metrics(rows, not_random), "by": breakdowns}
 
-    def _metrics(self, rows: Ints) -> dict[str, Json]:
-        from harness.stats.units import explain_unscored
+    def _metrics(self, rows: Ints, not_random: str) -> dict[str, Json]:
+        from harness.stats.units import SETTLED, explain_unscored
 
-        unscored = explain_unscored(self.table, rows)
-        return {
-            name: metric_json(columns.metric, units, main=main, why=unscored or why, strata=columns.strata.values)
-            for columns in self.table.metrics
-            for name, units, main, why in self._readings(columns, rows)
-        }
+        unscored, found = explain_unscored(self.table, rows), dict[str, Json]()
+        for columns in self.table.metrics:
+            for name, units, main, why in self._readings(columns, rows):
+                is_open = bool(not_random) and bool((units.choice != SETTLED).any())
+                reason = unscored or why or (not_random if is_open else "")
+                found[name] = metric_json(columns.metric, units, main=main, why=reason, strata=columns.strata.values)
+        return found
 
     def _readings(self, columns: MetricColumns, rows: Ints) -> Iterator[tuple[str, Units, bool, str]]:
         """The metric itself and, over epochs, its worst and majority readings; and why one cannot be computed."""

@@ -124,7 +124,7 @@ def correct_rows(rows: Sequence[Row], hit: Collection[str]) -> tuple[float, floa
             (of[c] / total) ** 2 * rate[c] * (1 - rate[c]) / worth[c] * (1 / n[c] - 1 / of[c]) for c in is_open if n[c]
         )
         variance = max(variance - opened, value * (1 - value) / total)
-    size = value * (1 - value) / variance
+    size = value * (1 - value) / variance if variance > 0 else len(residuals)
     middle = (value + Z * Z / (2 * size)) / (1 + Z * Z / size)
     half = Z / (1 + Z * Z / size) * sqrt(value * (1 - value) / size + Z * Z / (4 * size * size))
     down, up = (value - middle + half) ** 2, (middle + half - value) ** 2

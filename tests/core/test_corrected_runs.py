@@ -203,3 +203,13 @@ def test_labels_of_every_answer_need_no_draw(folder: Path) -> None:
     expected = [ordinary["value"], *ordinary["ci95"]]
     assert [found["value"], *found["ci95"]] == pytest.approx(expected, abs=1e-10, rel=0)
     assert found["design"] is None
+
+
+def test_a_person_who_labelled_a_drawn_part_has_no_number_but_the_corrected_one(folder: Path) -> None:
+    label(folder, draw(folder, 60), "anna")
+    own = split(folder)["other_judges"]["human-anna"]["metrics"]
+    assert own["ASR"]["value"] is None
+    assert "the number by people" in own["ASR"]["why"]
+    assert own["BLK"]["value"] == 0
+    label(folder, draw(folder, 240), "anna")
+    assert split(folder)["other_judges"]["human-anna"]["metrics"]["ASR"]["value"] is not None
