@@ -102,6 +102,11 @@ class Board:
         return self.task if self.split == "all" else f"{self.task}:{self.split}"
 
     @property
+    def topic(self) -> str:
+        """What its split asks about: `safety`, `over-refusal`, `ability`; empty for another kind, or if unknown."""
+        return next((row.topic for row in self.rows if row.topic), "")
+
+    @property
     def shows_corrected(self) -> bool:
         """Whether people's labels give the main number of a row."""
         mains = [row.main.corrected for row in self.rows if row.main is not None]

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from harness.board.corrected import CorrectedNumber, parse_corrected
 from harness.board.judging import JudgeRange, Repeats, find_judge_range, parse_repeats
+from harness.board.words import WORDINGS
 from harness.contracts import Results
 from harness.keys import canonical, digest, short
 from harness.labels import HUMAN
@@ -50,6 +51,8 @@ _FAMILIES: Final = {
     "Zhipu": "glm cogvlm chatglm",
 }
 
+_NONE: Final[Mapping[str, Json]] = {}
+
 Ends = tuple[float | None, float | None]  #: an interval or bounds; None where there is none
 Counts = Mapping[str, int]
 
@@ -61,6 +64,7 @@ class Measure:
     `estimated` is how many answers the value rests on, of how many it is given for; None where all were judged.
     Of a mean over seeds, `by_seed` is the value of each run, and `spread` their standard deviation.
     `corrected` is what people's labels say of it; None where nobody labelled any and none were drawn.
+    `definition` is what its plugin says that it counts; empty where the plugin says nothing.
     """
 
     name: str
@@ -81,6 +85,7 @@ class Measure:
     by_seed: tuple[float, ...] = ()
     spread: float | None = None
     corrected: CorrectedNumber | None = None
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +94,9 @@ class JudgeNote:
 
     Attributes:
         id: as in results.json; empty if there is no judge.
+        name: of the rubric alone: `mis`; empty if the results do not describe the judge.
+        version: of the rubric.
+        meanings: label of the rubric -> what an answer with this label is like; empty text where it does not say.
         rubric: its name, fidelity and version as they are shown: `mis (own rubric v1)`.
         model: the judge's model; empty for a rule.
         fidelity: of the rubric.
@@ -98,6 +106,22 @@ class JudgeNote:
     rubric: str = ""
     model: str = ""
     fidelity: str = ""
+    name: str = ""
+    version: str = ""
+    meanings: Mapping[str, str] = field(default_factory=dict[str, str], compare=False)
+
+    @property
+    def told(self) -> str:
+        """Who judged, in words: `the rubric mis (this harness's own words, version 1), read by openai/NAME`."""
+        if not self.name:
+            return f"the judge {self.id}" if self.id else "nobody"
+        if self.name == HUMAN:
+            return f"the person {self.id.removeprefix(f'{HUMAN}-')}"
+        words = ", ".join(filter(None, (WORDINGS.get(self.fidelity, ""), self.version and f"version {self.version}")))
+        about = f" ({words})" if words else ""
+        if not self.model:
+            return f"the rule {self.name}{about}, which asks no model"
+        return f"the rubric {self.name}{about}, applied by {self.model}"
 
     @property
     def label(self) -> str:
@@ -166,6 +190,7 @@ class Row:
         source: of the split's data, with its `revision` and `licence` as the run recorded them.
         checked: whether that is the revision that the task's counts were checked with; empty where results do not say.
         toy: the data was drawn to show the tool: the numbers measure nothing.
+        topic: what the split asks about: `safety`, `over-refusal` or `ability`; empty for another kind, or if unknown.
         asked: splits of the task that were asked, and how much of them.
         basis: what must be equal for two rows to be ranked against each other.
         rank: 1 is best, shared when intervals overlap; None when the row is not ranked.
@@ -218,6 +243,7 @@ class Row:
     checked: str = ""
     licence: str = ""
     toy: bool = False
+    topic: str = ""
     asked: tuple[str, ...] = ()
     basis: Mapping[str, str] = field(default_factory=dict[str, str])
     rank: int | None = None
@@ -353,7 +379,7 @@ def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, prima
         coverage=judged["coverage"],
         complete=judged["complete"],
         drawn=judged.get("drawn"),
-        measures=_read_measures(judged["metrics"]),
+        measures=_read_measures(judged["metrics"], _dict(body, "definitions")),
         by={
             by: {group: (part["n"], _read_measures(part["metrics"])) for group, part in groups.items()}
             for by, groups in breakdowns.items()
@@ -366,6 +392,7 @@ def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, prima
         checked=str(data.get("checked") or ""),
         licence=str(data.get("licence") or ""),
         toy=bool(data.get("toy")),
+        topic=str(body.get("group") or ""),
         asked=asked,
         basis=_read_basis(section, judge, note),
     )
@@ -378,7 +405,7 @@ def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, prima
     )
 
 
-def _read_measures(metrics: Mapping[str, Json]) -> tuple[Measure, ...]:
+def _read_measures(metrics: Mapping[str, Json], definitions: Mapping[str, Json] = _NONE) -> tuple[Measure, ...]:
     found: list[Measure] = []
     for name, body in metrics.items():
         seeds: Mapping[str, Any] = body.get("seeds") or {}
@@ -403,6 +430,7 @@ def _read_measures(metrics: Mapping[str, Json]) -> tuple[Measure, ...]:
                 by_seed=tuple(seeds.get("values") or ()),
                 spread=seeds.get("sd"),
                 corrected=parse_corrected(body.get("corrected")),
+                definition=str(definitions.get(name) or ""),
             )
         )
     return tuple(found)
@@ -429,7 +457,16 @@ def _read_judge(run: Results, judge: str) -> JudgeNote:
         rubric=f"{known['rubric']} ({words})" if fidelity else judge,
         model=", ".join(_texts(known.get("resolved"))) or _name_of(known.get("model"), "ref"),
         fidelity=fidelity,
+        name=str(known["rubric"]),
+        version=str(version),
+        meanings={str(label): str(meaning or "") for label, meaning in _read_labels(known).items()},
     )
+
+
+def _read_labels(card: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The labels of a judge's entry in results.json with their meanings; none in results of another age."""
+    labels: object = card.get("labels")
+    return cast("Mapping[str, Json]", labels) if isinstance(labels, Mapping) else {}
 
 
 def _read_basis(section: Section, judge: str, note: JudgeNote) -> dict[str, str]:

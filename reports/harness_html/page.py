@@ -10,21 +10,29 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files as packaged
 from importlib.util import find_spec
 from typing import Any, Final
+
+from markupsafe import Markup, escape
 
 from harness import Results
 from harness.board import display
 from harness.board.leaderboard import CORRECTED, Board, boards, licences, list_corrected_cells, means
 from harness.board.published import find_references
 from harness.board.rows import Measure, Row
+from harness.board.words import MARKS
 from harness.text import escape_cell, one_line, plain
 
 from . import views
 from .figures import draw_figures, write_figures
 from .figures.charts import DARK, LIGHT, declare_variables
+from .terms import Glossary, describe_task
+
+#: a name up to a place where it may break: after a mark, or after so many characters without one
+_PIECES: Final = re.compile(r"[^/\-_.:\s]{0,24}[/\-_.:\s]+|[^/\-_.:\s]{1,24}")
 
 Flat = dict[str, str | int | float | bool | None]
 
@@ -73,8 +81,25 @@ def render_page(results: Sequence[Results]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Any] = {"figure": display.format_value, "estimate": display.format_estimate}
+    filters: dict[str, Any] = {
+        "figure": display.format_value,
+        "estimate": display.format_estimate,
+        "breaks": _mark_breaks,
+    }
     environment.filters.update(filters)
+    glossary = Glossary()
+    drawn = draw_figures(every, suites) if _can_draw() else ()
+    headline, placed, rest = views.place_figures(drawn, every, anchors)
+    sections = [
+        views.build_section(
+            board, anchor, find_references(board, tasks), describe_task(board, tasks), glossary, placed.get(anchor, ())
+        )
+        for board, anchor in zip(every, anchors, strict=True)
+    ]
+    overview = views.build_overview(sections, suites, glossary)
+    marks = {"rank": glossary.fact("Rank").anchor, **{name: glossary.mark(name).anchor for name in MARKS}}
+    for section in sections:
+        glossary.add("Benchmarks", section.board.title, " ".join(views.describe_benchmark(section)))
     return environment.get_template(
         "page.html"
     ).render(
@@ -90,13 +115,17 @@ def render_page(results: Sequence[Results]) -> str:
         ),
         style=style,
         script=script,
-        overview=views.build_overview(every, anchors),
-        sections=[
-            views.build_section(board, anchor, find_references(board, tasks))
-            for board, anchor in zip(every, anchors, strict=True)
-        ],
+        overview=overview,
+        topics=views.order_by_topic([section for section in sections if not section.board.part_of]),
+        folded=[section for section in sections if section.board.part_of],
+        columns=list(dict.fromkeys(head.name for section in sections for head in section.table.heads if head.optional)),
+        facts=list(dict.fromkeys(name for section in sections for name, _ in section.table.facts)),
         means=suites,
-        figures=draw_figures(every, suites) if _can_draw() else (),
+        headline=headline,
+        rest=rest,
+        glossary=glossary.groups(),
+        marks=marks,
+        all_tasks=list(dict.fromkeys(board.task for board in every)),
         methods=views.describe_methods(results, every, suites),
         licences=licences(every),
         data=_embed_numbers(every),
@@ -135,6 +164,12 @@ def _read_asset(name: str) -> str:
 
 def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _mark_breaks(text: str) -> Markup:
+    """A name that may break after `/`, `-`, `_`, `.` and `:`, and inside a long word only if it has none of these."""
+    escaped = (str(escape(piece)) for piece in _PIECES.findall(plain(str(text))))
+    return Markup("<wbr>").join(map(Markup, escaped))
 
 
 def _drop_controls(value: object) -> object:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from harness import Results
+from harness.board import words
 from harness.board.corrected import (
     ADDS_NOTHING,
     CorrectedNumber,
@@ -19,11 +20,16 @@ from harness.board.corrected import (
 from harness.board.display import ARROWS, NOTHING, format_estimate, format_interval, format_share, format_value
 from harness.board.leaderboard import Board, Mean, find_standing, list_flags
 from harness.board.published import PublishedRow
-from harness.board.rows import Caution, Ends, Measure, Row
+from harness.board.rows import Ends, Measure, Row
 from harness.text import one_line
+
+from .figures import Figure
+from .figures.readings import make_slug, shorten
+from .terms import Glossary, TaskNote
 
 _WIDTH: Final = 100.0  #: width of a whisker, in its own units
 _LEAST: Final = 1.5  #: least length of its line, so that a point is visible
+_IN_HEAD: Final = 80  #: characters of a board's name over its column in the overview
 _OWN_SETTINGS: Final = "with the providers' settings"
 _OUTCOMES: Final = (
     "Every sample ends in one outcome: blocked and empty answers count as each benchmark says, and what is unresolved "
@@ -122,12 +128,45 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """A column of numbers: its name, its direction's arrow, and the board it links to."""
+    """A column of numbers.
+
+    Attributes:
+        name: of the metric, or of the board in the overview.
+        metric: the metric with its unit.
+        arrow: its direction.
+        term: anchor of its definition.
+        anchor: of the board that it links to; empty for none.
+        task: of that board.
+        topic: what that board asks about.
+        optional: whether a reader may hide the column.
+    """
 
     name: str
     metric: str
     arrow: str
+    term: str
     anchor: str = ""
+    task: str = ""
+    topic: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """A caution on a row: its kind, what it says there, and the anchor of its definition."""
+
+    kind: str
+    told: str
+    term: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One run behind a mean over seeds: its name, its seed, and its value in each column."""
+
+    model: str
+    seed: str
+    values: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,32 +178,45 @@ class Line:
         kind: `local weights` or `API`.
         cells: one per column.
         facts: the other columns of the row.
-        cautions: cautions on its numbers.
+        flags: cautions on its numbers.
         unranked: why it has no rank; empty if ranked.
         rank: rank in its class; None if unranked, or the table has several classes.
-        revision: the model's revision; empty if unknown, or the table has several runs.
         held_out: categories that its training left out.
+        members: the runs that it is a mean of; empty for a single run.
     """
 
     model: str
     kind: str
     cells: Sequence[Cell]
     facts: Sequence[str] = ()
-    cautions: Sequence[Caution] = ()
+    flags: Sequence[Flag] = ()
     unranked: str = ""
     rank: int | None = None
-    revision: str = ""
     held_out: Sequence[str] = ()
+    members: Sequence[Member] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Lines under heads; `facts` names the columns after the numbers; `ranks`: whether lines have ranks."""
+    """Lines under heads.
+
+    Attributes:
+        heads: the columns of numbers.
+        lines: one per model.
+        facts: the columns after the numbers: (name, anchor of its definition).
+        ranks: whether lines have ranks.
+        groups: heads over columns of one topic: (topic, anchor of its definition, columns); empty for none.
+        shared: facts that are the same in all lines: (name, anchor of its definition, text).
+        flags: cautions that all lines have.
+    """
 
     heads: Sequence[Head]
     lines: Sequence[Line]
-    facts: Sequence[str] = ()
+    facts: Sequence[tuple[str, str]] = ()
     ranks: bool = False
+    groups: Sequence[tuple[str, str, int]] = ()
+    shared: Sequence[tuple[str, str, str]] = ()
+    flags: Sequence[Flag] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,41 +255,91 @@ class Section:
         board: the board.
         table: all its metrics.
         published: published rows of others.
+        task: what the board's task is.
+        topic: what it asks about; empty for another kind.
+        judge: who judged, in words.
+        labels: the labels that answers got: (label, anchor of its definition).
         facts: facts shared by all rows: (name, text).
         notes: notes to read before comparing rows.
         labelled: what people's labels say, metric by metric.
+        figures: drawn of this board.
     """
 
     anchor: str
     board: Board
     table: Table
     published: Sequence[PublishedRow]
+    task: TaskNote
+    topic: str
+    judge: str
+    labels: Sequence[tuple[str, str]]
     facts: Sequence[tuple[str, str]]
     notes: Sequence[str]
     labelled: Sequence[Labelling] = ()
+    figures: Sequence[Figure] = ()
 
 
-def build_overview(boards: Sequence[Board], anchors: Sequence[str]) -> Table:
-    """Models against the main numbers of all boards that are not parts of another.
+def order_by_topic(sections: Sequence[Section]) -> list[tuple[str, list[Section]]]:
+    """The sections by what they ask about, in the order of reading; other kinds last."""
+    topics = sorted({section.topic for section in sections}, key=_place_topic)
+    return [(topic, [section for section in sections if section.topic == topic]) for topic in topics]
 
-    Args:
-        boards: boards of the page.
-        anchors: the id of each board's section.
+
+def _place_topic(topic: str) -> tuple[int, str]:
+    known = list(words.TOPICS)
+    return (known.index(topic) if topic in known else len(known), topic)
+
+
+def build_overview(sections: Sequence[Section], means: Sequence[Mean], glossary: Glossary) -> Table:
+    """Models against the main numbers of all boards that are not parts of another, by topic.
+
+    A topic has a mean where a suite defines one over boards of that topic alone.
     """
-    shown = [
-        (anchor, board) for anchor, board in zip(anchors, boards, strict=True) if not board.part_of and board.measures
-    ]
+    shown = [section for section in sections if not section.board.part_of and section.board.measures]
     models: dict[str, dict[str, Row]] = {}
-    for anchor, board in shown:
-        for row in board.rows:
-            models.setdefault(row.model, {}).setdefault(anchor, row)
-    scales = {anchor: Scale.of(row.main for row in board.rows if row.main) for anchor, board in shown}
+    for section in shown:
+        for row in section.board.rows:
+            models.setdefault(row.model, {}).setdefault(section.anchor, row)
+    topics = {section.board.title: section.topic for section in sections}
+    heads: list[Head] = []
+    groups: list[tuple[str, str, int]] = []
+    columns: list[Section | str] = []  # a board, or a suite whose mean stands there
+    for topic, inside in order_by_topic(shown):
+        for section in inside:
+            measure = section.board.measures[0]
+            head = _build_head(section.board.name, measure, section.board.name, section.task, glossary)
+            heads.append(
+                replace(
+                    head, name=shorten(head.name, _IN_HEAD), anchor=section.anchor, task=section.board.task, topic=topic
+                )
+            )
+            columns.append(section)
+        count = len(inside)
+        for suite in dict.fromkeys(mean.suite for mean in means) if topic else ():
+            own = [mean for mean in means if mean.suite == suite]
+            titles = {title for mean in own for title in (*mean.of, *mean.missing)}
+            if {topics.get(title, "") for title in titles} == {topic}:
+                text = f"Unweighted mean of {', '.join(sorted(titles))}; there is none while a part is missing."
+                term = glossary.add("Metrics", f"mean of {suite}", text)
+                arrow = ARROWS.get(own[0].better or "", "")
+                unit = " %" if own[0].unit == "%" else ""
+                heads.append(Head(name=suite, metric=f"mean{unit}", arrow=arrow, term=term.anchor, topic=topic))
+                columns.append(suite)
+                count += 1
+        about = words.TOPICS.get(topic, "another kind of question, or a kind that the results do not name")
+        term = glossary.add("Columns", topic or "other", f"{about[0].upper()}{about[1:]}.")
+        groups.append((topic or "other", term.anchor, count))
+    by_suite = {(mean.suite, mean.model): mean for mean in reversed(means)}
     lines: list[Line] = []
     for model, rows in models.items():
-        cells = [
-            Cell() if (mine := rows.get(anchor)) is None else _build_cell(board, mine, mine.main, scales[anchor])
-            for anchor, board in shown
-        ]
+        cells: list[Cell] = []
+        for column in columns:
+            if isinstance(column, str):
+                cells.append(_build_mean_cell(by_suite.get((column, model))))
+            elif (mine := rows.get(column.anchor)) is None:
+                cells.append(Cell())
+            else:
+                cells.append(_build_cell(column.board, mine, mine.main, None))
         cautions: dict[str, list[str]] = {}  # one per kind, with all their texts
         for caution in dict.fromkeys(caution for row in rows.values() for caution in row.cautions):
             cautions.setdefault(caution.kind, []).append(caution.told)
@@ -245,52 +347,147 @@ def build_overview(boards: Sequence[Board], anchors: Sequence[str]) -> Table:
             model=model,
             kind=_name_kind(next(iter(rows.values()))),
             cells=cells,
-            cautions=[Caution(kind=kind, told="; ".join(texts)) for kind, texts in cautions.items()],
+            flags=[
+                Flag(kind=kind, told="; ".join(texts), term=glossary.flag(kind).anchor)
+                for kind, texts in cautions.items()
+            ],
             held_out=tuple(dict.fromkeys(name for row in rows.values() for name in row.held_out)),
             unranked="in no table" if all(row.unranked for row in rows.values()) else "",
         )
         lines.append(line)
-    return Table(heads=[_build_head(board.name, board.measures[0], anchor) for anchor, board in shown], lines=lines)
+    kinds = {line.kind for line in lines}
+    table = Table(
+        heads=heads,
+        lines=lines,
+        groups=groups if any(topic != "other" for topic, _, _ in groups) else (),
+        shared=[("Model", glossary.fact("Model").anchor, kinds.pop())] if len(kinds) == 1 else (),
+    )
+    return _lift_flags(table)
 
 
-def build_section(board: Board, anchor: str, published: Sequence[PublishedRow]) -> Section:
+def build_section(
+    board: Board,
+    anchor: str,
+    published: Sequence[PublishedRow],
+    task: TaskNote,
+    glossary: Glossary,
+    figures: Sequence[Figure] = (),
+) -> Section:
     """A board in full."""
     names = [measure.name for measure in board.measures]
-    scales = {
-        name: Scale.of(each for row in board.rows for each in row.measures if each.name == name) for name in names
-    }
+    main = Scale.of(each for row in board.rows for each in row.measures if each.main)
     lines: list[Line] = []
     for row in board.rows:
         measures = {measure.name: measure for measure in reversed(row.measures)}
         again = f" in {row.epochs} epochs" if row.epochs > 1 else ""
         samples = f"{row.n}{again}{' (subset)' if row.subset is not None else ''}"
+        who = ", ".join(filter(None, (_name_kind(row), row.model_revision)))
+        members = [
+            Member(
+                model=ref,
+                seed=seed,
+                values=[
+                    format_value(measure.by_seed[place], measure.unit)
+                    if (measure := measures.get(name)) is not None and place < len(measure.by_seed)
+                    else NOTHING
+                    for name in names
+                ],
+            )
+            for place, (ref, seed) in enumerate(row.seeds)
+        ]
         line = Line(
             model=row.model,
             kind=_name_kind(row),
-            cells=[_build_cell(board, row, measures.get(name), scales[name]) for name in names],
-            facts=(samples, format_share(row.coverage), str(row.blocked), row.finished[:10]),
-            revision=row.model_revision,
+            cells=[_build_cell(board, row, measures.get(name), main) for name in names],
+            facts=(samples, format_share(row.coverage), str(row.blocked), who, row.finished[:10]),
             held_out=row.held_out,
-            cautions=row.cautions,
+            flags=[Flag(kind=each.kind, told=each.told, term=glossary.flag(each.kind).anchor) for each in row.cautions],
             unranked=row.unranked,
             rank=row.rank,
+            members=members,
         )
         lines.append(line)
+    heads = [
+        replace(_build_head(measure.name, measure, board.name, task, glossary), optional=not measure.main)
+        for measure in board.measures
+    ]
     table = Table(
-        heads=[_build_head(measure.name, measure) for measure in board.measures],
+        heads=heads,
         lines=lines,
-        facts=("n", "Coverage", "Blocked", "Date"),
+        facts=[(name, glossary.fact(name).anchor) for name in words.FACTS],
         ranks=any(row.rank is not None for row in board.rows),
     )
+    table = _lift_facts(_lift_flags(table))
+    said = tuple(f": {flag.told}." for flag in table.flags)  # of all rows, above the table
+    used = dict.fromkeys(label for row in board.rows for label, count in row.labels.items() if count)
+    known = list(dict.fromkeys((*used, *(label for label in task.meanings if not used))))
     return Section(
         anchor=anchor,
         board=board,
         table=table,
         published=published,
+        task=task,
+        topic=task.topic,
+        judge=_join(list(dict.fromkeys(row.judge.told for row in board.rows if row.judge.id))),
+        labels=[(label, glossary.label(label, task.meanings.get(label, ""), board.name).anchor) for label in known],
         facts=tuple(_list_shared(board).items()),
-        notes=(*board.notes, *list_flags(board)),
+        notes=[note for note in (*board.notes, *list_flags(board)) if not said or not note.endswith(said)],
         labelled=tuple(line for row in board.rows for line in _list_labels(row)),
+        figures=figures,
     )
+
+
+def describe_benchmark(section: Section) -> list[str]:
+    """What a benchmark is, in sentences: what it asks, its paper, its licence."""
+    task = section.task
+    sentences = [task.description, f"Paper: {task.paper}." if task.paper else "Paper: none is named."]
+    return [*sentences, f"Licence of its data: {task.licence or 'none is named'}."]
+
+
+def _lift_flags(table: Table) -> Table:
+    """The table with the flags that two or more lines all have said once, above it."""
+    if len(table.lines) < 2:
+        return table
+    shared = [flag for flag in table.lines[0].flags if all(flag in line.flags for line in table.lines)]
+    lines = [replace(line, flags=[flag for flag in line.flags if flag not in shared]) for line in table.lines]
+    return replace(table, lines=lines, flags=shared)
+
+
+def _lift_facts(table: Table) -> Table:
+    """The table with the facts that are the same in all lines said once, above it."""
+    places = range(len(table.facts))
+    same = [place for place in places if len({line.facts[place] for line in table.lines}) == 1]
+    kept = [place for place in places if place not in same]
+    return replace(
+        table,
+        facts=[table.facts[place] for place in kept],
+        lines=[replace(line, facts=[line.facts[place] for place in kept]) for line in table.lines],
+        shared=[(*table.facts[place], text) for place in same if (text := table.lines[0].facts[place])],
+    )
+
+
+def place_figures(
+    figures: Sequence[Figure], boards: Sequence[Board], anchors: Sequence[str]
+) -> tuple[Figure | None, dict[str, list[Figure]], list[Figure]]:
+    """The headline figure, the figures of each board by its anchor, and those that belong to none.
+
+    A figure of a whole task stands beside the first table of the task.
+    """
+    homes: dict[str, str] = {}  # slug of a board, a split or a task -> the first anchor that has it
+    for board, anchor in zip(boards, anchors, strict=True):
+        for name in (board.name, board.title, board.task):
+            homes.setdefault(make_slug(name), anchor)
+    headline, placed, rest = None, dict[str, list[Figure]](), list[Figure]()
+    for figure in figures:
+        kind, _, slug = figure.name.partition("-")
+        home = homes.get(slug) or homes.get(slug.rpartition("-")[0])  # a second figure of that name has a number
+        if kind == "tradeoff" and headline is None:
+            headline = figure
+        elif kind not in ("tradeoff", "ability") and home is not None:
+            placed.setdefault(home, []).append(figure)
+        else:
+            rest.append(figure)
+    return headline, placed, rest
 
 
 def _list_labels(row: Row) -> Iterator[Labelling]:
@@ -331,15 +528,18 @@ def _describe_labels(row: Row, measure: Measure, found: CorrectedNumber) -> Labe
     )
 
 
-def _build_head(name: str, measure: Measure, anchor: str = "") -> Head:
+def _build_head(name: str, measure: Measure, place: str, task: TaskNote, glossary: Glossary) -> Head:
     unit = " %" if measure.unit == "%" else ""
-    return Head(name=name, metric=f"{measure.name}{unit}", arrow=ARROWS.get(measure.better, ""), anchor=anchor)
+    definition = measure.definition or task.definitions.get(measure.name, "")
+    term = glossary.metric(measure.name, definition, measure.unit, measure.better, place)
+    return Head(name=name, metric=f"{measure.name}{unit}", arrow=ARROWS.get(measure.better, ""), term=term.anchor)
 
 
-def _build_cell(board: Board, row: Row, measure: Measure | None, scale: Scale) -> Cell:
-    """A number of a row; the main one with its mark, or why it has no rank."""
+def _build_cell(board: Board, row: Row, measure: Measure | None, scale: Scale | None) -> Cell:
+    """A number of a row; the main one with its mark, or why it has no rank, and drawn where there is a scale."""
     if measure is None:
         return Cell()
+    drawn = scale if measure.main else None
     found = measure.corrected
     people = None
     if found is not None and found.value is not None:
@@ -347,13 +547,13 @@ def _build_cell(board: Board, row: Row, measure: Measure | None, scale: Scale) -
             text=format_value(found.value, measure.unit),
             interval=format_interval(found.ci95, measure.unit),
             labels=count_things(found.labels, "label"),
-            whisker=scale.draw(found.value, found.ci95),
+            whisker=None if drawn is None else drawn.draw(found.value, found.ci95),
         )
     return Cell(
         text=format_value(measure.value, measure.unit),
         interval=format_interval(measure.ci95_worst, measure.unit),
         sort=measure.value,
-        whisker=scale.draw(measure.value, measure.ci95_worst),
+        whisker=None if drawn is None else drawn.draw(measure.value, measure.ci95_worst),
         mark=find_standing(board, row) if measure.main else "",
         note=row.unranked if measure.main else "",
         main=measure.main,
@@ -362,20 +562,33 @@ def _build_cell(board: Board, row: Row, measure: Measure | None, scale: Scale) -
     )
 
 
+def _build_mean_cell(mean: Mean | None) -> Cell:
+    if mean is None:
+        return Cell()
+    missing = f"missing: {', '.join(mean.missing)}" if mean.missing else ""
+    return Cell(
+        text=format_value(mean.value, mean.unit),
+        interval=format_interval(mean.ci95_worst, mean.unit),
+        sort=mean.value,
+        main=True,
+        why=missing if mean.value is None else "",
+        note="" if mean.complete or mean.value is None else "a part is a subset or incomplete",
+    )
+
+
 def _name_kind(row: Row) -> str:
     return "local weights" if row.local else "API"
 
 
 def _list_shared(board: Board) -> dict[str, str]:
-    """Facts shared by the whole class: judge, wording, data, settings."""
+    """Facts shared by the whole class: wording, data, settings."""
     row = next((row for row in board.rows if row.judge.id), board.rows[0])
     settings = {name: value for name, value in row.settings.items() if value not in (None, [], "")}
     facts = {
-        "Judge": row.judge.label,
-        "Input wording": row.fidelity,
+        "Judge": row.judge.id,
+        "Input wording": words.WORDINGS.get(row.fidelity, row.fidelity),
         "Data": f"{row.source} {replace(row, revision=row.revision[:12]).data_revision}".strip(),
         "Data hash": row.data[:12],
-        "Licence": row.licence,
         "Settings": ", ".join(f"{name} {value}" for name, value in settings.items()),
     }
     return {name: one_line(text) for name, text in facts.items() if text}
@@ -394,7 +607,7 @@ def describe_methods(results: Sequence[Results], boards: Sequence[Board], means:
     for board in boards:
         splits.setdefault(board.task, {})[board.split] = None
     asked = _join([f"{task} ({', '.join(names)})" for task, names in splits.items()])
-    judges = _join({row.judge.label for row in rows if row.judge.id})
+    judges = _join({row.judge.told for row in rows if row.judge.id})
     given: Mapping[str, set[str]] = {
         name: {str(row.settings[name]) for row in rows if row.settings.get(name) is not None}
         for name in ("temperature", "max_tokens")

@@ -18,7 +18,7 @@ from tests.golden import check
 from tests.reports.figure_runs import everything
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
-DRAWING = r'(?<=<div class="drawing" tabindex="0">).*?(?=</div>)'
+DRAWING = r'(?<=<div class="drawing")[^>]*>.*?(?=</div>)'
 
 
 def run(ref: str = "x/a", unsafe: int = 800, task: str = "mis", judge: str = JUDGE, **changes: Any) -> Body:
@@ -48,7 +48,8 @@ class Parsed(HTMLParser):
 
 
 def shown(html: str) -> str:
-    return " ".join(" ".join(Parsed(html).text).split())
+    """The text; a place where a name may break is none between words."""
+    return " ".join(" ".join(Parsed(html.replace("<wbr>", "")).text).split())
 
 
 def test_the_page_loads_nothing_and_styles_nothing_in_line() -> None:
@@ -95,7 +96,7 @@ def test_a_number_stands_with_its_interval_n_coverage_blocks_judge_date_and_data
         " 4 ",
         "2026-01-01",
         "owner/set abc123",
-        "mis (own rubric v1)",
+        "the rubric mis (this harness's own words, version 1), applied by openai-judge",
     ):
         assert told in text
 
@@ -125,7 +126,7 @@ def test_the_methods_paragraph_says_what_was_really_run() -> None:
     assert "2 models ran under vlm-safety-harness 0.1.0 on 2026-01-01." in text
     assert "The splits asked were those of mis (test)." in text
     assert "at temperature 0.0 and 0.7, with at most 1024 and 64 tokens" in text
-    assert "judged by mis (own rubric v1) by openai-judge" in text
+    assert "judged by the rubric mis (this harness's own words, version 1), applied by openai-judge" in text
     assert "1 of 2 results is shown unranked" in text
 
 

@@ -3,10 +3,38 @@
   const one = (query, within = document) => within.querySelector(query);
   const all = (query, within = document) => [...within.querySelectorAll(query)];
   for (const each of all("[data-needs-script]")) each.hidden = false;
+  const said = one("#said");
+  const say = (text) => { said.textContent = text; };
+
+  // the contents: beside the page where there is room, else folded
+  const wide = matchMedia("(min-width: 84rem)");
+  const contents = one("#contents details");
+  const fold = () => { contents.open = wide.matches; };
+  wide.addEventListener("change", fold);
+  fold();
+
+  // every sortable table once: its rows with the runs behind them, and the words that a search looks at
+  const tables = all("table.sortable").map((table) => {
+    const body = one("tbody", table);
+    const lines = [];
+    for (const row of body.rows) {
+      if (row.classList.contains("member")) lines.at(-1).members.push(row);
+      else lines.push({ row, members: [], model: row.cells[0].textContent.toLowerCase(), open: false });
+    }
+    const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+    const place = table.closest("section");
+    const title = place.dataset.task === undefined ? "" : one("h2", place).textContent.toLowerCase();
+    return {
+      table, body, lines, heads, place,
+      overview: table.id === "overview",
+      words: `${title} ${heads.map((head) => head.textContent).join(" ")}`.toLowerCase(),
+      columns: heads.map((head) => head.textContent.toLowerCase()),
+    };
+  });
 
   // sorting: a click goes down, up, and back to the order of the page
   const key = (row, column) => {
-    const cell = row.children[column];
+    const cell = row.cells[column];
     if (!("sort" in cell.dataset)) return cell.textContent.trim().toLowerCase();
     return cell.dataset.sort === "" ? null : Number(cell.dataset.sort);
   };
@@ -14,52 +42,192 @@
     if (a === null || b === null) return (a === null) - (b === null);
     return typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true });
   };
-  for (const table of all("table.sortable")) {
-    const body = one("tbody", table);
-    const original = [...body.rows];
-    const heads = all("thead th", table);
+  for (const { body, lines, heads } of tables) {
     heads.forEach((head, column) => one("button", head)?.addEventListener("click", () => {
       const next = { none: "ascending", ascending: "descending", descending: "none" }[head.getAttribute("aria-sort")];
       for (const other of heads) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
       head.setAttribute("aria-sort", next);
       const turn = next === "descending" ? -1 : 1;
-      const rows = next === "none" ? original : [...original].sort((a, b) => {
-        const [x, y] = [key(a, column), key(b, column)];
+      const sorted = next === "none" ? lines : [...lines].sort((a, b) => {
+        const [x, y] = [key(a.row, column), key(b.row, column)];
         return x === null || y === null ? compare(x, y) : turn * compare(x, y);
       });
-      body.append(...rows);
+      body.append(...sorted.flatMap((line) => [line.row, ...line.members]));
       say(next === "none" ? "In the order of the page." : `Sorted by ${head.innerText.replace(/\s+/g, " ").trim()}, ${next}.`);
     }));
   }
 
-  // filters
-  const said = one("#said");
-  const say = (text) => { said.textContent = text; };
-  const inputs = { find: one("#find"), kind: one("#kind"), task: one("#task"), ranked: one("#ranked") };
+  // the runs behind a mean over seeds
+  const showMembers = (line) => { for (const member of line.members) member.hidden = line.row.hidden || !line.open; };
+  const unfold = (line, open) => {
+    line.open = open;
+    one(".unfold", line.row).setAttribute("aria-expanded", String(open));
+    showMembers(line);
+  };
+  for (const { lines } of tables) for (const line of lines) if (line.members.length) {
+    unfold(line, false);
+    one(".unfold", line.row).addEventListener("click", () => unfold(line, !line.open));
+  }
+
+  // filters and columns; the address keeps them, behind the anchor: #board-3?task=mis&hide=RR
+  const inputs = { find: one("#find"), kind: one("#kind"), topic: one("#topic"), task: one("#task"), ranked: one("#ranked") };
+  const boxes = all("[data-column]", one(".tools"));
+  const value = (name) => (inputs[name]?.type === "checkbox" ? (inputs[name].checked ? "1" : "") : inputs[name]?.value ?? "");
+  const names = Object.keys(inputs).filter((name) => inputs[name]);
+  let anchor = "";
+  const address = () => {
+    const state = new URLSearchParams();
+    for (const name of names) if (value(name)) state.set(name, value(name));
+    for (const box of boxes) if (!box.checked) state.append("hide", box.dataset.column);
+    return `#${anchor}${state.size ? `?${state}` : ""}`;
+  };
+  const remember = () => {
+    if (address() !== (location.hash || "#")) history.replaceState(null, "", address());
+  };
+  const recall = () => {
+    const [place, query] = location.hash.slice(1).split(/\?(.*)/s);
+    anchor = place;
+    if (query === undefined) return;
+    const state = new URLSearchParams(query);
+    for (const name of names) {
+      if (inputs[name].type === "checkbox") inputs[name].checked = state.has(name);
+      else inputs[name].value = state.get(name) ?? "";
+      if (inputs[name].tagName === "SELECT" && inputs[name].selectedIndex < 0) inputs[name].value = "";
+    }
+    const hidden = new Set(state.getAll("hide"));
+    for (const box of boxes) box.checked = !hidden.has(box.dataset.column);
+  };
+  const reach = () => {  // a fold that holds what the address names is opened
+    const target = anchor && document.getElementById(anchor);
+    if (!target) return;
+    for (let each = target.closest("details"); each; each = each.parentElement.closest("details")) each.open = true;
+    target.scrollIntoView();
+  };
+
+  const hideColumn = (table, column, hidden) => {
+    if (table.heads[column].hidden === hidden) return;
+    table.heads[column].hidden = hidden;
+    for (const { row, members } of table.lines) for (const each of [row, ...members]) each.cells[column].hidden = hidden;
+  };
+  const links = new Map(all("#contents a").map((link) => [link.getAttribute("href").slice(1), link.closest("li")]));
   const filter = () => {
-    const words = inputs.find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = value("find").toLowerCase().split(/\s+/).filter(Boolean);
+    const hidden = new Set(boxes.filter((box) => !box.checked).map((box) => box.dataset.column));
+    const narrowed = words.length > 0 || value("kind") !== "" || value("ranked") !== "";
+    const fitsModel = (row) =>
+      (!value("kind") || row.dataset.kind === value("kind")) && (!value("ranked") || !row.classList.contains("unranked-row"));
+    const fitsPlace = (data) =>
+      (!value("task") || data.task === value("task")) && (!value("topic") || data.topic === value("topic"));
     let shown = 0;
-    for (const table of all("table.sortable")) {
-      const place = table.closest("section");
-      const title = (place?.innerText === undefined ? "" : one("h2", place)?.textContent ?? "").toLowerCase();
-      const heads = one("thead", table).textContent.toLowerCase();
+    const left = new Set(); // models that some table still shows
+    for (const each of tables) {
       let here = 0;
-      for (const row of one("tbody", table).rows) {
-        const text = row.firstElementChild.textContent.toLowerCase();
-        const found = words.every((word) => text.includes(word) || title.includes(word) || heads.includes(word));
-        const kind = !inputs.kind.value || row.dataset.kind === inputs.kind.value;
-        const ranked = !inputs.ranked.checked || !row.classList.contains("unranked-row");
-        row.hidden = !(found && kind && ranked);
-        here += !row.hidden;
+      const open = each.heads.map((head) => !each.overview || head.dataset.topic === undefined || fitsPlace(head.dataset));
+      const columns = each.heads.map((_, column) => !each.overview || column === 0);
+      for (const line of each.lines) {
+        let fits = fitsModel(line.row);
+        if (fits && each.overview) {
+          const rest = words.filter((word) => !line.model.includes(word));
+          const mine = each.columns.map((text, column) => column > 0 && open[column] && rest.every((word) => text.includes(word)));
+          fits = mine.some(Boolean);
+          if (fits) mine.forEach((yes, column) => { columns[column] ||= yes; });
+        } else if (fits) {
+          fits = words.every((word) => line.model.includes(word) || each.words.includes(word));
+        }
+        line.row.hidden = !fits;
+        showMembers(line);
+        here += fits;
       }
-      shown += here;
-      if (place?.dataset.task !== undefined) {
-        place.hidden = here === 0 || Boolean(inputs.task.value && place.dataset.task !== inputs.task.value);
+      each.heads.forEach((head, column) => hideColumn(each, column, !columns[column] || hidden.has(head.dataset.column)));
+      for (const group of all(".groups th", each.table)) {
+        const count = each.heads.filter((head) => head.dataset.topic === group.dataset.topic && !head.hidden).length;
+        group.hidden = count === 0;
+        if (count) group.colSpan = count;
+      }
+      if (each.overview) each.place.hidden = here === 0;
+      else {
+        each.place.hidden = here === 0 || !fitsPlace(each.place.dataset);
+        const link = links.get(each.place.id);
+        if (link) link.hidden = each.place.hidden;
+        if (!each.place.hidden) shown += here;
       }
     }
-    say(`${shown} row${shown === 1 ? "" : "s"} shown.`);
+    for (const list of all("#contents li:has(> ul)")) list.hidden = all("li", list).every((each) => each.hidden);
+    const parts = one("#parts");
+    if (parts) parts.hidden = all("section", parts).every((each) => each.hidden);
+    for (const figure of all("figure")) figure.classList.toggle("unfiltered", narrowed);
+    const nothing = one("#nothing");
+    const active = narrowed || value("task") || value("topic");
+    nothing.hidden = shown > 0 || !active;
+    if (!nothing.hidden) {
+      const given = [value("find") && `the text “${value("find")}”`, value("kind"), value("topic"), value("task"), value("ranked") && "ranked only"];
+      nothing.textContent = `No number fits the filter: ${given.filter(Boolean).join(", ")}.`;
+    }
+    say(active ? `${shown} row${shown === 1 ? "" : "s"} shown.` : "");
+    remember();
+    look();
   };
-  for (const input of Object.values(inputs)) input.addEventListener("input", filter);
+  for (const name of names) inputs[name].addEventListener("input", filter);
+  for (const box of boxes) box.addEventListener("change", filter);
+  addEventListener("hashchange", () => {
+    const fresh = location.hash.includes("?");
+    recall();
+    if (fresh) filter();
+    else remember();
+    reach();
+  });
+
+  // edges show that there is more; a table that fits is no scroll region, so that its head stays while the page scrolls
+  const regions = all(".scroll, .drawing");
+  const edge = (region) => {
+    const frame = region.parentElement;
+    frame.classList.toggle("more-left", region.scrollLeft > 1);
+    frame.classList.toggle("more-right", region.scrollLeft + region.clientWidth < region.scrollWidth - 1);
+  };
+  const look = () => {
+    const measured = regions.map((region) => {
+      const inner = region.firstElementChild;
+      return region.classList.contains("scroll") && inner !== null && inner.offsetWidth <= region.clientWidth;
+    });
+    regions.forEach((region, place) => region.classList.toggle("fits", measured[place]));
+    regions.forEach(edge);
+  };
+  for (const region of regions) region.addEventListener("scroll", () => edge(region), { passive: true });
+  addEventListener("resize", look);
+  document.addEventListener("toggle", look, true);
+
+  // definitions: at the pointer and at the keyboard's focus; Escape hides them
+  const tip = one("#tip");
+  let owner = null;
+  const hide = () => { tip.hidden = true; owner = null; };
+  const show = (element) => {
+    const meaning = document.getElementById(element.getAttribute("aria-describedby"))?.textContent ?? "";
+    const told = element.dataset.told;
+    tip.textContent = told ? `${told[0].toUpperCase()}${told.slice(1)}. ${meaning}` : meaning;
+    owner = element;
+    tip.hidden = false;
+    tip.style.left = tip.style.top = "0";
+    const [place, size] = [element.getBoundingClientRect(), tip.getBoundingClientRect()];
+    tip.style.left = `${Math.max(8, Math.min(place.left, document.documentElement.clientWidth - size.width - 8))}px`;
+    tip.style.top = `${place.bottom + size.height + 4 < innerHeight ? place.bottom + 2 : Math.max(4, place.top - size.height - 2)}px`;
+  };
+  const explained = (target) => target.closest?.("a[aria-describedby], button[aria-describedby]");
+  document.addEventListener("pointerover", ({ target }) => {
+    const found = explained(target);
+    if (found) show(found);
+    else if (owner && !tip.contains(target) && document.activeElement !== owner) hide();
+  });
+  document.addEventListener("focusin", ({ target }) => { explained(target) && target.matches(":focus-visible") ? show(explained(target)) : hide(); });
+  document.addEventListener("focusout", hide);
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    hide();
+    for (const menu of all(".menu[open]")) { menu.open = false; one("summary", menu).focus(); }
+  });
+  document.addEventListener("scroll", hide, { passive: true, capture: true });
+  document.addEventListener("click", ({ target }) => {
+    for (const menu of all(".menu[open]")) if (!menu.contains(target)) menu.open = false;
+  });
 
   // downloads
   const data = () => {
@@ -92,16 +260,23 @@
     const chosen = document.documentElement.dataset.theme;
     return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   };
-  const show = () => {
+  const paint = () => {
     theme.textContent = dark() ? "Light" : "Dark";
     theme.setAttribute("aria-pressed", String(dark()));
   };
   theme.addEventListener("click", () => {
     document.documentElement.dataset.theme = dark() ? "light" : "dark";
-    show();
+    paint();
   });
-  show();
+  paint();
 
   // what is folded is printed too
-  addEventListener("beforeprint", () => { for (const each of all("details:not([open])")) each.open = true; });
+  addEventListener("beforeprint", () => {
+    for (const each of all("details:not([open]):not(.menu)")) each.open = true;
+    for (const { lines } of tables) for (const line of lines) if (line.members.length) unfold(line, true);
+  });
+
+  recall();
+  filter();
+  reach();
 })();
