@@ -194,6 +194,7 @@ class Split:
         group: what kind of question it asks; None for another kind.
         source: where its own data comes from; None means the task's. `harness.usual.TOY` for data that only shows the
             tool.
+        paper: where its own data was published, besides the task's paper.
     """
 
     n: int | None = None
@@ -213,6 +214,7 @@ class Split:
     labels: tuple[str, ...] = ()
     group: Group | None = None
     source: DataSource | None = None
+    paper: Paper | None = None
 
     @property
     def vocabulary(self) -> tuple[str, ...] | None:

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 INSTALL = {
+    "bibtex": "apt-get install --no-install-recommends texlive-latex-recommended",
     "chromium": "apt-get install chromium",
     "pdflatex": "apt-get install --no-install-recommends texlive-latex-recommended",
 }

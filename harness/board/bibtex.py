@@ -11,11 +11,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final, cast
 
 from harness.board.published import published
-from harness.contracts import Judge, Paper, Results, Suite, Task
+from harness.contracts import Judge, Paper, Results, Split, Suite, Task
 from harness.errors import BadData
+from harness.settings import effective
 from harness.text import escape_tex, one_line, plain
 
 #: this project; a test compares it with CITATION.cff
@@ -36,7 +38,6 @@ _ACCENTS: Final = {
     "\u030b": "H ",
     "\u030c": "v ",
     "\u0327": "c ",
-    "\u0328": "k ",
 }
 _LETTERS: Final = {
     "ß": r"{\ss}",
@@ -111,7 +112,7 @@ class _Bibliography:
         if paper is None:
             self.lacking.append(f"{kind} {name}")
             return
-        same = self._by_link.setdefault(paper.link.casefold() or repr(replace(paper, key="")), paper)
+        same = self._by_link.setdefault(paper.link or repr(replace(paper, key="")), paper)
         names = self.uses.setdefault(same, {}).setdefault(kind, [])
         if name not in names:
             names.append(name)
@@ -146,6 +147,7 @@ def render_bibliography(
     sets = {suite.name: suite for suite in suites}
     known = _find_known([*offered.values(), *rubrics.values(), *sets.values()])
     missing: list[str] = []
+    unlisted: list[str] = []
     sources: list[tuple[Paper, str]] = []
     for name in _list_names(results, "tasks"):
         base = name.partition("+")[0]
@@ -153,8 +155,14 @@ def render_bibliography(
             missing.append(f"task {base}")
             continue
         found.add(offered[base].paper, "task", base)
+        splits = {split for each in results for split in _get(_get(_get(each, "tasks"), name), "splits")}
+        listed = _list_splits(offered[base])
+        for split in sorted(splits):
+            if split not in listed and name == base:
+                unlisted.append(f"{base}:{split}")
+            elif split in listed and listed[split].paper is not None:
+                found.add(listed[split].paper, "task", f"{base}:{split}")
         if name == base:
-            splits = {split for each in results for split in _get(_get(_get(each, "tasks"), name), "splits")}
             sources += [(paper, base) for paper in _find_published(offered[base], splits, known)]
     for name in sorted({str(judge.get("rubric")) for each in results for judge in _list_judges(each)} - _NO_METHODS):
         if name not in rubrics:
@@ -172,6 +180,8 @@ def render_bibliography(
         head.append(f"% Without a paper: {', '.join(dict.fromkeys(found.lacking))}.")
     if missing:
         head.append(f"% Not loaded here, so their papers are not known: {', '.join(dict.fromkeys(missing))}.")
+    if unlisted:
+        head.append(f"% Not listed by their tasks, so look for papers of their own: {', '.join(unlisted)}.")
     keys = found.keys()
     parts = ["\n".join(map(_escape_comment, head)) + "\n"]
     version = f"Version {', '.join(versions)}" if versions else ""
@@ -180,6 +190,16 @@ def render_bibliography(
         used = "; ".join(f"{kind} {', '.join(names)}" for kind, names in found.uses[paper].items())
         parts.append(f"{_escape_comment(f'% {used}')}\n{render_entry(paper, key=keys[paper])}")
     return "\n".join(parts)
+
+
+def _list_splits(task: Task) -> dict[str, Split]:
+    """The splits that a task lists by itself, at default settings; none if it cannot tell without its data."""
+    try:
+        settings = effective(task.settings, {}, owner=f"task {task.name}")
+        splits = task.splits(settings, Path(task.name)) if callable(task.splits) else task.splits
+        return {name: splits[name] for name in splits}
+    except Exception:  # noqa: BLE001 - a plugin's code; the rest of the bibliography stands
+        return {}
 
 
 def _find_known(items: Iterable[Task | Judge | Suite]) -> dict[str, Paper]:

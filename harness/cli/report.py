@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.plugins.host import Host
 
 _TABLE = ".txt"  #: the table for a terminal
+_BIBTEX = ".bib"  #: what --bibtex writes
 
 
 @click.command(help="Render the results of one or more runs.")
@@ -52,14 +53,31 @@ _TABLE = ".txt"  #: the table for a terminal
     metavar="KEY",
     help="Average runs that differ in this alone: seed, the name of a model's setting, or none.",
 )
+@click.option(
+    "--bibtex",
+    is_flag=True,
+    help="Instead of a report, write BibTeX of each benchmark, judge and published number in it.",
+)
 @plugin_options
 def command(
-    runs: tuple[str, ...], name: str | None, output: Path | None, figures: Path | None, reveal: bool, group_by: str
+    runs: tuple[str, ...],
+    name: str | None,
+    output: Path | None,
+    figures: Path | None,
+    reveal: bool,
+    group_by: str,
+    bibtex: bool,
 ) -> None:
     """Render results; RUNS are run folders, results.json files or patterns."""
     from harness.board.results import find_results
 
     host = load_host()
+    if bibtex or (name is None and output is not None and output.suffix == _BIBTEX):
+        if name is not None or figures is not None or reveal:
+            flag = "format" if name is not None else "figures" if figures is not None else "reveal"
+            raise click.UsageError(f"--bibtex writes a bibliography and no report: leave out --{flag}")
+        _write_bibliography(host, find_results(runs), output)
+        return
     if name is None and output is not None and output.suffix not in ("", _TABLE):
         name = _find_format(host, output.suffix)
     paths = find_results(runs)
@@ -97,9 +115,25 @@ def command(
         _write(report.figures(_load_results(paths, group_by)), figures)
 
 
+def _write_bibliography(host: Host, paths: Sequence[Path], output: Path | None) -> None:
+    from harness.board.bibtex import render_bibliography
+    from harness.board.results import read_results
+
+    text = render_bibliography(
+        [read_results(path) for path in paths],
+        tasks=[task for task, _ in host.offers("tasks")],
+        judges=[judge for judge, _ in host.offers("judges")],
+        suites=[suite for suite, _ in host.offers("suites")],
+    )
+    if output is None:
+        show(text, nl=False, raw=True)
+    else:
+        _write(text, output)
+
+
 def _find_format(host: Host, suffix: str) -> str:
     """The format of the only report that writes this suffix. Raises HarnessError with the list where there is none."""
-    offered: dict[str, list[str]] = {_TABLE: []}
+    offered: dict[str, list[str]] = {_TABLE: [], _BIBTEX: []}
     for report, _ in host.offers("reports"):
         if report.suffix:
             offered.setdefault(report.suffix, []).append(report.name)

@@ -199,6 +199,8 @@ def find_split_faults(split: object) -> Iterator[str]:
     yield from (f"{name} is {value!r:.100}" for name, value in _find_wrong(split, _SPLIT))
     yield from _find_wrong_texts(split, "by", "parts", "labels")
     yield from _find_misspelt(split, "group", Group)
+    if split.paper is not None:
+        yield from (f"its paper cannot be cited: {why}" for why in find_paper_faults(split.paper))
     yield from _find_misspelt(split, "fidelity", Fidelity)
     for name in ("blocked_as", "empty_as"):
         verdict = getattr(split, name)

@@ -66,7 +66,9 @@ class OpenSet(Mapping[str, Split]):
             raise KeyError(name)
         form: Form = "yesno" if name in YES_NO else self._LISTED.get(name, "choice")
         part = Part(dataset=name, n=None, images=None)
-        return replace(build_split(part, form, rotated=bool(_ROTATED.search(name))), selected=False)
+        split = build_split(part, form, rotated=bool(_ROTATED.search(name)))
+        known = find_known(name)
+        return replace(split, selected=False, paper=known.paper if known else None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._LISTED)

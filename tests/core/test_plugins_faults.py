@@ -81,6 +81,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"n": True}, "n is True"),
     ({"images": -1}, "images is negative"),
     ({"data": "here"}, "data is 'here'"),
+    ({"paper": "Doe 2024"}, "its paper cannot be cited: it is a str, not a Paper"),
     ({"defaults": {"temperature": 0}}, "defaults is {'temperature': 0}"),
 ]
 
