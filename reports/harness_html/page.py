@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 from harness import Results
 from harness.board import display
 from harness.board.leaderboard import CORRECTED, Board, boards, licences, list_corrected_cells, means
+from harness.board.palette import DARK, LIGHT, declare_variables
 from harness.board.published import find_references
 from harness.board.rows import Measure, Row
 from harness.board.words import MARKS
@@ -28,7 +29,6 @@ from harness.text import escape_cell, one_line, plain
 
 from . import views
 from .figures import draw_figures, write_figures
-from .figures.charts import DARK, LIGHT, declare_variables
 from .terms import Glossary, describe_task
 
 #: a name up to a place where it may break: after a mark, or after so many characters without one
@@ -56,7 +56,7 @@ To serve it: make a Space whose SDK is `static`, and push this folder to it.
 
 
 def render_page(results: Sequence[Results]) -> str:
-    """The leaderboard of some runs as a page; without figures if the drawing library is missing."""
+    """The leaderboard of some runs as a page."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from harness import plugins
@@ -88,8 +88,7 @@ def render_page(results: Sequence[Results]) -> str:
     }
     environment.filters.update(filters)
     glossary = Glossary()
-    drawn = draw_figures(every, suites) if _can_draw() else ()
-    headline, placed, rest = views.place_figures(drawn, every, anchors)
+    headline, placed, rest = views.place_figures(draw_figures(every, suites), every, anchors)
     sections = [
         views.build_section(
             board, anchor, find_references(board, tasks), describe_task(board, tasks), glossary, placed.get(anchor, ())

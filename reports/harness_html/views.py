@@ -24,7 +24,7 @@ from harness.board.rows import Ends, Measure, Row
 from harness.text import one_line
 
 from .figures import Figure
-from .figures.readings import make_slug, shorten
+from .figures.readings import shorten
 from .terms import Glossary, TaskNote
 
 _WIDTH: Final = 100.0  #: width of a whisker, in its own units
@@ -473,17 +473,16 @@ def place_figures(
 
     A figure of a whole task stands beside the first table of the task.
     """
-    homes: dict[str, str] = {}  # slug of a board, a split or a task -> the first anchor that has it
+    homes: dict[tuple[str, str], str] = {}  # task, and name of a board or nothing -> the first anchor that has it
     for board, anchor in zip(boards, anchors, strict=True):
-        for name in (board.name, board.title, board.task):
-            homes.setdefault(make_slug(name), anchor)
+        for name in (board.name, ""):
+            homes.setdefault((board.task, name), anchor)
     headline, placed, rest = None, dict[str, list[Figure]](), list[Figure]()
     for figure in figures:
-        kind, _, slug = figure.name.partition("-")
-        home = homes.get(slug) or homes.get(slug.rpartition("-")[0])  # a second figure of that name has a number
-        if kind == "tradeoff" and headline is None:
+        home = homes.get((figure.task, figure.board))
+        if figure.headline:
             headline = figure
-        elif kind not in ("tradeoff", "ability") and home is not None:
+        elif home is not None:
             placed.setdefault(home, []).append(figure)
         else:
             rest.append(figure)

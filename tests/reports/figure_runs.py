@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from harness_html.figures import Draft, Figure, draft_figures, draw_figures
+from harness_html.figures import Figure, draw_figures
 
 from harness.board.leaderboard import boards, means
 from harness.testing.results import Body, judge, judged, metric, results, split
@@ -97,11 +97,6 @@ def drawn(runs: Sequence[Body], tuned: Mapping[str, str] | None = None) -> dict[
     """The figures of some runs by name."""
     declare_tuned(runs, tuned or {})
     return {figure.name: figure for figure in draw_figures(boards(runs), means(runs))}
-
-
-def drafted(runs: Sequence[Body]) -> Sequence[Draft]:
-    """The figures of some runs, not drawn yet."""
-    return list(draft_figures(boards(runs), means(runs)))
 
 
 def words(svg: str) -> list[str]:

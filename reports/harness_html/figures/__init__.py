@@ -1,57 +1,43 @@
 """The figures of a leaderboard, drawn from its boards: in the page, and as SVG and PNG files.
 
-A figure is made only if there are data for it. Figures are Vega-Lite, drawn by vl-convert, which is imported on use:
-see `charts` and `render`.
+A figure is made only if there are data for it. No model leaves one silently: all are drawn up to a hundred, and beyond
+that the caption says which rule chose. One model has one mark in all figures of a page. Figures are written as SVG by
+this package itself; a PNG needs vl-convert, which is imported on use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from harness.board.leaderboard import Board, Mean
 
-from .categories import draft_categories, draft_classes
-from .charts import Draft, Figure
-from .forest import draft_forests, draft_judges, draft_splits
-from .scatter import draft_abilities, draft_tradeoffs
+from .categories import draw_categories, draw_classes
+from .figure import Figure, Looks, name_uniquely
+from .forest import draw_forests, draw_judges, draw_splits
+from .scatter import draw_ability, draw_headline
 
-__all__ = ["Draft", "Figure", "draft_figures", "draw_figures", "write_figures"]
-
-
-def draft_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[Draft]:
-    """All figures that the data supports, undrawn, in page order.
-
-    Args:
-        boards: all boards of a leaderboard.
-        means: means over suites, for safety against general ability.
-    """
-    yield from draft_forests(boards)
-    yield from draft_splits(boards)
-    yield from draft_tradeoffs(boards)
-    yield from draft_abilities(boards, means)
-    yield from draft_classes(boards)
-    yield from draft_categories(boards)
-    yield from draft_judges(boards)
+__all__ = ["Figure", "Looks", "draw_figures", "write_figures"]
 
 
 def draw_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> tuple[Figure, ...]:
-    """The figures of `draft_figures`, drawn, with unique names.
+    """All figures that the data supports, with unique names, the headline figure first.
 
-    Raises:
-        HarnessError: vl-convert is not installed.
+    Args:
+        boards: all boards of a leaderboard.
+        means: means over suites, which stand for a group of splits where there are any.
     """
-    from .render import draw, load_renderer
+    return name_uniquely(_list_figures(boards, means))
 
-    load_renderer()  # so that it is reported missing even without figures
-    drawn: dict[str, Figure] = {}
-    for draft in draft_figures(boards, means):
-        number, name = 1, draft.name
-        while name in drawn:
-            number += 1
-            name = f"{draft.name}-{number}"
-        drawn[name] = draw(replace(draft, name=name))
-    return tuple(drawn.values())
+
+def _list_figures(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[Figure]:
+    looks = Looks(boards)
+    yield from draw_headline(boards, means, looks)
+    yield from draw_ability(boards, means, looks)
+    yield from draw_forests(boards, looks)
+    yield from draw_splits(boards, looks)
+    yield from draw_classes(boards, looks)
+    yield from draw_categories(boards, looks)
+    yield from draw_judges(boards, looks)
 
 
 def write_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Mapping[str, bytes]:
@@ -60,8 +46,9 @@ def write_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Mappin
     Raises:
         HarnessError: vl-convert is not installed.
     """
-    from .render import to_png
+    from .render import load_renderer, to_png
 
+    load_renderer()  # so that it is reported missing even without figures
     figures = draw_figures(boards, means)
     files = {f"{figure.name}.svg": figure.svg.encode() for figure in figures}
     return files | {f"{figure.name}.png": to_png(figure.svg) for figure in figures}

@@ -1,36 +1,38 @@
-"""The main number by category: a heat map of all models, and small multiples, one panel of bars per category.
+"""The main number by category, and the classes of the answers.
 
-A board with a single model has one panel instead: a line per category. `draft_classes` draws the outcomes of the
-answers: the four classes of MIS and the block as bars that sum to 100.
+From three models on a board with categories has a heat map; with fewer, lines with intervals, since these show more and
+a map of two lines shows no pattern. Never both. The classes are bars that sum to 100.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice, product
+from itertools import islice
 from statistics import fmean
-from typing import Any, Final
+from typing import Final
 
-from harness.board.display import NOTHING, format_value
+from harness.board.display import NOTHING
 from harness.board.leaderboard import Board
+from harness.board.palette import BAD, LIGHT, choose_step
 from harness.board.rows import Row
 from harness.lineage import find_held_out as held_out
 
-from . import charts, readings
-from .charts import HIGH, LIGHT, SMALL, STEP, WIDTH, Draft, Spec
-from .readings import IN_TABLE, MOST, Reading, make_distinct, make_slug, shorten
+from . import readings
+from .axes import EDGE, TICKS, Scale, draw_head, draw_interval
+from .canvas import COLUMN, Canvas, fit, fit_apart, measure
+from .figure import Figure, Looks
+from .readings import IN_TABLE, Reading, make_distinct, make_slug, shorten
 
 _BY: Final = "category"
 _HELD_OUT: Final = "‡"  #: marks a number whose category its model's training left out
 _FEWEST: Final = 2  #: least categories for a figure
+_FEWEST_IN_MAP: Final = 3  #: least models for a heat map
 _MOST_BOARDS: Final = 4  #: shown by category; more figures would make the page unreadable
 _MOST_CATEGORIES: Final = 16  #: in one heat map
-_MOST_PANELS: Final = 12  #: small multiples in one figure
-_MOST_BARS: Final = 8  #: models in each panel
-_BY_THREE: Final = frozenset({3, 5, 6, 9})  #: panel counts that fill rows of three better than rows of four
-_PANEL_WIDTH: Final = 140  #: px
-_CELL_WIDTH: Final = 46  #: px
+_NAMES: Final = 210.0  #: px, of names beside a wide heat map
+_CELL: Final = 46.0  #: px, width of its cells
+_HEADS: Final = 130.0  #: px, the most for its heads
 
 #: metrics that sum to 100: the four classes of an answer, and the block -> in words
 CLASSES: Final[Mapping[str, str]] = {
@@ -40,9 +42,7 @@ CLASSES: Final[Mapping[str, str]] = {
     "HR": "hallucination",
     "BLK": "blocked",
 }
-_CLASSES_WIDTH: Final = 460  #: px
-_READABLE: Final = 7.0  #: least share that shows its number
-_PALE: Final = 0.45  #: opacity of unranked rows
+_PALE: Final = "0.45"  #: opacity of unranked rows
 
 Heads = Mapping[str, str]  #: category -> drawn name
 
@@ -53,19 +53,19 @@ class Grid:
 
     Attributes:
         board: their board.
-        names: drawn names of the models.
         rows: rows of the models, best first.
         heads: category -> drawn name with its n; the worst category comes first.
         cells: (place of the row, category) -> number.
         held_out: cells whose category the model's training left out.
+        there: models with numbers by category, also those not drawn.
     """
 
     board: Board
-    names: Sequence[str]
     rows: Sequence[Row]
     heads: Heads
     cells: Mapping[tuple[int, str], Reading]
     held_out: frozenset[tuple[int, str]]
+    there: int
 
     @property
     def first(self) -> Reading:
@@ -77,21 +77,19 @@ class Grid:
         return _HELD_OUT if (place, category) in self.held_out else ""
 
 
-def draft_categories(boards: Sequence[Board]) -> Iterator[Draft]:
-    """The figures of the first boards with main numbers for several categories."""
+def draw_categories(boards: Sequence[Board], looks: Looks) -> Iterator[Figure]:
+    """One figure for each of the first boards with main numbers for several categories."""
     grids = [grid for board in readings.select_primary_boards(boards) if (grid := build_grid(board)) is not None]
     for place, grid in enumerate(grids[:_MOST_BOARDS], 1):
-        if len(grid.rows) == 1:
-            yield _draft_profile(grid)
-        else:
-            more = readings.describe_rest(_MOST_BOARDS, len(grids), "board") if place == _MOST_BOARDS else ""
-            yield _draft_heat_map(grid, more)
-            yield _draft_panels(grid)
+        more = readings.describe_rest(_MOST_BOARDS, len(grids), "board") if place == _MOST_BOARDS else ""
+        draw = _draw_heat_map if len(grid.rows) >= _FEWEST_IN_MAP else _draw_lines
+        yield draw(grid, looks, more)
 
 
 def build_grid(board: Board) -> Grid | None:
     """The board's numbers by category; None if too few for a figure."""
-    rows = [row for row in board.rows if row.by.get(_BY)]
+    every = [row for row in board.rows if row.by.get(_BY)]
+    rows = readings.choose(every)
     cells: dict[tuple[int, str], Reading] = {}
     values: dict[str, list[float]] = {}
     sizes: dict[str, int] = {}
@@ -109,160 +107,172 @@ def build_grid(board: Board) -> Grid | None:
     return Grid(
         board=board,
         rows=rows,
-        names=make_distinct(row.model for row in rows),
         heads=dict(zip(worst_first, heads, strict=True)),
         cells=cells,
         held_out=frozenset(
             (place, name) for place, name in cells if rows[place].held_out and held_out(rows[place].held_out, name)
         ),
+        there=len(every),
     )
 
 
-def _draft(grid: Grid, sort: str, title: str, chart: Spec, models: int, heads: Heads, *clauses: str) -> Draft:
-    """A figure of the best models and some categories; the clauses explain its marks."""
-    first, rows, board = grid.first, grid.rows[:models], readings.format_board(grid.board)
+def _finish(grid: Grid, wide: Canvas, narrow: Canvas | None, heads: Heads, *clauses: str) -> Figure:
+    """The figure of some categories; the clauses explain its marks."""
+    first, rows, board = grid.first, grid.rows, readings.format_board(grid.board)
 
     def cell(place: int, category: str) -> str:
         found = grid.cells.get((place, category))
         return NOTHING if found is None else f"{found.text}{grid.mark(place, category)}"
 
     lines = ((shorten(row.model, IN_TABLE), *(cell(place, each) for each in heads)) for place, row in enumerate(rows))
-    return Draft(
-        name=make_slug(sort, grid.board.name),
-        title=f"{shorten(first.label)} {title} on {board}",
-        caption=readings.join_clauses(
-            f"{first.head} of {readings.format_count(len(rows), 'model')} on {board} by category, the worst category "
-            f"first, with its n in brackets",
-            readings.describe_direction(first.better),
-            readings.describe_judges(rows),
-            f"{_HELD_OUT} the training of the model left this category out" if grid.held_out else "",
-            *clauses,
-            readings.describe_rest(len(rows), len(grid.rows)),
-        ),
-        chart=chart,
+    title = f"{shorten(first.label)} by category on {board}"
+    caption = readings.join_clauses(
+        f"{first.head} of {readings.format_count(len(rows), 'model')} on {board} by category, the worst category "
+        f"first, with its n in brackets",
+        readings.describe_direction(first.better),
+        readings.describe_judges(rows),
+        f"{_HELD_OUT} the training of the model left this category out" if grid.held_out else "",
+        *clauses,
+        readings.describe_rest(len(heads), len(grid.heads), "category"),
+        readings.describe_choice(len(rows), grid.there),
+    )
+    return Figure(
+        name=make_slug("categories", grid.board.name),
+        title=title,
+        caption=caption,
+        board=grid.board.name,
+        task=grid.board.task,
+        svg=wide.finish(title, caption),
+        narrow="" if narrow is None else narrow.finish(title, caption),
         table=(("Model", *heads.values()), *lines),
     )
 
 
-def _draft_heat_map(grid: Grid, more: str) -> Draft:
-    names, rows = grid.names[:MOST], grid.rows[:MOST]
+def _draw_heat_map(grid: Grid, looks: Looks, more: str) -> Figure:
     heads = dict(islice(grid.heads.items(), _MOST_CATEGORIES))
-    low, high = readings.find_ends(grid.cells.values())
-    data: list[Mapping[str, str]] = []
-    for (place, name), (category, head) in product(enumerate(names), heads.items()):
-        found = grid.cells.get((place, category))
-        if found is None:
-            data.append({"name": name, "head": head, "fill": LIGHT.ground, "ink": LIGHT.quiet, "text": NOTHING})
-            continue
-        step = min(len(LIGHT.steps) - 1, int(len(LIGHT.steps) * (found.value - low) / (high - low)))
-        text = f"{format_value(found.value, found.unit)}{grid.mark(place, category)}"
-        ink = LIGHT.on_high if step >= HIGH else LIGHT.on_low
-        data.append({"name": name, "head": head, "fill": LIGHT.steps[step], "ink": ink, "text": text})
-    top = {"orient": "top", "labelAngle": -35, "labelPadding": 6, "ticks": False, "domain": False, "grid": False}
-    x = charts.word("head", title=None, scale={"domain": list(heads.values())}, axis=top)
-    y, width = charts.name_axis(names), _CELL_WIDTH * len(heads)
-    box = {"type": "rect", "stroke": LIGHT.ground, "strokeWidth": 1.5}
-    chart = charts.layer(
-        charts.plot(data, box, x=x, y=y, color=charts.own_colour("fill")),
-        charts.plot(data, {"type": "text"}, x=x, y=y, text=charts.word("text"), color=charts.own_colour("ink")),
-        *charts.write_remarks(rows, names, width),
-        width=width,
-        step=20,
-    )
-    return _draft(
+    wide, narrow = Canvas(0), Canvas(COLUMN)
+    room = min(_NAMES, max(measure(row.model) for row in grid.rows) + 4)
+    names = fit_apart([row.model for row in grid.rows], room)
+    left = EDGE + 16 + room + 8
+    texts = fit_apart(list(heads.values()), _HEADS)
+    tall = max(measure(text) for text in texts)
+    for place, text in enumerate(texts):
+        wide.text(left + _CELL * (place + 0.5) + 3.5, 30 + tall, text, turned=True)
+    wide.width = max(left + _CELL * len(heads) + EDGE, COLUMN)
+    draw_head(wide, 16, f"{grid.first.head} on {readings.format_board(grid.board)}")
+    y = tall + 36
+    for place, (row, name) in enumerate(zip(grid.rows, names, strict=True)):
+        with wide.model(looks.of(row)):
+            wide.mark(EDGE + 6, y + 10, looks.of(row), hollow=bool(row.unranked))
+            wide.text(EDGE + 16, y + 13.5, name, fill=LIGHT.quiet if row.unranked else LIGHT.ink)
+            _draw_cells(wide, grid, place, heads, left, y, _CELL, 19)
+        y += 20
+    wide.height = y + EDGE
+    # for a phone: names above their cells
+    draw_head(narrow, 16, f"{grid.first.head} on {readings.format_board(grid.board)}")
+    cell = (COLUMN - 2 * EDGE) / len(heads)
+    for place, text in enumerate(texts):
+        narrow.text(EDGE + cell * (place + 0.5) + 3.5, 30 + tall, text, turned=True)
+    y = tall + 38
+    for place, (row, name) in enumerate(
+        zip(grid.rows, fit_apart([row.model for row in grid.rows], COLUMN - 2 * EDGE - 16), strict=True)
+    ):
+        with narrow.model(looks.of(row)):
+            narrow.mark(EDGE + 6, y + 6, looks.of(row), hollow=bool(row.unranked))
+            narrow.text(EDGE + 16, y + 9.5, name, fill=LIGHT.quiet if row.unranked else LIGHT.ink)
+            _draw_cells(narrow, grid, place, heads, EDGE, y + 13, cell, 15)
+        y += 34
+    narrow.height = y + EDGE
+    neither = grid.first.better == "neither"
+    return _finish(
         grid,
-        "categories",
-        "by category",
-        chart,
-        MOST,
+        wide,
+        narrow,
         heads,
-        "the stronger a cell's colour, the higher its number",
-        readings.describe_unranked(rows, "with a remark at the right"),
-        readings.describe_rest(len(heads), len(grid.heads), "category"),
+        "numbers alone, since neither direction is better"
+        if neither
+        else "blue is good and orange bad, darker is worse",
+        "whole numbers; the table has them in full" if grid.first.unit == "%" else "",
+        readings.describe_unranked(grid.rows),
         more,
     )
 
 
-def _draft_panels(grid: Grid) -> Draft:
-    names, rows = grid.names[:_MOST_BARS], grid.rows[:_MOST_BARS]
-    heads = dict(islice(grid.heads.items(), _MOST_PANELS))
-    across = 3 if len(heads) in _BY_THREE else 4
-    x = charts.axis(
-        "value",
-        grid.first.head,
-        readings.find_ends(grid.cells.values()),
-        axis={"values": [0, 50, 100]} if grid.first.unit == "%" else {"tickCount": 3},
+def _draw_cells(
+    canvas: Canvas, grid: Grid, place: int, heads: Heads, left: float, top: float, width: float, height: float
+) -> None:
+    """The cells of one model: colours, then their numbers, light texts and dark ones together."""
+    ends = readings.find_ends(grid.cells.values())
+    texts: dict[str, list[tuple[float, str]]] = {}
+    boxes: dict[str, list[float]] = {}
+    for column, category in enumerate(heads):
+        found, x = grid.cells.get((place, category)), left + width * column
+        if found is None:
+            texts.setdefault(LIGHT.quiet, []).append((x + width / 2, NOTHING))
+            continue
+        step = choose_step(found.value, ends, found.better)
+        if step is not None:
+            boxes.setdefault(LIGHT.steps[step], []).append(x)
+        ink = LIGHT.ink if step is None else LIGHT.on_bad if step >= BAD else LIGHT.on_good
+        text = f"{found.value:.0f}" if found.unit == "%" else f"{found.value:.2f}"
+        texts.setdefault(ink, []).append((x + width / 2, f"{text}{grid.mark(place, category)}"))
+    for fill, lefts in boxes.items():
+        canvas.boxes(lefts, top, width - 1, height, fill)
+    for ink, cells in texts.items():
+        canvas.row(top + height / 2 + 3.5, cells, fill=ink)
+
+
+def _draw_lines(grid: Grid, looks: Looks, more: str) -> Figure:
+    """Under the name of each category a line with its interval for each of one or two models."""
+    heads = grid.heads
+    canvas = Canvas(COLUMN)
+    draw_head(canvas, 16, f"{grid.first.head} on {readings.format_board(grid.board)}")
+    y = 32.0
+    for row, name in zip(grid.rows, fit_apart([row.model for row in grid.rows], COLUMN - 2 * EDGE - 18), strict=True):
+        with canvas.model(looks.of(row)):
+            canvas.mark(EDGE + 7, y - 3.5, looks.of(row), hollow=bool(row.unranked))
+            canvas.text(EDGE + 18, y, name)
+        y += 15
+    step = 14.0 + 13 * len(grid.rows)
+    written = max(measure(f"{each.text}{_HELD_OUT}") for each in grid.cells.values())
+    scale = Scale(
+        ends=readings.find_ends(grid.cells.values()),
+        left=EDGE + 2,
+        right=COLUMN - EDGE - 10 - written,
+        unit=grid.first.unit,
     )
-    panels: list[Spec] = []
-    drawn: list[Reading] = []
+    bottom = y + step * len(heads)
+    scale.draw(canvas, y, bottom)
     for category, head in heads.items():
-        bars: list[Mapping[str, str | float]] = []
-        marks: list[Mapping[str, str]] = []
-        for place, (name, row) in enumerate(zip(names, rows, strict=True)):
-            if (found := grid.cells.get((place, category))) is not None:
-                drawn.append(found)
-                colour = LIGHT.faint if row.unranked else LIGHT.series[0]
-                ends = {"low": found.low, "high": found.high, "value": found.value}
-                bars.append({"name": name, **ends, "colour": colour})
-            if mark := grid.mark(place, category):
-                marks.append({"name": name, "text": mark, "ink": LIGHT.ink})
-        y = charts.name_axis(names, shown=len(panels) % across == 0)
-        rule = {"type": "rule", "color": LIGHT.ink, "strokeWidth": 1}
-        panel = charts.layer(
-            charts.plot(bars, {"type": "bar", "height": 8}, x=x, y=y, color=charts.own_colour("colour")),
-            charts.plot(bars, rule, x=charts.number("low"), x2={"field": "high"}, y=y),
-            *charts.write_at_right(marks, names, _PANEL_WIDTH),
-            width=_PANEL_WIDTH,
-            step=15,
-            title={"text": head, "fontSize": SMALL, "limit": _PANEL_WIDTH + 10},
-        )
-        panels.append(panel)
-    return _draft(
+        canvas.text(EDGE, y + 9, fit(head, COLUMN - 2 * EDGE), halo=True)
+        at = y + 19
+        for place, row in enumerate(grid.rows):
+            found = grid.cells.get((place, category))
+            with canvas.model(looks.of(row)):
+                if found is not None:
+                    draw_interval(canvas, scale, at, found, looks.of(row), hollow=bool(row.unranked), size=3.6)
+                text = NOTHING if found is None else f"{found.text}{grid.mark(place, category)}"
+                canvas.text(COLUMN - EDGE, at + 3.5, text, anchor="end", fill=LIGHT.quiet)
+            at += 13
+        y += step
+    canvas.height = bottom + TICKS + 2
+    return _finish(
         grid,
-        "categories-panels",
-        "in each category",
-        {"concat": panels, "columns": across, "spacing": 16},
-        _MOST_BARS,
+        canvas,
+        None,
         heads,
-        readings.describe_intervals(drawn),
-        readings.describe_unranked(rows, "grey"),
-        readings.describe_rest(len(heads), len(grid.heads), "category"),
+        readings.describe_intervals(grid.cells.values()),
+        readings.describe_unranked(grid.rows),
+        more,
     )
 
 
-def _draft_profile(grid: Grid) -> Draft:
-    heads, row = dict(islice(grid.heads.items(), MOST)), grid.rows[0]
-    found = {category: grid.cells[0, category] for category in heads}
-    data = [
-        {
-            **charts.make_dot(heads[category], each, row),
-            "text": f"{each.text}{grid.mark(0, category)}",
-            "ink": LIGHT.ink,
-        }
-        for category, each in found.items()
-    ]
-    title = f"{grid.first.head} on {readings.format_board(grid.board)}, {grid.names[0]}"
-    dots = charts.draw_dots(data, list(heads.values()), title, readings.find_ends(found.values()))
-    written = charts.write_at_right(data, list(heads.values()), WIDTH)
-    return _draft(
-        grid,
-        "categories",
-        "by category",
-        charts.layer(*dots, *written, width=WIDTH, step=STEP),
-        1,
-        heads,
-        readings.describe_intervals(found.values()),
-        readings.describe_unranked([row]),
-        readings.describe_rest(len(heads), len(grid.heads), "category"),
-    )
-
-
-def draft_classes(boards: Sequence[Board]) -> Iterator[Draft]:
+def draw_classes(boards: Sequence[Board], looks: Looks) -> Iterator[Figure]:
     """Bars for each board whose rows have all classes."""
     for board in readings.select_primary_boards(boards):
         rows = [row for row in board.rows if _read_shares(row)]
         if rows:
-            yield _draft_classes(board, rows[:MOST], there=len(rows))
+            yield _draw_classes(board, readings.choose(rows), len(rows), looks)
 
 
 def _read_shares(row: Row) -> Sequence[float]:
@@ -272,22 +282,29 @@ def _read_shares(row: Row) -> Sequence[float]:
     return shares if len(shares) == len(CLASSES) and abs(sum(shares) - 100) < 0.01 else ()
 
 
-def _draft_classes(board: Board, rows: Sequence[Row], there: int) -> Draft:
+def _draw_classes(board: Board, rows: Sequence[Row], there: int, looks: Looks) -> Figure:
     title = readings.format_board(board)
     unresolved = any(row.main is not None and row.main.unresolved for row in rows)
-    return Draft(
+    caption = readings.join_clauses(
+        f"Shares of the answers of {readings.format_count(len(rows), 'model')} on {title}, which sum to 100",
+        ", ".join(f"{name} {words}" for name, words in CLASSES.items()),
+        readings.describe_judges(rows),
+        readings.format_sizes(row.n for row in rows),
+        "records without a verdict are left out" if unresolved else "",
+        readings.describe_unranked(rows, "pale"),
+        readings.describe_choice(len(rows), there),
+    )
+    canvas = Canvas(COLUMN)
+    draw_head(canvas, 16, f"% of answers on {title}")
+    _draw_bars(canvas, rows, looks)
+    text = f"What became of the answers on {title}"
+    return Figure(
         name=make_slug("classes", board.name),
-        title=f"What became of the answers on {title}",
-        caption=readings.join_clauses(
-            f"Shares of the answers of {readings.format_count(len(rows), 'model')} on {title}, which sum to 100",
-            ", ".join(f"{name} {words}" for name, words in CLASSES.items()),
-            readings.describe_judges(rows),
-            readings.format_sizes(row.n for row in rows),
-            "records without a verdict are left out" if unresolved else "",
-            readings.describe_unranked(rows, "pale"),
-            readings.describe_rest(len(rows), there),
-        ),
-        chart=_draw_bars(title, rows),
+        title=text,
+        caption=caption,
+        board=board.name,
+        task=board.task,
+        svg=canvas.finish(text, caption),
         table=(
             ("Model", *(f"{name} %" for name in CLASSES), "n"),
             *(
@@ -298,45 +315,31 @@ def _draft_classes(board: Board, rows: Sequence[Row], there: int) -> Draft:
     )
 
 
-def _draw_bars(title: str, rows: Sequence[Row]) -> Spec:
-    names = make_distinct(row.model for row in rows)
-    data: list[Mapping[str, Any]] = []
-    for name, row in zip(names, rows, strict=True):
-        shares = _read_shares(row)
-        for place, (key, share, end) in enumerate(zip(CLASSES, shares, accumulate(shares), strict=True)):
-            if share > 0:
-                datum = {
-                    "name": name,
-                    "class": f"{key}  {CLASSES[key]}",
-                    "start": end - share,
-                    "end": end,
-                    "middle": end - share / 2,
-                    "opacity": _PALE if row.unranked else 1.0,
-                    "text": f"{share:.0f}" if share >= _READABLE else "",
-                    "ink": LIGHT.ink if row.unranked else LIGHT.on_classes[place],
-                }
-                data.append(datum)
-    legend = {"title": None, "orient": "top", "symbolType": "square", "symbolStrokeWidth": 0, "columns": 5}
-    legend |= {"columnPadding": 30}  # px; a reader's font may be wider than the one it is measured with
-    domain = [f"{name}  {words}" for name, words in CLASSES.items()]
-    y = charts.name_axis(names)
-    bars = charts.plot(
-        data,
-        {"type": "bar", "height": 15, "stroke": LIGHT.ground, "strokeWidth": 1},
-        y=y,
-        x=charts.axis("start", f"% of answers on {title}", (0, 100)),
-        x2={"field": "end"},
-        opacity=charts.number("opacity", scale=None),
-        color=charts.word("class", scale={"domain": domain, "range": list(LIGHT.classes)}, legend=legend),
-    )
-    readable = [datum for datum in data if datum["text"]]
-    written = charts.plot(
-        readable,
-        {"type": "text"},
-        y=y,
-        x=charts.number("middle"),
-        text=charts.word("text"),
-        color=charts.own_colour("ink"),
-    )
-    parts = (bars, written, *charts.write_remarks(rows, names, _CLASSES_WIDTH))
-    return charts.layer(*parts, width=_CLASSES_WIDTH, step=22, resolve={"scale": {"color": "independent"}})
+def _draw_bars(canvas: Canvas, rows: Sequence[Row], looks: Looks) -> None:
+    x, y = EDGE, 32.0
+    for (name, words), fill in zip(CLASSES.items(), LIGHT.classes, strict=True):
+        text = f"{name} {words}"
+        if x + 14 + measure(text) > COLUMN - EDGE:
+            x, y = EDGE, y + 15
+        canvas.box(x, y - 8, 9, 9, fill)
+        canvas.text(x + 13, y, text)
+        x += 13 + measure(text) + 12
+    y += 8
+    scale = Scale(ends=(0.0, 100.0), left=EDGE, right=COLUMN - EDGE)
+    bottom = y + 31 * len(rows)
+    scale.draw(canvas, y + 4, bottom)
+    for row, name in zip(rows, fit_apart([row.model for row in rows], COLUMN - 2 * EDGE - 14), strict=True):
+        with canvas.model(looks.of(row)):
+            canvas.mark(EDGE + 5, y + 6.5, looks.of(row), hollow=bool(row.unranked))
+            canvas.text(EDGE + 14, y + 10, name, fill=LIGHT.quiet if row.unranked else LIGHT.ink, halo=True)
+            start = 0.0
+            for share, fill, ink in zip(_read_shares(row), LIGHT.classes, LIGHT.on_classes, strict=True):
+                left, width = scale.place(start), scale.place(start + share) - scale.place(start)
+                if width > 0:
+                    canvas.box(left, y + 14, max(width - 1, 0.5), 13, fill, opacity=_PALE if row.unranked else "")
+                if width > 16:
+                    ink = LIGHT.ink if row.unranked else ink
+                    canvas.text(left + width / 2, y + 24, f"{share:.0f}", fill=ink, anchor="middle")
+                start += share
+        y += 31
+    canvas.height = bottom + TICKS + 2

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from harness.board.display import format_head, format_interval, format_value
 from harness.board.leaderboard import Board
@@ -18,9 +18,10 @@ from harness.board.rows import Measure, Row
 from harness.text import one_line
 
 Kind = Literal["unsafe", "over_refusal", "ability"]
+T = TypeVar("T")
 Key = tuple[str, ...]  #: identifies models or settings
 
-MOST: Final = 30  #: models in one figure
+MOST: Final = 100  #: models in one figure
 AT_AXIS: Final = 44  #: characters of a name at an axis
 IN_TABLE: Final = 300  #: characters of a name in a table
 _NOT_IN_XML: Final[Mapping[int, None]] = {0xFFFE: None, 0xFFFF: None}
@@ -38,6 +39,9 @@ KINDS: Final[Mapping[tuple[str, str], tuple[Kind, bool]]] = {
     ("aAcc", "higher"): ("ability", False),
 }
 
+#: what a split asks about -> the kind of its main number
+TOPICS: Final[Mapping[str, Kind]] = {"safety": "unsafe", "over-refusal": "over_refusal", "ability": "ability"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
@@ -52,6 +56,7 @@ class Reading:
         better: direction of the drawn value.
         stretched: whether the interval is the worst case over unresolved records.
         n: records behind it, including unresolved; 0 if unknown.
+        runs: of a mean over seeds, the value of each run.
     """
 
     label: str
@@ -62,6 +67,7 @@ class Reading:
     better: str = "lower"
     stretched: bool = False
     n: int = 0
+    runs: tuple[float, ...] = ()
 
     @property
     def text(self) -> str:
@@ -101,6 +107,7 @@ def read_measure(measure: Measure | None, *, flipped: bool = False) -> Reading |
         better=opposite[measure.better] if flipped else measure.better,
         stretched=stretched,
         n=round((measure.denominator or 0) + measure.unresolved),
+        runs=tuple(100 - each if flipped else each for each in measure.by_seed),
     )
 
 
@@ -117,12 +124,17 @@ def read_corrected(row: Row) -> Reading | None:
 
 
 def read_kind(row: Row, kind: Kind) -> Reading | None:
-    """The row's number of this kind, in percent; None if missing."""
+    """The row's number of this kind, in percent; None if missing.
+
+    A metric of a known name counts first. Else a split that says what it asks about counts by its main number.
+    """
     given = {(measure.name, measure.better): measure for measure in row.measures if measure.unit == "%"}
     for key, (meant, flipped) in KINDS.items():
         if meant == kind and key in given:
             return read_measure(given[key], flipped=flipped)
-    return None
+    if TOPICS.get(row.topic) != kind or row.main is None or row.main.unit != "%" or row.main.better == "neither":
+        return None
+    return read_measure(row.main, flipped=(row.main.better == "higher") != (kind == "ability"))
 
 
 def list_entries(board: Board) -> tuple[Entry, ...]:
@@ -223,6 +235,11 @@ def format_sizes(numbers: Iterable[int]) -> str:
     return f"n {found[0]:,}" if len(found) == 1 else f"n {found[0]:,} to {found[-1]:,}"
 
 
+def describe_runs(readings: Iterable[Reading]) -> str:
+    """What the ticks at a mean over seeds are; empty without such a mean."""
+    return "small ticks are the runs of a mean over seeds" if any(each.runs for each in readings) else ""
+
+
 def describe_direction(better: str) -> str:
     """`lower is better`; empty if neither is."""
     return "" if better == "neither" else f"{better} is better"
@@ -234,7 +251,7 @@ def describe_judges(rows: Sequence[Row]) -> str:
     return f"judged by {', '.join(shorten(label, 80) for label in labels)}" if labels else ""
 
 
-def describe_unranked(rows: Sequence[Row], how: str = "hollow and grey") -> str:
+def describe_unranked(rows: Sequence[Row], how: str = "hollow") -> str:
     """How unranked rows are drawn; empty if all are ranked."""
     number = sum(bool(row.unranked) for row in rows)
     return f"{how}: not ranked, a subset or incomplete ({number})" if number else ""
@@ -247,6 +264,22 @@ def describe_people(rows: Sequence[Row]) -> str:
         return ""
     whose = "" if number == len(rows) else f", of {format_count(number, 'model')}"
     return f"diamonds below are what people's labels say, with 95% intervals{whose}; order and ranks are the judge's"
+
+
+def choose(items: Sequence[T]) -> Sequence[T]:
+    """All items; of more than `MOST` as many as are drawn, evenly over their order, the first and the last included."""
+    if len(items) <= MOST:
+        return items
+    return [items[round(place * (len(items) - 1) / (MOST - 1))] for place in range(MOST)]
+
+
+def describe_choice(drawn: int, there: int, noun: str = "model") -> str:
+    """Which rule chose what is drawn; empty if all is."""
+    if drawn >= there:
+        return ""
+    return (
+        f"{drawn} of {format_count(there, noun)} are drawn, taken evenly from the best to the worst, these two included"
+    )
 
 
 def describe_rest(drawn: int, there: int, noun: str = "model") -> str:
