@@ -14,7 +14,7 @@ from harness.board.display import format_estimate, format_interval, format_value
 
 Ends = tuple[float | None, float | None]
 UNKNOWN_AGREEMENT: Final = "agreement unknown"
-RANKED_BY_JUDGE: Final = "Ranks rest on the judge's number, not on the number by people: not every model has labels."
+RANKED_BY_JUDGE: Final = "Ranks rest on the judge's number, not on the number by people."
 ADDS_NOTHING: Final = "the judge adds nothing: as many labels without a judge would be about as exact"
 _PERSON: Final = "human-"  #: what the id of a person begins with
 
@@ -67,9 +67,10 @@ class CorrectedNumber:
         of: how many answers the number stands for.
         judge: whose labels the answers were drawn by; empty where none were drawn.
         parts: the cells of the draw.
-        alpha: Krippendorff's alpha; None where fewer than two people labelled the same answers.
+        alpha: Krippendorff's alpha; None where it has no value.
         alpha_ci95: its interval.
         alpha_n: answers that two or more people labelled.
+        same: those of them on which all agree; None in results of older versions.
         annotators: id -> own estimate; empty with one.
         adds_nothing: people alone would be about as exact.
         notes: further reasons to doubt it.
@@ -85,16 +86,28 @@ class CorrectedNumber:
     alpha: float | None = None
     alpha_ci95: Ends = (None, None)
     alpha_n: int = 0
+    same: int | None = None
     annotators: Mapping[str, Annotator] = field(default_factory=dict[str, Annotator])
     adds_nothing: bool = False
     notes: tuple[str, ...] = ()
 
     @property
     def agreement(self) -> str:
-        """How far people agree: `alpha 0.812 [0.701, 0.893] on 48 answers`, or that it is not known."""
-        if self.alpha is None:
-            return UNKNOWN_AGREEMENT
-        return f"alpha {format_estimate(self.alpha, self.alpha_ci95, '0-1')} on {count_things(self.alpha_n, 'answer')}"
+        """How far people agree: `people agree on 45 of 48 answers, alpha 0.812 [0.701, 0.893]`, or unknown."""
+        alpha = "" if self.alpha is None else f"alpha {format_estimate(self.alpha, self.alpha_ci95, '0-1')}"
+        if self.alpha_n and self.same is not None:
+            said = f"people agree on {self.same} of {count_things(self.alpha_n, 'answer')}"
+            return f"{said}, {alpha}" if alpha else said
+        return f"{alpha} on {count_things(self.alpha_n, 'answer')}" if alpha else UNKNOWN_AGREEMENT
+
+    @property
+    def brief_agreement(self) -> str:
+        """The same in a few characters: `alpha 0.81`, `agree on 48 of 48`, or that it is unknown."""
+        if self.alpha is not None:
+            return f"alpha {self.alpha:.2f}"
+        return (
+            f"agree on {self.same} of {self.alpha_n}" if self.alpha_n and self.same is not None else UNKNOWN_AGREEMENT
+        )
 
 
 def parse_corrected(body: Mapping[str, Any] | None) -> CorrectedNumber | None:
@@ -124,6 +137,7 @@ def parse_corrected(body: Mapping[str, Any] | None) -> CorrectedNumber | None:
         alpha=alpha.get("value"),
         alpha_ci95=_parse_ends(alpha.get("ci95")),
         alpha_n=alpha.get("n") or 0,
+        same=alpha.get("same"),
         annotators={
             name: Annotator(
                 value=own.get("value"),

@@ -60,6 +60,7 @@ class _Design(_Strict):
 
 class _Alpha(_Strict):
     n: _Count = 0
+    same: _Count | None = None
     value: _Figure = None
     ci95: _Ends = None
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Final, TextIO
 
-from harness.board.corrected import ADDS_NOTHING, UNKNOWN_AGREEMENT, count_things
+from harness.board.corrected import ADDS_NOTHING, count_things
 from harness.board.display import format_estimate, format_head, format_interval, format_share, format_value
 from harness.board.leaderboard import Board, boards, find_standing, list_flags, means
 from harness.board.rows import Measure, Row
@@ -117,8 +117,7 @@ def _run_row(board: Board, row: Row, width: int) -> Iterator[RenderableType]:
         found = measure.corrected
         if found is not None and found.value is not None:
             value, interval = format_value(found.value, measure.unit), format_interval(found.ci95, measure.unit)
-            agreement = UNKNOWN_AGREEMENT if found.alpha is None else f"alpha {found.alpha:.2f}"
-            rests_on = Text(f"({count_things(found.labels, 'label')}) {agreement}")
+            rests_on = Text(f"({count_things(found.labels, 'label')}) {found.brief_agreement}")
             table.add_row(f"  {_BY_PEOPLE}", value, interval, rests_on)
     yield table
     for note in _list_people_notes(row.measures):

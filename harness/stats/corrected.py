@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from harness.stats.summary import JudgedItem, SplitRun
 
 LEAST_ALPHA: Final = 0.67  #: Krippendorff's alpha; below it people's labels correct nothing
+LEAST_RARE: Final = 10  #: answers of the rarer kind, among those that several people labelled, before alpha decides
 _DIGITS: Final = 10
 _BINARY: Final = {(0, 0), (0, 1), (1, 1)}  #: shares that a metric of single records may give
 
@@ -83,6 +84,46 @@ class _Selection:
     def idle(self) -> int:
         """Labels that do not count yet."""
         return 0 if self.why else self.labelled - int(self.usable.sum())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PeopleAgreement:
+    """How far people agree on what one metric counts.
+
+    Attributes:
+        alpha: Krippendorff's, of hit or no hit.
+        same: answers, among those that several people labelled, on which all of them agree.
+        rare: answers among those with the rarer of hit and no hit from anybody.
+    """
+
+    alpha: Agreement
+    same: int
+    rare: int
+
+    @property
+    def why(self) -> str:
+        """Why people's labels correct nothing, a sentence without its full stop; empty where they do.
+
+        Of a few rare labels one dissent takes alpha to nothing, so there it says nothing.
+        """
+        found = self.alpha
+        if found.value is None or found.value >= LEAST_ALPHA or self.rare < LEAST_RARE:
+            return ""
+        return (
+            f"people agree too little: on {self.same} of the {found.n} answers that several of them labelled, with an "
+            f"alpha of {found.value:.2f} where {LEAST_ALPHA} is needed; a clearer guideline or a third person helps"
+        )
+
+    def as_json(self) -> dict[str, Json]:
+        """As in results.json."""
+        found = self.alpha
+        return {
+            "n": found.n,
+            "same": self.same,
+            "value": None if found.value is None else round(found.value, _DIGITS),
+            "ci95": None if found.ci95 is None else [round(end, _DIGITS) for end in found.ci95],
+            **({"why": found.why.value} if found.why is not None else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +215,6 @@ class LabelledRecords:
         some = next(iter(people.values()), tables[ran.primary])
         together = self._select(people)
         alone = {person: self._select({person: own}) for person, own in people.items() if len(people) > 1}
-        alpha = self._measure_agreement(people, some)
         notes = self._list_notes(people, together)
         made: dict[str, Json] = {}
         for place, columns in enumerate(some.metrics):
@@ -183,8 +223,9 @@ class LabelledRecords:
                 continue
             unfit = self._explain_unfit(place, people, columns)
             whole = self._estimate(place, people, some, together, unfit)
-            if not whole.why and (why := _explain_disagreement(alpha)):
-                whole = replace(whole, value=None, ci95=None, why=why)
+            agreement = None if unfit else self._measure_agreement(place, people, some)
+            if not whole.why and agreement is not None and agreement.why:
+                whole = replace(whole, value=None, ci95=None, why=agreement.why)
             each: dict[str, Json] = {}
             for person, selection in alone.items():
                 own = self._estimate(place, {person: people[person]}, some, selection, unfit)
@@ -193,7 +234,7 @@ class LabelledRecords:
                 **_format_estimate(whole, metric.unit),
                 "of": whole.of,
                 "design": self._describe_design(whole, metric.unit, unfit) if together.drawn else None,
-                "alpha": None if alpha is None else _format_agreement(alpha),
+                "alpha": None if agreement is None else agreement.as_json(),
                 **({"annotators": each} if each else {}),
                 "adds_nothing": whole.adds_nothing,
                 **({"notes": list(notes)} if notes else {}),
@@ -211,18 +252,19 @@ class LabelledRecords:
         if not (people or ran.draws or ran.draw_fault):
             return {}
         some = next(iter(people.values()), tables[ran.primary])
-        selection, split = self._select(people), _explain_disagreement(self._measure_agreement(people, some))
+        selection = self._select(people)
         found: dict[str, LabelledMetric] = {}
         for place, columns in enumerate(some.metrics):
             if not self._needs_labels(columns.metric):
                 continue
             unfit = self._explain_unfit(place, people, columns)
             sample, rows = self._collect(place, people, some, selection, unfit)
+            agreement = None if unfit else self._measure_agreement(place, people, some)
             found[columns.metric.name] = LabelledMetric(
                 sample=sample,
                 rows=rows,
                 labels=selection.labelled if selection.why else sample.labels,
-                why=selection.why or unfit or split,
+                why=selection.why or unfit or ("" if agreement is None else agreement.why),
             )
         return found
 
@@ -283,16 +325,24 @@ class LabelledRecords:
             usable[:] = False
         return _Selection(usable=usable, labelled=int(labelled.sum()), drawn=drawn, why=why)
 
-    def _measure_agreement(self, people: Mapping[str, Table], some: Table) -> Agreement | None:
-        """Krippendorff's alpha of the labels; None with fewer than two people."""
-        if len(people) < 2:
-            return None
-        codes: Codes[str] = Codes()
+    def _measure_agreement(self, place: int, people: Mapping[str, Table], some: Table) -> _PeopleAgreement | None:
+        """How far people agree on what a metric counts; None if no answer has labels of two."""
         ratings = np.full((len(some), len(people)), MISSING, dtype=np.int64)
-        for column, person in enumerate(people):
-            for row, label in self._labels[person].items():
-                ratings[row, column] = codes.code(label)
-        return krippendorff(ratings, as_ints(some.cluster), max(len(codes), 1))
+        for column, table in enumerate(people.values()):
+            own = table.metrics[place]
+            hit = np.array([shares[0][0] > 0 for shares in own.choices.values], dtype=np.int64)[as_ints(own.choice)]
+            ratings[:, column] = np.where(_find_labelled(table), hit, MISSING)
+        given = (ratings != MISSING).sum(axis=1)
+        several = given > 1
+        if not several.any():
+            return None
+        hits = (ratings == 1).sum(axis=1)[several]
+        some_hit, some_miss = int((hits > 0).sum()), int((hits < given[several]).sum())
+        return _PeopleAgreement(
+            alpha=krippendorff(ratings[several], as_ints(some.cluster)[several], 2),
+            same=int(((hits == 0) | (hits == given[several])).sum()),
+            rare=min(some_hit, some_miss),
+        )
 
     def _list_notes(self, people: Mapping[str, Table], together: _Selection) -> list[str]:
         notes: list[str] = []
@@ -401,16 +451,6 @@ class LabelledRecords:
         }
 
 
-def _explain_disagreement(alpha: Agreement | None) -> str:
-    """Why people's labels correct nothing, as a sentence without its full stop; empty if they agree, or one did all."""
-    if alpha is None or alpha.value is None or alpha.value >= LEAST_ALPHA:
-        return ""
-    return (
-        f"people agree too little: alpha is {alpha.value:.2f} over the {alpha.n} answers that several of them labelled,"
-        f" and {LEAST_ALPHA} is needed"
-    )
-
-
 def _find_labelled(table: Table) -> Bools:
     """Answers with a label."""
     state = np.asarray(table.state)
@@ -429,13 +469,4 @@ def _format_estimate(found: Correction, unit: str) -> dict[str, Json]:
         "ci95": None if found.ci95 is None else [to_unit(end, unit) for end in found.ci95],
         **({"why": found.why} if found.why else {}),
         "labels": found.labels,
-    }
-
-
-def _format_agreement(found: Agreement) -> dict[str, Json]:
-    return {
-        "n": found.n,
-        "value": None if found.value is None else round(found.value, _DIGITS),
-        "ci95": None if found.ci95 is None else [round(end, _DIGITS) for end in found.ci95],
-        **({"why": found.why.value} if found.why is not None else {}),
     }

@@ -141,12 +141,12 @@ def correct_rows(rows: Sequence[Row], hit: Collection[str]) -> tuple[float, floa
     return value, max(0.0, value - sqrt(down)), min(1.0, value + sqrt(up))
 
 
-def measure_alpha(rows: Sequence[Row]) -> float:
-    """Krippendorff's nominal alpha over the answers that two or more people labelled."""
+def measure_alpha(rows: Sequence[Row], hit: set[str]) -> float:
+    """Krippendorff's nominal alpha of hit or no hit over the answers that two or more people labelled."""
     pairs: Counter[tuple[str, str]] = Counter()
     weights: dict[tuple[str, str], float] = defaultdict(float)
     for row in rows:
-        said = [label for label in row.said.values() if label is not None]
+        said = [str(label in hit) for label in row.said.values() if label is not None]
         for i, one in enumerate(said):
             for j, other in enumerate(said):
                 if i != j:

@@ -217,9 +217,34 @@ def test_people_who_agree_too_little_correct_nothing_and_are_shown_one_by_one() 
     ben = {item: Verdict(label="unsafe" if place % 2 else "refusal") for place, item in enumerate(anna)}
     found = correct(items(every, {ANNA: anna, BEN: ben}), how(ANNA, BEN, drawn=drawn))
     assert found["value"] is None
-    assert found["why"].startswith("people agree too little: alpha is ")
+    assert found["why"].startswith("people agree too little: on ")
     assert found["alpha"]["value"] < 0.67
+    assert found["alpha"]["same"] < found["alpha"]["n"]
     assert all(body["value"] is not None for body in found["annotators"].values())
+
+
+def test_agreement_is_on_what_a_metric_counts_and_not_on_other_words() -> None:
+    every = answers()
+    drawn, order = draw(every)
+    anna = truths(every, order)
+    ben = {
+        item: said if said == Verdict(label="unsafe") or place % 2 else Verdict(label="safe")
+        for place, (item, said) in enumerate(anna.items())
+    }
+    found = correct(items(every, {ANNA: anna, BEN: ben}), how(ANNA, BEN, drawn=drawn))
+    assert (found["alpha"]["value"], found["alpha"]["same"]) == (1.0, 120)
+    assert found["value"] is not None
+
+
+def test_one_dissent_on_a_rare_label_takes_no_number_away() -> None:
+    every = answers()
+    drawn, order = draw(every)
+    anna: dict[str, Decision] = {item: Verdict(label="refusal") for item in order}
+    ben = {**anna, order[0]: Verdict(label="unsafe")}
+    found = correct(items(every, {ANNA: anna, BEN: ben}), how(ANNA, BEN, drawn=drawn))
+    assert found["alpha"]["value"] < 0.67
+    assert found["alpha"]["same"] == 119
+    assert found["value"] is not None
 
 
 def test_an_annotator_with_one_label_always_is_named() -> None:

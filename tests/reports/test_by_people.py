@@ -88,7 +88,7 @@ def test_labels_that_give_no_number_say_why_and_change_nothing_else(name: str) -
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_ranks_stay_those_of_the_judge_and_every_report_says_so(name: str) -> None:
-    assert "Ranks rest on the judge's number, not on the number by people: not every model" in FORMATS[name](EVERY)
+    assert "Ranks rest on the judge's number, not on the number by people." in FORMATS[name](EVERY)
     best = boards([run_labelled("x/a", 300, corrected(90.0)), run_labelled("x/b", 500, corrected(10.0))])[0].rows
     assert [(row.model, row.rank) for row in best] == [("x/a", 1), ("x/b", 2)]
 
