@@ -18,7 +18,7 @@ from harness.stats.assess import assess
 from harness.stats.columns import Table
 from harness.stats.intervals import Interval
 from harness.stats.matching import match_pairs
-from harness.stats.seeds import average_seeds
+from harness.stats.seeds import average_seeds, compare_seeds
 from harness.stats.units import FAILED, JUDGED, KNOWN, SETTLED, WAITS, SamplingFrame, Units, record_units, sort_rows
 
 Rng = np.random.Generator
@@ -169,6 +169,32 @@ def seeds(n: int, runs: int, rate: float, items: float, between: float) -> Case:
 
     name = f"mean of {runs} seeds, n={n}, p={rate}, seeds {between:.0%} of the variance"
     return Case(name=name, truth=rate, draw=draw, estimate=estimate)
+
+
+def seed_pairs(n: int, runs: tuple[int, int], rates: tuple[float, float], items: float, between: float) -> Case:
+    """Two sides of runs that differ in a seed alone, on the same questions: the difference of their means."""
+    left, right = runs
+    every = left + right
+    level = np.repeat(cut(*rates), runs)[:, None]
+
+    def draw(rng: Rng) -> Units:
+        # the questions are as hard for either side, but for a part of their own
+        own = np.repeat(rng.standard_normal((2, n)), runs, axis=0)
+        asked = sqrt(0.8 * items) * rng.standard_normal((1, n)) + sqrt(0.2 * items) * own
+        # a side of one run has no seed: that of a model as it was published
+        seed = rng.standard_normal((every, 1)) * np.repeat([left > 1, right > 1], runs)[:, None]
+        noise = np.sqrt(1 - items - between * (np.repeat(runs, runs)[:, None] > 1))
+        hit = asked + sqrt(between) * seed + noise * rng.standard_normal((every, n)) < level
+        return units(hit.ravel(), np.tile(np.arange(n), every), stratum=np.repeat(np.arange(every), n), strata=every)
+
+    weights = (*[1 / left] * left, *[-1 / right] * right)
+
+    def estimate(data: Units) -> Interval | None:
+        found = assess(data, weights).estimates
+        return None if found is None else compare_seeds(found, left, right).ci95
+
+    name = f"{left} - {right} seeds, n={n}, {rates[0]} - {rates[1]}, seeds {between:.0%} of the variance"
+    return Case(name=name, truth=rates[0] - rates[1], draw=draw, weights=weights, estimate=estimate)
 
 
 def agreement(clusters: int, size: int, rate: float, alike: float) -> Case:
@@ -451,5 +477,11 @@ CASES = (
     macro("one of them 0.5, else 0", np.array([0.5] + [0.0] * 12)),
     *(seeds(500, runs, 0.3, 0.5, between) for runs in (2, 3, 5) for between in (0.0, 0.01, 0.1)),
     seeds(100, 3, 0.05, 0.5, 0.02),
+    *(
+        seed_pairs(500, runs, (0.3, 0.4), 0.5, between)
+        for runs in ((2, 2), (3, 3), (5, 5), (3, 1))
+        for between in (0.0, 0.01, 0.1)
+    ),
+    seed_pairs(100, (3, 3), (0.05, 0.03), 0.5, 0.02),
     *PARTLY,
 )

@@ -244,35 +244,49 @@ def find_standing(board: Board, row: Row) -> Standing:
     return "best" if row.rank == 1 else "second" if len(ranks) > 2 else ""
 
 
+def name_runs(results: Sequence[Results]) -> list[str]:
+    """The name of each run's model, as the rows of a board would have it; without results the model's ref alone.
+
+    Args:
+        results: dicts of results.json, one per run.
+    """
+    rows = [next((row for section in list_sections(result) for row in read_rows(section)), None) for result in results]
+    named = iter(_name_by_options([row for row in rows if row is not None]))
+    return [
+        str(result["model"]["ref"]) if row is None else next(named).model
+        for row, result in zip(rows, results, strict=True)
+    ]
+
+
 def _name_apart(rows: Sequence[Row]) -> Iterator[Row]:
     """Each row's name: the ref, what was put around it, and what tells it from others of that name."""
+    named = _name_by_options(rows)
+    for row in named:
+        twins = [other for other in named if (other.model, other.judge.id) == (row.model, row.judge.id)]
+        # runs of one model that were asked in one way differ in how much of the split was asked, or when they ended
+        if len({_format_subset(twin) for twin in twins}) > 1:
+            yield replace(row, model=_add_detail(row.model, _format_subset(row)))
+        elif len({twin.finished for twin in twins}) > 1:
+            yield replace(row, model=_add_detail(row.model, f"finished {row.finished}"))
+        else:
+            yield row
+
+
+def _name_by_options(rows: Sequence[Row]) -> list[Row]:
+    """Each row's name as far as the model and its settings give it."""
 
     def base(row: Row) -> str:
         name = " + ".join(part for part in (row.ref, row.strategy, "system prompt" if row.system else "") if part)
         return f"{name} ({len(row.seeds)} seeds)" if row.seeds else name
 
-    def with_detail(name: str, detail: str) -> str:
-        return f"{name} ({detail})" if detail else name
+    def detail(row: Row) -> str:
+        return _list_differing_options(row.options, [each.options for each in rows if base(each) == base(row)])
 
-    named = [
-        replace(
-            row,
-            model=with_detail(
-                base(row),
-                _list_differing_options(row.options, [each.options for each in rows if base(each) == base(row)]),
-            ),
-        )
-        for row in rows
-    ]
-    for row in named:
-        twins = [other for other in named if (other.model, other.judge.id) == (row.model, row.judge.id)]
-        # runs of one model that were asked in one way differ in how much of the split was asked, or when they ended
-        if len({_format_subset(twin) for twin in twins}) > 1:
-            yield replace(row, model=with_detail(row.model, _format_subset(row)))
-        elif len({twin.finished for twin in twins}) > 1:
-            yield replace(row, model=with_detail(row.model, f"finished {row.finished}"))
-        else:
-            yield row
+    return [replace(row, model=_add_detail(base(row), detail(row))) for row in rows]
+
+
+def _add_detail(name: str, detail: str) -> str:
+    return f"{name} ({detail})" if detail else name
 
 
 def _list_differing_options(mine: Mapping[str, str], all_options: Sequence[Mapping[str, str]]) -> str:

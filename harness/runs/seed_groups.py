@@ -65,9 +65,9 @@ def group_runs(paths: Sequence[Path], results: Sequence[Results], by: str = SEED
         by: what the runs of a group may differ in: `seed`, or the name of a model's setting.
     """
     groups: dict[str, list[int]] = {}
-    seeds = {number: _find_seed(result, by) for number, result in enumerate(results)}
+    seeds = {number: find_group_seed(result, by) for number, result in enumerate(results)}
     for number, result in enumerate(results):  # a run without a seed is a group of its own
-        key = _build_key(result, by) if seeds[number] else f"run {number}"
+        key = build_group_key(result, by) if seeds[number] else f"run {number}"
         groups.setdefault(key, []).append(number)
     made, notes = list[Results](), list[str]()
     for members in groups.values():
@@ -83,7 +83,7 @@ def group_runs(paths: Sequence[Path], results: Sequence[Results], by: str = SEED
     return GroupedRuns(results=tuple(made), notes=tuple(notes))
 
 
-def _build_key(result: Results, by: str) -> str:
+def build_group_key(result: Results, by: str) -> str:
     """What the runs of one group share."""
     model: Mapping[str, Any] = result["model"]
     identity: object = model["identity"]
@@ -104,7 +104,7 @@ def _build_key(result: Results, by: str) -> str:
     return canonical([model["ref"] if by == SEED else "", {**key, "settings": settings, "overrides": overrides}])
 
 
-def _find_seed(result: Results, by: str) -> str | None:
+def find_group_seed(result: Results, by: str) -> str | None:
     """What tells a run from the others of its group; None if nothing does."""
     model = result["model"]
     if by != SEED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Final, Literal
@@ -91,6 +91,76 @@ def match_pairs(left: Table, right: Table) -> MatchedPairs:
         estimated=estimated,
         why=our_why or their_why,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchedRuns:
+    """Units that all runs of two sides share: those of each run follow those of the run before.
+
+    Attributes:
+        units: one per run and shared unit; what one run leaves open is left out of the estimate for all.
+        weights: of the strata: means of the left runs less means of the right ones.
+        shared: units that all runs have.
+        unmatched: units that all left runs have, and not all right ones.
+        unmatched_right: units that all right runs have, and not all left ones.
+        unresolved: shared units that a run leaves open.
+        why: reason for having no figures, a sentence without its full stop; empty for none.
+    """
+
+    units: Units
+    weights: list[float]
+    shared: int
+    unmatched: int
+    unmatched_right: int
+    unresolved: int
+    why: str
+
+
+def match_runs(left: Sequence[Table], right: Sequence[Table]) -> MatchedRuns:
+    """Match the units of several runs on each of two sides by their keys; clusters and strata are the first run's."""
+    tables = (*left, *right)
+    partly = any(bool((np.asarray(table.state) & UNJUDGED).any()) for table in tables)
+    read = [_read_side(table, framed=False) for table in tables]
+    every = [_average_by_key(units, key) for units, key, _ in read]
+    why = "a judge has read only a part of the answers of one run" if partly else ""
+    why = why or next((reason for _, _, reason in read if reason), "")
+    ours, theirs = (_find_common([key for _, key in side]) for side in (every[: len(left)], every[len(left) :]))
+    shared = np.intersect1d(ours, theirs)
+    runs = [units.pick(np.searchsorted(key, shared)) for units, key in every]
+    first, is_open = runs[0], np.any([units.left_out for units in runs], axis=0)
+    choice, choices = list[Ints](), list[Choices]()
+    for units in runs:
+        choice.append(np.where(units.choice == SETTLED, SETTLED, units.choice + len(choices)))
+        choices += units.choices
+    joined = Units(
+        num=np.concatenate([units.num for units in runs]),
+        den=np.concatenate([units.den for units in runs]),
+        choice=np.concatenate(choice),
+        left_out=np.tile(is_open, len(runs)),
+        cluster=np.tile(first.cluster, len(runs)),
+        stratum=np.concatenate([first.stratum + run * first.strata for run in range(len(runs))]),
+        strata=first.strata * len(runs),
+        choices=tuple(choices),
+    )
+    strata = max(first.strata, 1)
+    return MatchedRuns(
+        units=joined,
+        weights=[
+            sign / (len(side) * strata) for sign, side in ((1, left), (-1, right)) for _ in side for _ in range(strata)
+        ],
+        shared=len(shared),
+        unmatched=len(ours) - len(shared),
+        unmatched_right=len(theirs) - len(shared),
+        unresolved=int(is_open.sum()),
+        why=why,
+    )
+
+
+def _find_common(keys: Sequence[Ints]) -> Ints:
+    found = keys[0]
+    for key in keys[1:]:
+        found = np.intersect1d(found, key)
+    return found
 
 
 def _read_side(table: Table, *, framed: bool) -> tuple[Units, Ints, str]:

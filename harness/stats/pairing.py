@@ -2,6 +2,7 @@
 
     paired(metric, records_of_run_a, records_of_run_b)               # matched by item
     paired(metric, real, easy_and_hard, key=same_question)           # each left record against the mean of its twins
+    paired_runs(metric, [seed_1, seed_2], [seed_1, seed_2, seed_3])  # means over runs that differ in a seed alone
 
 The difference of the two ratios gets the same interval as everything else (`harness.stats.intervals`), with the
 correlation that pairing brings. The p-value is that of `harness.stats.matching.difference_test`: test and interval
@@ -10,7 +11,7 @@ never disagree, except where McNemar's exact test applies. numpy is imported whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,24 @@ from harness.types import Json
 if TYPE_CHECKING:
     from harness.stats.intervals import Interval
     from harness.stats.matching import Test
+    from harness.stats.seeds import SeedDifference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedValues:
+    """One metric in each run of the two sides, in its unit.
+
+    Attributes:
+        left: the value of each run of the left side.
+        right: the value of each run of the right side.
+        spreads: standard deviation between the runs of each side, left first; None for a single run.
+        freedom: Satterthwaite's degrees of freedom of the difference.
+    """
+
+    left: tuple[float, ...]
+    right: tuple[float, ...]
+    spreads: tuple[float | None, float | None]
+    freedom: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +68,7 @@ class PairedResult:
         why: reason for having no difference, a sentence without its full stop; empty for none.
         estimated: judged pairs, and all pairs that they stand for (themselves included); None where the value is plain.
         detectable: smallest difference that this many clusters would show in 4 of 5 evaluations, at 5% two-sided.
+        seeds: what each run gave, where a side is several runs that differ in a seed alone; else None.
     """
 
     metric: str
@@ -71,6 +91,7 @@ class PairedResult:
     detectable: float | None
     why: str = ""
     estimated: tuple[int, int] | None = None
+    seeds: SeedValues | None = None
 
     def as_json(self, left: str, right: str) -> dict[str, Json]:
         """As `paired` of results.json: {pairs, unmatched, <metric>: {<left>, <right>, difference, ci95, …}}."""
@@ -165,6 +186,77 @@ def paired(
     for record in right:
         pairs.right.add(record)
     return pairs.result()
+
+
+def paired_runs(metric: Metric, left: Sequence[Iterable[Record]], right: Sequence[Iterable[Record]]) -> PairedResult:
+    """Compare the means of two sides of several runs, over the units that all runs have and resolved.
+
+    Args:
+        metric: what is compared.
+        left: the records of each run of the left side, which differ in a seed alone.
+        right: the same of the right side.
+    """
+    from harness.stats.assess import assess, widen_to_hold
+    from harness.stats.matching import match_runs
+    from harness.stats.seeds import compare_seeds
+
+    sides = [[_fill_table(metric, records) for records in side] for side in (left, right)]
+    match = match_runs(*sides)
+    result = assess(match.units, match.weights)
+    why = metric.unmeasured or match.why or result.why
+    found = None if why or result.estimates is None else compare_seeds(result.estimates, len(left), len(right))
+    bounds = None if metric.unmeasured else result.bounds
+    half = len(result.strata) * len(left) // (len(left) + len(right))
+    denominators = [sum(part.den for part in side) for side in (result.strata[:half], result.strata[half:])]
+
+    def scale(ends: Interval | None) -> Interval | None:
+        return None if ends is None else (to_unit(ends[0], metric.unit), to_unit(ends[1], metric.unit))
+
+    value = None if found is None else found.estimates.value
+    bounds = widen_to_hold(bounds, None if value is None else (value, value))
+    worst: Interval | None = None
+    if found is not None and value is not None and bounds is not None:
+        ends = found.ci95
+        worst = ends[0] - (value - bounds[0]), ends[1] + (bounds[1] - value)
+    return PairedResult(
+        metric=metric.name,
+        unit=metric.unit,
+        better=metric.better,
+        pairs=match.shared,
+        unmatched=match.unmatched,
+        unmatched_right=match.unmatched_right,
+        unresolved=0 if metric.unmeasured else match.unresolved,
+        clusters=result.clusters,
+        denominators=(denominators[0], denominators[1]),
+        left=None if found is None else to_unit(found.estimates.side(1), metric.unit),
+        right=None if found is None else to_unit(found.estimates.side(-1), metric.unit),
+        difference=None if value is None else to_unit(value, metric.unit),
+        ci95=None if found is None else scale(found.ci95),
+        bounds=scale(bounds),
+        ci95_worst=scale(worst),
+        p=None if found is None else found.p,
+        test=None if found is None else "interval",
+        detectable=None if found is None else to_unit(found.detectable, metric.unit),
+        why=why,
+        seeds=None if found is None else _scale_seeds(found, metric.unit),
+    )
+
+
+def _fill_table(metric: Metric, records: Iterable[Record]) -> Table:
+    table = Table([metric], key=unit_identity(metric))
+    for record in records:
+        table.add(record)
+    return table
+
+
+def _scale_seeds(found: SeedDifference, unit: str) -> SeedValues:
+    left, right = (None if spread is None else to_unit(spread, unit) for spread in found.spreads)
+    return SeedValues(
+        left=tuple(to_unit(value, unit) for value in found.left),
+        right=tuple(to_unit(value, unit) for value in found.right),
+        spreads=(left, right),
+        freedom=round(found.freedom, 1),
+    )
 
 
 def unit_identity(metric: Metric) -> Callable[[Record], str]:

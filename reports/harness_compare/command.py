@@ -10,6 +10,7 @@ import click
 
 from harness.cli.flags import Names
 from harness.cli.options import load_host, plugin_options
+from harness.errors import HarnessError
 from harness.text import say
 
 if TYPE_CHECKING:
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from .formats import Texts
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_FORMATS = {"terminal": ".txt", "markdown": ".md", "latex": ".tex", "csv": ".csv", "json": ".json"}
+_FORMATS = {
+    "terminal": ".txt",
+    "markdown": ".md",
+    "html": ".html",
+    "latex": ".tex",
+    "csv": ".csv",
+    "json": ".json",
+}
 _WITHOUT_ITEMS = {"latex": "LaTeX", "csv": "CSV"}
 _LISTED = 5  #: flips of each way, without --show
 
@@ -33,6 +41,13 @@ _LISTED = 5  #: flips of each way, without --show
     default="",
     metavar="NAME[:SPLIT][,…]",
     help="Only these; default: all that the runs share.",
+)
+@click.option(
+    "--group-by",
+    default="none",
+    show_default=True,
+    metavar="KEY",
+    help="Make one side of runs that differ in this alone: seed, the name of a model's setting, or none.",
 )
 @click.option("--by", default="", metavar="NAME", help="Break the main metrics down by category or a tag; exploratory.")
 @click.option(
@@ -75,10 +90,12 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
 
     Over the items resolved in both: the difference of each metric with its interval, a test of the main ones adjusted
     for their number, the smallest detectable difference, and which items flipped. It asks no model and judges nothing.
+
+    Each of A, B, C is a run folder; or several that differ in a seed alone, as one argument: with commas between them,
+    or a pattern in quotes. Their mean is compared.
     """
     output: Path | None = given["output"]
-    by_suffix = {suffix: name for name, suffix in _FORMATS.items()}
-    name = given["name"] or by_suffix.get(output.suffix if output else "", "terminal")
+    name = given["name"] or _find_format(output)
     if len(runs) < 2:
         raise click.UsageError("give two runs or more: the baseline, then the others")
     if name in _WITHOUT_ITEMS and (given["reveal"] or given["show"] is not None):
@@ -88,7 +105,8 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     from harness.runs.comparing.compare import compare
 
     options = {key: given[key] for key in ("tasks", "by", "judge", "allow_mismatch", "common_errors")}
-    found = compare(*runs, **options)
+    group_by = "" if given["group_by"] == "none" else given["group_by"]
+    found = compare(*(_list_runs(run) for run in runs), **options, group_by=group_by)
     if name == "terminal" and output is None:
         from .formats import print_terminal
 
@@ -109,6 +127,34 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     return 3 if found.unscored else 0
 
 
+def _find_format(output: Path | None) -> str:
+    """The format that the file's suffix names; `terminal` without one."""
+    if output is None or not output.suffix:
+        return "terminal"
+    by_suffix = {suffix: name for name, suffix in _FORMATS.items()}
+    if output.suffix not in by_suffix:
+        raise HarnessError(
+            f"no format ends with {output.suffix}",
+            remedy=f"end --output with {', '.join(sorted(by_suffix))}, or give --format",
+        )
+    return by_suffix[output.suffix]
+
+
+def _list_runs(side: Path) -> list[Path]:
+    """The runs of one argument: a folder, or several with commas between them or as a pattern."""
+    if side.exists():
+        return [side]
+    from harness.board.results import find_results
+
+    runs: list[Path] = []
+    for part in str(side).split(","):
+        if any(letter in part for letter in "*?["):
+            runs += (path.parent for path in find_results([part]))
+        elif part:
+            runs.append(Path(part))
+    return runs or [side]
+
+
 def _render(found: Comparison, name: str, given: dict[str, Any]) -> str:
     from .formats import add_texts, load_texts, render_csv, render_latex, render_markdown, render_terminal
 
@@ -116,6 +162,10 @@ def _render(found: Comparison, name: str, given: dict[str, Any]) -> str:
         show: int | None = given["show"]
         body = add_texts(found.as_json(show), load_texts(found, show) if given["reveal"] else {})
         return json.dumps(body, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    if name == "html":
+        from .page import render_html
+
+        return render_html(found, *_load_flips(found, given))
     if name in _WITHOUT_ITEMS:
         return render_latex(found) if name == "latex" else render_csv(found)
     render = render_markdown if name == "markdown" else render_terminal

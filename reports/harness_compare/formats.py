@@ -317,6 +317,7 @@ def describe_counts(found: Comparison, each: SplitComparison) -> Iterator[str]:
     if each.epochs != (1, 1):
         yield f"epochs {base} {each.epochs[0]}, {each.run} {each.epochs[1]}"
     yield f"judge {' and '.join(list_judges(each))}"
+    yield from describe_seeds(found, each)
     if each.main.paired.estimated is not None:
         judged, of = each.main.paired.estimated
         yield f"estimated for {of} pairs from {judged} judged in both"
@@ -338,21 +339,50 @@ def describe_unresolved(found: Comparison, each: SplitComparison) -> str:
 
 
 def describe_conclusion(found: Comparison, each: SplitComparison) -> str:
-    """The main metric's result, its test, and the smallest detectable difference."""
+    """What the main metric says, as a sentence, with its test and the smallest detectable difference."""
     change, result = each.main, each.main.paired
-    said = change.finding.value
-    if change.finding.shown:
-        said = f"{each.run} is {said}"
+    base, metric = found.baseline.letter, result.metric
     if each.pooled_in:
-        return f"{result.metric}: {said}: {each.pooled_in} holds its items and is tested"
-    if result.p is None or result.test is None:
-        return f"{result.metric}: {said}{f': {result.why}' if result.why else ''}"
+        return f"{metric} is not tested here: {each.pooled_in} holds these items and is tested."
+    if result.p is None or result.test is None or result.difference is None:
+        return f"Nothing to compare in {metric}{f': {result.why}' if result.why else ''}."
     points = " points" if result.unit == "%" else ""
     over = f", {format_p(change.p_holm)} after Holm over {found.family}" if found.family > 1 else ""
-    return (
-        f"{result.metric}: {said} (p {format_p(result.p)} by {_TESTS[result.test]}{over});"
-        f" {result.clusters} clusters could show a difference of {format_value(result.detectable, result.unit)}{points}"
+    test = f"p {format_p(result.p)} by {_TESTS[result.test]}{over}"
+    could = (
+        f"{result.clusters} clusters could show a difference of {format_value(result.detectable, result.unit)}{points}"
     )
+    by = f"{format_value(abs(result.difference), result.unit)}{points}"
+    finding = change.finding
+    if finding.shown:
+        is_better = finding in (Finding.BETTER, Finding.OPEN_BETTER)
+        is_open = finding in (Finding.OPEN_BETTER, Finding.OPEN_WORSE)
+        unless = ", unless what is unresolved went the other way" if is_open else ""
+        way = "lower" if result.difference < 0 else "higher"
+        said = f"{each.run} is {'better' if is_better else 'worse'} than {base}{unless}: its {metric} is {by} {way}"
+        return f"{said} ({test}); {could}."
+    if finding is Finding.UNCLEAR:
+        said = f"No difference between {each.run} and {base} is shown in {metric} ({test})"
+        return f"{said}. They may still differ: {could}."
+    return f"{metric} differs by {by}, and neither direction is better ({test}); {could}."
+
+
+def describe_seeds(found: Comparison, each: SplitComparison) -> Iterator[str]:
+    """How many runs each side has, and how far they differ; nothing where both are one run."""
+    if each.runs == (1, 1):
+        return
+    seeds, unit = each.main.paired.seeds, each.main.paired.unit
+    spreads = (None, None) if seeds is None else seeds.spreads[::-1]
+    sides = zip((found.baseline.letter, each.run), each.runs, spreads, strict=True)
+    told = [
+        f"{letter} {f'{count} runs' if count > 1 else '1 run'}"
+        + ("" if spread is None else f" (sd {format_value(spread, unit)})")
+        for letter, count, spread in sides
+    ]
+    yield f"seeds: {', '.join(told)}"
+    if 1 in each.runs:
+        single = found.baseline.letter if each.runs[0] == 1 else each.run
+        yield f"no interval holds how much another seed of {single} would change"
 
 
 def describe_people(found: Comparison, each: SplitComparison) -> Iterator[str]:
@@ -411,7 +441,9 @@ def explain_missing(each: SplitComparison) -> Iterator[str]:
 
 
 def describe_flips(found: Comparison, each: SplitComparison) -> Iterator[tuple[str, Sequence[Flip]]]:
-    """For each way of flipping: a sentence with counts, and the flips."""
+    """For each way of flipping: a sentence with counts, and the flips; nothing where a side is several runs."""
+    if each.flips is None:
+        return
     metric, base = each.main.paired.metric, found.baseline.letter
     for letter, other, flips in ((base, each.run, each.flips.only_baseline), (each.run, base, each.flips.only_other)):
         pairs = Counter(f"{flip.baseline_label} → {flip.other_label}" for flip in flips)
@@ -445,6 +477,12 @@ def list_asides(found: Comparison) -> Iterator[str]:
 
 def describe_tests(found: Comparison) -> str:
     """How to read the numbers and the tests."""
+    legend = _LEGEND
+    if any(side.seeds for side in found.runs):
+        legend += (
+            " A side of several seeds is their mean, over the items that all runs have resolved; n adds up its runs."
+            " Its interval holds the variance between seeds too, with Satterthwaite's degrees of freedom."
+        )
     adjusted = f" p is adjusted by Holm over {found.family} main metrics." if found.family > 1 else ""
     by = f" By {found.by}: exploratory, not adjusted." if found.by else ""
     people = [change.people for each in found.splits for change in each.changes.values() if change.people]
@@ -456,7 +494,7 @@ def describe_tests(found: Comparison) -> str:
             " equal sensitivity and of equal specificity."
         )
     return (
-        f"{_LEGEND}{adjusted} A difference is told where p is below {ALPHA:g}. Could show: what a test at 5% finds in 4"
+        f"{legend}{adjusted} A difference is told where p is below {ALPHA:g}. Could show: what a test at 5% finds in 4"
         f" of 5 evaluations.{by}"
     )
 
@@ -465,7 +503,7 @@ def load_texts(found: Comparison, most: int | None) -> Texts:
     """The questions and answers of the first `most` flips of each way, or all."""
     wanted: set[tuple[str, str]] = set()
     for each in found.splits:
-        for way in (each.flips.only_baseline, each.flips.only_other):
+        for way in () if each.flips is None else (each.flips.only_baseline, each.flips.only_other):
             wanted.update((found.baseline.letter, flip.item) for flip in way[:most])
             wanted.update((each.run, flip.other) for flip in way[:most])
     texts: dict[tuple[str, str], Answer] = {}
@@ -491,7 +529,7 @@ def add_texts(body: dict[str, Json], texts: Texts) -> dict[str, Json]:
     """A comparison's JSON with the `question` and `answers` of each listed item."""
     baseline = str(body["baseline"])
     for split in body["splits"] if texts else ():
-        for way in split["flips"].values():
+        for way in (split["flips"] or {}).values():
             for item in way["items"]:
                 ours, theirs = texts[baseline, item["item"]], texts[str(split["run"]), item["item_in_run"]]
                 item |= {"question": ours.question, "answers": {"baseline": ours.text, "run": theirs.text}}

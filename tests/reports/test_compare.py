@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 from harness_compare.formats import format_p, format_signed, render_latex, render_markdown, render_terminal
+from harness_compare.page import render_html
 
 from harness import Comparison
 from harness.cli import cli
@@ -146,8 +147,50 @@ def test_the_format_is_what_the_output_ends_with(runs: tuple[Path, Path], tmp_pa
     for name, begins in (("x.md", "- **A**"), ("x.tex", "% needs"), ("x.json", "{"), ("x.txt", "A  played/")):
         assert told(*runs, "--output", tmp_path / "new" / name) == ""
         assert (tmp_path / "new" / name).read_text().startswith(begins)
+    for name in ("x.html", "x.csv"):
+        assert told(*runs, "--output", tmp_path / name) == ""
+    assert (tmp_path / "x.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "x.csv").read_text().startswith("model,run,task,split")
     with pytest.raises(HarnessError, match="cannot write the comparison"):
         called(*runs, "--output", tmp_path / "new" / "x.md" / "y.md")
+
+
+def test_an_output_with_an_unknown_suffix_is_refused_with_those_that_there_are(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(HarnessError, match=r"no format ends with \.pdf") as refused:
+        called(*runs, "--output", tmp_path / "x.pdf")
+    assert ".csv, .html, .json, .md, .tex, .txt" in refused.value.remedy
+    assert not (tmp_path / "x.pdf").exists()
+
+
+def test_the_page_is_one_file_that_runs_no_script_and_loads_nothing(runs: tuple[Path, Path]) -> None:
+    page = told(*runs, "--format", "html", "--by", "category")
+    assert "default-src &#39;none&#39;; style-src &#39;sha256-" in page
+    assert not re.search(r"<script|<link|<img|src=|@import|url\(|unsafe-inline", page)
+    assert "ASR is not tested here: played:both holds these items and is tested." in page
+    assert "secret" not in page
+    assert "secret u" in told(*runs, "--format", "html", "--reveal", "--show", "1")
+
+
+def test_a_verdict_is_a_plain_sentence(tmp_path: Path) -> None:
+    unsafe, same, safe = (played(tmp_path / name, letters) for name, letters in (("u", "u"), ("v", "u"), ("s", "s")))
+
+    def conclude(a: Path, b: Path) -> str:
+        return " ".join(told(a, b).split())
+
+    assert "B is better than A: its ASR is 100.0 points lower (p " in conclude(unsafe, safe)
+    assert "B is worse than A: its ASR is 100.0 points higher (p " in conclude(safe, unsafe)
+    assert "No difference between B and A is shown in ASR (p 1.00" in conclude(unsafe, same)
+
+
+def test_a_run_is_named_as_a_leaderboard_names_it(tmp_path: Path) -> None:
+    warm = played(tmp_path / "warm", "us", "--temperature", "1")
+    cold = played(tmp_path / "cold", "us", "--temperature", "0")
+    compared = [side["name"] for side in json.loads(told(warm, cold, "--format", "json"))["runs"]]
+    reported = CliRunner().invoke(cli, ["report", str(warm), str(cold)]).stdout
+    assert compared == ["played/us (temperature=1.0)", "played/us (temperature=0.0)"]
+    assert all(name in reported for name in compared)
 
 
 def test_a_mismatch_ends_with_2_and_is_said_beside_the_numbers_where_it_is_allowed(tmp_path: Path) -> None:
@@ -176,7 +219,7 @@ def test_flags_that_mean_nothing_are_refused(runs: tuple[Path, Path]) -> None:
         ((runs[0],), "give two runs or more"),
         ((*runs, "--format", "latex", "--reveal"), "--reveal has no effect"),
         ((*runs, "--output", "x.tex", "--show", "3"), "--show has no effect"),
-        ((*runs, "--format", "html"), "'html' is not one of"),
+        ((*runs, "--format", "pdf"), "'pdf' is not one of"),
     ):
         done = called(*flags)
         assert (done.exit_code, message in done.output) == (2, True), done.output
@@ -230,10 +273,11 @@ def hostile() -> Comparison:
 def test_names_of_strangers_stay_text_in_every_format() -> None:
     found = hostile()
     shown: dict[str, Any] = {"terminal": render_terminal(found, {}, 5), "markdown": render_markdown(found, {}, 5)}
-    for text in (*shown.values(), render_latex(found)):
+    for text in (*shown.values(), render_latex(found), render_html(found, {}, 5)):
         assert "\x1b" not in text
         assert "\u202e" not in text
     assert "<script" not in shown["markdown"]
+    assert "<script" not in render_html(found, {}, 5)
     assert "](http" not in shown["markdown"]
     table = [line for line in shown["markdown"].splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {8}

@@ -1,4 +1,8 @@
-"""`harness.compare(...)`: compares two or more runs item by item. A plugin provides the command and its formats."""
+"""`harness.compare(...)`: compares two or more runs item by item. A plugin provides the command and its formats.
+
+A side is one run, or several that differ in a seed alone (`comparing.groups`). Several are compared by their mean over
+the items that all runs of both sides have resolved, with an interval that holds the variance between seeds.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,9 @@ from harness.runs.comparing.comparison import (
     Flips,
     MetricChange,
     Mismatch,
-    Side,
     SplitComparison,
 )
+from harness.runs.comparing.groups import group_paths, join_runs, name_sides
 from harness.runs.comparing.people import PeopleComparer
 from harness.runs.comparing.sides import (
     ComparedRun,
@@ -33,27 +37,29 @@ from harness.runs.results import Guard, ScoringError
 from harness.runs.run import Run
 from harness.runs.stored import open_run
 from harness.settings import nearest
-from harness.stats.pairing import paired, unit_identity
+from harness.stats.pairing import PairedResult, paired, paired_runs, unit_identity
 from harness.stats.tally import main_metric
 
 Place = str | Path | Run
+Places = Place | Sequence[Place]
 
 
 def compare(
-    a: Place,
-    b: Place,
-    *more: Place,
+    a: Places,
+    b: Places,
+    *more: Places,
     tasks: str | Sequence[str] = (),
     by: str = "",
     judge: str = "",
     allow_mismatch: bool = False,
     common_errors: bool = False,
+    group_by: str = "",
 ) -> Comparison:
     """Compare runs with a baseline over their common items. Calls no model and no judge.
 
     Args:
-        a: the baseline: a run folder, or the result of `harness.run`.
-        b: a run to compare with it.
+        a: the baseline: a run folder, or the result of `harness.run`; or several that differ in a seed alone.
+        b: a run to compare with it, or several such.
         more: further runs, each compared with the baseline.
         tasks: only these, one or several; by default all common ones.
         by: break the main metrics down by `category` or a tag.
@@ -61,13 +67,18 @@ def compare(
         allow_mismatch: compare although task version, settings, data, wording or judge differ, and report it.
         common_errors: where people labelled both runs, also the difference if the judge errs alike on both, which is
             wrong if it does not.
+        group_by: make one side of the runs that differ in this alone: `seed`, or the name of a model's setting; empty
+            leaves the sides as they are given.
 
     Raises:
         HarnessError: two runs are the same, have nothing in common, or were measured differently.
         UnknownName: a run has no such task or judge.
     """
-    paths = [place.folder if isinstance(place, Run) else Path(place) for place in (a, b, *more)]
-    runs = _read_runs(paths, (tasks,) if isinstance(tasks, str) else tuple(tasks), judge)
+    given = [[place] if isinstance(place, str | Path | Run) else list(place) for place in (a, b, *more)]
+    paths = [[place.folder if isinstance(place, Run) else Path(place) for place in side] for side in given]
+    if group_by:
+        paths = group_paths(paths, group_by)
+    runs = _read_runs(paths, (tasks,) if isinstance(tasks, str) else tuple(tasks), judge, group_by)
     base, *others = runs
     pairs = [(other, view, twin) for other in others for view, twin in _pair_views(base, other)]
     if not pairs:
@@ -91,16 +102,16 @@ def compare(
     people = PeopleComparer(common_errors=common_errors)
     for other, view, twin in sorted(pairs, key=lambda pair: order.index(pair[1].title)):
         try:
-            compared = compare_split(other.letter, view, twin, by)
-            splits.append(people.add(compared, base, view, other, twin))
+            if base.twins or other.twins:
+                splits.append(compare_split(other.letter, base.all_views(view), other.all_views(twin), by))
+            else:
+                compared = compare_split(other.letter, [view], [twin], by)
+                splits.append(people.add(compared, base, view, other, twin))
         except ScoringError as error:
             unscored[view.title] = str(error)
     adjusted, family = _adjust_tests(splits)
     return Comparison(
-        runs=tuple(
-            Side(letter=run.letter, ref=run.file.model.ref, name=run.model_name, folder=str(run.stored.folder.path))
-            for run in runs
-        ),
+        runs=tuple(name_sides(runs)),
         splits=adjusted,
         by=by,
         family=family,
@@ -111,13 +122,20 @@ def compare(
     )
 
 
-def _read_runs(paths: Sequence[Path], tasks: Sequence[str], judge: str) -> list[ComparedRun]:
+def _read_runs(sides: Sequence[Sequence[Path]], tasks: Sequence[str], judge: str, group_by: str) -> list[ComparedRun]:
+    paths = [path for side in sides for path in side]
     whole = [path.resolve() for path in paths]
     for place, path in enumerate(whole):
         if path in whole[:place]:
             raise HarnessError(
                 "this run is named twice", where=str(paths[place]), remedy="give the folders of different runs"
             )
+    if len(sides) < 2:
+        raise HarnessError(
+            f"these runs differ in {group_by or 'a seed'} alone, so they are one side with nothing to compare",
+            where=", ".join(map(str, paths)),
+            remedy="give a run of another model too, or leave out --group-by",
+        )
     asked = [list_titles(open_run(path).file) for path in paths]
     for path, each in zip(paths, asked, strict=True):
         if not each:
@@ -134,7 +152,11 @@ def _read_runs(paths: Sequence[Path], tasks: Sequence[str], judge: str) -> list[
                 remedy=f"run one of them on the other's tasks: {listed[0]} there, {listed[place]} here",
             )
     common = {title for title in asked[0] if any(title in each for each in asked[1:])}
-    return [read_run(letter, path, tasks, common, judge) for letter, path in zip(letters(), paths, strict=False)]
+    runs: list[ComparedRun] = []
+    for letter, side in zip(letters(), sides, strict=False):
+        read = [read_run(letter, path, tasks, common, judge) for path in side]
+        runs.append(read[0] if len(read) == 1 else join_runs(read, group_by))
+    return runs
 
 
 def _pair_views(base: ComparedRun, other: ComparedRun) -> Iterator[tuple[SplitView, SplitView]]:
@@ -151,7 +173,7 @@ def _pair_views(base: ComparedRun, other: ComparedRun) -> Iterator[tuple[SplitVi
 
 
 def _mismatch_error(runs: Sequence[ComparedRun], mismatches: Sequence[Mismatch]) -> HarnessError:
-    named = ", ".join(f"{run.letter} {run.stored.folder.path}" for run in runs)
+    named = ", ".join(f"{run.letter} {each.stored.folder.path}" for run in runs for each in (run, *run.twins))
     lines = "\n  ".join(each.text for each in mismatches)
     known = [judge for judge in runs[0].file.judges if all(judge in run.file.judges for run in runs)]
     has_shared = known and any(each.what == "the judge" for each in mismatches)
@@ -175,20 +197,30 @@ def _list_left_out(base: ComparedRun, others: Sequence[ComparedRun]) -> Iterator
         yield from (f"{v.title}: only {other.letter} has it" for v in other.views if v.title not in twins)
 
 
-def compare_split(run: str, baseline: SplitView, other: SplitView, by: str) -> SplitComparison:
+def compare_split(run: str, baselines: Sequence[SplitView], others: Sequence[SplitView], by: str) -> SplitComparison:
     """Compare one split of a run with the baseline's. Raises ScoringError if the task's code raises.
 
     Args:
         run: letter of the run.
-        baseline: the split in the baseline.
-        other: the same in the run.
+        baselines: the split in the baseline; in each of its runs, if they differ in a seed alone.
+        others: the same in the run.
         by: `category` or a tag; empty for no breakdown.
     """
+    baseline, other = baselines[0], others[0]
+    several = len(baselines) + len(others) > 2
     common = measure_both(baseline.split.metrics, other.split.metrics)
     main = main_metric(common)
     metrics = sorted(common, key=lambda metric: metric is not main)
+
+    def pair(metric: Metric, theirs: Sequence[Iterable[Record]], ours: Sequence[Iterable[Record]]) -> PairedResult:
+        return paired_runs(metric, theirs, ours) if several else paired(metric, theirs[0], ours[0])
+
     with Guard():
-        ours, theirs = (_group_records(view.records, by) if by else {} for view in (baseline, other))
+        ours, theirs = ([view.records for view in views] for views in (baselines, others))
+        our_groups, their_groups = (
+            [_group_records(records, by) if by else {} for records in side] for side in (ours, theirs)
+        )
+        groups = set[str].intersection(*(set(each) for each in (*our_groups, *their_groups)))
         return SplitComparison(
             run=run,
             task=baseline.display,
@@ -197,16 +229,18 @@ def compare_split(run: str, baseline: SplitView, other: SplitView, by: str) -> S
             judge_baseline=baseline.judge,
             judge_other=other.judge,
             epochs=(baseline.epochs, other.epochs),
-            counts=_count_records(baseline.records, other.records),
+            runs=(len(baselines), len(others)),
+            counts=_count_records(ours, theirs),
             changes={
-                metric.name: MetricChange(paired=paired(metric, other.records, baseline.records), main=metric is main)
-                for metric in metrics
+                metric.name: MetricChange(paired=pair(metric, theirs, ours), main=metric is main) for metric in metrics
             },
             by={
-                group: MetricChange(paired=paired(main, theirs[group], ours[group]))
-                for group in sorted(ours.keys() & theirs.keys())
+                group: MetricChange(
+                    paired=pair(main, [each[group] for each in their_groups], [each[group] for each in our_groups])
+                )
+                for group in sorted(groups)
             },
-            flips=find_flips(main, baseline.records, other.records),
+            flips=None if several else find_flips(main, baseline.records, other.records),
             part_baseline=baseline.part,
             part_other=other.part,
             toy=baseline.toy or other.toy,
@@ -222,8 +256,8 @@ def _group_records(records: Iterable[Record], by: str) -> dict[str, list[Record]
     return found
 
 
-def _count_records(baseline: Iterable[Record], other: Iterable[Record]) -> Counts:
-    ours, theirs = ({(r.split, r.id, r.epoch): r.resolved for r in records} for records in (baseline, other))
+def _count_records(baselines: Sequence[Iterable[Record]], others: Sequence[Iterable[Record]]) -> Counts:
+    ours, theirs = (_find_resolved(side) for side in (baselines, others))
     common = ours.keys() & theirs.keys()
     return Counts(
         common=len(common),
@@ -233,6 +267,14 @@ def _count_records(baseline: Iterable[Record], other: Iterable[Record]) -> Count
         only_baseline=len(ours) - len(common),
         only_other=len(theirs) - len(common),
     )
+
+
+def _find_resolved(runs: Sequence[Iterable[Record]]) -> dict[tuple[str, str, int], bool]:
+    """The records that all runs of a side have, and whether all have resolved them."""
+    found, *more = ({(r.split, r.id, r.epoch): r.resolved for r in records} for records in runs)
+    for each in more:
+        found = {key: resolved and each[key] for key, resolved in found.items() if key in each}
+    return found
 
 
 def find_flips(metric: Metric, baseline: Iterable[Record], other: Iterable[Record]) -> Flips:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.stats.pairing import PairedResult
+from harness.stats.pairing import PairedResult, SeedValues
 from harness.stats.tally import plain_number
 from harness.types import Json
 
@@ -39,20 +39,37 @@ class Finding(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SideSeed:
+    """One of several runs that differ in a seed alone.
+
+    Attributes:
+        seed: its seed, or the setting that it differs in.
+        ref: its model as the user wrote it.
+        folder: its run folder.
+    """
+
+    seed: str
+    ref: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One run.
+    """One run, or several that differ in a seed alone.
 
     Attributes:
         letter: `A` is the baseline.
-        ref: the model as the user wrote it.
-        name: the ref with its strategy and overrides.
-        folder: the run folder.
+        ref: the model as the user wrote it; what differs between several is a star.
+        name: the model as a leaderboard names it, with what was put around it and what tells it from the others.
+        folder: the run folder, or all of them.
+        seeds: the runs, where there are several; else empty.
     """
 
     letter: str
     ref: str
     name: str
     folder: str
+    seeds: tuple[SideSeed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,10 +242,11 @@ class SplitComparison:
         judge_baseline: the judge's id in the baseline; empty for none.
         judge_other: the judge's id in the run.
         epochs: answers for each sample, in the baseline and in the run.
+        runs: how many runs the baseline's side and the run's side have.
         counts: counts of its records.
         changes: metric -> its change, the main metric first.
         by: group -> its change of the main metric; exploratory, outside Holm's family.
-        flips: flips of the main metric.
+        flips: flips of the main metric; None where a side is several runs.
         part_baseline: the part of the baseline's answers that the judge has read; None for all or nothing.
         part_other: the same for the run.
         toy: its data only demonstrates the tool, so a difference measures nothing.
@@ -244,11 +262,12 @@ class SplitComparison:
     counts: Counts
     changes: Mapping[str, MetricChange]
     by: Mapping[str, MetricChange]
-    flips: Flips
+    flips: Flips | None
     part_baseline: JudgedPart | None = None
     part_other: JudgedPart | None = None
     toy: bool = False
     pooled_in: str = ""
+    runs: tuple[int, int] = (1, 1)
 
     @property
     def title(self) -> str:
@@ -299,7 +318,7 @@ class Comparison:
         return {
             "schema": SCHEMA,
             "baseline": self.baseline.letter,
-            "runs": [asdict(side) for side in self.runs],
+            "runs": [{**asdict(side), "seeds": [asdict(each) for each in side.seeds]} for side in self.runs],
             "by": self.by or None,
             "family": self.family,
             "mismatches": [asdict(each) for each in self.mismatches],
@@ -315,7 +334,8 @@ class Comparison:
         Columns: run, model, task, split, group (empty for all), metric, main, unit, better, pairs, unresolved,
         clusters, baseline, value, difference, ci_low, ci_high, worst_low, worst_high, p, test, p_holm, detectable, and
         what people's labels say: corrected, corrected_low, corrected_high, labels_baseline, labels_run, corrected_why,
-        common, common_low, common_high, p_sensitivity, p_specificity.
+        common, common_low, common_high, p_sensitivity, p_specificity. At last seeds_baseline and seeds_run, the number
+        of runs on each side, and sd_baseline and sd_run, the standard deviations between them.
         """
         import pandas as pd
 
@@ -327,8 +347,8 @@ class Comparison:
         rows: list[dict[str, Any]] = []
         for each in self.splits:
             place = {"model": names[each.run], "run": each.run, "task": each.task, "split": each.split}
-            rows += [place | _frame_row("", change) for change in each.changes.values()]
-            rows += [place | _frame_row(group, change) for group, change in each.by.items()]
+            rows += [place | _frame_row("", change, each.runs) for change in each.changes.values()]
+            rows += [place | _frame_row(group, change, each.runs) for group, change in each.by.items()]
         return rows
 
 
@@ -361,7 +381,9 @@ def _split_to_json(each: SplitComparison, show: int | None) -> dict[str, Json]:
         "records": asdict(each.counts),
         "metrics": {name: _change_to_json(change) for name, change in each.changes.items()},
         "by": {group: _change_to_json(change) for group, change in each.by.items()},
-        "flips": {"only_baseline": flips(each.flips.only_baseline), "only_run": flips(each.flips.only_other)},
+        "flips": None
+        if each.flips is None
+        else {"only_baseline": flips(each.flips.only_baseline), "only_run": flips(each.flips.only_other)},
     }
 
 
@@ -394,6 +416,16 @@ def _change_to_json(change: MetricChange) -> dict[str, Json]:
         "detectable": found.detectable,
         "finding": change.finding.value if change.main else None,
         **({} if change.people is None else {"corrected": _people_to_json(change.people)}),
+        **({} if found.seeds is None else {"seeds": _seeds_to_json(found.seeds)}),
+    }
+
+
+def _seeds_to_json(seeds: SeedValues) -> dict[str, Json]:
+    return {
+        "baseline": list(seeds.right),
+        "run": list(seeds.left),
+        "sd": {"baseline": seeds.spreads[1], "run": seeds.spreads[0]},
+        "freedom": seeds.freedom,
     }
 
 
@@ -428,7 +460,8 @@ def _errors_to_json(found: ErrorRate | None) -> dict[str, Json] | None:
     return {"both": found.both, "baseline": found.second, "run": found.first, "p": found.p}
 
 
-def _frame_row(group: str, change: MetricChange) -> dict[str, Any]:
+def _frame_row(group: str, change: MetricChange, runs: tuple[int, int]) -> dict[str, Any]:
+    spreads = (None, None) if change.paired.seeds is None else change.paired.seeds.spreads
     found: dict[str, Any] = _change_to_json(change)
     (low, high), (worst_low, worst_high) = (found[name] or (None, None) for name in ("ci95", "ci95_worst"))
     first = ("metric", "main", "unit", "better", "pairs", "unresolved", "clusters", "baseline")
@@ -443,6 +476,10 @@ def _frame_row(group: str, change: MetricChange) -> dict[str, Any]:
         "worst_high": worst_high,
         **{name: found[name] for name in ("p", "test", "p_holm", "detectable")},
         **_people_columns(change.people),
+        "seeds_baseline": runs[0],
+        "seeds_run": runs[1],
+        "sd_baseline": spreads[1],
+        "sd_run": spreads[0],
     }
 
 

@@ -69,6 +69,8 @@ class ComparedRun:
         results: its results.json; empty if no run has ended there.
         views: its splits, pooled ones too.
         left_out: splits without a view, and why.
+        twins: further runs that differ from this one in a seed alone; all count as one side.
+        seeds: of this run and of its twins; empty without twins.
     """
 
     letter: str
@@ -76,6 +78,14 @@ class ComparedRun:
     results: Mapping[str, Any]
     views: Sequence[SplitView]
     left_out: Sequence[str]
+    twins: Sequence[ComparedRun] = ()
+    seeds: Sequence[str] = ()
+
+    def all_views(self, view: SplitView) -> list[SplitView]:
+        """A view of this run, and the same split in each of its twins."""
+        key = view.display, view.name
+        twins = [next(each for each in twin.views if (each.display, each.name) == key) for twin in self.twins]
+        return [view, *twins]
 
     @property
     def file(self) -> RunFile:
