@@ -40,14 +40,15 @@ MMMU: Final = Paper(
     arxiv="2311.16502",
 )  # fmt: skip
 MUIRBENCH: Final = Paper(
-    key="wang2024muirbench",
+    key="wang2025muirbench",
     title="MuirBench: A Comprehensive Benchmark for Robust Multi-image Understanding",
     authors=(
         "Fei Wang", "Xingyu Fu", "James Y. Huang", "Zekun Li", "Qin Liu", "Xiaogeng Liu", "Mingyu Derek Ma", "Nan Xu",
         "Wenxuan Zhou", "Kai Zhang", "Tianyi Lorena Yan", "Wenjie Jacky Mo", "Hsiang-Hui Liu", "Pan Lu",
         "Chunyuan Li", "Chaowei Xiao", "Kai-Wei Chang", "Dan Roth", "Sheng Zhang", "Hoifung Poon", "Muhao Chen",
     ),
-    year=2024,
+    year=2025,
+    venue="International Conference on Learning Representations",
     arxiv="2406.09411",
 )  # fmt: skip
 MMT_BENCH: Final = Paper(

@@ -165,13 +165,14 @@ def _normalize(settings: Settings) -> Settings:
 
 
 PAPER: Final = Paper(
-    key="wang2024siuo",
-    title="Cross-Modality Safety Alignment",
+    key="wang2025siuo",
+    title="Safe Inputs but Unsafe Output: Benchmarking Cross-modality Safety Alignment of Large Vision-Language Models",
     authors=(
         "Siyin Wang", "Xingsong Ye", "Qinyuan Cheng", "Junwen Duan", "Shimin Li", "Jinlan Fu", "Xipeng Qiu",
         "Xuanjing Huang",
     ),
-    year=2024,
+    year=2025,
+    venue="Findings of the Association for Computational Linguistics: NAACL 2025",
     arxiv="2406.15279",
 )  # fmt: skip
 JUDGE: Final = Judge(

@@ -74,7 +74,7 @@ def test_a_paper_that_cannot_be_cited_is_its_plugins_fault_and_named_at_once(pap
 
 def test_a_rule_in_one_call_may_have_a_paper() -> None:
     judge = Judge.simple(
-        "short", version="1", description="by length", labels=("s",), decide=lambda *_: "s", paper=PAPER
+        "short", version="1", description="by length", labels=("s",), decide=lambda _sample, _response: "s", paper=PAPER
     )
     assert judge.paper is PAPER
 
@@ -127,6 +127,12 @@ def test_each_packaged_task_has_its_paper_and_its_page_links_it(task: Task) -> N
     assert task.paper.year is not None
     page = Path(__file__).parents[2] / "docs" / "tasks" / f"{task.name.replace('-', '_')}.md"
     assert task.paper.link in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("judge", [judge for judge, _ in HOST.offers("judges")], ids=lambda judge: judge.name)
+def test_the_page_of_a_judge_links_its_paper(judge: Judge) -> None:
+    page = Path(__file__).parents[2] / "docs" / "judges" / f"{judge.name}.md"
+    assert judge.paper is None or judge.paper.link in page.read_text(encoding="utf-8")
 
 
 def test_each_packaged_judge_has_its_paper_or_says_why_not() -> None:
