@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from harness.makers import Brush as Brush
 from harness.makers import Build as Build
@@ -38,6 +38,9 @@ from harness.types import (
     Verdict,
 )
 from harness.types import ModelInfo as ModelInfo
+
+if TYPE_CHECKING:
+    from harness.matrix import Matrix
 
 Group = Literal["safety", "over-refusal", "ability"]  #: what a split is about: may it do harm, refuse too much, or err
 Results = Mapping[str, Json]  #: the dict of results.json
@@ -448,6 +451,8 @@ class Report:
             `reveal` is true, it holds no text and no image of a sample: only names, labels, counts and numbers.
         figures: results, in order -> file name -> bytes; what `--figures DIR` writes.
         suffix: of the one file; empty for several.
+        matrix: the paper table of `--matrix` -> the report; a pure function that sets what the table holds and decides
+            nothing. None for a format without it.
     """
 
     name: str
@@ -456,6 +461,7 @@ class Report:
     samples: Callable[[Sequence[Path], bool], Rendered] | None = None
     figures: Callable[[Sequence[Results]], Mapping[str, bytes]] | None = None
     suffix: str = ".txt"
+    matrix: Callable[[Matrix], Rendered] | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for a report that renders nothing, or in two ways."""

@@ -16,7 +16,7 @@ import json
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from harness.board.corrected import RANKED_BY_JUDGE, explain_corrected
 from harness.board.display import (
@@ -30,11 +30,12 @@ from harness.board.display import (
 from harness.board.judging import explain_judging
 from harness.board.rows import Ends, Measure, Row, Section, list_sections, parse_ends, read_rows, strategy_name
 from harness.contracts import BUILT, Results
+from harness.matrix import Standing
 from harness.metrics import Better
 from harness.stats.summary import FLAGS, STATES
 from harness.types import OUTCOMES, Json
 
-Standing = Literal["best", "second", ""]
+Interval = tuple[float, float]
 
 _TURNS: Final[Mapping[Better, float]] = {"lower": 1.0, "higher": -1.0, "neither": 0.0}
 _NAMED: Final = 5  #: models in one remark; more are counted
@@ -126,10 +127,11 @@ def boards(results: Sequence[Results]) -> tuple[Board, ...]:
     Args:
         results: dicts of results.json, one per run.
     """
-    found: dict[tuple[str, str], list[Section]] = {}
-    for section in (section for result in results for section in list_sections(result)):
-        found.setdefault((section.task, section.split), []).append(section)
-    owners = {(s.task, part): s.split for split in found.values() for s in split for part in s.parts}
+    found: dict[tuple[str, str], list[tuple[int, Section]]] = {}
+    for run, result in enumerate(results):
+        for section in list_sections(result):
+            found.setdefault((section.task, section.split), []).append((run, section))
+    owners = {(s.task, part): s.split for split in found.values() for _, s in split for part in s.parts}
     tasks = list(dict.fromkeys(task for task, _ in found))
     derived = {(task, owner) for (task, _), owner in owners.items()}
     order = sorted(found, key=lambda key: (tasks.index(key[0]), key in owners, key not in derived))
@@ -141,7 +143,7 @@ def boards(results: Sequence[Results]) -> tuple[Board, ...]:
                 task=task,
                 split=split,
                 part_of=owners.get((task, split), ""),
-                rows=tuple(row for section in found[task, split] for row in read_rows(section)),
+                rows=tuple(replace(row, run=run) for run, section in found[task, split] for row in read_rows(section)),
             )
         )
     )
@@ -149,7 +151,7 @@ def boards(results: Sequence[Results]) -> tuple[Board, ...]:
 
 def _rank_split(board: Board) -> Iterator[Board]:
     """All rows of a split as a board for each class, named apart, ranked and sorted, with their notes."""
-    rows = [replace(row, unranked=_explain_unranked(row)) for row in _name_apart(board.rows)]
+    rows = [replace(row, unranked=_explain_unranked(row)) for row in name_apart(board.rows)]
     # Rows rest on the data's hash too where all runs asked the same splits: only then is it of the same data. What is
     # not ranked rests on it only if it asked the same: the hash is over all that its run asked of the task.
     asked = {row.asked for row in rows if not row.unranked}
@@ -163,10 +165,8 @@ def _rank_split(board: Board) -> Iterator[Board]:
         apart = "; ".join(f"{name} {dict(basis).get(name) or 'unset'}" for name in differing)
         members.sort(key=_sort_key)
         placed: list[Row] = []
-        intervals = [None if row.unranked else _worst_interval(row) for row in members]
-        for row, mine in zip(members, intervals, strict=True):
-            better = sum(mine is not None and other is not None and other[1] < mine[0] for other in intervals)
-            placed.append(replace(row, rank=None if mine is None else 1 + better))
+        ranks = rank_intervals([None if row.unranked else _worst_interval(row) for row in members])
+        placed += [replace(row, rank=rank) for row, rank in zip(members, ranks, strict=True)]
         # a wide interval shares a better rank than its value has: ranks stand in order
         placed.sort(key=lambda row: (row.rank is None, row.rank or 0))
         notes = [f"Ranked apart from other results of this split, by: {apart}."] if apart else []
@@ -207,23 +207,38 @@ def _explain_unranked(row: Row) -> str:
         return row.unranked
     if row.main is None or row.main.value is None:
         return (row.main and row.main.why) or "nothing scored"
-    if row.subset is not None:
-        return f"subset ({_format_subset(row)})"
-    if not row.complete:
-        return f"incomplete (coverage {format_share(row.coverage)})"
+    if partial := explain_partial(row):
+        return partial
     if row.main.better == "neither":
         return f"neither direction of {row.main.name} is better"
     return "" if _worst_interval(row) is not None else "no interval"
 
 
-def _worst_interval(row: Row) -> tuple[float, float] | None:
-    """The interval that ranks use, turned so that lower is better; None if there is none or neither is better."""
-    if row.main is None or row.main.better == "neither":
+def explain_partial(row: Row) -> str:
+    """Why a row stands for less than its split: a subset, or too few results; empty if it stands for the whole."""
+    if row.subset is not None:
+        return f"subset ({_format_subset(row)})"
+    return "" if row.complete else f"incomplete (coverage {format_share(row.coverage)})"
+
+
+def _worst_interval(row: Row) -> Interval | None:
+    return None if row.main is None else turn_interval(row.main.ci95_worst, row.main.better)
+
+
+def turn_interval(ends: Ends, better: Better) -> Interval | None:
+    """An interval turned so that lower is better, as ranks use it; None if there is none or neither is better."""
+    low, high = ends
+    if low is None or high is None or better == "neither":
         return None
-    low, high = row.main.ci95_worst
-    if low is None or high is None:
-        return None
-    return (low, high) if row.main.better == "lower" else (-high, -low)
+    return (low, high) if better == "lower" else (-high, -low)
+
+
+def rank_intervals(intervals: Sequence[Interval | None]) -> list[int | None]:
+    """The rank of each interval: one more than the number of those that are wholly better; None for none."""
+    return [
+        None if mine is None else 1 + sum(other is not None and other[1] < mine[0] for other in intervals)
+        for mine in intervals
+    ]
 
 
 def _sort_key(row: Row) -> tuple[bool, bool, float]:
@@ -238,10 +253,15 @@ def find_standing(board: Board, row: Row) -> Standing:
     A rank is significant by itself: it counts the rows whose whole interval is better. A single row is not best, and
     rows that share a rank have no mark.
     """
-    ranks = [other.rank for other in board.rows if other.rank is not None]
-    if len(ranks) < 2 or row.rank is None or row.rank > 2 or ranks.count(1) != 1 or ranks.count(row.rank) != 1:
+    return mark_rank(row.rank, [other.rank for other in board.rows])
+
+
+def mark_rank(rank: int | None, ranks: Sequence[int | None]) -> Standing:
+    """The mark of one rank among those of its column, itself among them."""
+    every = [other for other in ranks if other is not None]
+    if len(every) < 2 or rank is None or rank > 2 or every.count(1) != 1 or every.count(rank) != 1:
         return ""
-    return "best" if row.rank == 1 else "second" if len(ranks) > 2 else ""
+    return "best" if rank == 1 else "second" if len(every) > 2 else ""
 
 
 def name_runs(results: Sequence[Results]) -> list[str]:
@@ -258,7 +278,7 @@ def name_runs(results: Sequence[Results]) -> list[str]:
     ]
 
 
-def _name_apart(rows: Sequence[Row]) -> Iterator[Row]:
+def name_apart(rows: Sequence[Row]) -> Iterator[Row]:
     """Each row's name: the ref, what was put around it, and what tells it from others of that name."""
     named = _name_by_options(rows)
     for row in named:

@@ -195,6 +195,8 @@ class Row:
         basis: what must be equal for two rows to be ranked against each other.
         rank: 1 is best, shared when intervals overlap; None when the row is not ranked.
         unranked: why it is not ranked; empty when it is.
+        group: what the split is about (`safety`, `over-refusal`, `ability`); empty where results do not say.
+        run: which of the results it is of, from 0.
     """
 
     model: str
@@ -248,6 +250,8 @@ class Row:
     basis: Mapping[str, str] = field(default_factory=dict[str, str])
     rank: int | None = None
     unranked: str = ""
+    group: str = ""
+    run: int = 0
 
     @property
     def data_revision(self) -> str:
@@ -395,6 +399,7 @@ def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, prima
         topic=str(body.get("group") or ""),
         asked=asked,
         basis=_read_basis(section, judge, note),
+        group=str(body.get("group") or ""),
     )
     cards: Mapping[str, Mapping[str, Json]] = _dict(section.run, "judges")
     return replace(

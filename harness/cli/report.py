@@ -10,6 +10,7 @@ import click
 
 from harness.errors import HarnessError
 
+from .matrix import MatrixOptions, RunsArgument, matrix_options
 from .options import load_host, plugin_options
 from .stdout import results_stream, show, tell
 
@@ -22,7 +23,7 @@ _BIBTEX = ".bib"  #: what --bibtex writes
 
 
 @click.command(help="Render the results of one or more runs.")
-@click.argument("runs", nargs=-1, required=True, metavar="RUNS...")
+@click.argument("runs", cls=RunsArgument, nargs=-1, required=True, metavar="RUNS...")
 @click.option(
     "--format",
     "name",
@@ -58,6 +59,7 @@ _BIBTEX = ".bib"  #: what --bibtex writes
     is_flag=True,
     help="Instead of a report, write BibTeX of each benchmark, judge and published number in it.",
 )
+@matrix_options
 @plugin_options
 def command(
     runs: tuple[str, ...],
@@ -67,11 +69,22 @@ def command(
     reveal: bool,
     group_by: str,
     bibtex: bool,
+    matrix: MatrixOptions,
 ) -> None:
     """Render results; RUNS are run folders, results.json files or patterns."""
     from harness.board.results import find_results
 
     host = load_host()
+    if not runs:
+        show(matrix.print_template(()), nl=False, raw=True)
+        return
+    if matrix:
+        if figures is not None or reveal or bibtex:
+            flag = "bibtex" if bibtex else "figures" if figures is not None else "reveal"
+            raise click.UsageError(f"--matrix writes one table and no report: leave out --{flag}")
+        found = _load_results(find_results(runs), group_by)
+        _deliver(matrix.render(host, name, output, found), name or "", output)
+        return
     if bibtex or (name is None and output is not None and output.suffix == _BIBTEX):
         if name is not None or figures is not None or reveal:
             flag = "format" if name is not None else "figures" if figures is not None else "reveal"
@@ -104,6 +117,13 @@ def command(
     else:
         assert report.render is not None
         rendered = report.render(_load_results(paths, group_by))
+    _deliver(rendered, name, output)
+    if figures is not None and report.figures is not None:
+        _write(report.figures(_load_results(paths, group_by)), figures)
+
+
+def _deliver(rendered: Rendered, name: str, output: Path | None) -> None:
+    """Write a report to its file or folder, or print it."""
     if output is not None:
         _write(rendered, output)
     elif isinstance(rendered, str):
@@ -111,8 +131,6 @@ def command(
     else:
         kind, where = ("no text", "FILE") if isinstance(rendered, bytes) else ("several files", "FOLDER")
         raise HarnessError(f"report {name} is {kind}", remedy=f"give --output {where}")
-    if figures is not None and report.figures is not None:
-        _write(report.figures(_load_results(paths, group_by)), figures)
 
 
 def _write_bibliography(host: Host, paths: Sequence[Path], output: Path | None) -> None:

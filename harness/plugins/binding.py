@@ -292,6 +292,7 @@ def bind(item: _T, source: Source) -> _T:
                 "render": item.render and call(f"render of {what}", item.render, str, bytes, Mapping, wrong=wrong),
                 "samples": item.samples and call(f"samples of {what}", item.samples, str, bytes, Mapping, wrong=wrong),
                 "figures": item.figures and call(f"figures of {what}", item.figures, Mapping, wrong=wrong),
+                "matrix": item.matrix and call(f"matrix of {what}", item.matrix, str, bytes, Mapping, wrong=wrong),
             }
         case Trainer():
             what = f"trainer {item.name!r}"

@@ -231,6 +231,8 @@ def check_strategy(strategy: Strategy, *, settings: Mapping[str, Any] | None = N
 
 def check_report(report: Report) -> None:
     """Whether a report keeps its contract: text or files, the same each time, whatever the results hold."""
+    from harness.board.matrix import build_matrix
+
     problems = Problems(f"report {report.name!r}")
     check_described(problems, "none needed", report.description, ())
     problems.require(not report.suffix or report.suffix.startswith("."), "the suffix has no dot")
@@ -255,6 +257,13 @@ def check_report(report: Report) -> None:
                 problems.require_type(said, (str, bytes, Mapping), "renders a")
                 problems.require(draw(given) == said, "renders something else the second time")
                 problems.require(canonical([dict(each) for each in given]) == before, "changes the results")
+    if report.matrix is not None:
+        for place, given in examples.items():
+            with problems.at(f"matrix of {place}"):
+                table = build_matrix(given, allow_mismatch=True)
+                said = report.matrix(table)
+                problems.require_type(said, (str, bytes, Mapping), "renders a")
+                problems.require(report.matrix(table) == said, "renders something else the second time")
     problems.raise_found()
 
 

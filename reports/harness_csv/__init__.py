@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from harness import Report, Results, hookimpl
+
+if TYPE_CHECKING:
+    from harness.matrix import Matrix
 
 
 def render(results: Sequence[Results]) -> str:
@@ -27,7 +31,22 @@ def render(results: Sequence[Results]) -> str:
     return out.getvalue()
 
 
+def tabulate(table: Matrix) -> str:
+    """The paper table with a line for each cell."""
+    from .matrix import render_matrix
+
+    return render_matrix(table)
+
+
 @hookimpl
 def harness_reports() -> Iterable[Report]:
     """Offer `csv`."""
-    return (Report(name="csv", description="one line per number, for a spreadsheet", render=render, suffix=".csv"),)
+    return (
+        Report(
+            name="csv",
+            description="one line per number, for a spreadsheet",
+            render=render,
+            suffix=".csv",
+            matrix=tabulate,
+        ),
+    )

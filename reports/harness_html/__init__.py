@@ -7,8 +7,12 @@ harness report runs/* --format space --output space
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from harness import Report, Results, hookimpl
+
+if TYPE_CHECKING:
+    from harness.matrix import Matrix
 
 
 def render(results: Sequence[Results]) -> str:
@@ -32,11 +36,18 @@ def space_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     return render_space(results)
 
 
+def tabulate(table: Matrix) -> str:
+    """The paper table as a page of its own."""
+    from .matrix import render_matrix
+
+    return render_matrix(table)
+
+
 @hookimpl
 def harness_reports() -> Iterable[Report]:
     """Offer `html` and `space`."""
     page = "one page with tables and figures, to publish as it is"
     return (
-        Report(name="html", description=page, render=render, figures=figure_files, suffix=".html"),
+        Report(name="html", description=page, render=render, figures=figure_files, suffix=".html", matrix=tabulate),
         Report(name="space", description="a Hugging Face Space that serves the page", render=space_files, suffix=""),
     )

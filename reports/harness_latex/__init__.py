@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from harness import Report, Results, hookimpl
+
+if TYPE_CHECKING:
+    from harness.matrix import Matrix
 
 
 def render(results: Sequence[Results]) -> str:
@@ -16,7 +20,16 @@ def render(results: Sequence[Results]) -> str:
     return render_tables(boards(results), means(results))
 
 
+def tabulate(table: Matrix) -> str:
+    """The paper table as one booktabs table."""
+    from .matrix import render_matrix
+
+    return render_matrix(table)
+
+
 @hookimpl
 def harness_reports() -> Iterable[Report]:
     """Offer `latex`."""
-    return (Report(name="latex", description="booktabs tables for a paper", render=render, suffix=".tex"),)
+    return (
+        Report(name="latex", description="booktabs tables for a paper", render=render, suffix=".tex", matrix=tabulate),
+    )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from harness import Report, Results, hookimpl
+
+if TYPE_CHECKING:
+    from harness.matrix import Matrix
 
 
 def render(results: Sequence[Results]) -> str:
@@ -16,7 +20,18 @@ def render(results: Sequence[Results]) -> str:
     return render_tables(boards(results), means(results))
 
 
+def tabulate(table: Matrix) -> str:
+    """The paper table as one Markdown table."""
+    from .matrix import render_matrix
+
+    return render_matrix(table)
+
+
 @hookimpl
 def harness_reports() -> Iterable[Report]:
     """Offer `markdown`."""
-    return (Report(name="markdown", description="leaderboard tables for a README", render=render, suffix=".md"),)
+    return (
+        Report(
+            name="markdown", description="leaderboard tables for a README", render=render, suffix=".md", matrix=tabulate
+        ),
+    )

@@ -1,0 +1,773 @@
+"""Builds the paper table, models x benchmarks in one, from results.
+
+    build_matrix(results)                                     # each split's main metric
+    build_matrix(results, parse_template(text, "table.yaml"), tasks=tasks)
+
+Numbers of one column are of one class of comparability (`harness.board.leaderboard`): one judge, wording, revision of
+data, and settings. Where they are not, the table is refused with what differs; or, when asked for, the numbers of the
+smaller classes have a footnote and are compared with nothing. Best and second are those of the leaderboard's rules,
+applied to each column. Each caution is a footnote, once: at the row or the column if it holds for all its numbers.
+
+A row is a model: runs of equal identity fill it together, each split from one run.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+from harness.board.corrected import ADDS_NOTHING, UNKNOWN_AGREEMENT, count_things
+from harness.board.display import format_interval, format_value
+from harness.board.leaderboard import (
+    Interval,
+    Mean,
+    boards,
+    explain_partial,
+    mark_rank,
+    means,
+    name_apart,
+    rank_intervals,
+    turn_interval,
+)
+from harness.board.matrix_template import MatrixTemplate, RowChoice, SplitChoice, Style
+from harness.board.published import PublishedRow, published
+from harness.board.rows import GIVEN, JudgeNote, Measure, Row
+from harness.contracts import BUILT, Results, Task
+from harness.errors import BadData, HarnessError, UnknownName
+from harness.keys import canonical
+from harness.matrix import Matrix, MatrixCell, MatrixColumn, MatrixNote, MatrixRow
+from harness.settings import effective, nearest
+from harness.text import one_line
+
+_TITLE: Final = "Models and benchmarks"
+_GROUPS: Final = {"safety": "Safety", "over-refusal": "Over-refusal", "ability": "Ability", "": "Other"}
+_PEOPLE: Final = "by people"
+_NOT_RUN: Final = "not run"
+_SHOWN: Final = 4  #: models in one part of a sentence; more are counted
+_MARKS: Final = (*string.ascii_lowercase, *(a + b for a in string.ascii_lowercase for b in string.ascii_lowercase))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Line:
+    """One model: its runs, and what they have of each split."""
+
+    key: str
+    runs: list[int] = field(default_factory=list[int])
+    rows: dict[str, list[tuple[int, Row]]] = field(default_factory=dict[str, list[tuple[int, Row]]])
+    means: list[Mean] = field(default_factory=list[Mean])
+    name: str = ""
+    shown: str = ""  #: its name in the table, where the user gave one
+    section: str = ""
+    published: Mapping[tuple[str, str], PublishedRow] | None = None
+
+    @property
+    def label(self) -> str:
+        return self.shown or self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Number:
+    """One number before it is rounded; `bar` is why it is compared with nothing."""
+
+    value: float | None
+    ends: tuple[float | None, float | None] = (None, None)
+    worst: Interval | None = None
+    sd: float | None = None
+    seeds: int = 0
+    bar: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """One column with its numbers, one for each line."""
+
+    head: MatrixColumn
+    style: Style
+    numbers: tuple[_Number, ...]
+
+
+def build_matrix(
+    results: Sequence[Results],
+    template: MatrixTemplate | None = None,
+    *,
+    tasks: Iterable[Task] = (),
+    suites: Iterable[str] = (),
+    allow_mismatch: bool = False,
+) -> Matrix:
+    """The paper table of some results.
+
+    Args:
+        results: dicts of results.json, one per run.
+        template: what the user wants; None for the main metric of each split.
+        tasks: all that are offered: their published rows can be shown, and their splits are known.
+        suites: names of all that are offered.
+        allow_mismatch: mark numbers that do not compare with their column, instead of refusing the table.
+
+    Raises:
+        HarnessError: the template names what is not there, or numbers of a column do not compare.
+    """
+    return _Builder(results, template, tuple(tasks), frozenset(suites)).build(allow_mismatch=allow_mismatch)
+
+
+def suggest_template(results: Sequence[Results]) -> MatrixTemplate:
+    """The template of the table that these results have without one, rows named, for a user to edit."""
+    builder = _Builder(results, None)
+    rows = tuple(RowChoice(pattern=line.name, name=line.name) for line in builder.lines)
+    return replace(builder.template, rows=rows)
+
+
+class _Builder:
+    """Builds one table.
+
+    Args:
+        results: of the runs.
+        template: what the user wants; None for all.
+        tasks: all that are offered.
+        suites: names of all that are offered.
+    """
+
+    def __init__(
+        self,
+        results: Sequence[Results],
+        template: MatrixTemplate | None,
+        tasks: Sequence[Task] = (),
+        suites: frozenset[str] = frozenset(),
+    ) -> None:
+        self.boards = boards(results)
+        self.suites = suites
+        self.tasks = {task.name: task for task in tasks}
+        self.every = self._list_lines(results)
+        self.template = template or self._suggest()
+        self.references = self._read_published()
+        self.lines = self._choose_lines()
+        self.left_out: list[str] = []
+        self.mismatches: dict[str, list[str]] = {}  # title of a column -> what differs in it
+        self.remedies: dict[str, None] = {}
+        self.facts: dict[str, dict[str, list[str]]] = {}  # what is told -> text -> heads that it holds for
+
+    # -- rows
+
+    def _list_lines(self, results: Sequence[Results]) -> list[_Line]:
+        """One line for each model; a second run of what a model has already begins another."""
+        held: list[dict[str, list[tuple[int, Row]]]] = [{} for _ in results]
+        for number, board in enumerate(self.boards):
+            for row in board.rows:
+                held[row.run].setdefault(board.title, []).append((number, row))
+        lines: list[_Line] = []
+        for run, (result, rows) in enumerate(zip(results, held, strict=True)):
+            model = result["model"]
+            key = canonical([model["ref"], model["identity"], model.get("strategy"), model.get("seeds")])
+            home = next((line for line in lines if line.key == key and not line.rows.keys() & rows.keys()), None)
+            if home is None:
+                lines.append(home := _Line(key=key))
+            home.runs.append(run)
+            home.rows |= {title: sorted(found, key=lambda each: not each[1].primary) for title, found in rows.items()}
+            home.means += means([result])
+        lines = [line for line in lines if line.rows]
+        first = [next(iter(line.rows.values()))[0][1] for line in lines]
+        named = name_apart([replace(row, model=row.ref, judge=JudgeNote()) for row in first])
+        for line, row in zip(lines, named, strict=True):
+            line.name = row.model
+        return lines
+
+    def _read_published(self) -> dict[str, dict[tuple[str, str], PublishedRow]]:
+        """Model as published -> (task, split) -> its row, of the tasks that the columns name."""
+        found: dict[str, dict[tuple[str, str], PublishedRow]] = {}
+        if not any(choice.published for choice in self.template.rows):
+            return found
+        for choice in self.template.columns:
+            task, _, split = choice.title.partition(":")
+            known = self.tasks.get(task.partition("+")[0])
+            if not choice.suite and known is not None:
+                for row in published(known):
+                    if row.split == (split or "all"):
+                        found.setdefault(row.model, {}).setdefault((row.task, row.split), row)
+        return found
+
+    def _choose_lines(self) -> list[_Line]:
+        """The lines that the template wants, in its order and with its names."""
+        if not self.template.rows:
+            return self.every
+        chosen: list[_Line] = []
+        where, taken = self.template.where, set[int]()
+        for choice in self.template.rows:
+            if choice.published:
+                names = [name for name in self.references if _matches(choice.pattern, name)]
+                if not names:
+                    remedy = (
+                        nearest(choice.pattern, self.references)
+                        if self.references
+                        else ("no number is published for the tasks of these columns")
+                    )
+                    raise UnknownName(f"no published row is called {choice.pattern!r}", where=where, remedy=remedy)
+                lines = [_Line(key="", name=name, published=self.references[name]) for name in names]
+            else:
+                matching = [
+                    (number, line)
+                    for number, line in enumerate(self.every)
+                    if _matches(choice.pattern, line.name)
+                    or any(_matches(choice.pattern, row.ref) for found in line.rows.values() for _, row in found)
+                ]
+                if not matching:
+                    remedy = nearest(choice.pattern, [line.name for line in self.every])
+                    raise UnknownName(f"no run's model is called {choice.pattern!r}", where=where, remedy=remedy)
+                lines = [line for number, line in matching if number not in taken]
+                taken |= {number for number, _ in matching}
+            if choice.name and len(lines) > 1:
+                told = f"{choice.pattern!r} names {len(lines)} rows, which cannot all be called {choice.name!r}"
+                remedy = f"give each its own name: {', '.join(line.name for line in lines[:_SHOWN])}"
+                raise BadData(told, where=where, remedy=remedy)
+            for place, line in enumerate(lines):
+                line.shown, line.section = choice.name, "" if place else choice.section
+            chosen += lines
+        if self.template.other_rows:
+            chosen += [line for number, line in enumerate(self.every) if number not in taken]
+        return chosen
+
+    # -- columns
+
+    def _suggest(self) -> MatrixTemplate:
+        """The main metric of each split that is no part of another, by group, then the suites' means."""
+        titles: dict[str, str] = {}
+        for board in self.boards:
+            if not board.part_of and board.measures:
+                group = next((row.group for row in board.rows if row.group), "")
+                titles.setdefault(board.title, group if group in _GROUPS else "")
+        has_groups = any(titles.values())
+        order = list(_GROUPS)
+        choices = [
+            SplitChoice(group=_GROUPS[group] if has_groups else "", head=title, title=title)
+            for title, group in sorted(titles.items(), key=lambda each: order.index(each[1]))
+        ]
+        parts: dict[str, dict[str, None]] = {}
+        for mean in (mean for line in self.every for mean in line.means):
+            parts.setdefault(mean.suite, {}).update(dict.fromkeys((*mean.of, *mean.missing)))
+        for suite, of in parts.items():
+            groups = {_GROUPS[titles[title]] for title in of if title in titles}
+            group = groups.pop() if has_groups and len(groups) == 1 else ""
+            places = [place for place, choice in enumerate(choices) if choice.group == group]
+            place = places[-1] + 1 if group else len(choices)
+            choices.insert(place, SplitChoice(group=group, head=suite, title=suite, suite=True))
+        return MatrixTemplate(title=_TITLE, columns=tuple(choices))
+
+    def _find_titles(self, choice: SplitChoice) -> tuple[str, ...]:
+        """Titles of the boards that a choice names: as it stands, else with any settings of the task.
+
+        Raises UnknownName where neither a run nor a loaded task has such a split.
+        """
+        titles = dict.fromkeys(board.title for board in self.boards)
+        wanted = choice.title.removesuffix(":all")
+        if wanted in titles:
+            return (wanted,)
+        found = tuple(title for title in titles if BUILT not in title and _strip_settings(title) == wanted)
+        if found or self._is_known(wanted):
+            return found
+        known = [*titles, *(f"{name}:{split}" for name in self.tasks for split in self._list_splits(name) or ())]
+        told = f"no run and no task has the column {choice.title!r}"
+        raise UnknownName(told, where=self.template.where, remedy=nearest(choice.title, known))
+
+    def _is_known(self, title: str) -> bool:
+        task, _, split = title.partition(":")
+        splits = self._list_splits(task.partition("+")[0])
+        return splits is not None and (not splits or (split or "all") in splits)
+
+    def _list_splits(self, task: str) -> tuple[str, ...] | None:
+        """The splits of a loaded task; empty where only its data say them, None if it is not loaded."""
+        found = self.tasks.get(task)
+        if found is None:
+            return None
+        if not callable(found.splits):
+            return tuple(found.splits)
+        try:
+            return tuple(found.splits(effective(found.settings, {}, owner=f"task {task}"), Path(task)))
+        except HarnessError:  # its data decide, and are not here
+            return ()
+
+    def _build_columns(self, choice: SplitChoice) -> Iterator[_Column]:
+        if choice.suite:
+            yield from self._build_mean(choice)
+            return
+        titles = self._find_titles(choice)
+        picked: list[tuple[int, Row] | str] = [self._pick(line, titles, choice.style.judge) for line in self.lines]
+        present = [each for each in picked if not isinstance(each, str)]
+        asked = any(title in line.rows for line in self.lines for title in titles)
+        if not present and asked:  # but by none whom the wanted judge judged
+            self._refuse_judge(choice, titles)
+        if not present and not any(self._reference(line, choice) for line in self.lines):
+            self.left_out.append(choice.title)
+            return
+        apart = self._compare(choice.title, [None if isinstance(each, str) else each for each in picked])
+        names = choice.metrics or self._main(present, choice)
+        for name, head in names:
+            measures = [row.find_measure(name) for _, row in present]
+            known = dict.fromkeys(measure.name for _, row in present for measure in row.measures)
+            if present and not any(measures):
+                told = f"{choice.title} has no metric {name!r}"
+                raise UnknownName(told, where=self.template.where, remedy=nearest(name, known))
+            sample = next((measure for measure in measures if measure is not None), None)
+            title = present[0][1] if present else None
+            task, _, split = (titles[0] if titles else choice.title).partition(":")
+            column = MatrixColumn(
+                group=choice.group,
+                over="" if choice.head == head else choice.head,
+                head=head,
+                task=task,
+                split=split or "all",
+                metric=name,
+                unit="%" if sample is None else sample.unit,
+                better="neither" if sample is None else sample.better,
+                judge="" if title is None else title.judge.label,
+            )
+            numbers = tuple(
+                self._read_number(line, each, name, choice, apart.get(place, ""))
+                for place, (line, each) in enumerate(zip(self.lines, picked, strict=True))
+            )
+            yield _Column(head=column, style=choice.style, numbers=numbers)
+            if choice.style.corrected and any(
+                each and each.corrected and each.corrected.value is not None for each in measures
+            ):
+                people = tuple(_read_corrected(each, name, apart.get(place, "")) for place, each in enumerate(picked))
+                yield _Column(
+                    head=replace(column, head=_PEOPLE, by_people=True, judge="people"),
+                    style=choice.style,
+                    numbers=people,
+                )
+        self._add_facts(choice, [row for _, row in present])
+
+    def _main(self, present: Sequence[tuple[int, Row]], choice: SplitChoice) -> tuple[tuple[str, str], ...]:
+        """The main metric of a split; of one that only a publication has, its first."""
+        mains = dict.fromkeys(row.main.name for _, row in present if row.main is not None)
+        if not mains:
+            rows = [self._reference(line, choice) for line in self.lines]
+            mains = dict.fromkeys(name for row in rows if row is not None for name in list(row.values)[:1])
+        if not mains:
+            raise BadData(f"{choice.title} has no main metric", where=self.template.where, remedy="name one in metrics")
+        return tuple((name, name) for name in mains)
+
+    def _pick(self, line: _Line, titles: Sequence[str], judge: str) -> tuple[int, Row] | str:
+        """The line's row of a split under the wanted judge; a text says why there is none."""
+        if line.published is not None:
+            return ""
+        found = [each for title in titles for each in line.rows.get(title, ())]
+        if not found:
+            return _NOT_RUN
+        if not judge:
+            own = [each for each in found if each[1].primary]
+            if len(own) > 1:
+                settings = ", ".join(title for title in titles if title in line.rows)
+                told = f"{line.name} was asked more than once for one column"
+                raise HarnessError(
+                    told, where=settings, remedy="name the one that is meant: split: TASK+SETTING=VALUE:SPLIT"
+                )
+            return own[0] if own else found[0]
+        named = [each for each in found if judge in (each[1].judge.id, each[1].judge.rubric.partition(" (")[0])]
+        return named[0] if named else f"not judged by {judge}"
+
+    def _refuse_judge(self, choice: SplitChoice, titles: Sequence[str]) -> None:
+        rows = [row for line in self.every for title in titles for _, row in line.rows.get(title, ())]
+        known = dict.fromkeys(row.judge.id for row in rows if row.judge.id)
+        told = f"no run of {choice.title} was judged by {choice.style.judge!r}"
+        raise UnknownName(told, where=self.template.where, remedy=nearest(choice.style.judge, known))
+
+    def _reference(self, line: _Line, choice: SplitChoice) -> PublishedRow | None:
+        if line.published is None or choice.suite:
+            return None
+        task, _, split = choice.title.partition(":")
+        return line.published.get((task.partition("+")[0], split or "all"))
+
+    def _read_number(
+        self, line: _Line, picked: tuple[int, Row] | str, name: str, choice: SplitChoice, apart: str
+    ) -> _Number:
+        if line.published is not None:
+            reference = self._reference(line, choice)
+            if reference is None or name not in reference.values:
+                return _Number(value=None, notes=("not published",))
+            source = reference.source
+            told = [source.title, source.place, source.judge and f"judge: {source.judge}", source.note]
+            notes = [f"as published: {'; '.join(part for part in told if part)}"]
+            notes += [*reference.slips, *([reference.note] if reference.note else [])]
+            return _Number(value=reference.values[name], bar="published", notes=tuple(notes))
+        if isinstance(picked, str):
+            return _Number(value=None, notes=(picked,))
+        row = picked[1]
+        measure = row.find_measure(name)
+        if measure is None:
+            return _Number(value=None, notes=(f"its run has no metric {name}",))
+        if measure.value is None:
+            return _Number(value=None, notes=(measure.why or "nothing scored",))
+        bar = _explain_bar(row)
+        unresolved = ""
+        if bar and measure.unresolved and (bounds := format_interval(measure.bounds, measure.unit)):
+            unresolved = f"; {measure.name} of all records lies in {bounds}"
+        notes = [f"not compared: {text}" for text in (bar and bar + unresolved, apart) if text]
+        notes += _list_cautions(row, measure, renamed=bool(line.shown))
+        return _Number(
+            value=measure.value,
+            ends=measure.ci95,
+            worst=turn_interval(measure.ci95_worst, measure.better),
+            sd=measure.spread,
+            seeds=len(measure.by_seed),
+            bar=bar or apart,
+            notes=tuple(dict.fromkeys(notes)),
+        )
+
+    def _build_mean(self, choice: SplitChoice) -> Iterator[_Column]:
+        """The column of a suite's mean; several names of suites stand with commas between."""
+        wanted = [name.strip() for name in choice.title.split(",")]
+        found = [next((each for each in line.means if each.suite in wanted), None) for line in self.lines]
+        known = dict.fromkeys(mean.suite for line in self.every for mean in line.means)
+        if not any(found):
+            if not known.keys() | self.suites >= {*wanted}:
+                remedy = nearest(choice.title, known.keys() | self.suites)
+                told = f"no run has a mean of a suite called {choice.title!r}"
+                raise UnknownName(told, where=self.template.where, remedy=remedy)
+            self.left_out.append(choice.head)
+            return
+        apart: dict[int, str] = {}
+        parts = dict.fromkeys(title for mean in found if mean is not None for title in (*mean.of, *mean.missing))
+        for part in parts:
+            rows = [
+                self._pick(line, (part,), "") if mean is not None and part in mean.of else _NOT_RUN
+                for line, mean in zip(self.lines, found, strict=True)
+            ]
+            found_apart = self._compare(part, [None if isinstance(each, str) else each for each in rows])
+            apart = {**{place: f"of its part {part}, {why}" for place, why in found_apart.items()}, **apart}
+        sample = next(mean for mean in found if mean is not None)
+        first = {*sample.of, *sample.missing}
+        numbers: list[_Number] = []
+        for place, (line, mean) in enumerate(zip(self.lines, found, strict=True)):
+            if mean is None:
+                why = "not published" if line.published is not None else _NOT_RUN
+                numbers.append(_Number(value=None, notes=(why,)))
+                continue
+            if mean.value is None:
+                numbers.append(_Number(value=None, notes=(f"missing of the mean: {', '.join(mean.missing)}",)))
+                continue
+            bar = "" if mean.complete else "a part is a subset or incomplete"
+            if {*mean.of, *mean.missing} != first:
+                bar = bar or f"the mean of other parts: {', '.join(mean.of)}"
+            bar = bar or apart.get(place, "")
+            worst = turn_interval(mean.ci95_worst, mean.better or "neither")
+            notes = (f"not compared: {bar}",) if bar else ()
+            numbers.append(_Number(value=mean.value, ends=mean.ci95, worst=worst, bar=bar, notes=notes))
+        head = MatrixColumn(
+            group=choice.group,
+            over="" if choice.head == choice.title else choice.head,
+            head="mean" if choice.head != choice.title else choice.head,
+            task="",
+            split=sample.suite,
+            metric="mean",
+            unit=sample.unit,
+            better=sample.better or "neither",
+        )
+        told = f"{choice.head}: the unweighted mean of {', '.join(parts)}"
+        self.facts.setdefault("", {}).setdefault(told, [])
+        yield _Column(head=head, style=choice.style, numbers=tuple(numbers))
+
+    # -- what does not compare
+
+    def _compare(self, title: str, picked: Sequence[tuple[int, Row] | None]) -> dict[int, str]:
+        """Place of each number that is of another class than most of its column -> how that differs."""
+        classes: dict[int, list[int]] = {}
+        for place, each in enumerate(picked):
+            if each is not None:
+                classes.setdefault(each[0], []).append(place)
+        if len(classes) < 2:
+            return {}
+        main, *others = sorted(classes, key=lambda number: -len(classes[number]))
+        first = self._describe_class(main, picked, classes[main])
+        apart: dict[int, str] = {}
+        told = self.mismatches.setdefault(title, [])
+        for number in others:
+            mine = self._describe_class(number, picked, classes[number])
+            names = [
+                name
+                for name in dict.fromkeys((*first, *mine))
+                if first.get(name, "") != mine.get(name, "") and not _is_open(name, first, mine)
+            ] or ["class of comparability"]
+            said = "; ".join(f"{name} {mine.get(name) or 'unset'}, not {first.get(name) or 'unset'}" for name in names)
+            models = [self.lines[place].label for place in classes[number]]
+            told.append(f"{_name_some(models)}: {said}")
+            apart |= dict.fromkeys(classes[number], said)
+            if "judge" in names:
+                shared = self._find_shared_judge([title], [place for each in classes.values() for place in each])
+                told_judge = f"`judge: {shared}` in the columns file, which all of {title} have"
+                self.remedies[told_judge if shared else "judge all runs alike (harness judge RUN --judge NAME)"] = None
+        return apart
+
+    def _describe_class(
+        self, number: int, picked: Sequence[tuple[int, Row] | None], places: Sequence[int]
+    ) -> dict[str, str]:
+        """What the rows of one class share; a subset decides nothing of samples and data."""
+        rows = [each[1] for place in places if (each := picked[place]) is not None]
+        row = next((row for row in rows if row.subset is None), rows[0])
+        task = self.boards[number].task
+        settings = task.partition("+")[2]
+        found = {**row.basis, "settings of the task": settings}
+        if row.subset is not None:
+            found |= {"samples": "", "data": ""}
+        return found
+
+    def _find_shared_judge(self, titles: Sequence[str], places: Sequence[int]) -> str:
+        """A judge that every one of these lines has for the split; empty for none."""
+        found: set[str] | None = None
+        for place in places:
+            rows = [row for title in titles for _, row in self.lines[place].rows.get(title, ())]
+            own = {row.judge.id for row in rows if row.judge.id}
+            found = own if found is None else found & own
+        return min(found or {""})
+
+    def _refuse_mismatch(self) -> None:
+        told = [f"{title}: {each}" for title, every in self.mismatches.items() for each in every]
+        where = "".join(f"\n  - {one_line(each, 400)}" for each in told) + "\n"
+        remedies = [*self.remedies, "--allow-mismatch marks them with footnotes and compares them with nothing"]
+        told_of = count_things(len(told), "difference")
+        raise HarnessError(
+            f"numbers of one column do not compare: {told_of}", where=where, remedy="; or ".join(remedies)
+        )
+
+    # -- the whole
+
+    def build(self, *, allow_mismatch: bool) -> Matrix:
+        """The table."""
+        columns = [column for choice in self.template.columns for column in self._build_columns(choice)]
+        if not columns:
+            have = dict.fromkeys(board.title for board in self.boards)
+            told = "no run has a column of the table"
+            names = ", ".join(one_line(name, 60) for name in list(have)[:12])
+            raise HarnessError(told, where=self.template.where, remedy=f"the runs have {names or 'no split'}")
+        if self.mismatches and not allow_mismatch:
+            self._refuse_mismatch()
+        filled = [sum(number.value is not None for number in column.numbers) for column in columns]
+        if len(self.lines) > 1 and max(filled) < 2 and not allow_mismatch:
+            raise HarnessError(
+                "no two rows share a column, so one table compares nothing",
+                remedy="give runs of the same splits; or --allow-mismatch, which prints the table all the same",
+            )
+        wants_people = any(choice.style.corrected for choice in self.template.columns)
+        if wants_people and not any(column.head.by_people for column in columns):
+            raise HarnessError(
+                "`corrected: true`, but people's labels give no number of these columns",
+                where=self.template.where,
+                remedy="let people label answers (harness label RUN), or leave `corrected` out",
+            )
+        notes = _place_notes(columns, len(self.lines))
+        rows: list[MatrixRow] = []
+        cells = [_build_cells(column, notes.cells[place]) for place, column in enumerate(columns)]
+        for place, line in enumerate(self.lines):
+            mine = tuple(column[place] for column in cells)
+            rows.append(
+                MatrixRow(
+                    name=line.label,
+                    model=line.name,
+                    section=line.section,
+                    published=line.published is not None,
+                    cells=mine,
+                    notes=notes.rows[place],
+                )
+            )
+        made = tuple(replace(column.head, notes=notes.columns[place]) for place, column in enumerate(columns))
+        return Matrix(
+            title=self.template.title or _TITLE,
+            label=self.template.label,
+            columns=made,
+            rows=tuple(rows),
+            notes=notes.texts,
+            facts=tuple(self._list_facts(columns, rows, notes.whole)),
+            fit=self.template.fit,
+        )
+
+    def _add_facts(self, choice: SplitChoice, rows: Sequence[Row]) -> None:
+        """Note who judged a split, in whose words it asks, on which data, and how much of it."""
+        head = choice.title
+        for row in rows:
+            data = " ".join(part for part in (row.source, row.revision[:12]) if part)
+            told = {
+                "Judge": row.judge.label if row.judge.id else "none",
+                "Wording of the input": row.fidelity,
+                "Data": data,
+                "Samples": "" if row.subset is not None else str(row.n),
+            }
+            for name, text in told.items():
+                if text:
+                    heads = self.facts.setdefault(name, {}).setdefault(text, [])
+                    if head not in heads:
+                        heads.append(head)
+
+    def _list_facts(self, columns: Sequence[_Column], rows: Sequence[MatrixRow], whole: Sequence[str]) -> Iterator[str]:
+        cells = [cell for row in rows for cell in row.cells]
+        if any(column.head.arrow for column in columns):
+            yield "↓ lower is better, ↑ higher is better."
+        if any(cell.standing for cell in cells):
+            yield (
+                "Bold: the best of its column; underlined: the second; each only where no other number's 95% interval"
+                " reaches it, stretched over what unresolved records could still have been."
+            )
+        if any(cell.interval for cell in cells):
+            yield "In brackets: 95% intervals."
+        if any(cell.spread for cell in cells):
+            yield "±: standard deviation between runs that differ in their seed alone; the number is their mean."
+        if any(row.published for row in rows):
+            yield "Numbers as published are never best and are compared with nothing."
+        yield from (f"{text[:1].upper()}{text[1:]}." for text in whole)
+        for name, texts in self.facts.items():
+            if name and len(texts) == 1:
+                yield f"{name}: {next(iter(texts))}."
+            elif name:
+                told = (f"{text} ({', '.join(heads)})" for text, heads in texts.items())
+                yield f"{name}: {'; '.join(told)}."
+        yield from (f"{text}." for text in self.facts.get("", {}))
+        if self.left_out:
+            yield f"Left out, since no run has it: {', '.join(self.left_out)}."
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return pattern == name or fnmatchcase(name, pattern)
+
+
+def _strip_settings(title: str) -> str:
+    """`mis+prompts=upstream:easy` as `mis:easy`."""
+    found = re.fullmatch(r"([^+:]+)\+.*?(:[^:+=]+)?", title)
+    return title if found is None else f"{found[1]}{found[2] or ''}"
+
+
+def _is_open(name: str, *sides: Mapping[str, str]) -> bool:
+    """Whether a difference decides nothing: one side is a subset or has no hash."""
+    return name in ("samples", "data") and not all(side.get(name) for side in sides)
+
+
+def _name_some(names: Sequence[str]) -> str:
+    left = len(names) - _SHOWN
+    return ", ".join(names) if left < 1 else f"{', '.join(names[:_SHOWN])} and {left} more"
+
+
+def _explain_bar(row: Row) -> str:
+    """Why no number of a row is compared with others; empty if they are."""
+    return GIVEN if row.unranked == GIVEN else explain_partial(row)
+
+
+def _list_cautions(row: Row, measure: Measure, *, renamed: bool) -> Iterator[str]:
+    """What must be held against a number; the strategy and the system prompt only where the name does not tell them."""
+    if row.n_expected is not None and row.n != row.n_expected and row.subset is None:
+        yield f"{row.n} samples, where {row.n_expected} are published"
+    for caution in row.cautions:
+        if renamed or caution.kind not in ("strategy", "system"):
+            yield caution.told
+    if renamed and row.seeds:
+        yield f"mean over {len(row.seeds)} seeds"
+    if measure.estimated is not None:
+        judged, of = measure.estimated
+        yield f"estimated for {of} answers from the {judged} that are judged"
+    yield from (note.removesuffix(".") for note in row.noted)
+
+
+def _read_corrected(picked: tuple[int, Row] | str, name: str, apart: str) -> _Number:
+    """What people's labels say of a metric of a row."""
+    if isinstance(picked, str):
+        return _Number(value=None, notes=(picked or "not published",))
+    row = picked[1]
+    measure = row.find_measure(name)
+    found = None if measure is None else measure.corrected
+    if measure is None or found is None or found.value is None:
+        return _Number(value=None, notes=((found and found.why) or "not labelled by people",))
+    bar = _explain_bar(row) or apart
+    notes = [f"from labels of {count_things(found.labels, 'answer')}, for all {found.of}"]
+    if found.alpha is None:
+        notes[0] += f"; {UNKNOWN_AGREEMENT}"
+    notes += [f"not compared: {bar}"] if bar else []
+    notes += [ADDS_NOTHING] if found.adds_nothing else []
+    notes += [note.removesuffix(".") for note in found.notes]
+    worst = turn_interval(found.ci95, measure.better)
+    return _Number(value=found.value, ends=found.ci95, worst=worst, bar=bar, notes=tuple(notes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Placed:
+    """Where each footnote stands: marks by column, by row, by cell (column, then row), and what holds everywhere."""
+
+    columns: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str, ...], ...]
+    cells: tuple[tuple[tuple[str, ...], ...], ...]
+    texts: tuple[MatrixNote, ...]
+    whole: tuple[str, ...]
+
+
+def _place_notes(columns: Sequence[_Column], height: int) -> _Placed:
+    """Each footnote once: as a fact if it holds for every number, else at rows, at columns, at cells."""
+    holds: dict[str, set[tuple[int, int]]] = {}  # text -> (row, column)
+    numbers: set[tuple[int, int]] = set()
+    for across, column in enumerate(columns):
+        for down, number in enumerate(column.numbers):
+            if number.value is not None:
+                numbers.add((down, across))
+            for text in number.notes:
+                holds.setdefault(text, set()).add((down, across))
+    whole = tuple(text for text, places in holds.items() if places >= numbers and len(numbers) > 1)
+    in_row: dict[int, list[str]] = {}
+    in_column: dict[int, list[str]] = {}
+    in_cell: dict[tuple[int, int], list[str]] = {}
+    for text, places in holds.items():
+        if text in whole:
+            continue
+        left = set(places)
+        for holder, axis, size in ((in_row, 0, height), (in_column, 1, len(columns))):
+            for place in range(size):
+                mine = {each for each in numbers if each[axis] == place}
+                if len(mine) > 1 and mine <= left:
+                    holder.setdefault(place, []).append(text)
+                    left -= mine
+        for each in left:
+            in_cell.setdefault(each, []).append(text)
+    order: dict[str, str] = {}  # marks in reading order: heads, then row by row
+
+    def mark(texts: Iterable[str]) -> tuple[str, ...]:
+        return tuple(order.setdefault(text, _MARKS[len(order) % len(_MARKS)]) for text in texts)
+
+    heads = tuple(mark(in_column.get(place, ())) for place in range(len(columns)))
+    rows: list[tuple[str, ...]] = []
+    cells: list[list[tuple[str, ...]]] = [[] for _ in columns]
+    for down in range(height):
+        rows.append(mark(in_row.get(down, ())))
+        for across in range(len(columns)):
+            cells[across].append(mark(in_cell.get((down, across), ())))
+    texts = tuple(MatrixNote(mark=sign, text=f"{text[:1].upper()}{text[1:]}.") for text, sign in order.items())
+    return _Placed(
+        columns=heads, rows=tuple(rows), cells=tuple(tuple(each) for each in cells), texts=texts, whole=whole
+    )
+
+
+def _build_cells(column: _Column, marks: Sequence[tuple[str, ...]]) -> list[MatrixCell]:
+    """The cells of a column: numbers rounded, best and second marked."""
+    head, style = column.head, column.style
+    ranks = rank_intervals([None if each.bar else each.worst for each in column.numbers])
+
+    def show(value: float | None) -> str:
+        if value is None or style.digits is None:
+            return format_value(value, head.unit)
+        return f"{value:.{style.digits}f}"
+
+    cells: list[MatrixCell] = []
+    for number, rank, notes in zip(column.numbers, ranks, marks, strict=True):
+        low, high = number.ends
+        ends = None if low is None or high is None or number.value is None else (low, high)
+        cells.append(
+            MatrixCell(
+                number=show(number.value),
+                interval=f"[{show(ends[0])}, {show(ends[1])}]" if style.intervals and ends else "",
+                spread="" if number.sd is None else f"± {show(number.sd)}",
+                value=number.value,
+                ci95=ends,
+                sd=number.sd,
+                seeds=number.seeds,
+                standing=mark_rank(rank, ranks) if style.best else "",
+                notes=notes,
+                told=number.notes,
+            )
+        )
+    return cells
