@@ -6,17 +6,20 @@ The arithmetic is that of `harness.stats.correction`. A plan is a guess from the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Final
 
 import numpy as np
 
+from harness.errors import HarnessError
 from harness.evaluation.splits import SplitPlan
+from harness.labels import OWN
 from harness.metrics import Metric
-from harness.runs.labelling import select_draw_judge
+from harness.runs.labelling import map_labels, select_draw_judge
 from harness.runs.stored import HUMAN, StoredRun, build_judged_item, describe_split_run
 from harness.stats.columns import Codes, cluster_name
+from harness.stats.corrected import LEAST_ALPHA
 from harness.stats.correction import (
     LEAST_IN_CELL,
     SMALL,
@@ -53,6 +56,8 @@ class LabelPlan:
         best: half width with every answer labelled; None without a pilot.
         pilot: `--n` of the draw that makes a pilot; 0 where there is one.
         why: there is no plan, as a sentence without its full stop; empty where there is one.
+        refused: the labels that are there give no corrected number for a reason that more labels do not mend, as a
+            sentence without its full stop; empty for none.
     """
 
     title: str
@@ -66,6 +71,7 @@ class LabelPlan:
     best: float | None = None
     pilot: int = 0
     why: str = ""
+    refused: str = ""
 
     @property
     def total(self) -> int:
@@ -99,6 +105,7 @@ class LabelPlan:
             "best_half_width": percent(self.best),
             "pilot": self.pilot or None,
             "why": self.why or None,
+            "refused": self.refused or None,
         }
 
 
@@ -118,7 +125,7 @@ def plan_split(run: StoredRun, plan: SplitPlan, half_width: float, *, judge: str
     chosen = select_draw_judge(run, plan, judge, draw)
     metric = main_metric(plan.split.metrics)
     nothing = LabelPlan(title=plan.title, metric=metric.name, judge=chosen, half_width=half_width)
-    if why := explain_unfit(metric):
+    if why := explain_uncorrected(plan):
         return _refuse(nothing, why)
     pilot = _Pilot(run, plan, chosen, metric)
     if not pilot.frame:
@@ -144,8 +151,9 @@ def plan_split(run: StoredRun, plan: SplitPlan, half_width: float, *, judge: str
         few = max(sum(int(min(PILOT, cell.of)) for cell in open_cells), draw.n if draw is not None and fits else 0)
         state = f"{int(thin[0].judged)} answers of {thin[0].name} are labelled" if fits and thin else ""
         why = f"{state or 'no answer is drawn and labelled'}, and a plan needs a pilot of about {PILOT} a cell"
-        return _refuse(found, why, pilot=few)
-    return plan_from_pilot(found, measure_deff(sample))
+        return replace(_refuse(found, why, pilot=few), refused=_explain_refusal(run, plan, metric, enough=False))
+    made = plan_from_pilot(found, measure_deff(sample))
+    return replace(made, refused=_explain_refusal(run, plan, metric, enough=made.labels >= made.total > 0))
 
 
 def plan_from_pilot(pilot: LabelPlan, deff: float) -> LabelPlan:
@@ -194,6 +202,42 @@ def _refuse(found: LabelPlan, why: str, *, best: float | None = None, pilot: int
         pilot=pilot,
         why=why,
     )
+
+
+def explain_uncorrected(plan: SplitPlan) -> str:
+    """Why labels of a split will not correct its main metric, and which metrics they will, as a sentence without its
+    full stop; empty where the main metric can be corrected.
+    """
+    if not (why := explain_unfit(main_metric(plan.split.metrics))):
+        return ""
+    given = frozenset(map_labels(plan.split, plan.maps).labels)
+    able = [
+        metric.name
+        for metric in plan.split.metrics
+        if not explain_unfit(metric) and OWN not in metric.name and given.intersection(metric.labels or given)
+    ]
+    return f"{why}; labels correct {', '.join(able)}" if able else f"{why}; labels correct no metric of this split"
+
+
+def _explain_refusal(run: StoredRun, plan: SplitPlan, metric: Metric, *, enough: bool) -> str:
+    """Why results.json has no corrected number for a reason that more labels do not mend; empty if it has none.
+
+    Args:
+        run: the run.
+        plan: of the split.
+        metric: its main one.
+        enough: there are as many labels as are needed.
+    """
+    try:
+        view = run.folder.results["tasks"][plan.display]["splits"][plan.name]
+        for judged in (view, *view["other_judges"].values()):  # the same in the view of each machine judge
+            found = judged["metrics"].get(metric.name, {}).get("corrected")
+            if found and found["value"] is None and found.get("why"):
+                alpha = (found.get("alpha") or {}).get("value")
+                return str(found["why"]) if enough or (alpha is not None and alpha < LEAST_ALPHA) else ""
+    except (HarnessError, KeyError, TypeError, AttributeError):  # a run without results, or an edited file
+        pass
+    return ""
 
 
 def explain_unfit(metric: Metric) -> str:

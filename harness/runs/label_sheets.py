@@ -65,7 +65,7 @@ def write_sheet(run: StoredRun, file: Path, items: Mapping[str, Sequence[str]]) 
         writer.writeheader()
         for plan in run.plans:
             order = items.get(plan.title, ())
-            wanted, labels = set(order), " | ".join(map_labels(plan.split).labels)
+            wanted, labels = set(order), " | ".join(map_labels(plan.split, plan.maps).labels)
             found = {each.item: each for each in _iterate_answered(run, plan) if each.item in wanted}
             for name in order:
                 row = {
@@ -217,7 +217,7 @@ def match_rows(
             continue
         first[row.item] = row
     plans = {plan.title: plan for plan in run.plans}
-    known = {title: map_labels(plan.split) for title, plan in plans.items()}
+    known = {title: map_labels(plan.split, plan.maps) for title, plan in plans.items()}
     named = {row.item for row in rows}
     found = {each.item: each for plan in run.plans for each in run.answers(plan.title) if each.item in named}
     labels: list[PersonLabel] = []

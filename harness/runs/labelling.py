@@ -12,18 +12,19 @@ A person sees no judge's label. `LabelItem.machine` is for afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from harness import plugins
-from harness.contracts import Split
+from harness.contracts import Rubric, Split
 from harness.data.places import data_folder
 from harness.errors import BadImage, HarnessError
 from harness.evaluation.splits import SplitPlan
 from harness.images import open_image
+from harness.labels import is_own_share
 from harness.readers import DataFiles, open_files
 from harness.runs.selection import select_judge_ids
 from harness.runs.stored import HUMAN, StoredRun, build_judged_item, describe_split_run
@@ -56,8 +57,9 @@ class LabelWords:
     Attributes:
         labels: the split's labels, in the order of its rubrics.
         spellings: what a person may write, folded -> the labels it may mean.
-        meanings: label -> a sentence of a rubric that says what such an answer is like; a label without one is missing.
-        guideline: what the first rubric that has one tells people who label; empty for none.
+        meanings: label -> a sentence that says what such an answer is like; a label without one is missing. They are
+            those of one rubric alone, see `map_labels`.
+        guideline: what that rubric tells people who label; empty for none.
     """
 
     labels: tuple[str, ...]
@@ -75,39 +77,49 @@ class LabelWords:
         raise ValueError(f"label {text!r} is not one of {', '.join(self.labels)}")
 
 
-def map_labels(split: Split) -> LabelWords:
+def map_labels(split: Split, mapped: Collection[str] = ()) -> LabelWords:
     """The labels of the split's rubrics; a rubric that cannot be opened here counts by its translation.
 
     A label that only rubrics of other benchmarks give is none for people, who can tell more than `safe`.
+
+    What the labels mean is said by the task's first rubric of its own that gives the split's labels untranslated, and
+    that asks a model or has a guideline. A rule looks for words, and another benchmark's rubric means something else:
+    their sentences would mislead people.
+
+    Args:
+        split: with its rubrics.
+        mapped: rubrics that the user maps, which are not the task's own.
     """
     labels: dict[str, None] = {}
     spellings: dict[str, dict[str, None]] = {}
-    meanings: dict[str, str] = {}
-    guideline = ""
+    speaker: Rubric | None = None
     first = next(iter(split.judges))
-    coarse = frozenset(split.losses) - {first}
+    coarse = frozenset({*split.losses, *mapped}) - {first}
     for name, translation in sorted(split.judges.items(), key=lambda pair: pair[0] in coarse):
+        rubric: Rubric | None = None
+        asks_model = False
         try:
             judge = plugins.current().judge(name)
             rubric = judge.open(effective(judge.settings, {}, owner=f"judge {name}"), data_folder(None) / name)
+            asks_model = judge.needs is not None
         except HarnessError:  # it is not installed, or needs a missing file
-            rubric = None
+            pass
         for word in translation if rubric is None or not rubric.labels else rubric.labels:
             own = translation.get(word, word)
-            if name in coarse and own not in labels:
+            if is_own_share(name, own) or (name in coarse and own not in labels):
                 continue
             labels[own] = None
             spellings.setdefault(_fold(word), {})[own] = None
-            if rubric is not None and (meaning := rubric.meanings.get(word, "")):
-                meanings.setdefault(own, meaning)
-        if rubric is not None and name not in coarse:
-            guideline = guideline or rubric.guideline
+        if speaker is None and rubric is not None and name not in (*split.losses, *mapped):
+            as_they_are = all(translation.get(word, word) == word for word in rubric.labels)
+            if as_they_are and (asks_model or rubric.guideline):
+                speaker = rubric
     spellings |= {_fold(own): {own: None} for own in labels}
     return LabelWords(
         labels=tuple(labels),
         spellings={word: tuple(own) for word, own in spellings.items()},
-        meanings=meanings,
-        guideline=guideline,
+        meanings={} if speaker is None else {word: text for word, text in speaker.meanings.items() if word in labels},
+        guideline="" if speaker is None else speaker.guideline,
     )
 
 
@@ -348,7 +360,7 @@ def list_label_items(run: StoredRun, drawn: Sequence[DrawnSplit], *, guideline: 
 
 def _list_split_items(run: StoredRun, drawn: DrawnSplit, guideline: str) -> Iterator[LabelItem]:
     plan, judge = drawn.plan, drawn.draw.judge
-    words = map_labels(plan.split)
+    words = map_labels(plan.split, plan.maps)
     judges = _find_words(run, plan, judge)
     root, wanted = run.root(plan.title), frozenset(drawn.items)
     found: dict[str, LabelItem] = {}

@@ -13,7 +13,8 @@ What must hold:
 - `SplitDraw.frame` is a digest of all answers and their cells. When it differs, answers or the judge's labels have
   changed since: nothing is corrected until the answers are drawn again.
 
-`draw.json` in a task's folder keeps the draw of each split.
+`draw.json` in a task's folder keeps the draw of each split, with a digest of the entry, so that an edited one is
+noticed. Older files have none.
 """
 
 from __future__ import annotations
@@ -65,13 +66,14 @@ class SplitDraw:
 
     def as_json(self) -> dict[str, Json]:
         """The split's entry in draw.json."""
-        return {
+        entry: dict[str, Json] = {
             "seed": self.seed,
             "judge": self.judge,
             "n": self.n,
             "cells": {name: {"answers": of, "drawn": drawn} for name, (of, drawn) in self.cells.items()},
             "frame": self.frame,
         }
+        return {**entry, "digest": digest(entry)}
 
 
 def parse_draws(document: Any) -> dict[str, SplitDraw]:
@@ -79,18 +81,21 @@ def parse_draws(document: Any) -> dict[str, SplitDraw]:
     try:
         if document["schema"] != SCHEMA:
             raise ValueError(f"its schema is {document['schema']!r}, not {SCHEMA!r}")
-        return {
-            str(name): SplitDraw(
+        draws: dict[str, SplitDraw] = {}
+        for name, entry in document["splits"].items():
+            draw = SplitDraw(
                 seed=int(entry["seed"]),
                 judge=str(entry["judge"]),
                 n=int(entry["n"]),
                 cells={str(cell): (int(c["answers"]), int(c["drawn"])) for cell, c in entry["cells"].items()},
                 frame=str(entry["frame"]),
             )
-            for name, entry in document["splits"].items()
-        }
+            if entry.get("digest", "") not in ("", draw.as_json()["digest"]):
+                raise ValueError(f"this draw was edited: the entry of {name} does not fit its digest")
+            draws[str(name)] = draw
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is not a draw: {type(error).__name__} {error}") from None
+    return draws
 
 
 def draws_as_json(draws: Mapping[str, SplitDraw]) -> dict[str, Json]:

@@ -128,9 +128,12 @@ def _find_use(ctx: click.Context, given: dict[str, Any]) -> str:
     for name, meant in _USES.items():
         if use not in meant and ctx.get_parameter_source(name) is source:
             flag = flags.get(name, name).replace("_", "-")
-            needed = "the page" if meant == ("page",) else f"--{meant[0]}"
-            with_what = f"--{use}" if uses else "the page"
-            raise click.UsageError(f"--{flag} has no effect with {with_what}: it belongs to {needed}")
+            places = ["the page" if each == "page" else f"--{each}" for each in meant]
+            belongs = f"it belongs to {' and '.join(places)}"
+            if not uses:
+                raise click.UsageError(f"--{flag} has no effect on the page: {belongs}")
+            without = f", which opens without --{use}" if "page" in meant else ""
+            raise click.UsageError(f"--{flag} has no effect with --{use}: {belongs}{without}")
     if use == "export" and given["as_json"]:
         raise click.UsageError("--json has no effect with --export")
     if use in ("page", "import") and not given["person"]:
@@ -179,7 +182,9 @@ def _report(found: list[Labelled], *, as_json: bool) -> int:
 
 
 def _export(run: StoredRun, given: dict[str, Any]) -> None:
+    from harness.board.corrected import count_things
     from harness.runs.label_entry import refresh_results
+    from harness.runs.label_plan import explain_uncorrected
     from harness.runs.label_sheets import write_sheet
     from harness.runs.labelling import draw_run, list_label_items
 
@@ -190,7 +195,9 @@ def _export(run: StoredRun, given: dict[str, Any]) -> None:
     drawn = draw_run(run, n=given["n"], seed=given["seed"], judge=given["judge"])
     refresh_results(run, command=("harness", *sys.argv[1:]))
     for each in drawn:
-        say(f"{each.plan.title}: {len(each.items)} answers", err=True)
+        say(f"{each.plan.title}: {count_things(len(each.items), 'answer')}", err=True)
+        if why := explain_uncorrected(each.plan):
+            say(f"note: {each.plan.title}: {why}", err=True)
     fill = "fill in the column `label`"
     if file.suffix.lower() == ".csv":
         write_sheet(run, file, {each.plan.title: each.items for each in drawn})
@@ -203,7 +210,8 @@ def _export(run: StoredRun, given: dict[str, Any]) -> None:
         say(f"labelling interface: {written.interface}", err=True)
         fill = "label it in Label Studio, export JSON or JSON-MIN"
     say(f"wrote {file}: {fill}, then", err=True)
-    say(f"  harness label {run.folder.path} --import {file} --as NAME", err=True)
+    again = file if file.suffix.lower() == ".csv" else "EXPORTED.json"  # what Label Studio exports is another file
+    say(f"  harness label {run.folder.path} --import {again} --as NAME", err=True)
 
 
 def _plan(runs: list[StoredRun], given: dict[str, Any]) -> None:
@@ -231,18 +239,20 @@ def _plan(runs: list[StoredRun], given: dict[str, Any]) -> None:
         for each in found:
             for line in describe_plan(each):
                 say(line)
+        flags = f" --tasks {','.join(given['tasks'])}" if given["tasks"] else ""
+        flags += f" --judge {given['judge']}" if given["judge"] else ""
         if pilot := list_pilots(found):
-            flag = f" --judge {given['judge']}" if given["judge"] else ""
-            say(f"  harness label {run.folder.path} --as NAME --n {pilot}{flag}    # the pilot, then plan again")
+            say(f"  harness label {run.folder.path} --as NAME --n {pilot}{flags}    # the pilot, then plan again")
         elif total := max((each.total for each in found if each.labels < each.total), default=0):
-            say(f"  harness label {run.folder.path} --as NAME --n {total}")
+            say(f"  harness label {run.folder.path} --as NAME --n {total}{flags}")
 
 
 def describe_plan(plan: LabelPlan) -> list[str]:
     """The lines that `--plan` prints of a split."""
     head = f"{plan.title}  {plan.metric} ±{100 * plan.half_width:g} points"
+    refused = [f"  labels alone will not help, the number is refused: {plan.refused}"] if plan.refused else []
     if plan.why:
-        return [f"{head}: no plan: {plan.why}"]
+        return [f"{head}: no plan: {plan.why}", *refused]
     expected, best = 100 * (plan.expected or 0), 100 * (plan.best or 0)
     there = f"{plan.labels} are there" + (", which is enough" if plan.labels >= plan.total else "")
     lines = [
@@ -254,4 +264,4 @@ def describe_plan(plan: LabelPlan) -> list[str]:
             needed = plan.needed[cell.name]
             share = f"people say {100 * cell.rate:.0f}%" if cell.judged else "no label"
             lines.append(f"  {cell.name}: {needed} of {cell.of:.0f} answers ({cell.judged:.0f} labelled, {share})")
-    return lines
+    return [*lines, *refused]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from harness.runs.label_entry import (
     match_words,
     refresh_results,
 )
+from harness.runs.label_plan import explain_uncorrected
 from harness.runs.label_sheets import FilledSheet, read_sheet
 from harness.runs.labelling import (
     DrawnSplit,
@@ -192,7 +194,10 @@ def describe_draw(drawn: Iterable[DrawnSplit]) -> Iterator[str]:
     for each in drawn:
         cells = ", ".join(f"{count} of {of} {name}" for name, (of, count) in each.draw.cells.items())
         by = each.draw.judge or "no judge"
-        yield f"{each.plan.title}: {len(each.items)} answers drawn by {by}, seed {each.draw.seed}: {cells}"
+        count = count_things(len(each.items), "answer")
+        yield f"{each.plan.title}: {count} drawn by {by}, seed {each.draw.seed}: {cells}"
+        if why := explain_uncorrected(each.plan):
+            yield f"  note: {why}"
         before = each.before
         if each.moved:
             yield "  answers or labels of the judge have changed since the last draw, so it was made again; labels stay"
@@ -201,14 +206,16 @@ def describe_draw(drawn: Iterable[DrawnSplit]) -> Iterator[str]:
 
 
 def list_gone_images(items: Iterable[LabelItem]) -> Iterator[str]:
-    """A note on images that are not where the run had them."""
+    """A note on images that are not where the run had them, or are others than the model was shown."""
     gone: dict[str, str] = {}
     answers = 0
     for item in items:
         faults: dict[str, str] = {}
-        for image in item.images:
+        for image, known in zip(item.images, item.image_hashes or ("",) * len(item.images), strict=True):
             try:
                 image.files.stamp(image.path)
+                if known and sha256(image.files.read(image.path)).hexdigest() != known:
+                    faults[image.path] = "another picture than the model was shown"
             except BadImage as fault:
                 faults[image.path] = fault.reason
         answers += bool(faults)
@@ -218,8 +225,8 @@ def list_gone_images(items: Iterable[LabelItem]) -> Iterator[str]:
         more = f", and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
         count = count_things(answers, "answer")
         yield (
-            f"{count} cannot be labelled, since images are gone: {named}{more}; put the data back where the run had "
-            "it (`harness data`), or skip these answers"
+            f"{count} cannot be labelled, since images are gone or changed: {named}{more}; put the data back "
+            "where the run had it (`harness data`), or skip these answers"
         )
 
 
@@ -301,7 +308,7 @@ def read_log(run: StoredRun, name: str) -> tuple[list[Said], dict[str, tuple[str
         for folder in folders
         for each in read_annotations(folder, name)
     ]
-    return _within(run, said), {plan.title: map_labels(plan.split).labels for plan in run.plans}
+    return _within(run, said), {plan.title: map_labels(plan.split, plan.maps).labels for plan in run.plans}
 
 
 def enter_log(run: StoredRun, name: str, *, command: Sequence[str]) -> EnteredWords:
@@ -440,7 +447,8 @@ def import_labels(run: StoredRun, file: Path, person: str, *, command: Sequence[
         ]
         entered = enter_words(now, judge, said, {}, command=command)
     done = entered.entered
-    counts = f"{done.new} new, {done.changed} changed, {done.same} as before" if done else "all as before"
+    same = len(said) - (done.new + done.changed if done else 0)  # words that a verdict says already are not entered
+    counts = f"{done.new} new, {done.changed} changed, {same} as before" if done else "all as before"
     notes = [f"{judge}: {count_things(len(sheet.labels), 'label')} and {count_things(len(skipped), 'skip')} ({counts})"]
     within = {item for each in drawn for item in each.items}
     outside = [each.answer.item for each in sheet.labels if each.answer.item not in within]

@@ -12,9 +12,11 @@ from random import Random
 import pytest
 
 from harness import plugins
+from harness.contracts import Split
 from harness.drawings import draw as draw_shape
 from harness.drawings import png
 from harness.errors import BadImage, HarnessError, UnknownName
+from harness.labels import map_rubrics
 from harness.plugins.host import Host
 from harness.readers import open_files
 from harness.runs.labelling import (
@@ -30,6 +32,7 @@ from harness.runs.labelling import (
     open_label_image,
 )
 from harness.runs.stored import StoredRun, open_run
+from harness.settings import effective
 from harness.types import Image
 from tests.plugins.agree_asking import SOURCE, judged
 
@@ -43,6 +46,12 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path) -> Iterator[StoredRun]:
     with plugins.use(Host.load([SOURCE])):
         yield open_run(folder, ())
+
+
+def mini_split(name: str) -> Split:
+    task = plugins.current().task(name)
+    found = task.splits
+    return (found(effective(task.settings, {}, owner=name), Path()) if callable(found) else found)["mini"]
 
 
 def draw(run: StoredRun, n: int | None = None, seed: int | None = None, judge: str = "") -> DrawnSplit:
@@ -215,3 +224,57 @@ def test_a_folder_that_cannot_be_written_is_named(run: StoredRun, monkeypatch: p
     with pytest.raises(HarnessError, match="the run folder cannot be written: Read-only file system") as error:
         draw(run)
     assert "a copy of the folder" in error.value.remedy
+
+
+def test_what_a_label_means_is_said_by_the_tasks_own_rubric_that_asks_a_model_or_by_nobody() -> None:
+    with plugins.use(Host.load(tell=lambda _: None)):
+        words = {name: map_labels(mini_split(name)) for name in ("figstep", "mossbench", "xstest", "vlguard")}
+        assert words["figstep"].meanings == words["vlguard"].meanings == {}, "rules and foreign rubrics say nothing"
+        assert words["mossbench"].meanings["refused"] == "The answer declines what was asked."
+        assert words["xstest"].meanings["full_refusal"] == "The answer declines what was asked."
+        assert words["xstest"].guideline
+
+
+def test_of_a_rubric_that_a_user_maps_only_the_splits_own_labels_are_offered_and_accepted() -> None:
+    with plugins.use(Host.load(tell=lambda _: None)):
+        figstep = mini_split("figstep")
+        own = {"vlguard": {"refusal": "vlguard:refusal", "compliance": "vlguard:compliance"}}
+        mapped = map_labels(map_rubrics(figstep, own), own)
+        assert mapped.labels == map_labels(figstep).labels == ("safe", "unsafe")
+        for text in ("vlguard:refusal", "vlguard:compliance"):
+            with pytest.raises(ValueError, match="is not one of safe, unsafe"):
+                mapped.find(text)
+        same = {"words": {"safe": "safe", "unsafe": "unsafe"}}
+        assert map_labels(map_rubrics(figstep, same), same).meanings == {}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace('"seed": 0', '"seed": 1'),
+        lambda text: text.replace('"n": 4', '"n": 8'),
+        lambda text: text.replace('"drawn": 2', '"drawn": 4'),
+    ],
+    ids=["seed", "n", "cells"],
+)
+def test_an_edited_draw_is_noticed_also_after_its_answers_have_changed(
+    run: StoredRun, edit: Callable[[str], str]
+) -> None:
+    draw(run, 4)
+    responses = run.folder.path / "twice" / "responses.jsonl"
+    responses.write_text(responses.read_text().replace("told uu", "now says su"))
+    file = run.folder.path / "twice" / "draw.json"
+    file.write_text(edit(file.read_text()))
+    with plugins.use(Host.load([SOURCE])), pytest.raises(HarnessError, match="this draw was edited") as error:
+        draw(open_run(run.folder.path, ()))
+    assert error.value.where == str(file)
+    assert "delete it to draw again; labels stay" in error.value.remedy
+
+
+def test_a_draw_of_an_older_version_has_no_digest_and_is_read(run: StoredRun) -> None:
+    before = draw(run, 4)
+    file = run.folder.path / "twice" / "draw.json"
+    document = json.loads(file.read_text())
+    del document["splits"]["one"]["digest"]
+    file.write_text(json.dumps(document))
+    assert draw(run).items == before.items

@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from harness_label.label_studio import build_interface, write_tasks
 from harness_label.log import Label
 from harness_label.queue import LabelQueue
-from harness_label.session import hold_session, list_gone_images
+from harness_label.session import describe_draw, hold_session, list_gone_images
 
 from harness import BadData, HarnessError, Image, plugins
 from harness.cli import cli
@@ -119,8 +119,13 @@ class TestFlags:
     def test_that_mean_nothing_beside_each_other_are_refused(self, run: Path) -> None:
         assert "--as NAME is needed" in usage_error(run)
         assert "--plan and --export exclude each other" in usage_error(run, "--plan", "--export", "a.csv")
-        assert "--half-width has no effect with the page" in usage_error(run, "--half-width", "4", "--as", "anna")
-        assert "--n has no effect with --import" in usage_error(run, "--n", "4", "--import", "a.csv", "--as", "anna")
+        assert "--half-width has no effect on the page: it belongs to --plan" in usage_error(
+            run, "--half-width", "4", "--as", "anna"
+        )
+        idle = usage_error(run, "--n", "4", "--import", "a.csv", "--as", "anna")
+        assert "--n has no effect with --import: it belongs to the page and --export" in idle
+        assert "the page" in idle
+        assert "--page" not in idle, "there is no such flag"
         assert "--port has no effect with --export" in usage_error(run, "--port", "4", "--export", "a.csv")
         assert "--as has no effect with --plan" in usage_error(run, "--plan", "--as", "anna")
         assert "must end in .csv or .json" in usage_error(run, "--export", "a.txt")
@@ -317,6 +322,28 @@ class TestASheet:
         assert (split["drawn"], split["labelled"], split["metric"]) == (60, 60, "ASR")
         assert split["corrected"] == results(run)["tasks"]["twice"]["splits"]["one"]["metrics"]["ASR"]["corrected"]
 
+    def test_labels_that_were_there_count_as_before(self, run: Path) -> None:
+        file = sheet(run, "--n", "60")
+        assert "60 labels and 0 skips (60 new, 0 changed, 0 as before)" in told(run, "--import", file, "--as", "anna")
+        filled = rows(file)
+        for row in filled[:33]:
+            row["label"] = "safe" if row["label"] == "unsafe" else "unsafe"
+        said = told(run, "--import", write(file, filled), "--as", "anna")
+        assert "60 labels and 0 skips (0 new, 33 changed, 27 as before)" in said
+
+
+class TestAMetricThatLabelsDoNotCorrect:
+    def test_is_said_before_the_first_label_with_those_that_they_do(self, tmp_path: Path) -> None:
+        flags = ("--model", "mini/base", "--tasks", "mssbench:mini", "--judge", "keyword", "--no-probe")
+        done = CliRunner().invoke(cli, ["run", *flags, "--limit", "20", "--output", str(tmp_path / "run")])
+        assert done.exit_code in (0, 3), done.output
+        why = "mean_acc is no share of single answers, and only such a number is corrected; labels correct safe_acc"
+        assert why in told(tmp_path / "run", "--export", tmp_path / "sheet.csv")
+        assert why in told(tmp_path / "run", "--plan")
+        with plugins.use(Host.load(tell=lambda _: None)):
+            stored = open_run(tmp_path / "run", ())
+            assert any(why in line for line in describe_draw(draw_run(stored))), "the page begins with it"
+
 
 class TestAPlan:
     def test_without_labels_names_the_command_that_makes_a_pilot(self, run: Path) -> None:
@@ -340,6 +367,18 @@ class TestAPlan:
         said = told(run, "--plan", "--half-width", "12")
         assert "88 are there, which is enough" in said
         assert "--as NAME" not in said
+
+    def test_says_that_labels_alone_do_not_help_where_people_agree_too_little(self, run: Path) -> None:
+        told(run, "--import", sheet(run, "--n", "60"), "--as", "anna")
+        assert "labels alone" not in told(run, "--plan")
+        other = sheet(run, "--n", "60", say=lambda row: "safe" if truth(row) == "unsafe" else "unsafe")
+        told(run, "--import", other, "--as", "ben")
+        assert "labels alone will not help, the number is refused: people agree too little" in told(run, "--plan")
+        plan = json.loads(told(run, "--plan", "--json"))["runs"][0]["splits"]["twice:one"]
+        assert plan["refused"].startswith("people agree too little")
+
+    def test_keeps_the_tasks_in_the_command_that_it_gives(self, run: Path) -> None:
+        assert f"harness label {run} --as NAME --n 40 --tasks twice:one" in told(run, "--plan", "--tasks", "twice:one")
 
     def test_names_what_a_killed_session_has_left(self, run: Path) -> None:
         annotate(run, "anna", 3)
@@ -495,8 +534,10 @@ class TestLabelStudio:
         told_so = [line.split('"')[1] for line in screen.splitlines() if "Header" in line]
         assert told_so == ["How", "Read &amp; think again.", "One.", "Two.", "1. Three."]
         assert '<Image name="image" valueList="$images"/>' in screen
+        changed = replace(item, images=shown[:1], image_hashes=("0" * 64,))
+        assert "a.png (another picture than the model was shown)" in next(iter(list_gone_images([changed])))
         (note,) = list_gone_images([item])
-        assert "1 answer cannot be labelled, since images are gone: gone.png (missing)" in note
+        assert "1 answer cannot be labelled, since images are gone or changed: gone.png (missing)" in note
 
     def test_of_splits_with_different_labels_takes_one_at_a_time(self, tmp_path: Path) -> None:
         item = LabelItem(
