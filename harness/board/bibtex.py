@@ -7,6 +7,7 @@ entry is built from facts and is plain ASCII where it can be: BibTeX counts brac
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -80,8 +81,9 @@ def describe_paper(paper: Paper) -> str:
 def render_entry(paper: Paper, *, key: str = "", note: str = "") -> str:
     """The BibTeX entry of a paper, under its own key or another one, with a closing line feed.
 
-    A conference paper is `@inproceedings`, a journal's `@article`, anything else `@misc`. Names are `Family, Given`;
-    words with capitals inside are kept from being set small.
+    A conference paper is `@inproceedings`, a journal's `@article`, anything else `@misc`. A preprint's arXiv id is
+    `howpublished`, which every style prints; beside a venue it is `eprint`. Names are `Family, Given`; words with
+    capitals inside are kept from being set small.
     """
     kind = "inproceedings" if paper.venue else "article" if paper.journal else "misc"
     fields = {
@@ -90,8 +92,9 @@ def render_entry(paper: Paper, *, key: str = "", note: str = "") -> str:
         "booktitle": _escape(paper.venue),
         "journal": _escape(paper.journal),
         "year": "" if paper.year is None else str(paper.year),
-        "eprint": paper.arxiv,
-        "archivePrefix": "arXiv" if paper.arxiv else "",
+        "howpublished": f"arXiv:{paper.arxiv}" if paper.arxiv and kind == "misc" else "",
+        "eprint": paper.arxiv if kind != "misc" else "",
+        "archivePrefix": "arXiv" if paper.arxiv and kind != "misc" else "",
         "url": _escape_url(paper.link),
         "note": _escape(note),
     }
@@ -185,7 +188,8 @@ def render_bibliography(
     keys = found.keys()
     parts = ["\n".join(map(_escape_comment, head)) + "\n"]
     version = f"Version {', '.join(versions)}" if versions else ""
-    parts.append(render_entry(HARNESS, note=version))
+    years = [int(year[:4]) for each in results if re.match(r"\d{4}-", year := str(each.get("finished") or ""))]
+    parts.append(render_entry(replace(HARNESS, year=max(years, default=None)), note=version))
     for paper in sorted(keys, key=lambda paper: keys[paper].casefold()):
         used = "; ".join(f"{kind} {', '.join(names)}" for kind, names in found.uses[paper].items())
         parts.append(f"{_escape_comment(f'% {used}')}\n{render_entry(paper, key=keys[paper])}")
@@ -196,7 +200,7 @@ def _list_splits(task: Task) -> dict[str, Split]:
     """The splits that a task lists by itself, at default settings; none if it cannot tell without its data."""
     try:
         settings = effective(task.settings, {}, owner=f"task {task.name}")
-        splits = task.splits(settings, Path(task.name)) if callable(task.splits) else task.splits
+        splits = task.splits(settings, Path(os.devnull, task.name)) if callable(task.splits) else task.splits
         return {name: splits[name] for name in splits}
     except Exception:  # noqa: BLE001 - a plugin's code; the rest of the bibliography stands
         return {}
@@ -258,9 +262,16 @@ def _render_name(name: str) -> str:
 
 
 def _keep_capitals(word: str) -> str:
-    """A word of a title, in braces if a part of it holds a capital behind its first character."""
-    shown = _escape(word)
-    return f"{{{shown}}}" if any(char.isupper() for part in word.split("-") for char in part[1:]) else shown
+    """A word of a title, in braces if a part of it holds a capital behind its first character.
+
+    Punctuation around it stays outside: styles keep the capital of a word after a colon only if they see the colon.
+    """
+    found = re.fullmatch(r"(\W*)(.*?)(\W*)", word)
+    assert found is not None  # any word does
+    before, inner, after = found.groups()
+    if not any(char.isupper() for part in inner.split("-") for char in part[1:]):
+        return _escape(word)
+    return f"{_escape(before)}{{{_escape(inner)}}}{_escape(after)}"
 
 
 def _escape(text: str) -> str:

@@ -88,8 +88,8 @@ def test_this_tool_is_cited_as_its_file_says_with_the_versions_of_the_runs() -> 
     cff = yaml.safe_load((Path(__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8"))
     assert cff["title"] == HARNESS.title
     assert [f"{author['name']}," for author in cff["authors"]] == list(HARNESS.authors)
-    found = entries(bibliography(body(), body(harness="0.2.0")))["vlm-safety-harness"]
-    assert found["note"] == "Version 0.1.0, 0.2.0"
+    found = entries(bibliography(body(finished="2025-12-31T23:00:00Z"), body(harness="0.2.0")))["vlm-safety-harness"]
+    assert (found["note"], found["year"]) == ("Version 0.1.0, 0.2.0", "2026")  # of the last run
     assert found["author"] == "{The vlm-safety-harness authors}"
 
 
@@ -105,7 +105,7 @@ def test_papers_that_the_citation_file_names_are_those_of_the_plugins() -> None:
 def test_only_what_the_runs_hold_is_cited() -> None:
     keys = set(entries(bibliography(body(["mis:mini"], judge="keyword-1f3a9c2e"))))
     assert keys == {"vlm-safety-harness", "ding2025rethinking"}
-    assert "published" not in bibliography(body(["mis:mini"]))  # nobody published numbers of the mini split
+    assert "published numbers" not in bibliography(body(["mis:mini"]))  # nobody published numbers of the mini split
 
 
 def test_what_has_no_paper_and_what_is_not_loaded_is_named_in_a_comment_line() -> None:
@@ -131,6 +131,16 @@ def test_a_data_set_of_an_open_task_is_cited_beside_the_tool_or_named() -> None:
     text = bibliography(body(["vlmeval:MMStar", "vlmeval:BLINK", "lm-eval:gsm8k"]))
     assert {"duan2024vlmevalkit", "chen2024mmstar", "gao2024lmeval"} <= set(entries(text))
     assert any(line.endswith("papers of their own: lm-eval:gsm8k, vlmeval:BLINK.") for line in comments(text))
+
+
+def test_a_task_whose_splits_cannot_be_listed_here_is_still_cited() -> None:
+    def fail(*_: object) -> Mapping[str, Any]:
+        raise RuntimeError("no data")
+
+    tasks = [replace(fake_task(), name="odd", splits=fail, paper=PAPER)]
+    text = bibliography(body(["odd:all"]), tasks=tasks, judges=[])
+    assert "doe2024stairs" in entries(text)
+    assert any("papers of their own: odd:all." in line for line in comments(text))
 
 
 def test_a_suite_that_was_asked_is_cited() -> None:
@@ -177,12 +187,18 @@ def test_two_papers_with_one_key_get_keys_that_do_not_depend_on_the_order_of_run
 @pytest.mark.parametrize(
     ("paper", "lines"),
     [
-        (PAPER, ["@misc{doe2024stairs,", "author = {Doe, Jane and von Berg, Ann},", "eprint = {2401.00001},"]),
-        (replace(PAPER, venue="Proceedings of X"), ["@inproceedings{", "booktitle = {Proceedings of X},"]),
+        (
+            PAPER,
+            ["@misc{doe2024stairs,", "author = {Doe, Jane and von Berg, Ann},", "howpublished = {arXiv:2401.00001},"],
+        ),
+        (
+            replace(PAPER, venue="Proceedings of X"),
+            ["@inproceedings{", "booktitle = {Proceedings of X},", "eprint = {2401.00001},"],
+        ),
         (replace(PAPER, journal="TMLR"), ["@article{", "journal = {TMLR},"]),
         (
             replace(PAPER, title="FigStep: Vision-Language and GPT-4V"),
-            ["title = {{FigStep:} Vision-Language and {GPT-4V}},"],
+            ["title = {{FigStep}: Vision-Language and {GPT-4V}},"],
         ),
         (replace(PAPER, authors=("Paul Röttger", "Paloma Jeretič")), [r"{R{\"o}ttger, Paul and Jereti{\v c}, Paloma}"]),
         (
@@ -213,6 +229,7 @@ def test_bibtex_and_latex_set_the_papers_of_everything_that_is_packaged(tmp_path
     assert shown.count(r"\bibitem") == len(entries(text)) >= 25
     assert r"Paul R{\"o}ttger" in " ".join(shown.split())
     assert "The vlm-safety-harness authors" in shown
+    assert "arXiv:2501.18533" in shown  # also by a style that knows neither eprint nor url
 
 
 @pytest.mark.parametrize("style", ["plain", "abbrv", "alpha"])
