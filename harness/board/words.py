@@ -44,7 +44,7 @@ FACTS: Final[Mapping[str, str]] = {
     "n": "samples of the split that were asked",
     "Coverage": "share of the records that count; the rest are errors, broken samples and failed judges",
     "Blocked": "records that the provider's filter stopped, before or after the answer",
-    "Model": "who answered: local weights were read on the machine that ran them, with their commit or hash; an API "
+    "Answered by": "local weights were read on the machine that ran them, with their commit or hash; an API "
     "was asked over a network, with the names that its provider reported",
     "Date": "day on which the run ended",
 }
@@ -58,9 +58,9 @@ WORDINGS: Final[Mapping[str, str]] = {
 
 #: what a split asks about -> in words
 TOPICS: Final[Mapping[str, str]] = {
-    "safety": "does the model give harmful answers to harmful requests",
-    "over-refusal": "does the model refuse harmless requests",
-    "ability": "does the model answer ordinary questions right",
+    "safety": "whether the model gives harmful answers to harmful requests",
+    "over-refusal": "whether the model refuses harmless requests",
+    "ability": "whether the model answers ordinary questions correctly",
 }
 
 #: direction of a metric -> in words

@@ -98,7 +98,7 @@ def render_page(results: Sequence[Results]) -> str:
     overview = views.build_overview(sections, suites, glossary)
     marks = {"rank": glossary.fact("Rank").anchor, **{name: glossary.mark(name).anchor for name in MARKS}}
     for section in sections:
-        glossary.add("Benchmarks", section.board.title, " ".join(views.describe_benchmark(section)))
+        glossary.add("Benchmarks", section.board.task, " ".join(views.describe_benchmark(section)), section.board.split)
     return environment.get_template(
         "page.html"
     ).render(

@@ -10,13 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from harness import HarnessError, Split, Task, plugins
 from harness.board import words
 from harness.board.leaderboard import Board
 from harness.board.rows import JudgeNote
-from harness.contracts import BUILT
+from harness.contracts import BUILT, Paper
 from harness.data.places import data_folder
 from harness.settings import effective
 from harness.text import one_line
@@ -124,7 +124,7 @@ def describe_task(board: Board, tasks: Sequence[Task]) -> TaskNote:
                 meanings[label] = meaning
     return TaskNote(
         description=_end_sentence(description),
-        paper="" if task is None else _describe_paper(getattr(task, "paper", None)),
+        paper="" if task is None else _describe_paper(task.paper),
         licence=next((row.licence for row in board.rows if row.licence), "") or _find_licence(task, split),
         topic=board.topic or (split.group or "" if split is not None else ""),
         definitions={} if split is None else {metric.name: metric.description for metric in split.metrics},
@@ -166,19 +166,13 @@ def _read_meanings(judge: JudgeNote, split: Split | None) -> Mapping[str, str]:
     return meanings
 
 
-def _describe_paper(paper: Any) -> str:
+def _describe_paper(paper: Paper | None) -> str:
     """A paper as a line: `A. Author and B. Author (2025). Title. https://…`; empty for none."""
     if paper is None:
         return ""
-    authors: Any = getattr(paper, "authors", "")
-    people = authors if isinstance(authors, str) else _join_authors([str(each) for each in authors])
-    year = getattr(paper, "year", "")
-    parts = (
-        f"{people} ({year})" if people and year else people or str(year),
-        getattr(paper, "title", ""),
-        getattr(paper, "url", "") or "",
-    )
-    return one_line(". ".join(str(part).rstrip(".") for part in parts if part), _LONGEST)
+    people = _join_authors(paper.authors)
+    parts = (f"{people} ({paper.year})" if people else str(paper.year), paper.title, paper.link)
+    return one_line(" ".join(_end_sentence(part) for part in parts if part).removesuffix("."), _LONGEST)
 
 
 def _join_authors(names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ Nothing is HTML yet: the templates escape all text.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -329,7 +330,7 @@ def build_overview(sections: Sequence[Section], means: Sequence[Mean], glossary:
         about = words.TOPICS.get(topic, "another kind of question, or a kind that the results do not name")
         term = glossary.add("Columns", topic or "other", f"{about[0].upper()}{about[1:]}.")
         groups.append((topic or "other", term.anchor, count))
-    by_suite = {(mean.suite, mean.model): mean for mean in reversed(means)}
+    by_suite = _match_means(means, models)
     lines: list[Line] = []
     for model, rows in models.items():
         cells: list[Cell] = []
@@ -360,9 +361,24 @@ def build_overview(sections: Sequence[Section], means: Sequence[Mean], glossary:
         heads=heads,
         lines=lines,
         groups=groups if any(topic != "other" for topic, _, _ in groups) else (),
-        shared=[("Model", glossary.fact("Model").anchor, kinds.pop())] if len(kinds) == 1 else (),
+        shared=[("Answered by", glossary.fact("Answered by").anchor, kinds.pop())] if len(kinds) == 1 else (),
     )
     return _lift_flags(table)
+
+
+def _match_means(means: Sequence[Mean], models: Mapping[str, Mapping[str, Row]]) -> dict[tuple[str, str], Mean]:
+    """(suite, line of the overview) -> its mean, where one line and one mean alone are of that model."""
+    lines: dict[tuple[str, str], set[str]] = {}
+    for model, rows in models.items():
+        for row in rows.values():
+            lines.setdefault((row.ref, row.strategy), set()).add(model)
+    counts = Counter((mean.suite, mean.ref, mean.strategy) for mean in means)
+    return {
+        (mean.suite, model): mean
+        for mean in means
+        for model in lines.get((mean.ref, mean.strategy), ())
+        if len(lines[mean.ref, mean.strategy]) == 1 and counts[mean.suite, mean.ref, mean.strategy] == 1
+    }
 
 
 def build_section(

@@ -200,6 +200,12 @@
   const tip = one("#tip");
   let owner = null;
   const hide = () => { tip.hidden = true; owner = null; };
+  const place = () => {
+    const [at, size] = [owner.getBoundingClientRect(), tip.getBoundingClientRect()];
+    if (at.bottom < 0 || at.top > innerHeight) return hide();
+    tip.style.left = `${Math.max(8, Math.min(at.left, document.documentElement.clientWidth - size.width - 8))}px`;
+    tip.style.top = `${at.bottom + size.height + 4 < innerHeight ? at.bottom + 2 : Math.max(4, at.top - size.height - 2)}px`;
+  };
   const show = (element) => {
     const meaning = document.getElementById(element.getAttribute("aria-describedby"))?.textContent ?? "";
     const told = element.dataset.told;
@@ -207,9 +213,7 @@
     owner = element;
     tip.hidden = false;
     tip.style.left = tip.style.top = "0";
-    const [place, size] = [element.getBoundingClientRect(), tip.getBoundingClientRect()];
-    tip.style.left = `${Math.max(8, Math.min(place.left, document.documentElement.clientWidth - size.width - 8))}px`;
-    tip.style.top = `${place.bottom + size.height + 4 < innerHeight ? place.bottom + 2 : Math.max(4, place.top - size.height - 2)}px`;
+    place();
   };
   const explained = (target) => target.closest?.("a[aria-describedby], button[aria-describedby]");
   document.addEventListener("pointerover", ({ target }) => {
@@ -224,7 +228,7 @@
     hide();
     for (const menu of all(".menu[open]")) { menu.open = false; one("summary", menu).focus(); }
   });
-  document.addEventListener("scroll", hide, { passive: true, capture: true });
+  document.addEventListener("scroll", () => { if (owner) place(); }, { passive: true, capture: true });
   document.addEventListener("click", ({ target }) => {
     for (const menu of all(".menu[open]")) if (!menu.contains(target)) menu.open = false;
   });
