@@ -95,7 +95,8 @@ def find_judge_range(
         cards: judge id -> its entry in results.json.
         metric: the main metric.
     """
-    views = {split.get("judge") or "": split, **(split.get("other_judges") or {})}
+    others: Mapping[str, Mapping[str, Any]] = split.get("other_judges") or {}
+    views: dict[str, Mapping[str, Any]] = {str(split.get("judge") or ""): split, **others}
     values = [
         value
         for judge, view in views.items()

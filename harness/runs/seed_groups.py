@@ -234,7 +234,8 @@ def _average_split(bodies: Sequence[Mapping[str, Any]], runs: Sequence[JudgedSpl
 def _view_keys(body: Mapping[str, Any]) -> tuple[str, ...]:
     """The keys of a split's body that are those of its judge's view."""
     own = ("metrics", "by", "repeats", "drawn", "uncounted", "unmoved")  # some only where there is something to say
-    return (*own, *next(iter(body["other_judges"].values()), {}))
+    others: Mapping[str, Mapping[str, Any]] = body["other_judges"]
+    return (*own, *dict.fromkeys(name for view in others.values() for name in view))
 
 
 def _sum_counts(bodies: Sequence[Mapping[str, Any]], name: str) -> dict[str, Json]:

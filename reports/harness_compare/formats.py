@@ -10,7 +10,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from harness import Comparison
 from harness.board.display import NOTHING, format_head, format_interval, format_share, format_value
@@ -529,8 +529,10 @@ def add_texts(body: dict[str, Json], texts: Texts) -> dict[str, Json]:
     """A comparison's JSON with the `question` and `answers` of each listed item."""
     baseline = str(body["baseline"])
     for split in body["splits"] if texts else ():
-        for way in (split["flips"] or {}).values():
-            for item in way["items"]:
+        flips: Mapping[str, dict[str, Any]] = split["flips"] or {}
+        for way in flips.values():
+            items: list[dict[str, Any]] = way["items"]
+            for item in items:
                 ours, theirs = texts[baseline, item["item"]], texts[str(split["run"]), item["item_in_run"]]
                 item |= {"question": ours.question, "answers": {"baseline": ours.text, "run": theirs.text}}
     return body

@@ -111,7 +111,8 @@ def name_sides(runs: Sequence[ComparedRun]) -> Iterator[Side]:
 
 def _name_results(run: ComparedRun) -> Mapping[str, Any]:
     """The results of a side's first run, with the model's name and seeds as a leaderboard has them for a group."""
-    model = {**(run.results.get("model") or {}), "ref": run.file.model.ref}
+    known: Mapping[str, Any] = run.results.get("model") or {}
+    model: dict[str, Any] = {**known, "ref": run.file.model.ref}
     if run.twins:
         refs = [each.file.model.ref for each in (run, *run.twins)]
         seeds = [{"ref": ref, "seed": seed} for ref, seed in zip(refs, run.seeds, strict=True)]
