@@ -6,7 +6,7 @@ the majority and the agreement.
 """
 
 from .images import ImageState, ShownImages
-from .log import Answer, LogFormat, LogState, OptOut, Pause, ReviewLog, Skip, Undo, read_text
+from .log import Answer, Entry, LogFormat, LogState, OptOut, Pause, ReviewLog, Skip, Undo, read_text
 from .queue import (
     BadField,
     OutdatedReview,
@@ -21,6 +21,7 @@ from .queue import (
 __all__ = [
     "Answer",
     "BadField",
+    "Entry",
     "ImageState",
     "LogFormat",
     "LogState",

@@ -29,7 +29,7 @@ from harness.readers import DataFiles, open_files
 from harness.runs.selection import select_judge_ids
 from harness.runs.stored import HUMAN, StoredRun, build_judged_item, describe_split_run
 from harness.settings import effective
-from harness.stats.draw import FILE, UNSCORED, FrameAnswer, SplitDraw, digest_frame, draw_answers
+from harness.stats.draw import FILE, LARGEST, UNSCORED, FrameAnswer, SplitDraw, digest_frame, draw_answers
 from harness.stats.summary import label_record
 from harness.store.reader import Answer
 from harness.store.records import decision_of
@@ -209,6 +209,8 @@ def draw_run(
     check_labelable(run)
     if n is not None and n < 1:
         raise HarnessError(f"--n {n} draws no answer", remedy="give 1 or more")
+    if max(n or 0, abs(seed or 0)) > LARGEST:
+        raise HarnessError("--n or --seed is too large", remedy=f"give at most {LARGEST}")
     run.folder.check_writable("draw in a copy of the folder that you may write to")
     drawn: list[DrawnSplit] = []
     displays: dict[str, list[SplitPlan]] = {}

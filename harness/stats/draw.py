@@ -28,6 +28,7 @@ from harness.types import Json
 
 SCHEMA: Final = "harness.draw/1"
 FILE: Final = "draw.json"
+LARGEST: Final = 2**63 - 1  #: seed and count in draw.json
 UNSCORED: Final = "unscored"  #: cell of the answers that the judge could not label
 
 
@@ -84,10 +85,13 @@ def parse_draws(document: Any) -> dict[str, SplitDraw]:
         draws: dict[str, SplitDraw] = {}
         for name, entry in document["splits"].items():
             draw = SplitDraw(
-                seed=int(entry["seed"]),
+                seed=_read_int(entry["seed"], -LARGEST),
                 judge=str(entry["judge"]),
-                n=int(entry["n"]),
-                cells={str(cell): (int(c["answers"]), int(c["drawn"])) for cell, c in entry["cells"].items()},
+                n=_read_int(entry["n"], 1),
+                cells={
+                    str(cell): (_read_int(c["answers"], 0), _read_int(c["drawn"], 0))
+                    for cell, c in entry["cells"].items()
+                },
                 frame=str(entry["frame"]),
             )
             if entry.get("digest", "") not in ("", draw.as_json()["digest"]):
@@ -96,6 +100,13 @@ def parse_draws(document: Any) -> dict[str, SplitDraw]:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is not a draw: {type(error).__name__} {error}") from None
     return draws
+
+
+def _read_int(value: Any, least: int) -> int:
+    """A whole number that the harness may have written. Raises ValueError for another value."""
+    if type(value) is int and least <= value <= LARGEST:
+        return value
+    raise ValueError(f"it holds {str(value)[:30]!r}, where a whole number from {least} to {LARGEST} is expected")
 
 
 def draws_as_json(draws: Mapping[str, SplitDraw]) -> dict[str, Json]:

@@ -49,7 +49,7 @@ _LOCK_SECONDS = 30.0
 _FAILED = frozenset({"error", "bad_sample", "judge_error"})  # states without an answer
 _WRITERS = ".writers.lock"
 _REPEAT: Final = "~"  # before the number of a repeat; `file_name` never gives it
-_COUNT: Final = re.compile(r"[1-9][0-9]{0,3}\Z", re.ASCII)  # the number of a repeat
+_COUNT: Final = re.compile(r"([2-9]|[1-9][0-9]{1,3})\Z", re.ASCII)  # the number of a repeat: 1 is the judge itself
 _RESTORE = "restore the file, or run with --fresh"
 _REDRAW = "restore the file, or delete it to draw again; labels stay"
 

@@ -192,6 +192,8 @@ def _export(run: StoredRun, given: dict[str, Any]) -> None:
     guideline = _read_guideline(given["guideline"])
     if guideline and file.suffix.lower() == ".csv":
         raise click.UsageError("--guideline has no effect with a .csv file")
+    if file.exists():  # before anything is drawn
+        raise HarnessError("the file already exists", where=str(file), remedy="give another name")
     drawn = draw_run(run, n=given["n"], seed=given["seed"], judge=given["judge"])
     refresh_results(run, command=("harness", *sys.argv[1:]))
     for each in drawn:

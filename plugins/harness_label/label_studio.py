@@ -166,14 +166,14 @@ def read_tasks(run: StoredRun, file: Path, annotator: str = "") -> FilledSheet:
         raise BadData(f"the file is not JSON: {error}", where=str(file)) from None
     tasks = _get_list(document, "") if isinstance(document, list) else [document]
     problems: list[str] = []
-    found: list[tuple[str, LabelRow]] = []
+    found: list[tuple[tuple[str, ...], LabelRow]] = []
     for number, task in enumerate(tasks, 1):
         try:
             found += _read_task(number, task)
         except ValueError as error:
             problems.append(f"row {number}: {error}")
-    people = list(dict.fromkeys(who for who, _ in found if who))
-    if annotator and annotator not in people:
+    people = list(dict.fromkeys(who[0] for who, _ in found if who))
+    if annotator and not any(annotator in who for who, _ in found):
         raise BadData(
             f"no annotator of this file is called {annotator!r}",
             where=str(file),
@@ -185,7 +185,14 @@ def read_tasks(run: StoredRun, file: Path, annotator: str = "") -> FilledSheet:
             where=str(file),
             remedy=f"import one at a time: --as NAME={people[0]}",
         )
-    rows = [row for who, row in found if not annotator or who == annotator]
+    nameless = [row.number for who, row in found if not who]
+    if not annotator and people and nameless:
+        raise BadData(
+            f"the file holds labels of {people[0]} and {len(nameless)} of nobody named, the first in row {nameless[0]}",
+            where=str(file),
+            remedy=f"import those of one annotator: --as NAME={people[0]}",
+        )
+    rows = [row for who, row in found if not annotator or annotator in who]
     if not found and not problems:
         raise BadData(
             "no task of this file has an annotation",
@@ -195,8 +202,8 @@ def read_tasks(run: StoredRun, file: Path, annotator: str = "") -> FilledSheet:
     return match_rows(run, rows, str(file), problems, remedy="label the tasks in Label Studio, then export again")
 
 
-def _read_task(number: int, task: Any) -> Iterator[tuple[str, LabelRow]]:
-    """Annotator and label of each annotation of a task. Raises ValueError if it is none of an export."""
+def _read_task(number: int, task: Any) -> Iterator[tuple[tuple[str, ...], LabelRow]]:
+    """Annotator's names and label of each annotation of a task. Raises ValueError if it is none of an export."""
     fields = _get_object(task, "it is no task of Label Studio")
     if "data" not in fields:  # JSON-MIN
         label, reason = _read_choice(fields.get(LABEL)), _read_text(fields.get(REASON))
@@ -241,12 +248,14 @@ def _make_row(number: int, data: Mapping[str, Any], label: str, reason: str, *, 
     return LabelRow(number=number, item=item, label=label, reason=reason, answer_hash=mark, skipped=skipped)
 
 
-def _read_annotator(who: Any) -> str:
-    """An annotator's id, or e-mail."""
+def _read_annotator(who: Any) -> tuple[str, ...]:
+    """What an annotator may be called: e-mail, id, or both; empty if the file does not say."""
     if isinstance(who, dict):
         fields = cast("Mapping[str, Any]", who)
-        who = fields.get("email") or fields.get("id")
-    return "" if who is None else str(who)
+        names: tuple[Any, ...] = (fields.get("email"), fields.get("id"))
+    else:
+        names = (who,)
+    return tuple(str(name) for name in names if name not in (None, ""))
 
 
 def _read_choice(value: Any) -> str:

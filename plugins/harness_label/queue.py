@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import HarnessError
-from harness.review import ImageState, Place, ReviewQueue, ReviewSession, ShownImages
+from harness.review import Entry, ImageState, Place, Progress, ReviewQueue, ReviewSession, ShownImages
 from harness.runs.labelling import LabelItem
 
 from .log import FORMAT, Label
@@ -24,6 +24,15 @@ class SplitCounts:
     done: int
     skipped: int
     open: int
+
+
+def _stamp(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from another of its name; None where there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class LabelQueue(ReviewQueue[Label]):
@@ -57,6 +66,20 @@ class LabelQueue(ReviewQueue[Label]):
         if not places:
             raise HarnessError("there is no answer to label")
         super().__init__(FORMAT, places, [place.folder for place in places.values()])
+        self._stamps = {folder: _stamp(folder) for folder in self.folders}
+
+    def check_in_place(self) -> None:
+        """Raise HarnessError if a run was moved or made anew since: no label belongs into another folder's files."""
+        for folder, stamp in self._stamps.items():
+            now = _stamp(folder)
+            if stamp is None:  # it is made with its first line
+                self._stamps[folder] = now
+            elif now != stamp:
+                raise HarnessError(
+                    "the run was moved, or made anew, since this page was started, so nothing is kept",
+                    where=str(folder),
+                    remedy="end this page, and start it again on the run; labels that were kept are in its own folder",
+                )
 
     def session(self, annotator: str) -> LabelSession:
         """The session of one annotator. Raises HarnessError for a bad name."""
@@ -92,6 +115,10 @@ class LabelSession(ReviewSession[Label]):
     def __init__(self, queue: LabelQueue, annotator: str) -> None:
         super().__init__(queue, annotator)
         self._labels = queue
+
+    def _append(self, folder: Path, entry: Entry[Label], check: Callable[[Progress[Label]], None]) -> None:
+        self._labels.check_in_place()
+        super()._append(folder, entry, check)
 
     def answer(self, key: str, said: Label) -> None:
         """Write down a label on an answer that is still open; whether the verdict was seen is found here.

@@ -16,8 +16,8 @@ from typing import Any, Final
 from harness import BadImage, HarnessError, Verdict
 from harness.board.corrected import ADDS_NOTHING, count_things, format_corrected, parse_corrected
 from harness.board.display import format_estimate
-from harness.files import HeldLock, lock_file, report_write_errors
-from harness.review import normalize_reviewer
+from harness.files import HeldLock, lock_file, lock_path, report_write_errors
+from harness.review import OutdatedReview, normalize_reviewer
 from harness.runs.label_entry import (
     SKIPPED,
     EnteredWords,
@@ -41,10 +41,11 @@ from harness.runs.labelling import (
     map_labels,
 )
 from harness.runs.stored import HUMAN, StoredRun, open_run
+from harness.store.folder import check_inside
 from harness.text import say
 from harness.types import Json
 
-from .log import Label, find_annotators, read_annotations
+from .log import PREFIX, Label, find_annotators, read_annotations
 from .queue import LabelQueue
 
 SCHEMA: Final = "harness.label/1"
@@ -239,12 +240,16 @@ def hold_session(run: StoredRun, name: str) -> Generator[None]:
         remedy="go on in that one or end it, or label under another name",
     )
     place = _session_lock(run, name)
+    for folder in dict.fromkeys(run.folder.task(plan.display).path for plan in run.plans):
+        log = folder / f"{PREFIX}-{name}.jsonl"
+        for file in (log, lock_path(log)):  # the folder may come from somebody else
+            check_inside(run.folder.path, file)
     with report_write_errors(place, remedy="label in a copy of the folder"), lock_file(place, busy=busy):
         yield
 
 
 def _session_lock(run: StoredRun, name: str) -> Path:
-    return run.folder.path / f".label-{name}.lock"
+    return check_inside(run.folder.path, run.folder.path / f".label-{name}.lock")
 
 
 def mend_sessions(run: StoredRun, name: str, *, command: Sequence[str]) -> None:
@@ -256,8 +261,11 @@ def mend_sessions(run: StoredRun, name: str, *, command: Sequence[str]) -> None:
         held: HeldLock | None = None
         if person != name:
             try:
-                held = lock_file(_session_lock(run, person), busy=HarnessError("it is going on"))
-            except HarnessError:
+                held = lock_file(_session_lock(run, person), busy=OutdatedReview("it is going on"))
+            except OutdatedReview:
+                continue
+            except (HarnessError, OSError) as error:
+                say(f"note: the log of {person} was not entered: {error}", err=True)
                 continue
         try:
             entered = enter_log(reopen(run), person, command=command)

@@ -104,9 +104,12 @@ def test_another_judge_draws_again_and_the_next_draw_keeps_that_judge(run: Store
         (lambda text: text.replace("harness.draw/1", "harness.draw/9"), "its schema is 'harness.draw/9'"),
         (lambda text: text.replace('"drawn": 2', '"drawn": 1'), "this draw was edited"),
         (lambda text: text.replace('"n": 4', '"n": 3'), "this draw was edited"),
-        (lambda text: text.replace('"seed": 0', '"seed": null'), "it is not a draw: TypeError"),
+        (lambda text: text.replace('"seed": 0', '"seed": null'), "it holds 'None', where a whole number"),
+        (lambda text: text.replace('"seed": 0', '"seed": 1e999'), "it holds 'inf', where a whole number"),
+        (lambda text: text.replace('"seed": 0', f'"seed": {10**400}'), "where a whole number"),
+        (lambda text: text.replace('"n": 4', '"n": -4'), "it holds '-4', where a whole number"),
     ],
-    ids=["torn", "empty", "schema", "cells", "n", "seed"],
+    ids=["torn", "empty", "schema", "cells", "n", "seed", "infinite", "huge", "negative"],
 )
 def test_an_edited_draw_is_named_with_what_to_do(run: StoredRun, edit: Callable[[str], str], what: str) -> None:
     draw(run, 4)
@@ -129,6 +132,12 @@ def test_answers_that_changed_since_are_drawn_again_with_the_same_seed(run: Stor
     assert again.draw.seed == 3
     assert again.draw.cells["unscored"] == (3, 1), "their verdicts were on other texts"
     assert again.draw.frame != before.draw.frame
+
+
+def test_a_seed_that_no_draw_file_may_hold_is_refused_before_it_is_written(run: StoredRun) -> None:
+    with pytest.raises(HarnessError, match="too large"):
+        draw(run, 2, seed=10**40)
+    assert not (run.folder.path / "twice" / "draw.json").exists()
 
 
 def test_no_split_is_drawn_with_an_n_of_nothing(run: StoredRun) -> None:

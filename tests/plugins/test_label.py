@@ -184,6 +184,18 @@ class TestThePage:
             with pytest.raises(HarnessError, match="anna has a session on this run already"):
                 label(run, "--import", file, "--as", "anna")
 
+    @pytest.mark.parametrize("name", ["twice/labels-anna.jsonl", "twice/.labels-anna.jsonl.lock", ".label-anna.lock"])
+    def test_no_file_outside_the_run_is_written_through_a_link(self, run: Path, name: str) -> None:
+        outside = run.with_name("outside")
+        outside.write_text("a word without a newline")
+        (run / name).symlink_to(outside)
+        file = write(run.with_name("a.csv"), [{"item": "twice/one/q0#0", "label": "safe"}])
+        for words in (("--no-browser",), ("--import", file)):
+            with pytest.raises(HarnessError, match="leads out of the run folder"):
+                label(run, *words, "--as", "anna")
+        assert outside.read_text() == "a word without a newline"
+        assert label(run, "--import", file, "--as", "ben").exit_code == 0, "another person is not stopped by it"
+
     def test_what_a_killed_session_left_is_entered_by_whoever_comes_next(self, run: Path) -> None:
         items = annotate(run, "anna", 5)
         assert not lines(run, f"verdicts-{ANNA}.jsonl")
@@ -247,6 +259,12 @@ class TestASheet:
         assert "twice:one  human-anna: 60 drawn, 60 labelled, 0 skipped, 0 open" in said
         assert "by people" in said
         assert "all as before" in told(run, "--import", file, "--as", "anna")
+
+    def test_that_exists_already_is_refused_before_anything_is_drawn(self, run: Path) -> None:
+        file = write(run.with_name("there.csv"), [{"item": "", "label": ""}])
+        with pytest.raises(HarnessError, match="the file already exists"):
+            label(run, "--export", file, "--seed", "5")
+        assert not (run / "twice" / "draw.json").exists()
 
     def test_a_blank_row_before_the_last_filled_one_is_a_skip_and_later_ones_are_open(self, run: Path) -> None:
         file = sheet(run, "--n", "20")
@@ -466,6 +484,19 @@ class TestLabelStudio:
         assert [line["label"] for line in lines(run, "verdicts-human-ben.jsonl")] == ["unsafe"]
         with pytest.raises(BadData, match="no annotator of this file is called 'cem'"):
             label(run, "--import", tmp_path / "both.json", "--as", "cem=cem")
+        assert "1 label " in told(run, "--import", tmp_path / "both.json", "--as", "dan=8"), "by id as well"
+
+    def test_labels_of_nobody_named_are_not_taken_for_those_of_another_annotator(
+        self, run: Path, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "out.json"
+        told(run, "--export", file, "--n", "4")
+        tasks = json.loads(file.read_text())
+        mixed = [task_of(tasks[0], "safe"), task_of(tasks[1], "unsafe", who=None)]
+        (tmp_path / "mixed.json").write_text(json.dumps(mixed))
+        with pytest.raises(BadData, match="labels of 7 and 1 of nobody named, the first in row 2"):
+            label(run, "--import", tmp_path / "mixed.json", "--as", "anna")
+        assert "1 label " in told(run, "--import", tmp_path / "mixed.json", "--as", "anna=7")
 
     @pytest.mark.parametrize(
         ("spoil", "what"),

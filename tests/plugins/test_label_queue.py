@@ -149,6 +149,19 @@ def test_two_runs_of_one_name_are_two(tmp_path: Path) -> None:
     assert len(lines(tmp_path)) == 1
 
 
+def test_no_label_goes_into_the_files_of_a_run_that_was_moved_or_made_anew(tmp_path: Path) -> None:
+    folder(tmp_path).mkdir(parents=True)
+    made = queue(tmp_path)
+    label_next(made)
+    folder(tmp_path).parent.rename(tmp_path / "moved")
+    with pytest.raises(HarnessError, match="moved, or made anew"):
+        label_next(made)
+    assert not folder(tmp_path).exists()
+    folder(tmp_path).mkdir(parents=True)
+    with pytest.raises(HarnessError, match="moved, or made anew"):
+        made.session("anna").skip(made.session("anna").progress().open[0])
+
+
 def test_an_image_that_goes_changes_or_comes_back_is_noticed(tmp_path: Path) -> None:
     made = queue(tmp_path, 1)
     (key,) = made.items
