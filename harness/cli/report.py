@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from .options import load_host, plugin_options
 from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
-    from harness.contracts import Rendered, Results
+    from harness.contracts import Rendered, Report, Results
     from harness.plugins.host import Host
 
 _TABLE = ".txt"  #: the table for a terminal
@@ -40,7 +41,7 @@ _BIBTEX = ".bib"  #: what --bibtex writes
     "--figures",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write the report's figures there too, as SVG and PNG.",
+    help="Write the report's figures there too, as SVG and PNG; Markdown and LaTeX link them.",
 )
 @click.option(
     "--reveal/--redact",
@@ -108,8 +109,7 @@ def command(
             _write(render_report_table(results), output)
         return
     report = host.report(name)
-    if figures is not None and report.figures is None:
-        raise HarnessError(f"report {report.name} has no figures", remedy="give --format html, which has them")
+    draw = None if figures is None else _find_drawing(host, report)
     if reveal and report.samples is None:
         raise HarnessError(f"report {report.name} has no samples, so --reveal does nothing")
     if report.samples is not None:
@@ -117,9 +117,15 @@ def command(
     else:
         assert report.render is not None
         rendered = report.render(_load_results(paths, group_by))
+    drawn = {} if draw is None else draw(_load_results(paths, group_by))
+    if figures is not None and isinstance(rendered, str):
+        from .figure_links import link_figures
+
+        where = os.path.relpath(figures, Path() if output is None else output.parent)
+        rendered += link_figures(drawn, where.replace(os.sep, "/"), report.suffix)
     _deliver(rendered, name, output)
-    if figures is not None and report.figures is not None:
-        _write(report.figures(_load_results(paths, group_by)), figures)
+    if figures is not None:
+        _write(drawn, figures)
 
 
 def _deliver(rendered: Rendered, name: str, output: Path | None) -> None:
@@ -131,6 +137,20 @@ def _deliver(rendered: Rendered, name: str, output: Path | None) -> None:
     else:
         kind, where = ("no text", "FILE") if isinstance(rendered, bytes) else ("several files", "FOLDER")
         raise HarnessError(f"report {name} is {kind}", remedy=f"give --output {where}")
+
+
+def _find_drawing(host: Host, report: Report) -> Callable[[Sequence[Results]], Mapping[str, bytes]]:
+    """What draws the figures of a report: itself, or for a text that can link them the report that has them."""
+    from .figure_links import LINKED
+
+    having = {each.name: each.figures for each, _ in host.offers("reports") if each.figures is not None}
+    if report.figures is not None:
+        return report.figures
+    if report.suffix in LINKED and report.render is not None and having:
+        return next(iter(having.values()))
+    linking = [each.name for each, _ in host.offers("reports") if each.suffix in LINKED and each.render is not None]
+    names = " or ".join(sorted({*having, *linking}))
+    raise HarnessError(f"report {report.name} has no figures", remedy=f"give --format {names}, which have them")
 
 
 def _write_bibliography(host: Host, paths: Sequence[Path], output: Path | None) -> None:

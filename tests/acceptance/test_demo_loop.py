@@ -118,8 +118,8 @@ def test_the_results_say_what_each_model_was_tuned_from(out: Path):
 def test_the_report_stands_with_its_figures_and_holds_all_models(out: Path):
     page = (out / "report.html").read_text(encoding="utf-8")
     assert all(name in page for name in ("mini/base", "models/mirage", "models/mirage-refusal"))
-    assert (out / "figures" / "tradeoff-mis-mini-mis-mini-benign.svg").is_file()
-    assert (out / "figures" / "ability-mis-mini-mini-naming.svg").is_file()
+    assert (out / "figures" / "tradeoff.svg").is_file()
+    assert (out / "figures" / "ability.svg").is_file()
     assert "an arrow leads from a model to one that was tuned from it (2)" in page
 
 

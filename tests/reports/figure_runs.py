@@ -134,3 +134,29 @@ def hostile() -> list[Body]:
         body["suites"] = mean(500, HOSTILE[1])
         made.append(body)
     return made
+
+
+#: families of names, as many models as the figures must hold
+CROWDS = {
+    "two": [f"x/model-{place}" for place in range(2)],
+    "twelve": [f"hf/organisation/a-model-with-a-name-{place}-Instruct" for place in range(12)],
+    "fifty": [f"hf/lab/model-{place}" for place in range(50)],
+    "long": ["x/" + "long-" * 60 + str(place) for place in range(5)],
+    "cjk": [f"模型/多模态大语言模型通义千问视觉版本{place}" for place in range(14)],
+}
+
+
+def crowd(refs: Sequence[str]) -> list[Body]:
+    """Models of which several lie at one point."""
+    made: list[Body] = []
+    for place, ref in enumerate(refs):
+        level = 100 + 17 * (place // 2)
+        tasks = {
+            "mis:easy": by_category({f"Category {each}": level // 12 + each for each in range(9)}),
+            "mis:hard": mis(level),
+            "over": rate("refusal_rate", level // 3, "lower"),
+            "mmstar": rate("accuracy", 500 - level // 3, "higher"),
+        }
+        tasks["mis:easy"] = {**tasks["mis:easy"], "metrics": mis(level)["metrics"]}
+        made.append(run(ref, tasks, identity=f"k1:{ref}"))
+    return made

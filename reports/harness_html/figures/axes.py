@@ -39,10 +39,10 @@ class Scale:
         whole = self.unit == "%"
         return [(self.place(value), f"{value:.0f}" if whole else format_value(value, self.unit)) for value in values]
 
-    def draw(self, canvas: Canvas, top: float, bottom: float) -> None:
-        """Grid lines, with their numbers below."""
+    def draw(self, canvas: Canvas, top: float, bottom: float, dash: str = "") -> None:
+        """Grid lines, with their numbers below; `dash` leaves out where names stand."""
         for x, _ in self.ticks:
-            canvas.line(x, top, x, bottom, LIGHT.line)
+            canvas.line(x, top, x, bottom, LIGHT.line, dash=dash)
         last = len(self.ticks) - 1
         for place, (x, text) in enumerate(self.ticks):
             if self.right - self.left < 90 and 0 < place < last:

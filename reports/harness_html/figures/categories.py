@@ -242,9 +242,9 @@ def _draw_lines(grid: Grid, looks: Looks, more: str) -> Figure:
         unit=grid.first.unit,
     )
     bottom = y + step * len(heads)
-    scale.draw(canvas, y, bottom)
+    scale.draw(canvas, y + 12, bottom, f"{step - 12:g} 12")
     for category, head in heads.items():
-        canvas.text(EDGE, y + 9, fit(head, COLUMN - 2 * EDGE), halo=True)
+        canvas.text(EDGE, y + 9, fit(head, COLUMN - 2 * EDGE))
         at = y + 19
         for place, row in enumerate(grid.rows):
             found = grid.cells.get((place, category))
@@ -327,11 +327,11 @@ def _draw_bars(canvas: Canvas, rows: Sequence[Row], looks: Looks) -> None:
     y += 8
     scale = Scale(ends=(0.0, 100.0), left=EDGE, right=COLUMN - EDGE)
     bottom = y + 31 * len(rows)
-    scale.draw(canvas, y + 4, bottom)
+    scale.draw(canvas, y + 13, bottom, "18 13")
     for row, name in zip(rows, fit_apart([row.model for row in rows], COLUMN - 2 * EDGE - 14), strict=True):
         with canvas.model(looks.of(row)):
             canvas.mark(EDGE + 5, y + 6.5, looks.of(row), hollow=bool(row.unranked))
-            canvas.text(EDGE + 14, y + 10, name, fill=LIGHT.quiet if row.unranked else LIGHT.ink, halo=True)
+            canvas.text(EDGE + 14, y + 10, name, fill=LIGHT.quiet if row.unranked else LIGHT.ink)
             start = 0.0
             for share, fill, ink in zip(_read_shares(row), LIGHT.classes, LIGHT.on_classes, strict=True):
                 left, width = scale.place(start), scale.place(start + share) - scale.place(start)

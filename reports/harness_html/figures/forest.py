@@ -25,6 +25,7 @@ from .readings import IN_TABLE, Entry, Key, Reading, make_distinct, make_slug, s
 
 _ROW: Final = 29.0  #: px, from model to model
 _TEXT: Final = 11.0  #: px, down to the base of its text
+_NAME: Final = 13.0  #: px of its text
 _LINE: Final = 19.0  #: px, down to its interval
 _PEOPLE: Final = 9.0  #: px more for what people say
 _RUNS: Final = 4.0  #: px more for the ticks of runs
@@ -155,21 +156,24 @@ def _draw_lines(
         y += step + (_REMARK if entry.row.unranked else 0)
     unit = entries[0].reading.unit
     scale = Scale(ends=ends, left=EDGE + 2, right=canvas.width - EDGE - 2, unit=unit)
-    scale.draw(canvas, top + 4, y)
+    if heads or any(each.row.unranked for each in entries):
+        scale.draw(canvas, top + 4, y)
+    else:
+        scale.draw(canvas, top + _NAME, y, f"{step - _NAME:g} {_NAME:g}")
     for place, ((name, entry), at) in enumerate(zip(lines, tops, strict=True)):
         look, reading, row = looks.of(entry.row), entry.reading, entry.row
         if heads:
             canvas.text(EDGE, at - 3, fit(heads[place], canvas.width - 2 * EDGE, PLAIN), size=PLAIN, bold=True)
         with canvas.model(look):
             ink = LIGHT.quiet if row.unranked else LIGHT.ink
-            canvas.text(EDGE, at + _TEXT, name, fill=ink, halo=True)
-            canvas.text(canvas.width - EDGE, at + _TEXT, reading.text, fill=ink, anchor="end", halo=True)
+            canvas.text(EDGE, at + _TEXT, name, fill=ink)
+            canvas.text(canvas.width - EDGE, at + _TEXT, reading.text, fill=ink, anchor="end")
             draw_interval(canvas, scale, at + _LINE, reading, look, hollow=bool(row.unranked))
             if (found := readings.read_corrected(row)) is not None:
                 draw_people(canvas, scale, at + _LINE + (_RUNS if reading.runs else 0) + _PEOPLE, found)
             if row.unranked:
                 remark = fit(f"not ranked: {row.unranked}", canvas.width - 2 * EDGE)
-                canvas.text(EDGE, at + step + 6, remark, fill=LIGHT.quiet, halo=True)
+                canvas.text(EDGE, at + step + 6, remark, fill=LIGHT.quiet)
     canvas.height = y + TICKS + 2
 
 
@@ -281,12 +285,12 @@ def _draw_splits(task: str, every: Sequence[Panel], looks: Looks) -> Figure:
         left = EDGE + 2 + place * (width + gap)
         scales.append(Scale(ends=ends, left=left, right=left + width, unit=first.unit))
         canvas.text(left, 34, fit(head, width, PLAIN * 1.1), size=PLAIN, bold=True)
-        scales[-1].draw(canvas, top + 4, bottom)
+        scales[-1].draw(canvas, top + _NAME, bottom, f"{step - _NAME:g} {_NAME:g}")
     fitted = fit_apart([each.row.model for each in firsts], COLUMN - 2 * EDGE)
     for place, (model, name) in enumerate(zip(shown, fitted, strict=True)):
         at, look = top + step * place, looks.of(firsts[place].row)
         with canvas.model(look):
-            canvas.text(EDGE, at + _TEXT, name, halo=True)
+            canvas.text(EDGE, at + _TEXT, name)
             for panel, scale in zip(panels, scales, strict=True):
                 if (entry := panel.entries.get(model)) is not None:
                     hollow = bool(entry.row.unranked)
@@ -381,14 +385,15 @@ def _draw_ranges(
     ends = readings.find_ends(found for each in ranges for found in each.readings.values())
     scale = Scale(ends=ends, left=EDGE + 2, right=COLUMN - EDGE - 2, unit=first.unit)
     top, bottom = y, y + sum(heights)
-    scale.draw(canvas, top + 4, bottom)
+    plain = any(each.row.unranked for each in ranges)
+    scale.draw(canvas, top + _NAME, bottom, "" if plain else f"{step - _NAME:g} {_NAME:g}")
     texts = [f"{format_value(each.low, first.unit)} to {format_value(each.high, first.unit)}" for each in ranges]
     room = COLUMN - 2 * EDGE - 8 - max(measure(text) for text in texts)
     names = fit_apart([each.row.model for each in ranges], room)
     for each, name, text, height in zip(ranges, names, texts, heights, strict=True):
         with canvas.model(looks.of(each.row)):
-            canvas.text(EDGE, y + _TEXT, name, halo=True)
-            canvas.text(COLUMN - EDGE, y + _TEXT, text, fill=LIGHT.quiet, anchor="end", halo=True)
+            canvas.text(EDGE, y + _TEXT, name)
+            canvas.text(COLUMN - EDGE, y + _TEXT, text, fill=LIGHT.quiet, anchor="end")
             left, right = scale.place(each.low), scale.place(each.high)
             canvas.box(left, y + _LINE, max(right - left, 1), 5, LIGHT.line)
             for place, judge in enumerate(judges):
@@ -396,7 +401,7 @@ def _draw_ranges(
                     _draw_judge(canvas, scale.place(each.readings[judge].value), y + _LINE + 2.5, place)
             if each.row.unranked:
                 remark = fit(f"not ranked: {each.row.unranked}", COLUMN - 2 * EDGE)
-                canvas.text(EDGE, y + height - 2, remark, fill=LIGHT.quiet, halo=True)
+                canvas.text(EDGE, y + height - 2, remark, fill=LIGHT.quiet)
         y += height
     canvas.height = bottom + TICKS + 2
 
