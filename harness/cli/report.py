@@ -143,9 +143,12 @@ def _find_drawing(host: Host, report: Report) -> Callable[[Sequence[Results]], M
     """What draws the figures of a report: itself, or for a text that can link them the report that has them."""
     from .figure_links import LINKED
 
-    having = {each.name: each.figures for each, _ in host.offers("reports") if each.figures is not None}
-    if report.figures is not None:
-        return report.figures
+    having: dict[str, Callable[[Sequence[Results]], Mapping[str, bytes]]] = {}
+    for each, _ in host.offers("reports"):
+        if each.figures is not None:
+            having[each.name] = each.figures
+    if report.name in having:
+        return having[report.name]
     if report.suffix in LINKED and report.render is not None and having:
         return next(iter(having.values()))
     linking = [each.name for each, _ in host.offers("reports") if each.suffix in LINKED and each.render is not None]
