@@ -98,7 +98,9 @@ class CorrectedNumber:
         if self.alpha_n and self.same is not None:
             said = f"people agree on {self.same} of {count_things(self.alpha_n, 'answer')}"
             return f"{said}, {alpha}" if alpha else said
-        return f"{alpha} on {count_things(self.alpha_n, 'answer')}" if alpha else UNKNOWN_AGREEMENT
+        if alpha:
+            return f"{alpha} on {count_things(self.alpha_n, 'answer')}"
+        return f"{UNKNOWN_AGREEMENT}: no answer has labels of two people" if self.annotators else UNKNOWN_AGREEMENT
 
     @property
     def brief_agreement(self) -> str:

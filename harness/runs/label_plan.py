@@ -30,7 +30,7 @@ from harness.stats.correction import (
     plan_labels,
     share_labels,
 )
-from harness.stats.draw import UNSCORED, FrameAnswer, digest_frame, find_usable, order_cells
+from harness.stats.draw import UNSCORED, FrameAnswer, SplitDraw, digest_frame, find_usable, order_cells
 from harness.stats.summary import label_record
 from harness.stats.tally import main_metric
 from harness.types import Json, Verdict
@@ -131,7 +131,7 @@ def plan_split(run: StoredRun, plan: SplitPlan, half_width: float, *, judge: str
     if not pilot.frame:
         return _refuse(nothing, "there is no answer to label")
     fits = draw is not None and draw.judge == chosen and draw.frame == digest_frame(pilot.frame)
-    sample = pilot.sample(draw.seed if draw is not None and fits else None)
+    sample = pilot.sample(draw if fits else None)
     cells = count_cells(sample)
     found = LabelPlan(
         title=plan.title,
@@ -298,13 +298,13 @@ class _Pilot:
         names = {answer.item for answer in self.frame if answer.cell == cell.name}
         return sum(item not in self.tried or votes[item] > 0 for item in names)
 
-    def sample(self, seed: int | None) -> LabelledAnswers:
-        """The answers with the labels that count by a draw with this seed; with none of them for None."""
+    def sample(self, draw: SplitDraw | None) -> LabelledAnswers:
+        """The answers with the labels that count by this draw; with none of them for None."""
         votes = np.array(self._votes, dtype=np.int64)
         labelled = {item for item, count in zip(self._items, self._votes, strict=True) if count}
         usable: frozenset[str] = frozenset()
-        if seed is not None:
-            usable = find_usable(order_cells(self.frame, seed), labelled, self.tried - labelled)
+        if draw is not None:
+            usable = find_usable(order_cells(self.frame, draw.seed), draw.n, labelled, self.tried - labelled)
         known = np.array(self._known, dtype=bool)
         counts = known | np.array([item in usable for item in self._items], dtype=bool)
         return LabelledAnswers(

@@ -69,7 +69,7 @@ class PeopleAgreement:
         annotators: person -> their labels.
         labelled: answers that somebody labelled.
         tied: of these, answers on which people are evenly divided.
-        unused: labels of drawn answers that do not count yet, since answers that were drawn before them have none.
+        unused: labels that do not count yet: answers drawn before them have none, or they lie beyond the draw.
         weighted: the labelled answers stand for all answers, by a recorded draw.
         why: why they do not, a sentence without its full stop; empty where they do.
         judges: machine judge -> reference (`people`, and each person where there are several) -> its accuracy.
@@ -115,19 +115,7 @@ def measure_people(
 
     def compare(judge: Ints, reference: Ints, sample: _Sample, *, person: bool = False) -> ReferenceAccuracy:
         truth = np.where(sample.labelled, reference, MISSING)
-        if sample.weighted:
-            accuracy = measure_drawn(
-                judge,
-                truth,
-                cluster,
-                sample.cell,
-                sample.population if person else sample.population & (judge != MISSING),
-                classes=len(labels),
-            )
-        else:
-            accuracy = measure_given(judge, truth, cluster, classes=len(labels))
-        unscored = int(((truth != MISSING) & (judge == MISSING)).sum())
-        return ReferenceAccuracy(accuracy=accuracy, unscored=unscored, weighted=sample.weighted)
+        return _compare(judge, truth, sample, cluster, classes=len(labels), person=person)
 
     def select(*groups: Sequence[str]) -> _Sample:
         return frames.select([_gather([columns[p] for p in group], [skips[p] for p in group]) for group in groups])
@@ -165,6 +153,19 @@ def measure_people(
             if judge not in persons
         },
     )
+
+
+def _compare(
+    judge: Ints, truth: Ints, sample: _Sample, cluster: Ints, *, classes: int, person: bool
+) -> ReferenceAccuracy:
+    """One judge, or a `person`, against the labels that count."""
+    if sample.weighted:
+        among = sample.population if person else sample.population & (judge != MISSING)
+        accuracy = measure_drawn(judge, truth, cluster, sample.cell, among, classes=classes)
+    else:
+        accuracy = measure_given(judge, truth, cluster, classes=classes)
+    unscored = int(((truth != MISSING) & (judge == MISSING)).sum())
+    return ReferenceAccuracy(accuracy=accuracy, unscored=unscored, weighted=sample.weighted)
 
 
 def find_majority_codes(votes: Sequence[Ints], classes: int) -> Ints:
@@ -209,6 +210,7 @@ class _Part:
     Attributes:
         rows: its answers.
         cells: cell -> its items by place; empty if it has no draw that can be used.
+        n: of the draw.
         cell: number of each answer's cell.
         row_of: item -> row.
         why: why nothing can be said of more than the labelled answers; empty where it can.
@@ -216,6 +218,7 @@ class _Part:
 
     rows: Ints
     cells: Mapping[str, Sequence[str]]
+    n: int
     cell: Ints
     row_of: Mapping[str, int]
     why: str
@@ -250,6 +253,7 @@ class _Frames:
                 _Part(
                     rows=np.array(own, dtype=np.int64),
                     cells=cells,
+                    n=draw.n if draw is not None else 0,
                     cell=cell + numbers,
                     row_of={frame.item: row for row, frame in zip(own, framed, strict=True)} if cells else {},
                     why=why,
@@ -293,7 +297,7 @@ class _Frames:
         usable = set(part.row_of)
         for labelled, skipped in groups:
             names = ({item for item, row in part.row_of.items() if mask[row]} for mask in (labelled, skipped))
-            usable &= find_usable(part.cells, *names)
+            usable &= find_usable(part.cells, part.n, *names)
         return np.array(sorted(part.row_of[item] for item in usable), dtype=np.int64)
 
 

@@ -229,6 +229,8 @@ class LabelledRecords:
             each: dict[str, Json] = {}
             for person, selection in alone.items():
                 own = self._estimate(place, {person: people[person]}, some, selection, unfit)
+                if selection.idle and own.why and not unfit:  # few of these labels count, not few labels
+                    own = replace(own, why=f"{own.why}; {selection.idle} more are ahead of the draw")
                 each[person] = _format_estimate(own, metric.unit)
             made[metric.name] = {
                 **_format_estimate(whole, metric.unit),
@@ -301,6 +303,7 @@ class LabelledRecords:
                 row_of = {frame[row].item: row for row in np.flatnonzero(tried & rows).tolist()}
                 found = find_usable(
                     ordered,
+                    self._ran.draws[part].n,
                     {item for item, row in row_of.items() if labelled[row]},
                     {item for item, row in row_of.items() if not labelled[row]},
                 )
@@ -356,7 +359,10 @@ class LabelledRecords:
                 notes.append(f"{person} gave all {len(labels)} answers the same label, {next(iter(labels.values()))!r}")
         if together.idle:
             count = f"{together.idle} labels do" if together.idle > 1 else "1 label does"
-            notes.append(f"{count} not count yet: an answer before in the draw is neither labelled nor skipped")
+            notes.append(
+                f"{count} not count yet: an answer before in the draw is neither labelled nor skipped, or they lie "
+                "beyond the draw"
+            )
         return notes
 
     def _explain_unfit(self, place: int, people: Mapping[str, Table], columns: MetricColumns) -> str:

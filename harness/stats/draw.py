@@ -10,6 +10,8 @@ What must hold:
 - A larger n only adds answers, and the labels of a smaller draw stay usable.
 - In each cell the usable labels are those of the smallest places, up to the first answer that nobody has labelled or
   skipped. So they are a random part of the cell also while people are still labelling.
+- Unless the whole cell is labelled, none beyond the draw's share of the cell is usable. Labels may be left there by a
+  draw with another judge, and where they happen to end depends on the answers, so they would bias the number.
 - `SplitDraw.frame` is a digest of all answers and their cells. When it differs, answers or the judge's labels have
   changed since: nothing is corrected until the answers are drawn again.
 
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final
 
 from harness.keys import digest, text_hash
@@ -159,20 +162,23 @@ def draw_answers(answers: Sequence[FrameAnswer], *, n: int, seed: int, judge: st
 
 
 def find_usable(
-    cells: Mapping[str, Sequence[str]], labelled: Collection[str], skipped: Collection[str] = ()
+    cells: Mapping[str, Sequence[str]], n: int, labelled: Collection[str], skipped: Collection[str] = ()
 ) -> frozenset[str]:
     """The labelled items that are a random part of each cell.
 
     Args:
         cells: cell -> its items by place, from `order_cells`.
+        n: of the draw.
         labelled: items that somebody has labelled.
         skipped: items that somebody has skipped and nobody has labelled.
     """
+    from harness.stats.correction import share_labels  # as in `draw_answers`
+
     usable: set[str] = set()
-    for items in cells.values():
-        for item in items:
-            if item in labelled:
-                usable.add(item)
-            elif item not in skipped:
-                break
+    shares = share_labels([len(items) for items in cells.values()], n)
+    for items, share in zip(cells.values(), shares, strict=True):
+        tried = list(takewhile(lambda item: item in labelled or item in skipped, items))
+        if len(tried) < len(items):
+            tried = tried[:share]
+        usable.update(item for item in tried if item in labelled)
     return frozenset(usable)

@@ -216,7 +216,7 @@ def _draw_people(each: SplitAgreement, people: PeopleAgreement, names: Mapping[s
     from rich.text import Text
 
     tied = f", {people.tied} of them with a tie, which are left out" if people.tied else ""
-    behind = f"; {people.unused} do not count yet: earlier answers of the draw have no label" if people.unused else ""
+    behind = f"; {people.unused} do not count yet: they are ahead of the draw" if people.unused else ""
     heads = [Text(f"{people.labelled} answers are labelled by people{tied}{behind}", style="dim")]
     of = {found.accuracy.of for references in people.judges.values() if (found := references[PEOPLE]).weighted}
     if of:

@@ -75,7 +75,9 @@ def read_rows(
         rows.append(row)
     for cell in {row.cell for row in rows if row.known is None}:
         inside = [row for row in rows if row.cell == cell and row.known is None]
-        for row in sorted(inside, key=lambda row: hash_text(f"label {draws[split]['seed']} {row.item}")):
+        inside.sort(key=lambda row: hash_text(f"label {draws[split]['seed']} {row.item}"))
+        most = len(inside) if all(row.said for row in inside) else draws[split]["cells"][cell]["drawn"]
+        for row in inside[:most]:
             if not row.said:
                 break
             row.usable = any(label is not None for label in row.said.values())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.board.corrected import parse_corrected
 from harness.contracts import Decision
 from harness.keys import text_hash
 from harness.metrics import Metric, Record, Share
@@ -184,7 +185,18 @@ def test_labels_behind_an_answer_that_nobody_labelled_do_not_count_and_are_named
     del said[order[100]]
     found = correct(items(every, {ANNA: said}), how(ANNA, drawn=drawn))
     assert found["labels"] == 110
-    assert found["notes"] == ["9 labels do not count yet: an answer before in the draw is neither labelled nor skipped"]
+    (note,) = found["notes"]
+    assert note.startswith("9 labels do not count yet: an answer before in the draw is neither labelled nor skipped, ")
+
+
+def test_labels_beyond_the_draw_which_a_draw_by_another_judge_may_have_left_do_not_count_and_are_named() -> None:
+    every = answers()
+    drawn, order = draw(every)
+    _, further = draw(every, n=160)
+    found = correct(items(every, {ANNA: truths(every, further)}), how(ANNA, drawn=drawn))
+    alone = correct(items(every, {ANNA: truths(every, order)}), how(ANNA, drawn=drawn))
+    assert (found["value"], found["ci95"], found["labels"]) == (alone["value"], alone["ci95"], 120)
+    assert found["notes"][0].startswith("40 labels do not count yet: ")
 
 
 def test_a_skipped_answer_stays_unlabelled_and_holds_nothing_up() -> None:
@@ -208,6 +220,20 @@ def test_several_peoples_labels_count_as_their_mean_and_each_has_an_estimate_of_
     assert values[BEN] > values[ANNA]
     assert found["alpha"]["n"] == 120
     assert found["alpha"]["ci95"][0] <= found["alpha"]["value"] <= found["alpha"]["ci95"][1]
+
+
+def test_people_who_labelled_no_answer_in_common_are_said_to_and_so_is_why_one_of_them_has_no_estimate() -> None:
+    every = answers()
+    drawn, order = draw(every)
+    first, second = truths(every, order[:60]), truths(every, order[60:])
+    found = correct(items(every, {ANNA: first, BEN: second}), how(ANNA, BEN, drawn=drawn))
+    assert (found["labels"], found["alpha"]["n"]) == (120, 0)
+    number = parse_corrected(found)
+    assert number is not None
+    assert number.agreement == "agreement unknown: no answer has labels of two people"
+    assert found["annotators"][BEN]["why"] == (
+        "0 answers are labelled, and 40 are needed; 60 more are ahead of the draw"
+    )
 
 
 def test_people_who_agree_too_little_correct_nothing_and_are_shown_one_by_one() -> None:

@@ -127,7 +127,7 @@ def test_labels_behind_a_gap_of_the_draw_do_not_count_yet(run: Path) -> None:
     people = split(run)["people"]
     assert people["weighted"]
     assert people["unused"] == 9, "the other nine of the cell `safe`"
-    assert "9 do not count yet: earlier answers of the draw have no label" in told(run)
+    assert "9 do not count yet: they are ahead of the draw" in told(run)
 
 
 def test_a_draw_that_the_answers_have_left_is_named_and_nothing_is_weighted(run: Path) -> None:

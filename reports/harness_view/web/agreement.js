@@ -167,7 +167,7 @@
       const { people } = body;
       const notes = [`${people.labelled} answers are labelled by people`];
       if (people.tied) notes.push(`${people.tied} of them with a tie, which are left out`);
-      if (people.unused) notes.push(`${people.unused} do not count yet: earlier answers of the draw have no label`);
+      if (people.unused) notes.push(`${people.unused} do not count yet: they are ahead of the draw`);
       const of = Math.max(0, ...Object.values(people.judges).filter((found) => found.people.weighted).map((found) => found.people.of));
       if (of) notes.push(`by the recorded draw they stand for ${of} answers`);
       const box = section("Against people", make("p", "sum", `${notes.join("; ")}.`));
