@@ -60,7 +60,7 @@ _NO_METHODS: Final = frozenset({"human", "people", "combine-majority"})
 
 
 def describe_paper(paper: Paper) -> str:
-    """A paper in one line: `Ding et al. (2025): Rethinking … Models. arXiv 2501.18533, https://arxiv.org/abs/…`."""
+    """A paper in one line: `Ding et al. (2025): Rethinking … Models. https://arxiv.org/abs/2501.18533`."""
     families = [_split_name(name)[0] for name in paper.authors]
     match families:
         case []:
@@ -73,7 +73,7 @@ def describe_paper(paper: Paper) -> str:
             who = f"{families[0]} et al."
     year = "" if paper.year is None else f"({paper.year})"
     head = " ".join(filter(None, (who, year)))
-    where = ", ".join(filter(None, (paper.venue or paper.journal, paper.arxiv and f"arXiv {paper.arxiv}", paper.link)))
+    where = ", ".join(filter(None, (paper.venue or paper.journal, paper.link)))
     title = paper.title if not where else f"{paper.title} " if paper.title[-1:] in "?!." else f"{paper.title}. "
     return one_line(f"{head}{': ' if head else ''}{title}{where}", width=1000)
 

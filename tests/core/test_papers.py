@@ -82,7 +82,7 @@ def test_a_rule_in_one_call_may_have_a_paper() -> None:
 @pytest.mark.parametrize(
     ("paper", "line"),
     [
-        (PAPER, "Doe and von Berg (2024): Stairs. arXiv 2401.00001, https://arxiv.org/abs/2401.00001"),
+        (PAPER, "Doe and von Berg (2024): Stairs. https://arxiv.org/abs/2401.00001"),
         (replace(PAPER, authors=(), year=None, arxiv=""), "Stairs"),
         (replace(PAPER, title="Why?", venue="CVPR", arxiv="", url="https://e.x/"), "Why? CVPR, https://e.x/"),
         (
