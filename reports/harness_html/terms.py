@@ -14,9 +14,10 @@ from typing import Final
 
 from harness import HarnessError, Split, Task, plugins
 from harness.board import words
+from harness.board.bibtex import describe_paper
 from harness.board.leaderboard import Board
 from harness.board.rows import JudgeNote
-from harness.contracts import BUILT, Paper
+from harness.contracts import BUILT
 from harness.data.places import data_folder
 from harness.settings import effective
 from harness.text import one_line
@@ -124,7 +125,7 @@ def describe_task(board: Board, tasks: Sequence[Task]) -> TaskNote:
                 meanings[label] = meaning
     return TaskNote(
         description=_end_sentence(description),
-        paper="" if task is None else _describe_paper(task.paper),
+        paper="" if task is None or task.paper is None else one_line(describe_paper(task.paper), _LONGEST),
         licence=next((row.licence for row in board.rows if row.licence), "") or _find_licence(task, split),
         topic=board.topic or (split.group or "" if split is not None else ""),
         definitions={} if split is None else {metric.name: metric.description for metric in split.metrics},
@@ -164,22 +165,6 @@ def _read_meanings(judge: JudgeNote, split: Split | None) -> Mapping[str, str]:
             meaning = f"{meanings[word]} Or: {meaning}" if meanings[word] else meaning
         meanings[word] = meaning or meanings.get(word, "")
     return meanings
-
-
-def _describe_paper(paper: Paper | None) -> str:
-    """A paper as a line: `A. Author and B. Author (2025). Title. https://…`; empty for none."""
-    if paper is None:
-        return ""
-    people = _join_authors(paper.authors)
-    parts = (f"{people} ({paper.year})" if people else str(paper.year), paper.title, paper.link)
-    return one_line(" ".join(_end_sentence(part) for part in parts if part).removesuffix("."), _LONGEST)
-
-
-def _join_authors(names: Sequence[str]) -> str:
-    names = [name.strip(" ,") for name in names]
-    if len(names) > 3:
-        return f"{names[0]} and others"
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1] if names else "")))
 
 
 def _end_sentence(text: str) -> str:
