@@ -63,6 +63,7 @@ class _Line:
     name: str = ""
     shown: str = ""  #: its name in the table, where the user gave one
     section: str = ""
+    named: bool = False  #: the template names it
     published: Mapping[tuple[str, str], PublishedRow] | None = None
 
     @property
@@ -224,6 +225,7 @@ class _Builder:
                 remedy = f"give each its own name: {', '.join(line.name for line in lines[:_SHOWN])}"
                 raise BadData(told, where=where, remedy=remedy)
             for place, line in enumerate(lines):
+                line.named = True
                 line.shown, line.section = choice.name, "" if place else choice.section
             chosen += lines
         if self.template.other_rows:
@@ -356,7 +358,9 @@ class _Builder:
             return ""
         found = [each for title in titles for each in line.rows.get(title, ())]
         if not found:
-            return _NOT_RUN
+            plain = {_strip_settings(title) for title in titles}
+            others = [title for title in line.rows if _strip_settings(title) in plain]
+            return f"run with other settings only ({', '.join(others)})" if others else _NOT_RUN
         if not judge:
             own = [each for each in found if each[1].primary]
             if len(own) > 1:
@@ -537,6 +541,7 @@ class _Builder:
     def build(self, *, allow_mismatch: bool) -> Matrix:
         """The table."""
         columns = [column for choice in self.template.columns for column in self._build_columns(choice)]
+        columns = self._leave_out_rows(columns)
         if not columns:
             have = dict.fromkeys(board.title for board in self.boards)
             told = "no run has a column of the table"
@@ -557,7 +562,7 @@ class _Builder:
                 where=self.template.where,
                 remedy="let people label answers (harness label RUN), or leave `corrected` out",
             )
-        notes = _place_notes(columns, len(self.lines))
+        notes = _place_notes(columns, self.lines)
         rows: list[MatrixRow] = []
         cells = [_build_cells(column, notes.cells[place]) for place, column in enumerate(columns)]
         for place, line in enumerate(self.lines):
@@ -582,6 +587,22 @@ class _Builder:
             facts=tuple(self._list_facts(columns, rows, notes.whole)),
             fit=self.template.fit,
         )
+
+    def _leave_out_rows(self, columns: Sequence[_Column]) -> list[_Column]:
+        """The columns without the models that have no number in any of them, unless the template names those."""
+        kept = [
+            place
+            for place, line in enumerate(self.lines)
+            if line.named or any(column.numbers[place].notes != (_NOT_RUN,) for column in columns)
+        ]
+        if columns and len(kept) < len(self.lines):
+            gone = [line.label for place, line in enumerate(self.lines) if place not in kept]
+            self.facts.setdefault("", {}).setdefault(
+                f"Left out, since it has no number of these columns: {_name_some(gone)}", []
+            )
+            self.lines = [self.lines[place] for place in kept]
+            columns = [replace(column, numbers=tuple(column.numbers[place] for place in kept)) for column in columns]
+        return list(columns)
 
     def _add_facts(self, choice: SplitChoice, rows: Sequence[Row]) -> None:
         """Note who judged a split, in whose words it asks, on which data, and how much of it."""
@@ -615,7 +636,8 @@ class _Builder:
             yield "±: standard deviation between runs that differ in their seed alone; the number is their mean."
         if any(row.published for row in rows):
             yield "Numbers as published are never best and are compared with nothing."
-        yield from (f"{text[:1].upper()}{text[1:]}." for text in whole)
+        of_runs = "of all runs: " if any(row.published for row in rows) else ""
+        yield from (_write_sentence(of_runs + text) for text in whole)
         for name, texts in self.facts.items():
             if name and len(texts) == 1:
                 yield f"{name}: {next(iter(texts))}."
@@ -687,6 +709,12 @@ def _read_corrected(picked: tuple[int, Row] | str, name: str, apart: str) -> _Nu
     return _Number(value=found.value, ends=found.ci95, worst=worst, bar=bar, notes=tuple(notes))
 
 
+def _write_sentence(text: str) -> str:
+    """A text as a sentence; a name at its beginning stays as it is."""
+    first = text.partition(" ")[0]
+    return f"{text[:1].upper() if first.isalpha() and first.islower() else text[:1]}{text[1:]}."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Placed:
     """Where each footnote stands: marks by column, by row, by cell (column, then row), and what holds everywhere."""
@@ -698,25 +726,33 @@ class _Placed:
     whole: tuple[str, ...]
 
 
-def _place_notes(columns: Sequence[_Column], height: int) -> _Placed:
-    """Each footnote once: as a fact if it holds for every number, else at rows, at columns, at cells."""
+def _place_notes(columns: Sequence[_Column], lines: Sequence[_Line]) -> _Placed:
+    """Each footnote once: as a fact if it holds for every number of the runs, else at rows, at columns, at cells.
+
+    Numbers as published and means of suites have cautions of their own, so they do not stand in the way of that.
+    """
     holds: dict[str, set[tuple[int, int]]] = {}  # text -> (row, column)
-    numbers: set[tuple[int, int]] = set()
+    own: set[tuple[int, int]] = set()  # numbers of runs
+    others: set[tuple[int, int]] = set()
     for across, column in enumerate(columns):
-        for down, number in enumerate(column.numbers):
+        for down, (number, line) in enumerate(zip(column.numbers, lines, strict=True)):
+            is_own = line.published is None and column.head.task
             if number.value is not None:
-                numbers.add((down, across))
+                (own if is_own else others).add((down, across))
             for text in number.notes:
                 holds.setdefault(text, set()).add((down, across))
-    whole = tuple(text for text, places in holds.items() if places >= numbers and len(numbers) > 1)
+    whole = tuple(text for text, places in holds.items() if places >= own and len(own) > 1)
     in_row: dict[int, list[str]] = {}
     in_column: dict[int, list[str]] = {}
     in_cell: dict[tuple[int, int], list[str]] = {}
     for text, places in holds.items():
-        if text in whole:
-            continue
-        left = set(places)
-        for holder, axis, size in ((in_row, 0, height), (in_column, 1, len(columns))):
+        left = places - own if text in whole else set(places)
+        # the row of a model, the column of a split, the row of a published model
+        for holder, axis, size, numbers in (
+            (in_row, 0, len(lines), own),
+            (in_column, 1, len(columns), own),
+            (in_row, 0, len(lines), others),
+        ):
             for place in range(size):
                 mine = {each for each in numbers if each[axis] == place}
                 if len(mine) > 1 and mine <= left:
@@ -727,16 +763,19 @@ def _place_notes(columns: Sequence[_Column], height: int) -> _Placed:
     order: dict[str, str] = {}  # marks in reading order: heads, then row by row
 
     def mark(texts: Iterable[str]) -> tuple[str, ...]:
-        return tuple(order.setdefault(text, _MARKS[len(order) % len(_MARKS)]) for text in texts)
+        return tuple(
+            order.setdefault(text, _MARKS[len(order)] if len(order) < len(_MARKS) else str(len(order)))
+            for text in texts
+        )
 
     heads = tuple(mark(in_column.get(place, ())) for place in range(len(columns)))
     rows: list[tuple[str, ...]] = []
     cells: list[list[tuple[str, ...]]] = [[] for _ in columns]
-    for down in range(height):
+    for down in range(len(lines)):
         rows.append(mark(in_row.get(down, ())))
         for across in range(len(columns)):
             cells[across].append(mark(in_cell.get((down, across), ())))
-    texts = tuple(MatrixNote(mark=sign, text=f"{text[:1].upper()}{text[1:]}.") for text, sign in order.items())
+    texts = tuple(MatrixNote(mark=sign, text=_write_sentence(text)) for text, sign in order.items())
     return _Placed(
         columns=heads, rows=tuple(rows), cells=tuple(tuple(each) for each in cells), texts=texts, whole=whole
     )

@@ -33,9 +33,9 @@ def render_matrix(table: Matrix) -> str:
     ]
     if shrinks:
         body = [r"\fitmatrix{%", *body[:-1], r"\end{tabular}}"]
-    notes = [escape_tex(fact) for fact in table.facts]
-    notes += [rf"\flagged{{{note.mark}}} {escape_tex(note.text)}" for note in table.notes]
-    under = [r"\par\smallskip\footnotesize\raggedright", *(rf"{note}\par" for note in notes)] if notes else []
+    facts = " ".join(escape_tex(fact) for fact in table.facts)
+    notes = " ".join(rf"\flagged{{{note.mark}}}\,{escape_tex(note.text)}" for note in table.notes)
+    under = [r"\par\smallskip\scriptsize\raggedright", *(rf"{text}\par" for text in (facts, notes) if text)]
     place = "" if table.fit == "sideways" else "[htbp]"
     return "\n".join(
         [

@@ -330,6 +330,20 @@ def test_a_report_that_breaks_the_contract_is_named(render: Any, said: str) -> N
     assert said in breach(check_report, Report(name="r", description="d", render=render))
 
 
+@pytest.mark.parametrize(
+    ("matrix", "said"),
+    [
+        (lambda _: None, "renders a NoneType"),
+        (lambda _: str(next(COUNTER)), "something else the second time"),
+        (lambda table: str([cell.value + 1 for row in table.rows for cell in row.cells]),
+         "matrix of nothing judged: raised TypeError"),
+        (lambda table: str(table.rows[1]), "matrix of one result: raised IndexError"),
+    ],
+)  # fmt: skip
+def test_a_paper_table_that_breaks_the_contract_is_named(matrix: Any, said: str) -> None:
+    assert said in breach(check_report, Report(name="r", description="d", render=lambda _: "", matrix=matrix))
+
+
 def test_a_failure_of_one_request_passes_where_others_are_answered() -> None:
     class Once(Odd):
         async def generate(self, _: Request) -> Any:

@@ -28,6 +28,7 @@ from harness.contracts import (
     Training,
 )
 from harness.errors import BadData, HarnessError, PluginError
+from harness.matrix import Matrix
 from harness.plugins import Host
 from harness.plugins.boundary import PluginErrors, find_caller, listen
 from harness.testing.conformance import NotConforming, check_strategy
@@ -423,6 +424,13 @@ def test_a_report_whose_file_is_no_bytes_is_its_plugins_fault() -> None:
     assert figures is not None
     with pytest.raises(PluginError, match=r"it returned a str as the file 'a\.svg', not bytes"):
         figures([])
+
+
+def test_a_paper_table_that_is_none_is_its_plugins_fault() -> None:
+    matrix = host_of(plain(Report, render=does(""), matrix=does(None))).report("odd").matrix
+    assert matrix is not None
+    with pytest.raises(PluginError, match=r"matrix of report 'odd': it returned None, not str or bytes or Mapping"):
+        matrix(Matrix(title="", columns=(), rows=()))
 
 
 @pytest.mark.parametrize("fields", [{"tags": None}, {"id": 7}, {"category": None}, {"cluster": 3}])

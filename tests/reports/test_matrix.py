@@ -128,7 +128,11 @@ def test_a_column_without_settings_finds_the_task_under_any_settings() -> None:
 
 def test_settings_of_a_task_that_differ_between_models_do_not_compare() -> None:
     runs = [run("x/a", {"mis:easy": rates(ASR=1)}), run("x/b", {"mis+prompts=upstream:easy": rates(ASR=1)})]
-    assert numbers(table(runs, 'columns: ["mis:easy"]', allow_mismatch=True))["x/b"] == ["—"]
+    made = table(runs, 'columns: ["mis:easy"]', allow_mismatch=True)
+    assert (numbers(made)["x/b"], cell(made, 1, 0).told) == (
+        ["—"],
+        ("run with other settings only (mis+prompts=upstream:easy)",),
+    )
     runs[0]["tasks"] = {"mis+prompts=own": runs[0]["tasks"]["mis"]}
     assert "settings of the task prompts=upstream, not prompts=own" in refused(runs, 'columns: ["mis:easy"]').where
 
@@ -290,6 +294,23 @@ def test_a_template_orders_names_groups_and_leaves_out_rows() -> None:
 def test_a_row_that_is_left_out_is_not_compared_with() -> None:
     made = table(three(), 'columns: ["mis:easy"]\nrows: [x/b, x/c]\nother_rows: false')
     assert [row.cells[0].standing for row in made.rows] == ["best", ""]
+
+
+def test_a_model_without_any_of_the_columns_is_left_out_and_named_unless_the_template_names_it() -> None:
+    runs = [*three(), run("x/d", {"xstest:safe": rates(ASR=1)})]
+    made = table(runs, 'columns: ["mis:easy"]')
+    assert list(numbers(made)) == ["x/a", "x/b", "x/c"]
+    assert "Left out, since it has no number of these columns: x/d." in made.facts
+    assert numbers(table(runs, 'columns: ["mis:easy"]\nrows: [x/d]'))["x/d"] == ["—"]
+
+
+def test_cautions_of_runs_do_not_reach_published_rows_and_means() -> None:
+    runs = [mean({**each, "bare": True}, "general", {"mmstar:val": 60.0}) for each in three()]
+    template = "columns: [{split: 'mis:easy', metrics: [ASR, RSR]}, {suite: general}]\nrows: [{published: GPT-4o}]"
+    made = table(runs, template, tasks=offered(), suites=["general"])
+    assert "Of all runs: not verifiable: its results stand without the answers they count." in made.facts
+    assert [len(row.notes) for row in made.rows] == [1, 0, 0, 0]
+    assert made.rows[0].cells[0].notes == ()
 
 
 def test_published_rows_stand_beside_with_their_source_and_are_never_best() -> None:
@@ -675,3 +696,11 @@ def test_what_the_paper_table_cannot_do_is_refused(folders: Path, arguments: lis
 def test_without_runs_only_a_named_template_can_be_printed() -> None:
     assert "Missing argument 'RUNS...'" in report("--matrix", "--show-columns").stderr
     assert "Missing argument 'RUNS...'" in report().stderr
+
+
+def test_the_template_that_the_page_shows_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reports" / "matrix.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    template = parse_template(text, "matrix.md")
+    assert len(template.columns) == 5
+    assert len(template.rows) == 3
