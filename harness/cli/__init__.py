@@ -17,7 +17,7 @@ import click
 from harness.errors import HarnessError
 from harness.text import say
 
-from .options import Group, blame_plugin, describe_plugins, load_commands, load_host, plugin_options
+from .options import Group, blame_plugin, describe_plugins, load_commands, load_host, plugin_options, show_examples
 from .stdout import reserve, tell
 
 CORE = {
@@ -105,7 +105,15 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=show_examples(
+        "harness run --model mini/base --tasks mis:mini --output runs/base",
+        "harness report 'runs/*' --output leaderboard.html",
+        "harness run --help",
+    ),
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
 )

@@ -15,7 +15,7 @@ from harness.errors import BadData, HarnessError, MissingData, PluginError, Unkn
 from harness.settings import effective, nearest
 
 from .flags import place_flags, with_suites
-from .options import Group, plugin_options, split_names
+from .options import Group, plugin_options, show_examples, split_names
 from .stdout import show, tell
 
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ def _load_host(ctx: click.Context, given: Mapping[str, Any]) -> Host:
     return host
 
 
-@click.group(cls=Group, name="data")
+@click.group(cls=Group, name="data", epilog=show_examples("harness data list", "harness data fetch mis"))
 def command() -> None:
     """List, fetch and verify the data of tasks."""
 
 
-@command.command("list")
+@command.command("list", epilog=show_examples("harness data list", "harness data list --json --data /data/vlm"))
 @click.option("--json", "in_json", is_flag=True, help="Print JSON.")
 @place_flags
 @plugin_options
@@ -123,7 +123,7 @@ def _inspect(place: Place) -> TaskData:
     return TaskData(place=place, splits=states, fault=fault, fetched=fetched)
 
 
-@command.command()
+@command.command(epilog=show_examples("harness data verify mis", "harness data verify mis:easy --json"))
 @click.argument("name", metavar="TASK[:SPLIT]")
 @click.option("--json", "in_json", is_flag=True, help="Print JSON.")
 @place_flags
@@ -169,7 +169,7 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
     return done.exit_code
 
 
-@command.command()
+@command.command(epilog=show_examples("harness data fetch mis", "harness data fetch mis,mssbench --data /data/vlm"))
 @click.argument("names", metavar="TASK[,TASK]")
 @click.option(
     "--revision",

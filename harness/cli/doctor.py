@@ -15,7 +15,7 @@ import click
 from harness.data.places import data_folder
 
 from .ending import find_version
-from .options import load_host, plugin_options
+from .options import load_host, plugin_options, show_examples
 from .stdout import show, table
 
 _EXTRAS = {
@@ -26,7 +26,7 @@ _KEYS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "HF_TOKEN")
 Row = tuple[str, str, str]
 
 
-@click.command(name="doctor")
+@click.command(name="doctor", epilog=show_examples("harness doctor", "harness doctor --accelerators"))
 @click.option("--accelerators", is_flag=True, help="Import torch to name the accelerators; takes seconds.")
 @plugin_options
 @click.pass_context

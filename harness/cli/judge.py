@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .flags import judge_flags, with_schemes, with_suites
+from .options import show_examples
 from .outcome import print_runs, run_all
 from .stdout import tell
 
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
     from harness.runs.run import Run
 
 
-@click.command()
+@click.command(
+    epilog=show_examples(
+        "harness judge runs/base --judge keyword", "harness judge 'runs/*' --judge openai/JUDGE --primary"
+    )
+)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
 @judge_flags
 @click.pass_context

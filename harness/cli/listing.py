@@ -19,7 +19,7 @@ from harness.text import one_line, plain
 from harness.types import Json, Setting
 
 from .flags import schemes_flag, suites_flag, with_schemes, with_suites
-from .options import Group, OpenGroup, add_flags, load_host, plugin_options
+from .options import Group, OpenGroup, add_flags, load_host, plugin_options, show_examples
 from .stdout import indented, show, table
 
 _T = TypeVar("_T")
@@ -62,8 +62,8 @@ class Listing(Generic[_T]):
         return (self,) if self.below is None else (self, self.below)
 
 
-def list_command(listing: Listing[Any], text: str) -> click.Group:
-    """The group `harness KIND` with the commands `list` and `show`; without a command it lists."""
+def list_command(listing: Listing[Any], text: str, example: str) -> click.Group:
+    """The group `harness KIND` with the commands `list` and `show`; `example` is a name for their help."""
 
     def flags(function: _F) -> _F:
         json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -73,7 +73,10 @@ def list_command(listing: Listing[Any], text: str) -> click.Group:
 
     kind = OpenGroup if listing.kind in OPEN else Group
 
-    @click.group(cls=kind, name=listing.kind, help=text, invoke_without_command=True)
+    named = f"harness {listing.kind} show {example}"
+    examples = show_examples(f"harness {listing.kind}", named)
+
+    @click.group(cls=kind, name=listing.kind, help=text, invoke_without_command=True, epilog=examples)
     @flags
     def group(ctx: click.Context, as_json: bool) -> None:
         if ctx.invoked_subcommand is None:
@@ -83,8 +86,10 @@ def list_command(listing: Listing[Any], text: str) -> click.Group:
         as_json = as_json or (ctx.parent is not None and bool(ctx.parent.params.get("as_json")))
         show_offers(listing.host(ctx), listing, names, as_json)
 
-    group.command("list", help=text)(click.argument("names", nargs=-1)(flags(show_some)))
-    group.command("show", help="Show some in detail.")(
+    listed = show_examples(f"harness {listing.kind} list", f"harness {listing.kind} list --json")
+    shown = show_examples(named, f"{named} --json")
+    group.command("list", help=text, epilog=listed)(click.argument("names", nargs=-1)(flags(show_some)))
+    group.command("show", help="Show some in detail.", epilog=shown)(
         click.argument("names", nargs=-1, required=True)(flags(show_some))
     )
     return group
@@ -438,7 +443,7 @@ _PAINTERS: Listing[Painter] = Listing(
     details=lambda painter: f"  {painter.scheme}/NAME, where a builder asks for a painter",
     flag=lambda _: "KEY: VALUE, beside the painter's name",
 )
-models_command = list_command(_MODELS, "List the providers of models, or show some in detail.")
-tasks_command = list_command(_TASKS, "List the tasks and suites, or show some in detail.")
-judges_command = list_command(_JUDGES, "List the judges, or show some in detail.")
-painters_command = list_command(_PAINTERS, "List the painters of builders, or show some in detail.")
+models_command = list_command(_MODELS, "List the providers of models, or show some in detail.", "hf")
+tasks_command = list_command(_TASKS, "List the tasks and suites, or show some in detail.", "mis")
+judges_command = list_command(_JUDGES, "List the judges, or show some in detail.", "keyword")
+painters_command = list_command(_PAINTERS, "List the painters of builders, or show some in detail.", "diffusers")

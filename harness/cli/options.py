@@ -79,6 +79,11 @@ def blame_plugin(ctx: click.Context, name: str, error: BaseException) -> None:
         Boundary(found[1]).fail(f"command {name!r}", error)
 
 
+def show_examples(*lines: str) -> str:
+    """The `epilog` of a command: examples for its `--help`, whole command lines that begin with `harness`."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
 def add_flags(function: _F, *flags: Callable[[_F], _F]) -> _F:
     """Add these flags to a function; help shows them in this order."""
     for flag in reversed(flags):

@@ -12,13 +12,18 @@ from harness.plugins.registry import KINDS
 from harness.text import plain
 from harness.types import Json
 
-from .options import Group, load_commands, load_host, plugin_options
+from .options import Group, load_commands, load_host, plugin_options, show_examples
 from .plugin_skeleton import KINDS as KINDS_OF_NEW
 from .plugin_skeleton import USUAL, write_plugin
 from .stdout import indented, show, table, tell
 
 
-@click.group(cls=Group, name="plugins", invoke_without_command=True)
+@click.group(
+    cls=Group,
+    name="plugins",
+    invoke_without_command=True,
+    epilog=show_examples("harness plugins", "harness plugins doctor --plugin my_task.py"),
+)
 @plugin_options
 @click.pass_context
 def command(ctx: click.Context) -> None:
@@ -27,7 +32,9 @@ def command(ctx: click.Context) -> None:
         _show_list(_load_checked_host(ctx), as_json=False)
 
 
-@command.command("list")
+@command.command(
+    "list", epilog=show_examples("harness plugins list", "harness plugins list --json --plugin my_task.py")
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_options
 @click.pass_context
@@ -36,7 +43,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
     _show_list(_load_checked_host(ctx), as_json=as_json)
 
 
-@command.command()
+@command.command(epilog=show_examples("harness plugins doctor", "harness plugins doctor --plugin my_task.py"))
 @plugin_options
 @click.pass_context
 def doctor(ctx: click.Context) -> int:
@@ -58,7 +65,9 @@ def doctor(ctx: click.Context) -> int:
     return 2
 
 
-@command.command()
+@command.command(
+    epilog=show_examples("harness plugins new kitchen", "harness plugins new kitchen --kind task --output .")
+)
 @click.argument("name")
 @click.option(
     "--kind",

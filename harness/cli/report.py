@@ -12,7 +12,7 @@ import click
 from harness.errors import HarnessError
 
 from .matrix import MatrixOptions, RunsArgument, matrix_options
-from .options import load_host, plugin_options
+from .options import load_host, plugin_options, show_examples
 from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
@@ -23,7 +23,14 @@ _TABLE = ".txt"  #: the table for a terminal
 _BIBTEX = ".bib"  #: what --bibtex writes
 
 
-@click.command(help="Render the results of one or more runs.")
+@click.command(
+    help="Render the results of one or more runs.",
+    epilog=show_examples(
+        "harness report 'runs/*'",
+        "harness report runs/base runs/tuned --output leaderboard.html",
+        "harness report 'runs/*' --format markdown --group-by none",
+    ),
+)
 @click.argument("runs", cls=RunsArgument, nargs=-1, required=True, metavar="RUNS...")
 @click.option(
     "--format",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .flags import run_flags, with_schemes, with_suites
+from .options import show_examples
 from .outcome import print_dry_runs, print_runs, run_all
 from .stdout import tell
 
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from harness.runs.run import Run
 
 
-@click.command()
+@click.command(
+    epilog=show_examples(
+        "harness run --model mini/base --tasks mis:mini,mssbench:mini",
+        "harness run --model openai/NAME --tasks mis --judge openai/JUDGE --limit 20",
+    )
+)
 @run_flags
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.flags import Names
-from harness.cli.options import load_host, plugin_options
+from harness.cli.options import load_host, plugin_options, show_examples
 from harness.text import say
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command("agree")
+@click.command(
+    "agree", epilog=show_examples("harness agree runs/base", "harness agree runs/base --export sheet.csv --sample 100")
+)
 @click.argument("runs", type=click.Path(path_type=Path, file_okay=False), nargs=-1, required=True, metavar="RUN…")
 @click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Only these of the runs' tasks.")
 @click.option(

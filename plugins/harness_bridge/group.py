@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from harness.cli.options import Group
+from harness.cli.options import Group, show_examples
 
 #: command -> module of this package, and its line in the list of commands
 BRIDGES: Final = {
@@ -37,7 +37,14 @@ class Bridges(Group):
             formatter.write_dl([(name, text) for name, (_, text) in BRIDGES.items()])
 
 
-@click.group("bridge", cls=Bridges)
+@click.group(
+    "bridge",
+    cls=Bridges,
+    epilog=show_examples(
+        "harness bridge lm-eval --model mini/base -- --tasks NAME",
+        "harness bridge vlmeval --model mini/base -- --data MMStar",
+    ),
+)
 def command() -> None:
     """Run another harness's own command line with one of our models.
 

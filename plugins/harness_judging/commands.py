@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.flags import Names, asking_flags, judging_flags, with_schemes, with_suites
+from harness.cli.options import show_examples
 from harness.cli.stdout import reserve, results_stream, show, tell
 from harness.errors import HarnessError
 
@@ -23,12 +24,20 @@ RUNS = Path("runs/judges-bench")
 _ENDINGS = (".md", ".csv")
 
 
-@click.group("judges")
+@click.group(
+    "judges", epilog=show_examples("harness judges bench --judge keyword", "harness judges attack --judge openai/JUDGE")
+)
 def group() -> None:
     """Commands that `harness judges` gets."""
 
 
-@group.command("bench")
+@group.command(
+    "bench",
+    epilog=show_examples(
+        "harness judges bench --judge keyword",
+        "harness judges bench --judge openai/JUDGE --limit 50 --output runs/bench",
+    ),
+)
 @click.option(
     "--on",
     type=Names(),
@@ -91,7 +100,12 @@ def bench(ctx: click.Context, /, **given: Any) -> int:
     return run.exit_code or (3 if chosen.incomplete else 0)
 
 
-@group.command("attack")
+@group.command(
+    "attack",
+    epilog=show_examples(
+        "harness judges attack --judge keyword", "harness judges attack --judge openai/JUDGE --show 5"
+    ),
+)
 @click.option(
     "--questions",
     type=click.IntRange(1),

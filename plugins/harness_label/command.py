@@ -13,7 +13,7 @@ import click
 
 from harness import HarnessError
 from harness.cli.flags import Names
-from harness.cli.options import load_host, plugin_options
+from harness.cli.options import load_host, plugin_options, show_examples
 from harness.text import say
 
 if TYPE_CHECKING:
@@ -37,7 +37,14 @@ _USES: Final = {
 }
 
 
-@click.command("label")
+@click.command(
+    "label",
+    epilog=show_examples(
+        "harness label runs/base --as anna",
+        "harness label runs/base --plan --half-width 5",
+        "harness label 'runs/*' --as anna --no-browser",
+    ),
+)
 @click.argument("runs", type=click.Path(path_type=Path, file_okay=False), nargs=-1, required=True, metavar="RUN…")
 @click.option("--as", "person", default="", metavar="NAME", help="Who labels; the judge is human-NAME.")
 @click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Only these of the runs' tasks.")

@@ -11,13 +11,16 @@ import click
 
 from harness import HarnessError
 from harness.cli.one_model import chosen, model_flags
+from harness.cli.options import show_examples
 from harness.text import say
 
 if TYPE_CHECKING:
     from .server import ServedModel
 
 
-@click.command("serve")
+@click.command(
+    "serve", epilog=show_examples("harness serve --model mini/base", "harness serve --model hf/NAME --port 8000 --json")
+)
 @model_flags
 @click.option("--name", default="", metavar="TEXT", help="Name of the model for clients; default: as in --model.")
 @click.option(

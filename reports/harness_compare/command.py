@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.flags import Names
-from harness.cli.options import load_host, plugin_options
+from harness.cli.options import load_host, plugin_options, show_examples
 from harness.errors import HarnessError
 from harness.text import say
 
@@ -31,7 +31,14 @@ _WITHOUT_ITEMS = {"latex": "LaTeX", "csv": "CSV"}
 _LISTED = 5  #: flips of each way, without --show
 
 
-@click.command("compare")
+@click.command(
+    "compare",
+    epilog=show_examples(
+        "harness compare runs/base runs/tuned",
+        "harness compare 'runs/base-s*' 'runs/tuned-s*' --output difference.html",
+        "harness compare runs/* --group-by seed",
+    ),
+)
 @click.argument("runs", type=_FOLDER, nargs=-1, required=True, metavar="A B [C...]")
 @click.option(
     "--task",

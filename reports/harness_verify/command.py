@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from harness.cli.options import load_host, plugin_options
+from harness.cli.options import load_host, plugin_options, show_examples
 from harness.text import one_line, plain, say
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ WARNING: a full export holds what was asked and answered, which may be harmful, 
 Keys were removed as far as they can be recognised. Look through the archive before it leaves the machine."""
 
 
-@click.command("verify")
+@click.command("verify", epilog=show_examples("harness verify runs/base", "harness verify 'runs/*' --json"))
 @click.argument("runs", nargs=-1, required=True, metavar="RUN…")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a text.")
 @plugin_options
@@ -118,7 +118,12 @@ def to_json(run: VerifiedRun) -> dict[str, Json]:
     }
 
 
-@click.command("export")
+@click.command(
+    "export",
+    epilog=show_examples(
+        "harness export runs/base --output base.zip", "harness export runs/base --output base.zip --redact"
+    ),
+)
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE.zip", help="The archive."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import load_host, plugin_options
+from harness.cli.options import load_host, plugin_options, show_examples
 from harness.text import say
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _DATA = click.option(
 )
 
 
-@click.command("view")
+@click.command("view", epilog=show_examples("harness view runs/base", "harness view runs/base --export view.html"))
 @click.argument("runs", type=click.Path(path_type=Path, file_okay=False), nargs=-1, required=True, metavar="RUN…")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, show_default="any free one", help="Port to listen on."
@@ -96,7 +96,10 @@ def _serve(indexes: list[RunIndex], *, port: int, browser: bool) -> None:
     serve(indexes, port=port, ready=print_address)
 
 
-@click.command("show")
+@click.command(
+    "show",
+    epilog=show_examples("harness show runs/base mis/mini/1", "harness show runs/base mis/mini/1 --reveal --json"),
+)
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("item")
 @click.option("--reveal", is_flag=True, help="Show its texts: question, answer, what judges wrote; may be harmful.")

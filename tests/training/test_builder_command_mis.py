@@ -78,7 +78,7 @@ class TestAReview:
 
 
 def serving_review(folder: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "harness", "build", "review", str(folder), *more]
+    command = [sys.executable, "-m", "harness", "build", "review", str(folder), "--no-browser", *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from harness.cli.options import Group, load_host, plugin_options
+from harness.cli.options import Group, load_host, plugin_options, show_examples
 from harness.text import one_line, plain
 
 #: commands -> what each does
@@ -47,7 +47,12 @@ class Builds(Group):
 
 
 @click.group(
-    "build", cls=Builds, invoke_without_command=True, no_args_is_help=True, subcommand_metavar="BUILDER|COMMAND …"
+    "build",
+    cls=Builds,
+    invoke_without_command=True,
+    no_args_is_help=True,
+    subcommand_metavar="BUILDER|COMMAND …",
+    epilog=show_examples("harness build --list", "harness build mis --config set.yaml --out sets/mine"),
 )
 @click.option("--list", "listed", is_flag=True, help="List the builders, or show the one named after it, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --list: print JSON.")

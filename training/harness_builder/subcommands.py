@@ -9,6 +9,8 @@ import copy
 import gc
 import json
 import sys
+import threading
+import webbrowser
 from collections.abc import Callable, Collection, Mapping
 from itertools import count
 from pathlib import Path
@@ -18,7 +20,7 @@ import click
 
 from harness import HarnessError, UnknownName
 from harness.cli.listing import Listing, show_offers
-from harness.cli.options import load_host, parse_pairs, plugin_options
+from harness.cli.options import load_host, parse_pairs, plugin_options, show_examples
 from harness.cli.stdout import indented, table
 from harness.settings import effective, nearest
 from harness.text import one_line, plain, say
@@ -148,6 +150,8 @@ def build_command(name: str, commands: Collection[str]) -> click.Command:
     """The command that runs the builder of this name; `commands` are the other names after `harness build`."""
     made = copy.copy(_command)
     made.name, made.commands = name, commands
+    start = f"harness build {one_line(name)} --config set.yaml --out sets/mine"
+    made.epilog = show_examples(f"{start} --dry-run", start)
     return made
 
 
@@ -228,10 +232,18 @@ def list_builders(ctx: click.Context, name: str | None, *, as_json: bool) -> Non
     show_offers(load_host(ctx), listing, () if name is None else (name,), as_json)
 
 
-@click.command("review")
+@click.command(
+    "review",
+    epilog=show_examples(
+        "harness build review sets/kitchen",
+        "harness build review sets/kitchen --reviewer anna --no-browser",
+        "harness build review sets/kitchen --to-csv sheet.csv",
+    ),
+)
 @click.argument("folder", type=_SET, metavar="DIR")
 @click.option("--reviewer", default="", metavar="NAME", help="Name of the reviewer; else the page asks.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="any free one", help="Port of the page.")
+@click.option("--no-browser", is_flag=True, help="Only print the address; open no browser.")
 @click.option("--to-csv", "out", type=_SHEET, metavar="FILE", help="Write a sheet to fill in instead of a page.")
 @click.option("--from-csv", "back", type=_SHEET, metavar="FILE", help="Import a sheet that was filled in.")
 @plugin_options
@@ -244,8 +256,8 @@ def _review(folder: Path, **given: Any) -> None:
     """
     if given["out"] and given["back"]:
         raise click.UsageError("--to-csv and --from-csv cannot be used together")
-    if given["port"] and (given["out"] or given["back"]):
-        raise click.UsageError("--port has no effect with a sheet")
+    if (given["port"] or given["no_browser"]) and (given["out"] or given["back"]):
+        raise click.UsageError(f"--{'port' if given['port'] else 'no-browser'} has no effect with a sheet")
     if given["back"] and given["reviewer"]:
         raise click.UsageError("--reviewer has no effect with --from-csv: each row names its reviewer")
     from harness_builder.people import open_review_queue
@@ -265,6 +277,8 @@ def _review(folder: Path, **given: Any) -> None:
         def ready(url: str) -> None:
             click.echo(url)
             click.echo("Ctrl-C ends it; each decision is saved at once", err=True)
+            if not given["no_browser"]:
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some browsers block
 
         serve_review(queue, ready=ready, reviewer=given["reviewer"], port=given["port"])
     click.echo(plain(format_agreement(queue)), err=True)
@@ -352,7 +366,10 @@ def _format_number(found: Agreement, form: str) -> str:
     return f"{value} [{low}, {high}]"
 
 
-@click.command("show")
+@click.command(
+    "show",
+    epilog=show_examples("harness build show sets/kitchen train/7", "harness build show sets/kitchen easy/1"),
+)
 @click.argument("folder", type=_SET, metavar="DIR")
 @click.argument("key", metavar="KEY")
 @plugin_options
@@ -367,7 +384,10 @@ def _show(folder: Path, key: str) -> None:
     click.echo(plain(render_story(folder, key)))
 
 
-@click.command("verify")
+@click.command(
+    "verify",
+    epilog=show_examples("harness build verify sets/kitchen", "harness build verify sets/kitchen --strict-plugins"),
+)
 @click.argument("folder", type=_SET, metavar="DIR")
 @plugin_options
 def _verify(folder: Path) -> int:
@@ -384,7 +404,12 @@ def _verify(folder: Path) -> int:
     return 2 if found else 0
 
 
-@click.command("push")
+@click.command(
+    "push",
+    epilog=show_examples(
+        "harness build push sets/kitchen OWNER/NAME", "harness build push sets/kitchen OWNER/NAME --public"
+    ),
+)
 @click.argument("folder", type=_SET, metavar="DIR")
 @click.argument("repo", metavar="OWNER/NAME")
 @click.option("--public", is_flag=True, help="Let everybody see its page; the files stay gated.")

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from harness.cli.flags import JudgeName, Names, suites_flag
-from harness.cli.options import load_host, parse_pairs, plugin_options
+from harness.cli.options import load_host, parse_pairs, plugin_options, show_examples
 from harness.text import plain, say
 
 if TYPE_CHECKING:
@@ -22,7 +22,12 @@ def _pairs(_: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> 
     return parse_pairs(texts, param.opts[0])
 
 
-@click.command("train")
+@click.command(
+    "train",
+    epilog=show_examples(
+        "harness train --list", "harness train mirage --model FOLDER --data mis_train/ --out tuned --dry-run"
+    ),
+)
 @click.argument("method", required=False)
 @click.option("--list", "listed", is_flag=True, help="List the methods and what -S takes, and train nothing.")
 @click.option("--model", default="", metavar="ID_OR_PATH", help="What is trained: a folder, a hub id, or SCHEME/NAME.")

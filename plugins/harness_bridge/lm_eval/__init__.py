@@ -7,10 +7,17 @@ from typing import Any
 import click
 
 from harness.cli.one_model import chosen, model_flags
+from harness.cli.options import show_examples
 from harness.extras import require
 
 
-@click.command("lm-eval")
+@click.command(
+    "lm-eval",
+    epilog=show_examples(
+        "harness bridge lm-eval --model mini/base -- --tasks NAME --apply_chat_template",
+        "harness bridge lm-eval --model openai/NAME --on-failure empty -- --tasks NAME",
+    ),
+)
 @model_flags
 @click.option(
     "--on-failure",

@@ -7,10 +7,17 @@ from typing import Any
 import click
 
 from harness.cli.one_model import chosen, model_flags
+from harness.cli.options import show_examples
 from harness.text import say
 
 
-@click.command("vlmeval")
+@click.command(
+    "vlmeval",
+    epilog=show_examples(
+        "harness bridge vlmeval --model mini/base -- --data MMStar",
+        "harness bridge vlmeval --model openai/NAME --max-tokens 512 -- --data MMStar MUIRBench",
+    ),
+)
 @model_flags
 @click.option(
     "--python",
