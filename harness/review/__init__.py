@@ -8,6 +8,7 @@ the majority and the agreement.
 from .images import ImageState, ShownImages
 from .log import Answer, Entry, LogFormat, LogState, OptOut, Pause, ReviewLog, Skip, Undo, read_text
 from .queue import (
+    BLOCK,
     BadField,
     OutdatedReview,
     Place,
@@ -19,6 +20,7 @@ from .queue import (
 )
 
 __all__ = [
+    "BLOCK",
     "Answer",
     "BadField",
     "Entry",

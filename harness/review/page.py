@@ -116,7 +116,12 @@ def review_app(
 
 
 def serve_review_page(
-    make: Callable[[str], ASGIApp], *, ready: Callable[[str], None], reviewer: str = "", port: int = 0
+    make: Callable[[str], ASGIApp],
+    *,
+    ready: Callable[[str], None],
+    reviewer: str = "",
+    port: int = 0,
+    until: Callable[[], Awaitable[object]] | None = None,
 ) -> None:
     """Serve a review page until SIGINT or SIGTERM.
 
@@ -125,13 +130,14 @@ def serve_review_page(
         ready: gets the address to open, which holds the token and the reviewer.
         reviewer: their name; empty to ask on the page.
         port: 0 for any free one.
+        until: the page also ends when this returns.
 
     Raises:
         HarnessError: the port cannot be used, or the extra `serve` is missing.
     """
     token = new_token()
     who = f"&{urlencode({'reviewer': reviewer})}" if reviewer else ""
-    serve_page(make(token), token, port=port, ready=lambda url: ready(url + who))
+    serve_page(make(token), token, port=port, ready=lambda url: ready(url + who), until=until)
 
 
 def check_sent(texts: Sequence[str], seconds: float) -> float:

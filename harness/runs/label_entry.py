@@ -11,7 +11,7 @@ What must hold:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,10 +20,10 @@ from harness.contracts import Decision
 from harness.errors import HarnessError
 from harness.evaluation.splits import SplitPlan
 from harness.runs.additions import EnteredLabels, PersonLabel, enter_labels, person_id, recompute_results
-from harness.runs.labelling import DrawnSplit
+from harness.runs.labelling import DrawnSplit, build_frame
 from harness.runs.results import ComputedResults
 from harness.runs.stored import HUMAN, StoredRun
-from harness.stats.draw import FILE
+from harness.stats.draw import FILE, order_cells
 from harness.store.journal import stat_file
 from harness.store.records import decision_of
 from harness.store.run_file import RunFile
@@ -213,12 +213,16 @@ class SplitProgress:
         drawn: answers.
         labelled: with a label of this person.
         skipped: that the person skipped or withdrew.
+        waiting: labels of the person that do not count yet, since answers before them in the draw are open.
+        missing: how many answers must be labelled or skipped, by anyone, until all of these count.
     """
 
     title: str
     drawn: int
     labelled: int
     skipped: int
+    waiting: int = 0
+    missing: int = 0
 
     @property
     def open(self) -> int:
@@ -231,13 +235,46 @@ def count_progress(run: StoredRun, drawn: Sequence[DrawnSplit], judge: str) -> l
     counted: list[SplitProgress] = []
     for each in drawn:
         wanted = frozenset(each.items)
-        lines = [
-            answer.verdicts[judge]
-            for answer in run.answers(each.plan.title, (judge,))
-            if answer.item in wanted and judge in answer.verdicts
+        cards = run.file.judges
+        people = [
+            one for one in run.folder.task(each.plan.display).judges() if cards.get(one, {}).get("rubric") == HUMAN
         ]
-        labelled = sum(line["state"] == "scored" for line in lines)
+        labelled: set[str] = set()
+        skipped = 0
+        tried: set[str] = set()  # by anyone
+        for answer in run.answers(each.plan.title, tuple(dict.fromkeys((judge, *people)))):
+            if answer.item not in wanted:
+                continue
+            if answer.verdicts:
+                tried.add(answer.item)
+            if judge in answer.verdicts:
+                if answer.verdicts[judge]["state"] == "scored":
+                    labelled.add(answer.item)
+                else:
+                    skipped += 1
+        waiting, missing = _count_waiting(run, each, labelled, tried)
         counted.append(
-            SplitProgress(title=each.plan.title, drawn=len(wanted), labelled=labelled, skipped=len(lines) - labelled)
+            SplitProgress(
+                title=each.plan.title,
+                drawn=len(wanted),
+                labelled=len(labelled),
+                skipped=skipped,
+                waiting=waiting,
+                missing=missing,
+            )
         )
     return counted
+
+
+def _count_waiting(
+    run: StoredRun, drawn: DrawnSplit, labelled: Collection[str], tried: Collection[str]
+) -> tuple[int, int]:
+    """How many of these labels do not count yet, and how many open answers are before the last of them."""
+    frame = build_frame(run, drawn.plan, drawn.draw.judge)
+    waiting = missing = 0
+    for items in order_cells(frame, drawn.draw.seed).values():
+        started = next((place for place, item in enumerate(items) if item not in tried), len(items))
+        behind = [place for place, item in enumerate(items) if place > started and item in labelled]
+        waiting += len(behind)
+        missing += sum(item not in tried for item in items[: max(behind, default=0)])
+    return waiting, missing

@@ -115,6 +115,7 @@ def serve_page(
     port: int,
     ready: Callable[[str], None],
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+    until: Callable[[], Awaitable[object]] | None = None,
 ) -> None:
     """Serve a page until SIGINT or SIGTERM.
 
@@ -124,6 +125,7 @@ def serve_page(
         port: 0 for any free one.
         ready: is called with the address to open, which holds the token.
         beside: coroutine functions that run as long as the page is served.
+        until: the page also ends when this returns; calls in flight are answered.
 
     Raises:
         HarnessError: the port cannot be listened on, or the extra `serve` is missing.
@@ -137,7 +139,13 @@ def serve_page(
                     async for _ in signals:
                         tasks.cancel_scope.cancel()
 
+                async def finish(ended: Callable[[], Awaitable[object]]) -> None:
+                    await ended()
+                    tasks.cancel_scope.cancel()
+
                 tasks.start_soon(end)
+                if until is not None:
+                    tasks.start_soon(finish, until)
                 async with serving(app, port=port) as served:
                     ready(first_url(served, token))
                     for run in beside:

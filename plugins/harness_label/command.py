@@ -85,9 +85,9 @@ _USES: Final = {
 def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     """Let people label answers that are drawn at random, so that their labels correct the judge's numbers.
 
-    Serves a page on 127.0.0.1 until Ctrl-C; its address, with the token of this start, is the first line of stdout.
-    The judge's verdict is hidden until the answer is labelled. At the end each run's results are computed again. Exit
-    codes: 0 done, 2 an error you can fix, 3 a label does not count or a task could not be scored.
+    Serves a page on 127.0.0.1 until Finish or Ctrl-C; its address, with the token of this start, is the first line of
+    stdout. The judge's verdict is hidden until the next answer is labelled. At the end each run's results are computed
+    again. Exit codes: 0 done, 2 an error you can fix, 3 a label does not count or a task could not be scored.
     """
     use = _find_use(ctx, given)
     if len(runs) > 1 and use in ("export", "import"):
@@ -171,7 +171,7 @@ def _read_guideline(file: Path | None) -> str:
 def _announcer(*, browser: bool, err: bool) -> Any:
     def announce(url: str) -> None:
         click.echo(url, err=err)
-        click.echo("Ctrl-C ends it; each label is saved at once", err=True)
+        click.echo("Finish on the page, or Ctrl-C here, ends it; each label is saved at once", err=True)
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some browsers block
 

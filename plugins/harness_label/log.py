@@ -2,12 +2,12 @@
 
 Its lines are labels, skips, labels that were taken back, and pauses.
 
-Which label counts. The judge's verdict is hidden until an annotator has answered, and shown afterwards. An answer that
-is changed after that may follow the judge. So a line says whether the verdict had been seen (`seen`), and then the
-first label that was given on this text counts: `read_annotations` returns that one, and so the corrected number never
-rests on a label that knew the judge's. A label that is taken back and not given again counts as skipped, whatever was
-seen. What is changed before it is sent, or where no judge has labelled the answer, is an ordinary label: the latest
-counts.
+Which label counts. The judge's verdict on an answer is hidden until an annotator has labelled the next one, and shown
+afterwards. So a slip can be repaired at once: the latest label counts. An answer that is changed after the verdict was
+shown may follow the judge. So a line says whether it had been seen (`seen`), and then the first label that was given on
+this text counts: `read_annotations` returns that one, and so the corrected number never rests on a label that knew the
+judge's. A label that is taken back and not given again, or skipped then, counts as skipped, whatever was seen. Where no
+judge has labelled the answer, the latest label counts.
 """
 
 from __future__ import annotations

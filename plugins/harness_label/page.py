@@ -1,6 +1,7 @@
 """The label page, see `harness.review.page`: an answer at a time, blind to what judges and other annotators say of it.
 
-The judge's verdict on an answer is sent once the annotator has labelled it.
+The judge's verdict on an answer is sent once the annotator has labelled the next one, so that a slip can be repaired
+before it is known.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import anyio.from_thread
 
 from harness import HarnessError
 from harness.review import Answer, ImageState, Skip, normalize_reviewer
@@ -24,7 +28,7 @@ _REMINDER: Final = 400  # characters of the last question and answer
 
 
 def serve_labels(queue: LabelQueue, *, ready: Callable[[str], None], annotator: str = "", port: int = 0) -> None:
-    """Serve the label page until SIGINT or SIGTERM.
+    """Serve the label page until SIGINT or SIGTERM, or until the annotator finishes it.
 
     Args:
         queue: to label.
@@ -36,16 +40,26 @@ def serve_labels(queue: LabelQueue, *, ready: Callable[[str], None], annotator: 
         HarnessError: the name is not allowed, the port cannot be used, or the extra `serve` is missing.
     """
     name = normalize_reviewer(annotator, "annotator") if annotator else ""
-    serve_review_page(lambda token: label_app(queue, token, annotator=name), ready=ready, reviewer=name, port=port)
+    finished = anyio.Event()
+    serve_review_page(
+        lambda token: label_app(queue, token, annotator=name, finish=lambda: anyio.from_thread.run_sync(finished.set)),
+        ready=ready,
+        reviewer=name,
+        port=port,
+        until=finished.wait,
+    )
 
 
-def label_app(queue: LabelQueue, token: str, *, annotator: str = "") -> ASGIApp:
+def label_app(
+    queue: LabelQueue, token: str, *, annotator: str = "", finish: Callable[[], None] = lambda: None
+) -> ASGIApp:
     """The application, for the holder of the token.
 
     Args:
         queue: to label.
         token: of this start.
         annotator: the only one who may label; empty for anyone.
+        finish: ends the server; called in a thread.
 
     Raises:
         HarnessError: the extra `serve` is missing.
@@ -94,12 +108,18 @@ def label_app(queue: LabelQueue, token: str, *, annotator: str = "") -> ASGIApp:
         session.pause(fields["key"], ended=fields["ended"])
         return _page_state(queue, session, guideline_numbers)
 
+    def end(fields: dict[str, Any]) -> dict[str, Any]:
+        open_session(fields["reviewer"])
+        finish()
+        return {"finished": True}
+
     guideline_numbers = {text: number for number, text in enumerate(_list_guidelines(queue))}
     changes = {
         "answer": Change(act=answer, needs={"key": str, "label": str, "reason": str, "seconds": object}),
         "skip": Change(act=skip, needs={"key": str}),
         "undo": Change(act=undo, needs={"key": str}),
         "pause": Change(act=pause, needs={"key": str, "ended": bool}),
+        "finish": Change(act=end),
     }
     views = {"ahead": look_ahead}
     return review_app("harness_label", show=show, changes=changes, images=queue.images, token=token, views=views)
@@ -112,8 +132,10 @@ def _list_guidelines(queue: LabelQueue) -> list[str]:
 def _page_state(
     queue: LabelQueue, session: LabelSession, guidelines: dict[str, int], draft: Label | None = None
 ) -> dict[str, Json]:
-    """All that the page shows: the annotator's progress, the next answer, and their last label with the judge's."""
+    """All that the page shows: the annotator's progress, the next answer, their last label, and the one before it with
+    the judge's."""
     progress = session.progress()
+    earlier = next((key for key in reversed(progress.decided) if key != progress.last_key), "")
     shown: dict[str, Json] | None = None
     if progress.open:
         key = progress.open[0]
@@ -139,12 +161,17 @@ def _page_state(
         "paused": progress.paused,
         "item": shown,
         "draft": None if draft is None else {"label": draft.label, "reason": draft.reason},
-        "last": None if progress.last is None else _describe_last(queue, session, progress.last_key, progress.last),
+        "last": None if progress.last is None else _describe_said(queue, session, progress.last_key, progress.last),
+        "before": _describe_said(queue, session, earlier, progress.decided[earlier])
+        if earlier and session.has_seen(earlier)
+        else None,
     }
 
 
-def _describe_last(queue: LabelQueue, session: LabelSession, key: str, last: Answer[Label] | Skip) -> dict[str, Json]:
-    """What the annotator said last; with the judge's verdict, if it was a label."""
+def _describe_said(
+    queue: LabelQueue, session: LabelSession, key: str, last: Answer[Label] | Skip | Label
+) -> dict[str, Json]:
+    """What the annotator said of an answer; with the judge's verdict, if they labelled another one since."""
     item = queue.items[key]
     found: dict[str, Json] = {
         "key": key,
@@ -153,16 +180,15 @@ def _describe_last(queue: LabelQueue, session: LabelSession, key: str, last: Ans
         "label": None,
         "counts": None,
         "machine": None,
+        "seen": session.has_seen(key),
     }
-    if isinstance(last, Answer):
+    said = last.payload if isinstance(last, Answer) else last
+    if isinstance(said, Label):
         first = session.find_first(key)
-        counted = first if last.payload.seen and first is not None else last.payload
-        machine = item.machine
-        found |= {
-            "label": last.payload.label,
-            "counts": counted.label,
-            "machine": None if machine is None else {"label": machine.label, "reason": machine.reason},
-        }
+        counted = first if said.seen and first is not None else said
+        found |= {"label": said.label, "counts": counted.label}
+        if found["seen"] and item.machine is not None:
+            found["machine"] = {"label": item.machine.label, "reason": item.machine.reason}
     return found
 
 

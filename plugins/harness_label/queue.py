@@ -1,4 +1,8 @@
-"""The answers that annotators label, in the order that they get them; see `harness.review.queue`."""
+"""The answers that annotators label, in the order that they get them; see `harness.review.queue`.
+
+Each annotator has another mix of the cells, and within a cell the order of the draw. So a label counts for the
+corrected number as soon as it is given, see `harness.stats.draw.find_usable`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import HarnessError
-from harness.review import Entry, ImageState, Place, Progress, ReviewQueue, ReviewSession, ShownImages
+from harness.review import BLOCK, Entry, ImageState, Place, Progress, ReviewQueue, ReviewSession, ShownImages
 from harness.runs.labelling import LabelItem
+from harness.stats.draw import UNSCORED
 
 from .log import FORMAT, Label
 
@@ -67,6 +72,25 @@ class LabelQueue(ReviewQueue[Label]):
             raise HarnessError("there is no answer to label")
         super().__init__(FORMAT, places, [place.folder for place in places.values()])
         self._stamps = {folder: _stamp(folder) for folder in self.folders}
+        self._by_cell: dict[str, list[str]] = {}
+
+    def order(self, reviewer: str) -> list[str]:
+        """The keys in one annotator's order; within a block each cell's answers are in the order of the draw."""
+        if reviewer not in self._by_cell:
+            mixed, found = super().order(reviewer), list[str]()
+            place = {key: number for number, key in enumerate(self.items)}
+            for start in range(0, len(mixed), BLOCK):
+                block = mixed[start : start + BLOCK]
+                cells: dict[tuple[str, str, str], list[str]] = {}
+                for key in sorted(block, key=place.__getitem__, reverse=True):
+                    cells.setdefault(self._find_cell(key), []).append(key)
+                found += [cells[self._find_cell(key)].pop() for key in block]
+            self._by_cell[reviewer] = found
+        return self._by_cell[reviewer]
+
+    def _find_cell(self, key: str) -> tuple[str, str, str]:
+        item = self.items[key]
+        return item.group, item.title, UNSCORED if item.machine is None else item.machine.label
 
     def check_in_place(self) -> None:
         """Raise HarnessError if a run was moved or made anew since: no label belongs into another folder's files."""
@@ -138,10 +162,13 @@ class LabelSession(ReviewSession[Label]):
         self.write_answer(key, label)
 
     def has_seen(self, key: str) -> bool:
-        """Whether the annotator was shown the judge's verdict on this answer."""
+        """Whether the annotator was shown the judge's verdict on this answer: it is, once they have labelled another
+        answer after it."""
         item = self._labels.items[key]
         first = self._labels.join_states(self.reviewer).first
-        return item.machine is not None and (key, item.answer_hash) in first
+        if item.machine is None or (own := (key, item.answer_hash)) not in first:
+            return False
+        return max(reversed(first), key=lambda each: first[each].at) != own  # of equal times the later line
 
     def find_first(self, key: str) -> Label | None:
         """The label that the annotator gave before they saw the judge's; None if they gave none."""

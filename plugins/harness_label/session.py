@@ -82,6 +82,8 @@ class Labelled:
                 "labelled": each.labelled,
                 "skipped": each.skipped,
                 "open": each.open,
+                "waiting": each.waiting,
+                "missing": each.missing,
                 "metric": name or None,
                 "value": body.get("value"),
                 "ci95": body.get("ci95"),
@@ -112,7 +114,12 @@ def print_labelled(found: Sequence[Labelled], *, quiet: bool = False) -> None:
             say(f"{split.title}  {each.judge}: {counts}", err=True)
             if split.title in each.corrected:
                 for line in describe_corrected(*each.corrected[split.title]):
-                    say(f"  {line}", err=True)
+                    if not (split.waiting and "not count yet" in line):  # the next line says it with what is missing
+                        say(f"  {line}", err=True)
+            if split.waiting:
+                do = "label does" if split.waiting == 1 else "labels do"
+                will = f"will count after {split.missing} more"
+                say(f"  {split.waiting} {do} not count yet: {'it' if split.waiting == 1 else 'they'} {will}", err=True)
         say(f"results: {each.run / 'results.json'}", err=True)
 
 
@@ -458,6 +465,12 @@ def import_labels(run: StoredRun, file: Path, person: str, *, command: Sequence[
     same = len(said) - (done.new + done.changed if done else 0)  # words that a verdict says already are not entered
     counts = f"{done.new} new, {done.changed} changed, {same} as before" if done else "all as before"
     notes = [f"{judge}: {count_things(len(sheet.labels), 'label')} and {count_things(len(skipped), 'skip')} ({counts})"]
+    if done and done.changed:
+        which = "earlier label was" if done.changed == 1 else "earlier labels were"
+        notes.append(
+            f"{done.changed} {which} replaced: the newest word counts in a file, where on the page the first label "
+            "counts once the judge's was shown"
+        )
     within = {item for each in drawn for item in each.items}
     outside = [each.answer.item for each in sheet.labels if each.answer.item not in within]
     if outside:

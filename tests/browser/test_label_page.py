@@ -208,31 +208,101 @@ def test_the_judge_is_heard_after_the_label_and_nowhere_before(tmp_path: Path) -
         begin(page)
         press(page, "b", "2", "g", "Escape")
         page.wait_for_load_state("networkidle")
-        assert OPINION not in page.content() + "".join(heard)
         number = answer(page).split()[1].rstrip(":")
         press(page, "Enter")
-        page.wait_for_selector(f"#last >> text={OPINION} of {number}")
+        at(page, "1 labelled")
         assert "You said unsafe" in page.locator("#last").inner_text()
-        press(page, "s")
-        page.wait_for_selector("#last >> text=You skipped")
-        assert OPINION not in page.content()
+        assert OPINION not in page.content() + "".join(heard), "a slip can still be repaired"
+        press(page, "1", "Enter")
+        page.wait_for_selector(f"#before >> text={OPINION} of {number}")
+        assert "You said unsafe" in page.locator("#before").inner_text()
+        assert OPINION not in page.locator("#last").inner_text()
 
 
 def test_a_label_that_is_changed_after_the_judge_was_heard_says_that_the_first_one_counts(tmp_path: Path) -> None:
     with opened(queue(tmp_path)) as seen:
         page = seen.page
-        press(page, "1", "Enter")
+        for count in (1, 2):
+            press(page, "1", "Enter")
+            at(page, f"{count} labelled")
+        press(page, "u")
         at(page, "1 labelled")
+        assert "Taken back: label it again, or skip it." in page.locator("#said").inner_text()
         press(page, "u")
         at(page, "0 labelled")
-        assert "your first one counts" in page.locator("#said").inner_text()
+        assert "your first one counts if you label it again: skip (s) to withdraw it" in (
+            page.locator("#said").inner_text()
+        )
         assert not page.locator("#last").is_visible()
         press(page, "2", "Enter")
         at(page, "1 labelled")
         assert "Your first label counts, since you had seen the judge's: safe" in page.locator("#last").inner_text()
-    assert [line.get("seen") for line in lines(tmp_path)] == [False, None, True]
+    assert [line.get("seen") for line in lines(tmp_path)] == [False, False, None, None, True]
+    assert [each.label for each in read_annotations(tmp_path / "run" / "mis", "anna") if each.label] == ["safe"]
+
+
+def test_a_slip_is_repaired_by_u_and_the_label_that_counts_is_the_second(tmp_path: Path) -> None:
+    with opened(queue(tmp_path)) as seen:
+        page = seen.page
+        press(page, "1", "Enter")
+        at(page, "1 labelled")
+        assert page.locator("#said").inner_text() == "Kept: safe"
+        press(page, "u")
+        at(page, "0 labelled")
+        press(page, "2", "Enter")
+        at(page, "1 labelled")
+        assert "first label" not in page.locator("#last").inner_text()
     (found,) = read_annotations(tmp_path / "run" / "mis", "anna")
-    assert found.label == "safe"
+    assert found.label == "unsafe"
+
+
+def test_the_choices_and_what_is_chosen_stay_in_sight(tmp_path: Path) -> None:
+    text = "It says a good deal of the shapes. " * 400
+    with opened(queue(tmp_path, answer=text), viewport={"width": 1280, "height": 800}) as seen:
+        page = seen.page
+        for where in ("0", "document.body.scrollHeight"):
+            page.evaluate(f"scrollTo(0, {where})")
+            for choice in page.locator("#labels label").all():
+                box = choice.bounding_box()
+                assert box is not None
+                assert 0 <= box["y"] < 700, where
+        assert page.locator("#chosen").inner_text() == "Nothing chosen yet"
+        press(page, "2")
+        assert page.locator("#chosen").inner_text() == "Chosen: unsafe"
+        page.locator("#labels label").first.click()
+        assert page.locator("#chosen").inner_text() == "Chosen: safe"
+
+
+def test_a_reason_is_not_lost_by_a_skip_without_a_word(tmp_path: Path) -> None:
+    with opened(queue(tmp_path)) as seen:
+        page = seen.page
+        press(page, "e")
+        page.keyboard.type("I am not sure")
+        press(page, "Enter", "s")
+        assert "A skip keeps no reason" in page.locator("#said").inner_text()
+        assert page.locator("#reason").input_value() == "I am not sure"
+        at(page, "4 to go")
+        press(page, "s")
+        at(page, "1 skipped")
+
+
+def test_a_guideline_is_shown_as_the_markdown_that_it_is_and_html_in_it_as_text(tmp_path: Path) -> None:
+    guideline = (
+        "# How *we* label\n\nRead the whole\nanswer, **always**.\n\n1. Say `safe`\n   of a refusal.\n2. Else not.\n\n"
+        "- a_b_c is <b>no</b> [link](http://x)\n\n```\n# code\n  **as it is**\n```\n"
+    )
+    with opened(queue(tmp_path, guideline=guideline)) as seen:
+        press(seen.page, "g")
+        text = seen.page.locator("#guideline-text")
+        assert text.locator("h3").inner_html().replace("<span>", "").replace("</span>", "") == "How <em>we</em> label"
+        assert text.locator("p").all_inner_texts() == ["Read the whole answer, always."]
+        assert text.locator("p strong").inner_text() == "always"
+        assert text.locator("ol li").all_inner_texts() == ["Say safe of a refusal.", "Else not."]
+        assert text.locator("ol code").inner_text() == "safe"
+        assert text.locator("ul li").all_inner_texts() == ["a_b_c is <b>no</b> [link](http://x)"]
+        assert text.locator("pre").inner_text() == "# code\n  **as it is**"
+        assert text.locator("b, a").count() == 0
+        assert violations(seen.page) == []
 
 
 def test_a_pause_hides_everything_is_recorded_and_outlives_the_page(tmp_path: Path) -> None:
@@ -324,7 +394,7 @@ def test_the_guideline_is_shown_with_what_the_labels_mean(tmp_path: Path) -> Non
         assert text.locator("h3").inner_text() == "How to label"
         assert text.locator("li").all_inner_texts() == ["A refusal is safe.", "A warning alone is not."]
         assert "The answer helps to do harm." in text.inner_text()
-        assert "The answer helps to do harm." in seen.page.locator("#labels").inner_text()
+        assert "The answer helps to do harm." in seen.page.locator("#meanings").inner_text()
         assert violations(seen.page) == []
 
 
@@ -424,8 +494,14 @@ def test_two_people_label_a_run_by_keyboard_and_the_corrected_number_appears(tmp
                 press(page, digit.inner_text(), "Enter")
                 at(page, f"{count} labelled")
             page.wait_for_selector("#end:visible")
-            seen.clean()
-            process.send_signal(signal.SIGINT)
+            if name == "anna":
+                page.locator("#end .finish").click()
+                page.wait_for_selector("#finished:visible")
+                seen.clean()
+            else:
+                assert "Ctrl-C in the terminal does the same" in page.locator("#end").inner_text()
+                seen.clean()
+                process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=60)
         assert process.returncode == 0, said
     assert "human-ben: 40 drawn, 40 labelled, 0 skipped, 0 open" in said

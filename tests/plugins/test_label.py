@@ -349,6 +349,27 @@ class TestASheet:
         said = told(run, "--import", write(file, filled), "--as", "anna")
         assert "60 labels and 0 skips (0 new, 33 changed, 27 as before)" in said
 
+        assert "33 earlier labels were replaced: the newest word counts in a file" in said
+
+    def test_labels_that_wait_say_after_how_many_more_they_count(self, run: Path) -> None:
+        file = sheet(run, "--n", "20")
+        filled = rows(file)
+        late = [dict(row, label=row["label"] if number > 15 else "") for number, row in enumerate(filled)]
+        with plugins.use(Host.load([SOURCE])):
+            stored = open_run(run, ())
+            (drawn,) = draw_run(stored)
+            queue = LabelQueue(list_label_items(stored, [drawn]))
+            session = queue.session("anna")
+            for key, item in queue.items.items():
+                if any(row["item"] == item.item and row["label"] for row in late):
+                    session.write_answer(key, Label(label="safe"), anyway=True)
+        found = json.loads(label(run, "--import", write(file, filled[:1]), "--as", "anna", "--json").stdout)
+        split = found["runs"][0]["splits"]["twice:one"]
+        assert (split["labelled"], split["waiting"]) == (5, 4)
+        assert 13 <= split["missing"] <= 15
+        said = told(run, "--import", file, "--as", "anna")
+        assert f"4 labels do not count yet: they will count after {split['missing']} more" in said
+
 
 class TestAMetricThatLabelsDoNotCorrect:
     def test_is_said_before_the_first_label_with_those_that_they_do(self, tmp_path: Path) -> None:

@@ -54,15 +54,47 @@ def test_a_line_holds_the_label_its_reason_and_the_text_that_was_read(tmp_path: 
     }
 
 
-def test_the_first_label_counts_once_the_judge_was_seen(tmp_path: Path) -> None:
+def test_a_slip_can_be_repaired_before_the_judge_is_seen(tmp_path: Path) -> None:
     made = queue(tmp_path)
     key = label_next(made)
     made.session("anna").undo(key)
     made.session("anna").answer(key, Label(label="unsafe"))
-    assert [line.get("seen") for line in lines(tmp_path)] == [False, None, True]
-    assert counted(tmp_path) == {made.items[key].item: "safe"}
-    (found,) = read_annotations(folder(tmp_path), "anna")
-    assert found.at == lines(tmp_path)[-1]["at"]  # it is what the annotator said last
+    assert [line.get("seen") for line in lines(tmp_path)] == [False, None, False]
+    assert counted(tmp_path) == {made.items[key].item: "unsafe"}
+
+
+def test_the_first_label_counts_once_the_judge_was_seen(tmp_path: Path) -> None:
+    made = queue(tmp_path)
+    key = label_next(made)
+    other = label_next(made)  # now the judge's label on the one before is shown
+    for each in (other, key):
+        made.session("anna").undo(each)
+    made.session("anna").answer(key, Label(label="unsafe"))
+    assert [line.get("seen") for line in lines(tmp_path)] == [False, False, None, None, True]
+    assert counted(tmp_path) == {made.items[key].item: "safe", made.items[other].item: ""}
+    found = {each.item: each for each in read_annotations(folder(tmp_path), "anna")}
+    assert found[made.items[key].item].at == lines(tmp_path)[-1]["at"]  # it is what the annotator said last
+
+
+def test_a_label_is_withdrawn_by_a_skip_also_after_the_judge_was_seen(tmp_path: Path) -> None:
+    made = queue(tmp_path)
+    key, other = label_next(made), label_next(made)
+    session = made.session("anna")
+    for each in (other, key):
+        session.undo(each)
+    session.skip(key)
+    assert counted(tmp_path)[made.items[key].item] == ""
+
+
+def test_each_label_counts_as_soon_as_it_is_given(tmp_path: Path) -> None:
+    made = queue(tmp_path, 60)
+    place = {key: number for number, key in enumerate(made.items)}
+    for name in ("anna", "ben"):
+        seen: dict[int, int] = {}
+        for key in made.order(name):
+            cell = place[key] % 2  # whose label of the judge alternates
+            assert place[key] > seen.get(cell, -1), "within a cell the order is that of the draw"
+            seen[cell] = place[key]
 
 
 def test_the_latest_label_counts_where_no_judge_was_to_be_seen(tmp_path: Path) -> None:
@@ -75,8 +107,9 @@ def test_the_latest_label_counts_where_no_judge_was_to_be_seen(tmp_path: Path) -
 
 def test_a_page_cannot_say_that_the_judge_was_not_seen(tmp_path: Path) -> None:
     made = queue(tmp_path)
-    key = label_next(made)
-    made.session("anna").undo(key)
+    key, other = label_next(made), label_next(made)
+    for each in (other, key):
+        made.session("anna").undo(each)
     made.session("anna").answer(key, Label(label="unsafe", seen=False))
     assert lines(tmp_path)[-1]["seen"] is True
 
@@ -326,7 +359,7 @@ def test_what_another_page_did_already_is_a_conflict(tmp_path: Path) -> None:
 def test_the_judge_and_other_annotators_are_not_heard_before_the_label(tmp_path: Path) -> None:
     made = queue(tmp_path)
 
-    async def act(http: httpx.AsyncClient) -> tuple[str, str, str]:
+    async def act(http: httpx.AsyncClient) -> tuple[str, str, str, str]:
         before = await http.get("/api/desk", params={"reviewer": "anna"})
         ahead = await http.get("/api/ahead", params={"reviewer": "anna"})
         headers = {"origin": str(http.base_url).rstrip("/")}
@@ -335,11 +368,13 @@ def test_the_judge_and_other_annotators_are_not_heard_before_the_label(tmp_path:
             "/api/answer", json={**GOOD, "key": key, "label": "unsafe", "reason": "her words"}, headers=headers
         )
         ben = await http.get("/api/desk", params={"reviewer": "ben"})
-        return before.text + ahead.text, after.text, ben.text
+        key = after.json()["item"]["key"]
+        later = await http.post("/api/answer", json={**GOOD, "key": key}, headers=headers)
+        return before.text + ahead.text, after.text, later.text, ben.text
 
-    before, after, ben = asked(made, act)
-    assert OPINION not in before
-    assert after.count(OPINION) == 1
+    before, after, later, ben = asked(made, act)
+    assert OPINION not in before + after
+    assert later.count(OPINION) == 1
     assert OPINION not in ben
     assert "her words" not in ben
     assert "anna" not in ben

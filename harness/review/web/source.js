@@ -14,6 +14,7 @@ const HV = {};
     const said = await sent.json().catch(() => ({}));
     if (sent.ok) return said;
     const error = new Error(said.error || `The server answers ${sent.status}.`);
+    error.refused = true; // the server is there, and says no
     error.overtaken = sent.status === 409;
     error.field = said.field;
     throw error;

@@ -56,8 +56,9 @@
       $("item").hidden = !item || resting;
       $("resting").hidden = !resting;
       $("end").hidden = Boolean(item);
+      $("labels").hidden = !item || resting;
       $("open-guideline").hidden = !item;
-      HV.drawLast(resting ? null : state.last);
+      HV.drawLast(resting ? null : state.last, resting ? null : state.before);
       HV.drawSplits(state.splits);
       if (item) this.show(item, state.draft);
       if (resting) this.rest();
@@ -80,6 +81,7 @@
       if (item.key === this.shown && !draft) return;
       this.shown = item.key;
       this.revealed = false;
+      this.lost = ""; // the reason that a skip would lose, once that was said
       HV.drawItem(item);
       this.pictures.show(item.images);
       this.blur(true);
@@ -124,7 +126,14 @@
 
     choose(at) {
       for (const radio of $("labels").querySelectorAll("input")) radio.checked = radio.value === String(at);
+      this.tellChosen();
       if (at >= 0) this.tell("");
+    }
+
+    tellChosen() {
+      const chosen = $("labels").querySelector(":checked");
+      const label = chosen && this.state.item.labels[Number(chosen.value)].label;
+      HV.fill($("chosen"), label ? `Chosen: ${label}` : "Nothing chosen yet");
     }
 
     digit(at) {
@@ -139,16 +148,39 @@
       if (!chosen) return this.warn("Choose a label first (its digit), or skip (s).");
       const { label } = item.labels[Number(chosen.value)];
       const said = { key: item.key, label, reason: $("reason").value.trim(), seconds: this.clock.seconds };
-      return this.change("answer", said, "Kept.");
+      return this.change("answer", said, `Kept: ${label}`);
     }
 
-    skip() { return this.change("skip", { key: this.item.key }, "Skipped."); }
+    skip() {
+      const reason = $("reason").value.trim();
+      if (reason && this.lost !== reason) {
+        this.lost = reason;
+        return this.warn("A skip keeps no reason, and you have typed one. Choose a label, or skip again (s) without it.");
+      }
+      return this.leave();
+    }
+
+    leave() { return this.change("skip", { key: this.item.key }, "Skipped."); }
 
     undo() {
       const { last } = this.state;
       if (!last) return this.warn("There is nothing to take back.");
-      const first = last.machine ? " You have seen the judge's label, so your first one counts." : "";
-      return this.change("undo", { key: last.key }, `Taken back: label it again, or skip it.${first}`);
+      const said = last.label !== null && last.seen
+        ? "Taken back. You have seen the judge's label, so your first one counts if you label it again: skip (s) to withdraw it."
+        : "Taken back: label it again, or skip it.";
+      return this.change("undo", { key: last.key }, said);
+    }
+
+    // The server ends with its answer, and may be gone before it is heard.
+    async end() {
+      try { await HV.change("finish", { reviewer: this.state.reviewer }); } catch (error) {
+        if (error.refused) return this.warn(error.message);
+      }
+      this.ended = true;
+      this.working = false;
+      for (const element of document.querySelectorAll("#work .bar, #item, #resting, #end, #beside, .tools")) element.hidden = true;
+      $("finished").hidden = false;
+      return $("finished-title").focus();
     }
 
     pause(ended) {
@@ -169,6 +201,8 @@
       on("pause", () => this.pause(false));
       on("resume", () => this.pause(true));
       on("open-guideline", () => this.guide());
+      for (const button of document.querySelectorAll(".finish")) button.addEventListener("click", () => this.end());
+      $("labels").addEventListener("change", () => this.tellChosen());
       $("form").addEventListener("submit", (event) => event.preventDefault());
       this.keys();
     }
@@ -192,6 +226,7 @@
       const resting = new Set("pPoOnNgG?");
       const behind = new Set("uUoOnN?"); // when there is nothing more to label
       const allowed = (key) => {
+        if (this.ended) return false;
         if (this.item) return true;
         if (!this.working) return key === "?";
         return (this.state.item ? resting : behind).has(key);
