@@ -28,7 +28,7 @@ from harness.board.words import MARKS
 from harness.text import escape_cell, one_line, plain
 
 from . import views
-from .figures import draw_figures, write_figures
+from .figures import Looks, draw_figures, write_figures
 from .terms import Glossary, describe_task
 
 #: a name up to a place where it may break: after a mark, or after so many characters without one
@@ -87,15 +87,21 @@ def render_page(results: Sequence[Results]) -> str:
         "breaks": _mark_breaks,
     }
     environment.filters.update(filters)
-    glossary = Glossary()
+    glossary, looks = Glossary(), Looks(every)
     headline, placed, rest = views.place_figures(draw_figures(every, suites), every, anchors)
     sections = [
         views.build_section(
-            board, anchor, find_references(board, tasks), describe_task(board, tasks), glossary, placed.get(anchor, ())
+            board,
+            anchor,
+            find_references(board, tasks),
+            describe_task(board, tasks),
+            glossary,
+            looks,
+            placed.get(anchor, ()),
         )
         for board, anchor in zip(every, anchors, strict=True)
     ]
-    overview = views.build_overview(sections, suites, glossary)
+    overview = views.build_overview(sections, suites, glossary, looks)
     marks = {"rank": glossary.fact("Rank").anchor, **{name: glossary.mark(name).anchor for name in MARKS}}
     for section in sections:
         glossary.add("Benchmarks", section.board.task, " ".join(views.describe_benchmark(section)), section.board.split)

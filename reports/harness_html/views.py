@@ -24,7 +24,7 @@ from harness.board.published import PublishedRow
 from harness.board.rows import Ends, Measure, Row
 from harness.text import one_line
 
-from .figures import Figure
+from .figures import Figure, Looks
 from .figures.readings import shorten
 from .terms import Glossary, TaskNote
 
@@ -184,6 +184,8 @@ class Line:
         rank: rank in its class; None if unranked, or the table has several classes.
         held_out: categories that its training left out.
         members: the runs that it is a mean of; empty for a single run.
+        number: of the model in figures, by which a filter finds it there.
+        look: its mark in figures, as a small drawing; empty where the table has no marks.
     """
 
     model: str
@@ -195,6 +197,8 @@ class Line:
     rank: int | None = None
     held_out: Sequence[str] = ()
     members: Sequence[Member] = ()
+    number: int = 0
+    look: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +295,7 @@ def _place_topic(topic: str) -> tuple[int, str]:
     return (known.index(topic) if topic in known else len(known), topic)
 
 
-def build_overview(sections: Sequence[Section], means: Sequence[Mean], glossary: Glossary) -> Table:
+def build_overview(sections: Sequence[Section], means: Sequence[Mean], glossary: Glossary, looks: Looks) -> Table:
     """Models against the main numbers of all boards that are not parts of another, by topic.
 
     A topic has a mean where a suite defines one over boards of that topic alone.
@@ -354,6 +358,8 @@ def build_overview(sections: Sequence[Section], means: Sequence[Mean], glossary:
             ],
             held_out=tuple(dict.fromkeys(name for row in rows.values() for name in row.held_out)),
             unranked="in no table" if all(row.unranked for row in rows.values()) else "",
+            number=looks.of(next(iter(rows.values()))).number,
+            look=looks.draw(next(iter(rows.values()))),
         )
         lines.append(line)
     kinds = {line.kind for line in lines}
@@ -387,6 +393,7 @@ def build_section(
     published: Sequence[PublishedRow],
     task: TaskNote,
     glossary: Glossary,
+    looks: Looks,
     figures: Sequence[Figure] = (),
 ) -> Section:
     """A board in full."""
@@ -421,6 +428,7 @@ def build_section(
             unranked=row.unranked,
             rank=row.rank,
             members=members,
+            number=looks.of(row).number,
         )
         lines.append(line)
     heads = [

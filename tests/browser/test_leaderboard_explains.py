@@ -54,7 +54,7 @@ def columns(page: Page, table: str = "overview") -> list[str]:
 
 
 def models(page: Page, table: str = "overview") -> list[str]:
-    return list(page.locator(f"#{table} tbody tr:visible th > bdi:first-child").all_inner_texts())
+    return list(page.locator(f"#{table} tbody tr:visible th > bdi").all_inner_texts())
 
 
 def board(page: Page, name: str) -> str:
@@ -292,6 +292,21 @@ def test_a_filter_reaches_tables_overview_columns_contents_and_figures(seen: See
     assert models(page) == [*(name for name in models(page) if "Qwen2-VL" in name)]
     assert len(models(page)) == 2
     assert [name.split()[0] for name in columns(page)] == ["Model", "siuo:gen"]
+
+
+def test_a_filter_of_models_fades_the_others_in_every_figure(seen: Seen) -> None:
+    page = seen.page
+    shown = "each => [...new Set([...each.querySelectorAll('[data-model]:not(.faded)')].map((g) => g.dataset.model))]"
+    headline = page.locator(".headline figure")
+    assert len(headline.evaluate(shown)) == 12
+    page.get_by_label("Find").fill("pixtral")
+    number = page.locator("#overview tbody tr:visible").get_attribute("data-model")
+    assert headline.evaluate(shown) == [number]
+    for figure in page.locator("section[data-task] figure").all():
+        assert figure.evaluate(shown) == [number] or "unfiltered" in (figure.get_attribute("class") or "")
+    page.get_by_label("Find").fill("")
+    assert len(headline.evaluate(shown)) == 12
+    assert page.locator(".faded").count() == 0
 
 
 def test_a_filter_without_a_match_says_so(seen: Seen) -> None:

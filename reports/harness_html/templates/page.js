@@ -109,6 +109,15 @@
     table.heads[column].hidden = hidden;
     for (const { row, members } of table.lines) for (const each of [row, ...members]) each.cells[column].hidden = hidden;
   };
+  // a figure of a table shows the models that its table shows, any other the models that some table shows
+  const figures = all("figure").map((figure) => {
+    const home = figure.closest("section");
+    return {
+      figure,
+      table: tables.find((each) => each.place === home && !each.overview),
+      series: all("svg [data-model]", figure).map((group) => [group, group.dataset.model]),
+    };
+  });
   const links = new Map(all("#contents a").map((link) => [link.getAttribute("href").slice(1), link.closest("li")]));
   const filter = () => {
     const words = value("find").toLowerCase().split(/\s+/).filter(Boolean);
@@ -120,23 +129,27 @@
       (!value("task") || data.task === value("task")) && (!value("topic") || data.topic === value("topic"));
     let shown = 0;
     const left = new Set(); // models that some table still shows
+    const lefts = new Map(); // the same, table by table
     for (const each of tables) {
       let here = 0;
+      const mine = new Set();
+      lefts.set(each, mine);
       const open = each.heads.map((head) => !each.overview || head.dataset.topic === undefined || fitsPlace(head.dataset));
       const columns = each.heads.map((_, column) => !each.overview || column === 0);
       for (const line of each.lines) {
         let fits = fitsModel(line.row);
         if (fits && each.overview) {
           const rest = words.filter((word) => !line.model.includes(word));
-          const mine = each.columns.map((text, column) => column > 0 && open[column] && rest.every((word) => text.includes(word)));
-          fits = mine.some(Boolean);
-          if (fits) mine.forEach((yes, column) => { columns[column] ||= yes; });
+          const fitting = each.columns.map((text, column) => column > 0 && open[column] && rest.every((word) => text.includes(word)));
+          fits = fitting.some(Boolean);
+          if (fits) fitting.forEach((yes, column) => { columns[column] ||= yes; });
         } else if (fits) {
           fits = words.every((word) => line.model.includes(word) || each.words.includes(word));
         }
         line.row.hidden = !fits;
         showMembers(line);
         here += fits;
+        if (fits) mine.add(line.row.dataset.model);
       }
       each.heads.forEach((head, column) => hideColumn(each, column, !columns[column] || hidden.has(head.dataset.column)));
       for (const group of all(".groups th", each.table)) {
@@ -149,13 +162,20 @@
         each.place.hidden = here === 0 || !fitsPlace(each.place.dataset);
         const link = links.get(each.place.id);
         if (link) link.hidden = each.place.hidden;
-        if (!each.place.hidden) shown += here;
+        if (!each.place.hidden) {
+          shown += here;
+          for (const model of mine) left.add(model);
+        }
       }
     }
     for (const list of all("#contents li:has(> ul)")) list.hidden = all("li", list).every((each) => each.hidden);
     const parts = one("#parts");
     if (parts) parts.hidden = all("section", parts).every((each) => each.hidden);
-    for (const figure of all("figure")) figure.classList.toggle("unfiltered", narrowed);
+    for (const { figure, table, series } of figures) {
+      const models = table ? lefts.get(table) : left;
+      for (const [group, model] of series) group.classList.toggle("faded", narrowed && !models.has(model));
+      figure.classList.toggle("unfiltered", narrowed && series.length === 0);
+    }
     const nothing = one("#nothing");
     const active = narrowed || value("task") || value("topic");
     nothing.hidden = shown > 0 || !active;
