@@ -62,7 +62,7 @@ class SplitPlan:
         display: the task's name with the settings that change the request, and the built set if one is used.
         name: the split's name.
         split: how the split is scored.
-        splits: all splits of the task under these settings, derived ones too.
+        splits: all splits of the task under these settings, derived ones too, without the user's maps.
         settings: the task's complete settings.
         root: the task's data folder.
         generation: the effective generation settings.
@@ -162,15 +162,14 @@ def build_split_plans(name: str, options: Options, mark: str | None = None) -> I
     display = task.name + "".join(f"+{key}={value}" for key, value in changed.items())
     for split_name in chosen:
         maps = _find_maps(splits[split_name], options)
-        mapped = MappedSplits(splits, maps) if maps else splits
-        split = mapped[split_name]
+        split = map_rubrics(splits[split_name], maps)
         default = default_judge(split, task.name, options)
         yield SplitPlan(
             task=task,
             display=display + (mark if split.data is None else ""),
             name=split_name,
             split=split,
-            splits=mapped,
+            splits=splits,
             settings=values,
             root=split.data or root,
             generation=replace(split.defaults, **options.generation),
@@ -315,7 +314,13 @@ def check_parts(plan: SplitPlan) -> None:
 
 
 def select_maps(maps: Mapping[str, Mapping[str, str]], judges: Iterable[str]) -> dict[str, Mapping[str, str]]:
-    """The maps of rubrics that `--judge` names, and all that are not empty: a config's maps outlive one run."""
+    """The maps of rubrics that `--judge` names, and all that are not empty: a config's maps outlive one run.
+
+    Raises UnknownName for a map of a rubric that does not exist.
+    """
+    for rubric, translation in maps.items():
+        if translation:
+            plugins.current().judge(rubric)
     named = {split_judge(text)[0] for text in judges}
     return {rubric: translation for rubric, translation in maps.items() if translation or rubric in named}
 

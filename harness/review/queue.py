@@ -279,7 +279,9 @@ class ReviewSession(Generic[P]):
 def find_reviewers(folders: Iterable[Path], prefix: str) -> tuple[str, ...]:
     """Who has a file `<prefix>-<name>.jsonl` in these folders; files of names that nobody can have are other files."""
     start = f"{prefix}-"
-    names = {path.stem.removeprefix(start) for each in folders for path in each.glob(f"{start}*.jsonl")}
+    names = {
+        path.stem.removeprefix(start) for each in folders for path in each.glob(f"{start}*.jsonl") if path.is_file()
+    }
     return tuple(sorted(name for name in names if _NAME.fullmatch(name)))
 
 

@@ -39,6 +39,10 @@ def export_sheet(run: StoredRun, file: Path, *, sample: int | None, seed: int) -
     Raises:
         HarnessError: as `write_sheet`.
     """
+    if run.file.redacted:
+        raise HarnessError(
+            "a redacted export has no text to label", where=str(run.folder.path), remedy="use the run itself"
+        )
     drawn: dict[str, Sequence[str]] = {}
     for plan in run.plans:
         categories = {each.item: str(each.asked["category"]) for each in _iterate_answered(run, plan)}

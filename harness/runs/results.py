@@ -150,7 +150,9 @@ def compute_results(
         except HarnessError as error:  # the draw says which labels count; no other number needs it
             fault = f"{folder.path.name}/{DRAW}: {error.what}"
             unread.append(f"{display}: nothing is corrected by people's labels: {error}")
-        repeats = {judge: found for judge in judges if (found := folder.repeats(judge))}
+        repeats = {
+            judge: found for judge in judges if run.file.judges[judge].get("model") and (found := folder.repeats(judge))
+        }
         every = (*judges, *(each for found in repeats.values() for each in found))
         rows = _count_rows(run, display, every, usage, hashed=bool(draws))
         if plan := planned.get(display):

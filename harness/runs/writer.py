@@ -251,7 +251,8 @@ class RunWriter:
         if old is not None and self.judging is not None:
             least = self.judging.min_coverage
             least = old.min_coverage if least is None else least
-            return replace(old, judge=judge, min_coverage=least, drawn=drawn, maps={**old.maps, **plan.maps})
+            maps = {**_keep_maps(old, self.judging.maps), **plan.maps}
+            return replace(old, judge=judge, min_coverage=least, drawn=drawn, maps=maps)
         # the effective generation settings; null if the model refused one, now or in an earlier invocation, because
         # an invocation without new questions does not see the refusal again
         refused = set(context.dropped)
@@ -269,12 +270,17 @@ class RunWriter:
             drawn=drawn,
             data=build_own_data(plan.split),
             outcome_labels=find_outcome_labels(plan.split, partial(_find_labels, options=self.options)),
-            maps={**(old.maps if old else {}), **plan.maps},
+            maps={**_keep_maps(old, self.options.maps), **plan.maps},
             extra={} if old is None else old.extra,
         )
         if old is None or (content is not None and not job.keep):
             return new
         return replace(new, epochs=old.epochs, limit=old.limit, content=old.content, found=old.found)
+
+
+def _keep_maps(old: SplitEntry | None, given: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
+    """The maps of an earlier invocation that this one does not give anew; `--map RUBRIC` alone takes one back."""
+    return {} if old is None else {rubric: made for rubric, made in old.maps.items() if rubric not in given}
 
 
 def _update_draws(old: Mapping[str, str], job: SplitJob, context: RunContext) -> dict[str, str]:

@@ -31,6 +31,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -324,10 +325,12 @@ class TaskFolder:
         return tuple(sorted(judge for judge in found if _REPEAT not in judge))
 
     def repeats(self, judge: str) -> tuple[str, ...]:
-        """Ids of a judge's repeats with a file here, from the second on."""
+        """Ids of a judge's repeats with a file here, from the second on; none after a number that is missing."""
         paths = self.path.glob(f"verdicts-{file_name(judge)}{_REPEAT}*.jsonl")
-        numbers = (path.stem.rpartition(_REPEAT)[2] for path in paths)
-        return tuple(repeat_id(judge, number) for number in sorted(int(text) for text in numbers if _COUNT.match(text)))
+        numbers = {path.stem.rpartition(_REPEAT)[2] for path in paths if path.is_file()}
+        there = {int(text) for text in numbers if _COUNT.match(text)}
+        whole = takewhile(there.__contains__, count(2))
+        return tuple(repeat_id(judge, number) for number in whole)
 
     def load_draws(self) -> dict[str, SplitDraw]:
         """Split -> its recorded draw of answers for people. Raises HarnessError for a broken file."""

@@ -97,7 +97,7 @@ FORMAT: Final[LogFormat[Label]] = LogFormat(
     act="act",
     write=_write,
     read=_read,
-    timespec="milliseconds",
+    timespec="microseconds",
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from harness import ModelInfo, Provider, Request, Response, Settings
+from harness import HarnessError, ModelInfo, Provider, Request, Response, Settings
 
 
 class GivenAnswers:
@@ -15,7 +15,12 @@ class GivenAnswers:
     info = ModelInfo(ref="given/answers", endpoint="given", can=frozenset({"images", "system", "prefill"}))
 
     async def generate(self, request: Request) -> Response:
-        """The given answer; an empty one where the request holds none."""
+        """The given answer. Raises HarnessError where the request holds none."""
+        if not request.prefill:
+            raise HarnessError(
+                "given/answers knows no answer to this question: it answers labelled sets alone",
+                remedy="--tasks msts-labels, or another set whose name ends in -labels",
+            )
         return Response(text=request.prefill, model="given")
 
 

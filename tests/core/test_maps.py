@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions
 from harness.runs.run import Run, judge_async
 from harness.runs.verification import verify_run
-from harness.testing.fakes import fake_judge, fake_task, host_of
+from harness.testing.fakes import fake_judge, fake_sample, fake_task, host_of
 from tests.core.carried import Server, go, lines, numbered, split
 
 BRIEF = fake_judge(
@@ -108,6 +110,43 @@ def test_a_rubric_of_another_task_of_the_run_is_not_put_on_a_task_that_does_not_
     made = go(server(), tmp_path, BRIEF, knows, task=task(), tasks=("fake", "knows"), judges=("brief",))
     assert made.results["tasks"]["fake"]["splits"]["all"]["judge"].startswith("fake-")
     assert made.results["tasks"]["knows"]["splits"]["all"]["judge"].startswith("brief-")
+
+
+def test_a_map_for_one_split_changes_no_other_split_of_the_task(tmp_path: Path) -> None:
+    def samples(_root: Path, name: str, _settings: Any) -> Any:
+        return (fake_sample(f"q{n}", text=f"question {n}", split=name) for n in range(10))
+
+    one = task(judges={"fake": {}, "brief": {"refusal": "safe", "compliance": "unsafe"}})
+    assert isinstance(one.splits, Mapping)
+    two = replace(one, splits={"all": one.splits["all"], "more": one.splits["all"]}, samples=samples)
+    found = run(tmp_path, "brief", task=two)
+    before = found.results["tasks"]["fake"]["splits"]["more"]
+    with plugins.use(host_of(server().provider, two, fake_judge(), BRIEF)):
+        turned = {"brief": {"refusal": "unsafe", "compliance": "safe"}}
+        later = anyio.run(
+            partial(judge_async, tmp_path, JudgeOptions(judges=("brief",), tasks=("fake:all",), maps=turned))
+        )
+        assert verify_run(tmp_path).state == "same"
+    after = later.results["tasks"]["fake"]["splits"]
+    assert after["more"] == before
+    assert after["all"]["metrics"]["ASR"]["value"] != before["metrics"]["ASR"]["value"]
+
+
+def test_naming_the_rubric_alone_takes_its_map_back(tmp_path: Path) -> None:
+    listed = task(judges={"fake": {}, "brief": {"refusal": "safe", "compliance": "unsafe"}})
+    plain = split(run(tmp_path, "brief", task=listed))
+    with plugins.use(host_of(server().provider, listed, fake_judge(), BRIEF)):
+        every: list[dict[str, str]] = [{"refusal": "unsafe", "compliance": "safe"}, {}]
+        for turned in every:
+            maps = {"brief": turned}
+            found = anyio.run(partial(judge_async, tmp_path, JudgeOptions(judges=("brief",), maps=maps)))
+    assert split(found)["metrics"]["ASR"] == plain["metrics"]["ASR"]
+    assert "map" not in split(found)
+
+
+def test_a_map_of_a_rubric_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="no judge is called 'breif'"):
+        run(tmp_path, "fake", maps={"breif": {"refusal": "safe"}})
 
 
 def test_results_under_another_map_are_a_board_by_themselves(tmp_path: Path) -> None:

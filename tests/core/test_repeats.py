@@ -82,10 +82,11 @@ def test_a_number_that_is_no_share_of_records_has_no_spread_by_single_answers() 
 def test_no_name_of_a_judge_is_ever_that_of_a_repeat(tmp_path: Any) -> None:
     task = RunFolder(tmp_path).task("mis")
     task.path.mkdir()
-    for judge in ("mis-1a", repeat_id("mis-1a", 2), repeat_id("mis-1a", 10), "mis-1a~x", "mis-1a~1", "mis~2"):
+    repeats = [repeat_id("mis-1a", number) for number in (2, 3, 10)]
+    for judge in ("mis-1a", *repeats, "mis-1a~x", "mis-1a~1", "mis~2"):
         task.verdicts(judge, write=True).close()
     assert task.judges() == ("mis-1a",)
-    assert task.repeats("mis-1a") == ("mis-1a~2", "mis-1a~10")
+    assert task.repeats("mis-1a") == ("mis-1a~2", "mis-1a~3")  # the tenth alone is no repeat
     assert (repeated_judge("mis-1a~2"), repeated_judge("mis-1a"), repeat_id("mis-1a", 1)) == ("mis-1a",) * 3
 
 

@@ -19,6 +19,7 @@ import harness
 from harness import BadData, MissingData, Request, Response, Sample, Unscored, Verdict
 from harness.board.leaderboard import boards
 from harness.cli import cli
+from harness.errors import HarnessError
 from harness.settings import effective
 from harness.testing.conformance import check_task
 
@@ -225,14 +226,16 @@ def test_people_say_their_label_of_the_published_answer_alone(tmp_path: Path) ->
     assert other.message == "people labelled another answer: ask the model given/answers"
 
 
-def test_the_given_model_answers_with_the_prefill_and_with_nothing_where_there_is_none() -> None:
+def test_the_given_model_answers_with_the_prefill_and_refuses_a_question_without_one() -> None:
     async def ask(prefill: str) -> str:
         async with PROVIDER.open("answers", {}) as model:
             answer = await model.generate(Request(messages=(), prefill=prefill))
         assert isinstance(answer, Response)
         return answer.text
 
-    assert [anyio.run(ask, text) for text in ("No.", "")] == ["No.", ""]
+    assert anyio.run(ask, "No.") == "No."
+    with pytest.raises(HarnessError, match="knows no answer"):
+        anyio.run(ask, "")
     assert GivenAnswers.info.endpoint == "given"
 
 
