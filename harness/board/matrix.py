@@ -91,6 +91,7 @@ class _Column:
     head: MatrixColumn
     style: Style
     numbers: tuple[_Number, ...]
+    judge: JudgeNote = JudgeNote()
 
 
 def build_matrix(
@@ -330,7 +331,8 @@ class _Builder:
                 self._read_number(line, each, name, choice, apart.get(place, ""))
                 for place, (line, each) in enumerate(zip(self.lines, picked, strict=True))
             )
-            yield _Column(head=column, style=choice.style, numbers=numbers)
+            judge = JudgeNote() if title is None or choice.style.judge else title.judge
+            yield _Column(head=column, style=choice.style, numbers=numbers, judge=judge)
             if choice.style.corrected and any(
                 each and each.corrected and each.corrected.value is not None for each in measures
             ):
@@ -541,7 +543,7 @@ class _Builder:
     def build(self, *, allow_mismatch: bool) -> Matrix:
         """The table."""
         columns = [column for choice in self.template.columns for column in self._build_columns(choice)]
-        columns = self._leave_out_rows(columns)
+        columns = self._leave_out_rows(self._compare_judges(columns))
         if not columns:
             have = dict.fromkeys(board.title for board in self.boards)
             told = "no run has a column of the table"
@@ -587,6 +589,45 @@ class _Builder:
             facts=tuple(self._list_facts(columns, rows, notes.whole)),
             fit=self.template.fit,
         )
+
+    def _compare_judges(self, columns: Sequence[_Column]) -> list[_Column]:
+        """The columns, with a footnote where one rubric is read by another model than in most of its columns.
+
+        A judge that the template names for a column is meant, whatever the others are.
+        """
+        judges: dict[str, dict[str, list[_Column]]] = {}
+        for column in columns:
+            if column.judge.model:
+                rubric = column.judge.rubric.partition(" (")[0]
+                judges.setdefault(rubric, {}).setdefault(column.judge.label, []).append(column)
+        told: dict[int, str] = {}
+        for rubric, labels in judges.items():
+            main = max(labels, key=lambda label: len(labels[label]))
+            for label, others in labels.items():
+                if label == main:
+                    continue
+                titles = dict.fromkeys(f"{each.head.task}:{each.head.split}" for each in others)
+                self.mismatches.setdefault(", ".join(titles), []).append(f"judge {label}, in other columns {main}")
+                self.remedies[
+                    "judge all splits alike (harness judge RUN --judge NAME), or name the judge in its column"
+                ] = None
+                told |= {
+                    id(each): f"judged by {label}; other columns of the rubric {rubric} by {main}" for each in others
+                }
+        return [
+            column
+            if id(column) not in told
+            else replace(
+                column,
+                numbers=tuple(
+                    each
+                    if each.value is None or each.bar == "published"
+                    else replace(each, notes=(*each.notes, told[id(column)]))
+                    for each in column.numbers
+                ),
+            )
+            for column in columns
+        ]
 
     def _leave_out_rows(self, columns: Sequence[_Column]) -> list[_Column]:
         """The columns without the models that have no number in any of them, unless the template names those."""

@@ -387,6 +387,24 @@ def test_what_does_not_compare_can_be_marked_instead_and_is_never_best() -> None
     assert texts(made)[mark] == f"Not compared: judge mis-openai-other-00000000, not {GPT}."
 
 
+def test_a_rubric_that_another_model_reads_in_another_column_is_refused_or_marked_at_its_head() -> None:
+    other = "mis-openai-other-00000000"
+    runs = [
+        run(ref, {"mis:easy": rates(ASR=1), "mis:hard": rates(ASR=9), "mis:real": rates(ASR=2, judge=other)})
+        for ref in ("x/a", "x/b")
+    ]
+    error = refused(runs)
+    assert "mis:real: judge mis (own rubric v1) by openai-other, in other columns mis (own" in error.where
+    assert "name the judge in its column" in error.remedy
+    made = table(runs, allow_mismatch=True)
+    (mark,) = made.columns[2].notes
+    assert texts(made)[mark].startswith(
+        "Judged by mis (own rubric v1) by openai-other; other columns of the rubric mis by"
+    )
+    named = "columns: ['mis:easy', 'mis:hard', {split: 'mis:real', judge: mis}]"
+    assert not table(runs, named).notes
+
+
 def test_means_whose_parts_do_not_compare_are_refused_too() -> None:
     runs = [mean(each, "general", {"mmstar:val": 60.0}) for each in three()]
     runs[2]["tasks"]["mmstar"]["splits"]["val"]["settings"] = {"temperature": 1.0}
