@@ -14,33 +14,38 @@ A row is a model: runs of equal identity fill it together, each split from one r
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-from harness.board.corrected import ADDS_NOTHING, UNKNOWN_AGREEMENT, count_things
-from harness.board.display import format_interval, format_value
+from harness.board.corrected import count_things
+from harness.board.display import format_interval
 from harness.board.leaderboard import (
-    Interval,
     Mean,
     boards,
-    explain_partial,
-    mark_rank,
     means,
     name_apart,
-    rank_intervals,
     turn_interval,
 )
-from harness.board.matrix_template import MatrixTemplate, RowChoice, SplitChoice, Style
+from harness.board.matrix_cells import (
+    MatrixNumber,
+    NumberColumn,
+    build_cells,
+    explain_bar,
+    list_cautions,
+    place_notes,
+    read_corrected,
+    write_sentence,
+)
+from harness.board.matrix_template import MatrixTemplate, RowChoice, SplitChoice
 from harness.board.published import PublishedRow, published
-from harness.board.rows import GIVEN, JudgeNote, Measure, Row
+from harness.board.rows import JudgeNote, Row
 from harness.contracts import BUILT, Results, Task
 from harness.errors import BadData, HarnessError, UnknownName
 from harness.keys import canonical
-from harness.matrix import Matrix, MatrixCell, MatrixColumn, MatrixNote, MatrixRow
+from harness.matrix import Matrix, MatrixColumn, MatrixRow
 from harness.settings import effective, nearest
 from harness.text import one_line
 
@@ -49,7 +54,6 @@ _GROUPS: Final = {"safety": "Safety", "over-refusal": "Over-refusal", "ability":
 _PEOPLE: Final = "by people"
 _NOT_RUN: Final = "not run"
 _SHOWN: Final = 4  #: models in one part of a sentence; more are counted
-_MARKS: Final = (*string.ascii_lowercase, *(a + b for a in string.ascii_lowercase for b in string.ascii_lowercase))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,29 +73,6 @@ class _Line:
     @property
     def label(self) -> str:
         return self.shown or self.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Number:
-    """One number before it is rounded; `bar` is why it is compared with nothing."""
-
-    value: float | None
-    ends: tuple[float | None, float | None] = (None, None)
-    worst: Interval | None = None
-    sd: float | None = None
-    seeds: int = 0
-    bar: str = ""
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
-    """One column with its numbers, one for each line."""
-
-    head: MatrixColumn
-    style: Style
-    numbers: tuple[_Number, ...]
-    judge: JudgeNote = JudgeNote()
 
 
 def build_matrix(
@@ -292,7 +273,7 @@ class _Builder:
         except HarnessError:  # its data decide, and are not here
             return ()
 
-    def _build_columns(self, choice: SplitChoice) -> Iterator[_Column]:
+    def _build_columns(self, choice: SplitChoice) -> Iterator[NumberColumn]:
         if choice.suite:
             yield from self._build_mean(choice)
             return
@@ -332,12 +313,12 @@ class _Builder:
                 for place, (line, each) in enumerate(zip(self.lines, picked, strict=True))
             )
             judge = JudgeNote() if title is None or choice.style.judge else title.judge
-            yield _Column(head=column, style=choice.style, numbers=numbers, judge=judge)
+            yield NumberColumn(head=column, style=choice.style, numbers=numbers, judge=judge)
             if choice.style.corrected and any(
                 each and each.corrected and each.corrected.value is not None for each in measures
             ):
-                people = tuple(_read_corrected(each, name, apart.get(place, "")) for place, each in enumerate(picked))
-                yield _Column(
+                people = tuple(read_corrected(each, name, apart.get(place, "")) for place, each in enumerate(picked))
+                yield NumberColumn(
                     head=replace(column, head=_PEOPLE, by_people=True, judge="people"),
                     style=choice.style,
                     numbers=people,
@@ -389,31 +370,31 @@ class _Builder:
 
     def _read_number(
         self, line: _Line, picked: tuple[int, Row] | str, name: str, choice: SplitChoice, apart: str
-    ) -> _Number:
+    ) -> MatrixNumber:
         if line.published is not None:
             reference = self._reference(line, choice)
             if reference is None or name not in reference.values:
-                return _Number(value=None, notes=("not published",))
+                return MatrixNumber(value=None, notes=("not published",))
             source = reference.source
             told = [source.title, source.place, source.judge and f"judge: {source.judge}", source.note]
             notes = [f"as published: {'; '.join(part for part in told if part)}"]
             notes += [*reference.slips, *([reference.note] if reference.note else [])]
-            return _Number(value=reference.values[name], bar="published", notes=tuple(notes))
+            return MatrixNumber(value=reference.values[name], bar="published", notes=tuple(notes))
         if isinstance(picked, str):
-            return _Number(value=None, notes=(picked,))
+            return MatrixNumber(value=None, notes=(picked,))
         row = picked[1]
         measure = row.find_measure(name)
         if measure is None:
-            return _Number(value=None, notes=(f"its run has no metric {name}",))
+            return MatrixNumber(value=None, notes=(f"its run has no metric {name}",))
         if measure.value is None:
-            return _Number(value=None, notes=(measure.why or "nothing scored",))
-        bar = _explain_bar(row)
+            return MatrixNumber(value=None, notes=(measure.why or "nothing scored",))
+        bar = explain_bar(row)
         unresolved = ""
         if bar and measure.unresolved and (bounds := format_interval(measure.bounds, measure.unit)):
             unresolved = f"; {measure.name} of all records lies in {bounds}"
         notes = [f"not compared: {text}" for text in (bar and bar + unresolved, apart) if text]
-        notes += _list_cautions(row, measure, renamed=bool(line.shown))
-        return _Number(
+        notes += list_cautions(row, measure, renamed=bool(line.shown))
+        return MatrixNumber(
             value=measure.value,
             ends=measure.ci95,
             worst=turn_interval(measure.ci95_worst, measure.better),
@@ -423,7 +404,7 @@ class _Builder:
             notes=tuple(dict.fromkeys(notes)),
         )
 
-    def _build_mean(self, choice: SplitChoice) -> Iterator[_Column]:
+    def _build_mean(self, choice: SplitChoice) -> Iterator[NumberColumn]:
         """The column of a suite's mean; several names of suites stand with commas between."""
         wanted = [name.strip() for name in choice.title.split(",")]
         found = [next((each for each in line.means if each.suite in wanted), None) for line in self.lines]
@@ -446,14 +427,14 @@ class _Builder:
             apart = {**{place: f"of its part {part}, {why}" for place, why in found_apart.items()}, **apart}
         sample = next(mean for mean in found if mean is not None)
         first = {*sample.of, *sample.missing}
-        numbers: list[_Number] = []
+        numbers: list[MatrixNumber] = []
         for place, (line, mean) in enumerate(zip(self.lines, found, strict=True)):
             if mean is None:
                 why = "not published" if line.published is not None else _NOT_RUN
-                numbers.append(_Number(value=None, notes=(why,)))
+                numbers.append(MatrixNumber(value=None, notes=(why,)))
                 continue
             if mean.value is None:
-                numbers.append(_Number(value=None, notes=(f"missing of the mean: {', '.join(mean.missing)}",)))
+                numbers.append(MatrixNumber(value=None, notes=(f"missing of the mean: {', '.join(mean.missing)}",)))
                 continue
             bar = "" if mean.complete else "a part is a subset or incomplete"
             if {*mean.of, *mean.missing} != first:
@@ -461,7 +442,7 @@ class _Builder:
             bar = bar or apart.get(place, "")
             worst = turn_interval(mean.ci95_worst, mean.better or "neither")
             notes = (f"not compared: {bar}",) if bar else ()
-            numbers.append(_Number(value=mean.value, ends=mean.ci95, worst=worst, bar=bar, notes=notes))
+            numbers.append(MatrixNumber(value=mean.value, ends=mean.ci95, worst=worst, bar=bar, notes=notes))
         head = MatrixColumn(
             group=choice.group,
             over="" if choice.head == choice.title else choice.head,
@@ -474,7 +455,7 @@ class _Builder:
         )
         told = f"{choice.head}: the unweighted mean of {', '.join(parts)}"
         self.facts.setdefault("", {}).setdefault(told, [])
-        yield _Column(head=head, style=choice.style, numbers=tuple(numbers))
+        yield NumberColumn(head=head, style=choice.style, numbers=tuple(numbers))
 
     # -- what does not compare
 
@@ -564,9 +545,9 @@ class _Builder:
                 where=self.template.where,
                 remedy="let people label answers (harness label RUN), or leave `corrected` out",
             )
-        notes = _place_notes(columns, self.lines)
+        notes = place_notes(columns, [line.published is not None for line in self.lines])
         rows: list[MatrixRow] = []
-        cells = [_build_cells(column, notes.cells[place]) for place, column in enumerate(columns)]
+        cells = [build_cells(column, notes.cells[place]) for place, column in enumerate(columns)]
         for place, line in enumerate(self.lines):
             mine = tuple(column[place] for column in cells)
             rows.append(
@@ -590,12 +571,12 @@ class _Builder:
             fit=self.template.fit,
         )
 
-    def _compare_judges(self, columns: Sequence[_Column]) -> list[_Column]:
+    def _compare_judges(self, columns: Sequence[NumberColumn]) -> list[NumberColumn]:
         """The columns, with a footnote where one rubric is read by another model than in most of its columns.
 
         A judge that the template names for a column is meant, whatever the others are.
         """
-        judges: dict[str, dict[str, list[_Column]]] = {}
+        judges: dict[str, dict[str, list[NumberColumn]]] = {}
         for column in columns:
             if column.judge.model:
                 rubric = column.judge.rubric.partition(" (")[0]
@@ -629,7 +610,7 @@ class _Builder:
             for column in columns
         ]
 
-    def _leave_out_rows(self, columns: Sequence[_Column]) -> list[_Column]:
+    def _leave_out_rows(self, columns: Sequence[NumberColumn]) -> list[NumberColumn]:
         """The columns without the models that have no number in any of them, unless the template names those."""
         kept = [
             place
@@ -662,7 +643,9 @@ class _Builder:
                     if head not in heads:
                         heads.append(head)
 
-    def _list_facts(self, columns: Sequence[_Column], rows: Sequence[MatrixRow], whole: Sequence[str]) -> Iterator[str]:
+    def _list_facts(
+        self, columns: Sequence[NumberColumn], rows: Sequence[MatrixRow], whole: Sequence[str]
+    ) -> Iterator[str]:
         cells = [cell for row in rows for cell in row.cells]
         if any(column.head.arrow for column in columns):
             yield "↓ lower is better, ↑ higher is better."
@@ -678,7 +661,7 @@ class _Builder:
         if any(row.published for row in rows):
             yield "Numbers as published are never best and are compared with nothing."
         of_runs = "of all runs: " if any(row.published for row in rows) else ""
-        yield from (_write_sentence(of_runs + text) for text in whole)
+        yield from (write_sentence(of_runs + text) for text in whole)
         for name, texts in self.facts.items():
             if name and len(texts) == 1:
                 yield f"{name}: {next(iter(texts))}."
@@ -708,146 +691,3 @@ def _is_open(name: str, *sides: Mapping[str, str]) -> bool:
 def _name_some(names: Sequence[str]) -> str:
     left = len(names) - _SHOWN
     return ", ".join(names) if left < 1 else f"{', '.join(names[:_SHOWN])} and {left} more"
-
-
-def _explain_bar(row: Row) -> str:
-    """Why no number of a row is compared with others; empty if they are."""
-    return GIVEN if row.unranked == GIVEN else explain_partial(row)
-
-
-def _list_cautions(row: Row, measure: Measure, *, renamed: bool) -> Iterator[str]:
-    """What must be held against a number; the strategy and the system prompt only where the name does not tell them."""
-    if row.n_expected is not None and row.n != row.n_expected and row.subset is None:
-        yield f"{row.n} samples, where {row.n_expected} are published"
-    for caution in row.cautions:
-        if renamed or caution.kind not in ("strategy", "system"):
-            yield caution.told
-    if renamed and row.seeds:
-        yield f"mean over {len(row.seeds)} seeds"
-    if measure.estimated is not None:
-        judged, of = measure.estimated
-        yield f"estimated for {of} answers from the {judged} that are judged"
-    yield from (note.removesuffix(".") for note in row.noted)
-
-
-def _read_corrected(picked: tuple[int, Row] | str, name: str, apart: str) -> _Number:
-    """What people's labels say of a metric of a row."""
-    if isinstance(picked, str):
-        return _Number(value=None, notes=(picked or "not published",))
-    row = picked[1]
-    measure = row.find_measure(name)
-    found = None if measure is None else measure.corrected
-    if measure is None or found is None or found.value is None:
-        return _Number(value=None, notes=((found and found.why) or "not labelled by people",))
-    bar = _explain_bar(row) or apart
-    notes = [f"from labels of {count_things(found.labels, 'answer')}, for all {found.of}"]
-    if found.alpha is None:
-        notes[0] += f"; {UNKNOWN_AGREEMENT}"
-    notes += [f"not compared: {bar}"] if bar else []
-    notes += [ADDS_NOTHING] if found.adds_nothing else []
-    notes += [note.removesuffix(".") for note in found.notes]
-    worst = turn_interval(found.ci95, measure.better)
-    return _Number(value=found.value, ends=found.ci95, worst=worst, bar=bar, notes=tuple(notes))
-
-
-def _write_sentence(text: str) -> str:
-    """A text as a sentence; a name at its beginning stays as it is."""
-    first = text.partition(" ")[0]
-    return f"{text[:1].upper() if first.isalpha() and first.islower() else text[:1]}{text[1:]}."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Placed:
-    """Where each footnote stands: marks by column, by row, by cell (column, then row), and what holds everywhere."""
-
-    columns: tuple[tuple[str, ...], ...]
-    rows: tuple[tuple[str, ...], ...]
-    cells: tuple[tuple[tuple[str, ...], ...], ...]
-    texts: tuple[MatrixNote, ...]
-    whole: tuple[str, ...]
-
-
-def _place_notes(columns: Sequence[_Column], lines: Sequence[_Line]) -> _Placed:
-    """Each footnote once: as a fact if it holds for every number of the runs, else at rows, at columns, at cells.
-
-    Numbers as published and means of suites have cautions of their own, so they do not stand in the way of that.
-    """
-    holds: dict[str, set[tuple[int, int]]] = {}  # text -> (row, column)
-    own: set[tuple[int, int]] = set()  # numbers of runs
-    others: set[tuple[int, int]] = set()
-    for across, column in enumerate(columns):
-        for down, (number, line) in enumerate(zip(column.numbers, lines, strict=True)):
-            is_own = line.published is None and column.head.task
-            if number.value is not None:
-                (own if is_own else others).add((down, across))
-            for text in number.notes:
-                holds.setdefault(text, set()).add((down, across))
-    whole = tuple(text for text, places in holds.items() if places >= own and len(own) > 1)
-    in_row: dict[int, list[str]] = {}
-    in_column: dict[int, list[str]] = {}
-    in_cell: dict[tuple[int, int], list[str]] = {}
-    for text, places in holds.items():
-        left = places - own if text in whole else set(places)
-        # the row of a model, the column of a split, the row of a published model
-        for holder, axis, size, numbers in (
-            (in_row, 0, len(lines), own),
-            (in_column, 1, len(columns), own),
-            (in_row, 0, len(lines), others),
-        ):
-            for place in range(size):
-                mine = {each for each in numbers if each[axis] == place}
-                if len(mine) > 1 and mine <= left:
-                    holder.setdefault(place, []).append(text)
-                    left -= mine
-        for each in left:
-            in_cell.setdefault(each, []).append(text)
-    order: dict[str, str] = {}  # marks in reading order: heads, then row by row
-
-    def mark(texts: Iterable[str]) -> tuple[str, ...]:
-        return tuple(
-            order.setdefault(text, _MARKS[len(order)] if len(order) < len(_MARKS) else str(len(order)))
-            for text in texts
-        )
-
-    heads = tuple(mark(in_column.get(place, ())) for place in range(len(columns)))
-    rows: list[tuple[str, ...]] = []
-    cells: list[list[tuple[str, ...]]] = [[] for _ in columns]
-    for down in range(len(lines)):
-        rows.append(mark(in_row.get(down, ())))
-        for across in range(len(columns)):
-            cells[across].append(mark(in_cell.get((down, across), ())))
-    texts = tuple(MatrixNote(mark=sign, text=_write_sentence(text)) for text, sign in order.items())
-    return _Placed(
-        columns=heads, rows=tuple(rows), cells=tuple(tuple(each) for each in cells), texts=texts, whole=whole
-    )
-
-
-def _build_cells(column: _Column, marks: Sequence[tuple[str, ...]]) -> list[MatrixCell]:
-    """The cells of a column: numbers rounded, best and second marked."""
-    head, style = column.head, column.style
-    ranks = rank_intervals([None if each.bar else each.worst for each in column.numbers])
-
-    def show(value: float | None) -> str:
-        if value is None or style.digits is None:
-            return format_value(value, head.unit)
-        return f"{value:.{style.digits}f}"
-
-    cells: list[MatrixCell] = []
-    for number, rank, notes in zip(column.numbers, ranks, marks, strict=True):
-        low, high = number.ends
-        ends = None if low is None or high is None or number.value is None else (low, high)
-        cells.append(
-            MatrixCell(
-                number=show(number.value),
-                interval=f"[{show(ends[0])}, {show(ends[1])}]" if style.intervals and ends else "",
-                spread="" if number.sd is None else f"± {show(number.sd)}",
-                value=number.value,
-                ci95=ends,
-                sd=number.sd,
-                seeds=number.seeds,
-                standing=mark_rank(rank, ranks) if style.best else "",
-                notes=notes,
-                told=number.notes,
-            )
-        )
-    return cells
