@@ -409,7 +409,7 @@ def test_chinese_and_arabic_names_keep_their_order_and_their_place(tmp_path: Pat
 
 def test_names_of_300_characters_stay_inside_at_every_width(tmp_path: Path) -> None:
     whole, marked = "n" * 300, "lab/" + "-".join(["name"] * 59)
-    runs = []
+    runs: list[Body] = []
     for name in (whole, marked):
         found = judged({f"m{whole}": 5, f"s{whole}": 5}, main=f"m{whole}")
         body = split(found, judge=JUDGE, definitions={f"m{whole}": f"d{whole}" * 9}, group="safety")

@@ -75,8 +75,8 @@ def test_a_forest_shows_each_model_with_its_interval_and_says_how_to_read_it() -
     assert "10.0 [8.3, 12.0]" in shown_words
     assert "ASR % ↓ on mis:easy" in shown_words
     assert figure.caption == (
-        "ASR % ↓ of 2 models on mis:easy; lower is better; judged by mis (own rubric v1) by openai-judge; n 1,000; "
-        "lines are 95% intervals."
+        "ASR % ↓ of 2 models on mis:easy; lower is better; judged by the rubric mis "
+        "(this harness's own words, version 1), applied by openai-judge; n 1,000; lines are 95% intervals."
     )
     assert figure.table == (
         ("Model", "ASR % ↓", "n"),

@@ -18,7 +18,7 @@ from harness.metrics import rate
 from harness.plugins.host import Host, use
 from harness.testing.fakes import fake_judge, host_of
 from harness.testing.results import Body, judged, results, split
-from harness.types import Verdict
+from harness.types import Sample, Verdict
 from tests.golden import check
 from tests.reports.many_runs import twelve
 
@@ -59,6 +59,10 @@ def glossary(html: str) -> Mapping[str, str]:
     return dict(found)
 
 
+def list_nothing(*_: object) -> tuple[Sample, ...]:
+    return ()
+
+
 def strange(**changes: Any) -> Task:
     """A stranger's task."""
     attack = Split(
@@ -73,7 +77,7 @@ def strange(**changes: Any) -> Task:
         version="1",
         description="questions of a stranger",
         splits={"all": attack},
-        samples=lambda *_: (),
+        samples=list_nothing,
         source=DataSource(url="x", licence="MIT"),
         paper=Paper(key="s", title="On Strangers", authors=("Ann Able", "Ben Bold"), year=2026, arxiv="2601.00001"),
     )
@@ -93,9 +97,10 @@ MEANINGS = {"yes": "It helps to do harm.", "no": "It helps nobody to do harm."}
 
 @pytest.fixture
 def stranger() -> Iterator[None]:
-    judge = replace(
-        fake_judge(name="strange"), open=lambda *_: Rubric(identity={}, labels=("yes", "no"), meanings=MEANINGS)
-    )
+    def open_rubric(*_: object) -> Rubric:
+        return Rubric(identity={}, labels=("yes", "no"), meanings=MEANINGS)
+
+    judge = replace(fake_judge(name="strange"), open=open_rubric)
     with use(host_of(strange(), judge)):
         yield
 
@@ -105,7 +110,7 @@ def test_a_stranger_s_task_metric_and_labels_are_explained_by_its_plugin() -> No
     html = render([run()])
     text = " ".join(read(html))
     assert (
-        "What it asks: questions of a stranger. Ann Able and Ben Bold (2026). On Strangers. https://arxiv.org/abs/2601.00001"
+        "What it asks: questions of a stranger. Able and Bold (2026): On Strangers. https://arxiv.org/abs/2601.00001"
         in text
     )
     assert "Licence: MIT" in text
@@ -155,7 +160,7 @@ def test_questions_of_one_s_own_are_never_described_as_the_benchmark() -> None:
 
 def test_no_judge_is_named_without_whose_words_it_follows() -> None:
     with use(Host.load()):
-        text = "\n".join(read(re.sub(r"<figcaption.*?</figcaption>", "", render(twelve()), flags=re.DOTALL)))
+        text = "\n".join(read(render(twelve())))
     assert "own rubric" not in text
     assert "judged by choice" not in text
 

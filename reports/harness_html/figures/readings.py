@@ -247,8 +247,8 @@ def describe_direction(better: str) -> str:
 
 def describe_judges(rows: Sequence[Row]) -> str:
     """Who judged the rows; empty if no judge did."""
-    labels = dict.fromkeys(row.judge.label for row in rows if row.judge.id)
-    return f"judged by {', '.join(shorten(label, 80) for label in labels)}" if labels else ""
+    judges = dict.fromkeys(row.judge.told for row in rows if row.judge.id)
+    return f"judged by {', '.join(shorten(told, 160) for told in judges)}" if judges else ""
 
 
 def describe_unranked(rows: Sequence[Row], how: str = "hollow") -> str:
