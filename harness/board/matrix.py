@@ -295,7 +295,8 @@ class _Builder:
                 told = f"{choice.title} has no metric {name!r}"
                 raise UnknownName(told, where=self.template.where, remedy=nearest(name, known))
             sample = next((measure for measure in measures if measure is not None), None)
-            title = present[0][1] if present else None
+            classes = [number for number, _ in present]  # the judge of the column is that of most of its numbers
+            title = max(present, key=lambda each: classes.count(each[0]))[1] if present else None
             task, _, split = (titles[0] if titles else choice.title).partition(":")
             column = MatrixColumn(
                 group=choice.group,

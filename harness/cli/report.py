@@ -124,7 +124,7 @@ def command(
     else:
         assert report.render is not None
         rendered = report.render(_load_results(paths, group_by))
-    drawn = {} if draw is None else draw(_load_results(paths, group_by))
+    drawn: Mapping[str, bytes] = {} if draw is None else draw(_load_results(paths, group_by))
     if figures is not None and isinstance(rendered, str):
         from .figure_links import link_figures
 

@@ -345,6 +345,7 @@ def other_judge() -> list[Body]:
 
 def test_other_judges_in_one_column_are_refused_with_what_differs() -> None:
     error = refused(other_judge())
+    assert error.where.count("\n  - ") == 1
     assert "numbers of one column do not compare" in error.what
     assert f"mis:easy: x/b: judge mis-openai-other-00000000, not {GPT}" in error.where
     assert "harness judge" in error.remedy
@@ -403,6 +404,14 @@ def test_a_rubric_that_another_model_reads_in_another_column_is_refused_or_marke
     )
     named = "columns: ['mis:easy', 'mis:hard', {split: 'mis:real', judge: mis}]"
     assert not table(runs, named).notes
+
+
+def test_the_judge_of_a_column_is_that_of_most_of_its_numbers() -> None:
+    first = run("x/0", {"mis:easy": rates(ASR=1, judge="mis-openai-other-00000000"), "mis:hard": rates(ASR=1)})
+    rest = [run(f"x/{place}", {"mis:easy": rates(ASR=1), "mis:hard": rates(ASR=1)}) for place in (1, 2)]
+    made = table([first, *rest], allow_mismatch=True)
+    assert {column.judge for column in made.columns} == {"mis (own rubric v1) by openai-gpt-4o"}
+    assert [note.text for note in made.notes] == [f"Not compared: judge mis-openai-other-00000000, not {GPT}."]
 
 
 def test_means_whose_parts_do_not_compare_are_refused_too() -> None:
