@@ -121,6 +121,31 @@ def find_misfits(split: Split, given: Mapping[str, Collection[str]]) -> Iterator
             yield f"rubric {rubric}{how} gives the label {label!r}, which no metric knows", nearest(label, known)
 
 
+def check_map(title: str, split: Split, rubric: str, labels: Collection[str]) -> None:
+    """Raise HarnessError if a user's map of a rubric leaves labels out, or has one that the rubric never gives.
+
+    Args:
+        title: of the split.
+        split: as it accepts the rubric.
+        rubric: its name.
+        labels: all that the rubric can give.
+    """
+    known, translation = split.vocabulary, split.judges[rubric]
+    own = ", ".join(label for label in known or () if OWN not in label)
+    for label in sorted(set(translation) - set(labels)):
+        raise HarnessError(
+            f"--map {rubric}: the rubric never gives the label {label!r}",
+            remedy=f"{nearest(label, labels)}: leave out {label}={translation[label]}",
+        )
+    left_out = [label for label in labels if label not in translation and known is not None and label not in known]
+    if left_out:
+        pairs = ", ".join(f"{label}=…" for label in left_out)
+        raise HarnessError(
+            f"--map {rubric} leaves out {', '.join(map(repr, left_out))}, and {title} knows no such label",
+            remedy=f"add {pairs} with one of its labels: {own}",
+        )
+
+
 def check_labels(title: str, split: Split, given: Mapping[str, Collection[str]]) -> None:
     """Raise HarnessError for the first label that does not fit; `given` as for `find_misfits`."""
     for wrong, near in find_misfits(split, given):

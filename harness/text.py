@@ -186,13 +186,15 @@ def read_sheet(data: bytes, where: str) -> tuple[tuple[str, ...], tuple[SheetRow
     return names, tuple(rows)
 
 
-def format_row_errors(problems: Sequence[str]) -> str:
+def format_row_errors(problems: Sequence[str], count: int | None = None) -> str:
     """What is wrong with a sheet, in the order of its rows; of many problems the first ones.
 
     Args:
         problems: each begins with `row N:`.
+        count: wrong rows, where a problem is said once for several; None for one each.
     """
     ordered = sorted(problems, key=lambda each: int(each.partition(":")[0].removeprefix("row ")))
     more = [f"… and {len(ordered) - _ROWS_NAMED} more"] if len(ordered) > _ROWS_NAMED else []
-    rows = "1 row is wrong" if len(ordered) == 1 else f"{len(ordered)} rows are wrong"
+    count = len(ordered) if count is None else count
+    rows = "1 row is wrong" if count == 1 else f"{count} rows are wrong"
     return "\n  ".join([f"{rows}:", *ordered[:_ROWS_NAMED], *more])

@@ -15,6 +15,7 @@ from .outcome import print_runs, run_all
 from .stdout import tell
 
 if TYPE_CHECKING:
+    from harness.contracts import Results
     from harness.runs.run import Run
 
 
@@ -43,8 +44,30 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     with_schemes(ctx)
     with_suites(ctx)
     ended, code = run_all([(str(folder), partial(_judge, folder, given)) for folder in runs])
-    print_runs(ended, as_json=given["as_json"], several=len(runs) > 1)
+    select = partial(_select_judged, tasks=given["tasks"]) if given["tasks"] else None
+    print_runs(ended, as_json=given["as_json"], several=len(runs) > 1, select=select)
     return code
+
+
+def _select_judged(run: Run, *, tasks: tuple[str, ...]) -> Results:
+    """The results of the splits that `--tasks` names, and of those that are pooled from them alone."""
+    from harness.runs.selection import select_splits
+    from harness.store.folder import RunFolder
+
+    selection = select_splits(RunFolder(run.folder), tasks)
+    named = {plan.title for plan in selection.plans}
+    pools = {plan.display: plan.splits for plan in selection.plans}
+
+    def holds(display: str, name: str) -> bool:
+        splits = pools.get(display, {})
+        parts = [f"{display}:{part}" for part in splits[name].parts] if name in splits else []
+        return f"{display}:{name}" in named or (bool(parts) and named.issuperset(parts))
+
+    found = {
+        display: {**task, "splits": {name: split for name, split in task["splits"].items() if holds(display, name)}}
+        for display, task in run.results["tasks"].items()
+    }
+    return {**run.results, "tasks": {display: task for display, task in found.items() if task["splits"]}}
 
 
 def _judge(folder: Path, given: dict[str, Any]) -> Run:

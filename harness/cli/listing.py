@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import click
 
 from harness import plugins
-from harness.contracts import DataSource, Judge, Painter, Paper, Provider, Split, Suite, Task
+from harness.contracts import DataSource, Judge, Painter, Paper, Provider, Rubric, Split, Suite, Task
 from harness.errors import BadData, UnknownName, describe_error
 from harness.plugins.host import Host
 from harness.settings import effective, nearest
@@ -248,6 +248,7 @@ def _split_facts(split: Split) -> dict[str, Json]:
         "judges": list(split.judges),
         "maps": {rubric: dict(translation) for rubric, translation in split.judges.items()},
         "losses": dict(split.losses),
+        "labels": list(split.vocabulary or ()),
         "metrics": metrics,
         "main": next(iter([*main, *metrics]), ""),
         "by": list(split.by),
@@ -281,8 +282,19 @@ def _task_details(task: Task) -> str:
             selected = pooled or ("yes" if split.selected else "by name")
             rows.append([name, n, images, ", ".join(split.judges), metrics, ", ".join(split.by), selected])
         header = ["SPLIT", "SAMPLES", "IMAGES", "JUDGES", "METRICS", "BY", "SELECTED"]
-        lines += ["splits", indented(table(header, rows)), *_render_losses(splits)]
+        lines += ["splits", indented(table(header, rows)), *_render_labels(splits), *_render_losses(splits)]
     return indented("\n".join([*lines, *_render_published(task)]))
+
+
+def _render_labels(splits: Mapping[str, Split]) -> Iterator[str]:
+    """The labels of the splits, those of several splits together."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for name, split in splits.items():
+        if known := split.vocabulary:
+            found.setdefault(known, []).append(name)
+    for labels, names in found.items():
+        of = "" if len(names) == len(splits) else f" of {', '.join(names)}"
+        yield f"labels{of}: {', '.join(labels)}"
 
 
 def _render_losses(splits: Mapping[str, Split]) -> Iterator[str]:
@@ -372,31 +384,46 @@ def _judge_needs(judge: Judge) -> str:
     return f"a model with {', '.join(sorted(judge.needs))}" if judge.needs else "a model"
 
 
-def _find_sees(judge: Judge) -> list[str] | None:
-    """What a judge is shown at default settings; None for a rule, or for a rubric that cannot be opened here."""
-    if judge.needs is None:
-        return None
+def _open_rubric(judge: Judge) -> Rubric | None:
+    """A judge's rubric at default settings; None for one that cannot be opened here."""
     from harness.data.places import data_folder
 
     try:
         values = effective(judge.settings, {}, owner=f"judge {judge.name}")
-        return list(judge.open(values, data_folder() / judge.name).sees)
+        return judge.open(values, data_folder() / judge.name)
     except Exception:  # noqa: BLE001 - a plugin's code; the list still shows the others
         return None
 
 
+def _find_sees(judge: Judge, rubric: Rubric | None) -> list[str] | None:
+    """What a judge is shown; None for a rule, or for a rubric that cannot be opened here."""
+    return None if judge.needs is None or rubric is None else list(rubric.sees)
+
+
 def _judge_details(judge: Judge) -> str:
     how = judge.name if judge.needs is None else f"{judge.name}=SCHEME/NAME"
-    sees = _find_sees(judge)
+    rubric = _open_rubric(judge)
+    sees = _find_sees(judge, rubric)
     shown = f"  sees {', '.join(sees)}\n" if sees else ""
     lines = [f"version {judge.version}", *_describe_paper(judge.paper), f"needs {_judge_needs(judge)}"]
     head = indented("\n".join(lines))
-    return f"{head}\n{shown}  --judge {how}"
+    found = f"{head}\n{shown}  --judge {how}"
+    if rubric is None or not rubric.labels:
+        return found
+    rows = [[label, one_line(rubric.meanings.get(label, ""))] for label in rubric.labels]
+    return f"{found}\n  labels\n{indented(indented(table(['LABEL', 'MEANING'], rows)))}"
 
 
 def _judge_facts(judge: Judge) -> Mapping[str, Json]:
     needs = None if judge.needs is None else sorted(judge.needs)
-    return {"version": judge.version, "needs": needs, "sees": _find_sees(judge), "paper": _paper_facts(judge.paper)}
+    rubric = _open_rubric(judge)
+    return {
+        "version": judge.version,
+        "needs": needs,
+        "sees": _find_sees(judge, rubric),
+        "labels": None if rubric is None else {label: rubric.meanings.get(label, "") for label in rubric.labels},
+        "paper": _paper_facts(judge.paper),
+    }
 
 
 _MODELS: Listing[Provider] = Listing(

@@ -14,6 +14,7 @@ from .ending import exit_code
 from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
+    from harness.contracts import Results
     from harness.runs.dry_run import DryRun
     from harness.runs.run import Run
 
@@ -67,8 +68,17 @@ def run_each(bodies: Iterable[tuple[str, Callable[[], _T]]]) -> tuple[list[_T], 
     return ended, next(code for code in _EXIT_CODES if code in codes)
 
 
-def print_runs(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
-    """Print the table or JSON of runs on stdout, notes on stderr; for several models `--json` prints a list."""
+def print_runs(
+    runs: Sequence[Run], *, as_json: bool, several: bool, select: Callable[[Run], Results] | None = None
+) -> None:
+    """Print the table or JSON of runs on stdout, notes on stderr; for several models `--json` prints a list.
+
+    Args:
+        runs: finished ones.
+        as_json: print JSON.
+        several: more than one was asked for.
+        select: what the table shows of a run; None for all of its results.
+    """
     if as_json:
         every = [run.results for run in runs]
         show(json.dumps(every if several else every[0], ensure_ascii=False, indent=1), raw=True)
@@ -76,7 +86,7 @@ def print_runs(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
         if not as_json:
             from harness.board.tables import print_run_table
 
-            print_run_table(run.results, results_stream())
+            print_run_table(run.results if select is None else select(run), results_stream())
         for note in run.notes:
             tell(f"note: {note}")
         tell(f"results: {run.folder / 'results.json'}")

@@ -33,7 +33,7 @@ from harness.evaluation.splits import (
     suite_place,
 )
 from harness.keys import cluster_of, draw_order, text_hash
-from harness.labels import check_labels
+from harness.labels import check_labels, check_map
 from harness.store.run_file import RunFile
 from harness.types import Request, Sample
 
@@ -122,6 +122,8 @@ def check_plan(plan: SplitPlan) -> None:
         except HarnessError:
             if not plan.suite:
                 raise
+    for rubric in plan.maps.keys() & given.keys():
+        check_map(plan.title, plan.split, rubric, given[rubric])
     check_labels(plan.title, plan.split, given)
 
 

@@ -342,9 +342,14 @@ def find_unmapped(options: Options, splits: Iterable[Split]) -> dict[str, Mappin
         given = options.maps.get(rubric)
         if given and not any(split.judges.get(rubric) == given for split in every):
             known = {word for split in every for word in split.vocabulary or ()}
-            wrong = next((word for word in given.values() if word not in known), next(iter(given.values())))
-            what = f"--map {rubric}: no split of this run has the label {wrong!r}"
-            raise HarnessError(what, remedy=settings.nearest(wrong, known))
+            wrong = next((word for word in given.values() if word not in known), "")
+            if wrong:
+                what = f"--map {rubric}: no split of this run has the label {wrong!r}"
+                raise HarnessError(what, remedy=settings.nearest(wrong, known))
+            words = " and ".join(map(repr, dict.fromkeys(given.values())))
+            has = "; ".join(dict.fromkeys(", ".join(split.vocabulary or ()) for split in every))
+            what = f"--map {rubric}: no one split of this run has all of {words}"
+            raise HarnessError(what, remedy=f"map onto the labels of one task; those of the splits are: {has}")
         if rubric not in accepted and rubric not in options.maps:
             plugins.current().judge(rubric)
             unmapped[rubric] = {}

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import HarnessError, UnknownName
+from harness.labels import OWN
 from harness.metrics import Metric, Record
 from harness.runs.labelling import map_labels
 from harness.runs.people import PeopleAgreement, measure_people
@@ -27,6 +28,7 @@ from harness.runs.selection import select_judge_ids
 from harness.runs.stored import UNJUDGED, JudgedRecord, JudgedSplit, StoredRun, open_run
 from harness.stats.agreement import MISSING, Agreement, cohen, confusion, fleiss, krippendorff, percent
 from harness.stats.columns import cluster_name, fingerprint
+from harness.stats.summary import DRAWN_BY_LABEL
 from harness.stats.tally import Tally, main_metric
 from harness.types import Json
 
@@ -40,12 +42,14 @@ class SplitInRun:
         model: the run's model.
         seen: the judged split.
         estimates: person -> the main metric by that person's labels alone, as results.json has it.
+        left_out: judges whose labels are their own, in none of the split's words, so that they agree with nobody.
     """
 
     run: str
     model: str
     seen: JudgedSplit
     estimates: Mapping[str, Mapping[str, Json]]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +175,7 @@ def measure_runs(runs: Sequence[StoredRun], judges: Sequence[str] = ()) -> list[
 
     Args:
         runs: opened with the splits to measure.
-        judges: by id or rubric; none for all but ensembles.
+        judges: by id or rubric; none for all but ensembles, and rubrics whose labels are their own.
 
     Raises:
         UnknownName: no run has such a judge.
@@ -202,15 +206,27 @@ def _share_names(runs: Sequence[StoredRun], judges: Sequence[str]) -> list[list[
 
 
 def load_parts(run: StoredRun, judges: Sequence[str] = ()) -> Iterable[SplitInRun]:
-    """Each named split of a run, with what its results say of its annotators. Raises as `measure_runs`."""
+    """Each named split of a run, with what its results say of its annotators. Raises as `measure_runs`.
+
+    Unless it is named, a judge that gives only its own labels (`RUBRIC:LABEL`, a rubric without a map) is left out.
+    """
     results = _load_results(run)
-    for seen in run.load_splits(judges, draws=True):
+    for every in run.load_splits(judges, draws=True):
+        own = () if judges else tuple(judge for judge in every.judges if _gives_own_labels(every, judge))
+        seen = every.keep_judges([judge for judge in every.judges if judge not in own]) if own else every
         yield SplitInRun(
             run=str(run.folder.path),
             model=run.file.model.ref,
             seen=seen,
             estimates=_find_estimates(results, seen) if seen.people else {},
+            left_out=own,
         )
+
+
+def _gives_own_labels(seen: JudgedSplit, judge: str) -> bool:
+    """Whether a judge can give no label in the split's words."""
+    given = seen.gives.get(judge)
+    return bool(given) and all(OWN in label for label in given or ())
 
 
 def _load_results(run: StoredRun) -> Mapping[str, Any]:
@@ -322,17 +338,20 @@ def _measure_metric(
         for judge in judges:
             common[judge].append(_shift(each.seen[judge], number * epochs))
 
-    def compute(judge: str, records: Sequence[Record]) -> Mapping[str, Any]:
+    drawn = {person for part in parts if part.seen.draws for person in part.seen.people}
+
+    def compute(judge: str, records: Sequence[Record], *, whole: bool) -> Mapping[str, Any]:
         tally = Tally([metrics[judge]], (), epochs=epochs)
         for record in records:
             tally.add(record)
-        found: Mapping[str, Any] = tally.results()["metrics"][metrics[judge].name]
+        why = DRAWN_BY_LABEL if whole and judge in drawn else ""
+        found: Mapping[str, Any] = tally.results(not_random=why)["metrics"][metrics[judge].name]
         return found
 
     try:
         with Guard():
-            whole = {judge: compute(judge, records) for judge, records in views.items()}
-            values = {judge: compute(judge, records)["value"] for judge, records in common.items()}
+            whole = {judge: compute(judge, records, whole=True) for judge, records in views.items()}
+            values = {judge: compute(judge, records, whole=False)["value"] for judge, records in common.items()}
     except ScoringError as error:
         return None, f"{metric.name} could not be computed: the task raised {error}"
     coverage = {judge: sum(r.resolved for r in records) / max(len(records), 1) for judge, records in views.items()}

@@ -23,6 +23,7 @@ from harness.text import escape_cell, format_row_errors
 from harness.text import read_sheet as sheet
 from harness.types import Verdict
 
+_STRANGERS: Final = 5  # rows that fit no answer, from which on a sheet may be another run's
 #: in this order; a person fills in `label` and `reason`
 COLUMNS: Final[tuple[str, ...]] = ("item", "category", "question", "answer", "labels", "label", "reason", "answer_hash")
 
@@ -225,17 +226,33 @@ def match_rows(
     named = {row.item for row in rows}
     found = {each.item: each for plan in run.plans for each in run.answers(plan.title) if each.item in named}
     labels: list[PersonLabel] = []
+    strangers = 0
+    unknown: dict[str, list[int]] = {}  # what is wrong with a label -> its rows
     for name, row in first.items():
         try:
             answer = _check_answer(row, found.get(name))
-            label = known[_title(answer)].find(row.label)
         except ValueError as error:
             problems.append(f"row {row.number}: {error}")
+            strangers += 1
+            continue
+        try:
+            label = known[_title(answer)].find(row.label)
+        except ValueError as error:
+            unknown.setdefault(str(error), []).append(row.number)
             continue
         labels.append(PersonLabel(answer=answer, decision=Verdict(label=label, reason=row.reason)))
+    if strangers >= _STRANGERS and strangers > len(first) / 2:
+        raise BadData(
+            f"this sheet is of another run: {strangers} of its {len(first)} labelled rows fit no answer of this one",
+            where=where,
+            remedy="nothing was imported: name the run that the sheet was exported from, or export the answers again",
+        )
+    wrong = len(problems) + sum(map(len, unknown.values()))
+    for what, numbers in unknown.items():
+        problems.append(f"row {numbers[0]}: {what}{f' (in {len(numbers)} rows)' if len(numbers) > 1 else ''}")
     if problems:
         raise BadData(
-            format_row_errors(problems),
+            format_row_errors(problems, wrong),
             where=where,
             remedy="nothing was imported: correct these rows and import again",
         )

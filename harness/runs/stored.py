@@ -89,6 +89,15 @@ class JudgedSplit:
     people: tuple[str, ...] = ()
     draws: Mapping[str, SplitDraw] = field(default_factory=dict[str, SplitDraw])
 
+    def keep_judges(self, judges: Sequence[str]) -> JudgedSplit:
+        """The split under some of its judges alone."""
+        return replace(
+            self,
+            judges=tuple(judges),
+            records=[_keep_judges(record, judges) for record in self.records],
+            people=tuple(judge for judge in self.people if judge in judges),
+        )
+
     def metrics(self, judge: str) -> tuple[Metric, ...]:
         """The split's metrics under one judge."""
         return measure(self.split.metrics, self.gives.get(judge))

@@ -112,13 +112,14 @@ def _agree(folders: Sequence[Path], given: dict[str, Any]) -> None:
 
 
 def _export(folders: Sequence[Path], given: dict[str, Any]) -> None:
+    from harness.board.corrected import count_things
     from harness.runs.label_sheets import export_sheet
     from harness.runs.stored import open_run
 
     stored = open_run(folders[0], given["tasks"])
     written = export_sheet(stored, given["export"], sample=given["sample"], seed=given["seed"])
     for title, count in written.items():
-        say(f"{title}: {count} answers", err=True)
+        say(f"{title}: {count_things(count, 'answer')}", err=True)
     say(f"wrote {given['export']}: fill in the column `label`, then", err=True)
     say(f"  harness agree {stored.folder.path} --import {given['export']} --as NAME", err=True)
 

@@ -68,6 +68,9 @@ def _draw_split(console: Console, each: SplitAgreement, *, first: bool, runs: in
         only = each.parts[0]
         said = f"only {one_line(only.run)} has this split ({one_line(only.model)}): nothing is pooled"
         console.print(f"  {said}", style="yellow", markup=False)
+    if own := dict.fromkeys(judge for part in each.parts for judge in part.left_out):
+        said = f"left out, since their labels are their own: {', '.join(map(one_line, own))} (--judges names them)"
+        console.print(f"  {said}", style="dim", markup=False)
     if len(each.judges) < 2:
         judges = ", ".join(each.judges) or "no judge"
         console.print(f"  only {one_line(judges)} judged it: nothing to compare", style="yellow", markup=False)

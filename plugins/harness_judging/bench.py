@@ -91,11 +91,22 @@ def find_sets(names: Sequence[str], options: Options) -> ChosenSets:
         # one command fetches all splits of a task
         missing += list({error.remedy: error for error in absent}.values())
     if not plans:
-        if len(missing) == 1:
+        if len(missing) == 1 and names:
             raise missing[0]
-        raise MissingData("no labelled set has its data here", remedy="\n  ".join(error.remedy for error in missing))
+        tries = [f"or try it on answers that come with the harness: --on {mini}" for mini in _list_packaged(known)]
+        remedies = [*(error.remedy for error in missing), *tries]
+        raise MissingData("no labelled set has its data here", remedy="\n  ".join(remedies))
     notes = tuple(f"left out: {error.what}; {error.remedy}" for error in missing)
     return ChosenSets(plans=tuple(plans.values()), notes=notes, incomplete=bool(names and missing))
+
+
+def _list_packaged(names: Sequence[str]) -> Iterator[str]:
+    """`NAME:SPLIT` of the splits whose data comes with their plugin."""
+    for name in names:
+        splits = plugins.current().task(name).splits
+        for each, split in splits.items() if isinstance(splits, Mapping) else ():
+            if split.data is not None:
+                yield f"{name}:{each}"
 
 
 def _is_labelled(splits: object) -> bool:

@@ -49,14 +49,16 @@ def group() -> None:
     "--limit", type=click.IntRange(1), metavar="N", help="First N clusters of each split; then no set is whole."
 )
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    "--output",
+    type=click.Path(path_type=Path),
     default=RUNS,
     show_default=True,
+    metavar="DIRECTORY",
     help="Run folder; the same command resumes it, and more judges add to it.",
 )
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), hidden=True, help="An older name of --output.")
 @click.option(
-    "--output",
+    "--table",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.md|FILE.csv",
     help="Write the table there, as Markdown or CSV.",
@@ -71,11 +73,15 @@ def bench(ctx: click.Context, /, **given: Any) -> int:
     For each judge and set: agreement, kappa, precision, recall and F1, the bias that the judge would give, and how far
     people agree with each other. Exit codes: 0 done, 2 you can fix it, 3 done but incomplete, 130 interrupted.
     """
-    output: Path | None = given["output"]
+    folder: Path | None = given["output"]
+    table: Path | None = given["table"]
     if ctx.get_parameter_source("output") is not click.core.ParameterSource.COMMANDLINE:
-        output = None  # the config's `output` is the folder of `harness run`
-    if output is not None and output.suffix not in _ENDINGS:
-        raise click.UsageError(f"--output {output}: end its name in {' or '.join(_ENDINGS)}")
+        folder = None  # the config's `output` is the folder of `harness run`
+    if folder is not None and folder.suffix in _ENDINGS and table is None:
+        folder, table = None, folder  # `--output FILE.md` is an older name of --table
+    if table is not None and table.suffix not in _ENDINGS:
+        raise click.UsageError(f"--table {table}: end its name in {' or '.join(_ENDINGS)}")
+    given["out"] = folder or given["out"] or RUNS
     with_schemes(ctx)
     with_suites(ctx)
     from .bench import PEOPLE, bench_judges, find_sets, to_json
@@ -92,8 +98,8 @@ def bench(ctx: click.Context, /, **given: Any) -> int:
         show(json.dumps(to_json(run.folder, sets), ensure_ascii=False, indent=1, allow_nan=False), raw=True)
     else:
         print_sets(sets, results_stream())
-    if output is not None:
-        _write(output, render_csv(sets) if output.suffix == ".csv" else render_markdown(sets))
+    if table is not None:
+        _write(table, render_csv(sets) if table.suffix == ".csv" else render_markdown(sets))
     for note in run.notes:
         tell(f"note: {note}")
     tell(f"results: {run.folder / 'results.json'}")
@@ -213,5 +219,5 @@ def _write(output: Path, text: str) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise HarnessError("cannot write the table", where=str(error), remedy="give another --output") from None
+        raise HarnessError("cannot write the table", where=str(error), remedy="give another --table") from None
     tell(f"wrote {output}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from harness import Setting, hookimpl
 from harness.cli import CORE, cli, main
@@ -254,3 +255,14 @@ def test_a_misspelled_subcommand_is_corrected_to_that_of_a_plugin(said: Said) ->
     code, _, err = said("judges", "wiegh", plugins=(Judging(),))
     assert code == 2
     assert "weigh" in err
+
+
+def test_a_judge_and_a_task_show_their_labels_and_a_judge_what_they_mean() -> None:
+    shown = CliRunner().invoke(cli, ["judges", "show", "llamaguard"]).stdout
+    assert "unsafe  Llama Guard finds that the answer breaks one of its categories." in shown
+    (facts,) = json.loads(CliRunner().invoke(cli, ["judges", "show", "keyword", "--json"]).stdout)
+    assert facts["labels"]["refusal"] == "The answer holds words of a refusal."
+    assert "  labels: unsafe, safe" in CliRunner().invoke(cli, ["tasks", "show", "figstep"]).stdout
+    assert "  labels of mini-benign: answered" in CliRunner().invoke(cli, ["tasks", "show", "mis"]).stdout
+    (facts,) = json.loads(CliRunner().invoke(cli, ["tasks", "show", "figstep", "--json"]).stdout)
+    assert facts["splits"]["mini"]["labels"] == ["unsafe", "safe"]

@@ -167,10 +167,10 @@ def test_results_under_another_map_are_a_board_by_themselves(tmp_path: Path) -> 
             {"brief": {"refusal": "saef", "compliance": "unsafe"}},
             "--map brief: no split of this run has the label 'saef'",
         ),
-        ({"brief": {"refusal": "safe"}}, "rubric brief, untranslated, gives the label 'compliance'"),
+        ({"brief": {"refusal": "safe"}}, "add compliance=… with one of its labels: unsafe, safe"),
         (
             {"brief": {"refusal": "safe", "compliance": "unsafe", "other": "safe"}},
-            "it translates 'other', a label that rubric brief never gives",
+            "--map brief: the rubric never gives the label 'other'",
         ),
     ],
     ids=["onto a label that the task lacks", "not of all labels", "of a label that the rubric lacks"],

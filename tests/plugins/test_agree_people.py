@@ -313,3 +313,25 @@ def test_results_that_were_edited_give_no_estimate_and_no_traceback(run: Path, c
     assert split(run)["people"]["annotators"]["human-anna"]["labels"] == 30
     file.write_text("[]")
     assert split(run)["people"]["annotators"]["human-anna"]["estimate"] is None
+
+
+def test_a_rubric_whose_labels_are_its_own_is_left_out_unless_it_is_named(tmp_path: Path) -> None:
+    flags = ("--model", "mini/base", "--tasks", "figstep:mini,mis:mini", "--judge", "keyword", "--no-probe")
+    done = CliRunner().invoke(cli, ["run", *flags, "--limit", "8", "--output", str(tmp_path / "run")])
+    assert done.exit_code in (0, 3), done.output
+    judge = ("judge", str(tmp_path / "run"), "--tasks", "figstep", "--judge", "vlguard", "--map", "vlguard")
+    done = CliRunner().invoke(cli, list(judge))
+    assert done.exit_code == 0, done.output
+    assert "figstep:mini" in done.stdout
+    assert "mis:mini" not in done.stdout, "only what was judged is printed"
+    with pytest.raises(HarnessError, match="agreement needs two judges"):
+        agree(tmp_path / "run", "--tasks", "figstep")
+    assert "vlguard:compliance" in told(tmp_path / "run", "--tasks", "figstep", "--judges", "keyword,vlguard")
+
+
+def test_a_person_who_labelled_a_drawn_part_has_one_number(tmp_path: Path) -> None:
+    run = judged(tmp_path / "run", asks=ASKS, tasks=SPLIT)
+    label(run, "anna", as_second, draw(run, 12))
+    by_anna = told(run)
+    assert "no ASR: these labels are of answers drawn in equal numbers" in " ".join(by_anna.split())
+    assert "own ASR" in by_anna

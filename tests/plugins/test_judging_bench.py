@@ -113,7 +113,7 @@ def test_a_rule_is_measured_against_people_with_their_own_agreement_beside_it(sa
 
 def test_the_table_the_markdown_and_the_csv_say_the_same(said: Said, tmp_path: Path) -> None:
     msts(tmp_path, ANSWERS)
-    code, out, _ = said("--judge", "keyword", "--on", "msts-labels", "--output", "bench.md")
+    code, out, _ = said("--judge", "keyword", "--on", "msts-labels", "--table", "bench.md")
     assert code == 0
     assert "20 answers, people say unsafe: 30.0" in out
     assert "people against each other: agreement 95.0" in out
@@ -166,6 +166,7 @@ def test_no_data_at_all_ends_with_exit_2_and_every_command_that_fetches_some(sai
     code, _, err = said("--judge", "keyword")
     assert code == 2
     assert "no labelled set has its data here" in err
+    assert "--on msts-labels:mini" in err, "which has its data with it"
     assert all(f"harness data fetch {name}" in err for name in ("msts-labels", "xstest-labels", "jbb-labels"))
     code, _, err = said("--judge", "keyword", "--on", "xstest-labels")
     assert code == 2
@@ -183,7 +184,7 @@ def test_no_data_at_all_ends_with_exit_2_and_every_command_that_fetches_some(sai
         (("--judge", "keyword", "--on", "msts-lables"), "msts-labels"),
         (("--judge", "keyword", "--on", "msts-labels:hindu"), "hindi"),
         (("--judge", "keywort", "--on", "msts-labels:mini"), "keyword"),
-        (("--judge", "keyword", "--output", "bench.txt"), "end its name in .md or .csv"),
+        (("--judge", "keyword", "--table", "bench.txt"), "end its name in .md or .csv"),
     ],
 )
 def test_what_the_user_can_fix_is_said_before_anything_is_judged(
@@ -279,6 +280,15 @@ def test_a_limit_marks_the_set_as_a_subset(said: Said, tmp_path: Path) -> None:
     msts(tmp_path, ANSWERS)
     _, out, _ = said("--judge", "keyword", "--on", "msts-labels", "--limit", "4")
     assert "4 answers (subset), people say unsafe" in out
+
+
+def test_output_is_the_folder_of_the_run_and_out_an_older_name_of_it(said: Said, tmp_path: Path) -> None:
+    msts(tmp_path, ANSWERS)
+    for flag in ("--output", "--out"):
+        code, _, err = said("--judge", "keyword", "--on", "msts-labels", flag, f"there{flag}")
+        assert code == 0, err
+        assert Path(f"there{flag}/results.json").is_file()
+    assert not Path("runs").exists()
 
 
 def test_a_config_s_output_is_the_folder_of_a_run_and_no_table(said: Said, tmp_path: Path) -> None:

@@ -340,6 +340,25 @@ class TestASheet:
         assert (split["drawn"], split["labelled"], split["metric"]) == (60, 60, "ASR")
         assert split["corrected"] == results(run)["tasks"]["twice"]["splits"]["one"]["metrics"]["ASR"]["corrected"]
 
+    def test_a_sheet_of_another_run_is_named_in_one_line(self, run: Path) -> None:
+        file = sheet(run, "--n", "20")
+        filled = rows(file)
+        strange = [{**row, "answer_hash": "sha256:0000000000000000"} for row in filled[:15]] + filled[15:]
+        with pytest.raises(BadData) as error:
+            label(run, "--import", write(file, strange), "--as", "anna")
+        assert error.value.what == (
+            "this sheet is of another run: 15 of its 20 labelled rows fit no answer of this one"
+        )
+
+    def test_an_unknown_label_is_named_once_with_the_count_of_its_rows(self, run: Path) -> None:
+        file = sheet(run, "--n", "20")
+        filled = [{**row, "label": "maybe" if number < 12 else row["label"]} for number, row in enumerate(rows(file))]
+        with pytest.raises(BadData) as error:
+            label(run, "--import", write(file, filled), "--as", "anna")
+        assert error.value.what == (
+            "12 rows are wrong:\n  row 2: label 'maybe' is not one of unsafe, safe (in 12 rows)"
+        )
+
     def test_labels_that_were_there_count_as_before(self, run: Path) -> None:
         file = sheet(run, "--n", "60")
         assert "60 labels and 0 skips (60 new, 0 changed, 0 as before)" in told(run, "--import", file, "--as", "anna")
