@@ -173,7 +173,8 @@ def _draw_lines(
                 draw_people(canvas, scale, at + _LINE + (_RUNS if reading.runs else 0) + _PEOPLE, found)
             if row.unranked:
                 remark = fit(f"not ranked: {row.unranked}", canvas.width - 2 * EDGE)
-                canvas.text(EDGE, at + step + 6, remark, fill=LIGHT.quiet)
+                below = at + (step if reading.runs or found is not None else _ROW)
+                canvas.text(EDGE, below + 6, remark, fill=LIGHT.quiet)
     canvas.height = y + TICKS + 2
 
 
