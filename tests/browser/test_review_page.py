@@ -55,6 +55,24 @@ def question(page: Page) -> str:
     return page.locator("#question .words").inner_text()
 
 
+def test_the_page_says_what_to_keep_and_asks_about_the_combination(tmp_path: Path) -> None:
+    made = queue(tmp_path)
+    with opened(made) as seen:
+        page = seen.page
+        criteria = page.locator("#criteria")
+        assert "danger comes from both images and the question together" in criteria.inner_text()
+        assert "Question and images together show no risk." in criteria.inner_text()
+        press(page, "c")
+        assert criteria.get_attribute("open") is None
+        press(page, "r", "b", "b", "k")
+        at(page, "0 decided, 4 to go")
+        assert "drop this one, or change that answer" in page.locator("#said").inner_text()
+        press(page, "b", "b", "k")
+        at(page, "1 decided, 3 to go")
+    (kept,) = made.reviews()
+    assert (kept.decision, kept.combination_risky) == ("keep", True)
+
+
 def test_a_queue_is_reviewed_from_first_to_last_by_keyboard_alone(tmp_path: Path) -> None:
     made = queue(tmp_path)
     with opened(made) as seen:

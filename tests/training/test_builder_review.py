@@ -416,3 +416,15 @@ def test_a_question_that_people_wrote_and_that_the_checker_stops_is_in_no_byte_o
 
 def left(out: Path, words: str) -> list[Path]:
     return [path for path in out.rglob("*") if path.is_file() and words.encode() in path.read_bytes()]
+
+
+def test_an_answer_on_the_combination_is_kept_and_lines_without_one_are_as_they_were(tmp_path: Path) -> None:
+    made = queue(tmp_path, 2)
+    first, second = list(made.candidates)
+    made.session("ann").answer(review(first, "ann", combination_risky=True))
+    made.session("ann").answer(review(second, "ann"))
+    written = {line["key"]: line for line in lines(tmp_path, "ann")}
+    assert written[first]["combination_risky"] is True
+    assert "combination_risky" not in written[second]
+    said = {each.key: each.combination_risky for each in queue(tmp_path, 2).reviews()}
+    assert said == {first: True, second: None}

@@ -215,6 +215,7 @@ class Review:
         category, question: replacing the candidate's; empty to keep it.
         text_unsafe: whether the question alone is unsafe; None for no answer.
         image_harmful: whether an image alone shows something explicitly harmful; None for no answer.
+        combination_risky: whether question and both images together ask for something harmful; None for no answer.
         reason: in the reviewer's words.
         seconds: time for the decision.
         at: ISO 8601.
@@ -227,6 +228,7 @@ class Review:
     question: str = ""
     text_unsafe: bool | None = None
     image_harmful: bool | None = None
+    combination_risky: bool | None = None
     reason: str = ""
     seconds: float = 0.0
     at: str = ""

@@ -119,6 +119,7 @@ _QUESTIONS: Final[Mapping[str, tuple[Callable[[Review], str | bool | None], tupl
     "decision": (lambda review: review.decision, ("keep", "fix", "drop")),
     "text_unsafe": (lambda review: review.text_unsafe, (True, False)),
     "image_harmful": (lambda review: review.image_harmful, (True, False)),
+    "combination_risky": (lambda review: review.combination_risky, (True, False)),
 }
 
 

@@ -20,6 +20,7 @@ _FIELDS: Final[Mapping[str, tuple[type, ...]]] = {
     "question": (str,),
     "text_unsafe": (bool, type(None)),
     "image_harmful": (bool, type(None)),
+    "combination_risky": (bool, type(None)),
     "reason": (str,),
     "seconds": (int, float),
     "at": (str,),
@@ -43,7 +44,10 @@ def parse_review(fields: Mapping[str, Any]) -> Review:
 
 
 def _write(answer: Answer[Review]) -> dict[str, Json]:
-    return {**dataclasses.asdict(answer.payload), "at": answer.at, "shown": answer.shown}
+    fields = dataclasses.asdict(answer.payload)
+    if fields["combination_risky"] is None:  # lines of older versions lack it, and older versions pass it over
+        del fields["combination_risky"]
+    return {**fields, "at": answer.at, "shown": answer.shown}
 
 
 def _read(line: Mapping[str, Any]) -> Answer[Review]:

@@ -112,7 +112,7 @@ def _page_state(queue: Queue, session: CandidateSession, draft: Review | None = 
         last = {"key": candidate.key, "question": candidate.question, "decision": "skip", "opinion": {}}
         if isinstance(progress.last, Answer):
             last |= {"decision": progress.last.payload.decision, "opinion": dict(candidate.opinion)}
-    names = ("decision", "category", "question", "text_unsafe", "image_harmful", "reason")
+    names = ("decision", "category", "question", "text_unsafe", "image_harmful", "combination_risky", "reason")
     return {
         "reviewer": session.reviewer,
         "total": len(queue.candidates),

@@ -28,6 +28,7 @@ FILLED: Final = (
     "reviewer",
     "seconds",
     "at",
+    "combination_risky",
 )
 _WORDS: Final[Mapping[bool | None, str]] = {True: "yes", False: "no", None: ""}
 _MEANINGS: Final[Mapping[str, bool | None]] = {
@@ -73,6 +74,7 @@ def to_csv(queue: Queue, reviews: Iterable[Review] = (), *, reviewer: str = "") 
                 "new_question": review.question,
                 "text_unsafe": _WORDS[review.text_unsafe],
                 "image_harmful": _WORDS[review.image_harmful],
+                "combination_risky": _WORDS[review.combination_risky],
                 "reason": review.reason,
                 "reviewer": review.reviewer,
                 "seconds": str(review.seconds or ""),
@@ -142,7 +144,7 @@ def _parse_row(cells: Mapping[str, str]) -> Review:
         raise ValueError(f"{review.decision} changes nothing: to change category or question, choose fix")
     if review.decision == "fix" and not (review.category or review.question):
         raise ValueError("a fix needs new_question or new_category")
-    for name in ("text_unsafe", "image_harmful"):
+    for name in ("text_unsafe", "image_harmful", "combination_risky"):
         cell = cells.get(name, "")
         if cell.lower() not in _MEANINGS:
             raise ValueError(f"{name} is {cell!r}: write yes, no or leave it empty")

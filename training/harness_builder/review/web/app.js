@@ -93,6 +93,7 @@
       if (made !== "drop") {
         const gone = this.candidate.images.some((image) => image.why);
         if (gone) return this.warn("An image cannot be seen: drop this one or skip it.");
+        if (this.form.harmless) return this.warn("You said that the combination shows no risk: drop this one, or change that answer.");
         if (!this.revealed) return this.warn("Reveal the images first (r), or drop or skip without looking.");
       }
       if (made === "fix" && !this.form.changed) return this.warn("Nothing is changed yet: rewrite the question or choose a category.");
@@ -132,6 +133,8 @@
         u: () => this.undo(),
         t: () => this.form.cycle("text-unsafe"),
         i: () => this.form.cycle("image-harmful"),
+        b: () => this.form.cycle("combination-risky"),
+        c: () => { $("criteria").open = !$("criteria").open; },
         e: () => $("reason").focus(),
         s: () => this.look(),
         n: () => this.note(),

@@ -22,7 +22,7 @@
 
   class Form {
     constructor() {
-      for (const id of ["text-unsafe", "image-harmful"]) {
+      for (const id of ["text-unsafe", "image-harmful", "combination-risky"]) {
         choices($(id).querySelector(".choices"), id, ANSWERS.map(([word, value]) => [[word], value]));
       }
       $("as-it-was").addEventListener("click", () => {
@@ -47,6 +47,7 @@
       this.category(categories.indexOf(draft?.category || candidate.category));
       choose("text-unsafe", draft?.text_unsafe ?? null);
       choose("image-harmful", draft?.image_harmful ?? null);
+      choose("combination-risky", draft?.combination_risky ?? null);
       $("reason").value = draft?.reason ?? "";
       $("rewrite").value = draft?.question || candidate.question;
       $("editor").hidden = !draft?.question;
@@ -80,6 +81,9 @@
       };
     }
 
+    // Whether the reviewer said that question and images together show no risk.
+    get harmless() { return chosen("combination-risky") === "false"; }
+
     get changed() { return Object.values(this.changes).some(Boolean); }
 
     said(decision) {
@@ -89,6 +93,7 @@
         ...(decision === "fix" ? this.changes : {}),
         text_unsafe: JSON.parse(chosen("text-unsafe")),
         image_harmful: JSON.parse(chosen("image-harmful")),
+        combination_risky: JSON.parse(chosen("combination-risky")),
         reason: $("reason").value.trim(),
         seconds: Math.round((performance.now() - this.since) / 100) / 10,
       };
