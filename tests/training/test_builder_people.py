@@ -260,7 +260,7 @@ class TestTheirAgreement:
         for name in ("ann", "bob"):
             answer_all(open_review_queue(tmp_path), name)
         found = people(tmp_path)
-        assert [each.candidates for each in found.agreement()] == [0, 0, 0, 0]
+        assert [each.candidates for each in found.agreement()] == [0, 0, 0, 0, 0]
         found.decided(first)
         found.decided(second)
 
