@@ -204,13 +204,19 @@
     frame.classList.toggle("more-left", region.scrollLeft > 1);
     frame.classList.toggle("more-right", region.scrollLeft + region.clientWidth < region.scrollWidth - 1);
   };
-  const look = () => {
-    const measured = regions.map((region) => {
+  const look = () => {  // all is read before anything is written: one layout
+    const there = regions.filter((region) => !region.closest("details:not([open]), [hidden]"));  // the rest has no layout yet
+    const seen = there.map((region) => {
       const inner = region.firstElementChild;
-      return region.classList.contains("scroll") && inner !== null && inner.offsetWidth <= region.clientWidth;
+      const fits = region.classList.contains("scroll") && inner !== null && inner.offsetWidth <= region.clientWidth;
+      const rest = region.scrollWidth - region.clientWidth - region.scrollLeft;
+      return [region, fits, !fits && region.scrollLeft > 1, !fits && rest > 1];
     });
-    regions.forEach((region, place) => region.classList.toggle("fits", measured[place]));
-    regions.forEach(edge);
+    for (const [region, fits, left, right] of seen) {
+      region.classList.toggle("fits", fits);
+      region.parentElement.classList.toggle("more-left", left);
+      region.parentElement.classList.toggle("more-right", right);
+    }
   };
   for (const region of regions) region.addEventListener("scroll", () => edge(region), { passive: true });
   addEventListener("resize", look);
