@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from harness.metrics import Metric
 from harness.runs.labelling import map_labels, select_draw_judge
 from harness.runs.stored import HUMAN, StoredRun, build_judged_item, describe_split_run
 from harness.stats.columns import Codes, cluster_name
-from harness.stats.corrected import LEAST_ALPHA
+from harness.stats.corrected import TOO_LITTLE
 from harness.stats.correction import (
     LEAST_IN_CELL,
     SMALL,
@@ -231,10 +231,10 @@ def _explain_refusal(run: StoredRun, plan: SplitPlan, metric: Metric, *, enough:
     try:
         view = run.folder.results["tasks"][plan.display]["splits"][plan.name]
         for judged in (view, *view["other_judges"].values()):  # the same in the view of each machine judge
-            found = judged["metrics"].get(metric.name, {}).get("corrected")
-            if found and found["value"] is None and found.get("why"):
-                alpha = (found.get("alpha") or {}).get("value")
-                return str(found["why"]) if enough or (alpha is not None and alpha < LEAST_ALPHA) else ""
+            found: Mapping[str, Any] = judged["metrics"].get(metric.name, {}).get("corrected") or {}
+            why = str(found.get("why") or "")
+            if why:
+                return why if enough or why.startswith(TOO_LITTLE) else ""
     except (HarnessError, KeyError, TypeError, AttributeError):  # a run without results, or an edited file
         pass
     return ""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from harness.stats.summary import JudgedItem, SplitRun
 
 LEAST_ALPHA: Final = 0.67  #: Krippendorff's alpha; below it people's labels correct nothing
+TOO_LITTLE: Final = "people agree too little"  #: how the reason of labels that disagree begins
 LEAST_RARE: Final = 10  #: answers of the rarer kind, among those that several people labelled, before alpha decides
 _DIGITS: Final = 10
 _BINARY: Final = {(0, 0), (0, 1), (1, 1)}  #: shares that a metric of single records may give
@@ -110,7 +111,7 @@ class _PeopleAgreement:
         if found.value is None or found.value >= LEAST_ALPHA or self.rare < LEAST_RARE:
             return ""
         return (
-            f"people agree too little: on {self.same} of the {found.n} answers that several of them labelled, with an "
+            f"{TOO_LITTLE}: on {self.same} of the {found.n} answers that several of them labelled, with an "
             f"alpha of {found.value:.2f} where {LEAST_ALPHA} is needed; a clearer guideline or a third person helps"
         )
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any, Final
 
 from harness.keys import digest, text_hash
@@ -177,7 +176,8 @@ def find_usable(
     usable: set[str] = set()
     shares = share_labels([len(items) for items in cells.values()], n)
     for items, share in zip(cells.values(), shares, strict=True):
-        tried = list(takewhile(lambda item: item in labelled or item in skipped, items))
+        untried = (rank for rank, item in enumerate(items) if item not in labelled and item not in skipped)
+        tried = list(items[: next(untried, len(items))])
         if len(tried) < len(items):
             tried = tried[:share]
         usable.update(item for item in tried if item in labelled)

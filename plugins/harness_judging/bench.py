@@ -104,7 +104,9 @@ def _list_packaged(names: Sequence[str]) -> Iterator[str]:
     """`NAME:SPLIT` of the splits whose data comes with their plugin."""
     for name in names:
         splits = plugins.current().task(name).splits
-        for each, split in splits.items() if isinstance(splits, Mapping) else ():
+        if callable(splits):
+            continue
+        for each, split in splits.items():
             if split.data is not None:
                 yield f"{name}:{each}"
 
