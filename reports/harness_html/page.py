@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files as packaged
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup, escape
 
@@ -33,6 +33,9 @@ from .terms import Glossary, describe_task
 
 #: a name up to a place where it may break: after a mark, or after so many characters without one
 _PIECES: Final = re.compile(r"[^/\-_.:\s]{0,24}[/\-_.:\s]+|[^/\-_.:\s]{1,24}")
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 Flat = dict[str, str | int | float | bool | None]
 
@@ -57,8 +60,6 @@ To serve it: make a Space whose SDK is `static`, and push this folder to it.
 
 def render_page(results: Sequence[Results]) -> str:
     """The leaderboard of some runs as a page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     from harness import plugins
 
     every, suites = boards(results), means(results)
@@ -73,20 +74,6 @@ def render_page(results: Sequence[Results]) -> str:
         f"@media print {{ :root:root {{ {light} }} }}\n",
     )
     style, script = _read_asset("page.css") + "\n".join(colours), _read_asset("page.js")
-    environment = Environment(
-        loader=PackageLoader(__package__ or "", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_drop_controls,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Any] = {
-        "figure": display.format_value,
-        "estimate": display.format_estimate,
-        "breaks": _mark_breaks,
-    }
-    environment.filters.update(filters)
     glossary, looks = Glossary(), Looks(every)
     headline, placed, rest = views.place_figures(draw_figures(every, suites), every, anchors)
     sections = [
@@ -105,9 +92,7 @@ def render_page(results: Sequence[Results]) -> str:
     marks = {"rank": glossary.fact("Rank").anchor, **{name: glossary.mark(name).anchor for name in MARKS}}
     for section in sections:
         glossary.add("Benchmarks", section.board.task, " ".join(views.describe_benchmark(section)), section.board.split)
-    return environment.get_template(
-        "page.html"
-    ).render(
+    return _load_template().render(
         title=TITLE,
         policy="; ".join(  # the page may load only its own style and script, by hash
             (
@@ -137,6 +122,27 @@ def render_page(results: Sequence[Results]) -> str:
         runs=len(results),
         day=max((str(each.get("finished") or "")[:10] for each in results), default=""),
     )
+
+
+def _load_template() -> Template:
+    """The page's template. It escapes all text, and a name that it does not get is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(__package__ or "", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_drop_controls,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {
+        "figure": display.format_value,
+        "estimate": display.format_estimate,
+        "breaks": _mark_breaks,
+    }
+    environment.filters.update(filters)
+    return environment.get_template("page.html")
 
 
 def render_figures(results: Sequence[Results]) -> Mapping[str, bytes]:
