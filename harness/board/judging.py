@@ -122,7 +122,7 @@ def parse_repeats(body: Mapping[str, Any] | None) -> Repeats | None:
     for metric, found in body["metrics"].items():
         low, high = found["range"] or (None, None)
         return Repeats(
-            count=body["k"],
+            count=body["count"],
             answers=body["answers"],
             agree=body["agree"],
             metric=metric,

@@ -123,7 +123,7 @@ class _Noise(_Strict):
 
 
 class _Repeats(_Strict):
-    k: _Count
+    count: _Count
     answers: _Count
     agree: _Figure
     metrics: dict[str, _Noise]

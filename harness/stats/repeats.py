@@ -91,7 +91,7 @@ class RepeatTally:
             return None
         labelled, same = self._labelled[count - 1], self._same[count - 1]
         found: dict[str, Json] = {
-            "k": count,
+            "count": count,
             "answers": labelled,
             "agree": round(same / labelled, _DIGITS) if labelled else None,
             "unscored": list(self._unscored[:count]),

@@ -64,10 +64,10 @@ def test_the_page_says_what_to_keep_and_asks_about_the_combination(tmp_path: Pat
         assert "Question and images together show no risk." in criteria.inner_text()
         press(page, "c")
         assert criteria.get_attribute("open") is None
-        press(page, "r", "b", "b", "k")
+        press(page, "r", "b", "b", "y")
         at(page, "0 decided, 4 to go")
         assert "drop this one, or change that answer" in page.locator("#said").inner_text()
-        press(page, "b", "b", "k")
+        press(page, "b", "b", "y")
         at(page, "1 decided, 3 to go")
     (kept,) = made.reviews()
     assert (kept.decision, kept.combination_risky) == ("keep", True)
@@ -79,7 +79,7 @@ def test_a_queue_is_reviewed_from_first_to_last_by_keyboard_alone(tmp_path: Path
         page = seen.page
         press(page, "r", "t", "i", "i", "e")
         page.keyboard.type("it is keen")  # letters in a field decide nothing
-        press(page, "Enter", "k")
+        press(page, "Enter", "y")
         at(page, "1 decided, 3 to go")
         press(page, "d")
         at(page, "2 decided, 2 to go")
@@ -87,7 +87,7 @@ def test_a_queue_is_reviewed_from_first_to_last_by_keyboard_alone(tmp_path: Path
         page.keyboard.type(" Really?")
         press(page, "Control+Enter")
         at(page, "3 decided, 1 to go")
-        press(page, "r", "3", "k")
+        press(page, "r", "3", "y")
         at(page, "4 decided, 0 to go")
         page.wait_for_selector("#end:visible")
     kept, dropped, fixed, moved = made.reviews()
@@ -117,7 +117,7 @@ def test_the_note_comes_before_anything_else_and_stays_within_reach(tmp_path: Pa
         assert not page.locator("text=Your own wellbeing").is_visible()
         press(page, "n")
         assert page.locator("#note >> text=Your own wellbeing").is_visible()
-        press(page, "k")
+        press(page, "y")
         assert page.locator("#about").inner_text().startswith("ann: 0 decided")
         seen.clean()
 
@@ -128,13 +128,13 @@ def test_images_are_blurred_until_revealed_and_again_with_the_next_candidate(tmp
         page = seen.page
         assert page.evaluate(filtered) == ["blur(40px) grayscale(1)"] * 2
         assert page.locator("#images img").first.get_attribute("alt") == "Image 1 of 2, blurred"
-        press(page, "k")
+        press(page, "y")
         assert "Reveal the images first" in page.locator("#said").inner_text()
         press(page, "r")
         assert page.evaluate(filtered) == ["none"] * 2
         press(page, "r")
         assert page.locator("figure.blurred").count() == 2
-        press(page, "r", "k")
+        press(page, "r", "y")
         at(page, "1 decided")
         assert page.locator("figure.blurred").count() == 2
 
@@ -165,7 +165,7 @@ def test_the_model_is_heard_after_the_answer_and_nowhere_before(tmp_path: Path) 
         press(page, "r", "t", "s", "Escape")
         assert OPINION not in page.content() + "".join(heard)
         number = question(page).split()[1].rstrip(":")
-        press(page, "k")
+        press(page, "y")
         page.wait_for_selector(f"#last >> text={OPINION} of {number}")
         press(page, "x")
         page.wait_for_selector("#last >> text=You skipped")
@@ -191,7 +191,7 @@ def test_the_last_answer_is_taken_back_with_what_was_said(tmp_path: Path) -> Non
     with opened(made) as seen:
         page = seen.page
         first = question(page)
-        press(page, "r", "t", "2", "k")
+        press(page, "r", "t", "2", "y")
         at(page, "1 decided")
         press(page, "u")
         at(page, "0 decided")
@@ -276,7 +276,7 @@ def test_hostile_texts_fire_nothing_and_stay_readable(tmp_path: Path) -> None:
         for count in range(1, len(hostile) + 1):
             press(page, "r", "e")
             page.locator("#reason").fill(INJECTIONS[0])
-            press(page, "Enter", "k")
+            press(page, "Enter", "y")
             at(page, f"{count} decided")
         press(page, "u")
         at(page, f"{len(hostile) - 1} decided")
@@ -297,7 +297,7 @@ def test_a_screen_reader_finds_nothing_amiss_and_a_phone_does_not_scroll_aside(
         page.goto(url)
         assert violations(page) == []
         begin(page)
-        press(page, "r", "k")
+        press(page, "r", "y")
         at(page, "1 decided")
         press(page, "f")
         assert violations(page) == []

@@ -51,7 +51,7 @@ def test_a_repeat_that_has_read_nothing_is_none() -> None:
     assert noise("u-", "s-") is None
     found = noise("uu-", "su-")
     assert found is not None
-    assert (found["k"], found["answers"], found["agree"]) == (2, 2, 0.5)
+    assert (found["count"], found["answers"], found["agree"]) == (2, 2, 0.5)
 
 
 def test_an_answer_counts_for_agreement_once_every_repeat_has_labelled_it() -> None:

@@ -19,7 +19,7 @@ from harness.testing.results import Body, judged, results, split
 
 FIRST, SECOND = "mis-openai-judge-1f3a9c2e", "mis-openai-other-00000000"
 REPEATS: Body = {
-    "k": 3,
+    "count": 3,
     "answers": 1000,
     "agree": 0.955,
     "unscored": [0, 0, 0],

@@ -126,7 +126,7 @@
     keys() {
       const acts = {
         r: () => this.reveal(),
-        k: () => this.decide("keep"),
+        y: () => this.decide("keep"),
         d: () => this.decide("drop"),
         f: () => this.fix(),
         x: () => this.skip(),
