@@ -124,7 +124,9 @@ def test_an_edge_shows_that_a_table_goes_on(page12: Path, width: int) -> None:
         region = frame.locator(".scroll")
         assert "more-right" in (frame.get_attribute("class") or "")
         region.evaluate("each => { each.scrollLeft = each.scrollWidth; }")
-        opened.page.wait_for_function("document.querySelector('.frame:has(#overview)').classList.contains('more-left')")
+        opened.page.wait_for_function(
+            "() => document.querySelector('.frame:has(#overview)').classList.contains('more-left')"
+        )
         assert "more-right" not in (frame.get_attribute("class") or "")
         first = opened.page.locator("#overview tbody th").first.bounding_box()
         assert first is not None
@@ -337,7 +339,7 @@ def test_columns_are_chosen_by_keyboard_and_the_address_remembers_them_with_the_
     assert not any(head.startswith("rest") for head in columns(page, f"{name}-table"))
     assert page.locator("section[data-task]:visible").count() == 3
     page.locator("#contents").get_by_role("link", name="mis:real").click()
-    page.wait_for_function("location.hash.includes('?')")
+    page.wait_for_function("() => location.hash.includes('?')")
     assert page.url.endswith(f"#{board(page, 'mis:real')}?task=mis&hide=rest")
 
 
