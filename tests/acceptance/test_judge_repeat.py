@@ -59,7 +59,7 @@ def test_the_number_of_each_repeat_their_spread_and_their_agreement_are_in_the_r
     split = world.split()
     values = [100 * count / 6 for count in (3, 3, 4)]
     repeats = split["repeats"]
-    assert (repeats["k"], repeats["answers"], repeats["agree"]) == (3, 6, pytest.approx(4 / 6))
+    assert (repeats["count"], repeats["answers"], repeats["agree"]) == (3, 6, pytest.approx(4 / 6))
     assert (repeats["unscored"], repeats["unjudged"]) == ([0, 0, 0], [0, 0, 0])
     main = repeats["metrics"]["ASR"]
     assert main["values"] == pytest.approx(values)
@@ -94,7 +94,7 @@ def test_the_same_command_asks_nothing_again_and_a_larger_k_only_adds(world: Wor
     assert world.split()["judge"] == judge
     assert world.split()["metrics"] == first
     assert world.command().code == 0
-    assert world.split()["repeats"]["k"] == 3, "a smaller K takes nothing away"
+    assert world.split()["repeats"]["count"] == 3, "a smaller K takes nothing away"
 
 
 def test_an_error_of_one_repeat_is_asked_again_for_that_repeat_alone(world: World) -> None:
@@ -171,7 +171,7 @@ def test_a_vote_gives_the_number_of_most_repeats_and_takes_the_place_of_its_judg
     assert card["settings"] == {"of": [own], "repeats": 3}
     assert split["metrics"]["ASR"]["value"] == pytest.approx(100 * 4 / 6)
     assert split["other_judges"][own]["metrics"]["ASR"]["value"] == 50
-    assert split["other_judges"][own]["repeats"]["k"] == 3
+    assert split["other_judges"][own]["repeats"]["count"] == 3
     assert "repeats" not in split
     assert world.command("--judge-repeat", 3, "--judge-vote", "majority").code == 0
     assert world.split() == split
@@ -272,7 +272,7 @@ def test_a_pooled_split_has_the_repeats_of_its_parts(world: World) -> None:
     judge, card = vote(world)
     assert pooled["judge"] == judge
     repeats = pooled["other_judges"][card["settings"]["of"][0]]["repeats"]
-    assert (repeats["k"], repeats["answers"], repeats["agree"]) == (2, 3, pytest.approx(2 / 3))
+    assert (repeats["count"], repeats["answers"], repeats["agree"]) == (2, 3, pytest.approx(2 / 3))
     assert repeats["metrics"]["ASR"]["values"] == pytest.approx([100, 200 / 3])
     verified(world)
 
@@ -333,7 +333,7 @@ def test_where_only_some_judges_are_rules_these_judge_once_and_a_note_says_so(wo
     assert times == {1: 3, 2: 3}
     assert "so it judges once: keyword" in ended.err
     split = world.split()
-    assert split["repeats"]["k"] == 3
+    assert split["repeats"]["count"] == 3
     assert ["repeats" in view for view in split["other_judges"].values()] == [False]
 
 
