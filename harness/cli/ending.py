@@ -160,11 +160,12 @@ def leave_threads(code: int) -> None:
         leave(code)
 
 
-def end_soon(code: int, seconds: float = LINGER_SECONDS) -> None:
+def end_soon(code: int, seconds: float | None = None) -> None:
     """End the process after some seconds, even if a plugin left a thread or an exit function that hangs."""
+    limit = LINGER_SECONDS if seconds is None else seconds
 
     def end() -> None:
-        time.sleep(seconds)
+        time.sleep(limit)
         names = ", ".join(thread.name for thread in _busy_threads()) or "an exit function"
         line = f"ended anyway: {names}, started by a plugin or a library, was still running\n"
         with contextlib.suppress(OSError):
