@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from harness.types import Generation, Image, Json, Request, Sample, Text, Usage
+from harness.types import Generation, Image, Json, Request, Sample, Text
 
 VERSION = "k1"
 _REDACTED = re.compile(r"\[\d+ characters, sha256 ([0-9a-f]{64})\]")
@@ -92,7 +92,7 @@ def request_to_json(request: Request) -> Mapping[str, Json]:
     }
 
 
-def flat_fields(value: Generation | Usage) -> dict[str, Json]:
+def flat_fields(value: Generation) -> dict[str, Json]:
     """The fields of a flat value; `dataclasses.asdict` copies deeply, which costs more than a whole sample."""
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
 

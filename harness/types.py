@@ -128,19 +128,35 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one call as the provider counts them; zero if it does not say."""
+    """Tokens of one call as the provider counts them; zero if it does not say.
+
+    Attributes:
+        input_tokens: of the request, images and cached tokens included.
+        output_tokens: of the answer, thinking included.
+        reasoning_tokens: those of the output that are thinking.
+        cache_read_tokens: those of the input that the provider read from its cache.
+        cache_write_tokens: those of the input that the provider wrote into its cache.
+        batch: the call was made through a batch API, which may cost less.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    batch: bool = False
 
 
 def add_usage(*usages: Usage) -> Usage:
-    """The sum of several calls' tokens."""
+    """The sum of several calls' tokens; `batch` only if every call with tokens was made through a batch API."""
+    paid = [usage for usage in usages if usage.input_tokens or usage.output_tokens]
     return Usage(
         input_tokens=sum(usage.input_tokens for usage in usages),
         output_tokens=sum(usage.output_tokens for usage in usages),
         reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
+        cache_read_tokens=sum(usage.cache_read_tokens for usage in usages),
+        cache_write_tokens=sum(usage.cache_write_tokens for usage in usages),
+        batch=bool(paid) and all(usage.batch for usage in paid),
     )
 
 

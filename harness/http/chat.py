@@ -129,8 +129,12 @@ def usage(counts: Json) -> Usage:
     """Tokens as the server counts them."""
     inside = as_mapping(counts)
     details = as_mapping(inside.get("completion_tokens_details"))
+    prompt = as_mapping(inside.get("prompt_tokens_details"))
+    read = prompt.get("cached_tokens", inside.get("prompt_cache_hit_tokens"))  # the latter: DeepSeek
     return Usage(
         input_tokens=as_count(inside.get("prompt_tokens")),
         output_tokens=as_count(inside.get("completion_tokens")),
         reasoning_tokens=as_count(details.get("reasoning_tokens")),
+        cache_read_tokens=as_count(read),
+        cache_write_tokens=as_count(prompt.get("cache_write_tokens")),
     )

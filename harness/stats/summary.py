@@ -508,6 +508,9 @@ class UsageSum:
             "input_tokens": self._tokens.input_tokens,
             "output_tokens": self._tokens.output_tokens,
             "reasoning_tokens": self._tokens.reasoning_tokens,
+            **({"cache_read_tokens": self._tokens.cache_read_tokens} if self._tokens.cache_read_tokens else {}),
+            **({"cache_write_tokens": self._tokens.cache_write_tokens} if self._tokens.cache_write_tokens else {}),
+            **({"batch": True} if self._tokens.batch else {}),
         }
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 from harness.contracts import Decision
 from harness.errors import HarnessError
-from harness.keys import cluster_of, flat_fields, item, text_hash
+from harness.keys import cluster_of, item, text_hash
 from harness.metrics import Record
 from harness.types import Failure, Json, Outcome, Response, Sample, Text, Unscored, Usage, Verdict
 
@@ -59,6 +59,9 @@ def sanitize_numbers(result: Response | Failure) -> Response | Failure:
         input_tokens=int(count(result.usage.input_tokens)),
         output_tokens=int(count(result.usage.output_tokens)),
         reasoning_tokens=int(count(result.usage.reasoning_tokens)),
+        cache_read_tokens=int(count(result.usage.cache_read_tokens)),
+        cache_write_tokens=int(count(result.usage.cache_write_tokens)),
+        batch=bool(result.usage.batch),
     )
     if isinstance(result, Failure):
         return replace(result, usage=usage)
@@ -84,6 +87,22 @@ def outcome_of(result: Response | Failure) -> Outcome:
     if isinstance(result, Failure):
         return result.outcome
     return "answered" if result.text.strip() else "empty"
+
+
+def usage_to_json(usage: Usage) -> dict[str, Json]:
+    """The tokens of a line; fields that older versions lack are left out where they say nothing."""
+    line: dict[str, Json] = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+    if usage.cache_read_tokens:
+        line["cache_read_tokens"] = usage.cache_read_tokens
+    if usage.cache_write_tokens:
+        line["cache_write_tokens"] = usage.cache_write_tokens
+    if usage.batch:
+        line["batch"] = True
+    return line
 
 
 def item_line(sample: Sample, epoch: int, key: str) -> dict[str, Json]:
@@ -130,7 +149,7 @@ def response_line(
         "outcome": outcome_of(result),
         "text": result.text,
         **own,
-        "usage": flat_fields(result.usage),
+        "usage": usage_to_json(result.usage),
         "calls": calls,
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "model": result.model,
@@ -202,7 +221,7 @@ def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: J
         "flags": sorted(judgement.flags),
         "asked": list(judgement.asked),
         "raw": list(judgement.replies),
-        "usage": flat_fields(judgement.usage),
+        "usage": usage_to_json(judgement.usage),
         "calls": max(len(judgement.asked), len(judgement.replies)),
         "models": list(judgement.models),
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),

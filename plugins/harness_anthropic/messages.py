@@ -181,4 +181,6 @@ def _read_usage(counts: Json) -> Usage:
         input_tokens=sum(as_count(inside.get(name)) for name in inputs),
         output_tokens=as_count(inside.get("output_tokens")),
         reasoning_tokens=as_count(as_mapping(inside.get("output_tokens_details")).get("thinking_tokens")),
+        cache_read_tokens=as_count(inside.get("cache_read_input_tokens")),
+        cache_write_tokens=as_count(inside.get("cache_creation_input_tokens")),
     )

@@ -300,6 +300,7 @@ def _read_usage(counts: Json) -> Usage:
         input_tokens=as_count(inside.get("promptTokenCount")),
         output_tokens=as_count(inside.get("candidatesTokenCount")) + thought,
         reasoning_tokens=thought,
+        cache_read_tokens=as_count(inside.get("cachedContentTokenCount")),
     )
 
 

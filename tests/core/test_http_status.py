@@ -13,7 +13,7 @@ from harness.http.settings import Address
 from harness.http.status import ApiError, failure, find_unsupported, retry_after
 from harness.images import inline_image, open_image
 from harness.testing.fakes import PIXEL
-from harness.types import Failure, Generation, Image, Message, Request, Response, Text
+from harness.types import Failure, Generation, Image, Message, Request, Response, Text, Usage
 
 WHERE = Address(url="https://models.example/v1", key="secret-key-1", key_env="EXAMPLE_KEY")
 
@@ -303,7 +303,12 @@ def test_only_settings_that_are_set_are_sent() -> None:
 
 
 def test_an_answer_comes_with_usage_model_time_and_notes() -> None:
-    usage = {"prompt_tokens": 9, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 2}}
+    usage = {
+        "prompt_tokens": 9,
+        "completion_tokens": 5,
+        "completion_tokens_details": {"reasoning_tokens": 2},
+        "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 3},
+    }
     found = read_response(completion({"content": "yes"}, usage=usage), notes=("scaled",))
     assert (found.text, found.model, found.seconds, found.notes, found.flags) == (
         "yes",
@@ -312,7 +317,14 @@ def test_an_answer_comes_with_usage_model_time_and_notes() -> None:
         ("scaled",),
         frozenset[str](),
     )
-    assert (found.usage.input_tokens, found.usage.output_tokens, found.usage.reasoning_tokens) == (9, 5, 2)
+    assert found.usage == Usage(
+        input_tokens=9, output_tokens=5, reasoning_tokens=2, cache_read_tokens=4, cache_write_tokens=3
+    )
+
+
+def test_deepseeks_own_name_of_cached_tokens_is_read() -> None:
+    found = read_response(completion({"content": "yes"}, usage={"prompt_tokens": 9, "prompt_cache_hit_tokens": 8}))
+    assert found.usage == Usage(input_tokens=9, cache_read_tokens=8)
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": None}, {"completion_tokens": "many"}, [1], 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,17 @@ from harness.runs.stored import build_judged_item
 from harness.stats.summary import JudgedItem
 from harness.store import RunFolder, TaskFolder
 from harness.store.reader import read_answers
-from harness.store.records import LOWEST, Judgement, item_line, response_line, sanitize_numbers, verdict_line
+from harness.store.records import (
+    LOWEST,
+    Judgement,
+    item_line,
+    response_line,
+    response_of,
+    sanitize_numbers,
+    verdict_line,
+)
 from harness.testing.fakes import fake_sample
-from harness.types import Failure, Response, Unscored, Usage, Verdict
+from harness.types import Failure, Response, Unscored, Usage, Verdict, add_usage
 
 JUDGE, OTHER = "tone-openai-J-00000001", "words-00000002"
 UNSAFE = Verdict(label="unsafe", axes={"level": 2.0}, reason="it tells how")
@@ -147,6 +156,22 @@ def test_tokens_and_names_are_summed_over_current_lines(folder: Folder) -> None:
     }  # fmt: skip
     assert total.model.models == {"x-1", "x-2"}
     assert (total.judges[JUDGE].spend.calls, total.judges[JUDGE].models) == (1, {"j-1"})
+
+
+def test_cached_tokens_and_batch_are_stored_only_where_they_say_something() -> None:
+    plain = response_line(fake_sample(), 0, "k1:a", Response(text="A", usage=USAGE))
+    assert plain["usage"] == {"input_tokens": 3, "output_tokens": 2, "reasoning_tokens": 1}
+    usage = replace(USAGE, cache_read_tokens=2, cache_write_tokens=1, batch=True)
+    line = json.loads(json.dumps(response_line(fake_sample(), 0, "k1:a", Response(text="A", usage=usage))))
+    assert response_of(line).usage == usage
+
+
+def test_a_sum_is_of_a_batch_only_if_every_call_with_tokens_was() -> None:
+    live, batch = USAGE, replace(USAGE, batch=True)
+    assert add_usage(batch, batch, Usage()).batch
+    assert not add_usage(batch, live).batch
+    assert not add_usage(Usage(batch=True)).batch
+    assert add_usage(batch, replace(batch, cache_read_tokens=2)).cache_read_tokens == 2
 
 
 def test_a_rule_calls_nobody(folder: Folder) -> None:

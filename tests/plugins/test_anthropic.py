@@ -31,6 +31,7 @@ async def test_an_answer_carries_usage_the_reported_model_and_its_time() -> None
         found = await get_response(model, ASKED)
     assert (found.text, found.reasoning, found.model) == ("yes and no", "hm", "test-model-2026-01-01")
     assert (found.usage.input_tokens, found.usage.output_tokens, found.usage.reasoning_tokens) == (542, 7, 4)
+    assert (found.usage.cache_read_tokens, found.usage.cache_write_tokens) == (500, 30)
     assert 0 < found.seconds < 30
 
 
