@@ -267,7 +267,7 @@ async def exits():
 
 
 def test_threads_that_wait_for_work_hold_no_end_and_are_nobodys_fault(start: Start) -> None:
-    patient = f"import harness.cli.ending; harness.cli.ending.LINGER_SECONDS = {LONGEST / 2}; "  # a busy machine is slow
+    patient = f"import harness.cli.ending; harness.cli.ending.LINGER_SECONDS = {LONGEST / 2}; "  # a busy machine
     worked = patient + "import anyio, asyncio; await anyio.to_thread.run_sync(len, ''); "
     begins = "globals()['one'] = asyncio.create_task(held()); await asyncio.sleep(0); "
     exits = "globals()['two'] = asyncio.create_task(exits()); await asyncio.sleep(1000)"
