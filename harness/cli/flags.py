@@ -53,6 +53,18 @@ class Devices(ParamType):
         return str(format_devices(value))
 
 
+class ShardName(ParamType):
+    """Reads `i/n` as two numbers."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:  # noqa: ARG002
+        """The shard. Raises HarnessError if there can be no such shard."""
+        from harness.evaluation.options import parse_shard
+
+        return value if isinstance(value, tuple) else parse_shard(str(value))
+
+
 class JudgeName(ParamType):
     """One `--judge`; the environment variable holds several, separated by commas."""
 
@@ -366,6 +378,12 @@ def run_flags(function: _F) -> _F:
             type=click.IntRange(1),
             metavar="N",
             help="First N clusters of each split; a higher N extends the run.",
+        ),
+        click.option(
+            "--shard",
+            type=ShardName(),
+            metavar="i/n",
+            help="Answer only the i-th of n parts, from 0, in a folder below the run's: see `harness merge`.",
         ),
         click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Answers for each sample."),
         click.option(

@@ -87,6 +87,7 @@ def build_options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> O
         system=given["system"],
         limit=given["limit"],
         epochs=given["epochs"],
+        shard=given["shard"],
         data=given["data"],
         output=None if several else output,
         fresh=given["fresh"],

@@ -22,7 +22,9 @@ STATES = (*OUTCOMES, "scored", *UNSCORED)
 MOST_EPOCHS: Final = 10_000
 MOST_CLUSTERS: Final = 1_000_000_000
 MOST_REPEATS: Final = 100
+MOST_SHARDS: Final = 10_000
 Vote = Literal["", "majority"]
+Shard = tuple[int, int]  #: number from 0, and of how many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class Options:
         phases: whether judging waits for all answers.
         devices: for local models and judges whose settings name none, such as `0,1`; empty lets them choose.
         min_coverage: share of records that must be resolved.
+        shard: (i, n): answer only the clusters of the i-th of n parts, in a folder below `output`; None for all.
         judge_repeat: how often each judge that asks a model judges each answer.
         judge_vote: `majority` adds the majority of the repeats as a judge, in the judge's place; empty adds none.
         policy: slots, retries and breaker.
@@ -72,6 +75,7 @@ class Options:
     phases: Phases = "auto"
     devices: str = ""
     min_coverage: float = MIN_COVERAGE
+    shard: Shard | None = None
     judge_repeat: int = 1
     judge_vote: Vote = ""
     policy: Policy = Policy()
@@ -106,6 +110,8 @@ class Options:
                 raise HarnessError(f"{name} must be a number, not {value}")
         _check_coverage(self.min_coverage)
         _check_repeats(self.judge_repeat, self.judge_vote)
+        if self.shard is not None:
+            check_shard(self.shard)
         if self.phases not in get_args(Phases):
             raise UnknownName(f"--phases {self.phases}: no such order", remedy=nearest(self.phases, get_args(Phases)))
 
@@ -181,6 +187,27 @@ class JudgeOptions:
             policy=self.policy,
             command=self.command,
         )
+
+
+def parse_shard(text: str) -> Shard:
+    """`i/n` as two numbers. Raises HarnessError for another form, or for a shard that cannot be."""
+    number, slash, count = text.partition("/")
+    if not (slash and number.strip().isdecimal() and count.strip().isdecimal()):
+        raise HarnessError(f"--shard {text}: not of the form i/n", remedy="write --shard 0/4 for the first of four")
+    shard = int(number), int(count)
+    check_shard(shard)
+    return shard
+
+
+def check_shard(shard: Shard) -> None:
+    """Refuse a shard that cannot be. Raises HarnessError."""
+    number, count = shard
+    if not 1 <= count <= MOST_SHARDS:
+        raise HarnessError(f"--shard {number}/{count}: n must be at least 1 and at most {MOST_SHARDS:,}")
+    if not 0 <= number < count:
+        last = f"{count - 1}/{count}"
+        remedy = f"shards count from 0: 0/{count} to {last}" + (f" (--array=0-{count - 1})" if number == count else "")
+        raise HarnessError(f"--shard {number}/{count}: there is no such shard", remedy=remedy)
 
 
 def _check_retry(retry: frozenset[str]) -> None:

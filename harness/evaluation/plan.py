@@ -2,6 +2,9 @@
 
 Planning calls no model. Each split is listed once before a run starts, so that broken data costs nothing.
 
+`--shard i/n` takes a part of what `--limit` takes: whole clusters, by a hash of their names, so that shards need not know
+of each other.
+
 `--limit N` and `--sample N` each take the first N clusters of a fixed order. No seed or file order changes it, and
 a higher N only adds. `--limit` covers all categories: within a category clusters are ordered by the sha256 of their
 name, and categories take turns. `--sample` takes a plain random sample, which represents the rest: clusters are
@@ -17,11 +20,12 @@ from typing import NoReturn
 
 from harness.contracts import Ability, Suite
 from harness.errors import HarnessError, MissingData, PluginError
-from harness.evaluation.options import Options
+from harness.evaluation.options import Options, Shard
 from harness.evaluation.samples import SamplesError
 from harness.evaluation.splits import (
     AskedTask,
     LeftOut,
+    JudgeChoice,
     SplitPlan,
     build_split_plans,
     check_parts,
@@ -176,6 +180,8 @@ class SplitJob:
         asked: ids of the asked samples, if only stored answers are judged.
         keep: whether an earlier listing with more samples is kept.
         drawn: last place (`harness.keys.draw_order`) of the draw to judge; None for all.
+        deferred: judges that score a whole split at once, which a shard leaves to the merged run.
+        defers_primary: whether the first of them is the split's primary judge.
     """
 
     plan: SplitPlan
@@ -184,6 +190,8 @@ class SplitJob:
     asked: frozenset[str] = frozenset()
     keep: bool = False
     drawn: str | None = None
+    deferred: tuple[JudgeChoice, ...] = ()
+    defers_primary: bool = False
 
     @property
     def total(self) -> int:
@@ -234,14 +242,13 @@ def list_splits(
     for plan in plans:
         try:
             try:
-                survey = survey_samples(plan.samples(), options.limit)
+                survey = survey_samples(plan.samples(), options.limit, options.shard)
             except Exception as error:
                 if isinstance(error, HarnessError) and not isinstance(error, PluginError):
                     raise
                 found.failed.append((plan, SamplesError(error)))  # a task is a plugin
                 continue
-            for choice in plan.judges:
-                choice.judge.open(choice.settings, choice.root)
+            job = defer_split_rubrics(SplitJob(plan=plan, epochs=options.epochs, survey=survey), options.shard)
             check_parts(plan)
         except HarnessError as error:
             if not plan.suite:
@@ -249,10 +256,24 @@ def list_splits(
             found.left_out.append(LeftOut(title=plan.title, error=error))
             continue
         keep = _has_higher_limit(plan, options, run)
-        found.jobs.append(SplitJob(plan=plan, epochs=options.epochs, survey=survey, keep=keep))
+        found.jobs.append(replace(job, keep=keep))
     if not found.jobs:
         raise_nothing_listed(found)
     return found
+
+
+def defer_split_rubrics(job: SplitJob, shard: Shard | None) -> SplitJob:
+    """Open each rubric, and take those that score a whole split at once out of a shard's plan.
+
+    Raises HarnessError if a rubric cannot be opened.
+    """
+    plan = job.plan
+    scopes = [choice.judge.open(choice.settings, choice.root).scope for choice in plan.judges]
+    if shard is None or "split" not in scopes:
+        return job
+    now = tuple(choice for choice, scope in zip(plan.judges, scopes, strict=True) if scope != "split")
+    deferred = tuple(choice for choice, scope in zip(plan.judges, scopes, strict=True) if scope == "split")
+    return replace(job, plan=replace(plan, judges=now), deferred=deferred, defers_primary=deferred[0] is plan.judges[0])
 
 
 def raise_nothing_listed(found: ListedSplits) -> NoReturn:
@@ -292,7 +313,10 @@ class Survey:
         images: number of images in the samples taken.
         most_images: most images in one of them.
         needs: abilities a model must have to answer them.
-        taken: clusters taken; None for all.
+        taken: clusters taken by the limit; None for all.
+        shard: the part of them that is evaluated; None for all.
+        whole: how many samples all shards have together; 0 without a shard.
+        listing: hash of the ids and clusters of these, in any order, 64 hex digits; empty without a shard.
     """
 
     samples: int
@@ -301,25 +325,43 @@ class Survey:
     most_images: int
     needs: frozenset[Ability]
     taken: frozenset[str] | None
+    shard: Shard | None = None
+    whole: int = 0
+    listing: str = ""
 
     def takes(self, sample: Sample) -> bool:
         """Whether a sample is part of the run."""
-        return self.taken is None or cluster_of(sample) in self.taken
+        if self.taken is None and self.shard is None:
+            return True
+        cluster = cluster_of(sample)
+        return (self.taken is None or cluster in self.taken) and in_shard(cluster, self.shard)
 
 
-def survey_samples(samples: Iterable[Sample], limit: int | None) -> Survey:
-    """List a split once: count its samples and choose those that the limit takes."""
+def in_shard(cluster: str, shard: Shard | None) -> bool:
+    """Whether a cluster is in a shard: by a hash of its name alone. All are in None."""
+    return shard is None or int(text_hash(cluster), 16) % shard[1] == shard[0]
+
+
+def survey_samples(samples: Iterable[Sample], limit: int | None, shard: Shard | None = None) -> Survey:
+    """List a split once: count its samples and choose those that the limit and the shard take."""
     categories: dict[str, str] = {}
     sizes: list[tuple[str, int]] = []
+    ids: list[str] = []
     needs: set[Ability] = set()
     for sample in samples:
         cluster = cluster_of(sample)
         if limit is not None:
             categories[cluster] = min(sample.category, categories.get(cluster, sample.category))
         needs |= find_needs(sample.request)
-        sizes.append((cluster if limit is not None else "", len(sample.request.images)))
+        by_cluster = limit is not None or shard is not None
+        sizes.append((cluster if by_cluster else "", len(sample.request.images)))
+        ids.append(sample.id if shard is not None else "")
     taken = None if limit is None else frozenset(islice(take_turns(categories.items()), limit))
-    counted = [images for cluster, images in sizes if taken is None or cluster in taken]
+    within = [place for place, (cluster, _) in enumerate(sizes) if taken is None or cluster in taken]
+    counted = [sizes[place][1] for place in within if in_shard(sizes[place][0], shard)]
+    listing = 0
+    for place in within if shard is not None else ():
+        listing += int(text_hash(f"{ids[place]}\0{sizes[place][0]}"), 16)
     return Survey(
         samples=len(counted),
         found=len(sizes),
@@ -327,6 +369,9 @@ def survey_samples(samples: Iterable[Sample], limit: int | None) -> Survey:
         most_images=max(counted, default=0),
         needs=frozenset(needs),
         taken=taken,
+        shard=shard,
+        whole=0 if shard is None else len(within),
+        listing="" if shard is None else f"{listing % 2**256:064x}",
     )
 
 

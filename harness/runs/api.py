@@ -41,6 +41,7 @@ class RunOptions(TypedDict, total=False):
         phases: judge while answering, or afterwards.
         devices: CUDA devices for local models and judges, `"0,1"` or `[0, 1]`; each holds one replica.
         min_coverage: share of records that must be resolved.
+        shard: `(0, 4)` for the first of four parts, as `--shard 0/4`; None for all.
         judge_repeat: how often each judge that asks a model judges each answer.
         judge_vote: `majority` lets the majority of the repeats give the number; empty the first.
         policy: slots, retries and breaker.
@@ -68,6 +69,7 @@ class RunOptions(TypedDict, total=False):
     phases: Phases
     devices: str | int | Sequence[str | int]
     min_coverage: float
+    shard: tuple[int, int] | None
     judge_repeat: int
     judge_vote: Vote
     policy: Policy
@@ -131,6 +133,7 @@ def _build_options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Opt
         phases=given.get("phases", "auto"),
         devices=str(format_devices(given.get("devices", ""))),
         min_coverage=given.get("min_coverage", MIN_COVERAGE),
+        shard=given.get("shard"),
         judge_repeat=given.get("judge_repeat", 1),
         judge_vote=given.get("judge_vote", ""),
         policy=given.get("policy", Policy()),

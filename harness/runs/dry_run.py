@@ -147,11 +147,11 @@ def _find_gap(job: SplitJob, spoiled: int, found: PreparedRun, options: Options)
     """Why a split would be incomplete even if all is answered and judged; `spoiled` samples lack an image."""
     plan, total = job.plan, job.survey.samples if job.survey else 0
     if not total:
-        return f"{plan.title} holds no samples"
+        return "" if job.survey and job.survey.whole else f"{plan.title} holds no samples"
     covered = (total - spoiled) / total
     if covered < options.min_coverage and not job.keep:
         return f"{plan.title}: {spoiled} samples lack images, so coverage is {covered:.1%} at most"
-    if not plan.judges:
-        waiting = [each.plan for each in found.listed.jobs if not each.plan.judges]
+    if not plan.judges and not job.deferred:
+        waiting = [each.plan for each in found.listed.jobs if not (each.plan.judges or each.deferred)]
         return format_judge_command(waiting, options, found.folder.path)
     return ""

@@ -24,6 +24,7 @@ from harness.runs.results import ComputedResults
 from harness.runs.votes import list_votes
 from harness.store.folder import RunFolder
 from harness.store.reader import read_answers
+from harness.store.shards import find_base
 from harness.text import one_line
 
 _WIDTH = 60  #: longest reason, in letters
@@ -69,6 +70,7 @@ def build_notes(context: RunContext, computed: ComputedResults, folder: Path) ->
         *_list_model_names(context, computed.results),
         *_list_unused_labels(context, computed.results),
         *_list_losses(context),
+        *_list_shard_notes(context, folder),
     ]
 
 
@@ -99,7 +101,14 @@ def _list_incomplete(context: RunContext, computed: ComputedResults, folder: Pat
     waiting: list[SplitPlan] = []
     for job, split in _pair_splits(context, computed):
         plan = job.plan
+        if job.survey is not None and job.survey.whole and not job.survey.samples:
+            continue  # a shard without a cluster of this split lacks nothing
         judges = context.judges_of.get((plan.display, plan.name), ())
+        if job.deferred and not judges:
+            failed = split["outcomes"]["bad_sample"] + split["outcomes"]["error"]
+            if split["records"] and failed / split["records"] > 1 - context.options.min_coverage:
+                yield f"{plan.title} is incomplete: {failed} of {split['records']} are not answered; run it again"
+            continue
         short = [judge for judge in judges if not _is_complete(split, judge)]
         if not short and (judges or split["complete"]):
             continue
@@ -110,7 +119,27 @@ def _list_incomplete(context: RunContext, computed: ComputedResults, folder: Pat
         else:
             waiting.append(plan)
     if waiting:
-        yield format_judge_command(waiting, context.options, folder)
+        shard, base = context.options.shard, find_base(folder)
+        text = format_judge_command(waiting, context.options, base)
+        yield text if shard is None else f"{text}, once the shards are merged: {_format_merge_command(base)}"
+
+
+def _format_merge_command(base: Path) -> str:
+    return shlex.join(["harness", "merge", str(base)])
+
+
+def _list_shard_notes(context: RunContext, folder: Path) -> Iterator[str]:
+    """That a shard is no whole run, and what is left to the merged one."""
+    shard = context.options.shard
+    if shard is None:
+        return
+    command = _format_merge_command(find_base(folder))
+    for job in context.jobs:
+        for choice in job.deferred:
+            yield f"{job.plan.title}: rubric {choice.judge.name!r} scores all answers at once, after `{command}`"
+    yield (
+        f"this is shard {shard[0]}/{shard[1]}, whose numbers are not the run's; when all {shard[1]} have ended: {command}"
+    )
 
 
 def _list_undecided(context: RunContext, computed: ComputedResults) -> Iterator[str]:

@@ -249,6 +249,7 @@ def _build_results(
         suites={name: suite_results(tuple(suite.rubrics), suite.mean, tasks) for name, suite in file.suites.items()},
         usage=usage_json(usage.model.spend, {judge: took.spend for judge, took in spent.items() if took.spend.calls}),
         wall_s=round(sum(entry.seconds for entry in file.history), 3),
+        shard=None if file.part is None else {"index": file.part[0], "of": file.part[1]},
     )
 
 

@@ -31,6 +31,7 @@ from harness.runs.results import to_frame
 from harness.runs.selection import plan_judging
 from harness.runs.writer import RunWriter, claim_folder
 from harness.store.folder import RunFolder, file_name
+from harness.store.shards import check_count, shard_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,7 +155,10 @@ def prepare_run(options: Options) -> PreparedRun:
     asked = make_plan(options)
     resolved = resolve(options.model, devices=options.devices)
     check_judges((choice for each in asked.splits for choice in each.judges), options)
-    folder = RunFolder(resolve_name(options.output or default_folder(options)))
+    base = resolve_name(options.output or default_folder(options))
+    if options.shard is not None:
+        check_count(base, options.shard[1])
+    folder = RunFolder(base if options.shard is None else shard_folder(base, options.shard))
     claim_folder(folder, options, resolved.requested, whole=False)
     folder.check_writable("give --output a folder that can be written to")
     if options.fresh:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from harness import plugins
 from harness.errors import HarnessError, UnknownName
 from harness.evaluation.options import JudgeOptions, Options
-from harness.evaluation.plan import SplitJob, draw_clusters
+from harness.evaluation.plan import SplitJob, defer_split_rubrics, draw_clusters
 from harness.evaluation.splits import (
     SplitPlan,
     check_parts,
@@ -30,6 +31,7 @@ from harness.models import ModelSpec
 from harness.settings import nearest
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, SplitEntry, SuiteEntry, TaskEntry
+from harness.store.shards import find_base
 from harness.types import Json
 
 
@@ -88,9 +90,17 @@ def plan_judging(folder: RunFolder, judging: JudgeOptions) -> JudgingPlan:
         raise HarnessError("a redacted export cannot be judged", where=str(folder.path), remedy="use the run itself")
     if unmapped := find_unmapped(options, (job.plan.split for job in jobs)):
         return plan_judging(folder, replace(judging, maps={**judging.maps, **unmapped}))
+    jobs = [defer_split_rubrics(job, options.shard) for job in jobs] if options.shard else jobs
     judged = [job for job in jobs if job.plan.judges]
     for job in judged:
         check_parts(job.plan)
+    if deferred := [choice.judge.name for job in jobs for choice in job.deferred if not judged]:
+        base = shlex.quote(str(find_base(folder.path)))
+        raise HarnessError(
+            f"rubric {deferred[0]!r} scores all answers of a split at once, and this is a shard",
+            where=str(folder.path),
+            remedy=f"harness merge {base}, then harness judge {base} …",
+        )
     if not judged:
         raise HarnessError("no judge for these answers", where=str(folder.path), remedy="give --judge SCHEME/NAME")
     if judging.judge_limit is not None:
@@ -141,7 +151,8 @@ def load_split_plan(folder: RunFolder, run: RunFile, title: str) -> SplitPlan:
 
 
 def _build_options(run: RunFile, judging: JudgeOptions) -> Options:
-    return judging.of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
+    options = judging.of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
+    return replace(options, shard=run.part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

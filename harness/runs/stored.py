@@ -33,7 +33,7 @@ from harness.store.folder import RunFolder
 from harness.store.reader import Answer, read_answers
 from harness.store.records import decision_of, record_of
 from harness.store.run_file import RunFile, SplitEntry
-from harness.types import Unscored, Verdict
+from harness.types import Json, Unscored, Verdict
 
 COMBINED: Final = "combine-majority"  #: the rubric of an ensemble
 UNJUDGED: Final = "unjudged"
@@ -343,13 +343,20 @@ def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequenc
         gives={judge: labels for judge, labels in given.items() if labels is not None},
         primary=entry.judge,
         settings=entry.generation,
-        subset={"limit": entry.limit} if entry.limit else None,
+        subset=_describe_subset(run, entry),
         epochs=entry.epochs,
         min_coverage=entry.min_coverage,
         drawn=entry.drawn,
         people=tuple(judge for judge in words if rubrics[judge] == HUMAN),
         maps={judge: entry.maps[rubric] for judge, rubric in mapped.items() if rubric in entry.maps},
     )
+
+
+def _describe_subset(run: RunFile, entry: SplitEntry) -> dict[str, Json] | None:
+    """Which part of a split was asked; None for all of it."""
+    limit: dict[str, Json] = {"limit": entry.limit} if entry.limit else {}
+    shard: dict[str, Json] = {} if run.part is None else {"shard": f"{run.part[0]}/{run.part[1]}"}
+    return {**limit, **shard} or None
 
 
 def _find_given_labels(run: RunFile, entry: SplitEntry, split: Split, judge: str) -> frozenset[str] | None:

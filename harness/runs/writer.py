@@ -28,6 +28,7 @@ from harness.plugins.boundary import PluginErrors
 from harness.plugins.loader import format_story
 from harness.runs.environment import environment
 from harness.runs.results import ComputedResults, compute_results
+from harness.runs.shards import begin_shard, enter_splits
 from harness.runs.stored import StoredRun
 from harness.runs.votes import list_votes, write_decisions
 from harness.secrets import without_secrets
@@ -108,6 +109,7 @@ class RunWriter:
                 suites={},
                 probe=None,
                 history=(),
+                shard=begin_shard(self.options.shard),
             )
             if old is None:
                 return new
@@ -119,6 +121,8 @@ class RunWriter:
                 suites=old.suites,
                 probe=old.probe,
                 history=old.history,
+                shard=old.shard,
+                merged=old.merged,
                 extra=old.extra,
             )
 
@@ -164,6 +168,7 @@ class RunWriter:
                     **{vote.id: vote.card for vote in list_votes(context.judges, context.options)},
                 },
                 tasks=self._update_tasks(run.tasks, context),
+                shard=self._enter_shard(run, context),
                 suites={**run.suites, **suites},
                 probe=run.probe if context.probe_result is None else asdict(context.probe_result),
             )
@@ -181,6 +186,10 @@ class RunWriter:
         for display, error in computed.unscored.items():
             self.folder.log(without_secrets(f"{display} could not be scored\n{format_story(error)}"))
         return computed
+
+    def _enter_shard(self, run: RunFile, context: RunContext) -> Mapping[str, Json]:
+        """The shard of run.json after this invocation; answers alone change it."""
+        return run.shard if self.judging else enter_splits(run.shard, context.jobs, context.contents, self.options)
 
     def _write_votes(self, run: StoredRun, context: RunContext) -> None:
         """Write what the repeats of each judge decide, one task's file after the other."""

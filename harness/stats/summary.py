@@ -81,7 +81,7 @@ class SplitRun:
         gives: id of a judge -> all labels that it can give, in the terms of the split's metrics; a judge that is
             missing may give any.
         settings: effective generation settings; null where the model refused one.
-        subset: {"limit": N}, or None for all samples.
+        subset: limit and shard, of those that left samples out; None for all samples.
         epochs: repetitions of each sample.
         min_coverage: share of records that must be resolved.
         maps: id of a judge -> translation that the user gave for its rubric.
@@ -534,6 +534,7 @@ def build_results(
     suites: Mapping[str, Mapping[str, Json]] | None = None,
     usage: Mapping[str, Json],
     wall_s: float,
+    shard: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
     """The dict of results.json.
 
@@ -550,12 +551,14 @@ def build_results(
         suites: name -> what `suite_results` gives; no key where none was asked.
         usage: see `usage_json`.
         wall_s: seconds, over all invocations.
+        shard: index and number of shards; None for a whole run.
     """
     return {
         "schema": SCHEMA,
         "harness": version,
         "started": started,
         "finished": finished,
+        **({"shard": dict(shard)} if shard else {}),
         "command": list(command),
         "environment": dict(environment),
         "model": dict(model),

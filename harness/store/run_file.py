@@ -239,6 +239,9 @@ class RunFile(_Entry):
         environment: Python, platform, packages.
         judges: id -> the judge's entry in results.json.
         tasks: displayed name -> entry.
+        shard: which part of a run this is, and of each split how much all parts hold (`harness.runs.shards`); {} for a
+            run of its own.
+        merged: the shards that this run was made of, and how much of each file; {} for none.
         suites: the asked suites, by name.
         probe: the last probe's result; None without a probe.
         history: the ended invocations, in order.
@@ -257,6 +260,13 @@ class RunFile(_Entry):
     suites: Mapping[str, SuiteEntry]
     probe: Mapping[str, Json] | None
     history: tuple[Invocation, ...]
+    shard: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    merged: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def part(self) -> tuple[int, int] | None:
+        """(i, n) of a shard; None for a whole run."""
+        return (int(self.shard["index"]), int(self.shard["of"])) if self.shard else None
 
     @property
     def redacted(self) -> bool:
@@ -266,13 +276,21 @@ class RunFile(_Entry):
     @staticmethod
     def from_json(raw: object) -> RunFile:
         """Read run.json. Raises ValueError if it is invalid or has another schema."""
-        values: dict[str, Any] = {"probe": None, "suites": {}, "history": [], **_object(raw, "it")}
+        values: dict[str, Any] = {
+            "probe": None,
+            "suites": {},
+            "history": [],
+            "shard": {},
+            "merged": {},
+            **_object(raw, "it"),
+        }
         if values.get("schema") != SCHEMA:
             raise ValueError(f"it has schema {values.get('schema')!r}, but this version reads {SCHEMA!r}")
         tasks = _object(values.get("tasks"), "the tasks")
         values["model"] = ModelEntry.from_json(values.get("model"))
         values["overrides"] = _read(Overrides, _object(values.get("overrides"), "the overrides"), "the overrides")
         suites = _object(values["suites"], "the suites")
+        values["shard"], values["merged"] = _read_shard(values["shard"]), _object(values["merged"], "what was merged")
         values["tasks"] = {name: TaskEntry.from_json(task) for name, task in tasks.items()}
         values["suites"] = {name: SuiteEntry.from_json(suite) for name, suite in suites.items()}
         values["history"] = tuple(Invocation.from_json(each) for each in values["history"])
@@ -280,7 +298,10 @@ class RunFile(_Entry):
 
 
 #: fields that the file omits if they are empty or false
-_LEFT_OUT = ("checked", "data", "drawn", "given", "judge", "maps", "outcome_labels", "probe", "suites", "training")
+_LEFT_OUT = (
+    *("checked", "data", "drawn", "given", "judge", "maps", "merged", "outcome_labels", "probe", "shard", "suites"),
+    "training",
+)
 _E = TypeVar("_E", bound=_Entry)
 
 
@@ -288,6 +309,15 @@ def _object(raw: object, what: str) -> dict[str, Any]:
     if isinstance(raw, Mapping):
         return dict(cast("Mapping[str, Any]", raw))
     raise ValueError(f"{what} is not an object")
+
+
+def _read_shard(raw: object) -> dict[str, Any]:
+    """The shard of run.json. Raises ValueError if it is none."""
+    shard = _object(raw, "the shard")
+    numbers = [shard.get(name) for name in ("index", "of")]
+    if shard and not (all(isinstance(each, int) for each in numbers) and isinstance(shard.get("splits"), Mapping)):
+        raise ValueError("the shard lacks its index, number or splits")
+    return shard
 
 
 def _read(kind: type[_E], raw: Mapping[str, Any], what: str) -> _E:

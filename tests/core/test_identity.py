@@ -102,7 +102,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
 
 OPTIONS = filed(
     identity="model judges judge_settings task_settings generation system",
-    subset="tasks limit epochs maps",
+    subset="tasks limit shard epochs maps",
     transport="data output fresh retry probe phases devices min_coverage policy command judge_repeat judge_vote",
 )
 POLICY = filed(transport="start cap tries throttled_tries base longest deadline breaker patience")
@@ -212,6 +212,7 @@ CHANGED: dict[str, Any] = {
     "generation": {"temperature": 1.0},
     "system": "Be brief.",
     "limit": 3,
+    "shard": (1, 3),
     "epochs": 3,
     "data": Path("data"),
     "fresh": True,

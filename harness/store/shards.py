@@ -1,0 +1,47 @@
+"""Where the shards of a run lie: `FOLDER/.shards/i-of-n/`, each an ordinary run folder.
+
+The folder is hidden, so a pattern such as `runs/*` finds the run and not its shards. `harness.runs.merging` makes one
+run of them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from harness.errors import HarnessError
+
+SHARDS: Final = ".shards"
+_NAME: Final = re.compile(r"(0|[1-9][0-9]*)-of-([1-9][0-9]*)", re.ASCII)
+
+
+def shard_folder(folder: Path, shard: tuple[int, int]) -> Path:
+    """The folder of one shard of the run in `folder`."""
+    return folder / SHARDS / f"{shard[0]}-of-{shard[1]}"
+
+
+def find_base(folder: Path) -> Path:
+    """The run folder that a shard's folder belongs to; a folder that is no shard's stays."""
+    return folder.parent.parent if folder.parent.name == SHARDS and _NAME.fullmatch(folder.name) else folder
+
+
+def list_shards(folder: Path) -> dict[tuple[int, int], Path]:
+    """The folders of the shards that have begun, in order: (number, of how many) -> path."""
+    found: dict[tuple[int, int], Path] = {}
+    for path in (folder / SHARDS).glob("*-of-*"):
+        match = _NAME.fullmatch(path.name)
+        if match is not None and (path / "run.json").is_file():
+            found[int(match[1]), int(match[2])] = path
+    return dict(sorted(found.items(), key=lambda each: (each[0][1], each[0][0])))
+
+
+def check_count(folder: Path, count: int) -> None:
+    """Raise HarnessError if the folder holds shards of another number."""
+    others = sorted({of for _, of in list_shards(folder)} - {count})
+    if others:
+        raise HarnessError(
+            f"this folder holds shards of {others[0]}, not of {count}",
+            where=str(folder / SHARDS),
+            remedy=f"go on with --shard i/{others[0]}, give another --output, or move the folder {SHARDS} away",
+        )
