@@ -62,7 +62,7 @@ class ShardName(ParamType):
         """The shard. Raises HarnessError if there can be no such shard."""
         from harness.evaluation.options import parse_shard
 
-        return value if isinstance(value, tuple) else parse_shard(str(value))
+        return parse_shard(str(value))
 
 
 class JudgeName(ParamType):

@@ -2,8 +2,8 @@
 
 Planning calls no model. Each split is listed once before a run starts, so that broken data costs nothing.
 
-`--shard i/n` takes a part of what `--limit` takes: whole clusters, by a hash of their names, so that shards need not know
-of each other.
+`--shard i/n` takes a part of what `--limit` takes: whole clusters, by a hash of their names, so that shards need not
+know of each other.
 
 `--limit N` and `--sample N` each take the first N clusters of a fixed order. No seed or file order changes it, and
 a higher N only adds. `--limit` covers all categories: within a category clusters are ordered by the sha256 of their
@@ -24,8 +24,8 @@ from harness.evaluation.options import Options, Shard
 from harness.evaluation.samples import SamplesError
 from harness.evaluation.splits import (
     AskedTask,
-    LeftOut,
     JudgeChoice,
+    LeftOut,
     SplitPlan,
     build_split_plans,
     check_parts,

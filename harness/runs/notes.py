@@ -21,6 +21,7 @@ from harness.evaluation.samples import ALWAYS_RETRIED
 from harness.evaluation.splits import SplitPlan, format_left_out
 from harness.plugins.loader import FILE
 from harness.runs.results import ComputedResults
+from harness.runs.shards import format_shard
 from harness.runs.votes import list_votes
 from harness.store.folder import RunFolder
 from harness.store.reader import read_answers
@@ -137,9 +138,8 @@ def _list_shard_notes(context: RunContext, folder: Path) -> Iterator[str]:
     for job in context.jobs:
         for choice in job.deferred:
             yield f"{job.plan.title}: rubric {choice.judge.name!r} scores all answers at once, after `{command}`"
-    yield (
-        f"this is shard {shard[0]}/{shard[1]}, whose numbers are not the run's; when all {shard[1]} have ended: {command}"
-    )
+    what = f"this is shard {format_shard(shard)}, whose numbers are not the run's"
+    yield f"{what}; when all {shard[1]} have ended: {command}"
 
 
 def _list_undecided(context: RunContext, computed: ComputedResults) -> Iterator[str]:

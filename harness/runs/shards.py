@@ -1,6 +1,6 @@
 """What run.json keeps of a shard, so that `harness merge` can check all shards without opening the data.
 
-    "shard": {"index": 0, "of": 4, "splits": {"mis:easy": {"samples": 553, "here": 140, "listing": "…", "deferred": []}}}
+    "shard": {"index": 0, "of": 4, "splits": {"mis:easy": {"samples": 553, "here": 140, "listing": "…", …}}}
 
 `samples` and `listing` are of all shards together, after `--limit`: shards of one run have the same, and their samples
 add up to it. A split is entered when it was listed to its end; before that, the shard counts as unfinished there.

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import plugins
 from harness.contracts import Answered, Ask, Decision, Judge, Rubric, Task
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, parse_shard
@@ -16,8 +17,8 @@ from harness.evaluation.plan import Survey, survey_samples
 from harness.runs.selection import plan_judging
 from harness.store.folder import RunFolder
 from harness.store.shards import find_base, list_shards
-from harness.testing.fakes import fake_sample, fake_task
-from harness.types import Message, Request, Sample, Text, Verdict
+from harness.testing.fakes import fake_judge, fake_sample, fake_task, host_of
+from harness.types import Failure, Message, Request, Sample, Settings, Text, Verdict
 from tests.core.carried import Server, go, lines, numbered, split
 
 QUESTION = Request(messages=(Message(role="user", content=(Text(text="?"),)),))
@@ -131,7 +132,11 @@ def whole_judge(calls: list[int], **fields: Any) -> Judge:
             yield row.item, Verdict(label="unsafe")
 
     rubric = Rubric(identity={}, labels=("unsafe", "safe"), score=score)
-    return Judge(name="whole", version="1", description="a fake", open=lambda *_: rubric, **fields)
+
+    def open_rubric(_: Settings, __: Path) -> Rubric:
+        return rubric
+
+    return Judge(name="whole", version="1", description="a fake", open=open_rubric, **fields)
 
 
 def whole_task() -> Task:
@@ -150,8 +155,6 @@ def test_a_rubric_of_a_whole_split_is_left_to_the_merged_run_and_does_not_make_t
 
 
 def test_an_answer_that_failed_makes_a_shard_incomplete_whoever_scores_the_rest(tmp_path: Path) -> None:
-    from harness.types import Failure
-
     def play(text: str) -> str | Failure:
         return Failure(outcome="error", reason="odd", message="odd") if text.endswith("3") else "yes"
 
@@ -163,9 +166,6 @@ def test_an_answer_that_failed_makes_a_shard_incomplete_whoever_scores_the_rest(
 
 
 def test_judging_a_shard_by_a_rubric_of_a_whole_split_is_refused_with_the_commands(tmp_path: Path) -> None:
-    from harness import plugins
-    from harness.testing.fakes import fake_judge, host_of
-
     run = run_shard(Server(), tmp_path / "run", 0, 2, whole_judge([]), task=whole_task())
     with (
         plugins.use(host_of(Server().provider, whole_task(), fake_judge(), whole_judge([]))),
