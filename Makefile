@@ -70,7 +70,7 @@ test-vllm: setup-vllm
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(CODE)
+	$(BIN)/mypy $(CODE) tests/typing
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 

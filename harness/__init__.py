@@ -42,10 +42,13 @@ if TYPE_CHECKING:
     from harness.metrics import Metric, Pairing, Record, rate
     from harness.models import open_model
     from harness.readers import distinct, document, open_files, prompt, rows, together
-    from harness.runs.api import run, run_async
+    from harness.runs.agreement import JudgeAgreement, agree
+    from harness.runs.api import judge_run, judge_run_async, load_run, run, run_async
     from harness.runs.comparing.compare import compare
     from harness.runs.comparing.comparison import Comparison
+    from harness.runs.reporting import report
     from harness.runs.run import Run
+    from harness.runs.verification import VerifiedRun, verify_run
     from harness.schemes import add_scheme, preset
     from harness.types import (
         Failure,
@@ -68,14 +71,17 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "runs.api": "run run_async",
+    "runs.agreement": "JudgeAgreement agree",
+    "runs.api": "judge_run judge_run_async load_run run run_async",
     "runs.comparing.compare": "compare",
     "runs.comparing.comparison": "Comparison",
     "limits": "Policy",
     "models": "open_model",
     "schemes": "add_scheme preset",
     "readers": "distinct document open_files prompt rows together",
+    "runs.reporting": "report",
     "runs.run": "Run",
+    "runs.verification": "VerifiedRun verify_run",
     "contracts": "Answered Ask Brush Build Builder Built DataSource Drawing Drawn Judge Model ModelInfo Painter "
     "Paper Provider Report Results Rubric RunInfo Split Strategy Suite Task Trainer Training",
     "errors": "BadData BadImage HarnessError MissingData UnknownName",
@@ -108,6 +114,7 @@ __all__ = [
     "ImageContent",
     "Json",
     "Judge",
+    "JudgeAgreement",
     "Message",
     "Metric",
     "MissingData",
@@ -140,20 +147,27 @@ __all__ = [
     "Unscored",
     "Usage",
     "Verdict",
+    "VerifiedRun",
     "add_scheme",
+    "agree",
     "compare",
     "distinct",
     "document",
     "hookimpl",
+    "judge_run",
+    "judge_run_async",
+    "load_run",
     "open_files",
     "open_model",
     "preset",
     "prompt",
     "rate",
+    "report",
     "rows",
     "run",
     "run_async",
     "together",
+    "verify_run",
 ]
 
 

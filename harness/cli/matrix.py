@@ -6,17 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
-
-from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.contracts import Rendered, Results
     from harness.plugins.host import Host
-
-_DEFAULT: Final = "markdown"  #: the format that is also readable on a terminal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,30 +49,11 @@ class MatrixOptions:
 
     def render(self, host: Host, name: str | None, output: Path | None, results: Sequence[Results]) -> Rendered:
         """The table in the named format, in that of the output's ending, or as Markdown; or the template."""
-        from harness.board.matrix import build_matrix
-        from harness.board.matrix_template import find_template, parse_template
+        from harness.runs.reporting import render_matrix
 
         if self.printed:
             return self.print_template(results)
-        able = {report.name: report for report, _ in host.offers("reports") if report.matrix is not None}
-        if name is None and output is not None and output.suffix:
-            named = [report.name for report in able.values() if report.suffix == output.suffix]
-            name = named[0] if len(named) == 1 else None
-            if name is None:
-                remedy = f"give --format: {', '.join(able)}"
-                raise HarnessError("no format with a paper table has this ending", where=output.name, remedy=remedy)
-        report = host.report(name or _DEFAULT)
-        if report.matrix is None:
-            raise HarnessError(f"report {report.name} has no paper table", remedy=f"give --format {', '.join(able)}")
-        template = None if self.columns is None else parse_template(*find_template(self.columns))
-        made = build_matrix(
-            results,
-            template,
-            tasks=[task for task, _ in host.offers("tasks")],
-            suites=[suite.name for suite, _ in host.offers("suites")],
-            allow_mismatch=self.allow_mismatch,
-        )
-        return report.matrix(made)
+        return render_matrix(host, name, output, results, columns=self.columns, allow_mismatch=self.allow_mismatch)
 
 
 class RunsArgument(click.Argument):

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,13 +24,18 @@ from harness.metrics import Metric, Record
 from harness.runs.labelling import map_labels
 from harness.runs.people import PeopleAgreement, measure_people
 from harness.runs.results import Guard, ScoringError
+from harness.runs.run import Run
 from harness.runs.selection import select_judge_ids
-from harness.runs.stored import UNJUDGED, JudgedRecord, JudgedSplit, StoredRun, open_run
+from harness.runs.state import check_run_folder
+from harness.runs.stored import UNJUDGED, JudgedRecord, JudgedSplit, StoredRun, check_two_judges, open_run
 from harness.stats.agreement import MISSING, Agreement, cohen, confusion, fleiss, krippendorff, percent
 from harness.stats.columns import cluster_name, fingerprint
 from harness.stats.summary import DRAWN_BY_LABEL
 from harness.stats.tally import Tally, main_metric
 from harness.types import Json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +142,79 @@ class SplitAgreement:
     people: PeopleAgreement | None
     differing: tuple[Disagreement, ...]
     alone: tuple[SplitAgreement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeAgreement:
+    """How far the judges of some runs agree, people included: what `harness.agree` gives.
+
+    Attributes:
+        runs: run folder -> its model.
+        splits: each split, pooled over the runs that have it.
+    """
+
+    runs: Mapping[str, str]
+    splits: tuple[SplitAgreement, ...]
+
+    def as_json(self, show: int | None = None) -> dict[str, Json]:
+        """`harness.agreement/1`, as `harness agree --json` prints it, without texts.
+
+        Args:
+            show: most differing answers to list of each split; None for all.
+        """
+        from harness.runs.agreement_json import agreement_as_json
+
+        return agreement_as_json(self.runs, self.splits, None, show)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each split and pair of judges.
+
+        Columns: task, split, left, right, n (answers that both scored), same (percent with equal labels), same_low,
+        same_high, kappa (Cohen's, -1 to 1), kappa_low, kappa_high, why (why there is no kappa).
+        """
+        import pandas as pd
+
+        names = ("task", "split", "left", "right", "n", "same", "same_low", "same_high", "kappa", "kappa_low")
+        rows: list[tuple[object, ...]] = []
+        for each in self.splits:
+            task, _, split = each.title.rpartition(":")
+            for pair in each.pairs:
+                same, kappa = pair.same, pair.kappa
+                shares = [None if end is None else 100 * end for end in (same.value, *(same.ci95 or (None, None)))]
+                why = "" if kappa.why is None else kappa.why.value
+                ends = kappa.ci95 or (None, None)
+                rows.append((task, split, pair.left, pair.right, same.n, *shares, kappa.value, *ends, why))
+        frame = pd.DataFrame(rows, columns=[*names, "kappa_high", "why"])
+        numbers = ["same", "same_low", "same_high", "kappa", "kappa_low", "kappa_high"]
+        frame[numbers] = frame[numbers].astype("float64")
+        return frame
+
+
+def agree(
+    run: Run | Path | str,
+    *more: Run | Path | str,
+    tasks: str | Sequence[str] = (),
+    judges: str | Sequence[str] = (),
+) -> JudgeAgreement:
+    """Measure how far the judges of runs agree, people included. Asks no model and judges nothing.
+
+    Args:
+        run: a run, or its folder.
+        more: further runs; all are pooled split by split.
+        tasks: only these, one or several; none for all.
+        judges: only these, by id or rubric; none for all but ensembles.
+
+    Raises:
+        HarnessError: there is no run, or no split that two judges have judged.
+        UnknownName: no run has such a task or judge.
+    """
+    folders = [each.folder if isinstance(each, Run) else Path(each) for each in (run, *more)]
+    for folder in folders:
+        check_run_folder(folder)
+    opened = open_runs(folders, (tasks,) if isinstance(tasks, str) else tasks)
+    found = measure_runs(opened, (judges,) if isinstance(judges, str) else judges)
+    check_two_judges(opened, [each.judges for each in found])
+    return JudgeAgreement(runs={str(each.folder.path): each.file.model.ref for each in opened}, splits=tuple(found))
 
 
 def open_runs(folders: Sequence[Path], tasks: Sequence[str] = ()) -> list[StoredRun]:

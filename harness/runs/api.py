@@ -1,12 +1,13 @@
-"""`harness.run(...)` and `await harness.run_async(...)`: the command `harness run` for Python."""
+"""`harness.run`, `harness.judge_run` and `harness.load_run`: the commands for Python, and a stored run as a `Run`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
-from harness.evaluation.options import Options, Phases, Vote
+from harness.errors import HarnessError
+from harness.evaluation.options import JudgeOptions, Options, Phases, Vote
 from harness.limits.endpoints import Policy
 from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
@@ -138,6 +139,152 @@ def _build_options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Opt
         judge_vote=given.get("judge_vote", ""),
         policy=given.get("policy", Policy()),
         command=("harness.run", model, ",".join(tasks)),
+    )
+
+
+class JudgeRunOptions(TypedDict, total=False):
+    """Options of `judge_run` and `judge_run_async`; all are optional.
+
+    Attributes:
+        judge: as in `RunOptions`; without one, each split's own judge, as the run was asked.
+        maps: as in `RunOptions`.
+        judge_settings: as in `RunOptions`.
+        task_settings: `NAME.key` -> value; for a task only its data folder and its rubric.
+        tasks: `NAME` or `NAME:SPLIT` of the run, one or several; none for all.
+        primary: make this judge's numbers the first ones of the results.
+        combine: `majority` asks no judge: it adds the majority of the stored judges as one more judge.
+        members: with `combine`, the judges of the majority, by id or rubric; none for all.
+        data: the data folder, if the run's is gone.
+        retry: outcomes or judge states to retry, one or several.
+        probe: first ask the judges' models a small question.
+        devices: as in `RunOptions`.
+        min_coverage: share of records that must be resolved; None for the run's value.
+        sample: clusters to judge of each split, drawn at random; None for all.
+        judge_repeat: as in `RunOptions`.
+        judge_vote: as in `RunOptions`.
+        policy: slots, retries and breaker.
+        progress: receives progress events; None for no output.
+    """
+
+    judge: str | Sequence[str]
+    maps: Mapping[str, Mapping[str, str]]
+    judge_settings: Mapping[str, Any]
+    task_settings: Mapping[str, Any]
+    tasks: str | Sequence[str]
+    primary: bool
+    combine: Literal["", "majority"]
+    members: str | Sequence[str]
+    data: Path | str | None
+    retry: str | Sequence[str]
+    probe: bool
+    devices: str | int | Sequence[str | int]
+    min_coverage: float | None
+    sample: int | None
+    judge_repeat: int
+    judge_vote: Vote
+    policy: Policy
+    progress: Progress | None
+
+
+async def judge_run_async(run: Run | Path | str, **options: Unpack[JudgeRunOptions]) -> Run:
+    """Judge the stored answers of a run, again or with another judge. Does not call the model.
+
+    Args:
+        run: a run, or its folder.
+        options: see `JudgeRunOptions`.
+
+    Returns:
+        The run with its new results.
+
+    Raises:
+        HarnessError: for problems that the user can fix; stored answers and verdicts are kept.
+    """
+    for name in options:
+        if name not in JudgeRunOptions.__annotations__:
+            raise TypeError(f"harness.judge_run has no option {name!r}")
+    folder = _find_folder(run)
+    judging = _build_judge_options(folder, options)
+    combine = options.get("combine", "")
+    if not combine:
+        if judging.members:
+            raise HarnessError("members are those of a majority", remedy='give combine="majority" too')
+        return await runs.judge_async(folder, judging, progress=options.get("progress"))
+    if combine != "majority":
+        raise HarnessError(f"combine {combine!r}: no such rule", remedy="majority is the only one")
+    asks = [name for name in ("judge", "sample", "judge_repeat", "judge_vote") if name in options]
+    if asks:
+        raise HarnessError(f"combine asks no judge, so {asks[0]} has no effect", remedy="judge first, in another call")
+    from anyio import to_thread
+
+    from harness.runs.additions import combine_judges
+
+    return await to_thread.run_sync(combine_judges, folder, judging)
+
+
+def judge_run(run: Run | Path | str, **options: Unpack[JudgeRunOptions]) -> Run:
+    """Call `judge_run_async` from ordinary code, in a new thread, so it works in a notebook. Same arguments."""
+    from anyio.from_thread import start_blocking_portal
+
+    with start_blocking_portal() as portal:
+        return portal.call(lambda: judge_run_async(run, **options))
+
+
+def load_run(folder: Run | Path | str) -> Run:
+    """Read a run from its folder: one that has ended, that is going, that failed, or a redacted export.
+
+    Nothing is written and no model is asked. `exit_code` is 0 for a complete run and 3 for any other; `notes` then says
+    what is missing. A run that has written no results has empty `results`.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        HarnessError: there is no run here, or its run.json is broken.
+    """
+    from harness.runs.state import find_state
+
+    place = _find_folder(folder)
+    state = find_state(place)
+    notes = [f"this run is {state.name}: {state.why}"] if state.why else []
+    if state.file.redacted:
+        notes.append("a redacted export: its texts were removed, its numbers were not")
+    return Run(
+        folder=place,
+        results=state.results or {},
+        exit_code=0 if state.name == "complete" else 3,
+        notes=tuple(notes),
+    )
+
+
+def _find_folder(run: Run | Path | str) -> Path:
+    """The folder of a run. Raises HarnessError if there is none."""
+    from harness.runs.state import check_run_folder
+
+    folder = run.folder if isinstance(run, Run) else Path(run)
+    check_run_folder(folder)
+    return folder
+
+
+def _build_judge_options(folder: Path, given: JudgeRunOptions) -> JudgeOptions:
+    data = given.get("data")
+    return JudgeOptions(
+        judges=_to_tuple(given.get("judge", ())),
+        maps=given.get("maps", {}),
+        judge_settings=given.get("judge_settings", {}),
+        task_settings=given.get("task_settings", {}),
+        tasks=_to_tuple(given.get("tasks", ())),
+        members=_to_tuple(given.get("members", ())),
+        primary=given.get("primary", False),
+        data=None if data is None else Path(data),
+        retry=frozenset(_to_tuple(given.get("retry", ()))),
+        probe=given.get("probe", True),
+        devices=str(format_devices(given.get("devices", ""))),
+        min_coverage=given.get("min_coverage"),
+        judge_limit=given.get("sample"),
+        judge_repeat=given.get("judge_repeat", 1),
+        judge_vote=given.get("judge_vote", ""),
+        policy=given.get("policy", Policy()),
+        command=("harness.judge_run", str(folder)),
     )
 
 

@@ -29,6 +29,7 @@ from harness.progress.lines import Progress, SilentProgress
 from harness.runs.notes import build_notes
 from harness.runs.results import to_frame
 from harness.runs.selection import plan_judging
+from harness.runs.state import State, find_state
 from harness.runs.writer import RunWriter, claim_folder
 from harness.store.folder import RunFolder, file_name
 from harness.store.shards import check_count, shard_folder
@@ -50,11 +51,11 @@ _LACKS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A finished run.
+    """A run: what `harness.run` made, or what `harness.load_run` read from a folder.
 
     Attributes:
         folder: the run folder.
-        results: the dict of results.json.
+        results: the dict of results.json; empty if the run has written none.
         exit_code: 0 done, 3 done but incomplete.
         notes: what the user should read.
     """
@@ -64,8 +65,46 @@ class Run:
     exit_code: int = 0
     notes: tuple[str, ...] = ()
 
+    @property
+    def state(self) -> State:
+        """Complete, incomplete, running, pending (a batch of calls is out), or failed, as the folder says now.
+
+        Raises:
+            HarnessError: the run is gone.
+        """
+        return find_state(self.folder).name
+
+    def samples(self, *, texts: bool = False) -> pd.DataFrame:
+        """One row for each asked item and judge, read from the folder now; the run may still be going.
+
+        The columns are in docs/python.md. An item that no judge has read has one row without a judge.
+
+        Args:
+            texts: add `question`, `target`, `answer` and the judge's `reason`, which may be harmful.
+
+        Raises:
+            HarnessError: the run is gone, or a line of it is damaged.
+        """
+        from harness.runs.frames import load_samples
+
+        return load_samples(self.folder, texts=texts)
+
+    def metrics(self, *, by: str = "") -> pd.DataFrame:
+        """One row for each task, split, judge and metric of `results`. A value is in its `unit`: `%` is 0 to 100.
+
+        Args:
+            by: a breakdown of the splits, such as `category`: one row for each of its groups.
+
+        Raises:
+            HarnessError: the run has written no results; the message says why.
+            UnknownName: no split has this breakdown.
+        """
+        from harness.runs.frames import build_metrics, require_results
+
+        return build_metrics(self.results or require_results(find_state(self.folder), self.folder), by)
+
     def to_frame(self) -> pd.DataFrame:
-        """One row for each task, split, judge and metric (pandas is imported here)."""
+        """One row for each task, split, judge and metric; `metrics` has more columns."""
         return to_frame([self.results])
 
 

@@ -22,7 +22,9 @@ from harness.evaluation.options import JudgeOptions
 from harness.evaluation.splits import SplitPlan
 from harness.runs.environment import harness_version
 from harness.runs.results import compute_results
+from harness.runs.run import Run
 from harness.runs.selection import load_jobs
+from harness.runs.state import check_run_folder
 from harness.runs.stored import StoredRun
 from harness.stats.draw import FILE as DRAW
 from harness.store.folder import RunFolder
@@ -251,12 +253,18 @@ class VerifiedRun:
         return "unverifiable" if self.why or "unverifiable" in states else "same"
 
 
-def verify_run(place: Path) -> VerifiedRun:
-    """Compute a run's results.json again and compare each number.
+def verify_run(run: Run | Path | str) -> VerifiedRun:
+    """Compute a run's results.json again and compare each number. Writes nothing, and raises nothing for a bad run.
 
     Args:
-        place: a run folder, or a results.json.
+        run: a run, its folder, or a results.json.
+
+    Raises:
+        HarnessError: there is no run and no file.
     """
+    place = run.folder if isinstance(run, Run) else Path(run)
+    if not (place / FILE).exists() and not place.is_file():
+        check_run_folder(place)
     path = place if place.is_file() else place / FILE
     try:
         results = read_results(path)

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness import HarnessError
+from harness.board.figure_links import link_figures
 from harness.cli import cli
-from harness.cli.figure_links import link_figures
 from tests.reports.figure_runs import everything, hostile
 from tests.tools import tool
 
