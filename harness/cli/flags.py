@@ -177,7 +177,7 @@ def list_config_keys() -> frozenset[str]:
     """All keys of a config; one file serves `run` and `judge`."""
     commands = (click.command("")(add(lambda: None)) for add in (run_flags, judge_flags))
     keys = {key for command in commands for option in _options(command) for key in config_keys(option)}
-    return frozenset(keys - {"config"} | {"suites", "schemes"})
+    return frozenset(keys - {"config"} | {"gate", "suites", "schemes"})
 
 
 def _options(command: click.Command) -> Iterator[click.Option]:
