@@ -440,6 +440,20 @@ Rendered = str | bytes | Mapping[str, bytes]  #: text or bytes of one file, or f
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SampleLinks:
+    """Where the readers of a report find the samples behind its numbers: a viewer of the same runs stands beside it.
+
+    Attributes:
+        viewer: address of the viewer, relative to the report.
+        runs: for each of the results, in order, the viewer's names of its runs: one, or those of a mean over seeds;
+            none if the viewer does not have them.
+    """
+
+    viewer: str
+    runs: Sequence[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Renders results: a pure function of one or more results.json, or of the content of run folders.
 
@@ -453,6 +467,8 @@ class Report:
         suffix: of the one file; empty for several.
         matrix: the paper table of `--matrix` -> the report; a pure function that sets what the table holds and decides
             nothing. None for a format without it.
+        linked: (results, where their samples are shown) -> the report, with a link to the samples behind each number;
+            for a page that a viewer shows beside its own. None for a format without it.
     """
 
     name: str
@@ -462,6 +478,7 @@ class Report:
     figures: Callable[[Sequence[Results]], Mapping[str, bytes]] | None = None
     suffix: str = ".txt"
     matrix: Callable[[Matrix], Rendered] | None = None
+    linked: Callable[[Sequence[Results], SampleLinks], str] | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for a report that renders nothing, or in two ways."""

@@ -293,6 +293,7 @@ def bind(item: _T, source: Source) -> _T:
                 "samples": item.samples and call(f"samples of {what}", item.samples, str, bytes, Mapping, wrong=wrong),
                 "figures": item.figures and call(f"figures of {what}", item.figures, Mapping, wrong=wrong),
                 "matrix": item.matrix and call(f"matrix of {what}", item.matrix, str, bytes, Mapping, wrong=wrong),
+                "linked": item.linked and call(f"linked of {what}", item.linked, str),
             }
         case Trainer():
             what = f"trainer {item.name!r}"

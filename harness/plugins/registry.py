@@ -87,7 +87,7 @@ SUITES = PluginKind(name="suites", word="suite", type=Suite, calls=())
 JUDGES = PluginKind(name="judges", word="judge", type=Judge, calls=("open",), may=("normalize",))
 STRATEGIES = PluginKind(name="strategies", word="strategy", type=Strategy, calls=("wrap",), may=("calls",))
 REPORTS = PluginKind(
-    name="reports", word="report", type=Report, calls=(), may=("render", "samples", "figures", "matrix")
+    name="reports", word="report", type=Report, calls=(), may=("render", "samples", "figures", "matrix", "linked")
 )
 TRAINERS = PluginKind(name="trainers", word="trainer", type=Trainer, calls=("plan", "train"))
 BUILDERS = PluginKind(name="builders", word="builder", type=Builder, calls=("build", "plan"))

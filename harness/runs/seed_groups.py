@@ -49,10 +49,12 @@ class GroupedRuns:
 
     Attributes:
         results: the group's results in the place of its first run, and what is left of its runs after them.
+        members: of each of them, the places of its runs among the given ones.
         notes: what could not be averaged, and why.
     """
 
     results: tuple[Results, ...]
+    members: tuple[tuple[int, ...], ...]
     notes: tuple[str, ...]
 
 
@@ -69,18 +71,21 @@ def group_runs(paths: Sequence[Path], results: Sequence[Results], by: str = SEED
     for number, result in enumerate(results):  # a run without a seed is a group of its own
         key = build_group_key(result, by) if seeds[number] else f"run {number}"
         groups.setdefault(key, []).append(number)
-    made, notes = list[Results](), list[str]()
+    made, notes = list[tuple[tuple[int, ...], Results]](), list[str]()
     for members in groups.values():
         twice = len({seeds[number] for number in members}) < len(members)
         if len(members) < 2 or twice:
-            made += [results[number] for number in members]
+            made += [((number,), results[number]) for number in members]
             named = ", ".join(str(paths[number].parent) for number in members)
             notes += [f"{named}: two of these runs have one seed, so they are not averaged"] if twice else []
             continue
         average = _Average([paths[number].parent for number in members], [results[number] for number in members])
-        made += average.build([str(seeds[number]) for number in members])
+        for places, result in average.build([str(seeds[number]) for number in members]):
+            made.append((tuple(members[place] for place in places), result))
         notes += average.notes
-    return GroupedRuns(results=tuple(made), notes=tuple(notes))
+    return GroupedRuns(
+        results=tuple(result for _, result in made), members=tuple(places for places, _ in made), notes=tuple(notes)
+    )
 
 
 def build_group_key(result: Results, by: str) -> str:
@@ -160,8 +165,8 @@ class _Average:
 
         return len({describe(about, body) for about, body in zip(every, bodies, strict=True) if about is not None}) == 1
 
-    def build(self, seeds: Sequence[str]) -> Iterator[Results]:
-        """The group's results, then what is left of each run."""
+    def build(self, seeds: Sequence[str]) -> Iterator[tuple[tuple[int, ...], Results]]:
+        """The group's results, then what is left of each run; each with the places of its runs in the group."""
         tasks: dict[str, dict[str, Any]] = {}
         averaged: set[tuple[str, str]] = set()
         for (task, split), runs in self._splits.items():
@@ -179,21 +184,24 @@ class _Average:
             first = self.results[0]
             refs = [str(result["model"]["ref"]) for result in self.results]
             members = [{"ref": ref, "seed": seed} for ref, seed in zip(refs, seeds, strict=True)]
-            yield {
-                **first,
-                "model": {**first["model"], "ref": name_group(refs), "seeds": members},
-                "finished": max(str(result.get("finished") or "") for result in self.results),
-                "tasks": tasks,
-                "suites": _average_suites(first, tasks),
-            }
-        for result in self.results:
+            yield (
+                tuple(range(len(self.results))),
+                {
+                    **first,
+                    "model": {**first["model"], "ref": name_group(refs), "seeds": members},
+                    "finished": max(str(result.get("finished") or "") for result in self.results),
+                    "tasks": tasks,
+                    "suites": _average_suites(first, tasks),
+                },
+            )
+        for place, result in enumerate(self.results):
             left: dict[str, Any] = {}
             for task, about in result["tasks"].items():
                 splits = {name: body for name, body in about["splits"].items() if (task, name) not in averaged}
                 if splits:
                     left[task] = {**about, "splits": splits}
             if left:
-                yield {**result, "tasks": left}
+                yield (place,), {**result, "tasks": left}
 
 
 def _average_suites(first: Results, tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Json]:

@@ -28,6 +28,7 @@ from harness.contracts import (
     Report,
     Results,
     Rubric,
+    SampleLinks,
     Strategy,
     Trainer,
     Training,
@@ -264,6 +265,13 @@ def check_report(report: Report) -> None:
                 said = report.matrix(table)
                 problems.require_type(said, (str, bytes, Mapping), "renders a")
                 problems.require(report.matrix(table) == said, "renders something else the second time")
+    if report.linked is not None:
+        for place, given in examples.items():
+            with problems.at(f"linked of {place}"):
+                links = SampleLinks(viewer="index.html", runs=[(f"{hostile} {n}",) for n, _ in enumerate(given)])
+                said = report.linked(given, links)
+                problems.require_type(said, (str,), "renders a")
+                problems.require(report.linked(given, links) == said, "renders something else the second time")
     problems.raise_found()
 
 

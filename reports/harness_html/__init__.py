@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from harness import Report, Results, hookimpl
+from harness import Report, Results, SampleLinks, hookimpl
 
 if TYPE_CHECKING:
     from harness.matrix import Matrix
@@ -20,6 +20,13 @@ def render(results: Sequence[Results]) -> str:
     from .page import render_page
 
     return render_page(results)
+
+
+def render_linked(results: Sequence[Results], links: SampleLinks) -> str:
+    """The page beside a viewer of the same runs: each number leads to the samples behind it."""
+    from .page import render_page
+
+    return render_page(results, links)
 
 
 def figure_files(results: Sequence[Results]) -> Mapping[str, bytes]:
@@ -48,6 +55,14 @@ def harness_reports() -> Iterable[Report]:
     """Offer `html` and `space`."""
     page = "one page with tables and figures, to publish as it is"
     return (
-        Report(name="html", description=page, render=render, figures=figure_files, suffix=".html", matrix=tabulate),
+        Report(
+            name="html",
+            description=page,
+            render=render,
+            figures=figure_files,
+            suffix=".html",
+            matrix=tabulate,
+            linked=render_linked,
+        ),
         Report(name="space", description="a Hugging Face Space that serves the page", render=space_files, suffix=""),
     )

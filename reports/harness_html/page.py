@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup, escape
 
-from harness import Results
+from harness import Results, SampleLinks
 from harness.board import display
 from harness.board.leaderboard import CORRECTED, Board, boards, licences, list_corrected_cells, means
 from harness.board.palette import DARK, LIGHT, declare_variables
@@ -58,8 +58,13 @@ To serve it: make a Space whose SDK is `static`, and push this folder to it.
 """
 
 
-def render_page(results: Sequence[Results]) -> str:
-    """The leaderboard of some runs as a page."""
+def render_page(results: Sequence[Results], links: SampleLinks | None = None) -> str:
+    """The leaderboard of some runs as a page.
+
+    Args:
+        results: of the runs.
+        links: a viewer of the runs beside the page, to which its numbers lead; None for a page that stands alone.
+    """
     from harness import plugins
 
     every, suites = boards(results), means(results)
@@ -85,15 +90,20 @@ def render_page(results: Sequence[Results]) -> str:
             glossary,
             looks,
             placed.get(anchor, ()),
+            () if links is None else links.runs,
         )
         for board, anchor in zip(every, anchors, strict=True)
     ]
     overview = views.build_overview(sections, suites, glossary, looks)
+    places = {id(row): f"{board}.{line}" for board, each in enumerate(every, 1) for line, row in enumerate(each.rows)}
     marks = {"rank": glossary.fact("Rank").anchor, **{name: glossary.mark(name).anchor for name in MARKS}}
     for section in sections:
         glossary.add("Benchmarks", section.board.task, " ".join(views.describe_benchmark(section)), section.board.split)
     return _load_template().render(
         title=TITLE,
+        viewer="" if links is None else links.viewer,
+        find_place=lambda row: places[id(row)],
+        pooled={(board.task, board.part_of) for board in every},
         policy="; ".join(  # the page may load only its own style and script, by hash
             (
                 "default-src 'none'",

@@ -114,6 +114,8 @@ class Cell:
         main: whether it is its board's main number.
         why: why there is no value; empty if there is one.
         people: what people's labels say of it; None where they give no number.
+        counts: `HITS of DIVIDED BY`, in whole numbers; empty where it is another kind of sum.
+        row: in the overview, the row of a board that it is of.
     """
 
     text: str = NOTHING
@@ -125,6 +127,8 @@ class Cell:
     main: bool = False
     why: str = ""
     people: PeopleNumber | None = None
+    counts: str = ""
+    row: Row | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,11 +167,12 @@ class Flag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One run behind a mean over seeds: its name, its seed, and its value in each column."""
+    """One run behind a mean over seeds: its name, its seed, its value in each column, and the viewer's name of it."""
 
     model: str
     seed: str
     values: Sequence[str]
+    shown_as: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +191,8 @@ class Line:
         members: the runs that it is a mean of; empty for a single run.
         number: of the model in figures, by which a filter finds it there.
         look: its mark in figures, as a small drawing; empty where the table has no marks.
+        shown_as: the viewer's name of its run; empty without a viewer, and for a mean over seeds.
+        judge: id of the judge of its numbers; empty for none, or where they have several.
     """
 
     model: str
@@ -199,6 +206,8 @@ class Line:
     members: Sequence[Member] = ()
     number: int = 0
     look: str = ""
+    shown_as: str = ""
+    judge: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,7 +353,7 @@ def build_overview(sections: Sequence[Section], means: Sequence[Mean], glossary:
             elif (mine := rows.get(column.anchor)) is None:
                 cells.append(Cell())
             else:
-                cells.append(_build_cell(column.board, mine, mine.main, None))
+                cells.append(replace(_build_cell(column.board, mine, mine.main, None), row=mine))
         cautions: dict[str, list[str]] = {}  # one per kind, with all their texts
         for caution in dict.fromkeys(caution for row in rows.values() for caution in row.cautions):
             cautions.setdefault(caution.kind, []).append(caution.told)
@@ -395,8 +404,9 @@ def build_section(
     glossary: Glossary,
     looks: Looks,
     figures: Sequence[Figure] = (),
+    shown: Sequence[Sequence[str]] = (),
 ) -> Section:
-    """A board in full."""
+    """A board in full; `shown` are a viewer's names of the runs of each of the results."""
     names = [measure.name for measure in board.measures]
     main = Scale.of(each for row in board.rows for each in row.measures if each.main)
     lines: list[Line] = []
@@ -405,6 +415,7 @@ def build_section(
         again = f" in {row.epochs} epochs" if row.epochs > 1 else ""
         samples = f"{row.n}{again}{' (subset)' if row.subset is not None else ''}"
         who = ", ".join(filter(None, (_name_kind(row), row.model_revision)))
+        runs = shown[row.run] if shown else ()
         members = [
             Member(
                 model=ref,
@@ -415,6 +426,7 @@ def build_section(
                     else NOTHING
                     for name in names
                 ],
+                shown_as=runs[place] if place < len(runs) else "",
             )
             for place, (ref, seed) in enumerate(row.seeds)
         ]
@@ -429,6 +441,8 @@ def build_section(
             rank=row.rank,
             members=members,
             number=looks.of(row).number,
+            shown_as=runs[0] if runs and not members else "",
+            judge=row.judge.id,
         )
         lines.append(line)
     heads = [
@@ -582,7 +596,16 @@ def _build_cell(board: Board, row: Row, measure: Measure | None, scale: Scale | 
         main=measure.main,
         why=one_line(measure.why, 200),
         people=people,
+        counts=_format_counts(measure),
     )
+
+
+def _format_counts(measure: Measure) -> str:
+    """What a number counts, of what it divides by; empty if these are no whole numbers, as of a weighted sum."""
+    hits, of = measure.numerator, measure.denominator
+    if hits is None or of is None or hits != int(hits) or of != int(of):
+        return ""
+    return f"{int(hits)} of {int(of)}"
 
 
 def _build_mean_cell(mean: Mean | None) -> Cell:

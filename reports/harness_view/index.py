@@ -381,6 +381,14 @@ class RunIndex:
                     found.append(number)
         return sorted(found)
 
+    def count_split(self, title: str) -> dict[str, Json]:
+        """What of a split's items each of its numbers counts: see `counted`."""
+        from .counted import count_split
+
+        with self._lock:
+            numbers = dict(self._numbers)
+        return count_split(self.folder, title, numbers)
+
     def load_image(self, display: str, sha256: str) -> ImageContent | MissingImage:
         """An image in a prompt. Raises KeyError for any other, and for all if the run is redacted."""
         if self._redacted:

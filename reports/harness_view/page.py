@@ -5,6 +5,8 @@ The page is handwritten HTML, style and scripts. The folder of an export:
     index.html, assets/…             the page
     agreement.html                   the page on the judges of each split
     data/agreement-<run>.js          its figures
+    leaderboard.html                 the leaderboard of the runs, if a report can draw it and a run has results
+    data/counted-<run>.js            the items that each of its numbers counts
     data/runs.js                     the runs
     data/rows-<run>-<k>.js           their light rows
     data/items-<run>-<k>.js          their items, in chunks
@@ -22,6 +24,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from harness.board.results import FILE, read_results
 from harness.errors import BadImage, HarnessError
 from harness.files import report_write_errors
 from harness.images import decode
@@ -29,16 +32,18 @@ from harness.types import ImageContent, Json
 from harness.web.pages import SHARED
 
 from .agreement import describe_agreement
+from .board import find_linked_report, render_leaderboard
 from .index import MissingImage, RunIndex, encode_json
 
 #: the scripts of the page, in order of execution
-_SCRIPTS: Final = ("source", "theme", "text", "store", "list", "pane", "filters", "keys", "app")
+_SCRIPTS: Final = ("source", "theme", "text", "store", "list", "pane", "behind", "filters", "keys", "app")
 FILES: Final = ("look.css", "view.css", "agreement.css", "agreement.js", *(f"{name}.js" for name in _SCRIPTS))
 ITEMS: Final = 500  #: items in one file
 ROWS: Final = 5000  #: rows in one file
 SIDE: Final = 768  #: pixels of the longer side of an image
 _POLICY: Final = "<!-- policy -->"
 _DATA: Final = "<!-- data -->"
+_LEADERBOARD: Final = "<!-- leaderboard -->"
 _QUALITY: Final = 85  #: of JPEG
 
 
@@ -48,14 +53,15 @@ def read_file(name: str) -> str:
     return (own if own.is_file() else shared).read_text(encoding="utf-8")
 
 
-def build_page(name: str = "index.html", *, data: tuple[str, ...] = ()) -> str:
+def build_page(name: str = "index.html", *, data: tuple[str, ...] = (), leaderboard: bool = False) -> str:
     """One of the pages.
 
     Args:
         name: of its file.
         data: scripts with the data of an export; empty with a server.
+        leaderboard: whether a leaderboard of the runs stands beside it.
     """
-    source = read_file(name)
+    source = read_file(name).replace(_LEADERBOARD, '<a href="leaderboard.html">Leaderboard</a>' if leaderboard else "")
     if not data:
         return source.replace(_POLICY, "").replace(_DATA, "")
     policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'"
@@ -80,8 +86,12 @@ def export(indexes: Sequence[RunIndex], folder: Path) -> int:
         images: dict[str, str] = {}
         runs = [_export_run(index, number, folder, images) for number, index in enumerate(indexes)]
         _write_data(folder, "runs", {"runs": runs, "images": images})
+        leaderboard = find_linked_report() is not None and any(_list_results(index) for index in indexes)
+        if leaderboard:
+            (folder / "leaderboard.html").write_text(render_leaderboard(indexes), encoding="utf-8")
         for name in ("index.html", "agreement.html"):
-            (folder / name).write_text(build_page(name, data=("data/runs.js",)), encoding="utf-8")
+            page = build_page(name, data=("data/runs.js",), leaderboard=leaderboard)
+            (folder / name).write_text(page, encoding="utf-8")
         with suppress(OSError):  # it is not empty
             (folder / "images").rmdir()
     return sum(len(index) for index in indexes)
@@ -113,7 +123,17 @@ def _export_run(index: RunIndex, number: int, folder: Path, images: dict[str, st
                     except BadImage:
                         images[sha256] = "it cannot be read"
     _write_data(folder, f"agreement-{number}", describe_agreement(index.folder, index.name))
+    if find_linked_report() is not None and (titles := _list_results(index)):
+        _write_data(folder, f"counted-{number}", {title: index.count_split(title) for title in titles})
     return {**index.describe(), "files": files, "items": ITEMS, "count": len(index)}
+
+
+def _list_results(index: RunIndex) -> list[str]:
+    """`task:split` of each split in a run's results; empty while it has none."""
+    if not (index.folder / FILE).is_file():
+        return []
+    results = read_results(index.folder / FILE)
+    return [f"{task}:{split}" for task, about in results["tasks"].items() for split in about["splits"]]
 
 
 def shrink_image(content: ImageContent) -> bytes:

@@ -20,6 +20,7 @@ from harness.web import new_token
 from harness.web.pages import page_app, page_assets, serve_page
 
 from .agreement import describe_agreement
+from .board import LeaderboardPage, find_linked_report
 from .index import MissingImage, RunIndex, draw_placeholder, encode_json
 from .page import build_page
 
@@ -58,7 +59,9 @@ def view_app(indexes: Sequence[RunIndex], token: str) -> ASGIApp:
         Route("/", handler.send_page),
         Route("/index.html", handler.send_page),
         Route("/agreement.html", handler.send_agreement_page),
+        Route("/leaderboard.html", handler.send_leaderboard),
         Route("/api/agreement", handler.send_agreement),
+        Route("/api/counted", handler.send_counted),
         Route("/api/runs", handler.send_runs),
         Route("/api/rows", handler.send_rows),
         Route("/api/item", handler.send_item),
@@ -71,12 +74,21 @@ def view_app(indexes: Sequence[RunIndex], token: str) -> ASGIApp:
 class _RequestHandler:
     def __init__(self, indexes: Sequence[RunIndex]) -> None:
         self._indexes = indexes
+        self._leaderboard = LeaderboardPage(indexes)
 
     async def send_page(self, _: Request) -> Response:
-        return Response(build_page(), media_type="text/html")
+        return Response(build_page(leaderboard=find_linked_report() is not None), media_type="text/html")
 
     async def send_agreement_page(self, _: Request) -> Response:
         return Response(build_page("agreement.html"), media_type="text/html")
+
+    async def send_leaderboard(self, _: Request) -> Response:
+        status, page, policy = await anyio.to_thread.run_sync(self._leaderboard.render)
+        return Response(page, status, media_type="text/html", headers={"content-security-policy": policy})
+
+    async def send_counted(self, request: Request) -> Response:
+        index = self._find_index(request.query_params.get("run", ""))
+        return _send_json(await anyio.to_thread.run_sync(index.count_split, request.query_params.get("split", "")))
 
     async def send_agreement(self, request: Request) -> Response:
         index = self._find_index(request.query_params.get("run", ""))

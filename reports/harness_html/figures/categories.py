@@ -21,7 +21,7 @@ from harness.lineage import find_held_out as held_out
 from . import readings
 from .axes import EDGE, TICKS, Scale, draw_head, draw_interval
 from .canvas import COLUMN, Canvas, fit, fit_apart, measure
-from .figure import Figure, Looks
+from .figure import Breakdown, Figure, Looks
 from .readings import IN_TABLE, Reading, make_distinct, make_slug, shorten
 
 _BY: Final = "category"
@@ -145,6 +145,9 @@ def _finish(grid: Grid, wide: Canvas, narrow: Canvas | None, heads: Heads, *clau
         svg=wide.finish(title, caption),
         narrow="" if narrow is None else narrow.finish(title, caption),
         table=(("Model", *heads.values()), *lines),
+        breakdown=Breakdown(
+            by=_BY, metric="" if rows[0].main is None else rows[0].main.name, groups=tuple(heads), rows=tuple(rows)
+        ),
     )
 
 

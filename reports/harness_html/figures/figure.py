@@ -15,6 +15,23 @@ Table = tuple[tuple[str, ...], ...]  #: the head, then the rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Breakdown:
+    """Whose numbers stand in a figure's table of rows against groups.
+
+    Attributes:
+        by: what the groups are of, as in `Row.by`.
+        metric: the metric of all cells.
+        groups: of the columns after the first.
+        rows: of the lines after the head.
+    """
+
+    by: str
+    metric: str
+    groups: Sequence[str]
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One figure.
 
@@ -28,6 +45,7 @@ class Figure:
         svg: on a light ground; no style, script, link, class or id inside.
         narrow: the same for a phone; empty if `svg` is narrow enough itself.
         table: the drawn numbers as text, for screen readers.
+        breakdown: whose numbers these are, where they are rows against groups.
     """
 
     name: str
@@ -39,6 +57,7 @@ class Figure:
     svg: str
     narrow: str = ""
     table: Table
+    breakdown: Breakdown | None = None
 
     @property
     def page_svg(self) -> str:

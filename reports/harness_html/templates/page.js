@@ -69,6 +69,74 @@
     one(".unfold", line.row).addEventListener("click", () => unfold(line, !line.open));
   }
 
+  // beside a viewer of the same runs each number leads to the samples behind it, that of a mean over seeds to its runs
+  const { viewer } = document.body.dataset;
+  const link = (element, href, title) => {
+    if (!element) return;
+    const made = document.createElement("a");
+    Object.assign(made, { className: "to", href, title });
+    made.append(...element.childNodes);
+    element.append(made);
+  };
+  const findNumber = (cell) => {  // what of a cell is its number; null for none, and for one that says why there is none
+    const value = one(":scope > .value", cell) ?? cell;
+    return value.matches("a") || !/\d/.test(value.textContent) ? null : value;
+  };
+  const samplesOf = ({ place, row }, more) => {
+    const { split, pooled } = place.dataset;
+    const { run, judge } = row.dataset;
+    const part = pooled === undefined ? { part: split } : {};
+    return `${viewer}#${new URLSearchParams({ run, with: "", ...part, ...(judge ? { judge } : {}), split, ...more })}`;
+  };
+  const linkNumber = (cell, at, metric, group = {}) => {  // the value leads to what hit, the interval to all that was divided
+    if (at.row.dataset.run === undefined) return;
+    const said = `${metric}${group.group === undefined ? "" : ` of ${group.group}`}${cell.dataset.of ? `: ${cell.dataset.of}` : ""}`;
+    link(findNumber(cell), samplesOf(at, { metric, counts: "hit", ...group }), `${said}. Opens the samples that count.`);
+    link(one(":scope > .interval", cell), samplesOf(at, { metric, counts: "all", ...group }), `${said}. Opens all samples that it divides by.`);
+  };
+  const linkMean = (cell, { members }) => link(findNumber(cell), `#${members[0].id}`, "A mean over seeds. Opens its runs.");
+  const linkNumbers = () => {
+    const FACTS = { Samples: "any", Coverage: "all", Blocked: "hit" };  // counts of samples, whatever the metric
+    const homes = new Map(tables.map((table) => [table.place.id, table]));
+    const find = (at) => {
+      const [board, number] = at.split(".");
+      const { place, lines, heads } = homes.get(`board-${board}`);
+      return { place, line: lines[number], row: lines[number].row, main: heads.find((head) => head.dataset.metric)?.dataset.metric };
+    };
+    for (const { place, lines } of tables) lines.forEach(({ row, members }, number) => members.forEach((member, at) => {
+      member.id = `${place.id}-runs-${number}-${at}`;
+      if (row.dataset.judge) member.dataset.judge = row.dataset.judge;
+    }));
+    for (const { place, heads, lines, overview } of tables) for (const line of lines) {
+      const { row, members } = line;
+      heads.forEach(({ dataset: { metric, column } }, at) => {
+        const cell = row.cells[at];
+        if (overview) {
+          const there = cell.dataset.at && find(cell.dataset.at);
+          if (there?.line.members.length) linkMean(cell, there.line);
+          else if (there) linkNumber(cell, there, there.main);
+        } else if (metric !== undefined) {
+          if (members.length) linkMean(cell, line);
+          else linkNumber(cell, { place, row }, metric);
+          for (const member of members) linkNumber(member.cells[at], { place, row: member }, metric);
+        } else if (FACTS[column] && row.dataset.run !== undefined) {
+          link(findNumber(cell), samplesOf({ place, row }, { counts: FACTS[column] }), `${column}. Opens the samples of this number.`);
+        }
+      });
+    }
+    for (const table of all("table[data-by]")) {
+      const groups = [...table.tHead.rows[0].cells].map((head) => head.dataset.group);
+      const { by, metric } = table.dataset;
+      for (const row of table.tBodies[0].rows) groups.forEach((group, column) => {
+        if (group === undefined) return;
+        const there = find(row.dataset.at);
+        if (there.line.members.length) linkMean(row.cells[column], there.line);
+        else linkNumber(row.cells[column], there, metric, { by, group });
+      });
+    }
+  };
+  if (viewer !== undefined) linkNumbers();
+
   // filters and columns; the address keeps them, behind the anchor: #board-3?task=mis&hide=RR
   const inputs = { find: one("#find"), kind: one("#kind"), topic: one("#topic"), task: one("#task"), ranked: one("#ranked") };
   const boxes = all("[data-column]", one(".tools"));
@@ -100,6 +168,7 @@
   const reach = () => {  // a fold that holds what the address names is opened
     const target = anchor && document.getElementById(anchor);
     if (!target) return;
+    for (const { lines } of tables) for (const line of lines) if (line.members.includes(target)) unfold(line, true);
     for (let each = target.closest("details"); each; each = each.parentElement.closest("details")) each.open = true;
     target.scrollIntoView();
   };

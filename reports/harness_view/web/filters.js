@@ -10,6 +10,7 @@
     // changed() is told of each change by the reader.
     constructor(source, changed) {
       Object.assign(this, { source, changed, found: null, searched: "", finding: null, abort: null, wanted: {} });
+      this.behind = new HV.Behind(source, changed);
       for (const name of [...SELECTS, "judge", ...CHECKS]) $(name).addEventListener("change", () => this.touched(name));
       $("q").addEventListener("input", () => this.touched("q"));
       $("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -21,7 +22,7 @@
 
     // What is asked for, as the address has it; what is not asked for is missing.
     get state() {
-      const state = { ...this.wanted };
+      const state = { ...this.wanted, ...this.behind.state };
       for (const name of [...SELECTS, "judge"]) if ($(name).value) state[name] = $(name).value;
       for (const name of CHECKS) if ($(name).checked) state[name] = "1";
       if ($("q").value.trim()) state.q = $("q").value.trim();
@@ -33,6 +34,7 @@
       for (const name of CHECKS) $(name).checked = state[name] === "1";
       $("q").value = state.q || "";
       this.wanted = {};
+      this.behind.set(state);
       for (const name of [...SELECTS, "judge"]) {
         $(name).value = state[name] || "";
         if (state[name]) this.wanted[name] = state[name];
@@ -90,6 +92,8 @@
         const wanted = run.parts.indexOf(state.part);
         tests.push((n) => run.part[n] === wanted);
       }
+      const behind = this.behind.test(run, state.judge ?? "");
+      if (behind) tests.push(behind);
       if (state.disagree) tests.push((n) => run.disagree[n] === 1);
       if (state.flips && pairs) tests.push((n) => pairs.flips[n]);
       if (state.q && this.found) tests.push((n) => this.found.has(n));

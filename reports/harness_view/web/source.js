@@ -21,6 +21,8 @@ const HV = {};
 
     agreement(run) { return this.json("/api/agreement", { run }); }
 
+    counted(run, split) { return this.json("/api/counted", { run, split }); }
+
     search(run, q, signal) { return this.json("/api/search", { run, q }, signal); }
 
     async image(run, task, sha256) {
@@ -72,6 +74,8 @@ const HV = {};
     }
 
     agreement(run) { return load(`agreement-${run}`); }
+
+    async counted(run, split) { return (await load(`counted-${run}`))[split] ?? null; }
 
     async search(run, q) {
       const words = q.toLowerCase().split(/\s+/).filter(Boolean);
