@@ -96,13 +96,17 @@ def render_page(results: Sequence[Results], links: SampleLinks | None = None) ->
     ]
     overview = views.build_overview(sections, suites, glossary, looks)
     places = {id(row): f"{board}.{line}" for board, each in enumerate(every, 1) for line, row in enumerate(each.rows)}
+
+    def find_place(row: Row) -> str:  # of a board and a line of it
+        return places[id(row)]
+
     marks = {"rank": glossary.fact("Rank").anchor, **{name: glossary.mark(name).anchor for name in MARKS}}
     for section in sections:
         glossary.add("Benchmarks", section.board.task, " ".join(views.describe_benchmark(section)), section.board.split)
     return _load_template().render(
         title=TITLE,
         viewer="" if links is None else links.viewer,
-        find_place=lambda row: places[id(row)],
+        find_place=find_place,
         pooled={(board.task, board.part_of) for board in every},
         policy="; ".join(  # the page may load only its own style and script, by hash
             (

@@ -76,7 +76,10 @@ def test_an_item_that_a_metric_leaves_out_counts_for_nothing() -> None:
 
 @pytest.mark.parametrize(("combine", "expected"), [("all", "1133"), ("any", "2233"), ("majority", "1133")])
 def test_items_that_score_as_one_have_the_state_of_all_of_them(combine: Any, expected: str) -> None:
-    grouped = replace(ASR, name="both", group=lambda r: r.category, combine=combine)
+    def find_group(record: Record) -> str:
+        return record.category
+
+    grouped = replace(ASR, name="both", group=find_group, combine=combine)
     pairs = (
         record("1", "unsafe", category="one"),
         record("2", "safe", category="one"),
