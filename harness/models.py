@@ -12,8 +12,8 @@ from harness import lineage, plugins, settings
 from harness.contracts import Model, Provider, Strategy
 from harness.errors import HarnessError
 from harness.keys import text_hash
+from harness.replicas.launch import Launch
 from harness.replicas.placement import SETTINGS, Placement, format_devices
-from harness.replicas.placement import place_replicas as places
 from harness.types import Json, Setting
 
 if TYPE_CHECKING:
@@ -146,12 +146,13 @@ def list_settings(provider: Provider) -> tuple[Setting, ...]:
     return (*provider.settings, *lineage.SETTINGS, *(SETTINGS if provider.local else ()))
 
 
-def resolve(spec: ModelSpec, *, devices: str = "") -> Resolved:
+def resolve(spec: ModelSpec, *, devices: str = "", launch: Launch | None = None) -> Resolved:
     """Find a spec's provider and strategy, and where its replicas run.
 
     Args:
         spec: as the user names it.
         devices: of a local model whose settings name none.
+        launch: where replicas of a local model are started; None for this machine.
 
     Raises:
         UnknownName: no plugin offers a name; with the nearest spelling.
@@ -173,7 +174,7 @@ def resolve(spec: ModelSpec, *, devices: str = "") -> Resolved:
         spec=spec,
         provider=provider,
         settings=values,
-        places=places(values["replicas"], values["devices"]) if provider.local else (),
+        places=(launch or Launch()).place(values) if provider.local else (),
         strategy=strategy,
         strategy_settings=settings.effective(
             strategy.settings if strategy else (), spec.strategy_settings, owner=f"strategy {spec.strategy}"

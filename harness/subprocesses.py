@@ -62,6 +62,11 @@ class ChildProcess:
         self.close_seconds = close_seconds
         self.stderr: deque[str] = deque(maxlen=_LINES)
 
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+        return self._process.returncode
+
     def last_lines(self, count: int) -> list[str]:
         """The last lines of its stderr without control characters, each on one line."""
         return [one_line(line) for line in self.stderr][-count:]
@@ -87,6 +92,13 @@ class ChildProcess:
         try:
             return await self._stdout.receive_until(end, limit)
         except (*_CLOSED, anyio.DelimiterNotFound) as error:
+            raise PipeClosed from error
+
+    async def receive_some(self) -> bytes:
+        """The next bytes of its stdout, as they come. Raises PipeClosed."""
+        try:
+            return await self._stdout.receive()
+        except _CLOSED as error:
             raise PipeClosed from error
 
     async def receive_json(self, limit: int) -> Json:

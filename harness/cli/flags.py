@@ -301,6 +301,24 @@ _flags_of_reaching: tuple[Callable[[Any], Any], ...] = (
         metavar="N[,…]",
         help="CUDA devices of local models and judges: one replica on each, or as replicas=N shares them out.",
     ),
+    click.option(
+        "--launch",
+        type=click.Choice(["local", "srun", "ssh", "ray"]),
+        help="What starts the replicas of local models and judges: this process, srun in a Slurm job, ssh, or Ray.",
+    ),
+    click.option(
+        "--host",
+        "hosts",
+        multiple=True,
+        metavar="HOST[:N,…]",
+        help="A machine, and its CUDA devices, on which ssh starts replicas; repeatable.",
+    ),
+    click.option(
+        "--ray-address",
+        default="",
+        metavar="HOST:PORT|auto",
+        help="With --launch ray: the cluster's address; without it Ray is started on this machine.",
+    ),
     click.option("--concurrency", type=click.IntRange(1), help="Most calls at once to one endpoint."),
 )
 _flags_of_judges: tuple[Callable[[Any], Any], ...] = (

@@ -287,7 +287,7 @@ def resolve_settings(choice: JudgeChoice, options: Options) -> JudgeSettings:
     own = {name: value for name, value in given.items() if name not in names}
     return JudgeSettings(
         overrides={name: values[name] for name in given if name in names},
-        model=resolve(ModelSpec(ref=choice.model, settings=own), devices=options.devices),
+        model=resolve(ModelSpec(ref=choice.model, settings=own), devices=options.devices, launch=options.launcher),
     )
 
 

@@ -13,6 +13,7 @@ from harness.errors import HarnessError, UnknownName
 from harness.limits.endpoints import Policy
 from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
+from harness.replicas.launch import Launch
 from harness.settings import nearest
 from harness.types import OUTCOMES, UNSCORED
 
@@ -49,6 +50,9 @@ class Options:
         probe: first ask the model to tell two drawn images apart.
         phases: whether judging waits for all answers.
         devices: for local models and judges whose settings name none, such as `0,1`; empty lets them choose.
+        launch: what starts the replicas of local models and judges: local, srun, ssh or ray; empty as the hosts say.
+        hosts: `HOST[:DEVICES]`, on which ssh starts them.
+        ray_address: of the Ray cluster; empty starts Ray on this machine.
         min_coverage: share of records that must be resolved.
         shard: (i, n): answer only the clusters of the i-th of n parts, in a folder below `output`; None for all.
         judge_repeat: how often each judge that asks a model judges each answer.
@@ -74,6 +78,9 @@ class Options:
     probe: bool = True
     phases: Phases = "auto"
     devices: str = ""
+    launch: str = ""
+    hosts: tuple[str, ...] = ()
+    ray_address: str = ""
     min_coverage: float = MIN_COVERAGE
     shard: Shard | None = None
     judge_repeat: int = 1
@@ -88,6 +95,11 @@ class Options:
         if self.system:
             given["system"] = self.system
         return given
+
+    @property
+    def launcher(self) -> Launch:
+        """Where the replicas of local models are started."""
+        return Launch(kind=self.launch, hosts=self.hosts, address=self.ray_address)
 
     def given(self, name: str) -> dict[str, Any]:
         """The `-T` settings of one task or rubric, key -> value."""
@@ -112,6 +124,7 @@ class Options:
         _check_repeats(self.judge_repeat, self.judge_vote)
         if self.shard is not None:
             check_shard(self.shard)
+        self.launcher.check()
         if self.phases not in get_args(Phases):
             raise UnknownName(f"--phases {self.phases}: no such order", remedy=nearest(self.phases, get_args(Phases)))
 
@@ -132,6 +145,9 @@ class JudgeOptions:
         retry: outcomes and judge states to retry.
         probe: first ask the judges' models a small question.
         devices: as in `Options`.
+        launch: as in `Options`.
+        hosts: as in `Options`.
+        ray_address: as in `Options`.
         min_coverage: share of records that must be resolved; None for the run's value.
         judge_limit: clusters to judge of each split, drawn by a hash alone (`--sample`); None for all.
         judge_repeat: as in `Options`.
@@ -151,6 +167,9 @@ class JudgeOptions:
     retry: frozenset[str] = frozenset()
     probe: bool = True
     devices: str = ""
+    launch: str = ""
+    hosts: tuple[str, ...] = ()
+    ray_address: str = ""
     min_coverage: float | None = None
     judge_limit: int | None = None
     judge_repeat: int = 1
@@ -182,6 +201,9 @@ class JudgeOptions:
             retry=self.retry,
             probe=self.probe,
             devices=self.devices,
+            launch=self.launch,
+            hosts=self.hosts,
+            ray_address=self.ray_address,
             judge_repeat=self.judge_repeat,
             judge_vote=self.judge_vote,
             policy=self.policy,

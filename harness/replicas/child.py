@@ -2,6 +2,8 @@
 
 A thread reads, so that the end of the pipe is seen whatever the model is doing: a run that is gone, even by `kill -9`,
 takes its replicas with it. Whatever libraries print goes to stderr.
+
+On another machine nobody ends what this process started, so it leads a group of its own and ends that itself.
 """
 
 from __future__ import annotations
@@ -28,13 +30,16 @@ from harness.errors import HarnessError, unwrap_groups
 from harness.limits.metered import try_once
 from harness.replicas import wire
 from harness.replicas.placement import accelerator
+from harness.replicas.surroundings import Surroundings, list_versions
 from harness.replicas.wire import GREETING, Frame, ReplicaSpec, read_frame
 from harness.subprocesses import GRACE
 from harness.types import Failure, Response
 
 #: what starts a replica: `python -c` leaves no main module for a library's own processes to import again
 BOOT: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from harness.replicas.child import main; main()"
+    "import json, sys; v = sys.version_info; "
+    "v > (3, 11) or sys.exit('Python %d.%d is too old, the harness needs 3.11' % v[:2]); "
+    "sys.path[:] = json.loads(sys.argv.pop(1)) or sys.path; from harness.replicas.child import main; main()"
 )
 
 
@@ -73,6 +78,8 @@ class Pipes:
 def main() -> None:
     """Serve one run, then end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides when its replicas end
+    if os.getpgrp() != os.getpid():
+        os.setsid()
     faulthandler.enable()
     source, target = _take_pipes()
     pipes = Pipes()
@@ -80,11 +87,15 @@ def main() -> None:
     writer = threading.Thread(target=pipes.write, args=(target,), daemon=True)
     writer.start()
     pipes.outgoing.put([GREETING])
+    elsewhere = False
     try:
-        _serve(pipes)
+        elsewhere = _serve(pipes)
     finally:
         pipes.outgoing.put(())
         writer.join()
+    if elsewhere:
+        target.close()
+        end_group()
 
 
 def end_group() -> None:
@@ -105,25 +116,30 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     return source, target
 
 
-def _serve(pipes: Pipes) -> None:
+def _serve(pipes: Pipes) -> bool:
+    """Open the model and answer; whether this is another machine than the run's."""
     first = pipes.incoming.get()
     if first is None:
-        return
+        return False
+    spec, around = ReplicaSpec.from_json(first.body["spec"]), Surroundings.from_json(first.body["around"])
     try:
+        around.enter()
         with unwrap_groups():
-            anyio.run(_answer_requests, ReplicaSpec.from_json(first.body), pipes)
+            anyio.run(_answer_requests, spec, around, pipes)
     except HarnessError as error:
         pipes.send(Frame(kind="failed", body=wire.answer_to_json(error)))
     except OSError as error:
         pipes.send(Frame(kind="failed", body=wire.answer_to_json(HarnessError(f"the replica stopped: {error}"))))
     except Exception:  # noqa: BLE001 - a bug of the provider's: reported by the run
         pipes.send(Frame(kind="failed", body={"bug": traceback.format_exc()}))
+    return around.elsewhere
 
 
-async def _answer_requests(spec: ReplicaSpec, pipes: Pipes) -> None:
-    async with spec.open() as model:
+async def _answer_requests(spec: ReplicaSpec, around: Surroundings, pipes: Pipes) -> None:
+    async with spec.open(machine=around.machine) as model:
         handler = RequestHandler(model, pipes)
-        pipes.send(Frame(kind="ready", body={"info": wire.info_to_json(model.info), "accelerator": accelerator()}))
+        found = {"accelerator": accelerator(), "versions": list_versions()}
+        pipes.send(Frame(kind="ready", body={"info": wire.info_to_json(model.info), **found}))
         async with anyio.create_task_group() as tasks:
             waiting = partial(anyio.to_thread.run_sync, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
             while (frame := await waiting(pipes.incoming.get)) is not None:
@@ -149,7 +165,11 @@ class RequestHandler:
             self._under_way[frame.number] = scope
             answer: Response | Failure | HarnessError
             try:
-                answer = await try_once(self._model, wire.request_from_json(frame.body, frame.blobs))
+                images = await wire.collect_images(frame.body, frame.blobs)
+                answer = await try_once(self._model, wire.request_from_json(frame.body, images))
+            except wire.NotShared as lack:
+                self._pipes.send(Frame(kind="answer", number=frame.number, body={"not_shared": str(lack)}))
+                return
             except HarnessError as error:
                 answer = error
             finally:

@@ -34,6 +34,28 @@ SETTINGS: Final = (
         identity=False,
         help="CUDA devices, such as 0,1,2,3, shared out evenly among the replicas",
     ),
+    Setting(
+        name="gpus",
+        type=float,
+        default=None,
+        identity=False,
+        least=0,
+        help="GPUs of each replica that srun or Ray places; not set: all there are, shared out evenly",
+    ),
+    Setting(
+        name="shared",
+        type=bool,
+        default=False,
+        identity=False,
+        help="replicas read images by their path on a shared disk, instead of being sent the bytes",
+    ),
+    Setting(
+        name="remote_python",
+        type=str,
+        default=None,
+        identity=False,
+        help="the Python of replicas on other machines; not set: this one's path",
+    ),
 )
 
 
@@ -102,26 +124,63 @@ def _count_devices() -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """The devices of one replica.
+    """The place of one replica.
 
     Attributes:
-        devices: as the user counts them; none is the CPU.
-        visible: the same as entries of CUDA_VISIBLE_DEVICES.
+        devices: as the user counts them; none is the CPU, or on another host all that it has.
+        visible: the same as entries of CUDA_VISIBLE_DEVICES; of another host not known here.
+        how: what starts it: local, srun, ssh or ray.
+        host: the machine; empty for this one. For Ray the cluster's address.
+        gpus: how many srun or Ray gives it; None if that is not decided yet.
+        cpus: likewise; 0 if nothing is asked for.
+        memory: MiB that srun gives it; 0 if nothing is asked for.
+        spared: the node has GPUs and this replica takes none.
+        share: replicas that share the cores of its machine.
+        wanted: for Ray, the number of replicas that this place stands for; None for as many as fit.
+        python: its Python; empty for the path of this one.
+        shared: it reads images by their path.
     """
 
     devices: tuple[str, ...] = ()
     visible: tuple[str, ...] = ()
+    how: str = "local"
+    host: str = ""
+    gpus: float | None = None
+    cpus: int = 0
+    memory: int = 0
+    spared: bool = False
+    share: int = 1
+    wanted: int | None = None
+    python: str = ""
+    shared: bool = False
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another than this process starts it."""
+        return self.how != "local"
+
+    @property
+    def machine(self) -> str:
+        """The machine for a person: `host a`, `node n1`, `Ray`; empty for this one."""
+        return {"local": "", "ssh": f"host {self.host}", "srun": f"node {self.host}", "ray": "Ray"}[self.how]
+
+    @property
+    def what(self) -> str:
+        """What it has there: `device 0`, `2 GPUs`, `CPU`."""
+        if self.devices:
+            return f"device{'s' * (len(self.devices) > 1)} {','.join(self.devices)}"
+        if self.gpus:
+            return f"{self.gpus:g} GPU{'s' * (self.gpus > 1)}"
+        return "all it has" if self.how == "ssh" else "CPU"
 
     def __str__(self) -> str:
-        if not self.devices:
-            return "CPU"
-        return f"device{'s' * (len(self.devices) > 1)} {','.join(self.devices)}"
+        return ", ".join(filter(None, (self.machine, self.what)))
 
     def variables(self, replicas: int) -> dict[str, str]:
         """The environment variables that hold a replica to its devices; on the CPU replicas share its cores."""
         if self.visible:
             return {VARIABLE: ",".join(self.visible)}
-        if replicas == 1 or "OMP_NUM_THREADS" in os.environ:
+        if self.elsewhere or replicas == 1 or "OMP_NUM_THREADS" in os.environ:
             return {}
         return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // replicas))}
 
@@ -145,7 +204,7 @@ def place_replicas(replicas: int | None, devices: str | None, machine: Machine |
         raise HarnessError(f"replicas={replicas}: there must be at least 1")
     machine = machine or Machine.here()
     if names:
-        chosen = [(name, _find_entry(name, machine)) for name in names]
+        chosen = [(name, find_entry(name, machine)) for name in names]
     elif machine.visible is None:
         raise HarnessError("it is not known how many devices this machine has", remedy="name them: --devices 0,1")
     else:
@@ -170,7 +229,7 @@ def place_replicas(replicas: int | None, devices: str | None, machine: Machine |
     )
 
 
-def _find_entry(name: str, machine: Machine) -> str:
+def find_entry(name: str, machine: Machine) -> str:
     """The entry of CUDA_VISIBLE_DEVICES for a device as the user names it. Raises HarnessError if it is not there."""
     visible = machine.visible
     if visible is None:
@@ -209,7 +268,22 @@ def format_placements(placements: Sequence[Placement]) -> str:
     """Where a model runs, for a person: `4 processes: device 0 · device 1 · …`."""
     if not placements:
         return "this process"
+    first = placements[0]
+    if first.how == "ray" and first.gpus is None:
+        number = f"{first.wanted} processes" if first.wanted else "one process for each GPU"
+        return f"{number} in {f'the Ray cluster at {first.host}' if first.host else 'Ray on this machine'}"
     processes = "1 process" if len(placements) == 1 else f"{len(placements)} processes"
+    if first.elsewhere:
+        machines: dict[str, list[str]] = {}
+        for each in placements:
+            machines.setdefault(each.machine, []).append(each.what)
+        parts = [f"{machine}: {_count_equal(whats)}" for machine, whats in machines.items()]
+        return f"{processes} ({first.how}): {'; '.join(parts)}"
     if not any(placement.devices for placement in placements):
         return f"{processes} on the CPU"
     return f"{processes}: {' · '.join(map(str, placements))}"
+
+
+def _count_equal(whats: Sequence[str]) -> str:
+    counts = {what: whats.count(what) for what in whats}
+    return " · ".join(what if count == 1 else f"{count} of {what}" for what, count in counts.items())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -21,9 +21,12 @@ from harness.contracts import Model, ModelInfo
 from harness.errors import Forbidden, HarnessError, PluginError, unwrap_groups
 from harness.replicas import wire
 from harness.replicas.child import BOOT
+from harness.replicas.launch import START, advise, describe_end
+from harness.replicas.links import Link, open_link, open_places
 from harness.replicas.placement import Placement, format_placements
-from harness.replicas.wire import GREETING, Frame, ReplicaSpec, receive_frame
-from harness.subprocesses import GRACE, ChildProcess, PipeClosed, open_child
+from harness.replicas.surroundings import PACKAGES, Surroundings
+from harness.replicas.wire import FORM, MARK, Frame, ReplicaSpec, receive_frame
+from harness.subprocesses import GRACE, PipeClosed
 from harness.types import Failure, Json, Request, Response
 
 #: times a replica that died is started again with no answer between
@@ -70,6 +73,7 @@ Reply = Response | Failure | Lost | Forbidden
 class _Call:
     """A request under way; a suspect was under way at a death before."""
 
+    request: Request
     suspect: bool
     settled: anyio.Event = field(default_factory=anyio.Event)
     reply: Reply = field(default_factory=lambda: Lost(why="", death=None, culprit=False))
@@ -105,25 +109,35 @@ class Replica:
         info: of its model, the latest; None before it was ever open.
         fault: why it is gone.
         accelerator: what its process runs on, as run.json has it.
+        versions: of its Python and of packages whose answers could differ.
     """
 
     def __init__(
-        self, spec: ReplicaSpec, name: str, variables: Mapping[str, str], on_change: Callable[[Replica, str], None]
+        self,
+        spec: ReplicaSpec,
+        place: Placement,
+        number: int,
+        variables: Mapping[str, str],
+        on_change: Callable[[Replica, str], None],
     ) -> None:
-        self.name = name
+        self.name = f"replica {number} ({place})"
         self.state: State = "starting"
         self.info: ModelInfo | None = None
         self.fault: Exception | None = None
         self.accelerator: Mapping[str, Json] = {}
+        self.versions: Mapping[str, str] = {}
         self._spec = spec
+        self._place = place
         # it imports as this process does: PYTHONPATH would reach the child's own children too
-        path = json.dumps([str(Path(entry).absolute()) for entry in sys.path])
-        self._command = [sys.executable, "-c", BOOT, path, f"{spec.ref} {name}"]  # the last is for `ps`
+        path = [] if place.python else [str(Path(entry).absolute()) for entry in sys.path]
+        label = f"{spec.ref} {self.name}"  # for `ps`
+        self._program = [place.python or sys.executable, "-c", BOOT, json.dumps(path), label]
         self._variables = variables
+        self._shared = place.shared
         self._on_change = on_change
         self._numbers = count()
         self._calls: dict[int, _Call] = {}
-        self._child: ChildProcess | None = None
+        self._child: Link | None = None
         self._answered = False
 
     @property
@@ -145,10 +159,10 @@ class Replica:
             suspect: it was under way when a replica died.
         """
         assert self._child is not None
-        body, blobs = wire.request_to_json(request)
-        child, number, call = self._child, next(self._numbers), _Call(suspect)
+        child, number, call = self._child, next(self._numbers), _Call(request, suspect)
+        frame = self._pack(number, request)
         self._calls[number] = call
-        child.send(*Frame(kind="ask", number=number, body=body, blobs=blobs).pack())
+        child.send(*frame)
         try:
             await call.settled.wait()
         finally:
@@ -158,13 +172,22 @@ class Replica:
             self._on_change(self, "")
         return call.reply
 
+    def _pack(self, number: int, request: Request) -> list[bytes]:
+        body, blobs = wire.request_to_json(request, shared=self._shared)
+        return Frame(kind="ask", number=number, body=body, blobs=blobs).pack()
+
     async def run(self) -> None:
         """Live, and live again after an unforeseen end."""
         used = 0
         while self.state != "gone":
-            async with open_child(self._command, variables=self._variables) as child:
+            async with AsyncExitStack() as closing:
                 self._answered = False
-                end = await self._open(child) or await self._read_answers(child)
+                try:
+                    child = await closing.enter_async_context(open_link(self._place, self._program, self._variables))
+                except HarnessError as error:
+                    end = _end_by_error(error, final=True)
+                else:
+                    end = await self._open(child) or await self._read_answers(child)
                 used = 0 if self._answered else used
                 culprit = self._find_culprit(end)
                 again = not end.final and (culprit is not None or used < RESTARTS)
@@ -173,31 +196,51 @@ class Replica:
                 self.state = "starting" if again else "gone"
                 self._settle(end, culprit, f"it is started again{tries}" if again else "it is gone for good")
 
-    async def _open(self, child: ChildProcess) -> _End | None:
+    async def _open(self, child: Link) -> _End | None:
         """Wait until the model is open; None when it is."""
-        child.send(*Frame(kind="open", body=self._spec.to_json()).pack())
+        body = {"spec": self._spec.to_json(), "around": Surroundings.of(self._place).to_json()}
+        child.send(*Frame(kind="open", body=body).pack())
         frame: Frame | None = None
+        greeted = False
         with suppress(PipeClosed):
-            await child.receive_until(GREETING, NOISE)
+            with anyio.move_on_after(START if self._place.elsewhere else None) as waiting:
+                await child.receive_until(MARK, NOISE)
+                form = await child.receive_until(b"\n", NOISE)
+                greeted = True
+            if waiting.cancelled_caught:
+                return _end_by_error(self._late_error(child), final=True)
+            if form != FORM:
+                return _end_by_error(_other_form_error(self.name), final=True)
             frame = await _receive(child)
         if frame is None:
-            return await self._find_end(child)
+            return await self._find_end(child, greeted=greeted)
         if frame.kind == "failed":
-            return _end_by_error(_read_error(frame.body, self.name), final=True)
+            return _end_by_error(_read_error(frame.body, self.name, self._place.machine), final=True)
         info = wire.info_from_json(frame.body["info"])
         if self.info is not None and info.fingerprint != self.info.fingerprint:
             return _end_by_error(_other_files_error(self.name), final=True)
-        self.info, self._child = info, child
+        self.info, self._child, self.versions = info, child, frame.body["versions"]
         self.accelerator = frame.body["accelerator"]
         self.state = "live"
         child.close_seconds = GRACE + 1  # for its model to be closed
         self._on_change(self, "")
         return None
 
-    async def _read_answers(self, child: ChildProcess) -> _End:
+    def _late_error(self, child: Link) -> HarnessError:
+        said = child.last_lines(LINES)
+        return HarnessError(
+            f"{self._spec.ref}: {self.name} has not begun within {START} s",
+            remedy="\n  ".join(["is there room for it? It said last:", *said] if said else ["is there room for it?"]),
+        )
+
+    async def _read_answers(self, child: Link) -> _End:
         while (frame := await _receive(child)) is not None:
             if frame.kind == "failed":
-                return _end_by_error(_read_error(frame.body, self.name), final=not self._answered)
+                error = _read_error(frame.body, self.name, self._place.machine)
+                return _end_by_error(error, final=not self._answered)
+            if "not_shared" in frame.body:
+                self._send_bytes(child, frame)
+                continue
             if "info" in frame.body:
                 self.info = wire.info_from_json(frame.body["info"])
                 self._on_change(self, "")
@@ -209,14 +252,25 @@ class Replica:
                 call.settle(answer)
         return await self._find_end(child)
 
-    async def _find_end(self, child: ChildProcess) -> _End:
+    def _send_bytes(self, child: Link, frame: Frame) -> None:
+        """A file is not the same there: this request is sent with the bytes, and so are all that follow."""
+        if self._shared:
+            self._shared = False
+            self._on_change(self, f"shared=true: {self.name}: {frame.body['not_shared']}: it is sent the bytes instead")
+        call = self._calls.get(frame.number)
+        if call is not None:
+            child.send(*self._pack(frame.number, call.request))
+
+    async def _find_end(self, child: Link, *, greeted: bool = True) -> _End:
         """How the process ended; one that was never open would not open another time either."""
         self.state = "starting"  # it is not asked while its last words are read
         why = await child.wait_end()
+        why = describe_end(self._place, child.exit_code, why)
         said = child.last_lines(LINES)
-        error = HarnessError(
-            f"{self._spec.ref}: {self.name} {why}", remedy="\n  ".join(["it said last:", *said] * bool(said))
-        )
+        remedy = ["it said last:", *said] if said else []
+        if self._place.elsewhere and not greeted:
+            remedy.append(advise(self._place, child.exit_code))
+        error = HarnessError(f"{self._spec.ref}: {self.name} {why}", remedy="\n  ".join(remedy))
         return _End(why=why, error=error, over=None, final=self.info is None)
 
     @property
@@ -245,7 +299,7 @@ class Replica:
         self._on_change(self, f"{self.name} {end.why}: {asked}{then}")
 
 
-async def _receive(child: ChildProcess) -> Frame | None:
+async def _receive(child: Link) -> Frame | None:
     """The next frame; None when the process is gone, or sends no frames any more."""
     with suppress(PipeClosed, ValueError):
         return await receive_frame(child.receive_exactly)
@@ -259,6 +313,14 @@ def _other_files_error(name: str) -> HarnessError:
     )
 
 
+def _other_form_error(name: str) -> HarnessError:
+    """It would not understand what it is asked."""
+    return HarnessError(
+        f"{name} is of another version of the harness than this one",
+        remedy="install the same version there, or name another Python: -M remote_python=PATH",
+    )
+
+
 def _end_by_error(error: Exception, *, final: bool, over: int | None = None) -> _End:
     if isinstance(error, PluginError):
         what = error.said
@@ -267,11 +329,14 @@ def _end_by_error(error: Exception, *, final: bool, over: int | None = None) -> 
     return _End(why=f"says: {what}", error=error, over=over, final=final)
 
 
-def _read_error(body: Json, name: str) -> Exception:
+def _read_error(body: Json, name: str, machine: str) -> Exception:
+    """The error that ended a replica; its place names the machine, if that is another one."""
     if "bug" in body:
         return RuntimeError(f"{name} failed: {body['bug']}")
     error = wire.answer_from_json(body)
     assert isinstance(error, HarnessError)
+    if machine and machine not in error.what:
+        error.where = ", ".join(filter(None, (error.where, machine)))
     return error
 
 
@@ -292,7 +357,7 @@ class Pool:
         self._last: Exception | None = None
         self._reserved: set[Replica] = set()
         self.replicas = [
-            Replica(spec, f"replica {number} ({each})", each.variables(len(placements)), self._note_change)
+            Replica(spec, each, number, each.variables(len(placements)), self._note_change)
             for number, each in enumerate(placements, 1)
         ]
 
@@ -353,10 +418,21 @@ class Pool:
             self._check_start()
             await self._moved.wait()
         self._check_start()
-        first = self.replicas[0].info
+        first = self.replicas[0]
         for replica in self.replicas[1:]:
-            if first is not None and replica.info is not None and replica.info.fingerprint != first.fingerprint:
+            if (
+                first.info is not None
+                and replica.info is not None
+                and replica.info.fingerprint != first.info.fingerprint
+            ):
                 raise _other_files_error(replica.name)
+            for name in PACKAGES:
+                one, other = first.versions.get(name, "none"), replica.versions.get(name, "none")
+                if one != other:
+                    raise HarnessError(
+                        f"{replica.name} has {name} {other}, and {first.name} has {one}",
+                        remedy="install the same version on all: their answers could differ",
+                    )
         self._notes.clear()
 
     def _check_start(self) -> None:
@@ -436,9 +512,9 @@ async def open_replicas(spec: ReplicaSpec, placements: Sequence[Placement]) -> A
 
     Raises HarnessError as the provider does, if one of them cannot be opened.
     """
-    pool = Pool(spec, placements)
     with unwrap_groups():
-        async with anyio.create_task_group() as tasks:
+        async with open_places(placements) as places, anyio.create_task_group() as tasks:
+            pool = Pool(spec, places)
             for replica in pool.replicas:
                 tasks.start_soon(replica.run)
             try:

@@ -6,14 +6,18 @@ A frame is a JSON header, then blobs of bytes as they are, such as image files; 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import os
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, TypeVar, cast
+
+import anyio.to_thread
 
 from harness import errors, plugins
 from harness.contracts import Model, ModelInfo, Provider
@@ -39,8 +43,11 @@ from harness.types import (
 _T = TypeVar("_T")
 #: open, ask and drop go to a replica; ready, failed and answer come from it
 FrameKind = Literal["open", "ask", "drop", "ready", "failed", "answer"]
-#: what a replica's frames begin with: what a library prints before them is none
-GREETING: Final = b"\x00harness replica 1\n"
+HARNESS: Final = "vlm-safety-harness"
+#: what a replica's frames begin with, then the number of their form: what a library prints before that is none
+MARK: Final = b"\x00harness replica "
+FORM: Final = b"2"
+GREETING: Final = MARK + FORM + b"\n"
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -114,6 +121,7 @@ class ReplicaSpec:
         files: plugins of one file.
         allow: distributions or entry names that may load; None for all.
         block: those that may not.
+        versions: of the harness and of the plugins that may open it; of a file its hash.
     """
 
     schemes: tuple[str, ...]
@@ -122,6 +130,7 @@ class ReplicaSpec:
     files: tuple[str, ...] = ()
     allow: tuple[str, ...] | None = None
     block: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @staticmethod
     def of(provider: Provider, name: str, settings: Settings) -> ReplicaSpec:
@@ -141,6 +150,7 @@ class ReplicaSpec:
             files=tuple(str(Path(each.value).absolute()) for each in host.plugins if each.distribution == FILE),
             allow=None if choice.allow is None else tuple(sorted(choice.allow)),
             block=tuple(sorted(choice.block)),
+            versions=_find_versions(host, schemes),
         )
 
     @property
@@ -162,12 +172,21 @@ class ReplicaSpec:
             files=tuple(body["files"]),
             allow=None if body["allow"] is None else tuple(body["allow"]),
             block=tuple(body["block"]),
+            versions=body["versions"],
         )
 
-    def open(self) -> AbstractAsyncContextManager[Model]:
-        """Open the model in this process, with the spec's plugins. Raises HarnessError as the provider does."""
+    def open(self, *, machine: str = "") -> AbstractAsyncContextManager[Model]:
+        """Open the model in this process, with the spec's plugins. Raises HarnessError as the provider does.
+
+        Args:
+            machine: if it is another than the run's: its name. Its versions must be the run's, as far as it has them.
+        """
+        if lacks := [file for file in self.files if machine and not Path(file).exists()]:
+            raise HarnessError(f"the plugin {lacks[0]} is not on {machine}", remedy="put it there under the same path")
         host = Host.load(self.files, allow=self.allow, block=self.block)
         plugins.use(host)
+        if machine:
+            self._check_versions(_find_versions(host, self.schemes), machine)
         provider = None
         for scheme in self.schemes[:-1]:
             with suppress(UnknownName):
@@ -183,6 +202,32 @@ class ReplicaSpec:
         missing = object()
         given = {key: value for key, value in self.settings.items() if defaults.get(key, missing) != value}
         return provider.open(self.name, effective(provider.settings, given, owner=f"provider {provider.scheme}"))
+
+    def _check_versions(self, there: Mapping[str, str], machine: str) -> None:
+        for name, ours in self.versions.items():
+            if there.get(name, ours) != ours:
+                if name in self.files:
+                    raise HarnessError(f"the plugin {name} has another content on {machine} than here")
+                raise HarnessError(
+                    f"{name} is of version {there[name]} on {machine}, and {ours} here",
+                    remedy="install the same version on both: their answers could differ",
+                )
+
+
+def _find_versions(host: Host, schemes: Sequence[str]) -> dict[str, str]:
+    """Version of the harness, of the distributions that offer these schemes, and of each plugin file its hash."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: dict[str, str] = {}
+    with suppress(PackageNotFoundError):
+        found[HARNESS] = version(HARNESS)
+    offering = {plugin for provider, plugin in host.offers("models") if provider.scheme in schemes}
+    for each in host.plugins:
+        if each.distribution == FILE:
+            found[str(Path(each.value).absolute())] = each.version
+        elif each.name in offering:
+            found[each.distribution] = each.version
+    return found
 
 
 def _path_as_text(value: Any) -> Json:
@@ -223,23 +268,71 @@ class _Sent:
 _SENT = _Sent()
 
 
-def request_to_json(request: Request) -> tuple[Json, tuple[bytes, ...]]:
-    """A request as JSON and the files of its images, in order. Raises ValueError if one was not opened."""
+def request_to_json(request: Request, *, shared: bool = False) -> tuple[Json, tuple[bytes, ...]]:
+    """A request as JSON and the files of its images, in order. Raises ValueError if one was not opened.
+
+    Args:
+        request: what to ask.
+        shared: give the path of each image that is a file of its own, instead of its bytes.
+    """
+    blobs: list[bytes] = []
 
     def part_to_json(part: Part) -> Json:
         if isinstance(part, Text):
             return part.text
         content = {name: getattr(part.opened, name) for name in ("sha256", "mime", "width", "height")}
+        file = _find_file(part) if shared else None
+        if file is not None:
+            return {"path": part.path, **content, "file": file}
+        blobs.append(part.opened.data)
         return {"path": part.path, **content}
 
-    blobs = tuple(image.opened.data for image in request.images)
     messages = [{"role": m.role, "content": [part_to_json(part) for part in m.content]} for m in request.messages]
-    return {**_fields(request), "messages": messages, "settings": _fields(request.settings)}, blobs
+    return {**_fields(request), "messages": messages, "settings": _fields(request.settings)}, tuple(blobs)
 
 
-def request_from_json(body: Mapping[str, Json], blobs: Sequence[bytes]) -> Request:
-    """The request again, its images open."""
-    left = iter(blobs)
+def _find_file(image: Image) -> str | None:
+    """The absolute path of an image that is a file of its own; None if it lies in an archive or in memory."""
+    try:
+        name = image.files.stamp(image.path)[0]
+    except BadImage:
+        return None
+    return name if os.path.isabs(name) and os.path.isfile(name) else None  # noqa: PTH113, PTH117 - twice as fast
+
+
+class NotShared(Exception):
+    """A file that a frame names is not there, or has another content."""
+
+
+async def collect_images(body: Mapping[str, Json], blobs: Sequence[bytes]) -> Sequence[bytes]:
+    """The bytes of a request's images, in order: those that came, and those that are read here.
+
+    Raises NotShared for the first that is not the file that was meant.
+    """
+    parts = [part for message in body["messages"] for part in message["content"] if not isinstance(part, str)]
+    if len(parts) == len(blobs):
+        return blobs
+
+    def read() -> list[bytes]:
+        left = iter(blobs)
+        return [_read_shared(part["file"], part["sha256"]) if "file" in part else next(left) for part in parts]
+
+    return await anyio.to_thread.run_sync(read)
+
+
+def _read_shared(file: str, sha256: str) -> bytes:
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        raise NotShared(f"{file} cannot be read there ({error.strerror})") from None
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise NotShared(f"{file} has another content there")
+    return data
+
+
+def request_from_json(body: Mapping[str, Json], images: Sequence[bytes]) -> Request:
+    """The request again, with the bytes of its images."""
+    left = iter(images)
 
     def part_from_json(part: Json) -> Part:
         if isinstance(part, str):
@@ -302,4 +395,4 @@ def _build(kind: type[_T], body: Mapping[str, Json], **instead: Any) -> _T:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {each.name: getattr(value, each.name) for each in fields(value)}

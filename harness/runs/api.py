@@ -41,6 +41,9 @@ class RunOptions(TypedDict, total=False):
         probe: check the model and the judges first.
         phases: judge while answering, or afterwards.
         devices: CUDA devices for local models and judges, `"0,1"` or `[0, 1]`; each holds one replica.
+        launch: what starts the replicas of local models and judges: `local`, `srun`, `ssh` or `ray`.
+        hosts: `"HOST:0,1"`, one or several, on which ssh starts them.
+        ray_address: of the Ray cluster; empty starts Ray on this machine.
         min_coverage: share of records that must be resolved.
         shard: `(0, 4)` for the first of four parts, as `--shard 0/4`; None for all.
         judge_repeat: how often each judge that asks a model judges each answer.
@@ -69,6 +72,9 @@ class RunOptions(TypedDict, total=False):
     probe: bool
     phases: Phases
     devices: str | int | Sequence[str | int]
+    launch: str
+    hosts: str | Sequence[str]
+    ray_address: str
     min_coverage: float
     shard: tuple[int, int] | None
     judge_repeat: int
@@ -133,6 +139,9 @@ def _build_options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Opt
         probe=given.get("probe", True),
         phases=given.get("phases", "auto"),
         devices=str(format_devices(given.get("devices", ""))),
+        launch=given.get("launch", ""),
+        hosts=_to_tuple(given.get("hosts", ())),
+        ray_address=given.get("ray_address", ""),
         min_coverage=given.get("min_coverage", MIN_COVERAGE),
         shard=given.get("shard"),
         judge_repeat=given.get("judge_repeat", 1),

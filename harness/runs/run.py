@@ -192,7 +192,7 @@ def prepare_run(options: Options) -> PreparedRun:
     """
     options.check()
     asked = make_plan(options)
-    resolved = resolve(options.model, devices=options.devices)
+    resolved = resolve(options.model, devices=options.devices, launch=options.launcher)
     check_judges((choice for each in asked.splits for choice in each.judges), options)
     base = resolve_name(options.output or default_folder(options))
     if options.shard is not None:
@@ -220,11 +220,17 @@ def default_folder(options: Options) -> Path:
 
 
 def find_unused_devices(resolved: Resolved | None, choices: Iterable[JudgeChoice], options: Options) -> list[str]:
-    """A note if `--devices` is given but nothing runs on this machine."""
+    """A note if `--devices` or a launcher is given but neither the model nor a judge is a local one."""
     local = resolved is not None and resolved.provider.local
-    if not options.devices or local or any(is_local(choice.model) for choice in choices):
+    if local or any(is_local(choice.model) for choice in choices):
         return []
-    return ["--devices has no effect: neither the model nor a judge runs on this machine"]
+    notes = ["--devices has no effect: neither the model nor a judge runs on this machine"] * bool(options.devices)
+    if options.launcher.elsewhere:
+        flag = "--host" if options.hosts else "--launch"
+        notes.append(
+            f"{flag} has no effect: it starts replicas of local models, and neither the model nor a judge is one"
+        )
+    return notes
 
 
 def is_local(ref: str) -> bool:

@@ -212,6 +212,7 @@ class RunWriter:
             tasks=tuple(job.plan.title for job in context.jobs),
             end=end,
             reason=reason,
+            launch=self.options.launcher.recorded,
         )
 
         def change(old: RunFile | None) -> RunFile:

@@ -205,6 +205,7 @@ class Invocation(_Entry):
         tasks: `NAME:SPLIT` of each split.
         end: done or stopped.
         reason: why it stopped; empty if done.
+        launch: what started the replicas of local models, and where; empty for this machine.
     """
 
     started: str
@@ -214,6 +215,7 @@ class Invocation(_Entry):
     tasks: tuple[str, ...]
     end: str
     reason: str
+    launch: str = ""
 
     @staticmethod
     def from_json(raw: object) -> Invocation:
@@ -221,7 +223,7 @@ class Invocation(_Entry):
         values = _object(raw, "an invocation")
         for name in values.keys() & {"command", "tasks"}:
             values[name] = tuple(values[name])
-        return _read(Invocation, values, "an invocation")
+        return _read(Invocation, {"launch": "", **values}, "an invocation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,8 +301,8 @@ class RunFile(_Entry):
 
 #: fields that the file omits if they are empty or false
 _LEFT_OUT = (
-    *("checked", "data", "drawn", "given", "judge", "maps", "merged", "outcome_labels", "probe", "shard", "suites"),
-    "training",
+    *("checked", "data", "drawn", "given", "judge", "launch", "maps", "merged", "outcome_labels", "probe", "shard"),
+    *("suites", "training"),
 )
 _E = TypeVar("_E", bound=_Entry)
 

@@ -103,7 +103,8 @@ SETTINGS: dict[str, dict[str, Filed]] = {
 OPTIONS = filed(
     identity="model judges judge_settings task_settings generation system",
     subset="tasks limit shard epochs maps",
-    transport="data output fresh retry probe phases devices min_coverage policy command judge_repeat judge_vote",
+    transport="data output fresh retry probe phases devices launch hosts ray_address min_coverage policy command "
+    "judge_repeat judge_vote",
 )
 POLICY = filed(transport="start cap tries throttled_tries base longest deadline breaker patience")
 HERE = "tests/core/test_identity.py"
@@ -211,6 +212,9 @@ CHANGED: dict[str, Any] = {
     "task_settings": {"mssbench.setting": "qc"},
     "generation": {"temperature": 1.0},
     "system": "Be brief.",
+    "launch": "ray",
+    "hosts": ("a:0,1",),
+    "ray_address": "auto",
     "limit": 3,
     "shard": (1, 3),
     "epochs": 3,

@@ -1,6 +1,7 @@
 """A plugin of one file: `toy/NAME`, a local model that does what its request or its name says; imports nothing heavy.
 
-Requests: `say X`, `fail`, `bug`, `forbid`, `note X`, `flood`, `hold X` (until the FIFO X is written to); `die`,
+Requests: `say X`, `env X` (says that variable), `fail`, `bug`, `forbid`, `note X`, `flood`, `hold X` (until the FIFO X
+is written to); `die`,
 `refuse`, `break` (a task of the model's raises), `shut` (it closes its pipes and stays), `garble` (what it sends is no
 frame), `orphan` (it dies, and what it started holds its pipes until the FIFO `gate` is written to), each of these also
 with `once X`.
@@ -67,6 +68,8 @@ class Toy:
         return self._answer(verb, rest, request)
 
     def _answer(self, verb: str, rest: str, request: Request) -> Response | Failure:
+        if verb == "env":
+            rest = os.environ.get(rest, "")
         if verb == "fail":
             return Failure(outcome="error", reason="http_500", message="\ud800", transient=True, retry_after=1.5)
         if verb == "bug":
@@ -76,7 +79,12 @@ class Toy:
             self.info = ModelInfo(**{name: getattr(self.info, name) for name in self.info.__slots__} | {"notes": notes})
         images = [hashlib.sha256(image.opened.data).hexdigest() for image in request.images]
         encoded = [image.opened.encoded.decode() for image in request.images]
-        known = {"pid": os.getpid(), "devices": os.environ.get("CUDA_VISIBLE_DEVICES"), "images": images}
+        known = {
+            "host": os.environ.get("PLAYED_HOST"),
+            "pid": os.getpid(),
+            "devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            "images": images,
+        }
         settings = {name: str(value) for name, value in self._settings.items()}
         return Response(text=json.dumps({**known, "said": rest, "encoded": encoded, "settings": settings}))
 

@@ -1,0 +1,372 @@
+"""Replicas on other machines, as a person starts them: over ssh, and by srun in a Slurm job."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from harness import plugins
+from harness.errors import HarnessError
+from harness.replicas.launch import Launch, Node, build_command, parse_hosts, place_on_nodes, share_out
+from harness.replicas.placement import Machine, Placement
+from harness.replicas.surroundings import Surroundings, choose_variables
+from harness.replicas.wire import ReplicaSpec
+from tests.acceptance.commands import command, harness_here, home
+from tests.core import launchers
+
+PLUGINS = [
+    word for name in ("toy_models", "toy_tasks") for word in ("--plugin", Path(__file__).with_name(f"{name}.py"))
+]
+
+
+@pytest.fixture(autouse=True)
+def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, folder in home(tmp_path).items():
+        monkeypatch.setenv(name, folder)
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return launchers.install(tmp_path, monkeypatch)
+
+
+def words(*asks: str, model: str = "toy/plain", judge: str = "fake") -> list[object]:
+    asked = ["-T", f"toy.asks={'|'.join(asks)}"]
+    return ["run", *PLUGINS, "--model", model, "--tasks", "toy", "--judge", judge, "--no-probe", *asked]
+
+
+def texts(folder: str = "runs/toy-plain") -> list[dict[str, Any]]:
+    lines = map(json.loads, Path(folder, "toy", "responses.jsonl").read_text(encoding="utf-8").splitlines())
+    return [json.loads(line["text"]) for line in lines if line["outcome"] == "answered"]
+
+
+def hosts(*names: str) -> list[object]:
+    return [word for name in names for word in ("--host", name)]
+
+
+def values(**given: Any) -> dict[str, Any]:
+    usual = dict.fromkeys(("replicas", "devices", "gpus", "remote_python"))
+    return {**usual, "shared": False, **given}
+
+
+# -- what a person writes
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-oProxyCommand=touch x", "--", "a b", "a;b", "$(x)", "a:", "@a", "me@-a", "a\nb", "a:0 1", "a:0-", "a:x;y",
+     "a:-1", "a:0,0", "a/b", ""],
+)  # fmt: skip
+def test_what_ssh_could_take_for_something_else_is_no_host(text: str) -> None:
+    with pytest.raises(HarnessError, match="--host"):
+        parse_hosts([text])
+
+
+def test_hosts_have_devices_behind_them_and_may_come_again() -> None:
+    assert parse_hosts(["a:0,1", "me@b.lab:0-3", "[fe80::1%eth0]:GPU-12ab", "c", "a:5"]) == {
+        "a": ("0", "1", "5"),
+        "me@b.lab": ("0", "1", "2", "3"),
+        "[fe80::1%eth0]": ("GPU-12ab",),
+        "c": (),
+    }
+    with pytest.raises(HarnessError, match="named twice"):
+        parse_hosts(["a:0", "a:0"])
+
+
+@pytest.mark.parametrize(
+    ("given", "replicas", "expected"),
+    [
+        (("a:0,1", "b:0-3"), None, ["a 0", "a 1", "b 0", "b 1", "b 2", "b 3"]),
+        (("a:0,1", "b:0-3"), 3, ["a 0,1", "b 0,1", "b 2,3"]),
+        (("a:0", "b:1"), 4, ["a 0", "a 0", "b 1", "b 1"]),
+        (("a", "b"), None, ["a ", "b "]),
+        (("a", "b"), 3, ["a ", "a ", "b "]),
+        (("a:0,1", "b"), None, ["a 0", "a 1", "b "]),
+    ],
+)
+def test_replicas_are_shared_out_among_hosts(given: tuple[str, ...], replicas: int | None, expected: list[str]) -> None:
+    places = Launch(hosts=given).place(values(replicas=replicas))
+    assert [f"{place.host} {','.join(place.devices)}" for place in places] == expected
+
+
+@pytest.mark.parametrize(
+    ("launching", "given", "said"),
+    [
+        (Launch(hosts=("a:0,1,2", "b:0")), {"replicas": 2}, "a has 3 devices, and each replica takes 2"),
+        (Launch(hosts=("a:0,1,2",)), {"replicas": 2}, "cannot be shared out evenly"),
+        (Launch(hosts=("a:0", "b")), {"replicas": 2}, "no devices are named for b"),
+        (Launch(hosts=("a",)), {"devices": "0"}, "names devices of this machine"),
+        (Launch(hosts=("a",)), {"gpus": 1.0}, "gpus is for srun and Ray"),
+        (Launch(), {"gpus": 1.0}, "gpus is for replicas that srun or Ray places"),
+        (Launch(hosts=("a",)), {"replicas": 0}, "at least 1"),
+        (Launch(hosts=("a",)), {"remote_python": "-c"}, "is no program"),
+        (Launch(kind="srun", hosts=("a",)), {}, "--host is for ssh"),
+        (Launch(kind="ssh"), {}, "needs hosts"),
+        (Launch(address="auto"), {}, "--ray-address is for Ray"),
+        (Launch(kind="ray", address="ray://x:1"), {}, "client protocol"),
+        (Launch(kind="kubernetes"), {}, "no such launcher"),
+        (Launch(kind="srun"), {}, "in no Slurm job"),
+    ],
+)
+def test_what_does_not_go_together_is_said_before_anything_starts(
+    launching: Launch, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(HarnessError, match=re.escape(said)):
+        launching.place(values(**given))
+
+
+NODES = (Node(name="n1", gpus=4, cpus=16, memory=4000), Node(name="n2", gpus=2, cpus=8))
+
+
+@pytest.mark.parametrize(
+    ("replicas", "gpus", "expected"),
+    [
+        (None, None, (1, [4, 2])),
+        (3, None, (2, [2, 1])),
+        (None, 2.0, (2, [2, 1])),
+        (2, 1.0, (1, [1, 1])),
+        (3, 0.0, (0, [2, 1])),
+    ],
+)
+def test_replicas_are_shared_out_among_nodes(
+    replicas: int | None, gpus: float | None, expected: tuple[float, list[int]]
+) -> None:
+    assert share_out(NODES, replicas, gpus, fractions=False, who="it") == expected
+
+
+@pytest.mark.parametrize(
+    ("replicas", "gpus", "said"),
+    [
+        (2, None, "2 replicas of 3 GPUs do not fit: the job has 6 GPUs"),
+        (None, 8.0, "do not fit"),
+        (7, 1.0, "do not fit"),
+        (4, None, "evenly"),
+        (None, 0.5, "cannot give"),
+    ],
+)
+def test_more_gpus_than_there_are_is_said_at_once(replicas: int | None, gpus: float | None, said: str) -> None:
+    with pytest.raises(HarnessError, match=said):
+        share_out(NODES, replicas, gpus, fractions=False, who="the job")
+
+
+def test_a_part_of_a_gpu_is_for_ray_alone() -> None:
+    assert share_out(NODES, 12, None, fractions=True, who="Ray") == (0.5, [8, 4])
+    assert share_out(NODES, None, 0.5, fractions=True, who="Ray") == (0.5, [8, 4])
+
+
+def test_srun_asks_for_the_replicas_part_of_its_node() -> None:
+    [first, *_] = place_on_nodes(NODES, 3, 2)
+    line = build_command(first, ["python"])
+    assert line[0] == "srun"
+    assert line[-1] == "python"
+    asked = {"-N1", "-n1", "--unbuffered", "--quiet", "--gres=gpu:2", "--cpus-per-task=8", "--mem=2000M"}
+    assert asked < set(line)
+    assert line[line.index("-w") + 1] == "n1"
+
+
+# -- over ssh
+
+
+def test_hosts_answer_as_one_model_and_the_run_says_where_they_were() -> None:
+    ended = harness_here(*words(*(f"say {number}" for number in range(12))), *hosts("a", "loud"))
+    assert ended.code == 0, ended.err
+    assert {text["host"] for text in texts()} == {"a", "loud"}
+    run = json.loads(Path("runs/toy-plain/run.json").read_text())
+    assert run["history"][-1]["launch"] == "ssh a loud"
+    assert "host" not in json.dumps(run["identity"])
+
+
+def test_keys_go_through_the_pipe_and_stand_on_no_command_line(monkeypatch: pytest.MonkeyPatch, played: Path) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("OTHER", "named")
+    monkeypatch.setenv("HARNESS_SEND_ENV", "OTHER")
+    environment = choose_variables(os.environ)
+    assert (environment["HF_TOKEN"], environment["OTHER"]) == ("hf_secret", "named")
+    assert not {"PATH", "HOME", "CUDA_VISIBLE_DEVICES"} & set(environment)
+    line = build_command(Placement(how="ssh", host="a"), ["python", "-c", "x"])
+    assert "hf_secret" not in " ".join(line)
+    assert harness_here(*words("env HF_TOKEN", "env OTHER"), *hosts("a")).code == 0
+    assert {text["said"] for text in texts()} == {"hf_secret", "named"}
+
+
+def test_a_host_that_cannot_be_reached_is_named_with_what_ssh_says() -> None:
+    ended = harness_here(*words("say x"), *hosts("a", "gone"))
+    assert ended.code == 2
+    assert "replica 2 (host gone, all it has) lost its connection to gone" in ended.err
+    assert "Connection refused" in ended.err
+    assert "ssh gone true" in ended.err
+
+
+def test_a_device_that_a_host_lacks_is_named_with_the_host() -> None:
+    ended = harness_here(*words("say x"), *hosts("a:3"))
+    assert ended.code == 2
+    assert "host a: there is no device '3'" in ended.err
+
+
+def test_a_replica_that_dies_elsewhere_is_started_again_there() -> None:
+    ended = harness_here(*words("say a", "die once a", "say b"), "-M", "folder=.", *hosts("a"))
+    assert ended.code == 0, ended.err
+    assert "replica 1 (host a, all it has) lost its connection to a" in ended.err
+    assert "started again (1 of 2)" in ended.err
+    assert len(texts()) == 3
+
+
+def test_a_host_that_is_lost_for_good_leaves_its_samples_to_the_others(played: Path) -> None:
+    """Its connection is refused from the second time on."""
+    script = played / "programs" / "ssh"
+    text = script.read_text().replace('if [ "$host" = gone ]', 'if [ "$(grep -c $host $PLAYED/ssh)" != 1 ]')
+    script.write_text(text.replace("host gone", "$host"))
+    ended = harness_here(*words("die once a", *(f"say {n}" for n in range(9))), "-M", "folder=.", *hosts("a", "b"))
+    assert ended.code == 0, ended.err
+    assert "it is gone for good" in ended.err
+    assert len(texts()) == 10
+
+
+def test_another_python_is_named_by_a_setting_and_one_without_the_harness_is_said() -> None:
+    ended = harness_here(*words("say x"), "-M", "remote_python=/nowhere/python", *hosts("a"))
+    assert ended.code == 2
+    assert "/nowhere/python" in ended.err
+    assert "-M remote_python=PATH" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "import importlib.metadata as m; m.version = lambda _: '9.9'",
+            "vlm-safety-harness is of version 9.9 on host a",
+        ),
+        (
+            "import harness.replicas.wire as w; w.GREETING = w.MARK + b'1' + bytes([10])",
+            "another version of the harness",
+        ),
+        ("import sys; sys.version_info = (3, 9)", "Python 3.9 is too old, the harness needs 3.11"),
+    ],
+)
+def test_another_version_over_there_is_refused_with_both_named(
+    change: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.replicas.pool.BOOT", _boot_after(change))
+    ended = harness_here(*words("say x"), *hosts("a"))
+    assert ended.code == 2
+    assert said in ended.err
+
+
+def _boot_after(change: str) -> str:
+    from harness.replicas.child import BOOT
+
+    if "sys.version_info" in change:
+        return f"{change}; {BOOT}"
+    return BOOT.replace("from harness.replicas.child", f"{change}; from harness.replicas.child")
+
+
+def test_replicas_of_other_torches_are_refused_with_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    change = "import os, harness.replicas.surroundings as s; s.version = lambda name: name + os.environ['PLAYED_HOST']"
+    monkeypatch.setattr("harness.replicas.pool.BOOT", _boot_after(change))
+    ended = harness_here(*words("say x"), *hosts("a", "b"))
+    assert ended.code == 2
+    assert "has torch torchb, and replica 1 (host a, all it has) has torcha" in ended.err
+
+
+def test_a_plugin_file_that_is_another_one_over_there_is_refused() -> None:
+    file = str(PLUGINS[1])
+    spec = ReplicaSpec(schemes=("toy",), name="plain", settings={}, files=(file,), versions={file: "other"})
+    with plugins.use(plugins.current()), pytest.raises(HarnessError, match="another content on host a"):
+        spec.open(machine="host a")
+
+
+def test_a_plugin_file_that_is_not_over_there_is_named() -> None:
+    spec = ReplicaSpec(schemes=("toy",), name="plain", settings={}, files=("/nowhere/mine.py",))
+    with pytest.raises(HarnessError, match=r"the plugin /nowhere/mine.py is not on host a"):
+        spec.open(machine="host a")
+
+
+def test_a_replica_that_does_not_begin_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.replicas.pool.START", 0.5)
+    monkeypatch.setattr("harness.replicas.pool.BOOT", "import sys; sys.stdin.read()")
+    ended = harness_here(*words("say x"), *hosts("a"))
+    assert ended.code == 2
+    assert "has not begun within 0.5 s" in ended.err
+
+
+def test_devices_of_a_host_are_counted_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Machine, "here", staticmethod(lambda: Machine(count=8, allowed="4,5,6,7")))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    Surroundings(machine="host a", devices=("1", "2")).enter()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,6"
+
+
+def test_a_run_that_is_killed_takes_its_replicas_elsewhere_with_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+    run = command((*words("say x", "hold gate"), "-M", f"folder={tmp_path}", *hosts("a", "b")))
+    with (
+        subprocess.Popen(run, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process,
+        (tmp_path / "gate").open("w"),  # opens once a replica holds the other end
+    ):
+        started = psutil.Process(process.pid).children(recursive=True)
+        replicas = [each for each in started if "replica" in each.cmdline()[-1]]
+        process.send_signal(signal.SIGKILL)
+        _, alive = psutil.wait_procs(replicas, timeout=30)
+    assert len(replicas) >= 2
+    assert alive == []
+
+
+# -- by srun
+
+
+def test_a_slurm_jobs_nodes_each_get_a_replica_for_each_gpu(monkeypatch: pytest.MonkeyPatch, played: Path) -> None:
+    job = {"GPUS_ON_NODE": "2", "JOB_CPUS_PER_NODE": "8(x2)", "MEM_PER_NODE": "4096"}
+    launchers.enter_job(monkeypatch, **job)
+    ended = harness_here(*words(*(f"say {n}" for n in range(16))), "--launch", "srun")
+    assert ended.code == 0, ended.err
+    assert {text["host"] for text in texts()} == {"n1", "n2"}
+    assert {text["devices"] for text in texts()} == {"0"}
+    asked = (played / "srun").read_text().splitlines()
+    assert len(asked) == 4
+    assert all("--gres=gpu:1" in line and "--cpus-per-task=4" in line and "--mem=2048M" in line for line in asked)
+
+
+def test_replicas_of_two_gpus_each_share_out_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    launchers.enter_job(monkeypatch, GPUS_PER_NODE="a100:2")
+    ended = harness_here(*words("say x"), "--launch", "srun", "-M", "replicas=2", "--dry-run", "--json")
+    [load] = json.loads(ended.out)
+    assert load["where"] == "2 processes (srun): node n1: 2 GPUs; node n2: 2 GPUs"
+
+
+def test_a_job_without_a_free_part_is_said_with_sruns_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    launchers.enter_job(monkeypatch, "full")
+    ended = harness_here(*words("say x"), "--launch", "srun")
+    assert ended.code == 2
+    assert "Requested nodes are busy" in ended.err
+    assert "replica 1 (node full, CPU) ended with exit code 1" in ended.err
+
+
+def test_a_replica_that_srun_started_and_that_dies_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    launchers.enter_job(monkeypatch)
+    ended = harness_here(*words("say a", "die once a"), "-M", "folder=.", "--launch", "srun")
+    assert ended.code == 0, ended.err
+    assert "(node n1, CPU) was killed by SIGKILL" in ended.err or "(node n2, CPU) was killed by SIGKILL" in ended.err
+
+
+# -- beside it
+
+
+def test_a_launcher_has_no_effect_on_a_model_that_is_not_local() -> None:
+    ended = harness_here(*words("say x", model="openai/x"), *hosts("a"), "--dry-run")
+    assert "--host has no effect" in ended.err
+
+
+def test_a_config_may_name_hosts_and_python_too() -> None:
+    Path("harness.yaml").write_text("host: [a, b]\n", encoding="utf-8")
+    [load] = json.loads(harness_here(*words("say x"), "--dry-run", "--json").out)
+    assert load["where"] == "2 processes (ssh): host a: all it has; host b: all it has"
+
+
+def test_a_local_judge_is_started_there_too() -> None:
+    ended = harness_here(*words("say x", judge="tone=toy/judge"), *hosts("a", "b"))
+    assert ended.code == 0, ended.err
