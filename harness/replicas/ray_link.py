@@ -11,12 +11,14 @@ Only Ray's own processes that this process started are ended, never those of oth
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
+import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import anyio
@@ -32,7 +34,23 @@ from harness.subprocesses import GRACE, ChildProcess, PipeClosed, start_child
 #: seconds that GPUs may take to become free, such as those of a model that has just been closed
 FREE: Final = 10.0
 _MOST: Final = 8 << 20  # bytes of one call, unless a message has more
-_users = 0  # of the connection that this module made
+
+
+@dataclass(slots=True)
+class _Connection:
+    """The connection that this module made, which is one for the process.
+
+    Attributes:
+        users: open models that use it; it ends with the last.
+        closing: undone after it.
+    """
+
+    users: int = 0
+    closing: ExitStack = field(default_factory=ExitStack)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_connection = _Connection()
 
 
 class Holder:
@@ -216,35 +234,64 @@ async def connect(place: Placement) -> AsyncGenerator[tuple[Placement, ...]]:
 
     Raises HarnessError if it cannot be reached, or they do not fit into it.
     """
-    global _users
     ray = _import_ray()
-    if _users or not ray.is_initialized():
-        if not _users:
-            await anyio.to_thread.run_sync(_start, ray, place.host)
-        _users += 1
-    else:
-        _users = 0
-    ours = _users > 0
-    try:
+    async with AsyncExitStack() as closing:
+        if _connection.users or not ray.is_initialized():  # a notebook that is connected already stays so
+            await closing.enter_async_context(_join(ray, place.host))
         yield await _place(ray, place)
+
+
+@asynccontextmanager
+async def _join(ray: Untyped, address: str) -> AsyncGenerator[None]:
+    """Use the connection of this process; its last user ends it."""
+
+    def join() -> None:
+        with _connection.lock:
+            if not _connection.users:
+                _start(ray, address)
+            _connection.users += 1
+
+    def leave() -> None:
+        with _connection.lock:
+            _connection.users -= 1
+            if not _connection.users:
+                ray.shutdown()
+                _connection.closing.close()
+
+    await anyio.to_thread.run_sync(join)
+    try:
+        yield
     finally:
-        if ours:
-            _users -= 1
-            if not _users:
-                with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(ray.shutdown)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(leave)
 
 
 def _import_ray() -> Untyped:
     # before the import, which reads them
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     return require_module("ray", "ray", by="--launch ray")
 
 
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep Ray from printing to our stdout what befalls its workers: the pool says it, with the requests it cost."""
+    try:
+        worker: Untyped = importlib.import_module("ray._private.worker")
+        usual = worker.print_to_stdstream
+    except (ImportError, AttributeError):  # another version of Ray prints another way
+        yield
+        return
+    worker.print_to_stdstream = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = usual
+
+
 def _start(ray: Untyped, address: str) -> None:
     """Connect this process to Ray. Raises HarnessError."""
+    _connection.closing.enter_context(_quiet())
     options: dict[str, Any] = {}
     if not address:
         # never the cluster that a stale file of an earlier one names
@@ -260,6 +307,7 @@ def _start(ray: Untyped, address: str) -> None:
             **options,
         )
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        _connection.closing.close()
         raise HarnessError(
             f"Ray cannot be {'reached' if address else 'started'}: {_last_line(error)}",
             where=address,
