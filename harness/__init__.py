@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from harness.readers import distinct, document, open_files, prompt, rows, together
     from harness.runs.agreement import JudgeAgreement, agree
     from harness.runs.api import judge_run, judge_run_async, load_run, run, run_async
+    from harness.runs.catalog import ListedRun, list_runs
     from harness.runs.comparing.compare import compare
     from harness.runs.comparing.comparison import Comparison
     from harness.runs.reporting import report
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
 _HOME = {
     "runs.agreement": "JudgeAgreement agree",
     "runs.api": "judge_run judge_run_async load_run run run_async",
+    "runs.catalog": "ListedRun list_runs",
     "runs.comparing.compare": "compare",
     "runs.comparing.comparison": "Comparison",
     "limits": "Policy",
@@ -116,6 +118,7 @@ __all__ = [
     "Json",
     "Judge",
     "JudgeAgreement",
+    "ListedRun",
     "Message",
     "Metric",
     "MissingData",
@@ -158,6 +161,7 @@ __all__ = [
     "hookimpl",
     "judge_run",
     "judge_run_async",
+    "list_runs",
     "load_run",
     "open_files",
     "open_model",

@@ -24,6 +24,7 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions
 from harness.evaluation.splits import SplitPlan
 from harness.keys import short
+from harness.runs.recorded import record_options
 from harness.runs.results import ComputedResults, compute_results
 from harness.runs.run import Run
 from harness.runs.selection import load_jobs, select_judge_ids
@@ -70,7 +71,12 @@ class AddedJudge:
 
 
 def add_judges(
-    folder: RunFolder, added: Sequence[AddedJudge], *, command: Sequence[str], started: float
+    folder: RunFolder,
+    added: Sequence[AddedJudge],
+    *,
+    command: Sequence[str],
+    started: float,
+    options: Mapping[str, Json] | None = None,
 ) -> ComputedResults:
     """Add judges and the invocation to run.json, and compute the results again.
 
@@ -79,6 +85,7 @@ def add_judges(
         added: the judges, whose verdicts are already written.
         command: this invocation's arguments.
         started: Unix time in seconds.
+        options: what repeats this invocation (`harness.runs.recorded`); None for what cannot be repeated.
 
     Raises:
         HarnessError: run.json is gone.
@@ -93,6 +100,7 @@ def add_judges(
         tasks=tuple(plan.title for plan in plans),
         end="done",
         reason="",
+        options=options or {},
     )
 
     def enter(run: RunFile | None) -> RunFile:
@@ -209,7 +217,8 @@ def combine_judges(folder: Path, judging: JudgeOptions) -> Run:
         )
         for each in ensembles
     ]
-    computed = add_judges(place, added, command=judging.command, started=started)
+    options = record_options(judging, "combine")
+    computed = add_judges(place, added, command=judging.command, started=started, options=options)
     notes = (*computed.unread, *_list_incomplete(computed, ensembles))
     return Run(folder=folder, results=computed.results, exit_code=3 if notes else 0, notes=notes)
 

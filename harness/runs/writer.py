@@ -27,6 +27,7 @@ from harness.models import Resolved
 from harness.plugins.boundary import PluginErrors
 from harness.plugins.loader import format_story
 from harness.runs.environment import environment
+from harness.runs.recorded import record_options
 from harness.runs.results import ComputedResults, compute_results
 from harness.runs.shards import begin_shard, enter_splits
 from harness.runs.stored import StoredRun
@@ -213,6 +214,9 @@ class RunWriter:
             end=end,
             reason=reason,
             launch=self.options.launcher.recorded,
+            options=record_options(self.options, "run")
+            if self.judging is None
+            else record_options(self.judging, "judge"),
         )
 
         def change(old: RunFile | None) -> RunFile:

@@ -206,6 +206,8 @@ class Invocation(_Entry):
         end: done or stopped.
         reason: why it stopped; empty if done.
         launch: what started the replicas of local models, and where; empty for this machine.
+        options: its options, by which `harness rerun` repeats it (`harness.runs.recorded`); {} for labels of people,
+            and in files of older versions.
     """
 
     started: str
@@ -216,11 +218,12 @@ class Invocation(_Entry):
     end: str
     reason: str
     launch: str = ""
+    options: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     @staticmethod
     def from_json(raw: object) -> Invocation:
         """Read an entry. Raises ValueError if it is invalid."""
-        values = _object(raw, "an invocation")
+        values: dict[str, Any] = {"options": {}, **_object(raw, "an invocation")}
         for name in values.keys() & {"command", "tasks"}:
             values[name] = tuple(values[name])
         return _read(Invocation, {"launch": "", **values}, "an invocation")
@@ -301,8 +304,8 @@ class RunFile(_Entry):
 
 #: fields that the file omits if they are empty or false
 _LEFT_OUT = (
-    *("checked", "data", "drawn", "given", "judge", "launch", "maps", "merged", "outcome_labels", "probe", "shard"),
-    *("suites", "training"),
+    *("checked", "data", "drawn", "given", "judge", "launch", "maps", "merged", "options", "outcome_labels", "probe"),
+    *("shard", "suites", "training"),
 )
 _E = TypeVar("_E", bound=_Entry)
 

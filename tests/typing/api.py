@@ -44,6 +44,11 @@ assert_type(agreement, harness.JudgeAgreement)
 assert_type(agreement.runs, Mapping[str, str])
 assert_type(agreement.to_frame(), pd.DataFrame)
 
+listed = harness.list_runs("runs")
+assert_type(listed, tuple[harness.ListedRun, ...])
+assert_type(listed[0].cost_usd, float | None)
+assert_type(listed[0].state, State | Literal["unreadable"])
+
 assert_type(harness.compare(loaded, run), harness.Comparison)
 
 

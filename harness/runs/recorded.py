@@ -1,0 +1,251 @@
+"""The options of an invocation as run.json keeps them, so that `harness rerun` can repeat it.
+
+    "options": {"command": "run", "cwd": "/home/a", "model": {"ref": "mini/base"}, "tasks": ["mis:mini"], "limit": 8}
+
+Only what differs from the defaults is kept. A value that holds a key is left out and named under `keys`, since keys
+come from the environment. Where it ran to (`output`, `fresh`) is not kept.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar, cast
+
+from harness.errors import HarnessError
+from harness.evaluation.options import JudgeOptions, Options
+from harness.limits.endpoints import Policy
+from harness.models import ModelSpec
+from harness.secrets import holds_key
+from harness.types import Json
+
+Kind = Literal["run", "judge", "combine"]
+#: fields that say where to or how it was called, and not what was done
+LEFT_OUT: Final = frozenset({"output", "fresh", "command"})
+#: flag of each field that a command can give; others have none
+FLAGS: Final[Mapping[str, str]] = {
+    "tasks": "--tasks",
+    "system": "--system",
+    "limit": "--limit",
+    "epochs": "--epochs",
+    "data": "--data",
+    "retry": "--retry",
+    "phases": "--phases",
+    "devices": "--devices",
+    "min_coverage": "--min-coverage",
+    "judge_repeat": "--judge-repeat",
+    "judge_vote": "--judge-vote",
+    "judge_limit": "--sample",
+    "members": "--members",
+}
+_SETTINGS: Final[Mapping[str, str]] = {"judge_settings": "-J", "task_settings": "-T"}
+_O = TypeVar("_O", Options, JudgeOptions)
+
+
+def record_options(options: Options | JudgeOptions, kind: Kind) -> dict[str, Json]:
+    """What run.json keeps of an invocation's options."""
+    keys: list[str] = []
+    kept: dict[str, Json] = {"command": kind, "cwd": str(Path.cwd())}
+    for each in fields(options):
+        value = getattr(options, each.name)
+        if each.name in LEFT_OUT or (value == _default(each)):
+            continue
+        kept[each.name] = _without_keys(_to_json(value), each.name, keys)
+    if keys:
+        kept["keys"] = list(keys)
+    return kept
+
+
+def read_options(kind: type[_O], raw: Mapping[str, Any], where: str) -> _O:
+    """Options as they were recorded.
+
+    Args:
+        kind: `Options` or `JudgeOptions`.
+        raw: the record.
+        where: the run, for messages.
+
+    Raises:
+        HarnessError: the record holds what this version does not know, or lacks a key that was left out.
+    """
+    if keys := raw.get("keys"):
+        raise HarnessError(
+            f"{keys[0]} held a key, and keys are not recorded",
+            where=where,
+            remedy="run it by its own command, and give the key in the environment: see `harness models show`",
+        )
+    known = {each.name: each for each in fields(kind) if each.name not in LEFT_OUT}
+    unknown = sorted(raw.keys() - known.keys() - {"command", "cwd", "keys"})
+    if unknown:
+        raise HarnessError(
+            f"it was made with an option that this version does not know: {unknown[0]}",
+            where=where,
+            remedy="use the version that made it, or a newer one: run.json names it under `plugins`",
+        )
+    cwd = Path(str(raw.get("cwd", "")))
+    try:
+        values = {name: _from_json(name, raw[name], _default(each), cwd) for name, each in known.items() if name in raw}
+        return kind(**values)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise HarnessError(
+            f"its recorded options cannot be read: {error}", where=where, remedy="run it by its own command"
+        ) from None
+
+
+def _default(each: Field[Any]) -> Any:
+    if each.default is not MISSING:
+        return each.default
+    return each.default_factory() if each.default_factory is not MISSING else MISSING
+
+
+def _to_json(value: Any) -> Json:
+    if isinstance(value, Path):
+        return str(value.expanduser().absolute())
+    if isinstance(value, frozenset | set):
+        return sorted(str(each) for each in cast("frozenset[object]", value))
+    if isinstance(value, list | tuple):
+        return [_to_json(each) for each in cast("Sequence[Any]", value)]
+    if isinstance(value, Mapping):
+        return {str(key): _to_json(each) for key, each in cast("Mapping[Any, Any]", value).items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = ((each.name, getattr(value, each.name), _default(each)) for each in fields(value))
+        return {name: _to_json(own) for name, own, default in changed if own != default}
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _without_keys(value: Json, path: str, found: list[str]) -> Json:
+    if isinstance(value, dict):
+        kept: dict[str, Json] = {}
+        for name, each in cast("dict[str, Json]", value).items():
+            called = f"{name}={each}" if isinstance(each, str) else ""
+            if called and holds_key(called):
+                found.append(f"{path}.{name}")
+            else:
+                kept[name] = _without_keys(each, f"{path}.{name}", found)
+        return kept
+    if isinstance(value, list):
+        return [_without_keys(each, path, found) for each in cast("list[Json]", value)]
+    if isinstance(value, str) and holds_key(value):
+        found.append(path)
+        return ""
+    return value
+
+
+def _from_json(name: str, raw: Any, default: Any, cwd: Path) -> Any:
+    if name == "model":
+        given = dict(cast("dict[str, Any]", raw))
+        given["ref"] = _find_model(str(given["ref"]), cwd)
+        return ModelSpec(**given)
+    if name == "policy":
+        return Policy(**raw)
+    if name == "data":
+        return Path(raw)
+    if name == "shard":
+        return (int(raw[0]), int(raw[1]))
+    if isinstance(default, frozenset):
+        return frozenset(raw)
+    if isinstance(default, tuple) or name == "tasks":
+        return tuple(tuple(cast("list[Any]", each)) if isinstance(each, list) else each for each in raw)
+    return raw
+
+
+def _find_model(ref: str, cwd: Path) -> str:
+    """A local model that was named by a relative path, seen from here."""
+    scheme, _, name = ref.partition("/")
+    there = cwd / name
+    if name and not Path(name).is_absolute() and not Path(name).exists() and cwd.is_absolute() and there.exists():
+        return f"{scheme}/{there}"
+    return ref
+
+
+def format_command(options: Options | JudgeOptions, kind: Kind, folder: Path) -> str:
+    """The command line that does the same.
+
+    Args:
+        options: the options.
+        kind: what is done.
+        folder: the run folder, to write or to judge.
+    """
+    words = ["harness", "run"] if kind == "run" else ["harness", "judge", str(folder)]
+    if kind == "combine":
+        words += ["--combine", "majority"]
+    if isinstance(options, Options):
+        spec = options.model
+        words += ["--model", spec.ref, *_list_pairs("-M", spec.settings)]
+        if spec.strategy:
+            words += ["--strategy", spec.strategy, *_list_pairs("-S", spec.strategy_settings)]
+    words += list(_list_flags(options))
+    if kind == "run":
+        words += ["--output", str(folder)]
+    return shlex.join(words)
+
+
+def _list_flags(options: Options | JudgeOptions) -> Iterator[str]:
+    for each in fields(options):
+        value = getattr(options, each.name)
+        if value == _default(each):
+            continue
+        if flag := FLAGS.get(each.name):
+            yield from (flag, _format_value(value))
+        elif flag := _SETTINGS.get(each.name):
+            yield from _list_pairs(flag, value)
+        elif each.name == "judges":
+            yield from (word for judge in value for word in ("--judge", judge))
+        elif each.name == "maps":
+            for rubric, labels in value.items():
+                pairs = ", ".join(f"{label}={word}" for label, word in labels.items())
+                yield from ("--map", f"{rubric}: {pairs}" if pairs else rubric)
+        elif each.name == "generation":
+            for name, given in value.items():
+                yield from (f"--{name.replace('_', '-')}", _format_value(given))
+        elif each.name == "shard":
+            yield from ("--shard", f"{value[0]}/{value[1]}")
+        elif each.name == "probe":
+            yield "--no-probe"
+        elif each.name == "primary":
+            yield "--primary"
+        elif each.name == "policy" and value.cap is not None:
+            yield from ("--concurrency", str(value.cap))
+
+
+def _list_pairs(flag: str, settings: Mapping[str, Any]) -> list[str]:
+    return [word for name, value in settings.items() for word in (flag, f"{name}={_format_value(value)}")]
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple | list | frozenset):
+        texts = [str(each) for each in cast("Sequence[object]", value)]
+        return ",".join(sorted(texts) if isinstance(value, frozenset) else texts)
+    if isinstance(value, Mapping):
+        import json
+
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def list_unflagged(options: Options | JudgeOptions) -> list[str]:
+    """The options that no flag gives, so that the command line alone does not say them."""
+    plain = {*FLAGS, *_SETTINGS, "judges", "maps", "generation", "shard", "probe", "primary", "model", *LEFT_OUT}
+    others = [each.name for each in fields(options) if getattr(options, each.name) != _default(each)]
+    left = [name for name in others if name not in plain]
+    if "policy" in left:
+        policy = options.policy
+        if policy == Policy(start=policy.cap or 0, cap=policy.cap):
+            left.remove("policy")
+    return left
+
+
+def name_folder(path: Path) -> Path:
+    """A folder beside a run that does not exist yet: NAME-rerun, NAME-rerun-2, and so on."""
+    base = Path(os.path.normpath(path))
+    number = 1
+    while True:
+        suffix = "-rerun" if number == 1 else f"-rerun-{number}"
+        found = base.with_name(f"{base.name}{suffix}")
+        if not found.exists():
+            return found
+        number += 1

@@ -1,0 +1,232 @@
+"""The command `harness runs`: its flags and its table."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from harness.cli.flags import Names
+from harness.cli.options import load_host, plugin_options, show_examples
+from harness.errors import UnknownName
+from harness.settings import nearest
+from harness.text import one_line, say
+
+if TYPE_CHECKING:
+    from harness.runs.catalog import ListedRun, MainNumber
+
+_DEPTH: Final = 4
+_SORTS: Final = ("when", "folder", "model", "state", "dollars", "value")
+_STYLES: Final = {
+    "complete": "green",
+    "incomplete": "yellow",
+    "running": "cyan",
+    "pending": "cyan",
+    "failed": "red",
+    "unreadable": "red",
+}
+_UNKNOWN: Final = "?"  #: dollars that nobody knows: never 0
+_WIDTH: Final = 160  #: columns where there is no terminal
+
+
+@click.command(
+    "runs",
+    epilog=show_examples(
+        "harness runs",
+        "harness runs results --model 'openai/*' --task mis:test --sort value",
+        "harness runs --state failed,incomplete --json",
+    ),
+)
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("runs"), metavar="[FOLDER]")
+@click.option(
+    "--model", "models", type=Names(), default="", metavar="TEXT[,…]", help="Only models with this text or pattern."
+)
+@click.option(
+    "--task",
+    "--tasks",
+    "tasks",
+    type=Names(),
+    default="",
+    metavar="NAME[:SPLIT][,…]",
+    help="Only runs of these, and only their numbers.",
+)
+@click.option(
+    "--state",
+    "states",
+    type=Names(),
+    default="",
+    metavar="NAME[,…]",
+    help="Only these states: complete, incomplete, running, pending, failed, unreadable.",
+)
+@click.option(
+    "--sort",
+    type=click.Choice(_SORTS),
+    default="when",
+    show_default=True,
+    help="Order: newest first; by name; by dollars, dearest first; by the first number, best first.",
+)
+@click.option("--reverse", is_flag=True, help="The other way round.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N.")
+@click.option(
+    "--depth", type=click.IntRange(0, 20), default=_DEPTH, show_default=True, help="Levels of sub-folders to search."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@plugin_options
+@click.pass_context
+def command(ctx: click.Context, /, folder: Path, **given: Any) -> None:
+    """List the runs under a folder: state, model, tasks, main numbers, dollars.
+
+    FOLDER is `runs` by default; its sub-folders are searched, hidden ones are not. A folder that cannot be read is a
+    row with its reason. Dollars that are not known are `?`.
+    """
+    load_host(ctx)
+    from harness.runs.catalog import LISTED_STATES, SCHEMA, list_runs
+
+    for state in given["states"]:
+        if state not in LISTED_STATES:
+            raise UnknownName(f"--state {state}: no such state", remedy=nearest(state, LISTED_STATES))
+    every = list_runs(folder, depth=given["depth"])
+    chosen = [kept for run in every if (kept := _filter_run(run, given)) is not None]
+    chosen = sorted(chosen, key=_find_key(given["sort"]))
+    if given["reverse"]:
+        chosen.reverse()
+    shown = chosen[: given["limit"]]
+    if given["as_json"]:
+        body = {"schema": SCHEMA, "folder": str(folder), "runs": [run.as_json() for run in shown]}
+        click.echo(json.dumps(body, ensure_ascii=False, indent=1, allow_nan=False))
+        return
+    if not every:
+        say(f"no runs under {folder}; `harness run --output {folder}/NAME …` makes one", err=True)
+    elif not shown:
+        say(f"none of the {len(every)} runs under {folder} fits", err=True)
+    else:
+        _print_table(shown, folder)
+        _tell_counts(shown, len(every))
+
+
+def _filter_run(run: ListedRun, given: dict[str, Any]) -> ListedRun | None:
+    """The run with the numbers that are asked for; None if it does not fit."""
+    from dataclasses import replace
+
+    models, tasks, states = given["models"], given["tasks"], given["states"]
+    if states and run.state not in states:
+        return None
+    if models and not any(_fits(run.model, text) for text in models):
+        return None
+    if not tasks:
+        return run
+    titles = [title for title in run.tasks if any(_names(task, title) for task in tasks)]
+    numbers = tuple(each for each in run.numbers if any(_names(task, f"{each.task}:{each.split}") for task in tasks))
+    if not titles and not numbers:
+        return None
+    return replace(run, tasks=tuple(titles) or run.tasks, numbers=tuple(replace(each, part=False) for each in numbers))
+
+
+def _fits(name: str, text: str) -> bool:
+    return fnmatchcase(name, text) if any(letter in text for letter in "*?[") else text in name
+
+
+def _names(task: str, title: str) -> bool:
+    """Whether a name of `--task` means a split: the task with or without its settings, or the split."""
+    display, _, split = title.rpartition(":")
+    if not display:
+        display, split = split, ""
+    wanted, _, part = task.partition(":")
+    return wanted in (display, display.partition("+")[0]) and part in ("", split)
+
+
+def _find_key(sort: str) -> Callable[[ListedRun], Any]:
+    """The key of an order; a run without the value comes last."""
+    keys: dict[str, Callable[[ListedRun], Any]] = {
+        "when": lambda run: [-ord(letter) for letter in run.when],
+        "folder": lambda run: str(run.folder),
+        "model": lambda run: (run.model == "", run.model, str(run.folder)),
+        "state": lambda run: (list(_STYLES).index(run.state), str(run.folder)),
+        "dollars": lambda run: (run.cost_usd is None, -(run.cost_usd or 0)),
+        "value": _rank_by_value,
+    }
+    return keys[sort]
+
+
+def _rank_by_value(run: ListedRun) -> tuple[bool, float]:
+    number = next(iter(_shown_numbers(run)), None)
+    if number is None or number.value is None:
+        return True, 0
+    return False, number.value if number.better == "lower" else -number.value
+
+
+def _shown_numbers(run: ListedRun) -> list[MainNumber]:
+    """The numbers of the table: a pooled split stands for its parts."""
+    return [number for number in run.numbers if not number.part]
+
+
+def _print_table(runs: Iterable[ListedRun], folder: Path) -> None:
+    import sys
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    table.add_column("run", overflow="fold")
+    table.add_column("state")
+    table.add_column("model", overflow="fold")
+    table.add_column("main numbers", overflow="fold")
+    table.add_column("$", justify="right")
+    table.add_column("when")
+    for run in runs:
+        name = str(run.folder.relative_to(folder)) if run.folder != folder else str(folder)
+        cell = Text("\n".join(_list_lines(run)))
+        table.add_row(
+            Text(one_line(name)),
+            Text(run.state, style=_STYLES[run.state]),
+            Text(one_line(run.model) or "—"),
+            cell,
+            _UNKNOWN if run.cost_usd is None else f"{run.cost_usd:.2f}",
+            _format_when(run.when),
+        )
+    is_terminal = sys.stdout.isatty()
+    Console(width=None if is_terminal else _WIDTH, highlight=False).print(table)
+
+
+def _list_lines(run: ListedRun) -> list[str]:
+    """What the cell of numbers says: each main number, splits without one, and what is wrong."""
+    from harness.board.display import format_estimate, format_head
+
+    lines: list[str] = []
+    counted = set[str]()
+    for number in _shown_numbers(run):
+        head = format_head(number.metric, number.unit, number.better)
+        value = format_estimate(number.value, number.ci95, number.unit)
+        mark = "" if number.complete else " (incomplete)"
+        lines.append(one_line(f"{number.task}:{number.split} {head} {value}{mark}"))
+    counted.update(f"{number.task}:{number.split}" for number in run.numbers)
+    if left := [title for title in run.tasks if title not in counted]:
+        lines.append(one_line(f"{', '.join(left)}: no number yet"))
+    if run.why:
+        lines.append(one_line(run.why, 200))
+    return lines or ["—"]
+
+
+def _format_when(when: str) -> str:
+    """A time of run.json in the local zone, to the minute."""
+    try:
+        return datetime.fromisoformat(when).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return "—"
+
+
+def _tell_counts(runs: list[ListedRun], total: int) -> None:
+    counts = Counter(run.state for run in runs)
+    parts = ", ".join(f"{counts[state]} {state}" for state in _STYLES if counts[state])
+    dollars = [run.cost_usd for run in runs if run.cost_usd is not None]
+    spent = f"; ${sum(dollars):.2f} in {len(dollars)} of them, unknown in {len(runs) - len(dollars)}" if dollars else ""
+    of = f" of {total}" if len(runs) < total else ""
+    say(f"{len(runs)}{of} runs: {parts}{spent}", err=True)
