@@ -108,7 +108,7 @@ def _to_json(value: Any) -> Json:
     if isinstance(value, list | tuple):
         return [_to_json(each) for each in cast("Sequence[Any]", value)]
     if isinstance(value, Mapping):
-        return {str(key): _to_json(each) for key, each in cast("Mapping[Any, Any]", value).items()}
+        return {str(key): _to_json(each) for key, each in cast("Mapping[object, Any]", value).items()}
     if is_dataclass(value) and not isinstance(value, type):
         changed = ((each.name, getattr(value, each.name), _default(each)) for each in fields(value))
         return {name: _to_json(own) for name, own, default in changed if own != default}
@@ -126,7 +126,7 @@ def _without_keys(value: Json, path: str, found: list[str]) -> Json:
                 kept[name] = _without_keys(each, f"{path}.{name}", found)
         return kept
     if isinstance(value, list):
-        return [_without_keys(each, path, found) for each in cast("list[Json]", value)]
+        return [_without_keys(each, path, found) for each in cast("Sequence[Json]", value)]
     if isinstance(value, str) and holds_key(value):
         found.append(path)
         return ""
@@ -147,7 +147,7 @@ def _from_json(name: str, raw: Any, default: Any, cwd: Path) -> Any:
     if isinstance(default, frozenset):
         return frozenset(raw)
     if isinstance(default, tuple) or name == "tasks":
-        return tuple(tuple(cast("list[Any]", each)) if isinstance(each, list) else each for each in raw)
+        return tuple(tuple(cast("Sequence[Any]", each)) if isinstance(each, list) else each for each in raw)
     return raw
 
 

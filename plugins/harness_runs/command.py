@@ -224,7 +224,7 @@ def _format_when(when: str) -> str:
 
 
 def _tell_counts(runs: list[ListedRun], total: int) -> None:
-    counts = Counter(run.state for run in runs)
+    counts = Counter[str](run.state for run in runs)
     parts = ", ".join(f"{counts[state]} {state}" for state in _STYLES if counts[state])
     dollars = [run.cost_usd for run in runs if run.cost_usd is not None]
     spent = f"; ${sum(dollars):.2f} in {len(dollars)} of them, unknown in {len(runs) - len(dollars)}" if dollars else ""
