@@ -35,6 +35,8 @@ FLAGS: Final[Mapping[str, str]] = {
     "retry": "--retry",
     "phases": "--phases",
     "devices": "--devices",
+    "launch": "--launch",
+    "ray_address": "--ray-address",
     "min_coverage": "--min-coverage",
     "judge_repeat": "--judge-repeat",
     "judge_vote": "--judge-vote",
@@ -42,6 +44,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "members": "--members",
 }
 _SETTINGS: Final[Mapping[str, str]] = {"judge_settings": "-J", "task_settings": "-T"}
+_REPEATED: Final[Mapping[str, str]] = {"judges": "--judge", "hosts": "--host"}
 _O = TypeVar("_O", Options, JudgeOptions)
 
 
@@ -191,8 +194,8 @@ def _list_flags(options: Options | JudgeOptions) -> Iterator[str]:
             yield from (flag, _format_value(value))
         elif flag := _SETTINGS.get(each.name):
             yield from _list_pairs(flag, value)
-        elif each.name == "judges":
-            yield from (word for judge in value for word in ("--judge", judge))
+        elif each.name in _REPEATED:
+            yield from (word for one in value for word in (_REPEATED[each.name], one))
         elif each.name == "maps":
             for rubric, labels in value.items():
                 pairs = ", ".join(f"{label}={word}" for label, word in labels.items())
@@ -229,7 +232,7 @@ def _format_value(value: Any) -> str:
 
 def list_unflagged(options: Options | JudgeOptions) -> list[str]:
     """The options that no flag gives, so that the command line alone does not say them."""
-    plain = {*FLAGS, *_SETTINGS, "judges", "maps", "generation", "shard", "probe", "primary", "model", *LEFT_OUT}
+    plain = {*FLAGS, *_SETTINGS, *_REPEATED, "maps", "generation", "shard", "probe", "primary", "model", *LEFT_OUT}
     others = [each.name for each in fields(options) if getattr(options, each.name) != _default(each)]
     left = [name for name in others if name not in plain]
     if "policy" in left:

@@ -33,7 +33,9 @@ from harness.store.run_file import RunFile
 from harness.types import Json
 
 #: what tells two invocations apart only in how they went
-_TRANSPORT: Final = frozenset({"cwd", "retry", "policy", "probe", "devices", "phases"})
+_TRANSPORT: Final = frozenset(
+    {"cwd", "retry", "policy", "probe", "devices", "phases", "launch", "hosts", "ray_address"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
