@@ -84,6 +84,8 @@ class Provider:
         lineage: name -> the folder that holds its training.json, if that is neither the name itself nor a setting.
         given: it repeats answers that the data gives, for judges to be measured on. It is no model, so no board ranks
             it.
+        batch: settings -> why its models have no batch API under these, or an empty text if they have one: then an open
+            model has `batches` (`harness.http.batching.Batches`). None for a provider without batches.
     """
 
     scheme: str
@@ -95,6 +97,7 @@ class Provider:
     folder: Callable[[str, Settings], Path] | None = None
     lineage: Callable[[str], Path] | None = None
     given: bool = False
+    batch: Callable[[Settings], str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness import lineage, plugins, settings
 from harness.contracts import Model, Provider, Strategy
-from harness.errors import HarnessError
-from harness.keys import text_hash
+from harness.errors import HarnessError, PluginError
+from harness.http.batching import Batches
+from harness.keys import digest, text_hash
 from harness.replicas.launch import Launch
 from harness.replicas.placement import SETTINGS, Placement, format_devices
 from harness.types import Json, Setting
@@ -99,6 +100,26 @@ class Resolved:
             "settings": self._identify_settings(),
             "strategy": self._identify_strategy(),
         }
+
+    @property
+    def channel(self) -> str:
+        """What its batches are known by: the model and its identity settings, whatever strategy is around it."""
+        return digest({"ref": self.spec.ref, "settings": self._identify_settings()}).partition(":")[2][:16]
+
+    def find_batch_fault(self) -> str:
+        """Why it cannot be asked in batches; empty if it can."""
+        if self.provider.batch is not None:
+            return self.provider.batch(self.settings)
+        if self.provider.local:
+            return "its models run on this machine, which has no batch API"
+        return "no batch API of it is known"
+
+    def batches_of(self, model: Model) -> Batches:
+        """The batch side of the open model. Raises PluginError if it has none, though its provider says so."""
+        side: object = getattr(model, "batches", None)
+        if not isinstance(side, Batches):
+            raise PluginError(f"provider {self.spec.scheme!r} offers batches, and its model has none")
+        return side
 
     @property
     def overrides(self) -> dict[str, Json]:

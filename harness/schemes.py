@@ -31,6 +31,10 @@ class _Renamed:
     def info(self) -> ModelInfo:
         return replace(self.inner.info, ref=self.ref)
 
+    @property
+    def batches(self) -> object:
+        return getattr(self.inner, "batches", None)
+
     async def generate(self, request: Request) -> Response | Failure:
         return await self.inner.generate(request)
 
@@ -42,6 +46,7 @@ def preset(
     description: str,
     settings: Mapping[str, Any],
     without: Collection[str] = (),
+    batch: bool = True,
 ) -> Provider:
     """`provider` under another scheme, with other defaults.
 
@@ -54,6 +59,7 @@ def preset(
         description: one line.
         settings: name -> text or value; the rest keep their defaults.
         without: settings that make no sense here and are not offered; they keep their defaults.
+        batch: whether this server has the batch API of `provider`'s.
 
     Raises:
         UnknownName: a setting is not declared by `provider`.
@@ -71,7 +77,16 @@ def preset(
         for setting in provider.settings
         if setting.name not in without
     )
-    return replace(provider, scheme=scheme, base=provider.scheme, description=description, settings=offered, open=open_)
+    asked = provider.batch if batch else None
+    return replace(
+        provider,
+        scheme=scheme,
+        base=provider.scheme,
+        description=description,
+        settings=offered,
+        open=open_,
+        batch=None if asked is None else lambda values: asked({**defaults, **values}),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -365,6 +365,12 @@ _flags_of_repeats: tuple[Callable[[Any], Any], ...] = (
 _judging_flags: tuple[Callable[[Any], Any], ...] = (
     *_flags_of_judges,
     *_flags_of_repeats,
+    click.option(
+        "--batch",
+        is_flag=True,
+        help="Ask through the providers' batch APIs; while batches are open, exit 3: give the same command again later.",
+    ),
+    click.option("--wait", is_flag=True, help="With --batch: wait until all batches have ended."),
     click.option("--json", "as_json", is_flag=True, help="Print results.json instead of a table."),
     config_flag,
     plugin_options,

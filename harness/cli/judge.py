@@ -101,6 +101,8 @@ def _judge(folder: Path, given: dict[str, Any]) -> Run:
         judge_vote="" if given["combine"] else given["judge_vote"] or "",
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
         command=("harness", *sys.argv[1:]),
+        batch=given["batch"],
+        wait=given["wait"],
     )
     if given["combine"]:
         from harness.runs.additions import combine_judges

@@ -80,9 +80,17 @@ def print_runs(
         select: what the table shows of a run; None for all of its results.
     """
     if as_json:
-        every = [run.results for run in runs]
+        every = [{"pending": run.pending, "folder": str(run.folder)} if run.pending else run.results for run in runs]
         show(json.dumps(every if several else every[0], ensure_ascii=False, indent=1), raw=True)
     for run in runs:
+        if run.pending:
+            from .interrupt import resume_hint
+
+            for note in run.notes:
+                tell(f"note: {note}")
+            again = resume_hint(("harness", *sys.argv[1:]))
+            tell(f"pending: {run.pending}\n  {again}")
+            continue
         if not as_json:
             from harness.board.tables import print_run_table
 

@@ -103,6 +103,8 @@ def build_options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> O
         judge_vote=given["judge_vote"] or "",
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
         command=("harness", *sys.argv[1:]),
+        batch=given["batch"],
+        wait=given["wait"],
     )
     if several and output is not None:
         from harness.runs.run import default_folder

@@ -15,6 +15,7 @@ from functools import partial
 import anyio
 import anyio.to_thread
 
+from harness.batches import BatchDesk
 from harness.contracts import Model
 from harness.evaluation.judges import OpenJudge, OpenJudges
 from harness.evaluation.options import Options
@@ -65,6 +66,7 @@ class RunContext:
         left_out: parts of suites that cannot be run.
         dropped: generation settings that the model refused.
         model_notes: notes from the model's provider.
+        batches: where requests are put that are asked in batches; None asks all live.
     """
 
     options: Options
@@ -87,6 +89,7 @@ class RunContext:
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
     dropped: frozenset[str] = frozenset()
     model_notes: tuple[str, ...] = ()
+    batches: BatchDesk | None = None
 
     @property
     def choices(self) -> list[JudgeChoice]:
@@ -109,16 +112,40 @@ class RunContext:
     async def answer_and_judge(self, model: Model) -> None:
         """Answer and judge, sample by sample."""
         async with self._open_judges() as judges:
-            await self._evaluate(model, judges)
+            await self._walk(model, judges)
 
     async def answer(self, model: Model) -> None:
         """Answer only, and store the answers for later judging."""
-        await self._evaluate(model, None)
+        await self._walk(model, None, last=False)
 
     async def judge(self) -> None:
         """Judge the stored answers."""
         async with self._open_judges() as judges:
-            await self._evaluate(None, judges)
+            await self._walk(None, judges)
+
+    async def _walk(self, model: Model | None, judges: OpenJudges | None, *, last: bool = True) -> None:
+        """Evaluate all splits; with batches, again and again until no request waits.
+
+        Args:
+            model: the model to ask; None only judges.
+            judges: the open judges; None only answers.
+            last: no other walk of this run follows.
+
+        Raises:
+            BatchesPending: requests wait, and the invocation does not.
+        """
+        batches = self.batches
+        if batches is None:
+            await self._evaluate(model, judges)
+            return
+        batches.check_idle()
+        failed, notes = len(self.failed), len(self.notes)
+        while True:
+            batches.begin_walk()
+            await self._evaluate(model, judges)
+            if self.stop.asked or not await batches.finish_walk(last=last):
+                return
+            del self.failed[failed:], self.notes[notes:]
 
     @asynccontextmanager
     async def _open_judges(self) -> AsyncGenerator[OpenJudges]:
@@ -138,7 +165,7 @@ class RunContext:
                 if "images" in choice.needs():
                     shown.setdefault(choice.model, []).append(most)
         images = {model: max(most) if all(most) else None for model, most in shown.items()}
-        return OpenJudges(self.options, self.endpoints, stack, images, self.folder.has_answers)
+        return OpenJudges(self.options, self.endpoints, stack, images, self.folder.has_answers, self.batches)
 
     async def _evaluate(self, model: Model | None, judges: OpenJudges | None) -> None:
         """Evaluate each split; the splits of one task share its open journals."""
@@ -192,7 +219,9 @@ class RunContext:
             observers=self.observers,
             stop=self.stop,
             kept=partial(folder.read_asked, plan.name) if listing is None else listing.old_items,
+            batches=self.batches,
         )
+        waiting = 0 if self.batches is None else self.batches.pending
         metric: Metric | None = context.metric
         if judges:  # the running value needs a label of the first judge
             judge, translation = judges[0]
@@ -201,6 +230,8 @@ class RunContext:
         self.progress.begin(plan.display, plan.name, total=job.total, metric=metric, judge=bool(judges))
         try:
             await evaluate_split(context, job.samples())
+            if self.batches is not None and self.batches.pending > waiting:
+                return  # the listing is put in place by the walk that completes it
             self.notes += await score_split(context)
             if listing is not None and not self.stop.asked:
                 listing.finish()

@@ -16,6 +16,7 @@ import anyio
 
 from harness import descriptors, plugins, settings
 from harness import rubric as rubrics
+from harness.batches import BatchDesk, BatchedModel
 from harness.contracts import Decision, Judge, Model, Rubric
 from harness.errors import HarnessError, PluginError, UnknownName, describe_error
 from harness.evaluation.options import Options
@@ -344,6 +345,7 @@ class OpenJudges:
         stack: closes the judges.
         images: model -> most images in one of its requests, None if unknown; a model not listed gets none.
         judged: whether the judge with this id has judged in an earlier run.
+        batches: where requests are put that are asked in batches; None asks all live.
     """
 
     def __init__(
@@ -353,7 +355,9 @@ class OpenJudges:
         stack: AsyncExitStack,
         images: Mapping[str, int | None] | None = None,
         judged: Callable[[str], bool] = lambda _: False,
+        batches: BatchDesk | None = None,
     ) -> None:
+        self._batches = batches
         self._options = options
         self._endpoints = endpoints
         self._stack = stack
@@ -390,8 +394,8 @@ class OpenJudges:
         names = [choice.judge.name, *([file_name(choice.model)] if choice.model else []), short(parts)]
         judge_id = "-".join(names)
         metered = None
-        if model is not None:
-            metered = Metered(model, self._endpoints, urgent=True, before=partial(self._judged, judge_id))
+        if given.model is not None and model is not None:
+            metered = await self._meter(given.model, model, partial(self._judged, judge_id))
         judge = OpenJudge(
             id=judge_id,
             judge=choice.judge,
@@ -408,13 +412,22 @@ class OpenJudges:
         _check_abilities(choice, rubric, metered)
         return judge
 
+    async def _meter(self, resolved: Resolved, model: Model, before: Callable[[], bool]) -> Metered:
+        """The judge's model as the run asks it: in batches if it can be, else live."""
+        if self._batches is None or resolved.find_batch_fault():
+            return Metered(model, self._endpoints, urgent=True, before=before)
+        channel = await self._batches.attach(resolved.channel, model.info.ref, resolved.batches_of(model))
+        return BatchedModel(model, self._endpoints, self._batches, channel, urgent=True, before=before)
+
     async def _open_model(self, resolved: Resolved, *, raw: bool) -> Model:
         place = canonical({"ref": resolved.spec.ref, "settings": {k: str(v) for k, v in resolved.settings.items()}})
         if place not in self._models:
             images = self._images.get(resolved.spec.ref, 0)
             model = await self._stack.enter_async_context(resolved.open(images=images))
             self._endpoints.watch(model)
-            if self._options.probe:
+            side = None if self._batches is None or resolved.find_batch_fault() else resolved.batches_of(model)
+            asked = self._batches is not None and self._batches.log.gathered
+            if self._options.probe and (side is None or side.live) and not asked:
                 raw = raw and "raw" in model.info.can
                 await probe_model(model, images=0, raw=raw, policy=self._options.policy, tell=self._endpoints.tell)
                 self._endpoints.mark_answered(model)

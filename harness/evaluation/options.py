@@ -59,6 +59,8 @@ class Options:
         judge_vote: `majority` adds the majority of the repeats as a judge, in the judge's place; empty adds none.
         policy: slots, retries and breaker.
         command: the command's arguments; recorded, and shown after an interrupt.
+        batch: ask through the providers' batch APIs, where they have one.
+        wait: with `batch`, wait until all batches have ended.
     """
 
     model: ModelSpec
@@ -87,6 +89,8 @@ class Options:
     judge_vote: Vote = ""
     policy: Policy = Policy()
     command: tuple[str, ...] = ()
+    batch: bool = False
+    wait: bool = False
 
     @property
     def overrides(self) -> dict[str, Any]:
@@ -125,6 +129,7 @@ class Options:
         if self.shard is not None:
             check_shard(self.shard)
         self.launcher.check()
+        _check_wait(self.batch, self.wait)
         if self.phases not in get_args(Phases):
             raise UnknownName(f"--phases {self.phases}: no such order", remedy=nearest(self.phases, get_args(Phases)))
 
@@ -154,6 +159,8 @@ class JudgeOptions:
         judge_vote: as in `Options`.
         policy: slots, retries and breaker.
         command: the command's arguments.
+        batch: as in `Options`.
+        wait: as in `Options`.
     """
 
     judges: tuple[str, ...] = ()
@@ -176,6 +183,8 @@ class JudgeOptions:
     judge_vote: Vote = ""
     policy: Policy = Policy()
     command: tuple[str, ...] = ()
+    batch: bool = False
+    wait: bool = False
 
     def check(self) -> None:
         """Refuse values that no run can use. Raises HarnessError or UnknownName."""
@@ -183,6 +192,7 @@ class JudgeOptions:
         if self.judge_limit is not None and self.judge_limit < 1:
             raise HarnessError("--sample must be at least 1")
         _check_repeats(self.judge_repeat, self.judge_vote)
+        _check_wait(self.batch, self.wait)
         if self.min_coverage is not None:
             _check_coverage(self.min_coverage)
 
@@ -208,6 +218,8 @@ class JudgeOptions:
             judge_vote=self.judge_vote,
             policy=self.policy,
             command=self.command,
+            batch=self.batch,
+            wait=self.wait,
         )
 
 
@@ -246,6 +258,11 @@ def _check_repeats(repeat: int, vote: str) -> None:
         raise HarnessError(
             f"--judge-vote {vote} needs several verdicts of the same judge", remedy="add --judge-repeat 3"
         )
+
+
+def _check_wait(batch: bool, wait: bool) -> None:
+    if wait and not batch:
+        raise HarnessError("--wait waits for batches", remedy="add --batch, or leave --wait out")
 
 
 def _check_coverage(least: float) -> None:

@@ -18,6 +18,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from harness import descriptors
+from harness.batches import BatchDesk, ask_in_batches
 from harness.contracts import Model, Split
 from harness.errors import BadImage, HarnessError, PluginError, TooManyOpen, describe_deed
 from harness.evaluation.judges import OpenJudge
@@ -32,6 +33,7 @@ from harness.stats.summary import label_outcome
 from harness.store.journal import Journal
 from harness.store.listing import Listing
 from harness.store.records import (
+    Judgement,
     answer_hash,
     decision_of,
     failure_of,
@@ -156,6 +158,7 @@ class SplitContext:
         stop: ends all splits of a run.
         kept: lists the items asked in earlier runs, whether or not this run takes their samples.
         pending: answers for rubrics that score a split at once, collected meanwhile.
+        batches: where requests are put that are asked in batches; None asks all live.
     """
 
     display: str
@@ -178,6 +181,12 @@ class SplitContext:
     stop: Stop
     kept: Callable[[], Iterable[Mapping[str, Any]]]
     pending: list[PendingAnswer] = field(default_factory=list[PendingAnswer])
+    batches: BatchDesk | None = None
+
+    def is_retried(self, journal: Journal, stored: tuple[int, str]) -> bool:
+        """Whether a stored line is asked for again: by its state, and never twice in one cycle of batches."""
+        offset, state = stored
+        return state in self.retry and (self.batches is None or not self.batches.log.is_settled(journal.path, offset))
 
     @property
     def metric(self) -> Metric:
@@ -287,20 +296,25 @@ async def get_answer(
 ) -> tuple[Response | Failure | None, bool]:
     """Return the stored answer, or get and store a new one; and whether it is new.
 
-    The answer is None if none is stored and asking is off.
+    The answer is None if none is stored and asking is off, or if it waits for a batch.
     """
     journal = context.journals.responses
     stored = journal.find(sample.split, sample.id, epoch, key)
-    if stored is not None and (context.model is None or stored[1] not in context.retry):
+    if stored is not None and (context.model is None or not context.is_retried(journal, stored)):
         line = journal.read(stored[0])
         return (response_of if stored[1] in {"answered", "empty"} else failure_of)(line), False
     if context.model is None or context.stop.asked:
         return None, False
+    result: Response | Failure | None = None
+    scope = ("answer", context.display, sample.split, sample.id, key, -1 if stored is None else stored[0])
     with _expect_repeat(context.breaker, journal, stored), count_calls() as counted:
         if fault is None:
-            result = sanitize_numbers(await try_once(context.model, sample.request))
+            with ask_in_batches(context.batches, *scope):
+                result = sanitize_numbers(await try_once(context.model, sample.request))
         else:
             result = Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
+    if result is None:
+        return None, False  # it waits for a batch
     line = response_line(sample, epoch, key, result, calls=counted.calls)
     journal.append(line, sample.split, sample.id, epoch, key, state=str(line["outcome"]))
     context.progress.spent(result.usage)
@@ -332,22 +346,27 @@ async def get_verdict(
 ) -> tuple[Mapping[str, Any] | None, bool]:
     """Return one judge's stored verdict line, or get and store a new one; and whether it is new.
 
-    The line is None if none is stored and the judge has stopped working or an image cannot be opened.
+    The line is None if none is stored and the judge has stopped working, an image cannot be opened, or the verdict
+    waits for a batch.
     """
     journal = context.journals.verdicts[judge.id]
     stored = journal.find(*answer.where)
-    if stored is not None and stored[1] not in context.retry:
+    if stored is not None and not context.is_retried(journal, stored):
         return journal.read(stored[0]), False
     if judge.dead is not None or fault is not None:
         return None, False
+    judgement: Judgement | None = None
+    scope = ("verdict", context.display, judge.id, *answer.where, -1 if stored is None else stored[0])
     try:
-        with _expect_repeat(judge.breaker, journal, stored):
+        with _expect_repeat(judge.breaker, journal, stored), ask_in_batches(context.batches, *scope):
             judgement = await judge.decide(sample, answer.response)
     except TooManyOpen:
         raise
     except HarnessError as error:
         judge.dead = judge.dead or error
         return None, False
+    if judgement is None:
+        return None, False  # it waits for a batch
     line = verdict_line(sample, answer.epoch, answer.key, answer.answer, judgement)
     journal.append(line, *answer.where, state=str(line["state"]))
     context.progress.spent(judgement.usage)

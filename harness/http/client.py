@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness import descriptors
+from harness.http.batching import CallFailed, find_call
 from harness.http.reading import ENCODINGS, MIB, REPLY_LIMIT, Guarded, Unreadable, read
 from harness.http.settings import Address
 from harness.http.status import ApiError, Rejected, failure
@@ -23,6 +24,7 @@ from harness.types import Failure, ImageContent, Json, Settings
 if TYPE_CHECKING:
     import aiohttp
 
+_T = TypeVar("_T")
 _CONNECT_SECONDS = 30.0
 _TOKEN = os.urandom(16).hex()  # random per process, so that no data set can contain it
 
@@ -222,10 +224,19 @@ class SdkConnection:
     headers: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     async def post(self, path: str, body: Body) -> Reply | Rejected | Failure:
-        """Make one attempt. A Rejected is not yet a Failure: it may show the provider which parameters it takes."""
+        """Make one attempt. A Rejected is not yet a Failure: it may show the provider which parameters it takes.
+
+        A call that is asked in a batch takes its answer there (`harness.http.batching`).
+        """
         import aiohttp
         import anyio
 
+        if (batched := find_call()) is not None:
+            found = await batched.take(body)
+            if found.status >= 300:
+                said = ApiError.of(found.body)
+                return Rejected(status=found.status, headers={}, error=said, where=self.address)
+            return parse(found.body, 0.0, self.address)
         started = time.perf_counter()
         try:
             with anyio.fail_after(self.seconds):
@@ -239,3 +250,26 @@ class SdkConnection:
         except (Unreadable, self.sdk.APIConnectionError, aiohttp.ClientError, OSError) as error:
             return unreachable(error, self.address)
         return parse(content, time.perf_counter() - started, self.address)
+
+    async def manage(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Make one call of the SDK about files or batches.
+
+        Raises:
+            CallFailed: another try may help.
+            HarnessError: no try will; Forbidden where the thing is not there.
+        """
+        import aiohttp
+        import anyio
+
+        try:
+            with anyio.fail_after(self.seconds):
+                return await call()
+        except self.sdk.APIStatusError as error:
+            answer: Any = error.response
+            said = ApiError.of(answer.content)
+            raise CallFailed(failure(error.status_code, answer.headers, said, self.address)) from error
+        except (Unreadable, self.sdk.APIConnectionError, aiohttp.ClientError, OSError) as error:
+            raise CallFailed(unreachable(error, self.address)) from error
+        except (ValueError, self.sdk.APIError) as error:  # the answer is not what the SDK reads
+            what = self.address.redact(str(error))
+            raise CallFailed(Failure(outcome="error", reason="wrong_shape", message=what, transient=True)) from error

@@ -11,7 +11,9 @@ may load it by its path.
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, cast
 
 REPLY_LIMIT: Final = 64 << 20  #: bytes of one answer, unless a setting says otherwise
@@ -179,6 +181,19 @@ def _too_large(limit: int) -> Unreadable:
     return Unreadable("too_large", f"the answer is larger than {limit / MIB:g} MiB, and no more is read of one")
 
 
+_ALLOWED: ContextVar[int] = ContextVar("bytes that are read of an answer, at least", default=0)
+
+
+@contextmanager
+def allow_reply(size: int) -> Generator[None]:
+    """Let Guarded clients read answers of up to so many bytes while the body runs, such as the file of a batch."""
+    token = _ALLOWED.set(size)
+    try:
+        yield
+    finally:
+        _ALLOWED.reset(token)
+
+
 class Guarded:
     """Mixed into an asynchronous client of httpx: it follows no redirect, and reads answers by `read`.
 
@@ -197,7 +212,8 @@ class Guarded:
         request.headers["accept-encoding"] = ENCODINGS
         answer: Any = await cast("Any", super()).send(request, **options)
         try:
-            content = await read(answer.status_code, answer.headers, answer.aiter_raw(), self._reply_limit)
+            limit = max(self._reply_limit, _ALLOWED.get())
+            content = await read(answer.status_code, answer.headers, answer.aiter_raw(), limit)
         finally:
             await answer.aclose()
         return replace_content(answer, content)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness import plugins
+from harness.batches import BatchDesk, BatchedModel, BatchesPending, list_batches
+from harness.batches.log import LOG
 from harness.contracts import Model, Results, RunInfo
 from harness.errors import HarnessError, unwrap_groups
 from harness.evaluation.context import RunContext
-from harness.evaluation.judges import check_judges, find_unrepeated
+from harness.evaluation.judges import check_judges, find_unrepeated, resolve_settings
 from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.plan import ListedSplits, RunPlan, SplitJob, check_plan, list_splits, make_plan
 from harness.evaluation.probe import probe_model
@@ -56,14 +58,16 @@ class Run:
     Attributes:
         folder: the run folder.
         results: the dict of results.json; empty if the run has written none.
-        exit_code: 0 done, 3 done but incomplete.
+        exit_code: 0 done, 3 done but incomplete, or batches are not ended yet.
         notes: what the user should read.
+        pending: the batches that the run waits for, in words; then the results are those of before, or none.
     """
 
     folder: Path
     results: Results
     exit_code: int = 0
     notes: tuple[str, ...] = ()
+    pending: str = ""
 
     @property
     def state(self) -> State:
@@ -105,7 +109,7 @@ class Run:
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each task, split, judge and metric; `metrics` has more columns."""
-        return to_frame([self.results])
+        return to_frame([self.results] if self.results else [])
 
 
 async def run_async(options: Options, *, progress: Progress | None = None, stop: Stop | None = None) -> Run:
@@ -160,6 +164,7 @@ async def judge_async(
             *find_unused_models(judging.judges, context.choices),
             *find_unused_devices(None, context.choices, known.options),
             *find_unrepeated(context.choices, known.options),
+            *find_unbatched(context.choices, known.options),
         ]
         return await _finish(context, writer, None)
 
@@ -206,7 +211,8 @@ def prepare_run(options: Options) -> PreparedRun:
     choices = [choice for job in listed.jobs for choice in job.plan.judges]
     notes = [note for each in asked.suites.values() for note in find_overrides(each.suite, options)]
     notes += [*find_unused_models(options.judges, choices), *find_unused_devices(resolved, choices, options)]
-    notes += find_unrepeated(choices, options)
+    notes += [*find_unrepeated(choices, options), *find_unbatched(choices, options)]
+    check_batches(resolved, options, folder)
     return PreparedRun(asked=asked, resolved=resolved, folder=folder, listed=listed, notes=tuple(notes))
 
 
@@ -231,6 +237,29 @@ def find_unused_devices(resolved: Resolved | None, choices: Iterable[JudgeChoice
             f"{flag} has no effect: it starts replicas of local models, and neither the model nor a judge is one"
         )
     return notes
+
+
+def check_batches(resolved: Resolved, options: Options, folder: RunFolder) -> None:
+    """Refuse a model without a batch API, and a live run over batches that are on their way. Raises HarnessError."""
+    fault = resolved.find_batch_fault() if options.batch else ""
+    if fault:
+        raise HarnessError(f"--batch: {resolved.spec.ref} cannot be asked in batches: {fault}", remedy="leave it out")
+    waiting = [] if options.batch or options.fresh else list_batches(folder.path).unfinished
+    if waiting:
+        raise HarnessError(
+            f"{len(waiting)} batches of this run hold answers that are not in it yet, and they are paid for",
+            where=str(folder.path / LOG),
+            remedy=f"add --batch, which collects them; or delete {folder.path / LOG} to ask all of it again",
+        )
+
+
+def find_unbatched(choices: Iterable[JudgeChoice], options: Options) -> list[str]:
+    """A note on each judge's model that is asked live in a run with batches."""
+    if not options.batch:
+        return []
+    found = {each.model: resolve_settings(each, options).model for each in choices if each.model}
+    faults = {ref: model.find_batch_fault() for ref, model in found.items() if model is not None}
+    return [f"--batch: judge {ref} is asked live: {fault}" for ref, fault in faults.items() if fault]
 
 
 def is_local(ref: str) -> bool:
@@ -273,14 +302,26 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
         writer: writes the run folder.
         resolved: the model to ask; None to judge only.
     """
-    with context.progress, writer.held:
+    with context.progress, writer.held, _close_desk(context):
         if writer.is_ours:
             writer.hold()
         async with context.observers:
             try:
+                if resolved is None and context.options.batch:
+                    _open_desk(context)
                 with unwrap_groups():
                     await (context.judge() if resolved is None else _evaluate(context, resolved, writer))
                     context.stop.check()
+            except BatchesPending as pending:
+                writer.note_stop(context, pending, end="pending")
+                before = context.folder.results
+                return Run(
+                    folder=context.folder.path,
+                    results=before,
+                    exit_code=3,
+                    notes=tuple(dict.fromkeys((*context.notes, *_list_desk_notes(context)))),
+                    pending=str(pending),
+                )
             except BaseException as error:
                 with suppress(OSError):  # on a full disk the note fails too; it must not hide why the run ended
                     writer.note_stop(context, error)
@@ -291,8 +332,31 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
     context.notes += [f"{line}; its traceback is in {context.folder.log_file}" for line in writer.errors.lines()]
     if writer.aside is not None:
         context.notes.append(f"the previous run of this folder is now in {writer.aside}")
+    context.notes += _list_desk_notes(context)
     code, notes = build_notes(context, computed, context.folder.path)
     return Run(folder=context.folder.path, results=computed.results, exit_code=code, notes=tuple(notes))
+
+
+def _open_desk(context: RunContext) -> BatchDesk:
+    """Open the folder's batches for this invocation. Raises HarnessError if another process has them open."""
+    if context.batches is None:
+        context.batches = BatchDesk(
+            context.folder.path, context.options.policy, tell=context.progress.note, wait=context.options.wait
+        )
+    return context.batches
+
+
+@contextmanager
+def _close_desk(context: RunContext) -> Generator[None]:
+    try:
+        yield
+    finally:
+        if context.batches is not None:
+            context.batches.close()
+
+
+def _list_desk_notes(context: RunContext) -> list[str]:
+    return [] if context.batches is None else context.batches.notes
 
 
 async def _evaluate(context: RunContext, resolved: Resolved, writer: RunWriter) -> None:
@@ -328,7 +392,14 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
         identity = resolved.identity(inner)
         context.digest = digest(identity)
         claim_folder(context.folder, context.options, identity)
-        if context.options.probe and not resolved.provider.given:
+        side = resolved.batches_of(inner) if context.options.batch else None
+        probes = context.options.probe and (side is None or side.live)
+        if side is not None and not context.options.fresh and (context.folder.path / LOG).exists():
+            desk = _open_desk(context)
+            await desk.attach(resolved.channel, resolved.spec.ref, side)
+            desk.check_idle()
+            probes = probes and not (desk.log.gathered and context.folder.load_run().probe)
+        if probes and not resolved.provider.given:
             model, policy = resolved.wrap(inner), context.options.policy
             probe = await probe_model(model, images=most_images, policy=policy, tell=context.progress.note)
             context.probe_result = probe
@@ -342,6 +413,10 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
             context.endpoints.mark_answered(inner)
         writer.write_model(identity, resolved, inner)
         metered = Metered(inner, context.endpoints, before=context.folder.has_answers)
+        if side is not None:
+            desk = _open_desk(context)
+            channel = await desk.attach(resolved.channel, resolved.spec.ref, side)
+            metered = BatchedModel(inner, context.endpoints, desk, channel, before=context.folder.has_answers)
         context.breaker = metered.breaker
         try:
             yield resolved.wrap(metered)

@@ -130,18 +130,22 @@ class RunWriter:
         self.folder.rewrite_run(change)
         self.is_ours = True
 
-    def note_stop(self, context: RunContext, error: BaseException) -> None:
+    def note_stop(self, context: RunContext, error: BaseException, *, end: str = "stopped") -> None:
         """If the folder is ours, note that the invocation ended early; change nothing else."""
         if not self.is_ours:
             return
         reason = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else "interrupted"
+        reason = str(error) if end == "pending" else reason
         by = find_plugin_error(error)
         if by is not None and by is not error:
             self.errors.add(by)  # raised in another process, so no boundary here has reported it
         self.errors.write(self.folder.log)
         if by is not None:
             by.log = str(self.folder.log_file)
-        self._add_invocation(context, "stopped", reason)
+        if context.probe_result is not None and end == "pending":  # the invocation that goes on does not probe again
+            probe = asdict(context.probe_result)
+            self.folder.rewrite_run(lambda old: replace(_require_run(old, self.folder), probe=probe))
+        self._add_invocation(context, end, reason)
 
     def write_results(self, context: RunContext) -> ComputedResults:
         """Update run.json, then compute results.json from the folder's lines."""

@@ -203,8 +203,8 @@ class Invocation(_Entry):
         seconds: the time between them.
         command: the list of its arguments.
         tasks: `NAME:SPLIT` of each split.
-        end: done or stopped.
-        reason: why it stopped; empty if done.
+        end: done, stopped or pending (its batches had not ended).
+        reason: why it stopped or waits; empty if done.
         launch: what started the replicas of local models, and where; empty for this machine.
         options: its options, by which `harness rerun` repeats it (`harness.runs.recorded`); {} for labels of people,
             and in files of older versions.

@@ -20,6 +20,7 @@ from harness.http.scaling import ImageLimit, fit
 from harness.http.status import REFUSALS, ApiError, Rejected, find_unsupported
 from harness.settings import json_object
 
+from .batches import OpenAIBatches
 from .client import connect
 
 _PATH = "/chat/completions"
@@ -95,9 +96,14 @@ async def open_model(name: str, settings: Settings) -> AsyncGenerator[OpenAIMode
 
 
 class OpenAIModel:
-    """A Model; while open, it remembers the parameters that its server has refused."""
+    """A Model; while open, it remembers the parameters that its server has refused.
+
+    Attributes:
+        batches: its batch side.
+    """
 
     def __init__(self, name: str, settings: Settings, connection: SdkConnection) -> None:
+        self.batches = OpenAIBatches(connection)
         self._name = name
         self._settings = settings
         self._connection = connection

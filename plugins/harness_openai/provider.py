@@ -37,6 +37,11 @@ def _open_brush(name: str, settings: Settings) -> AbstractAsyncContextManager[Br
     return open_brush(name, settings)
 
 
+def _refuse_batch(settings: Settings) -> str:
+    azure = "batches of Azure OpenAI need a deployment of their own kind, which this harness does not use"
+    return azure if settings["azure_endpoint"] else ""
+
+
 _SERVER = (
     identity("base_url", str, "", "a compatible server, such as http://127.0.0.1:8000/v1; empty is OpenAI itself"),
     identity("azure_endpoint", str, "", "an Azure OpenAI resource, https://….openai.azure.com; NAME is the deployment"),
@@ -102,6 +107,7 @@ OPENAI = Provider(
     description="OpenAI, Azure OpenAI (-M azure_endpoint=…) and compatible servers (-M base_url=…)",
     open=_open,
     settings=SETTINGS,
+    batch=_refuse_batch,
 )
 PAINTER = Painter(
     scheme="openai",
@@ -121,4 +127,5 @@ def list_presets() -> Iterable[Provider]:
             description=f"{server.name} at {server.base_url}, {key}",
             settings={"base_url": server.base_url, **server.settings},
             without=_NOT_HERE,
+            batch=server.batch,
         )

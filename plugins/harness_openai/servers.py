@@ -25,6 +25,7 @@ class Server:
         key_env: environment variable of its key; empty if it needs none by default.
         hosts: hosts that may get the key, with subdomains; empty: the host of `base_url`.
         settings: changed defaults of the openai provider.
+        batch: whether it is known to have OpenAI's files and batches.
     """
 
     scheme: str
@@ -33,6 +34,7 @@ class Server:
     key_env: str = ""
     hosts: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    batch: bool = False
 
     def owns(self, url: str) -> bool:
         """Whether an address is on this server."""
@@ -68,6 +70,7 @@ SERVERS = (
         base_url="https://api.groq.com/openai/v1",
         key_env="GROQ_API_KEY",
         settings={"max_images": 5, "max_image_mb": 1.4},  # a request: 4 MB of base64; two of 1.4 fit
+        batch=True,
     ),
     Server(
         scheme="mistral",
@@ -103,6 +106,7 @@ SERVERS = (
             "maas.aliyuncs.com",
         ),
         settings={"max_image_mb": 7.5},  # 10 MiB after base64
+        batch=True,
     ),
     Server(scheme="ollama", name="Ollama", base_url="http://127.0.0.1:11434/v1"),
     Server(scheme="lmstudio", name="LM Studio", base_url="http://127.0.0.1:1234/v1"),

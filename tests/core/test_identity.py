@@ -104,7 +104,7 @@ OPTIONS = filed(
     identity="model judges judge_settings task_settings generation system",
     subset="tasks limit shard epochs maps",
     transport="data output fresh retry probe phases devices launch hosts ray_address min_coverage policy command "
-    "judge_repeat judge_vote",
+    "judge_repeat judge_vote batch wait",
 )
 POLICY = filed(transport="start cap tries throttled_tries base longest deadline breaker patience")
 HERE = "tests/core/test_identity.py"

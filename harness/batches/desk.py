@@ -1,0 +1,384 @@
+"""Fills batches with the requests of a walk, submits them, and collects their answers.
+
+A walk goes over all samples as a live run does. A request whose answer a batch has brought is answered at once; any
+other is put into a part, and its sample waits. A part that is full is submitted while the walk goes on, so the disk
+holds one part of each model; the rest is submitted when the walk ends. Each walk gets a sample one call further.
+
+The process may end at any moment. What the provider may have is written down before it gets it (`harness.batches.log`);
+a part that was announced and has no id is looked for at the provider, by its mark.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final, TypeVar
+
+import anyio
+
+from harness.batches.log import WHO, BatchLog, BatchRecord
+from harness.errors import Forbidden, HarnessError
+from harness.files import report_write_errors
+from harness.http.batching import BatchAnswer, Batches, CallFailed
+from harness.limits.endpoints import Policy
+
+_T = TypeVar("_T")
+FIRST_SECONDS: float = 10.0  #: between the first looks at a batch; each later wait is half as long again
+LONGEST_SECONDS: float = 300.0
+#: a provider may list a batch some seconds after it was made; a killed submission is looked for no earlier
+SETTLE_SECONDS: float = 20.0
+#: batches that may end without a result for a request, before that is its outcome
+MOST_UNANSWERED: Final = 6
+_UNHEARD: Final = frozenset({"timeout", "connection", "not_json"})  # reasons that leave open what the server did
+
+
+class BatchesPending(Exception):
+    """Batches are on their way: the invocation ends, and the same command goes on later.
+
+    Attributes:
+        open: the batches.
+    """
+
+    def __init__(self, open_: list[BatchRecord]) -> None:
+        self.open = open_
+        requests = sum(part.requests for part in open_)
+        super().__init__(f"{_count(len(open_), 'batch', 'batches')} with {_count(requests, 'request')} not ended yet")
+
+
+class TooLargeForBatch(HarnessError):
+    """A request alone is larger than a batch's file may be."""
+
+
+class NoResult(HarnessError):
+    """A request had no result in several batches that ended."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Channel:
+    """What one model's requests are asked through.
+
+    Attributes:
+        name: tells it from others, in every invocation alike.
+        model: the model's reference.
+        side: the model's batch side.
+        file: the part that is being filled; None between parts.
+        names: of the requests in it.
+        size: its bytes.
+    """
+
+    name: str
+    model: str
+    side: Batches
+    part: str = ""
+    file: IO[bytes] | None = None
+    names: list[str] = field(default_factory=list[str])
+    size: int = 0
+
+
+class BatchDesk:
+    """The batches of one invocation.
+
+    Args:
+        folder: the run folder.
+        policy: tries and back-off of the calls about batches.
+        tell: receives a line for the user.
+        wait: wait for batches instead of ending.
+
+    Attributes:
+        pending: requests of this walk that wait.
+        notes: for the user, at the end.
+    """
+
+    def __init__(self, folder: Path, policy: Policy, *, tell: Callable[[str], None], wait: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = BatchLog(folder)
+        self.pending = 0
+        self.notes: list[str] = []
+        self._policy = policy
+        self._tell = tell
+        self._wait = wait
+        self._channels: dict[str, Channel] = {}
+        self._submitting = anyio.Lock()
+
+    def close(self) -> None:
+        """Drop parts that were never announced, and let other processes have the log."""
+        for channel in self._channels.values():
+            self._discard(channel)
+        self.log.close()
+
+    async def attach(self, name: str, model: str, side: Batches) -> Channel:
+        """The channel of an open model; collects its batches that have ended. Raises HarnessError."""
+        if name not in self._channels:
+            self._channels[name] = Channel(name=name, model=model, side=side)
+            await self._look(self._channels[name])
+        self._channels[name].side = side
+        return self._channels[name]
+
+    def check_idle(self) -> None:
+        """Raise BatchesPending if there is nothing to do but to wait: all is gathered, and no answer has come since."""
+        open_ = self.log.list_open()
+        if open_ and all(part.channel in self._channels for part in open_) and self.log.walked and not self._wait:
+            self._report()
+            raise BatchesPending(open_)
+
+    # ---- one walk
+
+    def begin_walk(self) -> None:
+        """Before all samples are gone over."""
+        self.log.begin()
+        self.pending = 0
+
+    async def add(self, channel: Channel, name: str, body: bytes, what: str) -> None:
+        """Put a request into a part, unless it is in one.
+
+        Args:
+            channel: of its model.
+            name: of the request.
+            body: its line.
+            what: the largest thing in it, for an error.
+
+        Raises:
+            TooLargeForBatch: it fits into no part.
+            NoResult: batch after batch has ended without a result for it.
+            HarnessError: a part cannot be written or submitted.
+        """
+        limits = channel.side.limits
+        if self.log.is_waiting(name[:WHO]):
+            self.pending += 1
+            return
+        if self.log.count_unanswered(name[:WHO]) >= MOST_UNANSWERED:
+            raise NoResult(f"no result in {MOST_UNANSWERED} batches")
+        if len(body) + 1 > limits.bytes:
+            raise TooLargeForBatch(
+                f"the request has {_megabytes(len(body))}{what}, and a batch's file takes {_megabytes(limits.bytes)}"
+            )
+        async with self._submitting:
+            if channel.size + len(body) + 1 > limits.bytes or len(channel.names) >= limits.requests:
+                await self._submit(channel)
+            if channel.file is None:
+                channel.part = os.urandom(8).hex()
+                path = self.log.requests_file(channel.part)
+                with report_write_errors(path):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    channel.file = path.open("xb")
+            with report_write_errors(self.log.requests_file(channel.part)):
+                channel.file.write(body + b"\n")
+            channel.names.append(name)
+            channel.size += len(body) + 1
+            self.pending += 1
+
+    async def finish_walk(self, *, last: bool = True) -> bool:
+        """Submit what the walk has gathered.
+
+        Args:
+            last: no walk of another phase follows, so the cycle may end.
+
+        Returns:
+            Whether to walk again, since answers have come; False if nothing waits.
+
+        Raises:
+            BatchesPending: something waits, and this invocation does not wait for it.
+            HarnessError: a batch cannot be submitted.
+        """
+        async with self._submitting:
+            for channel in self._channels.values():
+                await self._submit(channel)
+        self.log.note_walk()
+        if not self.pending:
+            if last and not self.log.list_open():
+                self.log.end()
+            return False
+        self._report()
+        if not self._wait:
+            raise BatchesPending(self.log.list_open())
+        await self._wait_for_all()
+        return True
+
+    # ---- submitting
+
+    async def _submit(self, channel: Channel) -> None:
+        """Submit the part of a channel, if there is one."""
+        if channel.file is None:
+            return
+        part, path, names = channel.part, self.log.requests_file(channel.part), channel.names
+        with report_write_errors(path):
+            channel.file.flush()
+            os.fsync(channel.file.fileno())
+            channel.file.close()
+        channel.part, channel.file, channel.names, channel.size = "", None, [], 0
+        record = BatchRecord(part=part, channel=channel.name, model=channel.model, requests=len(names))
+        self.log.announce(record, names)
+        await self._send(channel, part)
+
+    async def _send(self, channel: Channel, part: str) -> None:
+        """Give an announced part to the provider, once."""
+        path, tries = self.log.requests_file(part), 0
+        while True:
+            tries += 1
+            try:
+                batch = await channel.side.submit(path, part)
+                break
+            except CallFailed as failed:
+                # the batch may have been made, though no answer came back
+                if failed.failure.reason in _UNHEARD:
+                    await anyio.sleep(SETTLE_SECONDS)
+                found = await self._find(channel, self.log.parts[part])
+                if found is not None:
+                    batch = found
+                    break
+                if not failed.failure.transient or tries >= self._policy.tries:
+                    self.log.drop(part, str(failed))
+                    raise HarnessError(
+                        f"{channel.model}: a batch cannot be submitted: {failed}",
+                        remedy="run the same command again: what was submitted is kept",
+                    ) from failed
+                await anyio.sleep(max(failed.failure.retry_after or 0.0, self._back_off(tries)))
+            except HarnessError:
+                self.log.drop(part, "it could not be submitted")
+                raise
+        self.log.note_submitted(part, batch)
+
+    async def _find(self, channel: Channel, record: BatchRecord) -> str | None:
+        known = {part.batch for part in self.log.parts.values() if part.batch}
+        return await self._try(
+            lambda: channel.side.find(
+                record.part, count=record.requests, since=record.submitted - SETTLE_SECONDS, known=known
+            ),
+            f"{channel.model}: the list of batches",
+        )
+
+    def _discard(self, channel: Channel) -> None:
+        """Delete the part that was never announced; the next walk gathers its requests again."""
+        if channel.file is not None:
+            channel.file.close()
+            self.log.requests_file(channel.part).unlink(missing_ok=True)
+            channel.file = None
+
+    # ---- collecting
+
+    async def _look(self, channel: Channel) -> bool:
+        """Look at the open batches of a channel once, and collect those that have ended; whether anything changed."""
+        changed = False
+        for record in self.log.list_open(channel.name):
+            if record.stage == "submitting":
+                changed |= await self._recover(channel, record)
+                record = self.log.parts[record.part]
+            if record.stage == "open":
+                changed |= await self._look_at(channel, record)
+        return changed
+
+    async def _recover(self, channel: Channel, record: BatchRecord) -> bool:
+        """Find out whether the provider got a part that an earlier process announced."""
+        await anyio.sleep(max(0.0, min(SETTLE_SECONDS, record.submitted + SETTLE_SECONDS - time.time())))
+        found = await self._find(channel, record)
+        if found is not None:
+            self.log.note_submitted(record.part, found)
+        else:
+            self.log.drop(record.part, "the provider never got it")
+        return found is None
+
+    async def _look_at(self, channel: Channel, record: BatchRecord) -> bool:
+        """Look at one batch; whether it has ended."""
+        what = f"{channel.model}: batch {record.batch}"
+        try:
+            state = await self._try(lambda: channel.side.poll(record.batch), what)
+        except Forbidden as gone:
+            if await self._is_refused(channel):
+                raise
+            return self._give_up(record, f"the provider no longer knows it: {gone.what}", count=True)
+        if state.state == "open":
+            self.log.note_state(record.part, done=state.done, said=state.message)
+            return False
+        if state.state == "failed":
+            if state.later:
+                return self._give_up(record, state.message)
+            self.log.drop(record.part, state.message, count=True)
+            raise HarnessError(
+                f"{what} was refused: {state.message}",
+                remedy="mend that and run the same command again: its requests are asked again",
+            )
+
+        async def read() -> list[tuple[str, BatchAnswer | None]]:
+            return [each async for each in channel.side.results(record.batch)]
+
+        try:
+            results = await self._try(read, f"{what}: its results")
+        except Forbidden as gone:
+            if await self._is_refused(channel):
+                raise
+            return self._give_up(record, f"its results are gone: {gone.what}", count=True)
+        collected = self.log.collect(record.part, results)
+        left = collected.requests - collected.answered
+        again = f"; {left} without a result are asked again" if left else ""
+        self._tell(
+            f"batch {record.batch} ({channel.model}): {collected.answered} of {collected.requests} answers{again}"
+        )
+        return True
+
+    def _give_up(self, record: BatchRecord, why: str, *, count: bool = False) -> bool:
+        note = f"batch {record.batch} ({record.model}): {why}; its {record.requests} requests are asked again"
+        self.log.drop(record.part, why, count=count)
+        self._tell(note)
+        self.notes.append(note)
+        return True
+
+    async def _is_refused(self, channel: Channel) -> bool:
+        """Whether the provider refuses all calls about batches, so that one that is forbidden is not gone."""
+        try:
+            await self._try(
+                lambda: channel.side.find("0" * 16, count=-1, since=time.time() + 1e6, known=()), channel.model
+            )
+        except Forbidden:
+            return True
+        return False
+
+    async def _wait_for_all(self) -> None:
+        """Wait until no attached channel has an open batch."""
+        seconds, shown = FIRST_SECONDS, len(self.log.list_open())
+        while True:
+            await anyio.sleep(seconds * random.uniform(0.8, 1.0))
+            for channel in list(self._channels.values()):
+                await self._look(channel)
+            left = [part for part in self.log.list_open() if part.channel in self._channels]
+            if not left:
+                return
+            if len(left) != shown:
+                shown = len(left)
+                self._report()
+            seconds = min(LONGEST_SECONDS, seconds * 1.5)
+
+    def _report(self) -> None:
+        parts = self.log.list_open()
+        requests, done = sum(part.requests for part in parts), sum(part.done for part in parts)
+        progress = f", {done} of them answered" if done else ""
+        self._tell(
+            f"batches: {_count(len(parts), 'batch', 'batches')} with {_count(requests, 'request')} wait{progress}"
+        )
+
+    async def _try(self, call: Callable[[], Awaitable[_T]], what: str) -> _T:
+        """Await a call that may be repeated, with the policy's tries. Raises HarnessError."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await call()
+            except CallFailed as failed:
+                if not failed.failure.transient or tries >= self._policy.tries:
+                    remedy = "run the same command again: batches and their answers are kept"
+                    raise HarnessError(f"{what} cannot be read: {failed}", remedy=remedy) from failed
+                await anyio.sleep(max(failed.failure.retry_after or 0.0, self._back_off(tries)))
+
+    def _back_off(self, tries: int) -> float:
+        return random.uniform(0, min(self._policy.longest, self._policy.base * 2**tries))
+
+
+def _count(number: int, word: str, words: str = "") -> str:
+    return f"{number:,} {word if number == 1 else words or word + 's'}"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.3g} MB"

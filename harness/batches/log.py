@@ -1,0 +1,333 @@
+"""What a run folder knows of its batches: `batches.jsonl`, an append-only log, and the files in `.batches/`.
+
+    batches.jsonl               one line for each event, synced before what it announces
+    .batches/PART.ids           the names of a part's requests, one a line
+    .batches/PART.requests      the part's file, until the provider has it
+    .batches/PART.answers       one JSON line for each answer, as it came
+
+A part is one batch's worth of requests. Its id is drawn here, so it exists before the provider knows of the batch. The
+events of a part: `submit` (its requests are on disk, and from now on the provider may have it), `submitted` (the
+provider's id), `collected` (its answers are on disk) or `dropped` (it gave none; its requests are asked again).
+
+A cycle begins with the first walk over the samples and ends with one after which no request waits. `begin` keeps how
+long each journal was: lines that are older are of an earlier cycle, and their errors are tried again as a live run would; lines
+of this cycle are not, or a request that always fails would be asked for ever.
+
+A request's name is 44 digits that say whose it is and which try, then 16 that say with which body it was asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from harness.errors import HarnessError
+from harness.files import AppendFile, HeldLock, lock_file, lock_path, open_atomic, read_lines, report_write_errors
+from harness.http.batching import BatchAnswer
+
+LOG: Final = "batches.jsonl"
+FOLDER: Final = ".batches"
+WHO: Final = 44  #: digits of a name that say whose request it is
+NAME: Final = 60  #: digits of a whole name
+
+Stage = Literal["submitting", "open", "collected", "dropped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRecord:
+    """One batch of a run folder.
+
+    Attributes:
+        part: its id here.
+        batch: the provider's id; empty until it is known.
+        channel: what its requests are asked through: a model with its settings.
+        model: the model's reference.
+        requests: how many it holds.
+        stage: how far it is.
+        submitted: when it was submitted, Unix seconds.
+        answered: requests that got an answer; once it is collected.
+        done: requests that had a result when it was last looked at.
+        said: the provider's word for its state then, or why it was dropped.
+    """
+
+    part: str
+    batch: str = ""
+    channel: str
+    model: str
+    requests: int
+    stage: Stage = "submitting"
+    submitted: float = 0.0
+    answered: int = 0
+    done: int = 0
+    said: str = ""
+
+
+class BatchLog:
+    """The batches of a run folder, for one process at a time.
+
+    Args:
+        folder: the run folder; it must exist.
+
+    Raises HarnessError if another process asks in batches for this run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._run = folder
+        self._files = folder / FOLDER
+        path = folder / LOG
+        busy = "another process asks in batches for this run"
+        remedy = "wait for it, or give another --output"
+        self._lock: HeldLock = lock_file(lock_path(path), busy=HarnessError(busy, where=str(path), remedy=remedy))
+        self.parts: dict[str, BatchRecord] = {}
+        self._starts: Mapping[str, int] | None = None
+        self._walked = self._gathered = False
+        self._answers: dict[str, tuple[str, int, str]] = {}  # whose -> part, offset, digits of its body
+        self._waiting: set[str] = set()
+        self._unanswered = Counter[str]()
+        try:
+            for event in load_events(path):
+                self._apply(event)
+            self._file = AppendFile(path)
+        except BaseException:
+            self._lock.release()
+            raise
+        for part in self.parts.values():
+            if part.stage in ("submitting", "open"):
+                self._waiting.update(name[:WHO] for name in self.names(part.part))
+            elif part.stage == "collected":
+                self._index(part)
+
+    def close(self) -> None:
+        """Let other processes have the log."""
+        self._file.close()
+        self._lock.release()
+
+    # ---- the cycle
+
+    @property
+    def cycling(self) -> bool:
+        """Whether a cycle has begun and not ended."""
+        return self._starts is not None
+
+    @property
+    def walked(self) -> bool:
+        """Whether all requests were gathered since the last answers came."""
+        return self._walked
+
+    @property
+    def gathered(self) -> bool:
+        """Whether an earlier invocation of this cycle has walked to the end: its models passed the probe."""
+        return self._gathered
+
+    def begin(self) -> None:
+        """Begin a cycle, unless one runs."""
+        if self._starts is None:
+            paths = (*self._run.glob("*/responses.jsonl"), *self._run.glob("*/verdicts-*.jsonl"))
+            sizes = {str(path.relative_to(self._run)): path.stat().st_size for path in sorted(paths)}
+            self._write({"event": "begin", "journals": sizes})
+
+    def note_walk(self) -> None:
+        """Note that all requests that can be asked now were gathered and submitted."""
+        if not self._walked:
+            self._write({"event": "walked"})
+
+    def end(self) -> None:
+        """End the cycle: nothing waits."""
+        if self._starts is not None:
+            self._write({"event": "end"})
+
+    def is_settled(self, journal: Path, offset: int) -> bool:
+        """Whether a line of a journal was written in this cycle."""
+        if self._starts is None:
+            return False
+        return offset >= self._starts.get(os.path.relpath(journal, self._run), 0)
+
+    # ---- parts
+
+    def list_open(self, channel: str = "") -> list[BatchRecord]:
+        """The parts that the provider has or may have, of one channel or of all."""
+        return [
+            part
+            for part in self.parts.values()
+            if part.stage in ("submitting", "open") and channel in ("", part.channel)
+        ]
+
+    def requests_file(self, part: str) -> Path:
+        """Where the file of a part lies until the provider has it."""
+        return self._files / f"{part}.requests"
+
+    def names(self, part: str) -> list[str]:
+        """The names of a part's requests; none if their file is gone."""
+        with suppress(FileNotFoundError):
+            return (self._files / f"{part}.ids").read_text("ascii").split()
+        return []
+
+    def announce(self, record: BatchRecord, names: Iterable[str]) -> None:
+        """Write down a part, before the provider gets it."""
+        with report_write_errors(self._files), open_atomic(self._files / f"{record.part}.ids") as file:
+            file.writelines(f"{name}\n".encode("ascii") for name in names)
+        fields = {"part": record.part, "channel": record.channel, "model": record.model, "requests": record.requests}
+        self._write({"event": "submit", **fields})
+        self._waiting.update(name[:WHO] for name in self.names(record.part))
+
+    def note_submitted(self, part: str, batch: str) -> None:
+        """Write down the provider's id of a part, and delete the part's file."""
+        self._write({"event": "submitted", "part": part, "batch": batch})
+        self.requests_file(part).unlink(missing_ok=True)
+
+    def note_state(self, part: str, *, done: int, said: str) -> None:
+        """Write down how far a batch is, if that has changed."""
+        known = self.parts[part]
+        if (known.done, known.said) != (done, said):
+            self._write({"event": "state", "part": part, "done": done, "said": said})
+
+    def collect(self, part: str, results: Iterable[tuple[str, BatchAnswer | None]]) -> BatchRecord:
+        """Keep the answers of a part, each name's first, and write down that they are there."""
+        names, kept = {name[:WHO]: name for name in self.names(part)}, 0
+        with report_write_errors(self._files), open_atomic(self._files / f"{part}.answers") as file:
+            for name, answer in results:
+                if answer is None or names.get(name[:WHO]) != name:
+                    continue  # never run, or not ours
+                del names[name[:WHO]]
+                line = {"name": name, "status": answer.status, "body": answer.body.decode("utf-8", "surrogateescape")}
+                file.write(json.dumps(line, ensure_ascii=True).encode("ascii") + b"\n")
+                kept += 1
+        self._write({"event": "collected", "part": part, "answered": kept})
+        self._waiting.difference_update(name[:WHO] for name in self.names(part))
+        self._index(self.parts[part])
+        self.requests_file(part).unlink(missing_ok=True)
+        return self.parts[part]
+
+    def drop(self, part: str, why: str, *, count: bool = False) -> None:
+        """Give a part up: its requests are asked again.
+
+        Args:
+            part: its id.
+            why: for people.
+            count: whether this counts as a try of its requests.
+        """
+        self._write({"event": "dropped", "part": part, "why": why, "count": count})
+        self._waiting.difference_update(name[:WHO] for name in self.names(part))
+        self.requests_file(part).unlink(missing_ok=True)
+
+    # ---- requests
+
+    def find(self, whose: str) -> tuple[BatchAnswer, str] | None:
+        """The answer to a request, and the digits of the body it was asked with; None if there is none yet."""
+        found = self._answers.get(whose)
+        if found is None:
+            return None
+        part, offset, body = found
+        with (self._files / f"{part}.answers").open("rb") as file:
+            file.seek(offset)
+            line = json.loads(file.readline())
+        return BatchAnswer(status=line["status"], body=line["body"].encode("utf-8", "surrogateescape")), body
+
+    def is_waiting(self, whose: str) -> bool:
+        """Whether a request is in a part that has no answers yet."""
+        return whose in self._waiting
+
+    def count_unanswered(self, whose: str) -> int:
+        """In how many batches a request was that ended without a result for it."""
+        return self._unanswered[whose]
+
+    # ----
+
+    def _index(self, part: BatchRecord) -> None:
+        """Know the answers of a collected part, and which of its requests have none."""
+        left, offset = {name[:WHO] for name in self.names(part.part)}, 0
+        for line in read_lines(self._files / f"{part.part}.answers"):
+            name = str(json.loads(line)["name"])
+            self._answers[name[:WHO]] = (part.part, offset, name[WHO:])
+            left.discard(name[:WHO])
+            offset += len(line)
+        self._unanswered.update(left)
+
+    def _write(self, event: Mapping[str, Any]) -> None:
+        """Append one event, durably."""
+        whole = {**event, "at": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        with report_write_errors(self._file.path):
+            self._file.append(json.dumps(whole, separators=(",", ":")).encode() + b"\n", sync=True)
+        self._apply(whole)
+
+    def _apply(self, event: Mapping[str, Any]) -> None:
+        kind = event.get("event")
+        if kind == "begin":
+            self._starts, self._walked = cast("Mapping[str, int]", event["journals"]), False
+        elif kind == "end":
+            self._starts, self._walked, self._gathered = None, False, False
+        elif kind == "walked":
+            self._walked = self._gathered = True
+        else:
+            self._walked = self._walked and kind == "state"
+            apply_event(self.parts, event)
+        if kind == "dropped" and event.get("count"):
+            self._unanswered.update(name[:WHO] for name in self.names(str(event["part"])))
+
+
+def apply_event(parts: dict[str, BatchRecord], event: Mapping[str, Any]) -> None:
+    """Change the records by one event of a part; an unknown one changes nothing."""
+    kind, part = event.get("event"), str(event.get("part", ""))
+    if kind == "submit":
+        at = datetime.fromisoformat(str(event["at"])).timestamp()
+        fields = {name: event[name] for name in ("part", "channel", "model", "requests")}
+        parts[part] = BatchRecord(**fields, submitted=at)
+    elif part not in parts:
+        return
+    elif kind == "submitted":
+        parts[part] = replace(parts[part], batch=str(event["batch"]), stage="open")
+    elif kind == "state":
+        parts[part] = replace(parts[part], done=int(event["done"]), said=str(event["said"]))
+    elif kind == "collected":
+        parts[part] = replace(parts[part], stage="collected", answered=int(event["answered"]))
+    elif kind == "dropped":
+        parts[part] = replace(parts[part], stage="dropped", said=str(event["why"]))
+
+
+def load_events(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The events of a log, whole lines only. Raises HarnessError for a line that is not one."""
+    for line in read_lines(path):
+        try:
+            event: object = json.loads(line)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict):
+            raise HarnessError("a line of the batches' log is not JSON", where=str(path), remedy="restore the file")
+        yield cast("Mapping[str, Any]", event)
+
+
+@dataclass(slots=True)
+class FolderBatches:
+    """The batches of a run folder as a reader sees them.
+
+    Attributes:
+        parts: each batch.
+        current: those of the cycle that has not ended.
+    """
+
+    parts: dict[str, BatchRecord] = field(default_factory=dict[str, BatchRecord])
+    current: set[str] = field(default_factory=set[str])
+
+    @property
+    def unfinished(self) -> list[BatchRecord]:
+        """The batches whose answers are not all in the journals yet."""
+        return [part for name, part in self.parts.items() if name in self.current and part.stage != "dropped"]
+
+
+def list_batches(folder: Path) -> FolderBatches:
+    """Read the batches of a run folder without a lock; none if it has never asked in batches."""
+    found = FolderBatches()
+    for event in load_events(folder / LOG):
+        if event.get("event") == "end":
+            found.current.clear()
+        elif event.get("event") == "submit":
+            found.current.add(str(event["part"]))
+        apply_event(found.parts, event)
+    return found

@@ -1,0 +1,203 @@
+"""Batch APIs: what a provider offers so that its calls may be asked in batches, and how one call is turned aside.
+
+A batch is a way of asking. A provider builds the body of a call and reads its reply as ever; only the exchange between
+the two is another. `SdkConnection.post` asks `find_call`: inside a batched call the body goes to `BatchCall.take`, which
+gives the stored answer of a batch, or lets the sample wait for one. So answers, blocks, refusals of a parameter and
+errors are read by the same code as live ones.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from harness.http.status import as_mapping, as_text
+from harness.types import Failure, Json
+
+if TYPE_CHECKING:
+    from harness.http.client import Body
+
+#: codes of requests that a batch never ran: they are asked again
+UNASKED = frozenset({"batch_expired", "batch_cancelled", "batch_canceled"})
+_NAME = re.compile(rb'"(?:custom_id|key)"\s*:\s*"([0-9a-f]{60})"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchAnswer:
+    """What came back for one request of a batch.
+
+    Attributes:
+        status: HTTP status that a live call would have had.
+        body: the body of that answer.
+    """
+
+    status: int
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchState:
+    """How far a batch is.
+
+    Attributes:
+        state: `open`; `ended`, with results for some or all of its requests; `failed`, with none.
+        done: requests that have a result, as far as the provider says.
+        message: why it failed, or the provider's own word for the state.
+        later: it failed because the account's queue is full, so the same batch may pass later.
+    """
+
+    state: Literal["open", "ended", "failed"]
+    done: int = 0
+    message: str = ""
+    later: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLimits:
+    """What one batch may hold: requests, and bytes of its file."""
+
+    requests: int
+    bytes: int
+
+
+class CallFailed(Exception):
+    """A call about a batch failed.
+
+    Attributes:
+        failure: as that of a request; another try may help if it is transient.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.reason}: {failure.message}")
+        self.failure = failure
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """The batch side of an open model: its attribute `batches`.
+
+    Each method is one attempt: it raises CallFailed if another may pass, and HarnessError if none will. A batch that is
+    not there, or has no results left, raises Forbidden, as an address that is not there does.
+
+    Attributes:
+        limits: what one batch may hold.
+        live: whether the model also answers live calls; False if batches are all it can do here.
+    """
+
+    limits: BatchLimits
+    live: bool
+
+    def pack(self, name: str, body: Body) -> bytes:
+        """One request as a line of the batch's file, without its newline."""
+        ...
+
+    async def submit(self, file: Path, mark: str) -> str:
+        """Submit a file of such lines as one batch, and return the batch's id. The mark is found by `find`."""
+        ...
+
+    async def find(self, mark: str, *, count: int, since: float, known: Collection[str]) -> str | None:
+        """The id of the batch that `submit` has made for this mark, if it has; for a process that was killed meanwhile.
+
+        Args:
+            mark: as given to `submit`.
+            count: its requests.
+            since: Unix time, before the submission.
+            known: ids of other batches, for an API that keeps no mark.
+        """
+        ...
+
+    async def poll(self, batch: str) -> BatchState:
+        """How far a batch is."""
+        ...
+
+    def results(self, batch: str) -> AsyncIterator[tuple[str, BatchAnswer | None]]:
+        """Each request's name and answer, in any order; None for one that was not run. Some may be missing."""
+        ...
+
+    async def cancel(self, batch: str) -> None:
+        """Ask the provider to end a batch; what it has answered stays."""
+        ...
+
+
+class BatchCall(Protocol):
+    """A request that is asked in a batch, with all attempts at it."""
+
+    async def take(self, body: Body) -> BatchAnswer:
+        """The answer to this attempt; where there is none yet, the sample ends here and waits for a batch."""
+        ...
+
+
+_CALL: ContextVar[BatchCall | None] = ContextVar("batched call", default=None)
+
+
+def find_call() -> BatchCall | None:
+    """The batched call that runs here; None for a live one."""
+    return _CALL.get()
+
+
+@contextmanager
+def turn_aside(call: BatchCall | None) -> Generator[None]:
+    """Let the calls of the body be asked in a batch; None asks them live."""
+    token = _CALL.set(call)
+    try:
+        yield
+    finally:
+        _CALL.reset(token)
+
+
+def pack_chat(name: str, body: Body, url: str = "/v1/chat/completions") -> bytes:
+    """A line of OpenAI's batch file, which vLLM's run-batch reads too."""
+    head = json.dumps({"custom_id": name, "method": "POST", "url": url})[:-1].encode("ascii")
+    return head + b', "body": ' + bytes(body) + b"}"
+
+
+def read_chat_results(content: bytes) -> Iterator[tuple[str, BatchAnswer | None]]:
+    """The lines of a result file or an error file of OpenAI's form, as `read_results`."""
+    return read_results(content, _read_chat_line)
+
+
+def read_results(
+    content: bytes, read: Callable[[Json], tuple[str, BatchAnswer | None] | None]
+) -> Iterator[tuple[str, BatchAnswer | None]]:
+    """The requests' names and answers of a file of JSON lines.
+
+    A line that is not JSON is what a live call would get as an answer that is not JSON, if it still shows which request
+    it is for. Else that request has no result.
+
+    Args:
+        content: of the file.
+        read: reads a line's JSON; None for a line of another shape.
+    """
+    for line in content.splitlines():
+        if not line.strip():
+            continue
+        try:
+            found = read(json.loads(line))
+        except (ValueError, RecursionError):
+            found = None
+        if found is not None:
+            yield found
+        elif named := _NAME.search(line):
+            yield named[1].decode(), BatchAnswer(status=200, body=line)
+
+
+def _read_chat_line(payload: Json) -> tuple[str, BatchAnswer | None] | None:
+    """One line: its error, then its status, then its body (vLLM gives an error and a response without a body)."""
+    line = as_mapping(payload)
+    name, response, error = as_text(line.get("custom_id")), as_mapping(line.get("response")), line.get("error")
+    if not name or not (response or error):
+        return None
+    status, body = response.get("status_code"), response.get("body")
+    if error and body is None:
+        if not response and as_text(as_mapping(error).get("code")) in UNASKED:
+            return name, None
+        status = status if isinstance(status, int) and status >= 300 else 500
+        inner = as_mapping(error).get("error", error)
+        body = {"error": inner if isinstance(inner, dict) else {"message": str(inner)}}
+    return name, BatchAnswer(status=status if isinstance(status, int) else 200, body=json.dumps(body).encode())

@@ -1,0 +1,116 @@
+"""OpenAI's Batch API: a file of requests is uploaded, and a file of answers comes back within a day.
+
+Form: https://developers.openai.com/api/docs/guides/batch. Groq and Alibaba Model Studio speak it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
+from typing import Any, Final
+
+from harness.http import Body, SdkConnection
+from harness.http.batching import BatchAnswer, BatchLimits, BatchState, CallFailed, pack_chat, read_chat_results
+from harness.http.reading import allow_reply
+from harness.types import Failure
+
+_ENDPOINT: Final = "/v1/chat/completions"
+_MARK: Final = "harness_part"  # key of the batch's metadata
+_OPEN: Final = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
+_ENDED: Final = frozenset({"completed", "expired", "cancelled"})
+_FULL: Final = frozenset({"token_limit_exceeded"})  # the account's queue of tokens for this model
+_RESULTS: Final = 2 << 30  # bytes of a result file that are read
+_KEPT_SECONDS: Final = 30 * 24 * 3600
+
+
+class OpenAIBatches:
+    """The batch side of one model; see `harness.http.batching.Batches`."""
+
+    #: 50,000 requests and 200 MB a file, by the guide
+    limits = BatchLimits(requests=50_000, bytes=200_000_000)
+    live = True
+
+    def __init__(self, connection: SdkConnection) -> None:
+        self._connection = connection
+        self._client: Any = connection.client
+
+    def pack(self, name: str, body: Body) -> bytes:
+        """One request as a line."""
+        return pack_chat(name, body, _ENDPOINT)
+
+    async def submit(self, file: Path, mark: str) -> str:
+        """Upload the file, and make a batch of it whose metadata holds the mark."""
+        headers = self._connection.headers
+        expiry = {"anchor": "created_at", "seconds": _KEPT_SECONDS} if self._connection.official else None
+        with file.open("rb") as content:
+            uploaded = await self._connection.manage(
+                lambda: self._client.files.create(
+                    file=(f"harness-{mark}.jsonl", content),
+                    purpose="batch",
+                    **({"expires_after": expiry} if expiry else {}),
+                    extra_headers=headers,
+                )
+            )
+        made = await self._connection.manage(
+            lambda: self._client.batches.create(
+                input_file_id=uploaded.id,
+                endpoint=_ENDPOINT,
+                completion_window="24h",
+                metadata={_MARK: mark},
+                extra_headers=headers,
+            )
+        )
+        return str(made.id)
+
+    async def find(self, mark: str, *, count: int, since: float, known: Collection[str]) -> str | None:
+        """The id of the batch with this mark; the list begins with the newest."""
+        del count, known
+
+        async def search() -> str | None:
+            async for batch in self._client.batches.list(limit=100, extra_headers=self._connection.headers):
+                if (batch.metadata or {}).get(_MARK) == mark:
+                    return str(batch.id)
+                if batch.created_at and batch.created_at < since - 3600:
+                    return None
+            return None
+
+        return await self._connection.manage(search)
+
+    async def poll(self, batch: str) -> BatchState:
+        """How far a batch is."""
+        found = await self._retrieve(batch)
+        said = str(found.status)
+        if said in _OPEN:
+            counts = found.request_counts
+            return BatchState(state="open", done=(counts.completed + counts.failed) if counts else 0, message=said)
+        if said in _ENDED:
+            return BatchState(state="ended", message=said)
+        if said != "failed":
+            what = f"a batch is {said!r:.50}, which this version of the harness does not know"
+            raise CallFailed(Failure(outcome="error", reason="wrong_shape", message=what))
+        errors = (found.errors.data if found.errors else None) or []
+        texts = [f"{each.code}: {each.message}" + (f" (line {each.line})" if each.line else "") for each in errors]
+        said = self._connection.address.redact("; ".join(texts[:3]) or "no reason is given")
+        return BatchState(state="failed", message=said, later=any(each.code in _FULL for each in errors))
+
+    async def results(self, batch: str) -> AsyncIterator[tuple[str, BatchAnswer | None]]:
+        """Answers from the output file, then failures from the error file."""
+        found = await self._retrieve(batch)
+        for file in filter(None, (found.output_file_id, found.error_file_id)):
+            with allow_reply(_RESULTS):
+                content = await self._connection.manage(
+                    lambda file=file: self._client.files.content(file, extra_headers=self._connection.headers)
+                )
+            for each in read_chat_results(content.content):
+                yield each
+
+    async def cancel(self, batch: str) -> None:
+        """Ask for its end."""
+        await self._connection.manage(
+            lambda: self._client.batches.cancel(batch, extra_headers=self._connection.headers)
+        )
+
+    async def _retrieve(self, batch: str) -> Any:
+        return await self._connection.manage(
+            lambda: self._client.batches.retrieve(batch, extra_headers=self._connection.headers)
+        )

@@ -1,0 +1,353 @@
+"""Runs in batches: cycles from the first command to the results, against servers that speak the vendors' forms.
+
+The vendors' own SDKs speak to them over HTTP. A live run against the same server is the measure: lines, keys, outcomes
+and results.json are the same, apart from times and from what says that a batch was used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.batches import desk as desks
+from harness.http.batching import BatchLimits
+from harness.testing.faults import Reply
+from harness.testing.server import Call
+from tests.acceptance import commands, layouts, plays, upstream
+from tests.acceptance.layouts import Layout
+from tests.batching import BatchPlay, OpenAIBatchServer
+
+PATIENCE = 60.0
+BOOT = (
+    "import harness.batches.desk as desk; desk.SETTLE_SECONDS = 0; desk.FIRST_SECONDS = 0.05; "
+    "from harness.cli import main; main()"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendor:
+    """A provider, and the server that plays its vendor's."""
+
+    scheme: str
+    server: Callable[..., BatchPlay]
+    limits: str
+
+    def url(self, server: Any) -> str:
+        return str(server.base_url if self.scheme == "openai" else server.url)
+
+
+OPENAI = Vendor(scheme="openai", server=OpenAIBatchServer, limits="harness_openai.batches.OpenAIBatches")
+VENDORS = [OPENAI]
+every_vendor = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.scheme)
+
+
+class World:
+    """A vendor's server, data, and the command's words."""
+
+    def __init__(self, vendor: Vendor, server: BatchPlay, folder: Path) -> None:
+        self.vendor, self.server, self.folder = vendor, server, folder
+        self.layout = Layout(folder / "data")
+        layouts.mis(self.layout, easy=6, hard=4, real=2)
+        server.play = plays.both
+
+    def words(self, name: str, *more: object) -> tuple[object, ...]:
+        where = f"base_url={self.vendor.url(self.server)}"
+        models = ("--model", f"{self.vendor.scheme}/subject", "--judge", f"{self.vendor.scheme}/judge")
+        place = ("--data", self.layout.root, "--output", self.folder / name, "--min-coverage", "0.5")
+        return ("run", "--tasks", "mis", *models, "-M", where, "-J", where, *place, *more)
+
+    def finish(self, name: str, *more: object, most: int = 12) -> list[int]:
+        """Give the same command until nothing is pending; its exit codes."""
+        codes: list[int] = []
+        while len(codes) < most:
+            ended = commands.harness_here(*self.words(name, "--batch", *more))
+            codes.append(ended.code)
+            if ended.code != 3 or "pending: " not in ended.err:
+                return codes
+        raise AssertionError(f"still pending after {most} commands: {ended.err}")
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        return [line for path in sorted((self.folder / name / "mis").glob("[rv]e*.jsonl")) for line in read(path)]
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for what a provider may need some seconds for."""
+    monkeypatch.setattr(desks, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(desks, "FIRST_SECONDS", 0.02)
+
+
+@contextmanager
+def opened(vendor: Vendor, folder: Path) -> Iterator[World]:
+    with vendor.server() as server:
+        yield World(vendor, server, folder)
+
+
+def comparable(folder: Path) -> dict[str, Any]:
+    """results.json without times and without the mark that a batch was used."""
+
+    def bare(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: bare(each) for name, each in value.items() if name not in ("batch", "why")}
+        return value
+
+    results = dict(json.loads((folder / "results.json").read_text(encoding="utf-8")))
+    for name in ("started", "finished", "wall_s", "command"):
+        results.pop(name)
+    return dict(bare(results))
+
+
+def assert_as_live(world: World, name: str) -> None:
+    """The run's folder is that of a live run against the same server, and holds each item once."""
+    if not (world.folder / "live").exists():
+        assert commands.harness_here(*world.words("live")).code == 0
+    assert comparable(world.folder / name) == comparable(world.folder / "live")
+
+    def shown(line: dict[str, Any]) -> dict[str, Any]:
+        usage = {key: value for key, value in line["usage"].items() if key != "batch"}
+        return {**{key: value for key, value in line.items() if key not in ("at", "seconds")}, "usage": usage}
+
+    def place(line: dict[str, Any]) -> tuple[str, ...]:
+        return tuple(str(line.get(key, "")) for key in ("split", "id", "epoch", "key", "answer"))
+
+    ours, live = world.lines(name), world.lines("live")
+    assert max(Counter(map(place, ours)).values()) == 1
+    assert sorted(map(shown, ours), key=str) == sorted(map(shown, live), key=str)
+
+
+# ---- the whole cycle ----------------------------------------------------------------------------------------------
+
+
+@every_vendor
+def test_the_same_command_goes_on_until_a_batched_run_equals_a_live_one(vendor: Vendor, tmp_path: Path) -> None:
+    with opened(vendor, tmp_path) as world:
+        assert world.finish("run") == [3, 3, 3, 3, 0]
+        paid = Counter(world.server.paid)
+        assert len(world.server.batches) == 2, "one of answers, one of verdicts"
+        assert max(paid.values()) == 1, "the probes were asked once in the cycle, and all else once"
+        assert_as_live(world, "run")
+        assert all(line["usage"]["batch"] for line in world.lines("run") if line["usage"]["input_tokens"])
+
+
+@every_vendor
+def test_wait_goes_through_all_rounds_in_one_command(vendor: Vendor, tmp_path: Path) -> None:
+    with opened(vendor, tmp_path) as world:
+        assert world.finish("run", "--wait") == [0]
+        assert_as_live(world, "run")
+
+
+@every_vendor
+def test_a_pending_command_says_how_to_go_on_and_leaves_no_results(vendor: Vendor, tmp_path: Path) -> None:
+    with opened(vendor, tmp_path) as world:
+        ended = commands.harness_here(*world.words("run", "--batch"))
+        assert ended.code == 3
+        assert "pending: 1 batch with 12 requests not ended yet" in ended.err
+        assert "resume with: harness run" in ended.err
+        assert not (tmp_path / "run" / "results.json").exists()
+        [history] = json.loads((tmp_path / "run" / "run.json").read_text())["history"]
+        assert history["end"] == "pending"
+        as_json = commands.harness_here(*world.words("run", "--batch", "--json"))
+        assert json.loads(as_json.out)["pending"].startswith("1 batch")
+        refused = commands.harness_here(*world.words("run"))
+        assert refused.code == 2
+        assert "add --batch, which collects them" in refused.err
+
+
+@every_vendor
+def test_a_walk_is_cut_into_batches_that_the_api_takes(
+    vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, _, name = vendor.limits.rpartition(".")
+    side = getattr(__import__(module, fromlist=[name]), name)
+    with opened(vendor, tmp_path) as world:
+        monkeypatch.setattr(side, "limits", BatchLimits(requests=5, bytes=200_000_000))
+        world.finish("run")
+        assert sorted(len(batch.requests) for batch in world.server.batches.values()) == [2, 5, 5, 5, 5]
+        assert_as_live(world, "run")
+        monkeypatch.setattr(side, "limits", BatchLimits(requests=5, bytes=600))
+        ended = commands.harness_here(*world.words("small", "--batch", "--wait"))
+        assert ended.code == 3
+        reasons = {line.get("reason") for line in read(tmp_path / "small" / "mis" / "responses.jsonl")}
+        assert reasons == {"too_large_for_batch"}
+        message = read(tmp_path / "small" / "mis" / "responses.jsonl")[0]["message"]
+        assert "its largest image, " in message
+        assert "a run without --batch can ask it" in message
+
+
+# ---- what goes wrong with a batch ----------------------------------------------------------------------------------
+
+
+@every_vendor
+def test_what_expired_is_asked_again_and_nothing_else(vendor: Vendor, tmp_path: Path) -> None:
+    with opened(vendor, tmp_path) as world:
+        seen = Counter[str]()
+
+        def expire(name: str, _: bytes) -> Any:
+            seen[name] += 1
+            return "expired" if seen[name] == 1 and int(name[0], 16) < 8 else "answered"
+
+        world.server.fate = expire
+        world.finish("run")
+        assert max(seen.values()) == 2
+        assert max(world.server.paid.values()) == 1
+        assert_as_live(world, "run")
+
+
+@every_vendor
+def test_torn_and_garbled_lines_are_tries_like_a_live_answer_of_that_kind(vendor: Vendor, tmp_path: Path) -> None:
+    with opened(vendor, tmp_path) as world:
+        seen = Counter[str]()
+        fates = {"0": "torn", "1": "torn", "2": "garbled", "3": "garbled", "4": "missing", "5": "missing"}
+
+        def spoil(name: str, body: bytes) -> Any:
+            asked = re.sub(rb"\b[0-9a-f]{16}\b", b"", body).decode()  # a judge's marker is drawn anew each time
+            seen[asked] += 1
+            return fates.get(name[0], "answered") if seen[asked] == 1 else "answered"
+
+        world.server.fate = spoil
+        world.finish("run", most=20)
+        assert_as_live(world, "run")
+
+
+@every_vendor
+def test_a_request_that_never_gets_a_result_ends_as_an_error_and_the_run_ends(vendor: Vendor, tmp_path: Path) -> None:
+    with opened(vendor, tmp_path) as world:
+        world.server.looks = 0
+        world.server.fate = lambda name, _: "missing" if name[0] in "01234567" else "answered"
+        assert world.finish("run", most=30)[-1] in (0, 3)
+        lines = read(tmp_path / "run" / "mis" / "responses.jsonl")
+        lost = [line for line in lines if line.get("reason") == "no_batch_result"]
+        assert lost
+        assert {line["outcome"] for line in lost} == {"error"}
+
+
+@every_vendor
+def test_results_that_vanished_are_named_and_asked_again(vendor: Vendor, tmp_path: Path) -> None:
+    with opened(vendor, tmp_path) as world:
+        world.server.vanished = {"batch_1"}
+        codes, said = [], ""
+        while not codes or codes[-1] == 3:
+            ended = commands.harness_here(*world.words("run", "--batch"))
+            codes, said = [*codes, ended.code], said + ended.err
+        assert "batch batch_1" in said
+        assert "its results are gone" in said
+        assert_as_live(world, "run")
+
+
+def test_a_batch_that_is_refused_ends_the_run_with_the_reason_and_a_full_queue_is_waited_for(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+        reasons = {
+            "batch_1": ("invalid_json_line", "This line is not parseable"),
+            "batch_2": ("token_limit_exceeded", "full"),
+        }
+        world.server.refuse = lambda batch: reasons.get(batch.id)
+        assert commands.harness_here(*world.words("run", "--batch")).code == 3
+        ended = commands.harness_here(*world.words("run", "--batch"))
+        assert ended.code == 2
+        assert "batch_1 was refused: invalid_json_line: This line is not parseable (line 1)" in ended.err
+        world.finish("run")
+        assert len(world.server.batches) == 4
+        assert_as_live(world, "run")
+
+
+@every_vendor
+def test_errors_of_single_requests_have_their_live_outcomes_and_are_tried_as_often(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    with opened(vendor, tmp_path) as world:
+        server = world.server
+        failing: set[str] = set()
+
+        def play(call: Call) -> str | Reply:
+            if call.model == "subject" and call.path == "batch" and int(server.question(call)[0], 16) < 6:
+                failing.add(server.question(call))
+                return server.make_error(400 if int(server.question(call)[0], 16) < 3 else 500, "it does not like this")
+            return plays.both(call)
+
+        server.play = play
+        server.looks = 0
+        world.finish("run", most=20)
+        errors = [line for line in read(tmp_path / "run" / "mis" / "responses.jsonl") if line["outcome"] == "error"]
+        assert len(errors) == len(failing) > 0
+        assert {line["reason"] for line in errors} <= {"http_400", "http_500"}
+        assert len({(line["split"], line["id"]) for line in errors}) == len(errors)
+        server.play = plays.both
+        world.finish("run")  # a new cycle tries errors again, as a live run that is resumed
+        assert_resolved(world, "run")
+
+
+def assert_resolved(world: World, name: str) -> None:
+    for split in ("easy", "hard", "real"):
+        assert {item.outcome for item in upstream.items(world.folder / name / "mis", split)} <= {
+            "answered", "empty", "input_blocked", "output_blocked",
+        }  # fmt: skip
+
+
+# ---- kill -9 -------------------------------------------------------------------------------------------------------
+
+
+@every_vendor
+@pytest.mark.parametrize(
+    ("step", "time"),
+    [("create", 1), ("poll", 1), ("download", 1), ("create", 2), ("download", 2)],
+    ids=["while it is made", "while it is open", "while it is collected", "between rounds", "the last answers"],
+)
+def test_a_command_killed_at_any_step_loses_no_answer_and_pays_for_none_twice(
+    vendor: Vendor, step: str, time: int, tmp_path: Path
+) -> None:
+    with opened(vendor, tmp_path) as world:
+        kill_at(world, step, time)
+        world.finish("run")
+        assert world.server.steps.count("create") == 2, "no batch was made twice"
+        assert max(times for times in world.server.paid.values()) <= 2, "a probe, at most, was asked again"
+        assert_as_live(world, "run")
+
+
+def test_a_command_killed_before_the_batch_is_made_asks_anew(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+        kill_at(world, "upload", 1)
+        assert not world.server.batches
+        world.finish("run")
+        assert len(world.server.batches) == 2
+        assert_as_live(world, "run")
+
+
+def kill_at(world: World, step: str, time: int) -> None:
+    """Give the command in processes of their own, and kill the one that reaches a step for the given time."""
+    process: list[subprocess.Popen[str]] = []
+
+    def kill(name: str) -> None:
+        if name == step and world.server.steps.count(step) == time:
+            process[-1].send_signal(signal.SIGKILL)
+            process[-1].wait(PATIENCE)
+
+    world.server.hook = kill
+    for _ in range(8):
+        words = map(str, world.words("run", "--batch"))
+        command = [sys.executable, "-c", BOOT, *words]
+        process.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+        )
+        process[-1].communicate(timeout=PATIENCE)
+        if process[-1].returncode == -signal.SIGKILL:
+            break
+        assert process[-1].returncode == 3
+    else:
+        raise AssertionError("it was never killed")
+    world.server.hook = lambda _: None

@@ -1,0 +1,299 @@
+"""Local servers that speak the batch APIs of the vendors, above the servers that answer live calls.
+
+A batch is played when it ends: each of its requests gets what a live call of the same body would get. What happens to a
+batch is up to the test: how many looks it stays open, which requests expire, whose line is torn, whose file vanishes.
+`paid` counts how often each question was answered, live or in a batch: it is the witness that nothing is asked twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiohttp import web
+
+from harness.testing.faults import Reply
+from harness.testing.messages import MessagesServer
+from harness.testing.server import Call, ChatServer
+
+Fate = Literal["answered", "expired", "missing", "torn", "garbled"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """One batch of a server.
+
+    Attributes:
+        id: as the server calls it.
+        requests: name and body of each.
+        metadata: what came with it.
+        created: Unix time.
+        looks: how often it was looked at.
+        failed: why it was refused as a whole: (code, message).
+        cancelled: whether its end was asked for.
+        answers: name -> reply; None for a request that was not run. Known once it has ended.
+    """
+
+    id: str
+    requests: list[tuple[str, bytes]]
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    created: int = field(default_factory=lambda: int(time.time()))
+    looks: int = 0
+    failed: tuple[str, str] | None = None
+    cancelled: bool = False
+    answers: dict[str, Reply | None] | None = None
+
+
+class BatchPlay(ChatServer):
+    """The part that all vendors share.
+
+    Attributes:
+        looks: how often a batch is looked at before it has ended.
+        fate: what becomes of a request: (its name, its body) -> a Fate.
+        refuse: (batch) -> why it fails as a whole, or None.
+        vanished: ids of batches whose results are gone.
+        hook: called with the name of each step of a batch; a test kills the client there.
+        batches: each batch by its id.
+        paid: how often each question was answered.
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.looks = 1
+        self.fate: Callable[[str, bytes], Fate] = lambda _name, _body: "answered"
+        self.refuse: Callable[[Batch], tuple[str, str] | None] = lambda _batch: None
+        self.vanished: set[str] = set()
+        self.hook: Callable[[str], None] = lambda _step: None
+        self.batches: dict[str, Batch] = {}
+        self.paid = Counter[str]()
+        self.files: dict[str, bytes] = {}
+        self.steps: list[str] = []
+
+    def step(self, name: str) -> None:
+        self.steps.append(name)
+        self.hook(name)
+
+    def question(self, call: Call) -> str:
+        """What a call asks, whatever its parameters; the marker of a judge's prompt is drawn anew each time."""
+        shown = "\n".join(re.sub(r"\b[0-9a-f]{16}\b", "#", part.value) for part in call.parts)
+        return hashlib.sha256(f"{call.model}\n{shown}".encode()).hexdigest()[:16]
+
+    def pay(self, call: Call) -> Reply:
+        played = self.play(call) if callable(self.play) else self.play
+        reply = self.make_answer(played) if isinstance(played, str) else played
+        if reply.status < 300:
+            self.paid[self.question(call)] += 1
+        return reply
+
+    def look(self, batch: Batch) -> str:
+        """How far a batch is, after one more look: open, ended or failed."""
+        batch.looks += 1
+        batch.failed = batch.failed or self.refuse(batch)
+        if batch.failed:
+            return "failed"
+        if batch.looks <= self.looks and not batch.cancelled:
+            return "open"
+        if batch.answers is None:
+            batch.answers = {}
+            for name, body in batch.requests:
+                fate = "expired" if batch.cancelled else self.fate(name, body)
+                if fate == "expired":
+                    batch.answers[name] = None
+                elif fate != "missing":
+                    reply = self.reply_to(body)
+                    if fate == "garbled":
+                        reply = Reply(status=200, body=b'{"choices": "nonsense", "content": 3}')
+                    batch.answers[name] = Reply(status=-1, body=reply.body) if fate == "torn" else reply
+        return "ended"
+
+    def reply_to(self, body: bytes) -> Reply:
+        try:
+            model, parts, parameters = self.read(body)
+        except ValueError as fault:
+            return self.make_error(400, str(fault))
+        return self.pay(
+            Call(path="batch", model=model, parts=parts, parameters=parameters, digest=hashlib.sha256(body).hexdigest())
+        )
+
+    async def _find_reply(self, request: web.BaseRequest) -> Reply:
+        reply = await super()._find_reply(request)
+        if self.calls and reply.status < 300:
+            self.paid[self.question(self.calls[-1])] += 1
+        return reply
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        found = await self.handle_batch(request)
+        return await super()._handle(request) if found is None else found
+
+    async def handle_batch(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        raise NotImplementedError
+
+    def add(self, requests: list[tuple[str, bytes]], metadata: Mapping[str, str] | None = None) -> Batch:
+        batch = Batch(id=f"batch_{len(self.batches) + 1}", requests=requests, metadata=metadata or {})
+        self.batches[batch.id] = batch
+        return batch
+
+    def gone(self, what: str) -> web.Response:
+        reply = self.make_error(404, f"No such object: {what}")
+        return web.Response(status=404, body=reply.body, content_type="application/json")
+
+
+class OpenAIBatchServer(BatchPlay):
+    """OpenAI's files and batches."""
+
+    async def handle_batch(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        path = request.path.removeprefix("/v1")
+        if path == "/files" and request.method == "POST":
+            self.step("upload")
+            return web.json_response(await self._upload(request))
+        if path.startswith("/files/"):
+            return self._download(path.split("/")[2])
+        if path == "/batches" and request.method == "POST":
+            self.step("create")
+            given = json.loads(await request.content.read())
+            assert given["endpoint"] == "/v1/chat/completions", given
+            assert given["completion_window"] == "24h", given
+            lines = [json.loads(line) for line in self.files[given["input_file_id"]].splitlines()]
+            assert all(line["method"] == "POST" and line["url"] == given["endpoint"] for line in lines)
+            assert len({line["custom_id"] for line in lines}) == len(lines)
+            requests = [(line["custom_id"], json.dumps(line["body"]).encode()) for line in lines]
+            batch = self.add(requests, given.get("metadata"))
+            self.step("created")
+            return web.json_response(self._show(batch, "validating"))
+        if path == "/batches":
+            newest = sorted(self.batches.values(), key=lambda batch: int(batch.id[6:]), reverse=True)
+            shown = [self._show(batch, "in_progress") for batch in newest]
+            return web.json_response({"object": "list", "data": shown, "has_more": False})
+        if path.startswith("/batches/"):
+            batch = self.batches.get(path.split("/")[2])
+            if batch is None:
+                return self.gone(path)
+            if path.endswith("/cancel"):
+                batch.cancelled = True
+                return web.json_response(self._show(batch, "cancelling"))
+            self.step("poll")
+            state = self.look(batch)
+            expired = batch.answers is not None and None in batch.answers.values()
+            word = {"open": "in_progress", "failed": "failed"}.get(state, "expired" if expired else "completed")
+            return web.json_response(self._show(batch, "cancelled" if batch.cancelled and state == "ended" else word))
+        return None
+
+    async def _upload(self, request: web.BaseRequest) -> dict[str, Any]:
+        form = await request.post()
+        assert form["purpose"] == "batch", dict(form)
+        file: Any = form["file"]
+        name = f"file-{len(self.files) + 1}"
+        self.files[name] = file.file.read()
+        return {
+            "id": name, "object": "file", "bytes": len(self.files[name]), "created_at": 1, "filename": file.filename,
+            "purpose": "batch", "status": "processed",
+        }  # fmt: skip
+
+    def _show(self, batch: Batch, status: str) -> dict[str, Any]:
+        ended = status in ("completed", "expired", "cancelled")
+        errors = None
+        if batch.failed:
+            code, message = batch.failed
+            errors = {"object": "list", "data": [{"code": code, "message": message, "line": 1, "param": None}]}
+        answers = batch.answers or {}
+        good = [name for name, reply in answers.items() if reply is not None and reply.status < 300]
+        return {
+            "id": batch.id, "object": "batch", "endpoint": "/v1/chat/completions", "input_file_id": "file-x",
+            "completion_window": "24h", "status": status, "created_at": batch.created, "errors": errors,
+            "metadata": dict(batch.metadata),
+            "output_file_id": f"out-{batch.id}" if ended and good else None,
+            "error_file_id": f"err-{batch.id}" if ended and len(good) < len(answers) else None,
+            "request_counts": {"total": len(batch.requests), "completed": len(good), "failed": 0},
+        }  # fmt: skip
+
+    def _download(self, name: str) -> web.Response:
+        kind, _, batch_id = name.partition("-")
+        batch = self.batches.get(batch_id)
+        if batch is None or batch_id in self.vanished or batch.answers is None:
+            return self.gone(name)
+        self.step("download")
+        lines: list[bytes] = []
+        for request, reply in reversed(batch.answers.items()):
+            good = reply is not None and reply.status < 300
+            if good == (kind == "out"):
+                lines.append(self._line(request, reply))
+        return web.Response(body=b"".join(line + b"\n" for line in lines))
+
+    def _line(self, name: str, reply: Reply | None) -> bytes:
+        if reply is None:
+            error = {"code": "batch_expired", "message": "This request could not be executed before the window."}
+            return json.dumps({"id": "batch_req_1", "custom_id": name, "response": None, "error": error}).encode()
+        response = {"status_code": 200, "request_id": "r", "body": "#"}
+        if reply.status >= 0:
+            response["status_code"] = reply.status
+        line = json.dumps({"id": "batch_req_1", "custom_id": name, "response": response, "error": None})
+        whole = line.replace('"#"', reply.body.decode()).encode()
+        return whole[:-40] if reply.status < 0 else whole
+
+
+class AnthropicBatchServer(BatchPlay, MessagesServer):
+    """Anthropic's message batches."""
+
+    async def handle_batch(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        path = request.path.removeprefix("/v1/messages/batches")
+        if path == request.path:
+            return None
+        if not path and request.method == "POST":
+            self.step("create")
+            given = json.loads(await request.content.read())["requests"]
+            assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", each["custom_id"]) for each in given)
+            batch = self.add([(each["custom_id"], json.dumps(each["params"]).encode()) for each in given])
+            self.step("created")
+            return web.json_response(self._show(batch, ended=False))
+        if not path:
+            newest = sorted(self.batches.values(), key=lambda batch: int(batch.id[6:]), reverse=True)
+            shown = [self._show(batch, ended=False) for batch in newest]
+            last = {"first_id": None, "last_id": None}
+            return web.json_response({"data": shown, "has_more": False, **last})
+        batch = self.batches.get(path.split("/")[1])
+        if batch is None:
+            return self.gone(path)
+        if path.endswith("/cancel"):
+            batch.cancelled = True
+            return web.json_response(self._show(batch, ended=False))
+        if path.endswith("/results"):
+            if batch.id in self.vanished or batch.answers is None:
+                return self.gone(path)
+            self.step("download")
+            return web.Response(body=b"".join(self._line(*each) for each in reversed(batch.answers.items())))
+        self.step("poll")
+        return web.json_response(self._show(batch, ended=self.look(batch) == "ended"))
+
+    def _show(self, batch: Batch, *, ended: bool) -> dict[str, Any]:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(batch.created))
+        done = len(batch.answers or {}) if ended else 0
+        counts = {
+            "processing": len(batch.requests) - done,
+            "succeeded": done,
+            "errored": 0,
+            "canceled": 0,
+            "expired": 0,
+        }
+        return {
+            "id": batch.id, "type": "message_batch", "processing_status": "ended" if ended else "in_progress",
+            "request_counts": counts, "created_at": at, "expires_at": at, "ended_at": at if ended else None,
+            "archived_at": None, "cancel_initiated_at": None,
+            "results_url": f"{self.url}/v1/messages/batches/{batch.id}/results" if ended else None,
+        }  # fmt: skip
+
+    def _line(self, name: str, reply: Reply | None) -> bytes:
+        if reply is None:
+            result: dict[str, Any] = {"type": "expired"}
+        elif reply.status >= 300:
+            result = {"type": "errored", "error": json.loads(reply.body)}
+        else:
+            result = {"type": "succeeded", "message": "#"}
+        line = json.dumps({"custom_id": name, "result": result})
+        whole = line if reply is None else line.replace('"#"', reply.body.decode())
+        return (whole[:-40] if reply is not None and reply.status < 0 else whole).encode() + b"\n"
