@@ -10,8 +10,8 @@ events of a part: `submit` (its requests are on disk, and from now on the provid
 provider's id), `collected` (its answers are on disk) or `dropped` (it gave none; its requests are asked again).
 
 A cycle begins with the first walk over the samples and ends with one after which no request waits. `begin` keeps how
-long each journal was: lines that are older are of an earlier cycle, and their errors are tried again as a live run would; lines
-of this cycle are not, or a request that always fails would be asked for ever.
+long each journal was: lines that are older are of an earlier cycle, and their errors are tried again as a live run
+would; lines of this cycle are not, or a request that always fails would be asked for ever.
 
 A request's name is 44 digits that say whose it is and which try, then 16 that say with which body it was asked.
 """

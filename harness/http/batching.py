@@ -1,9 +1,9 @@
 """Batch APIs: what a provider offers so that its calls may be asked in batches, and how one call is turned aside.
 
 A batch is a way of asking. A provider builds the body of a call and reads its reply as ever; only the exchange between
-the two is another. `SdkConnection.post` asks `find_call`: inside a batched call the body goes to `BatchCall.take`, which
-gives the stored answer of a batch, or lets the sample wait for one. So answers, blocks, refusals of a parameter and
-errors are read by the same code as live ones.
+the two is another. `SdkConnection.post` asks `find_call`: inside a batched call the body goes to `BatchCall.take`,
+which gives the stored answer of a batch, or lets the sample wait for one. So answers, blocks, refusals of a parameter
+and errors are read by the same code as live ones.
 """
 
 from __future__ import annotations
