@@ -19,7 +19,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from harness.testing.faults import Reply
-from harness.testing.messages import MessagesServer
+from harness.testing.messages import MessagesServer, message
 from harness.testing.server import Call, ChatServer
 
 Fate = Literal["answered", "expired", "missing", "torn", "garbled"]
@@ -74,6 +74,14 @@ class BatchPlay(ChatServer):
         self.paid = Counter[str]()
         self.files: dict[str, bytes] = {}
         self.steps: list[str] = []
+
+    def translate(self, reply: str | Reply) -> str | Reply:
+        """A reply of Chat Completions in the vendor's own form."""
+        return reply
+
+    def as_chat(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Parameters, with the form of an answer where Chat Completions has it."""
+        return parameters
 
     def step(self, name: str) -> None:
         self.steps.append(name)
@@ -155,8 +163,8 @@ class OpenAIBatchServer(BatchPlay):
         if path.startswith("/files/"):
             return self._download(path.split("/")[2])
         if path == "/batches" and request.method == "POST":
-            self.step("create")
             given = json.loads(await request.content.read())
+            self.step("create")
             assert given["endpoint"] == "/v1/chat/completions", given
             assert given["completion_window"] == "24h", given
             lines = [json.loads(line) for line in self.files[given["input_file_id"]].splitlines()]
@@ -237,16 +245,38 @@ class OpenAIBatchServer(BatchPlay):
         return whole[:-40] if reply.status < 0 else whole
 
 
+def read_chat(reply: Reply) -> tuple[str, str]:
+    """The text and the finish reason of a reply of Chat Completions; an error's message and `error`."""
+    body = json.loads(reply.body)
+    if reply.status >= 300:
+        return str(body["error"]["message"]), "error"
+    [choice] = body["choices"]
+    return choice["message"]["refusal"] or choice["message"]["content"] or "", choice["finish_reason"]
+
+
 class AnthropicBatchServer(BatchPlay, MessagesServer):
     """Anthropic's message batches."""
+
+    def translate(self, reply: str | Reply) -> str | Reply:
+        if isinstance(reply, str):
+            return reply
+        text, finish = read_chat(reply)
+        if finish == "error":
+            return self.make_error(reply.status, text)
+        stop = {"content_filter": "refusal", "length": "max_tokens"}.get(finish, "end_turn")
+        return message(*([text] if text else []), stop=stop)
+
+    def as_chat(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        form = parameters.get("output_config", {}).get("format")
+        return {**parameters, "response_format": {"json_schema": {"schema": form and form["schema"]}}}
 
     async def handle_batch(self, request: web.BaseRequest) -> web.StreamResponse | None:
         path = request.path.removeprefix("/v1/messages/batches")
         if path == request.path:
             return None
         if not path and request.method == "POST":
-            self.step("create")
             given = json.loads(await request.content.read())["requests"]
+            self.step("create")
             assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", each["custom_id"]) for each in given)
             batch = self.add([(each["custom_id"], json.dumps(each["params"]).encode()) for each in given])
             self.step("created")

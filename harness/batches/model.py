@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -101,14 +101,24 @@ class Asker:
 _ASKER: ContextVar[Asker | None] = ContextVar("whose requests are asked in batches", default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """Stands for the asker where all is asked live."""
+
+    pending: bool = False
+
+
+_LIVE: Final = _Live()
+
+
 @contextmanager
-def ask_in_batches(desk: BatchDesk | None, *scope: object) -> Generator[Asker | None]:
+def ask_in_batches(desk: BatchDesk | None, *scope: object) -> Generator[Asker | _Live]:
     """Let the batched models that the body asks know whose requests they are.
 
     The body ends early, without an error, if it has to wait: then the asker is `pending`. Without a desk all is live.
     """
     if desk is None:
-        yield None
+        yield _LIVE
         return
     with anyio.CancelScope() as cancel:
         asker = Asker("\0".join(map(str, scope)), cancel)

@@ -368,7 +368,7 @@ _judging_flags: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--batch",
         is_flag=True,
-        help="Ask through the providers' batch APIs. While a batch is open: exit 3, and the same command goes on later.",
+        help="Ask through the providers' batch APIs. While batches are open: exit 3; the same command goes on later.",
     ),
     click.option("--wait", is_flag=True, help="With --batch: wait until all batches have ended."),
     click.option("--json", "as_json", is_flag=True, help="Print results.json instead of a table."),

@@ -33,7 +33,6 @@ from harness.stats.summary import label_outcome
 from harness.store.journal import Journal
 from harness.store.listing import Listing
 from harness.store.records import (
-    Judgement,
     answer_hash,
     decision_of,
     failure_of,
@@ -305,16 +304,16 @@ async def get_answer(
         return (response_of if stored[1] in {"answered", "empty"} else failure_of)(line), False
     if context.model is None or context.stop.asked:
         return None, False
-    result: Response | Failure | None = None
     scope = ("answer", context.display, sample.split, sample.id, key, -1 if stored is None else stored[0])
     with _expect_repeat(context.breaker, journal, stored), count_calls() as counted:
-        if fault is None:
-            with ask_in_batches(context.batches, *scope):
+        result: Response | Failure
+        with ask_in_batches(context.batches, *scope) as asker:
+            if fault is None:
                 result = sanitize_numbers(await try_once(context.model, sample.request))
-        else:
-            result = Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
-    if result is None:
-        return None, False  # it waits for a batch
+            else:
+                result = Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
+    if asker.pending:
+        return None, False
     line = response_line(sample, epoch, key, result, calls=counted.calls)
     journal.append(line, sample.split, sample.id, epoch, key, state=str(line["outcome"]))
     context.progress.spent(result.usage)
@@ -355,18 +354,17 @@ async def get_verdict(
         return journal.read(stored[0]), False
     if judge.dead is not None or fault is not None:
         return None, False
-    judgement: Judgement | None = None
     scope = ("verdict", context.display, judge.id, *answer.where, -1 if stored is None else stored[0])
     try:
-        with _expect_repeat(judge.breaker, journal, stored), ask_in_batches(context.batches, *scope):
+        with _expect_repeat(judge.breaker, journal, stored), ask_in_batches(context.batches, *scope) as asker:
             judgement = await judge.decide(sample, answer.response)
     except TooManyOpen:
         raise
     except HarnessError as error:
         judge.dead = judge.dead or error
         return None, False
-    if judgement is None:
-        return None, False  # it waits for a batch
+    if asker.pending:
+        return None, False
     line = verdict_line(sample, answer.epoch, answer.key, answer.answer, judgement)
     journal.append(line, *answer.where, state=str(line["state"]))
     context.progress.spent(judgement.usage)

@@ -14,8 +14,8 @@ from harness.http.status import ApiError, as_count, as_list, as_mapping, as_text
 
 #: stop reasons of an incomplete answer; a paused turn waits for server tools, and none is offered
 _CUT = frozenset({"max_tokens", "model_context_window_exceeded", "pause_turn"})
-#: error type -> its HTTP status, for an error inside a success status
-_STATUSES = {
+#: error type -> its HTTP status, for an error inside a success status, or of a request in a batch
+STATUSES = {
     "invalid_request_error": 400,
     "authentication_error": 401,
     "billing_error": 402,
@@ -145,7 +145,7 @@ def read_answer(reply: Reply, *, tool: str = "", think_tags: bool = True) -> Ans
     payload = as_mapping(reply.payload)
     if payload.get("type") == "error" or payload.get("error"):
         error = ApiError.read(payload)
-        status = next((_STATUSES[code] for code in error.codes if code in _STATUSES), 500)
+        status = next((STATUSES[code] for code in error.codes if code in STATUSES), 500)
         return failure(status, {}, error, reply.where)
     content, finish = payload.get("content"), as_text(payload.get("stop_reason"))
     if not isinstance(content, list) or not finish:

@@ -19,6 +19,7 @@ from harness.http.settings import check_server_variable, is_host_of
 from harness.http.status import REFUSALS, Rejected, find_unsupported
 from harness.settings import json_object
 
+from .batches import AnthropicBatches
 from .dialect import TOOL, Dialect, Thinking
 from .messages import Answer, has_prefill, has_stray_system, read_answer, system_text, turns
 
@@ -67,9 +68,14 @@ async def open_model(name: str, settings: Settings) -> AsyncGenerator[AnthropicM
 
 
 class AnthropicModel:
-    """A Model; while it is open, it remembers the parameters that its model has refused."""
+    """A Model; while it is open, it remembers the parameters that its model has refused.
+
+    Attributes:
+        batches: its batch side.
+    """
 
     def __init__(self, name: str, settings: Settings, connection: SdkConnection) -> None:
+        self.batches = AnthropicBatches(connection)
         self._name = name
         self._settings = settings
         self._connection = connection

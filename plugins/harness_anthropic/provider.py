@@ -62,4 +62,5 @@ ANTHROPIC = Provider(
     description="Claude models, and servers with the same Messages API (-M base_url=…)",
     open=_open,
     settings=SETTINGS,
+    batch=lambda _: "",
 )

@@ -97,11 +97,7 @@ class OpenAIBatches:
         """Answers from the output file, then failures from the error file."""
         found = await self._retrieve(batch)
         for file in filter(None, (found.output_file_id, found.error_file_id)):
-            with allow_reply(_RESULTS):
-                content = await self._connection.manage(
-                    lambda file=file: self._client.files.content(file, extra_headers=self._connection.headers)
-                )
-            for each in read_chat_results(content.content):
+            for each in read_chat_results(await self._download(file)):
                 yield each
 
     async def cancel(self, batch: str) -> None:
@@ -109,6 +105,13 @@ class OpenAIBatches:
         await self._connection.manage(
             lambda: self._client.batches.cancel(batch, extra_headers=self._connection.headers)
         )
+
+    async def _download(self, file: str) -> bytes:
+        with allow_reply(_RESULTS):
+            content = await self._connection.manage(
+                lambda: self._client.files.content(file, extra_headers=self._connection.headers)
+            )
+        return bytes(content.content)
 
     async def _retrieve(self, batch: str) -> Any:
         return await self._connection.manage(

@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from harness.testing.faults import Reply
 from harness.testing.server import Call
 from tests.acceptance import commands, layouts, plays, upstream
 from tests.acceptance.layouts import Layout
-from tests.batching import BatchPlay, OpenAIBatchServer
+from tests.batching import AnthropicBatchServer, BatchPlay, OpenAIBatchServer
 
 PATIENCE = 60.0
 BOOT = (
@@ -49,7 +49,8 @@ class Vendor:
 
 
 OPENAI = Vendor(scheme="openai", server=OpenAIBatchServer, limits="harness_openai.batches.OpenAIBatches")
-VENDORS = [OPENAI]
+ANTHROPIC = Vendor(scheme="anthropic", server=AnthropicBatchServer, limits="harness_anthropic.batches.AnthropicBatches")
+VENDORS = [OPENAI, ANTHROPIC]
 every_vendor = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.scheme)
 
 
@@ -60,7 +61,11 @@ class World:
         self.vendor, self.server, self.folder = vendor, server, folder
         self.layout = Layout(folder / "data")
         layouts.mis(self.layout, easy=6, hard=4, real=2)
-        server.play = plays.both
+        server.play = self.play
+
+    def play(self, call: Call) -> str | Reply:
+        """What the usual play says, in the vendor's own form."""
+        return self.server.translate(plays.both(replace(call, parameters=self.server.as_chat(call.parameters))))
 
     def words(self, name: str, *more: object) -> tuple[object, ...]:
         where = f"base_url={self.vendor.url(self.server)}"
@@ -278,7 +283,7 @@ def test_errors_of_single_requests_have_their_live_outcomes_and_are_tried_as_oft
             if call.model == "subject" and call.path == "batch" and int(server.question(call)[0], 16) < 6:
                 failing.add(server.question(call))
                 return server.make_error(400 if int(server.question(call)[0], 16) < 3 else 500, "it does not like this")
-            return plays.both(call)
+            return world.play(call)
 
         server.play = play
         server.looks = 0
@@ -287,7 +292,7 @@ def test_errors_of_single_requests_have_their_live_outcomes_and_are_tried_as_oft
         assert len(errors) == len(failing) > 0
         assert {line["reason"] for line in errors} <= {"http_400", "http_500"}
         assert len({(line["split"], line["id"]) for line in errors}) == len(errors)
-        server.play = plays.both
+        server.play = world.play
         world.finish("run")  # a new cycle tries errors again, as a live run that is resumed
         assert_resolved(world, "run")
 
