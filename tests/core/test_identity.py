@@ -227,6 +227,8 @@ CHANGED: dict[str, Any] = {
     "min_coverage": 0.5,
     "judge_repeat": 3,
     "judge_vote": "majority",
+    "batch": True,
+    "wait": True,
     "policy": Policy(cap=1),
     "command": ("harness",),
 }
