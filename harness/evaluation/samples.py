@@ -260,9 +260,9 @@ async def evaluate_sample(context: SplitContext, listed: Sample, answered: Calla
     """Answer one sample and judge it, epoch by epoch; calls `answered` after each model call."""
     opened, fault = listed, None
     if listed.request.images:
-        opened, fault = await anyio.to_thread.run_sync(_open_images, listed)
+        opened, fault = await anyio.to_thread.run_sync(open_images, listed)
     content = messages_digest(opened.request)
-    sample = _add_run_settings(opened, context)
+    sample = add_run_settings(opened, context.generation, context.system)
     for epoch in range(context.epochs):
         key = request_key(
             request=sample.request,
@@ -405,7 +405,7 @@ def _expect_repeat(
     return breaker.expect(str(journal.read(stored[0]).get("reason", "")).partition(":")[0])
 
 
-def _open_images(sample: Sample) -> tuple[Sample, BadImage | None]:
+def open_images(sample: Sample) -> tuple[Sample, BadImage | None]:
     """Open a sample's images; also return the fault of the first that cannot be opened."""
     faults: list[BadImage] = []
 
@@ -425,11 +425,11 @@ def _open_images(sample: Sample) -> tuple[Sample, BadImage | None]:
     return replace(sample, request=replace(sample.request, messages=messages)), faults[0] if faults else None
 
 
-def _add_run_settings(sample: Sample, context: SplitContext) -> Sample:
+def add_run_settings(sample: Sample, generation: Generation, system: str) -> Sample:
     """Add the run's effective settings and system message to a sample's request."""
     messages = sample.request.messages
-    if context.system:
+    if system:
         own = messages[0].content if messages and messages[0].role == "system" else ()
-        system = Message(role="system", content=(Text(text=context.system), *own))
-        messages = (system, *(messages[1:] if own else messages))
-    return replace(sample, request=replace(sample.request, messages=messages, settings=context.generation))
+        first = Message(role="system", content=(Text(text=system), *own))
+        messages = (first, *(messages[1:] if own else messages))
+    return replace(sample, request=replace(sample.request, messages=messages, settings=generation))

@@ -142,7 +142,7 @@ def compute_results(
     planned = {plan.display: plan for plan in plans}
     for display, task in run.file.tasks.items():
         folder = run.folder.task(display)
-        judges = tuple(judge for judge in folder.judges() if judge in run.file.judges)
+        judges = tuple(judge for judge in run.judges_of(display) if judge in run.file.judges)
         draws: Mapping[str, SplitDraw] = {}
         fault = ""
         try:
@@ -151,7 +151,7 @@ def compute_results(
             fault = f"{folder.path.name}/{DRAW}: {error.what}"
             unread.append(f"{display}: nothing is corrected by people's labels: {error}")
         repeats = {
-            judge: found for judge in judges if run.file.judges[judge].get("model") and (found := folder.repeats(judge))
+            judge: found for judge in judges if run.file.judges[judge].get("model") and (found := run.repeats_of(display, judge))
         }
         every = (*judges, *(each for found in repeats.values() for each in found))
         rows = _count_rows(run, display, every, usage, hashed=bool(draws))
@@ -182,10 +182,9 @@ def _count_rows(
     run: StoredRun, display: str, judges: Sequence[str], usage: RunUsage, *, hashed: bool
 ) -> Iterator[JudgedItem]:
     """Each item of a task's splits, with the hash of its answer if `hashed`; adds its usage to `usage`."""
-    for name in run.file.tasks[display].splits:
-        for answer in run.answers(f"{display}:{name}", judges):
-            usage.add(answer)
-            yield build_judged_item(answer, hashed=hashed)
+    for answer in run.task_answers(display, judges):
+        usage.add(answer)
+        yield build_judged_item(answer, hashed=hashed)
 
 
 def _compute_task(

@@ -142,6 +142,19 @@ class StoredRun:
         display, _, name = title.rpartition(":")
         return read_answers(self.folder.task(display), name, judges)
 
+    def task_answers(self, display: str, judges: Sequence[str]) -> Iterator[Answer]:
+        """Each asked item of a task, split by split, with the verdicts of these judges."""
+        for name in self.file.tasks[display].splits:
+            yield from self.answers(f"{display}:{name}", judges)
+
+    def judges_of(self, display: str) -> tuple[str, ...]:
+        """Ids of all judges with a file of a task's verdicts."""
+        return self.folder.task(display).judges()
+
+    def repeats_of(self, display: str, judge: str) -> tuple[str, ...]:
+        """Ids of a judge's repeats with a file of a task's verdicts."""
+        return self.folder.task(display).repeats(judge)
+
     def items(self, title: str) -> Iterator[Item]:
         """Each asked item of a split, in order."""
         words = self.words(title)

@@ -44,6 +44,7 @@ DRAWN_BY_LABEL: Final = (
     "these labels are of answers drawn in equal numbers from each of a judge's labels; what they say of all answers is "
     "the number by people, at the judge"
 )
+_NO_TOKENS: Final = Usage()
 _NO_NUMBERS: Final[Mapping[str, Json]] = {"value": None, "ci95": None, "bounds": None, "ci95_worst": None}
 
 Ends = tuple[float, float]
@@ -126,9 +127,9 @@ class SplitRun:
 def label_outcome(record: Record, split: Split) -> Record:
     """The record with the label that its outcome alone decides: a block, or an empty answer that was not cut off."""
     if record.blocked:
-        return replace(record, label=split.blocked_as.label, axes=split.blocked_as.axes)
+        return give_label(record, split.blocked_as.label, split.blocked_as.axes)
     if record.outcome == "empty" and "truncated" not in record.flags:
-        return replace(record, label=split.empty_as.label, axes=split.empty_as.axes)
+        return give_label(record, split.empty_as.label, split.empty_as.axes)
     return record
 
 
@@ -147,7 +148,26 @@ def label_record(record: Record, decision: Decision | None, split: Split, transl
         return replace(record, unjudged=True)
     if not isinstance(decision, Verdict):
         return record
-    return replace(record, label=translation.get(decision.label, decision.label), axes=decision.axes)
+    return give_label(record, translation.get(decision.label, decision.label), decision.axes)
+
+
+def give_label(record: Record, label: str, axes: Mapping[str, str | float | bool]) -> Record:
+    """The record with this label: as `dataclasses.replace`, which takes a fifth of the time that a record costs here."""
+    return Record(
+        item=record.item,
+        id=record.id,
+        split=record.split,
+        epoch=record.epoch,
+        category=record.category,
+        tags=record.tags,
+        cluster=record.cluster,
+        target=record.target,
+        outcome=record.outcome,
+        flags=record.flags,
+        label=label,
+        axes=axes,
+        unjudged=record.unjudged,
+    )
 
 
 class DrawWatch:
@@ -495,7 +515,8 @@ class UsageSum:
     def add(self, usage: Usage, calls: int = 1) -> None:
         """Count what one answer or verdict took."""
         self.calls += calls
-        self._tokens = add_usage(self._tokens, usage)
+        if usage != _NO_TOKENS:
+            self._tokens = add_usage(self._tokens, usage)
 
     def merge(self, other: UsageSum) -> None:
         """Count all that another counted."""

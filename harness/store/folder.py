@@ -45,7 +45,7 @@ from harness.store.listing import SCRATCH, Asked, Listing, Listings
 from harness.store.run_file import RunFile
 from harness.types import OUTCOMES, UNSCORED, Json
 
-_STATES: Final = ("scored", *UNSCORED)
+STATES: Final = ("scored", *UNSCORED)
 _LOCK_SECONDS = 30.0
 _FAILED = frozenset({"error", "bad_sample", "judge_error"})  # states without an answer
 _WRITERS = ".writers.lock"
@@ -167,7 +167,7 @@ class RunFolder:
             raise HarnessError("this folder holds responses but no run.json", where=str(self.path), remedy=remedy)
         if known is not None and not whole:
             known = {name: known.get(name) for name in identity}
-        differing = [] if known is None else list(_list_differences(known, json.loads(json.dumps(identity))))
+        differing = [] if known is None else list(list_differences(known, json.loads(json.dumps(identity))))
         if differing:
             raise IdentityMismatch(
                 f"this folder was made by another model or with other settings: {'; '.join(differing)}",
@@ -192,6 +192,14 @@ class RunFolder:
         """Raise HarnessError if another process writes here. Writes nothing, so a dry run may call it."""
         with self._lock_all():
             pass
+
+    @contextmanager
+    def hold_alone(self) -> Generator[None]:
+        """Keep all other processes from writing here during the body. Raises HarnessError if one does."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        check_inside(self.path, self.path / _WRITERS).open("ab").close()
+        with self._lock_all():
+            yield
 
     def check_at_rest(self) -> None:
         """Raise HarnessError if another process adds answers or a machine's verdicts. Writes nothing."""
@@ -284,12 +292,12 @@ def check_inside(folder: Path, path: Path) -> Path:
     return path
 
 
-def _list_differences(known: Json, now: Json, path: str = "") -> Iterator[str]:
+def list_differences(known: Json, now: Json, path: str = "") -> Iterator[str]:
     """Each difference between two identities, as text."""
     if isinstance(known, dict) and isinstance(now, dict):
         old, new = cast("dict[str, Json]", known), cast("dict[str, Json]", now)
         for name in sorted({*old, *new}):
-            yield from _list_differences(old.get(name), new.get(name), f"{path}.{name}" if path else name)
+            yield from list_differences(old.get(name), new.get(name), f"{path}.{name}" if path else name)
     elif known != now:
         values: list[object] = [known, now]
         texts = [json.dumps(value, ensure_ascii=False) for value in values]
@@ -317,7 +325,11 @@ class TaskFolder:
 
     def verdicts(self, judge: str, *, write: bool, load: bool = True) -> Journal:
         """The journal of one judge or repeat, indexed by (split, id, epoch, key, hash of the judged answer)."""
-        return self._open_journal(_verdicts_file(judge), _STATES, write=write, load=load)
+        return self._open_journal(_verdicts_file(judge), STATES, write=write, load=load)
+
+    def verdicts_path(self, judge: str) -> Path:
+        """The file of one judge's verdicts, or of a repeat's."""
+        return self.path / _verdicts_file(judge)
 
     def judges(self) -> tuple[str, ...]:
         """Ids of all judges with a file here."""

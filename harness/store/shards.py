@@ -6,13 +6,15 @@ run of them.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from harness.errors import HarnessError
 
 SHARDS: Final = ".shards"
+_BLOCK: Final = 1 << 16
 _NAME: Final = re.compile(r"(0|[1-9][0-9]*)-of-([1-9][0-9]*)", re.ASCII)
 
 
@@ -45,3 +47,33 @@ def check_count(folder: Path, count: int) -> None:
             where=str(folder / SHARDS),
             remedy=f"go on with --shard i/{others[0]}, give another --output, or move the folder {SHARDS} away",
         )
+
+
+def measure_whole_lines(path: Path) -> int:
+    """The bytes of a file's whole lines; 0 for a missing file. A torn end does not count."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return 0
+    with file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            end = start
+    return 0
+
+
+def append_part(target: IO[bytes], path: Path, start: int, end: int) -> None:
+    """Append a part of a file to another, without its bytes passing through this process where the system can."""
+    with path.open("rb") as source:
+        while start < end:
+            target.flush()
+            done = os.sendfile(target.fileno(), source.fileno(), start, end - start)
+            if not done:
+                raise HarnessError("this file became shorter while it was read", where=str(path))
+            start += done
+        target.seek(0, os.SEEK_END)
