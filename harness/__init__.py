@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from harness.runs.comparing.compare import compare
     from harness.runs.comparing.comparison import Comparison
     from harness.runs.reporting import report
+    from harness.runs.merging import merge_shards
     from harness.runs.run import Run
     from harness.runs.verification import VerifiedRun, verify_run
     from harness.schemes import add_scheme, preset
@@ -77,6 +78,7 @@ _HOME = {
     "runs.api": "judge_run judge_run_async load_run run run_async",
     "runs.catalog": "ListedRun list_runs",
     "runs.comparing.compare": "compare",
+    "runs.merging": "merge_shards",
     "runs.comparing.comparison": "Comparison",
     "limits": "Policy",
     "models": "open_model",
@@ -163,6 +165,7 @@ __all__ = [
     "judge_run_async",
     "list_runs",
     "load_run",
+    "merge_shards",
     "open_files",
     "open_model",
     "preset",

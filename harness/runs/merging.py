@@ -181,9 +181,7 @@ class _Merge:
         file = replace(_add_contents(file, contents), merged={**file.merged, "files": sizes})
         _write_run(scratch, file)
         if left and old is None:
-            computed = compute_results(
-                StoredRun(folder=scratch, file=file), {}, plans=self.plans, command=self.command
-            )
+            computed = compute_results(StoredRun(folder=scratch, file=file), {}, plans=self.plans, command=self.command)
         if computed is not None:
             text = json.dumps(computed.results, ensure_ascii=False, indent=1, allow_nan=False)
             atomic_write(scratch.path / "results.json", text + "\n")
@@ -402,9 +400,7 @@ def _add_contents(file: RunFile, contents: Mapping[str, int]) -> RunFile:
         display, _, name = title.rpartition(":")
         entry = tasks[display].splits[name]
         whole = f"{(int(entry.content, 16) + content) % 2**256:064x}"
-        tasks[display] = replace(
-            tasks[display], splits={**tasks[display].splits, name: replace(entry, content=whole)}
-        )
+        tasks[display] = replace(tasks[display], splits={**tasks[display].splits, name: replace(entry, content=whole)})
     return replace(file, tasks=tasks)
 
 

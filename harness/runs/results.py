@@ -151,7 +151,9 @@ def compute_results(
             fault = f"{folder.path.name}/{DRAW}: {error.what}"
             unread.append(f"{display}: nothing is corrected by people's labels: {error}")
         repeats = {
-            judge: found for judge in judges if run.file.judges[judge].get("model") and (found := run.repeats_of(display, judge))
+            judge: found
+            for judge in judges
+            if run.file.judges[judge].get("model") and (found := run.repeats_of(display, judge))
         }
         every = (*judges, *(each for found in repeats.values() for each in found))
         rows = _count_rows(run, display, every, usage, hashed=bool(draws))

@@ -192,7 +192,9 @@ def _check_split(shards: ShardSet, title: str) -> None:
             *_list_task_settings(first.file.tasks[display], run.file.tasks[display]),
             *_list_split_settings(first.split(title), run.split(title)),
         ]
-        if differing := [f"{name} was {_show(one)} and is {_show(other)}" for name, one, other in pairs if one != other]:
+        if differing := [
+            f"{name} was {_show(one)} and is {_show(other)}" for name, one, other in pairs if one != other
+        ]:
             raise HarnessError(
                 f"shards {first.name} and {run.name} were asked {title} with two settings: {'; '.join(differing)}",
                 where=str(run.folder.path),

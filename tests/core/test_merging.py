@@ -1,0 +1,402 @@
+"""`harness merge`: shards become the run of one process, or are refused with what to do."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import harness
+from harness import plugins
+from harness.contracts import Answered, Ask, Decision, Judge, Rubric, Task
+from harness.errors import HarnessError, IdentityMismatch
+from harness.evaluation.options import JudgeOptions
+from harness.plugins import Host
+from harness.runs.merging import merge_async
+from harness.runs.run import Run, judge_async
+from harness.runs.shard_set import list_numbers
+from harness.runs.verification import verify_run
+from harness.settings import effective
+from harness.store.folder import RunFolder
+from harness.store.shards import shard_folder
+from harness.testing.fakes import fake_judge, fake_task, host_of
+from harness.types import Settings, Verdict
+from tests.core.carried import Server, go, lines, numbered, split
+
+PACKAGED = Host.load(tell=lambda _: None)
+OURS = "vlm-safety-harness"
+
+
+def list_minis() -> list[str]:
+    """All packaged splits of this distribution, `task:split`, each once."""
+    found: list[str] = []
+    for task, plugin in PACKAGED.offers("tasks"):
+        if PACKAGED.source(plugin).distribution != OURS:
+            continue
+        given = effective(task.settings, {}, owner=task.name)
+        splits = task.splits(given, Path("nowhere")) if callable(task.splits) else task.splits
+        found += [
+            f"{task.name}:{name}"
+            for name, one in splits.items()
+            if name.startswith("mini") and one.data is not None and not one.parts
+        ]
+    return found
+
+
+MINIS = list_minis()
+
+
+def comparable(folder: Path) -> dict[str, Any]:
+    """results.json without what differs between any two runs."""
+    results = dict(json.loads((folder / "results.json").read_text(encoding="utf-8")))
+    for name in ("started", "finished", "wall_s", "command"):
+        del results[name]
+    return results
+
+
+def merge(folder: Path, *extra: Any, task: Task | None = None) -> Run:
+    with plugins.use(host_of(Server().provider, task or fake_task(numbered(10)), fake_judge(), *extra)):
+        return anyio.run(partial(merge_async, folder, command=("harness", "merge", str(folder))))
+
+
+def run_all(folder: Path, count: int, *extra: Any, without: Sequence[int] = (), **fields: Any) -> None:
+    for number in range(count):
+        if number not in without:
+            command = ("harness", "run", "--output", str(folder), "--shard", f"{number}/{count}")
+            go(fields.pop("server", Server()), folder, *extra, shard=(number, count), **{"command": command, **fields})
+
+
+@pytest.mark.parametrize(
+    ("count", "options"),
+    [
+        (2, {}),
+        (3, {"epochs": 2, "limit": 6}),
+        (5, {"limit": 7, "seed": 3}),
+        (7, {"limit": 4, "epochs": 2, "seed": 1, "temperature": 0.7}),
+    ],
+    ids=lambda value: str(value),
+)
+def test_shards_of_all_packaged_splits_merge_into_the_results_of_one_run(
+    count: int, options: dict[str, Any], tmp_path: Path
+) -> None:
+    assert {"mis:mini", "mssbench:mini", "vlguard:mini-safe_safes"} <= set(MINIS)
+    with plugins.use(PACKAGED):
+        whole = harness.run("mini/base", MINIS, output=tmp_path / "whole", **options)
+        for number in range(count):
+            harness.run("mini/base", MINIS, output=tmp_path / "run", shard=(number, count), **options)
+        merged = harness.merge_shards(tmp_path / "run")
+    assert comparable(tmp_path / "run") == comparable(tmp_path / "whole")
+    assert merged.exit_code == whole.exit_code
+
+
+def test_a_merged_run_is_verified_and_the_run_command_finds_nothing_left_to_ask(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 3)
+    assert merge(tmp_path / "run").exit_code == 0
+    with plugins.use(host_of(Server().provider, fake_task(numbered(10)), fake_judge())):
+        assert verify_run(tmp_path / "run").state == "same"
+    server = Server()
+    go(server, tmp_path / "run")
+    assert server.asked == []
+    assert len(lines(tmp_path / "run")) == 10
+
+
+def test_the_history_keeps_each_shards_invocations_with_its_shard(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 3)
+    merge(tmp_path / "run")
+    history = RunFolder(tmp_path / "run").load_run().history
+    assert sorted(str(entry.extra.get("shard", "merge")) for entry in history) == ["0/3", "1/3", "2/3", "merge"]
+    assert history[-1].command[1] == "merge"
+    merge(tmp_path / "run")
+    assert len(RunFolder(tmp_path / "run").load_run().history) == 4
+
+
+def test_what_a_missing_shard_would_have_asked_is_unresolved_and_its_command_is_named(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 3, without=[1])
+    run = merge(tmp_path / "run")
+    assert run.exit_code == 3
+    assert "shard 1 of 3 has not begun" in run.notes[0]
+    assert f"harness run --output {tmp_path / 'run'} --shard 1/3" in run.notes[0]
+    found = split(run)
+    lacking = 10 - len(lines(tmp_path / "run"))
+    assert (found["records"], found["outcomes"]["error"], found["complete"]) == (10, lacking, False)
+    run_all(tmp_path / "run", 3, without=[0, 2])
+    assert merge(tmp_path / "run").exit_code == 0
+    go(Server(), tmp_path / "whole")
+    assert comparable(tmp_path / "run") == comparable(tmp_path / "whole")
+
+
+def test_the_questions_of_a_missing_shard_have_the_keys_that_it_would_have_asked(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2, without=[1])
+    merge(tmp_path / "run")
+    listed = {line["id"]: line["key"] for line in lines(tmp_path / "run", "asked")}
+    go(Server(), tmp_path / "whole")
+    assert listed == {line["id"]: line["key"] for line in lines(tmp_path / "whole", "asked")}
+    server = Server()
+    go(server, tmp_path / "run")  # the run itself may answer them too
+    assert len(server.asked) == 10 - len(lines(shard_folder(tmp_path / "run", (0, 2))))
+
+
+def test_the_answers_of_a_shard_that_was_stopped_count(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2)
+    stopped = shard_folder(tmp_path / "run", (1, 2))
+    file = json.loads((stopped / "run.json").read_text())
+    answered = len(lines(stopped))
+    file["shard"]["splits"], file["tasks"] = {}, {}
+    (stopped / "run.json").write_text(json.dumps(file))
+    (stopped / "results.json").unlink()
+    (stopped / "fake" / "asked.jsonl").unlink()
+    with (stopped / "fake" / "responses.jsonl").open("ab") as torn:
+        torn.write(b'{"id":"q3","split":"all","epo')
+    run = merge(tmp_path / "run")
+    assert (run.exit_code, answered > 0, split(run)["outcomes"]["answered"]) == (3, True, 10)
+    assert "shard 1 of 2 has not ended" in run.notes[0]
+
+
+def test_without_the_data_a_missing_shard_cannot_be_listed_and_both_ways_out_are_named(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2, without=[1])
+    with pytest.raises(HarnessError, match=r"(?s)not what the shards were asked.*--shard 1/2.*--data DIR"):
+        merge(tmp_path / "run", task=fake_task(numbered(11)))
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"epochs": 2}, r"two settings: --epochs was 1 and is 2.*--shard 1/2 --fresh"),
+        ({"limit": 4}, r"two settings: --limit was null and is 4"),
+        ({"min_coverage": 0.5}, "min coverage was 0.98 and is 0.5"),
+        ({"judges": ("fake", "other")}, ""),
+        ({"judges": ("other",)}, "judge was .* and is "),
+        (
+            {"task": fake_task(numbered(11))},
+            "found was 10 and is 11",
+        ),
+        ({"generation": {"temperature": 1.0}}, "of two models or settings: overrides.generation.temperature"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_shards_of_different_settings_are_refused_with_the_difference(
+    change: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    judge = fake_judge(name="other")
+    task = fake_task(numbered(10), judges={"fake": {}, "other": {}})
+    run_all(tmp_path / "run", 2, judge, without=[1], task=task)
+    change = {**change, **({"task": change["task"]} if "task" in change else {"task": task})}
+    run_all(tmp_path / "run", 2, judge, without=[0], **change)
+    if not said:
+        merge(tmp_path / "run", judge, task=task)
+        return
+    with pytest.raises(HarnessError, match=f"(?s){said}"):
+        merge(tmp_path / "run", judge, task=task)
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def change_file(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    file = json.loads((folder / "run.json").read_text())
+    change(file)
+    (folder / "run.json").write_text(json.dumps(file))
+
+
+def test_shards_of_two_models_are_refused(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2)
+    change_file(shard_folder(tmp_path / "run", (1, 2)), lambda file: file["identity"].update(name="another"))
+    with pytest.raises(IdentityMismatch, match=r'shards 0/2 and 1/2 are of two models.*name was "x" and is "another"'):
+        merge(tmp_path / "run")
+
+
+def test_shards_of_two_versions_are_refused(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2)
+    for number, version in enumerate(("1.0", "2.0")):
+        folder = shard_folder(tmp_path / "run", (number, 2))
+        change_file(folder, lambda file, version=version: file["plugins"].update(mis=version))
+    with pytest.raises(HarnessError, match=r"(?s)other versions: mis was 1.0 and is 2.0.*install one version"):
+        merge(tmp_path / "run")
+
+
+def test_a_copied_shard_is_refused(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2, without=[1])
+    shutil.copytree(shard_folder(tmp_path / "run", (0, 2)), shard_folder(tmp_path / "run", (1, 2)))
+    with pytest.raises(HarnessError, match=r"(?s)holds shard 0/2, not 1/2: it was copied.*run shard 1/2 itself"):
+        merge(tmp_path / "run")
+
+
+def test_a_run_among_the_shards_is_refused(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2, without=[1])
+    go(Server(), shard_folder(tmp_path / "run", (1, 2)))
+    with pytest.raises(HarnessError, match="holds a run of its own, not shard 1/2"):
+        merge(tmp_path / "run")
+
+
+def test_shards_of_two_numbers_are_refused(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2)
+    run_all(tmp_path / "other", 3)
+    shutil.copytree(shard_folder(tmp_path / "other", (0, 3)), shard_folder(tmp_path / "run", (0, 3)))
+    with pytest.raises(HarnessError, match="shards of 2 and of 3"):
+        merge(tmp_path / "run")
+
+
+def test_a_folder_without_shards_and_one_where_none_has_ended_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=r"(?s)no shards here.*--shard 0/4"):
+        merge(tmp_path / "run")
+    run_all(tmp_path / "run", 2, without=[1])
+    change_file(shard_folder(tmp_path / "run", (0, 2)), lambda file: file["shard"].update(splits={}))
+    with pytest.raises(HarnessError, match=r"(?s)no shard has ended.*--shard 0/2"):
+        merge(tmp_path / "run")
+
+
+def test_a_run_of_its_own_in_the_folder_is_never_replaced(tmp_path: Path) -> None:
+    go(Server(), tmp_path / "run")
+    before = (tmp_path / "run" / "results.json").read_bytes()
+    run_all(tmp_path / "run", 2)
+    with pytest.raises(HarnessError, match=r"(?s)a run of its own besides its shards.*another --output"):
+        merge(tmp_path / "run")
+    assert (tmp_path / "run" / "results.json").read_bytes() == before
+
+
+def test_a_shard_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2)
+    journal = RunFolder(shard_folder(tmp_path / "run", (1, 2))).task("fake").responses(write=True)
+    try:
+        with pytest.raises(HarnessError, match="another process is adding answers"):
+            merge(tmp_path / "run")
+    finally:
+        journal.close()
+
+
+def judge_later(folder: Path, name: str) -> Run:
+    task = fake_task(numbered(10), judges={"fake": {}, name: {}})
+    with plugins.use(host_of(Server().provider, task, fake_judge(), fake_judge(name=name))):
+        return anyio.run(partial(judge_async, folder, JudgeOptions(judges=(name,), primary=True)))
+
+
+def test_merging_again_keeps_what_was_judged_in_the_merged_run(tmp_path: Path) -> None:
+    task = fake_task(numbered(10), judges={"fake": {}, "later": {}})
+    run_all(tmp_path / "run", 3, without=[2], task=task)
+    merge(tmp_path / "run", task=task)
+    judge_later(tmp_path / "run", "later")
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "run" / "fake").glob("verdicts-later*.jsonl")}
+    run_all(tmp_path / "run", 3, without=[0, 1], task=task)
+    again = merge(tmp_path / "run", fake_judge(name="later"), task=task)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run" / "fake").glob("verdicts-later*.jsonl")} == kept
+    found = split(again)
+    assert str(found["judge"]).startswith("later")
+    assert found["verdicts"]["unjudged"] == len(lines(shard_folder(tmp_path / "run", (2, 3))))
+    commands = [entry.command[:2] for entry in RunFolder(tmp_path / "run").load_run().history]
+    assert commands.count(("harness", "merge")) == 1
+
+
+def test_lines_that_were_added_to_a_merged_file_stay_behind_those_of_the_shards(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2)
+    merge(tmp_path / "run")
+    path = tmp_path / "run" / "fake" / "responses.jsonl"
+    old = lines(tmp_path / "run")[0]
+    with path.open("ab") as file:
+        file.write(json.dumps({**old, "text": "said anew"}, separators=(",", ":")).encode() + b"\n")
+    merge(tmp_path / "run")
+    merge(tmp_path / "run")
+    assert [line["text"] for line in lines(tmp_path / "run")][10:] == ["said anew"]
+
+
+def whole_judge(name: str = "whole", **fields: Any) -> Judge:
+    async def score(rows: Sequence[Answered], _: Path, ask: Ask) -> AsyncIterator[tuple[str, Decision]]:
+        total = len(rows)
+        for row in rows:
+            if fields:
+                await ask(row.item, row.sample.request)
+            yield row.item, Verdict(label="unsafe" if total == 10 else "safe")
+
+    rubric = Rubric(identity={}, labels=("unsafe", "safe"), score=score)
+
+    def open_rubric(_: Settings, __: Path) -> Rubric:
+        return rubric
+
+    return Judge(name=name, version="1", description="a fake", open=open_rubric, **fields)
+
+
+def test_a_rule_that_scores_a_whole_split_is_asked_once_by_the_merge(tmp_path: Path) -> None:
+    task = fake_task(numbered(10), judges={"whole": {}, "fake": {}})
+    for judges in (("whole",), ("whole", "fake"), ("fake", "whole")):
+        folder = tmp_path / "-".join(judges)
+        go(Server(), folder / "whole", whole_judge(), task=task, judges=judges)
+        run_all(folder / "run", 3, whole_judge(), task=task, judges=judges)
+        assert merge(folder / "run", whole_judge(), task=task).exit_code == 0
+        assert comparable(folder / "run") == comparable(folder / "whole")
+
+
+def test_a_model_that_scores_a_whole_split_is_left_to_a_command_that_is_printed(tmp_path: Path) -> None:
+    judge = whole_judge(needs=frozenset())
+    task = fake_task(numbered(10), judges={"whole": {}})
+    given: dict[str, Any] = {"task": task, "judges": ("whole=seen/x",), "judge_settings": {"max_tokens": "9"}}
+    run_all(tmp_path / "run", 2, judge, **given)
+    run = merge(tmp_path / "run", judge, task=task)
+    assert run.exit_code == 3
+    command = f"harness judge {tmp_path / 'run'} --judge whole=seen/x -J max_tokens=9 --primary"
+    assert command in run.notes[0]
+    with plugins.use(host_of(Server().provider, task, fake_judge(), judge)):
+        options = JudgeOptions(judges=("whole=seen/x",), judge_settings={"max_tokens": "9"}, primary=True, probe=False)
+        assert anyio.run(partial(judge_async, tmp_path / "run", options)).exit_code == 0
+    go(Server(), tmp_path / "whole", judge, **given)
+    assert comparable(tmp_path / "run") == comparable(tmp_path / "whole")
+
+
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from harness.plugins import Host, use
+import harness
+left = int(sys.argv[2])
+def counted(do):
+    def run(*args, **options):
+        global left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return do(*args, **options)
+    return run
+for name in ("replace", "rename", "unlink"):
+    setattr(Path, name, counted(getattr(Path, name)))
+with use(Host.load(tell=lambda _: None)):
+    harness.merge_shards(Path(sys.argv[1]))
+"""
+
+
+def test_a_merge_that_is_killed_at_any_step_leaves_the_shards_and_goes_on(tmp_path: Path) -> None:
+    tasks = ["mis:mini", "xstest:mini"]
+    with plugins.use(PACKAGED):
+        harness.run("mini/base", tasks, output=tmp_path / "whole", limit=6)
+        for number in range(2):
+            harness.run("mini/base", tasks, output=tmp_path / "run", limit=6, shard=(number, 2))
+
+        def read_shards() -> dict[Path, bytes]:
+            paths = [path for path in (tmp_path / "run" / ".shards").glob("*-of-2/**/*") if path.is_file()]
+            return {path: path.read_bytes() for path in paths}
+
+        before, step, wanted = read_shards(), 0, comparable(tmp_path / "whole")
+        while True:
+            step += 1
+            command = [sys.executable, "-c", KILL, str(tmp_path / "run"), str(step)]
+            ended = subprocess.run(command, capture_output=True, check=False, env={**os.environ})
+            assert read_shards() == before
+            if ended.returncode == 0:
+                break
+            assert ended.returncode == -signal.SIGKILL, ended.stderr
+            if (tmp_path / "run" / "results.json").exists():
+                assert comparable(tmp_path / "run") == wanted
+            if step % 3 == 0:
+                harness.merge_shards(tmp_path / "run")
+                assert comparable(tmp_path / "run") == wanted
+        assert step > 8
+        assert comparable(tmp_path / "run") == wanted
+
+
+def test_numbers_of_shards_are_written_as_slurm_takes_them() -> None:
+    assert list_numbers([0, 1, 2, 5, 7, 8]) == "0-2,5,7-8"
+    assert list_numbers([3]) == "3"
