@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from harness.runs.catalog import ListedRun, list_runs
     from harness.runs.comparing.compare import compare
     from harness.runs.comparing.comparison import Comparison
-    from harness.runs.reporting import report
     from harness.runs.merging import merge_shards
+    from harness.runs.reporting import report
     from harness.runs.run import Run
     from harness.runs.verification import VerifiedRun, verify_run
     from harness.schemes import add_scheme, preset

@@ -1,15 +1,16 @@
 """`harness merge`: makes the run of one process from the shards below its folder.
 
-The lines of all shards are joined, file by file, and the results are computed from them. Nothing is asked, and no data is
-opened, unless a shard has not ended: then its questions are listed from the data, so that they count as unresolved.
+The lines of all shards are joined, file by file, and the results are computed from them. Nothing is asked, and no
+data is opened, unless a shard has not ended: then its questions are listed from the data, so that they count as
+unresolved.
 
-How it stays whole: the merged run is built in `.shards/.merging`. When all of it is there, one rename makes it `.shards/.merged`,
-and its files are moved into the run's folder: first the old run.json and results.json go, last the new ones come. A merge
-that is killed leaves the shards as they were, and the same command goes on: it finishes the moves of a merged run that was
-whole, and builds all others anew.
+How it stays whole: the merged run is built in `.shards/.merging`. When all of it is there, one rename makes it
+`.shards/.merged`, and its files are moved into the run's folder: first the old run.json and results.json go, last the
+new ones come. A merge that is killed leaves the shards as they were, and the same command goes on: it finishes the
+moves of a merged run that was whole, and builds all others anew.
 
-Merging again takes what the shards have now. What was added to the merged run itself since then (verdicts of `harness judge`,
-labels) stays: run.json keeps how much of each file came from the shards, and all behind it is carried over.
+Merging again takes what the shards have now. What was added to the merged run itself since then (verdicts of `harness
+judge`, labels) stays: run.json keeps how much of each file came from the shards, and all behind it is carried over.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ class _Merge:
         return computed
 
     def _load_old(self) -> RunFile | None:
-        """The run of an earlier merge, if it has something of its own. Raises HarnessError for a run of another kind."""
+        """The run of an earlier merge, if it has something of its own. Raises HarnessError for another run."""
         old = self.place.run
         if old is None:
             return None

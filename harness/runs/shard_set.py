@@ -1,7 +1,7 @@
 """The shards of one run, read and checked: they are of one model, one set of questions, and one version of everything.
 
-Shards that differ would make one number of two evaluations, so each difference is refused, with the shard and the command
-that mends it. A shard that has not ended is no difference: its questions stay open.
+Shards that differ would make one number of two evaluations, so each difference is refused, with the shard and the
+command that mends it. A shard that has not ended is no difference: its questions stay open.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def load_shards(base: Path) -> ShardSet:
     """Read and check the shards below a run's folder.
 
     Raises:
-        HarnessError: there is none, none has ended, they are of several numbers, one is foreign or copied, another process
+        HarnessError: there is none, none has ended, they are of several numbers, one is foreign or copied, another
+            process
             writes to one, or they differ in what they asked, how, or in which version.
         IdentityMismatch: they are of two models.
     """

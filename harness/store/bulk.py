@@ -1,9 +1,9 @@
 """Reads all answers of a task in one pass over its files: for many small folders, such as the shards of a run.
 
-`harness.store.reader` finds each line by an index, reads it by its offset, and can stop and start anywhere; that is what a
-large journal needs. Here the lines of one folder are in memory together, each found by its first bytes: every line of an
-item begins with the same bytes, up to the end of its key. So a line is parsed once and nothing is hashed to find it. What
-is read is the same (`tests/core/test_bulk.py`).
+`harness.store.reader` finds each line by an index and reads it by its offset; that is what a large journal needs.
+Here the lines of one folder are in memory together, each found by its first bytes: every line of an item begins with
+the same bytes, up to the end of its key. So a line is parsed once and nothing is hashed to find it. What is read is
+the same.
 """
 
 from __future__ import annotations

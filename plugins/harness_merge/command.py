@@ -25,8 +25,8 @@ def command(ctx: click.Context, /, folder: Path, **given: Any) -> int:
     """Make one run of the shards of a run, as one process would have made it.
 
     FOLDER is what `--output` named for the shards. It asks no model. The shards stay as they are, and the same command
-    merges them again. Exit codes: 0 done, 2 the shards do not belong together, 3 a shard is missing or answers wait for a
-    judge.
+    merges them again. Exit codes: 0 done, 2 the shards do not belong together, 3 a shard is missing or answers wait for
+    a judge.
     """
     from harness.cli.outcome import print_runs
 
