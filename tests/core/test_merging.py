@@ -16,7 +16,7 @@ import pytest
 
 import harness
 from harness import plugins
-from harness.contracts import Answered, Ask, Decision, Judge, Rubric, Task
+from harness.contracts import Answered, Ask, Decision, Judge, Rubric, Split, Task
 from harness.errors import HarnessError, IdentityMismatch
 from harness.evaluation.options import JudgeOptions
 from harness.plugins import Host
@@ -42,10 +42,11 @@ def list_minis() -> list[str]:
         if PACKAGED.source(plugin).distribution != OURS:
             continue
         given = effective(task.settings, {}, owner=task.name)
-        splits = task.splits(given, Path("nowhere")) if callable(task.splits) else task.splits
+        splits: Any = task.splits
+        found_splits: dict[str, Split] = dict(splits(given, Path("nowhere")) if callable(splits) else splits)
         found += [
             f"{task.name}:{name}"
-            for name, one in splits.items()
+            for name, one in found_splits.items()
             if name.startswith("mini") and one.data is not None and not one.parts
         ]
     return found
@@ -71,7 +72,8 @@ def run_all(folder: Path, count: int, *extra: Any, without: Sequence[int] = (), 
     for number in range(count):
         if number not in without:
             command = ("harness", "run", "--output", str(folder), "--shard", f"{number}/{count}")
-            go(fields.pop("server", Server()), folder, *extra, shard=(number, count), **{"command": command, **fields})
+            options: dict[str, Any] = {"shard": (number, count), "command": command, **fields}
+            go(Server(), folder, *extra, **options)
 
 
 @pytest.mark.parametrize(
