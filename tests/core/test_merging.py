@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,11 @@ def list_minis() -> list[str]:
     for task, plugin in PACKAGED.offers("tasks"):
         if PACKAGED.source(plugin).distribution != OURS:
             continue
-        given = effective(task.settings, {}, owner=task.name)
-        splits: Any = task.splits
-        found_splits: dict[str, Split] = dict(splits(given, Path("nowhere")) if callable(splits) else splits)
+        given, offered = effective(task.settings, {}, owner=task.name), task.splits
+        splits: Mapping[str, Split] = offered if isinstance(offered, Mapping) else offered(given, Path("nowhere"))
         found += [
             f"{task.name}:{name}"
-            for name, one in found_splits.items()
+            for name, one in splits.items()
             if name.startswith("mini") and one.data is not None and not one.parts
         ]
     return found

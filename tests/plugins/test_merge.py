@@ -68,6 +68,7 @@ def test_a_shard_that_was_killed_and_one_that_was_ended_by_slurm_go_on_and_merge
         def words(number: int) -> tuple[Any, ...]:
             return (*desk.words(tmp_path / "run"), "--shard", f"{number}/3")
 
+        err = ""
         for number, (end, code) in enumerate([(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130)]):
             desk.expect(6)
             with commands.started(*words(number)) as process:
