@@ -411,7 +411,7 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
                 context.progress.note(note)
                 context.notes.append(note)
             context.endpoints.mark_answered(inner)
-        writer.write_model(identity, resolved, inner)
+        writer.write_model(identity, resolved, inner, context.jobs)
         metered = Metered(inner, context.endpoints, before=context.folder.has_answers)
         if side is not None:
             desk = _open_desk(context)

@@ -79,8 +79,10 @@ class RunWriter:
         """Keep other processes from moving the folder until `held` is closed."""
         self.held.enter_context(self.folder.hold_for_writing())
 
-    def write_model(self, identity: Mapping[str, Json], resolved: Resolved, model: Model) -> None:
-        """Claim the folder for this model; with `--fresh`, move an old one away first."""
+    def write_model(
+        self, identity: Mapping[str, Json], resolved: Resolved, model: Model, jobs: Sequence[SplitJob] = ()
+    ) -> None:
+        """Claim the folder for this model, and note how much is asked; with `--fresh`, move an old one away first."""
         if self.options.fresh:
             self.aside = self.folder.put_aside()
         self.hold()
@@ -111,6 +113,10 @@ class RunWriter:
                 probe=None,
                 history=(),
                 shard=begin_shard(self.options.shard),
+                running={
+                    "started": format_time(self.started),
+                    "splits": {job.plan.title: job.total for job in jobs},
+                },
             )
             if old is None:
                 return new
@@ -225,7 +231,7 @@ class RunWriter:
 
         def change(old: RunFile | None) -> RunFile:
             run = _require_run(old, self.folder)
-            return replace(run, history=(*run.history, entry))
+            return replace(run, history=(*run.history, entry), running={})
 
         self.folder.rewrite_run(change)
         self.folder.log(f"{format_time(self.started)} {end} {reason} {shlex.join(self.options.command)}")

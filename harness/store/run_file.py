@@ -250,6 +250,8 @@ class RunFile(_Entry):
         suites: the asked suites, by name.
         probe: the last probe's result; None without a probe.
         history: the ended invocations, in order.
+        running: start time and records of each split of the invocation that goes on; empty once it has ended. It stays
+            if the process was killed.
     """
 
     schema: str
@@ -267,6 +269,7 @@ class RunFile(_Entry):
     history: tuple[Invocation, ...]
     shard: Mapping[str, Any] = field(default_factory=dict[str, Any])
     merged: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    running: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     @property
     def part(self) -> tuple[int, int] | None:
@@ -287,6 +290,7 @@ class RunFile(_Entry):
             "history": [],
             "shard": {},
             "merged": {},
+            "running": {},
             **_object(raw, "it"),
         }
         if values.get("schema") != SCHEMA:
@@ -305,7 +309,7 @@ class RunFile(_Entry):
 #: fields that the file omits if they are empty or false
 _LEFT_OUT = (
     *("checked", "data", "drawn", "given", "judge", "launch", "maps", "merged", "options", "outcome_labels", "probe"),
-    *("shard", "suites", "training"),
+    *("running", "shard", "suites", "training"),
 )
 _E = TypeVar("_E", bound=_Entry)
 

@@ -12,25 +12,33 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
+from harness.board.results import FILE as RESULTS
 from harness.errors import BadImage, HarnessError
 from harness.images import open_image
+from harness.metrics import Metric
 from harness.readers import DataFiles, open_files
 from harness.runs.following import RunFollower, RunSplit
 from harness.runs.items import Item
+from harness.store.journal import stat_file
 from harness.text import one_line
 from harness.types import ImageContent, Json
 
+from .counts import count_item, describe_metrics, list_metrics
+from .overview import Progress, list_numbers
+from .prompts import JudgePrompts
+
 Mode = Literal["fold", "reveal", "redact"]
 
-EXCERPT: Final = 90  #: characters of an answer in the list
+EXCERPT: Final = 90  #: characters of a question or an answer in the list
 _MOST_SEARCHED: Final = 1 << 28  #: characters of searched text in memory; each search re-reads the rest
-_NUMBERS: Final = ("part", "epoch", "outcome", "label", "category", "flags", "disagree")
+_NUMBERS: Final = ("part", "epoch", "outcome", "label", "category", "flags", "disagree", "counts")
 _TEXTS: Final = ("reasoning", "message", "notes", "steps")  #: texts of an answer or failure, besides `text`
 
 #: fault -> why an image is not shown, for readers
@@ -98,6 +106,13 @@ def get_prompt(item: Item) -> Sequence[Mapping[str, Any]]:
     """The sent texts and images, in order; empty if none."""
     prompt: Sequence[Mapping[str, Any]] = (item.answer.response or {}).get("prompt", ())
     return prompt
+
+
+def find_question(item: Item) -> str:
+    """The beginning of what the user says in the prompt."""
+    prompt = get_prompt(item)
+    texts = [str(each["text"])[: 4 * EXCERPT] for each in prompt if "text" in each and each.get("role") == "user"]
+    return " ".join(texts)[: 4 * EXCERPT]
 
 
 def get_tags(item: Item) -> dict[str, Json]:
@@ -211,7 +226,7 @@ class RowTable:
     send and quick to filter. A log records the order of writes.
 
     Args:
-        excerpts: whether rows hold the beginning of the answer.
+        excerpts: whether rows hold the beginnings of the question and the answer.
     """
 
     def __init__(self, *, excerpts: bool) -> None:
@@ -219,29 +234,42 @@ class RowTable:
         self._excerpts = excerpts
         self._texts = {"": 0}
         self._judges: dict[str, list[int]] = {}
+        self._counted: dict[str, list[int]] = {}  # judge -> letters of `counts.py`
         self._ids: list[str] = []
         self._seconds: list[float | None] = []
         self._excerpt: list[str] = []
+        self._question: list[str] = []
         self._columns: dict[str, list[int]] = {name: [] for name in _NUMBERS}
 
     def __len__(self) -> int:
         return len(self._ids)
 
-    def put(self, number: int, item: Item, part: int, judges: Sequence[str]) -> None:
-        """Write the row of an item; a new row follows the last."""
+    def put(self, number: int, item: Item, part: int, judges: Sequence[str], counts: tuple[str, Sequence[str]]) -> None:
+        """Write the row of an item; a new row follows the last.
+
+        Args:
+            number: of the item.
+            item: the item.
+            part: number of its split.
+            judges: of its split.
+            counts: how it counts, and how under each judge, as `count_item` returns it.
+        """
         for judge in judges:
             self._judges.setdefault(judge, [0] * len(self._ids))
+            self._counted.setdefault(judge, [0] * len(self._ids))
         while len(self._ids) <= number:
             self._ids.append("")
             self._seconds.append(None)
             self._excerpt.append("")
-            for column in (*self._columns.values(), *self._judges.values()):
+            self._question.append("")
+            for column in (*self._columns.values(), *self._judges.values(), *self._counted.values()):
                 column.append(0)
         asked, response = item.answer.asked, item.answer.response or {}
         self._ids[number] = str(asked["id"])
         self._seconds[number] = get_seconds(response)
         if self._excerpts:
             self._excerpt[number] = one_line(item.answer.text[: 4 * EXCERPT], EXCERPT)
+            self._question[number] = one_line(find_question(item), EXCERPT)
         values = {
             "part": part,
             "epoch": int(asked["epoch"]),
@@ -250,12 +278,14 @@ class RowTable:
             "category": self._number_text(str(asked.get("category") or "")),
             "flags": self._number_text(", ".join(map(str, item.flags))),
             "disagree": int(item.disagree),
+            "counts": self._number_text(counts[0]),
         }
         for name, value in values.items():
             self._columns[name][number] = value
-        for judge in judges:
+        for judge, letters in zip(judges, counts[1], strict=True):
             said = item.said.get(judge)
             self._judges[judge][number] = self._number_text(said.label or said.state if said else "")
+            self._counted[judge][number] = self._number_text(letters)
         self.log.append(number)
 
     def select_since(self, position: int, texts: int, most: int) -> dict[str, Json]:
@@ -271,7 +301,9 @@ class RowTable:
             "id": [self._ids[n] for n in chosen],
             "seconds": [self._seconds[n] for n in chosen],
             "excerpt": [self._excerpt[n] for n in chosen] if self._excerpts else [],
+            "question": [self._question[n] for n in chosen] if self._excerpts else [],
             "said": [[column[n] for n in chosen] for column in self._judges.values()],
+            "counted": [[column[n] for n in chosen] for column in self._counted.values()],
             **columns,
         }
 
@@ -294,8 +326,11 @@ class RunIndex:
         self.name = name
         self.mode: Mode = mode
         self._redacted = mode == "redact"
+        self._data = data
         self._run = RunFollower(folder, data)
         self._lock = threading.Lock()
+        self._stamp: object = None
+        self._main: tuple[list[dict[str, Json]], str] = ([], "")
         self._clear()
 
     def __len__(self) -> int:
@@ -314,8 +349,14 @@ class RunIndex:
                 self._clear()
             for number, item in found:
                 part = self._run.part(number)
-                place = self._parts.setdefault(part.title, len(self._parts))
-                self._rows.put(number, item, place, tuple(part.words.judges))
+                if part.title not in self._parts:
+                    self._parts[part.title] = len(self._parts)
+                    self._metrics.append(list_metrics(part))
+                    self._described.append(describe_metrics(part))
+                place, judges = self._parts[part.title], tuple(part.words.judges)
+                counts = count_item(item, part, self._metrics[place], judges)
+                self._rows.put(number, item, place, judges, counts)
+                self._progress.put(number, item, part.title, part.words.primary)
                 self._numbers[item.item] = number
                 self._images.add(item, part)
                 text = collect_searched(item, redacted=self._redacted)
@@ -339,7 +380,22 @@ class RunIndex:
             "started": file.started,
             "cost_usd": float(cost) if isinstance(cost, int | float) else None,
             "mode": self.mode,
+            "splits": list(self._run.stored.splits),
         }
+
+    def describe_overview(self) -> dict[str, Json]:
+        """What stands above the samples.
+
+        `numbers` are the main numbers of its splits, or `why` says why there are none; `progress` is None unless an
+        invocation goes on.
+        """
+        stamp = stat_file(self.folder / RESULTS)
+        if stamp != self._stamp:
+            self._stamp, self._main = stamp, list_numbers(self.folder)
+        numbers, why = self._main
+        with self._lock:
+            progress = self._progress.describe(self._run.stored.file.running, time.time())
+        return {"numbers": [dict(each) for each in numbers], "why": why, "progress": progress}
 
     def select_since(self, generation: int, position: int, texts: int, most: int) -> dict[str, Json]:
         """The rows written since; all rows if the page's generation is outdated."""
@@ -350,6 +406,7 @@ class RunIndex:
             return {
                 "generation": self._run.generation,
                 "parts": list(self._parts),
+                "metrics": [list(each) for each in self._described],
                 "settled": self._run.settled and rows["position"] == len(self._rows.log),
                 "unreadable": self._run.unreadable,
                 **rows,
@@ -364,6 +421,14 @@ class RunIndex:
         """An item by its name, with its number as `n`. Raises KeyError for none."""
         number = self._numbers[item]
         return {**self.get_item(number), "n": number}
+
+    def build_prompt(self, item: str, judge: str) -> dict[str, Json]:
+        """What a judge was sent about an item's answer. Raises KeyError for no such item, or if the run is redacted."""
+        if self._redacted:
+            raise KeyError(item)
+        with self._lock:
+            number = self._numbers[item]
+            return self._prompts.build(self._run.item(number), self._run.part(number), judge)
 
     def search(self, query: str) -> list[int]:
         """Numbers of the items that contain all words of the query, in any case."""
@@ -400,6 +465,10 @@ class RunIndex:
         self._parts: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
         self._images = PromptImages()
+        self._metrics: list[tuple[Metric, ...]] = []  # of each part
+        self._described: list[list[dict[str, Json]]] = []
+        self._progress = Progress()
+        self._prompts = JudgePrompts(self._run.stored.file, self._data)
         self._texts: list[str | None] = []
         self._characters = 0
 

@@ -36,7 +36,21 @@ from .board import find_linked_report, render_leaderboard
 from .index import MissingImage, RunIndex, encode_json
 
 #: the scripts of the page, in order of execution
-_SCRIPTS: Final = ("source", "theme", "text", "store", "list", "pane", "behind", "filters", "keys", "app")
+_SCRIPTS: Final = (
+    "source",
+    "theme",
+    "text",
+    "markdown",
+    "store",
+    "meaning",
+    "overview",
+    "list",
+    "pane",
+    "behind",
+    "filters",
+    "keys",
+    "app",
+)
 FILES: Final = ("look.css", "view.css", "agreement.css", "agreement.js", *(f"{name}.js" for name in _SCRIPTS))
 ITEMS: Final = 500  #: items in one file
 ROWS: Final = 5000  #: rows in one file
@@ -108,6 +122,10 @@ def _export_run(index: RunIndex, number: int, folder: Path, images: dict[str, st
     for file, start in enumerate(range(0, len(index), ITEMS)):
         numbers = range(start, min(start + ITEMS, len(index)))
         items: list[dict[str, Json]] = [{**index.get_item(n), "n": n} for n in numbers]
+        if index.mode == "reveal":
+            for item in items:
+                for judge in item["judges"]:
+                    judge["prompt"] = index.build_prompt(item["item"], judge["judge"])
         _write_data(folder, f"items-{number}-{file}", items)
         for item in items:
             for part in item.get("prompt", ()):
@@ -125,7 +143,13 @@ def _export_run(index: RunIndex, number: int, folder: Path, images: dict[str, st
     _write_data(folder, f"agreement-{number}", describe_agreement(index.folder, index.name))
     if find_linked_report() is not None and (titles := _list_results(index)):
         _write_data(folder, f"counted-{number}", {title: index.count_split(title) for title in titles})
-    return {**index.describe(), "files": files, "items": ITEMS, "count": len(index)}
+    return {
+        **index.describe(),
+        "files": files,
+        "items": ITEMS,
+        "count": len(index),
+        "overview": index.describe_overview(),
+    }
 
 
 def _list_results(index: RunIndex) -> list[str]:

@@ -63,8 +63,10 @@ def view_app(indexes: Sequence[RunIndex], token: str) -> ASGIApp:
         Route("/api/agreement", handler.send_agreement),
         Route("/api/counted", handler.send_counted),
         Route("/api/runs", handler.send_runs),
+        Route("/api/overview", handler.send_overview),
         Route("/api/rows", handler.send_rows),
         Route("/api/item", handler.send_item),
+        Route("/api/prompt", handler.send_prompt),
         Route("/api/search", handler.send_found),
         Route("/image/{run:int}/{task:path}/{sha256}", handler.send_image),
     ]
@@ -97,6 +99,10 @@ class _RequestHandler:
     async def send_runs(self, _: Request) -> Response:
         return _send_json([index.describe() for index in self._indexes])
 
+    async def send_overview(self, request: Request) -> Response:
+        index = self._find_index(request.query_params.get("run", ""))
+        return _send_json(await anyio.to_thread.run_sync(index.describe_overview))
+
     async def send_rows(self, request: Request) -> Response:
         index = self._find_index(request.query_params.get("run", ""))
         try:
@@ -113,6 +119,14 @@ class _RequestHandler:
             return _send_json(await anyio.to_thread.run_sync(index.find_item, request.query_params.get("item", "")))
         except (KeyError, IndexError):
             return _send_json(None)
+
+    async def send_prompt(self, request: Request) -> Response:
+        index = self._find_index(request.query_params.get("run", ""))
+        item, judge = (request.query_params.get(name, "") for name in ("item", "judge"))
+        try:
+            return _send_json(await anyio.to_thread.run_sync(index.build_prompt, item, judge))
+        except (KeyError, IndexError):
+            raise HTTPException(404) from None
 
     async def send_found(self, request: Request) -> Response:
         index = self._find_index(request.query_params.get("run", ""))

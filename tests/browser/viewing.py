@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 from anyio.from_thread import start_blocking_portal
 from harness_view.index import Mode, open_indexes
+from harness_view.page import export
 from harness_view.server import follow, view_app
 from playwright.sync_api import Page
 
@@ -17,7 +18,7 @@ from harness.types import Failure
 from harness.web import serving
 from harness.web.pages import first_url
 from tests.browser.pages import Seen, browser
-from tests.reports.viewed import FIRST, SECOND, Told, stored
+from tests.reports.viewed import FIRST, SECOND, Told, measured, stored
 
 TOKEN = "a-token-of-the-tests"
 
@@ -63,7 +64,7 @@ def wait_for(page: Page, said: str) -> None:
 
 def click_sample(page: Page, name: str) -> None:
     """Click a sample that is in sight."""
-    page.locator(".row", has=page.locator(f".row-id:text-is('{name}')")).click()
+    page.locator(".row", has=page.locator(f".row-id bdi:text-is('{name}')")).click()
     page.wait_for_selector(f"article h2:has-text('/{name}#')")
 
 
@@ -96,3 +97,49 @@ def two(folder: Path) -> Path:
     flipped = {"plain-3": {FIRST: "unsafe"}, "unsafe-1": {FIRST: "safe"}}
     told = [Told(id=each.id, labels=flipped.get(each.id, each.labels), category=each.category) for each in TOLD[:-2]]
     return stored(folder / "two", told, model="fake/two")
+
+
+MINI = "mini-0000aaaa"
+LABELS = {
+    "complies": "unsafe",
+    "declines": "safe_refusal",
+    "declines_with_reason": "safe_reasoning",
+    "neither": "hallucination",
+}
+LONG = "\n".join(f"Line {n} of a long answer." for n in range(40))
+
+
+def judged(folder: Path) -> Path:
+    """A run of an installed task, with its results: samples 1 to 12 and two failures; sample 1 has a long answer."""
+    names = list(LABELS)
+    told = [
+        Told(
+            id=str(n),
+            answer=LONG if n == 1 else f"Answer {n}",
+            question=f"Question {13 - n}",
+            labels={MINI: names[n % 4]},
+            category="Kitchen" if n % 2 else "Garden",
+            images=("one.png", "two.png", "one.png"),
+        )
+        for n in (10, 2, 1, 12, 11, *range(3, 10))
+    ]
+    told.append(
+        Told(id="blocked", answer=Failure(outcome="input_blocked", reason="filter", message="no"), category="Garden")
+    )
+    told.append(Told(id="lost", answer=Failure(outcome="error", reason="server", message="no"), category="Kitchen"))
+    return measured(stored(folder / "judged", told, task="mis", split="mini", judges=(MINI,), model="fake/judged"))
+
+
+def names_in_sight(page: Page) -> list[str]:
+    """The samples of the list in their order, of those rows that are drawn."""
+    rows = page.locator(".row").evaluate_all(
+        "rows => rows.map(row => [Number(row.getAttribute('aria-rowindex')), row.querySelector('.row-id').textContent])"
+    )
+    return [name for _, name in sorted(rows)]
+
+
+def exported(run: Path, folder: Path, *, reveal: bool, other: Path | None = None) -> str:
+    """The address of an export of the runs."""
+    indexes = open_indexes((run,) if other is None else (run, other), "reveal" if reveal else "redact")
+    export(indexes, folder)
+    return (folder / "index.html").as_uri()

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from PIL import Image as Picture
 
 from harness.images import open_image
 from harness.keys import text_hash
 from harness.readers import open_files
+from harness.runs.results import compute_results
+from harness.runs.stored import open_run
 from harness.store.folder import RunFolder
 from harness.store.records import Judgement, item_line, outcome_of, response_line, verdict_line
-from harness.store.run_file import SCHEMA, DataEntry, ModelEntry, Overrides, RunFile, SplitEntry, TaskEntry
-from harness.types import Failure, Image, Message, Request, Response, Sample, Text, Unscored, Usage, Verdict
+from harness.store.run_file import SCHEMA, DataEntry, Invocation, ModelEntry, Overrides, RunFile, SplitEntry, TaskEntry
+from harness.types import Failure, Image, Json, Message, Request, Response, Sample, Text, Unscored, Usage, Verdict
 
 FIRST, SECOND = "first-m-0000aaaa", "second-m-0000bbbb"
 IMAGES = ("one.png", "two.png")
@@ -42,9 +47,17 @@ class Stored:
     """A run that is written; `add` what was answered, `finish` it."""
 
     def __init__(
-        self, folder: Path, root: Path, *, model: str = "fake/m", task: str = "drawn", split: str = "all"
+        self,
+        folder: Path,
+        root: Path,
+        *,
+        model: str = "fake/m",
+        task: str = "drawn",
+        split: str = "all",
+        judges: tuple[str, ...] = (FIRST, SECOND),
     ) -> None:
         self.folder, self.root, self.task, self.split = RunFolder(folder), root, task, split
+        self.judges = judges
         self._told: dict[str, Told] = {}
         self._samples: dict[str, Sample] = {}
         self._open = ExitStack()
@@ -52,7 +65,7 @@ class Stored:
         self.folder.rewrite_run(lambda _: _run_file(model))
         place = self.folder.task(task)
         self._responses = place.responses(write=True)
-        self._verdicts = {judge: place.verdicts(judge, write=True) for judge in (FIRST, SECOND)}
+        self._verdicts = {judge: place.verdicts(judge, write=True) for judge in judges}
         for journal in (self._responses, *self._verdicts.values()):
             self._open.callback(journal.close)
 
@@ -69,6 +82,12 @@ class Stored:
                 verdict = verdict_line(sample, 0, key, answer, said)
                 state = str(verdict["state"])
                 self._verdicts[judge].append(verdict, sample.split, sample.id, 0, key, answer, state=state)
+
+    def going(self, total: int, started: str = "") -> None:
+        """Tell run.json how much is asked, as a run does at its start."""
+        started = started or datetime.now(UTC).isoformat(timespec="seconds")
+        running: dict[str, Json] = {"started": started, "splits": {f"{self.task}:{self.split}": total}}
+        self.folder.rewrite_run(lambda old: replace(_there(old), running=running))
 
     def finish(self) -> Path:
         """List what was asked and tell run.json, as a run does at its end."""
@@ -99,22 +118,51 @@ class Stored:
         )
 
     def _ended(self, old: RunFile | None) -> RunFile:
-        assert old is not None
+        old = _there(old)
         data = DataEntry(root=str(self.root), folder=str(self.root.parent), source="", revision="", licence="")
         split = SplitEntry(
-            judge=FIRST, packaged=False, generation={}, epochs=1, limit=None, content="", found=None, min_coverage=0.98
+            judge=self.judges[0],
+            packaged=False,
+            generation={},
+            epochs=1,
+            limit=None,
+            content="",
+            found=None,
+            min_coverage=0.98,
         )
         task = TaskEntry(task=self.task, version="1", settings={}, data=data, splits={self.split: split})
-        cards = {judge: {"rubric": judge.partition("-")[0], "model": "fake/j"} for judge in (FIRST, SECOND)}
-        return replace(old, tasks={self.task: task}, judges=cards)
+        cards = {judge: {"rubric": judge.partition("-")[0], "model": "fake/j"} for judge in self.judges}
+        told = Invocation(
+            started=old.started,
+            finished="2026-01-01T00:01:00+00:00",
+            seconds=60.0,
+            command=("harness", "run"),
+            tasks=(f"{self.task}:{self.split}",),
+            end="done",
+            reason="",
+        )
+        return replace(old, tasks={self.task: task}, judges=cards, history=(told,), running={})
 
 
-def stored(folder: Path, told: Iterable[Told], **about: str) -> Path:
+def _there(run: RunFile | None) -> RunFile:
+    assert run is not None
+    return run
+
+
+def stored(folder: Path, told: Iterable[Told], **about: Any) -> Path:
     """A whole run."""
     run = Stored(folder, folder.parent / "drawings", **about)
     run.add(*told)
     run.close()
     return run.finish()
+
+
+def measured(folder: Path) -> Path:
+    """The run with its results.json; its task must be one that is installed."""
+    run = open_run(folder, ())
+    results = compute_results(run, {}, plans=run.plans, command=("harness", "run")).results
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder
 
 
 def draw(root: Path) -> None:

@@ -5,6 +5,7 @@
   const $ = (id) => document.getElementById(id);
   const { make, theirs, fill } = HV;
   const WAIT = 1000;
+  const SORTS = ["sample", "question", "answer", "label", "outcome", "category"];
 
   class App {
     constructor(source, abouts) {
@@ -16,19 +17,25 @@
       this.open = "";
       this.revealed = "";
       this.details = new Map();
+      this.sort = "";
+      this.untouched = true; // until the reader chooses, the first sample is open
       this.filters = new HV.Filters(source, () => this.refilter());
-      this.pane = new HV.Pane(source, () => this.isRevealed());
-      this.list = new HV.List($("list"), $("sizer"), {
+      this.pane = new HV.Pane(source, () => this.isRevealed(), () => $("raw").getAttribute("aria-pressed") === "true");
+      this.list = new HV.List($("list"), $("heads"), $("sizer"), {
         draw: (row, n) => this.draw(row, n),
         chosen: (n) => this.choose(n),
+        sorted: (column) => this.sortBy(column),
       });
       $("reveal").checked = abouts[0].mode === "reveal";
       $("reveal").disabled = abouts[0].mode === "redact";
       $("show").hidden = abouts[0].mode === "redact";
+      this.unveil();
       this.offerRuns();
       this.listen();
       this.fromAddress();
       for (const run of this.runs) this.follow(run);
+      const chosen = (run, number) => this.showCounted(run, number);
+      this.overview = new HV.Overview(source, () => [this.run, ...(this.beside ? [this.beside] : [])], chosen);
     }
 
     isRevealed() { return $("reveal").checked || (this.open !== "" && this.revealed === this.open); }
@@ -102,13 +109,50 @@
     }
 
     show() {
-      const rows = this.filters.rows(this.run, this.pairs?.update());
+      const judge = this.filters.judge(this.run);
+      const rows = this.filters.rows(this.run, this.pairs?.update(), this.run.order(this.sort || "sample", judge));
       const total = this.run.count;
       const all = rows.length === total ? "" : ` of ${total.toLocaleString("en")}`;
       const odd = this.run.unreadable ? ` · ${this.run.unreadable} unreadable` : "";
       $("count").textContent = `${rows.length.toLocaleString("en")}${all} samples${this.run.settled ? "" : " …"}${odd}`;
       this.list.current = this.run.names.get(this.open) ?? -1;
+      this.list.mark(this.sort || "sample");
       this.list.set(rows);
+      if (this.untouched && rows.length) this.openFirst(rows[0]);
+    }
+
+    // At the start the first sample of the list is open, also while rows before it come in.
+    openFirst(n) {
+      if (this.run.settled) this.untouched = false;
+      if (this.run.name(n) === this.open) return;
+      this.open = this.run.name(n);
+      this.list.select(n, false);
+      this.linkAgreement();
+      this.read();
+    }
+
+    // By a column; the same again turns it around, and a third time leads back to the order of the data.
+    sortBy(column) {
+      const usual = column === "sample";
+      const next = { [column]: `-${column}`, [`-${column}`]: "" }[this.sort || (usual ? column : "")];
+      this.sort = next ?? (usual ? "" : column);
+      this.untouched = false;
+      this.show();
+      this.list.box.scrollTop = 0;
+      this.list.paint();
+      this.toAddress();
+    }
+
+    // The samples behind a main number.
+    showCounted(run, number) {
+      if (run !== this.run) {
+        $("run").value = run.about.name;
+        $("with").value = this.run.about.name;
+        this.switched();
+      }
+      this.filters.set({ split: number.part, metric: number.metric, counts: "hit" });
+      document.body.classList.remove("reading");
+      this.refilter();
     }
 
     // After a change of the filters by the reader.
@@ -124,32 +168,47 @@
 
     draw(row, n) {
       const run = this.run;
-      const label = run.word("label", n) || "unresolved";
-      const chips = make("span", "row-chips");
+      const judge = this.filters.judge(run);
+      const cell = (kind, ...children) => {
+        const made = make("span", `cell ${kind}`, ...children);
+        made.setAttribute("role", "gridcell");
+        return made;
+      };
+      const id = cell("row-id", theirs(run.id[n]));
+      id.title = run.parts.length > 1 ? `${run.id[n]} of ${run.parts[run.part[n]]}` : run.id[n];
+      const label = run.texts[run.labels(judge)[n]] || "unresolved";
+      const chips = cell("row-label", HV.labelled(label, run.meaning(n, judge)));
       const m = this.pairs ? this.pairs.update().other[n] : -1;
-      if (m >= 0 && this.pairs.flips[n]) chips.append(make("span", "chip warn", theirs(label), " → ", theirs(this.beside.word("label", m))));
-      else chips.append(make("span", "chip label", theirs(label)));
-      if (run.disagree[n]) chips.append(make("span", "chip warn", "≠"));
-      const head = make("span", "row-head", theirs(run.id[n], "row-id"), chips);
+      if (m >= 0 && this.pairs.flips[n]) {
+        chips.append(make("span", "dim", "→"), HV.labelled(this.beside.word("label", m), this.beside.meaning(m)));
+      }
+      if (run.disagree[n]) {
+        const differ = make("span", "chip warn", "≠");
+        differ.title = "judges differ";
+        chips.append(differ, make("span", "unseen", "judges differ"));
+      }
       const outcome = run.word("outcome", n);
-      const about = make("span", "row-about");
-      if (outcome !== "answered") about.append(make("span", "warn", theirs(outcome)), " · ");
-      if ($("reveal").checked && run.excerpt[n]) about.append(theirs(run.excerpt[n]));
-      else about.append(...this.where(n), this.took(run.seconds[n]));
-      row.replaceChildren(head, about);
+      const shown = $("reveal").checked || this.revealed === run.name(n);
+      row.replaceChildren(
+        id,
+        cell("row-question", this.excerpt(run.question[n], shown)),
+        cell("row-answer", this.excerpt(run.excerpt[n], shown)),
+        chips,
+        cell(`row-outcome${outcome === "answered" ? " usual" : ""}`, HV.outcome(outcome)),
+        cell("row-category", theirs(run.word("category", n) || "")),
+      );
     }
 
-    where(n) {
-      const title = this.run.parts[this.run.part[n]];
-      const category = this.run.word("category", n);
-      if (!category) return [theirs(title)];
-      return this.run.parts.length > 1 ? [theirs(category), " · ", theirs(title)] : [theirs(category)];
+    // The beginning of a text in the list, only where it is revealed.
+    excerpt(text, shown) {
+      if (this.run.about.mode === "redact") return make("span", "dim", "redacted");
+      if (!text) return make("span", "dim", "—");
+      return shown ? theirs(text) : make("span", "veil", make("span", "unseen", "folded"));
     }
-
-    took(seconds) { return typeof seconds === "number" ? ` · ${seconds.toFixed(seconds < 10 ? 2 : 0)} s` : ""; }
 
     choose(n) {
       if (n === undefined || n < 0) return;
+      this.untouched = false;
       this.open = this.run.name(n);
       this.list.select(n);
       document.body.classList.add("reading");
@@ -178,17 +237,32 @@
       const articles = runs.map((run, at) => this.pane.article(run, items[at], runs.length > 1 ? run.about.name : ""));
       this.shown = items[0] ? open : "";
       $("reading").className = articles.length > 1 ? "two" : "";
+      document.body.classList.toggle("beside", articles.length > 1);
       $("reading").replaceChildren(...articles);
       $("show").firstChild.textContent = this.isRevealed() ? "Fold " : "Reveal ";
       $("show").disabled = $("reveal").checked;
-      if ($("pane").dataset.open !== open) $("pane").scrollTop = 0;
+      if ($("pane").dataset.open !== open) $("reading").scrollTop = 0;
       $("pane").dataset.open = open;
     }
 
     toggle() {
       if (!this.open || $("show").hidden || $("reveal").checked) return;
+      this.untouched = false;
       this.revealed = this.revealed === this.open ? "" : this.open;
+      this.unveil();
+      this.list.repaint();
       this.read();
+    }
+
+    // Texts have room in the list once they are shown.
+    unveil() { document.body.classList.toggle("veiled", !$("reveal").checked); }
+
+    // Open or close what the judge was sent.
+    showPrompt() {
+      const prompt = document.querySelector("#reading details.prompt");
+      if (!prompt) return;
+      prompt.open = !prompt.open;
+      prompt.scrollIntoView({ block: "nearest" });
     }
 
     chooseRuns(run, beside) {
@@ -200,12 +274,14 @@
       $("flips-label").hidden = !this.pairs;
       if (!this.pairs) $("flips").checked = false;
       fill($("about"), this.run.about.model);
+      this.overview?.refresh();
       document.title = `harness view: ${this.run.about.name}`;
     }
 
     // The address: run, the other run, sample and filters.
     toAddress() {
       const state = { run: this.run.about.name, ...this.filters.state };
+      if (this.sort) state.sort = this.sort;
       if (this.runs.length > 1) state.with = this.beside?.about.name ?? "";
       if (this.open) state.item = this.open;
       this.written = `#${new URLSearchParams(state)}`;
@@ -225,7 +301,9 @@
       const beside = state.with === undefined ? this.runs[1] ?? null : this.named(state.with);
       this.chooseRuns(this.named(state.run), beside);
       this.filters.set(state);
+      this.sort = SORTS.includes((state.sort ?? "").replace("-", "")) ? state.sort.replace(/^sample$/, "") : "";
       this.open = state.item ?? "";
+      this.untouched = !this.open;
       this.linkAgreement();
       if (this.open) {
         document.body.classList.add("reading");
@@ -239,7 +317,11 @@
     listen() {
       $("run").addEventListener("change", () => this.switched());
       $("with").addEventListener("change", () => this.switched());
-      $("reveal").addEventListener("change", () => { this.list.repaint(); this.read(); });
+      $("reveal").addEventListener("change", () => { this.unveil(); this.list.repaint(); this.read(); });
+      $("raw").addEventListener("click", () => {
+        $("raw").setAttribute("aria-pressed", $("raw").getAttribute("aria-pressed") !== "true");
+        this.read();
+      });
       $("show").addEventListener("click", () => this.toggle());
       $("previous").addEventListener("click", () => this.choose(this.list.step(-1)));
       $("next").addEventListener("click", () => this.choose(this.list.step(1)));
@@ -262,15 +344,20 @@
       $("list").focus();
     }
 
-    async copy() {
-      try {
-        await navigator.clipboard.writeText(location.href);
-        this.tell("Copied.");
-      } catch {
-        this.tell("Copy it from the address bar.");
-      }
-    }
+    copy() { HV.copy(location.href, $("link")); }
   }
+
+  // Copy a text, and say so on the button; where the browser does not allow it, it says that instead.
+  HV.copy = async (text, button) => {
+    const name = button.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not allowed here";
+    }
+    setTimeout(() => { button.textContent = name; }, 1500);
+  };
 
   const source = HV.source();
   source.runs().then((abouts) => { HV.app = new App(source, abouts); });

@@ -1,8 +1,9 @@
 "use strict";
-// What of a run is listed: by task, outcome, category, label of a judge, words, disagreement, flips.
+// What of a run is listed: by task, outcome, category, label of a judge, words, a number of the leaderboard, disagreement, flips.
 
 {
   const SELECTS = ["part", "outcome", "category", "label"];
+  const QUOTED = ["outcome", "category", "label"];
   const CHECKS = ["disagree", "flips"];
   const $ = (id) => document.getElementById(id);
 
@@ -36,8 +37,9 @@
       this.wanted = {};
       this.behind.set(state);
       for (const name of [...SELECTS, "judge"]) {
-        $(name).value = state[name] || "";
-        if (state[name]) this.wanted[name] = state[name];
+        const value = state[name] && QUOTED.includes(name) && !state[name].startsWith("=") ? quoted(state[name]) : state[name] || "";
+        $(name).value = value;
+        if (value) this.wanted[name] = value;
       }
     }
 
@@ -77,11 +79,14 @@
       }
     }
 
-    // The rows that are left, by their numbers.
-    rows(run, pairs) {
+    // The place of the judge whose labels are read; -1 for what items count as.
+    judge(run) { return this.state.judge ? run.judges.indexOf(this.state.judge) : -1; }
+
+    // The rows that are left of these, by their numbers, in their order.
+    rows(run, pairs, order) {
       const state = this.state;
       const tests = [];
-      const judge = state.judge ? run.judges.indexOf(state.judge) : -1;
+      const judge = this.judge(run);
       const columns = { outcome: run.outcome, category: run.category, label: run.labels(judge) };
       for (const [name, column] of Object.entries(columns)) {
         if (state[name] === undefined) continue;
@@ -97,19 +102,17 @@
       if (state.disagree) tests.push((n) => run.disagree[n] === 1);
       if (state.flips && pairs) tests.push((n) => pairs.flips[n]);
       if (state.q && this.found) tests.push((n) => this.found.has(n));
-      const left = [];
-      for (let n = 0; n < run.count; n++) if (tests.every((test) => test(n))) left.push(n);
-      return left;
+      return tests.length ? order.filter((n) => tests.every((test) => test(n))) : order;
     }
 
     // Offer what the rows hold, each with its number of rows.
     offer(run) {
-      const judge = this.state.judge ? run.judges.indexOf(this.state.judge) : -1;
-      this.fill("part", "All tasks", counted(run.part, run.parts), (value) => value);
-      this.fill("outcome", "All outcomes", counted(run.outcome, run.texts), quoted);
-      this.fill("category", "All categories", counted(run.category, run.texts), quoted);
-      this.fill("label", "All labels", counted(run.labels(judge), run.texts), quoted);
-      this.fill("judge", "the primary judge", run.judges.map((name) => [name, null]), (value) => value);
+      const judge = this.judge(run);
+      this.fill("part", "All", counted(run.part, run.parts), (value) => value);
+      this.fill("outcome", "All", counted(run.outcome, run.texts), quoted);
+      this.fill("category", "All", counted(run.category, run.texts), quoted);
+      this.fill("label", "All", counted(run.labels(judge), run.texts), quoted);
+      this.fill("judge", "Main judge", run.judges.map((name) => [name, null]), (value) => value);
     }
 
     fill(id, all, options, value) {

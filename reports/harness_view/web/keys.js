@@ -14,7 +14,7 @@
         return;
       }
       if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-      const act = acts(app, event.target.closest("#pane"))[event.key];
+      const act = acts(app, event.target.closest("#reading"))[event.key];
       if (!act) return;
       event.preventDefault();
       act();
@@ -32,6 +32,9 @@
       j: step(1),
       k: step(-1),
       r: () => app.toggle(),
+      e: () => document.querySelector("#reading .unfold")?.click(),
+      m: () => $("raw").click(),
+      p: () => app.showPrompt(),
       "/": () => {
         document.body.classList.remove("reading");
         $("q").focus();

@@ -1,26 +1,55 @@
 "use strict";
-// A list of any length: only the rows in sight are elements.
+// A list of any length: only the rows in sight are elements. Its heads stay above them, and sort.
 
 {
-  const HEIGHT = 54;
   const BEYOND = 6;
 
   class List {
-    // draw(row, n) fills an element with a row; chosen(n) is told what was clicked.
-    constructor(box, sizer, { draw, chosen }) {
-      Object.assign(this, { box, sizer, draw, rows: [], shown: new Map(), current: -1 });
+    // draw(row, n) fills an element with a row; chosen(n) is told what was clicked, sorted(column) of a head.
+    constructor(box, heads, sizer, { draw, chosen, sorted }) {
+      Object.assign(this, { box, heads, sizer, draw, rows: [], shown: new Map(), current: -1, height: 34 });
       box.addEventListener("scroll", () => this.paint(), { passive: true });
-      new ResizeObserver(() => this.paint()).observe(box);
+      new ResizeObserver(() => this.measure()).observe(box);
       box.addEventListener("click", (event) => {
-        const row = event.target.closest("[role=option]");
+        const head = event.target.closest("[data-sort]");
+        if (head) return sorted(head.dataset.sort);
+        const row = event.target.closest(".row");
         if (row) chosen(Number(row.dataset.n));
       });
     }
 
-    // Show these rows, by their numbers; where the reader stands stays.
-    set(rows) {
+    // The height of a row is the style's, which depends on the width.
+    measure() {
+      const height = Number.parseInt(getComputedStyle(this.sizer).getPropertyValue("--row"), 10) || 34;
+      if (height !== this.height) {
+        this.height = height;
+        this.size();
+        this.select(this.current);
+      }
+      this.paint();
+    }
+
+    size() { this.sizer.style.height = `${Math.max(1, this.rows.length) * this.height}px`; }
+
+    // How the rows are sorted, for those who see and those who hear.
+    mark(sort) {
+      for (const head of this.heads.children) {
+        const { sort: name } = head.firstElementChild.dataset;
+        const how = name === sort ? "ascending" : `-${name}` === sort ? "descending" : "none";
+        head.setAttribute("aria-sort", how);
+      }
+    }
+
+    // Show these rows, by their numbers; the row at the top stays there, whatever comes before it.
+    set(rows, stay = true) {
+      const top = Math.floor(this.box.scrollTop / this.height);
+      const first = stay && this.box.scrollTop > 0 ? this.rows[top] : undefined;
+      const beyond = this.box.scrollTop - top * this.height;
       this.rows = rows;
-      this.sizer.style.height = `${Math.max(1, rows.length) * HEIGHT}px`;
+      this.size();
+      this.box.setAttribute("aria-rowcount", rows.length + 1);
+      const at = first === undefined || rows[top] === first ? -1 : rows.indexOf(first);
+      if (at >= 0) this.box.scrollTop = at * this.height + beyond;
       this.repaint();
     }
 
@@ -30,9 +59,12 @@
       this.paint();
     }
 
+    // Pixels of the box that rows can have.
+    get room() { return Math.max(0, this.box.clientHeight - this.heads.offsetHeight); }
+
     paint() {
-      const top = Math.max(0, Math.floor(this.box.scrollTop / HEIGHT) - BEYOND);
-      const end = Math.min(this.rows.length, Math.ceil((this.box.scrollTop + this.box.clientHeight) / HEIGHT) + BEYOND);
+      const top = Math.max(0, Math.floor(this.box.scrollTop / this.height) - BEYOND);
+      const end = Math.min(this.rows.length, Math.ceil((this.box.scrollTop + this.room) / this.height) + BEYOND);
       const spare = [];
       for (const [at, row] of this.shown) {
         if (at < top || at >= end) {
@@ -47,7 +79,7 @@
 
     add() {
       const row = HV.make("div", "row");
-      row.setAttribute("role", "option");
+      row.setAttribute("role", "row");
       this.sizer.append(row);
       return row;
     }
@@ -60,9 +92,8 @@
         this.draw(row, n);
       }
       row.id = `row-${n}`;
-      row.style.transform = `translateY(${at * HEIGHT}px)`;
-      row.setAttribute("aria-posinset", at + 1);
-      row.setAttribute("aria-setsize", this.rows.length);
+      row.style.transform = `translateY(${at * this.height}px)`;
+      row.setAttribute("aria-rowindex", at + 2);
       row.setAttribute("aria-selected", n === this.current);
     }
 
@@ -77,16 +108,16 @@
       this.current = n;
       const at = this.rows.indexOf(n);
       if (reveal && at >= 0) {
-        const top = at * HEIGHT;
+        const top = at * this.height;
         if (top < this.box.scrollTop) this.box.scrollTop = top;
-        const most = top + HEIGHT - this.box.clientHeight;
+        const most = top + this.height - this.room;
         if (most > this.box.scrollTop) this.box.scrollTop = most;
       }
       this.paint();
     }
 
     // Rows that a page holds.
-    get page() { return Math.max(1, Math.floor(this.box.clientHeight / HEIGHT) - 1); }
+    get page() { return Math.max(1, Math.floor(this.room / this.height) - 1); }
 
     // The row so many steps from the marked one; undefined beyond the ends.
     step(by) {

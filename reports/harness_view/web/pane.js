@@ -1,5 +1,5 @@
 "use strict";
-// One sample, whole: what was asked in order, the answer, the verdicts, time and tokens.
+// One sample, whole: its label and outcome, what was asked in order, the answer, the verdicts, time and tokens.
 
 {
   const { make, theirs, long, folded } = HV;
@@ -10,33 +10,60 @@
 
   const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 1));
 
-  // A chip that says what it is of.
-  const named = (name, value, kind) => make("span", `chip ${kind}`, make("span", kind === "warn" ? "" : "dim", `${name} `), theirs(value));
+  const LINES = 14; // of a folded answer
+  const WIDE = 90; // letters of a line
+  const DRAWN = 20000; // letters of the longest text that is drawn as Markdown
+
+  // The beginning of a long text, to the end of a line or a word; the whole where it is not long.
+  function beginning(text) {
+    let lines = 0;
+    for (let at = 0; at < text.length; ) {
+      const end = text.indexOf("\n", at);
+      const line = (end < 0 ? text.length : end) - at;
+      const took = Math.max(1, Math.ceil(line / WIDE));
+      if (lines + took > LINES) {
+        if (lines >= LINES / 2) return text.slice(0, at).trimEnd();
+        const cut = at + (LINES - lines) * WIDE;
+        const word = text.lastIndexOf(" ", cut);
+        return text.slice(0, word > at ? word : cut);
+      }
+      lines += took;
+      at = end < 0 ? text.length : end + 1;
+    }
+    return text;
+  }
 
   class Pane {
-    // source and run say where images come from; revealed() whether the sample is.
-    constructor(source, revealed) { Object.assign(this, { source, revealed, urls: [] }); }
+    // source says where images come from; revealed() whether the sample is, raw() whether answers stay as they came.
+    constructor(source, revealed, raw) { Object.assign(this, { source, revealed, raw, urls: [], unfolded: "" }); }
 
     // An article of one item; null for none.
     article(run, item, heading) {
-      const box = make("article", "", make("h2", "", theirs(heading || item?.item || "")));
+      const box = make("article", "");
+      const top = make("div", "top", make("h2", "", theirs(heading || item?.item || "")));
+      box.append(top);
       box.setAttribute("aria-label", heading ? `Run ${heading}` : "Sample");
       if (!item) {
         box.append(make("p", "empty", "This run has no such sample."));
         return box;
       }
-      if (heading) box.append(make("p", "name", theirs(item.item), " · ", theirs(run.about.model)));
-      box.append(this.chips(item), this.question(run, item), this.answer(item), this.verdicts(item), this.numbers(run, item));
+      if (heading) top.append(make("p", "name", theirs(item.item), " · ", theirs(run.about.model)));
+      top.append(this.chips(run, item));
+      box.append(this.question(run, item), this.answer(item), this.verdicts(run, item), this.numbers(run, item));
       return box;
     }
 
-    chips(item) {
-      const line = make("p", "chips", named("outcome", item.outcome, item.outcome === "answered" ? "" : "warn"));
-      line.append(named("label", item.label || "unresolved", "label"));
-      for (const flag of item.flags) line.append(make("span", "chip", theirs(flag)));
+    // What it counts as and how generation ended, each in its own form and with its name.
+    chips(run, item) {
+      const n = run.names.get(item.item);
+      const line = make("p", "chips");
+      if (item.label) line.append(HV.labelled(item.label, n === undefined ? "neutral" : run.meaning(n), "label: "));
+      else line.append(make("span", "chip label none", make("span", "what", "label: "), "unresolved"));
+      line.append(HV.outcome(item.outcome, "outcome: "));
+      for (const flag of item.flags) line.append(make("span", "tag", make("span", "what", "flag: "), theirs(flag)));
       const labels = new Set(item.judges.map((judge) => judge.label).filter(Boolean));
       if (labels.size > 1) line.append(make("span", "chip warn", "judges differ"));
-      if (item.category) line.append(make("span", "dim", theirs(item.category)));
+      if (item.category) line.append(make("span", "dim", "category: ", theirs(item.category)));
       return line;
     }
 
@@ -71,7 +98,7 @@
       const picture = make("img");
       const called = `Image ${place} of ${of}`;
       picture.alt = `${called}, ${this.revealed() ? "revealed" : "blurred"}`;
-      const caption = make("figcaption", "", `${called} `, theirs(part.image || "", "dim"));
+      const caption = make("figcaption", "", make("b", "", called), " ", theirs(part.image || "", "dim"));
       const figure = make("figure", this.revealed() ? "" : "blurred", make("div", "frame", picture), caption);
       const gone = (why) => {
         figure.classList.add("gone");
@@ -98,13 +125,45 @@
       const box = make("section", "", make("h3", "", "Answer"));
       if (item.reason) box.append(make("p", "dim", "why: ", theirs(item.reason)));
       if (item.answer === undefined) box.append(make("p", "folded", "Redacted"));
-      else if (item.answer) box.append(this.words(item.answer));
+      else if (item.answer && this.revealed()) this.reply(box, item);
+      else if (item.answer) box.append(folded(item.answer));
       else box.append(make("p", "empty", "No text."));
       for (const [name, title] of [["message", "Message"], ["reasoning", "Reasoning"], ["steps", "Steps"], ["notes", "Notes"]]) {
         const value = item[name];
         if (value && (typeof value === "string" || Object.keys(value).length)) box.append(this.more(title, shown(value)));
       }
       return box;
+    }
+
+    // The answer: drawn, or as it came; a long one with its beginning, and a button for the whole.
+    reply(box, item) {
+      const text = item.answer;
+      const head = beginning(text);
+      const whole = head.length === text.length || this.unfolded === item.item;
+      const drawn = (words) => (this.raw() || words.length > DRAWN ? null : HV.markdown(words)) ?? long(words);
+      const place = make("div", "reply", drawn(whole ? text : head));
+      const copy = make("button", "copy", "Copy");
+      copy.type = "button";
+      copy.title = "Copy the answer as the judge saw it";
+      copy.addEventListener("click", () => HV.copy(text, copy));
+      box.firstElementChild.append(copy);
+      box.append(place);
+      if (head.length === text.length) return;
+      const more = make("button", "unfold");
+      more.type = "button";
+      const name = (open) => {
+        more.setAttribute("aria-expanded", open);
+        const left = (text.length - head.length).toLocaleString("en");
+        more.replaceChildren(open ? "Fold the answer " : `Show the whole answer: ${left} characters more `, make("kbd", "", "e"));
+      };
+      more.addEventListener("click", () => {
+        const open = this.unfolded !== item.item;
+        this.unfolded = open ? item.item : "";
+        place.replaceChildren(drawn(open ? text : head));
+        name(open);
+      });
+      name(whole);
+      box.append(more);
     }
 
     // A text behind a title, made when it is opened.
@@ -116,18 +175,20 @@
       return box;
     }
 
-    verdicts(item) {
+    verdicts(run, item) {
       const box = make("section", "", make("h3", "", "Verdicts"));
-      for (const said of item.judges) box.append(this.verdict(said));
+      for (const said of item.judges) box.append(this.verdict(run, item, said));
       if (!item.judges.length) {
         box.append(make("p", "empty", item.outcome === "answered" ? "No judge has seen this answer." : "Nothing to judge."));
       }
       return box;
     }
 
-    verdict(said) {
-      const head = make("p", "judge", theirs(said.judge, "who"), said.primary ? make("span", "dim", " primary ") : " ");
-      head.append(make("span", `chip label ${said.label ? "" : "warn"}`, theirs(said.label || said.state)));
+    verdict(run, item, said) {
+      const head = make("p", "judge", theirs(said.judge, "who"), said.primary ? make("span", "dim", " main judge ") : " ");
+      const n = run.names.get(item.item);
+      const kind = n === undefined ? "neutral" : run.meaning(n, run.judges.indexOf(said.judge));
+      head.append(said.label ? HV.labelled(said.label, kind, "label: ") : make("span", "tag warn", make("span", "what", "no label: "), theirs(said.state)));
       const box = make("div", "verdict", head);
       const axes = Object.entries(said.axes);
       if (axes.length) {
@@ -138,6 +199,37 @@
       if (said.reason) box.append(this.words(said.reason));
       (said.raw || []).forEach((raw, at) => {
         box.append(this.more(said.raw.length > 1 ? `Raw reply ${at + 1} of ${said.raw.length}` : "Raw reply", raw));
+      });
+      if (item.prompt) box.append(this.prompt(run, item, said));
+      return box;
+    }
+
+    // What the judge was sent, built again when it is asked for.
+    prompt(run, item, said) {
+      const box = make("details", "prompt", make("summary", "", "Judge's prompt"));
+      box.addEventListener("toggle", async () => {
+        if (!box.open || box.dataset.made) return;
+        if (!this.revealed()) {
+          box.dataset.made = "1";
+          box.append(make("p", "folded", "Folded: reveal the sample to read what the judge was sent"));
+          return;
+        }
+        box.dataset.made = "1";
+        const found = await this.source.prompt(run.number, item.item, said.judge, said).catch(() => ({ why: "it could not be loaded", prompts: [] }));
+        if (found.why) {
+          box.append(make("p", "empty", "No prompt: ", theirs(found.why), "."));
+          return;
+        }
+        const more = found.calls > found.prompts.length ? ` ${found.calls - found.prompts.length} later calls are not shown.` : "";
+        box.append(make("p", "dim", "Rebuilt from rubric version ", theirs(found.version), `. Its digest is the one that the verdict holds; only the random marks around data differ.${more}`));
+        found.prompts.forEach((parts, at) => {
+          if (found.prompts.length > 1) box.append(make("p", "role", `Call ${at + 1} of ${found.calls}`));
+          let role = "";
+          for (const part of parts) {
+            if (part.role !== role) box.append(make("p", "role", theirs((role = part.role))));
+            box.append("image" in part ? make("p", "folded", "Image: ", theirs(part.image)) : long(part.text));
+          }
+        });
       });
       return box;
     }

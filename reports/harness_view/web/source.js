@@ -19,6 +19,10 @@ const HV = {};
 
     item(run, _number, name) { return this.json("/api/item", { run, item: name }); }
 
+    overview(run) { return this.json("/api/overview", { run }); }
+
+    prompt(run, item, judge) { return this.json("/api/prompt", { run, item, judge }); }
+
     agreement(run) { return this.json("/api/agreement", { run }); }
 
     counted(run, split) { return this.json("/api/counted", { run, split }); }
@@ -72,6 +76,10 @@ const HV = {};
       const size = this.said.runs[run].items;
       return (await load(`items-${run}-${Math.floor(number / size)}`))[number % size];
     }
+
+    async overview(run) { return this.said.runs[run].overview; }
+
+    async prompt(_run, _item, _judge, said) { return said.prompt ?? { why: "it is not in this export", prompts: [] }; }
 
     agreement(run) { return load(`agreement-${run}`); }
 
