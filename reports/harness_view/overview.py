@@ -43,10 +43,10 @@ def list_numbers(folder: Path) -> tuple[list[dict[str, Json]], str]:
                     "numerator": measure.numerator,
                     "denominator": measure.denominator,
                     "unresolved": measure.unresolved,
-                    "n": int(cast("Mapping[str, Any]", section.body)["records"]),
+                    "n": int(section.body["records"]),
                     "what": measure.definition or UNDESCRIBED,
                     "judge": row.judge.rubric,
-                    "complete": bool(cast("Mapping[str, Any]", section.body)["complete"]),
+                    "complete": bool(section.body["complete"]),
                     "why": measure.why,
                 }
             )

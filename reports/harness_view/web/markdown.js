@@ -21,10 +21,9 @@
   // An element with the text drawn; null where it has no Markdown.
   HV.markdown = (text) => {
     const box = make("div", "words drawn");
-    box.dir = "auto";
     const left = { spans: SPANS, used: false };
     blocks(box, text.replace(/\r\n?/g, "\n").split("\n"), 0, left);
-    return left.used ? box : null;
+    return left.used ? paragraph(box) : null;
   };
 
   function blocks(box, lines, depth, left) {
@@ -76,8 +75,10 @@
     }
   }
 
-  const paragraph = (element) => {
-    element.dir = "auto";
+  // From its first letter on, as `auto` would, which does not look into elements that have a direction of their own.
+  const RIGHT = /^\P{L}*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+  const paragraph = (element, text = element.textContent) => {
+    element.dir = RIGHT.test(text.slice(0, 500)) ? "rtl" : "ltr";
     return element;
   };
 
@@ -120,12 +121,12 @@
         }
         at++;
       }
-      const entry = paragraph(make("li"));
+      const entry = paragraph(make("li"), inner.join(" "));
       blocks(entry, inner, depth + 1, left);
       made.append(entry);
       while (at < lines.length && !lines[at].trim() && ITEM.test(lines[at + 1] ?? "")) at++;
     }
-    box.append(made);
+    box.append(paragraph(made));
     return at;
   }
 
@@ -147,7 +148,7 @@
       at++;
     }
     made.append(body);
-    const frame = make("div", "table", made);
+    const frame = make("div", "table", paragraph(made));
     frame.tabIndex = 0; // a wide table is scrolled with keys
     frame.setAttribute("role", "region");
     frame.setAttribute("aria-label", "Table of the answer");
