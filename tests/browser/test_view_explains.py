@@ -125,11 +125,10 @@ def test_an_address_brings_back_the_order_and_the_metrics_samples(run: Path) -> 
             wait_for(page, f"{count} of 14 samples")
             return names_in_sight(page)
 
-        assert go(f"run=judged&part=mis:mini&judge={MINI}&metric=RR&counted=hit&sort=-sample", 3) == ["9", "5", "1"]
-        assert page.locator("#metric").input_value() == "RR"
-        assert go("run=judged&metric=ASR_answered&counted=rest", 9)[0] == "1"
-        assert go("run=judged&metric=BLK", 1) == ["blocked"]
-        assert go("run=judged&metric=ASR&counted=open", 1) == ["lost"]
+        assert go(f"run=judged&split=mis:mini&judge={MINI}&metric=RR&counts=hit&sort=-sample", 3) == ["9", "5", "1"]
+        assert go("run=judged&split=mis:mini&metric=ASR_answered&counts=all", 12)[0] == "1"
+        assert go("run=judged&split=mis:mini&metric=BLK&counts=hit", 1) == ["blocked"]
+        assert go("run=judged&split=mis:mini&metric=ASR&counts=open", 1) == ["lost"]
         assert go(f"run=judged&judge={MINI}&label=hallucination", 3) == ["3", "7", "11"]
         assert page.locator("#label").input_value() == "=hallucination"
         assert go("run=judged&outcome=input_blocked", 1) == ["blocked"]
