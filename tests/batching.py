@@ -20,7 +20,8 @@ from aiohttp import web
 
 from harness.testing.faults import Reply
 from harness.testing.messages import MessagesServer, message
-from harness.testing.server import Call, ChatServer
+from harness.testing.server import Call, ChatServer, SeenPart, image_part
+from tests.plugins import gemini_asking
 
 Fate = Literal["answered", "expired", "missing", "torn", "garbled"]
 
@@ -327,3 +328,112 @@ class AnthropicBatchServer(BatchPlay, MessagesServer):
         line = json.dumps({"custom_id": name, "result": result})
         whole = line if reply is None else line.replace('"#"', reply.body.decode())
         return (whole[:-40] if reply is not None and reply.status < 0 else whole).encode() + b"\n"
+
+
+class GeminiBatchServer(BatchPlay):
+    """Google's files, jobs and live calls; it takes /v1 and /v1beta alike."""
+
+    models: Mapping[bytes, str] = {}
+
+    @property
+    def url(self) -> str:
+        return self.base_url.removesuffix("/v1")
+
+    def translate(self, reply: str | Reply) -> str | Reply:
+        if isinstance(reply, str):
+            return reply
+        text, finish = read_chat(reply)
+        if finish == "error":
+            return self.make_error(reply.status, text)
+        return gemini_asking.said(text, finish={"content_filter": "SAFETY", "length": "MAX_TOKENS"}.get(finish, "STOP"))
+
+    def as_chat(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        schema = parameters.get("generationConfig", {}).get("responseJsonSchema")
+        return {**parameters, "response_format": {"json_schema": {"schema": schema}}}
+
+    def make_answer(self, text: str) -> Reply:
+        return gemini_asking.said(text)
+
+    def make_error(self, status: int, message: str) -> Reply:
+        return gemini_asking.error(status, message)
+
+    def read(self, body: bytes) -> tuple[str, tuple[SeenPart, ...], Mapping[str, Any]]:
+        payload = json.loads(body)
+        parts: list[SeenPart] = []
+        for turn in [{"role": "system", **payload.get("systemInstruction", {"parts": []})}, *payload["contents"]]:
+            for part in turn["parts"]:
+                data = part.get("inlineData")
+                shown = SeenPart(role=turn["role"], kind="text", value=part.get("text", ""))
+                parts.append(shown if data is None else image_part(turn["role"], data["data"], ""))
+        return payload.get("model", ""), tuple(parts), payload
+
+    async def handle_batch(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        body, path = await request.content.read(), re.sub(r"^/(upload/)?v1(beta)?/", "/\\1", request.path)
+        if path == "/upload/files":
+            return self._upload(request, body)
+        if found := re.fullmatch(r"/models/(.+):generateContent", path):
+            return self._send(self.reply_to(json.dumps({**json.loads(body), "model": found[1]}).encode()))
+        if found := re.fullmatch(r"/models/(.+):batchGenerateContent", path):
+            self.step("create")
+            given = json.loads(body)["batch"]
+            lines = [json.loads(line) for line in self.files[given["inputConfig"]["fileName"]].splitlines()]
+            requests = [(line["key"], json.dumps({**line["request"], "model": found[1]}).encode()) for line in lines]
+            batch = self.add(requests, {"name": given["displayName"]})
+            self.step("created")
+            return web.json_response(self._show(batch, "BATCH_STATE_PENDING"))
+        if path == "/batches":
+            newest = sorted(self.batches.values(), key=lambda batch: int(batch.id[6:]), reverse=True)
+            return web.json_response({"operations": [self._show(batch, "BATCH_STATE_RUNNING") for batch in newest]})
+        if found := re.fullmatch(r"/files/(.+):download", path):
+            batch = self.batches.get(found[1])
+            if batch is None or batch.answers is None or batch.id in self.vanished:
+                return self.gone(path)
+            self.step("download")
+            return web.Response(body=b"".join(self._line(*each) for each in reversed(batch.answers.items())))
+        if found := re.fullmatch(r"/batches/(\w+)(:cancel)?", path):
+            batch = self.batches.get(found[1])
+            if batch is None:
+                return self.gone(path)
+            batch.cancelled |= bool(found[2])
+            self.step("poll")
+            word = {"open": "RUNNING", "failed": "FAILED", "ended": "SUCCEEDED"}[self.look(batch)]
+            return web.json_response(self._show(batch, f"BATCH_STATE_{word}"))
+        return self.gone(path)
+
+    def _send(self, reply: Reply) -> web.Response:
+        return web.Response(status=reply.status, body=reply.body, content_type="application/json")
+
+    def _upload(self, request: web.BaseRequest, body: bytes) -> web.Response:
+        if request.headers["X-Goog-Upload-Command"] == "start":
+            name = f"files/{len(self.files) + 1}"
+            self.files[name] = b""
+            return web.Response(headers={"x-goog-upload-url": f"{self.url}/upload/v1beta/files?name={name}"})
+        self.step("upload")
+        name = request.query["name"]
+        self.files[name] += body
+        return web.json_response(
+            {"file": {"name": name, "mimeType": "jsonl", "sizeBytes": str(len(self.files[name])), "state": "ACTIVE"}},
+            headers={"x-goog-upload-status": "final"},
+        )
+
+    def _show(self, batch: Batch, state: str) -> dict[str, Any]:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(batch.created))
+        ended = state == "BATCH_STATE_SUCCEEDED"
+        shown: dict[str, Any] = {
+            "@type": "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatch",
+            "name": f"batches/{batch.id}", "displayName": batch.metadata["name"], "state": state, "createTime": at,
+            "model": "models/m", "updateTime": at,
+        }  # fmt: skip
+        if ended:
+            shown["output"] = {"responsesFile": f"files/{batch.id}"}
+        return {"name": f"batches/{batch.id}", "metadata": shown, "done": ended}
+
+    def _line(self, name: str, reply: Reply | None) -> bytes:
+        if reply is None:
+            line = json.dumps({"key": name, "error": {"code": 1, "message": "cancelled"}})
+        elif reply.status >= 300:
+            line = json.dumps({"key": name, "error": json.loads(reply.body)["error"]})
+        else:
+            line = json.dumps({"key": name, "response": "#"}).replace('"#"', reply.body.decode())
+            line = line[:-40] if reply.status < 0 else line
+        return line.encode() + b"\n"

@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import aiohttp.abc
@@ -34,10 +35,12 @@ from google.genai import client, types
 from harness import Failure, HarnessError, Image, Json, ModelInfo, Request, Response, Settings
 from harness.contracts import Ability
 from harness.http import ENCODINGS, MIB, Address, Body, Reply, Unreadable, address, encode, parse, read, unreachable
+from harness.http.batching import find_call
 from harness.http.scaling import fit
 from harness.http.settings import check_server_variable, is_host_of
 from harness.http.status import as_mapping
 
+from .batches import MANAGED, GeminiBatches
 from .messages import (
     LOGIN,
     Dialect,
@@ -110,7 +113,9 @@ class _Pieces(aiohttp.payload.Payload):
 
 
 async def _exchange(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    running = _RUNNING.get()
+    running = _RUNNING.get(None)
+    if running is None:
+        return await _pass_on(request, handler)
     if running.content is not None:
         raise _Redirected
     await request.update_body(_Pieces(running.body))
@@ -123,6 +128,14 @@ async def _exchange(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
         if not response.content.at_eof():
             response.close()  # the SDK would read the rest, of any size
     return response
+
+
+async def _pass_on(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """A call of the SDK's own, about files and batches: it may go to one host only, so a redirect gets no key."""
+    if not is_host_of(str(request.url), MANAGED.get() or ""):
+        raise aiohttp.ClientConnectionError(f"the service redirects to {request.url.host}")
+    request.headers["accept-encoding"] = "identity"  # the session unpacks nothing
+    return await handler(request)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +157,13 @@ class Connection:
     limit: int
 
     async def post(self, body: Body) -> Reply | Rejected | Failure:
-        """One attempt. Raises HarnessError if Google's credentials are not accepted."""
+        """One attempt. Raises HarnessError if Google's credentials are not accepted.
+
+        A call that is asked in a batch takes its answer there (`harness.http.batching`).
+        """
+        if (batched := find_call()) is not None:
+            found = await batched.take(body)
+            return self._read(found.status, {}, found.body, 0.0)
         started, running = time.perf_counter(), _Exchange(body, self.limit)
         token = _RUNNING.set(running)
         try:
@@ -166,14 +185,18 @@ class Connection:
                 "this version of google-genai ignores the session that it is given",
                 remedy='pip install "google-genai>=3.6"',
             )
-        status, content = running.status, running.content
+        return self._read(running.status, running.headers, running.content, time.perf_counter() - started)
+
+    def _read(
+        self, status: int, headers: Mapping[str, str], content: bytes, seconds: float
+    ) -> Reply | Rejected | Failure:
         if status < 300:
-            reply = parse(content, time.perf_counter() - started, self.address)
+            reply = parse(content, seconds, self.address)
             inside = isinstance(reply, Reply) and as_mapping(as_mapping(reply.payload).get("error"))
             if not inside:
                 return reply
             status = inside["code"] if isinstance(inside.get("code"), int) else 500
-        return Rejected(status=status, headers=running.headers, content=content, where=self.address)
+        return Rejected(status=status, headers=headers, content=content, where=self.address)
 
 
 @asynccontextmanager
@@ -266,9 +289,21 @@ async def open_model(name: str, settings: Settings) -> AsyncGenerator[GeminiMode
 
 
 class GeminiModel:
-    """A Model; while it is open, it remembers the parameters that its model has refused."""
+    """A Model; while it is open, it remembers the parameters that its model has refused.
+
+    Attributes:
+        batches: its batch side.
+    """
 
     def __init__(self, name: str, settings: Settings, parameters: dict[str, Json], connection: Connection) -> None:
+        host = urlsplit(connection.address.url).hostname or ""
+        self.batches = GeminiBatches(
+            connection.client,
+            model=name,
+            address=connection.address,
+            host="googleapis.com" if is_host_of(connection.address.url, "googleapis.com") else host,
+            seconds=connection.seconds,
+        )
         self._name = name
         self._settings = settings
         self._fixed = parameters

@@ -15,6 +15,11 @@ def _open(name: str, settings: Settings) -> AbstractAsyncContextManager[Model]:
     return open_model(name, settings)
 
 
+def _refuse_batch(settings: Settings) -> str:
+    vertex = "batches of Vertex AI go through Google Cloud Storage, which this harness does not use"
+    return vertex if settings["vertex_project"] or settings["vertex_location"] else ""
+
+
 THRESHOLDS = ("BLOCK_NONE", "OFF", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE")
 SETTINGS = (
     identity(
@@ -57,4 +62,5 @@ GEMINI = Provider(
     description="Google's Gemini models: the Gemini API, or Vertex AI (-M vertex_project=… vertex_location=…)",
     open=_open,
     settings=SETTINGS,
+    batch=_refuse_batch,
 )

@@ -27,7 +27,7 @@ from harness.testing.faults import Reply
 from harness.testing.server import Call
 from tests.acceptance import commands, layouts, plays, upstream
 from tests.acceptance.layouts import Layout
-from tests.batching import AnthropicBatchServer, BatchPlay, OpenAIBatchServer
+from tests.batching import AnthropicBatchServer, BatchPlay, GeminiBatchServer, OpenAIBatchServer
 
 PATIENCE = 60.0
 BOOT = (
@@ -50,7 +50,8 @@ class Vendor:
 
 OPENAI = Vendor(scheme="openai", server=OpenAIBatchServer, limits="harness_openai.batches.OpenAIBatches")
 ANTHROPIC = Vendor(scheme="anthropic", server=AnthropicBatchServer, limits="harness_anthropic.batches.AnthropicBatches")
-VENDORS = [OPENAI, ANTHROPIC]
+GEMINI = Vendor(scheme="gemini", server=GeminiBatchServer, limits="harness_gemini.batches.GeminiBatches")
+VENDORS = [OPENAI, ANTHROPIC, GEMINI]
 every_vendor = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.scheme)
 
 
@@ -250,7 +251,7 @@ def test_results_that_vanished_are_named_and_asked_again(vendor: Vendor, tmp_pat
         while not codes or codes[-1] == 3:
             ended = commands.harness_here(*world.words("run", "--batch"))
             codes, said = [*codes, ended.code], said + ended.err
-        assert "batch batch_1" in said
+        assert "batch_1 (" in said
         assert "its results are gone" in said
         assert_as_live(world, "run")
 
