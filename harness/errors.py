@@ -7,6 +7,7 @@
         ├── MissingData         a data set is not on this machine: says how to get it
         ├── IdentityMismatch    a run folder belongs to another model or other settings
         ├── EndpointDown        an endpoint answered only errors: the run stops before it wastes more calls
+        ├── BudgetSpent         the next call may cost more than the user allows: exit 3, all answers are kept
         ├── TooManyOpen         this process or machine can have no more files open
         ├── Forbidden           a server refuses the user, or, once it has answered, one request
         └── PluginError         a plugin raised or gave something that its contract does not allow: says which plugin
@@ -70,6 +71,10 @@ class IdentityMismatch(HarnessError):
 
 class EndpointDown(HarnessError):
     """An endpoint returned only errors; raised by the breaker."""
+
+
+class BudgetSpent(HarnessError):
+    """The next call may cost more than `--max-usd` leaves; calls on the wire have ended and are kept."""
 
 
 class TooManyOpen(HarnessError):

@@ -13,6 +13,7 @@ from harness.contracts import Model, Provider, Strategy
 from harness.errors import HarnessError, PluginError
 from harness.http.batching import Batches
 from harness.keys import digest, text_hash
+from harness.prices import Seller
 from harness.replicas.launch import Launch
 from harness.replicas.placement import SETTINGS, Placement, format_devices
 from harness.types import Json, Setting
@@ -100,6 +101,11 @@ class Resolved:
             "settings": self._identify_settings(),
             "strategy": self._identify_strategy(),
         }
+
+    @property
+    def seller(self) -> Seller:
+        """Who answers its calls."""
+        return Seller.of(self.provider, self.settings)
 
     @property
     def channel(self) -> str:

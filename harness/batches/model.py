@@ -29,6 +29,7 @@ from harness.http.batching import BatchAnswer, turn_aside
 from harness.keys import canonical, request_to_json
 from harness.limits.endpoints import Endpoints
 from harness.limits.metered import Metered
+from harness.limits.quota import Load, Meter
 from harness.limits.throttling import Call
 from harness.rubric.templates import find_markers, strip_markers
 from harness.types import Failure, Request, Response
@@ -136,7 +137,7 @@ class _BatchedCall:
         self._desk = desk
         self._channel = channel
         self._asker = asker
-        self._place = asker.place(request)
+        self.place = asker.place(request)
         self._markers = sorted(marker.encode() for marker in find_markers(request))
         self._images = [image for image in request.images if image.content is not None]
         self._attempts = 0
@@ -150,7 +151,7 @@ class _BatchedCall:
             bare = bare.replace(marker, b"")
         said = sha256(bare).hexdigest()[: NAME - WHO]
         while True:
-            whose = sha256(f"{self._channel.name}\0{self._place}\0{self._attempts}".encode()).hexdigest()[:WHO]
+            whose = sha256(f"{self._channel.name}\0{self.place}\0{self._attempts}".encode()).hexdigest()[:WHO]
             self._attempts += 1
             found = self._desk.log.find(whose)
             if found is None:
@@ -181,6 +182,7 @@ class BatchedModel(Metered):
         channel: of this model.
         urgent: as of `Metered`.
         before: as of `Metered`.
+        meter: as of `Metered`; a request of a batch is counted when it is first answered.
     """
 
     def __init__(
@@ -192,11 +194,13 @@ class BatchedModel(Metered):
         *,
         urgent: bool = False,
         before: Callable[[], bool] = lambda: False,
+        meter: Meter | None = None,
     ) -> None:
-        super().__init__(model, endpoints, urgent=urgent, before=before)
+        super().__init__(model, endpoints, urgent=urgent, before=before, meter=meter)
+        self._counted = set[str]()
         self._desk = desk
         self._channel = channel
-        self._live = Metered(model, endpoints, urgent=urgent, before=before)
+        self._live = Metered(model, endpoints, urgent=urgent, before=before, meter=meter)
         self._live.breaker = self.breaker
         self._policy = replace(self._policy, base=0.0, longest=0.0)
 
@@ -210,11 +214,16 @@ class BatchedModel(Metered):
             result = await super().generate(request)
         if call.answered:
             result = replace(result, usage=replace(result.usage, batch=True))
+            if call.place not in self._counted:  # each walk over a waiting sample reads its earlier answers again
+                self._counted.add(call.place)
+                self._meter.settle(Load(tokens=0), result.usage, result.model)
         return result
 
-    async def _try(self, attempt: Callable[[], Awaitable[_T | Failure]], call: Call) -> _T | Failure:
+    async def _try_held(
+        self, attempt: Callable[[], Awaitable[_T | Failure]], call: Call, request: Request | None
+    ) -> _T | Failure:
         """Read the answer of one try; a request that no batch can hold or answer is this sample's error."""
-        del call
+        del call, request
         try:
             result = await attempt()
         except TooLargeForBatch as error:

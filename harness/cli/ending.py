@@ -17,12 +17,21 @@ from typing import Any, Final
 import click
 
 from harness import descriptors
-from harness.errors import FIXABLE, HarnessError, PluginError, TooManyOpen, find_plugin_error, find_root_error
+from harness.errors import (
+    FIXABLE,
+    BudgetSpent,
+    HarnessError,
+    PluginError,
+    TooManyOpen,
+    find_plugin_error,
+    find_root_error,
+)
 from harness.secrets import holds_key, without_secrets
 
 from .stdout import tell
 
 INTERRUPTED: Final = 130
+INCOMPLETE: Final = 3
 #: seconds that leftovers of a run get to end: tasks of the loop; threads and exit functions of the process
 LINGER_SECONDS: Final = 5.0
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -72,6 +81,9 @@ def _report_error(error: BaseException, arguments: Sequence[str]) -> int:
             error.show(message)
             tell(message.getvalue().rstrip("\n"))
         return 2
+    if isinstance(error, BudgetSpent):
+        tell(str(error))
+        return INCOMPLETE
     text = _describe_fixable(error, arguments)
     if text is not None:
         tell(f"error: {text}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -18,6 +19,7 @@ from harness.settings import spread
 from .options import add_flags, load_host, parse_pairs, plugin_options, split_names
 
 if TYPE_CHECKING:
+    from harness.limits.endpoints import Policy
     from harness.models import ModelSpec
     from harness.plugins.host import Host
 
@@ -177,7 +179,7 @@ def list_config_keys() -> frozenset[str]:
     """All keys of a config; one file serves `run` and `judge`."""
     commands = (click.command("")(add(lambda: None)) for add in (run_flags, judge_flags))
     keys = {key for command in commands for option in _options(command) for key in config_keys(option)}
-    return frozenset(keys - {"config"} | {"gate", "suites", "schemes"})
+    return frozenset(keys - {"config"} | {"gate", "suites", "schemes", "prices"})
 
 
 def _options(command: click.Command) -> Iterator[click.Option]:
@@ -191,7 +193,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
     from harness.runs.config import load_config
 
     values = load_config(explicit, list_config_keys)
-    ctx.obj = {"suites": values.pop("suites", {}), "schemes": values.pop("schemes", {})}
+    ctx.obj = {name: values.pop(name, {}) for name in ("suites", "schemes", "prices")}
     ctx.default_map = {}
     for option in _options(ctx.command):
         keys = config_keys(option)
@@ -236,6 +238,15 @@ def _config_flag(text: str, callback: Callable[..., None]) -> Callable[[_F], _F]
 schemes_flag = _config_flag("schemes of your own", _read_rows)
 suites_flag = _config_flag("suites of your own", _read_rows)
 config_flag = _config_flag("the flags' names as keys", _read_config)
+
+
+def build_policy(given: Mapping[str, Any]) -> Policy:
+    """The policy of all calls by `--concurrency`, `--rpm` and `--tpm`."""
+    from harness.limits.endpoints import Policy
+
+    most: int | None = given["concurrency"]
+    policy = Policy(rpm=given["rpm"], tpm=given["tpm"])
+    return replace(policy, start=most, cap=most) if most else policy
 
 
 def with_schemes(ctx: click.Context) -> Host:
@@ -320,6 +331,10 @@ _flags_of_reaching: tuple[Callable[[Any], Any], ...] = (
         help="With --launch ray: the cluster's address; without it Ray is started on this machine.",
     ),
     click.option("--concurrency", type=click.IntRange(1), help="Most calls at once to one endpoint."),
+    click.option("--rpm", type=click.IntRange(1), metavar="N", help="Most calls a minute to one endpoint."),
+    click.option(
+        "--tpm", type=click.IntRange(1), metavar="N", help="Most tokens a minute, in and out, to one endpoint."
+    ),
 )
 _flags_of_judges: tuple[Callable[[Any], Any], ...] = (
     _judge_flag,
@@ -371,6 +386,12 @@ _judging_flags: tuple[Callable[[Any], Any], ...] = (
         help="Ask through the providers' batch APIs. While batches are open: exit 3; the same command goes on later.",
     ),
     click.option("--wait", is_flag=True, help="With --batch: wait until all batches have ended."),
+    click.option(
+        "--max-usd",
+        type=click.FloatRange(0, min_open=True),
+        metavar="N",
+        help="Most dollars that the run folder may cost; the run stops before a call that could exceed it (exit 3).",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print results.json instead of a table."),
     config_flag,
     plugin_options,

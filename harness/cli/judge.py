@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .flags import judge_flags, with_schemes, with_suites
+from .flags import build_policy, judge_flags, with_schemes, with_suites
 from .options import show_examples
 from .outcome import print_runs, run_all
 from .stdout import tell
@@ -43,6 +43,7 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
         raise click.UsageError("--members needs --combine majority")
     with_schemes(ctx)
     with_suites(ctx)
+    given["prices"] = ctx.obj["prices"]
     ended, code = run_all([(str(folder), partial(_judge, folder, given)) for folder in runs])
     select = partial(_select_judged, tasks=given["tasks"]) if given["tasks"] else None
     print_runs(ended, as_json=given["as_json"], several=len(runs) > 1, select=select)
@@ -73,13 +74,11 @@ def _select_judged(run: Run, *, tasks: tuple[str, ...]) -> Results:
 def _judge(folder: Path, given: dict[str, Any]) -> Run:
     from harness.evaluation.options import JudgeOptions
     from harness.evaluation.samples import Stop
-    from harness.limits.endpoints import Policy
     from harness.progress import choose_progress
     from harness.runs.run import judge_async
 
     from .interrupt import interruptible, resume_hint
 
-    concurrency: int | None = given["concurrency"]
     options = JudgeOptions(
         judges=() if given["combine"] else given["judges"],
         maps=given["maps"],
@@ -99,7 +98,9 @@ def _judge(folder: Path, given: dict[str, Any]) -> Run:
         judge_limit=given["judge_limit"],
         judge_repeat=1 if given["combine"] else given["judge_repeat"],
         judge_vote="" if given["combine"] else given["judge_vote"] or "",
-        policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
+        policy=build_policy(given),
+        max_usd=given["max_usd"],
+        prices=given.get("prices", {}),
         command=("harness", *sys.argv[1:]),
         batch=given["batch"],
         wait=given["wait"],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .flags import run_flags, with_schemes, with_suites
+from .flags import build_policy, run_flags, with_schemes, with_suites
 from .options import show_examples
 from .outcome import print_dry_runs, print_runs, run_all
 from .stdout import tell
@@ -34,10 +34,11 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     """Ask a model the questions of some tasks, and judge its answers.
 
     The same command resumes the run: stored answers are never asked again. Exit codes: 0 done, 2 you can fix it, 3
-    done but incomplete, 130 interrupted.
+    incomplete, also by --max-usd, 130 interrupted.
     """
     with_schemes(ctx)
     with_suites(ctx)
+    given["prices"] = ctx.obj["prices"]
     specs = build_specs(given)
     several = len(specs) > 1
     if given["dry_run"]:
@@ -71,11 +72,9 @@ def build_specs(given: dict[str, Any]) -> list[ModelSpec]:
 def build_options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Options:
     """The options of one run; each of several runs has its folder below `--output`."""
     from harness.evaluation.options import Options
-    from harness.limits.endpoints import Policy
     from harness.metrics import MIN_COVERAGE
 
     output: Path | None = given["output"]
-    concurrency: int | None = given["concurrency"]
     options = Options(
         model=spec,
         tasks=given["tasks"],
@@ -101,7 +100,9 @@ def build_options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> O
         min_coverage=MIN_COVERAGE if given["min_coverage"] is None else given["min_coverage"],
         judge_repeat=given["judge_repeat"],
         judge_vote=given["judge_vote"] or "",
-        policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
+        policy=build_policy(given),
+        max_usd=given["max_usd"],
+        prices=given.get("prices", {}),
         command=("harness", *sys.argv[1:]),
         batch=given["batch"],
         wait=given["wait"],
@@ -120,7 +121,7 @@ def _dry_run(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> DryRun
 
 
 def _run(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Run:
-    from harness.errors import HarnessError
+    from harness.errors import BudgetSpent, HarnessError
     from harness.evaluation.samples import Stop
     from harness.progress import choose_progress
     from harness.runs.run import run_async
@@ -135,6 +136,6 @@ def _run(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Run:
         tell(resume_hint(options.command))
         raise
     except HarnessError as error:
-        if stop.asked:  # answers in flight are kept, whatever ended the run
+        if stop.asked and not isinstance(error, BudgetSpent):  # answers in flight are kept, whatever ended the run
             error.remedy = "\n  ".join(filter(None, (error.remedy, resume_hint(options.command))))
         raise

@@ -36,6 +36,7 @@ from harness.limits.endpoints import Endpoints
 from harness.limits.metered import Breaker
 from harness.metrics import Metric
 from harness.plugins.observers import Observers
+from harness.prices.spending import Spending
 from harness.progress.lines import Progress
 from harness.store.folder import RunFolder, TaskFolder
 from harness.store.journal import Journal
@@ -67,6 +68,7 @@ class RunContext:
         dropped: generation settings that the model refused.
         model_notes: notes from the model's provider.
         batches: where requests are put that are asked in batches; None asks all live.
+        spending: prices the calls and limits their dollars.
     """
 
     options: Options
@@ -90,6 +92,7 @@ class RunContext:
     dropped: frozenset[str] = frozenset()
     model_notes: tuple[str, ...] = ()
     batches: BatchDesk | None = None
+    spending: Spending = field(default_factory=Spending)
 
     @property
     def choices(self) -> list[JudgeChoice]:

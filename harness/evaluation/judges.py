@@ -18,7 +18,7 @@ from harness import descriptors, plugins, settings
 from harness import rubric as rubrics
 from harness.batches import BatchDesk, BatchedModel
 from harness.contracts import Decision, Judge, Model, Rubric
-from harness.errors import HarnessError, PluginError, UnknownName, describe_error
+from harness.errors import BudgetSpent, HarnessError, PluginError, UnknownName, describe_error
 from harness.evaluation.options import Options
 from harness.evaluation.probe import probe_model
 from harness.evaluation.splits import JudgeChoice, split_judge
@@ -27,6 +27,7 @@ from harness.limits.endpoints import Endpoints
 from harness.limits.metered import Breaker, Metered
 from harness.models import ModelSpec, Resolved, list_settings, place_devices, resolve
 from harness.plugins.shapes import describe_wrong_decision
+from harness.prices import Seller
 from harness.rubric.templates import strip_markers
 from harness.store.folder import file_name, repeat_id
 from harness.store.records import Judgement, sanitize_numbers
@@ -93,6 +94,7 @@ class OpenJudge:
         card: its entry in results.json.
         number: which repeat of the judge this is; the first is the judge itself.
         repeats: its other repeats, which share its rubric and its model.
+        seller: who answers the model's calls; None for a rule.
     """
 
     id: str
@@ -106,6 +108,7 @@ class OpenJudge:
     card: Mapping[str, Json] = field(default_factory=dict[str, Json])
     number: int = 1
     repeats: tuple[OpenJudge, ...] = ()
+    seller: Seller | None = None
 
     @property
     def every(self) -> tuple[OpenJudge, ...]:
@@ -167,9 +170,14 @@ class OpenJudge:
         If the model cannot score choices that no verdict needs, the reply is empty and its notes say why.
         """
         results: list[Response | Failure | None] = [None] * len(requests)
+        over: list[BudgetSpent] = []
 
         async def send(number: int, request: Request) -> None:
-            result = await self.send(request)
+            try:
+                result = await self.send(request)
+            except BudgetSpent as error:  # the others are on the wire and paid for
+                over.append(error)
+                return
             state = find_unscored(result) if request.choices and "choices" not in self.needs else None
             if state is not None:
                 result = Response(text="", usage=result.usage, model=result.model, notes=(state.message,))
@@ -184,6 +192,8 @@ class OpenJudge:
                         group.start_soon(send, number, request)
             except BaseExceptionGroup as error:
                 raise error.exceptions[0] from None
+        if over:
+            raise over[0]
         return [result for result in results if result is not None]
 
     async def send(self, request: Request) -> Response | Failure:
@@ -404,6 +414,7 @@ class OpenJudges:
             breaker=None if metered is None else metered.breaker,
             overrides=given.overrides,
             card=_build_card(choice, rubric, given),
+            seller=None if given.model is None else given.model.seller,
         )
         if metered is not None:
             numbers = range(2, self._options.judge_repeat + 1)
@@ -414,10 +425,11 @@ class OpenJudges:
 
     async def _meter(self, resolved: Resolved, model: Model, before: Callable[[], bool]) -> Metered:
         """The judge's model as the run asks it: in batches if it can be, else live."""
+        meter = self._endpoints.open_meter(resolved.spec.ref, resolved.provider, resolved.settings)
         if self._batches is None or resolved.find_batch_fault():
-            return Metered(model, self._endpoints, urgent=True, before=before)
+            return Metered(model, self._endpoints, urgent=True, before=before, meter=meter)
         channel = await self._batches.attach(resolved.channel, model.info.ref, resolved.batches_of(model))
-        return BatchedModel(model, self._endpoints, self._batches, channel, urgent=True, before=before)
+        return BatchedModel(model, self._endpoints, self._batches, channel, urgent=True, before=before, meter=meter)
 
     async def _open_model(self, resolved: Resolved, *, raw: bool) -> Model:
         place = canonical({"ref": resolved.spec.ref, "settings": {k: str(v) for k, v in resolved.settings.items()}})
@@ -429,7 +441,10 @@ class OpenJudges:
             asked = self._batches is not None and self._batches.log.gathered
             if self._options.probe and (side is None or side.live) and not asked:
                 raw = raw and "raw" in model.info.can
-                await probe_model(model, images=0, raw=raw, policy=self._options.policy, tell=self._endpoints.tell)
+                meter = self._endpoints.open_meter(resolved.spec.ref, resolved.provider, resolved.settings)
+                await probe_model(
+                    model, images=0, raw=raw, policy=self._options.policy, tell=self._endpoints.tell, meter=meter
+                )
                 self._endpoints.mark_answered(model)
             self._models[place] = model
         return self._models[place]

@@ -13,6 +13,7 @@ from harness.errors import HarnessError, UnknownName
 from harness.limits.endpoints import Policy
 from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
+from harness.prices import OwnPrice
 from harness.replicas.launch import Launch
 from harness.settings import nearest
 from harness.types import OUTCOMES, UNSCORED
@@ -57,7 +58,9 @@ class Options:
         shard: (i, n): answer only the clusters of the i-th of n parts, in a folder below `output`; None for all.
         judge_repeat: how often each judge that asks a model judges each answer.
         judge_vote: `majority` adds the majority of the repeats as a judge, in the judge's place; empty adds none.
-        policy: slots, retries and breaker.
+        policy: slots, retries, breaker, and calls and tokens a minute.
+        max_usd: most dollars that the run folder may cost; None for no limit.
+        prices: the user's prices, by `SCHEME/NAME`.
         command: the command's arguments; recorded, and shown after an interrupt.
         batch: ask through the providers' batch APIs, where they have one.
         wait: with `batch`, wait until all batches have ended.
@@ -88,6 +91,8 @@ class Options:
     judge_repeat: int = 1
     judge_vote: Vote = ""
     policy: Policy = Policy()
+    max_usd: float | None = None
+    prices: Mapping[str, OwnPrice] = field(default_factory=dict[str, OwnPrice])
     command: tuple[str, ...] = ()
     batch: bool = False
     wait: bool = False
@@ -130,6 +135,7 @@ class Options:
             check_shard(self.shard)
         self.launcher.check()
         _check_wait(self.batch, self.wait)
+        _check_limits(self.policy, self.max_usd, self.batch)
         if self.phases not in get_args(Phases):
             raise UnknownName(f"--phases {self.phases}: no such order", remedy=nearest(self.phases, get_args(Phases)))
 
@@ -157,7 +163,9 @@ class JudgeOptions:
         judge_limit: clusters to judge of each split, drawn by a hash alone (`--sample`); None for all.
         judge_repeat: as in `Options`.
         judge_vote: as in `Options`.
-        policy: slots, retries and breaker.
+        policy: as in `Options`.
+        max_usd: as in `Options`.
+        prices: as in `Options`.
         command: the command's arguments.
         batch: as in `Options`.
         wait: as in `Options`.
@@ -182,6 +190,8 @@ class JudgeOptions:
     judge_repeat: int = 1
     judge_vote: Vote = ""
     policy: Policy = Policy()
+    max_usd: float | None = None
+    prices: Mapping[str, OwnPrice] = field(default_factory=dict[str, OwnPrice])
     command: tuple[str, ...] = ()
     batch: bool = False
     wait: bool = False
@@ -193,6 +203,7 @@ class JudgeOptions:
             raise HarnessError("--sample must be at least 1")
         _check_repeats(self.judge_repeat, self.judge_vote)
         _check_wait(self.batch, self.wait)
+        _check_limits(self.policy, self.max_usd, self.batch)
         if self.min_coverage is not None:
             _check_coverage(self.min_coverage)
 
@@ -217,6 +228,8 @@ class JudgeOptions:
             judge_repeat=self.judge_repeat,
             judge_vote=self.judge_vote,
             policy=self.policy,
+            max_usd=self.max_usd,
+            prices=self.prices,
             command=self.command,
             batch=self.batch,
             wait=self.wait,
@@ -263,6 +276,17 @@ def _check_repeats(repeat: int, vote: str) -> None:
 def _check_wait(batch: bool, wait: bool) -> None:
     if wait and not batch:
         raise HarnessError("--wait waits for batches", remedy="add --batch, or leave --wait out")
+
+
+def _check_limits(policy: Policy, dollars: float | None, batch: bool) -> None:
+    if dollars is not None and batch:
+        raise HarnessError(
+            "--max-usd cannot stop a batch: it is paid for once it is submitted",
+            remedy="leave --max-usd out, and look at the dollars of --dry-run before",
+        )
+    for flag, number in (("--rpm", policy.rpm), ("--tpm", policy.tpm), ("--max-usd", dollars)):
+        if number is not None and not (math.isfinite(number) and number > 0):
+            raise HarnessError(f"{flag} must be more than 0, not {number:g}")
 
 
 def _check_coverage(least: float) -> None:

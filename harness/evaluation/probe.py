@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from harness.contracts import Model, ModelInfo
 from harness.errors import HarnessError, PluginError
 from harness.limits.endpoints import Endpoints, Policy, Tell
 from harness.limits.metered import Metered
-from harness.types import Failure, Generation, Message, Part, Request, Response, Text
+from harness.limits.quota import Meter
+from harness.limits.tokens import clean_usage
+from harness.types import Failure, Generation, Message, Part, Request, Response, Text, Usage
 
 PROBE_QUESTION = (
     "What does the first image show, and what does the second image show? Name the color and the shape of each."
@@ -33,15 +35,25 @@ class ProbeResult:
         answer: the model's text.
         images: how many images it was shown.
         in_order: whether it named all images in order; True if none was shown.
+        usage: the tokens that it took.
+        seconds: the time that it took.
     """
 
     answer: str
     images: int
     in_order: bool
+    usage: Usage = field(default=Usage(), compare=False)
+    seconds: float = field(default=0.0, compare=False)
 
 
 async def probe_model(
-    model: Model, *, images: int, policy: Policy, raw: bool = False, tell: Tell | None = None
+    model: Model,
+    *,
+    images: int,
+    policy: Policy,
+    raw: bool = False,
+    tell: Tell | None = None,
+    meter: Meter | None = None,
 ) -> ProbeResult:
     """Ask the model one small question.
 
@@ -53,6 +65,7 @@ async def probe_model(
         policy: sets the back-off; the probe waits less than a run.
         raw: ask without a chat template, for a model that may have none.
         tell: receives messages about the endpoint for the user; None drops them.
+        meter: counts what it costs; None counts nothing.
     """
     shown = min(images, 2)
     question = Text(text=(NO_IMAGE, ONE_IMAGE, PROBE_QUESTION)[shown])
@@ -71,7 +84,7 @@ async def probe_model(
         patience=min(policy.patience, PATIENCE),
     )
     watched = _Watched(model)
-    result = await Metered(watched, Endpoints(brief, tell=tell)).generate(request)
+    result = await Metered(watched, Endpoints(brief, tell=tell), meter=meter).generate(request)
     if isinstance(result, Failure) and result.outcome == "error":
         if watched.fault is not None:
             raise watched.fault
@@ -84,7 +97,8 @@ async def probe_model(
     found = [re.search(rf"\b(?:{'|'.join(words)})", answer, re.IGNORECASE) for words in _SHOWN[:shown]]
     places = [match.start() for match in found if match is not None]
     in_order = len(places) == shown and places == sorted(places)
-    return ProbeResult(answer=answer, images=shown, in_order=in_order)
+    seconds = result.seconds if isinstance(result, Response) else 0.0
+    return ProbeResult(answer=answer, images=shown, in_order=in_order, usage=clean_usage(result.usage), seconds=seconds)
 
 
 class _Watched:

@@ -20,7 +20,7 @@ import anyio.to_thread
 from harness import descriptors
 from harness.batches import BatchDesk, ask_in_batches
 from harness.contracts import Model, Split
-from harness.errors import BadImage, HarnessError, PluginError, TooManyOpen, describe_deed
+from harness.errors import BadImage, BudgetSpent, HarnessError, PluginError, TooManyOpen, describe_deed
 from harness.evaluation.judges import OpenJudge
 from harness.images import open_image
 from harness.keys import messages_digest, request_key
@@ -250,6 +250,8 @@ class _WorkerPool:
 
     def _end(self, error: HarnessError) -> None:
         self._context.stop.because(error)
+        if isinstance(error, BudgetSpent):
+            return  # calls on the wire are paid for: they take the time they need
         self._scope.deadline = min(self._scope.deadline, anyio.current_time() + DRAIN_SECONDS)
 
     def _notify(self) -> None:
@@ -316,7 +318,6 @@ async def get_answer(
         return None, False
     line = response_line(sample, epoch, key, result, calls=counted.calls)
     journal.append(line, sample.split, sample.id, epoch, key, state=str(line["outcome"]))
-    context.progress.spent(result.usage)
     context.observers.response_added(sample, result)
     return result, True
 
@@ -358,7 +359,7 @@ async def get_verdict(
     try:
         with _expect_repeat(judge.breaker, journal, stored), ask_in_batches(context.batches, *scope) as asker:
             judgement = await judge.decide(sample, answer.response)
-    except TooManyOpen:
+    except (TooManyOpen, BudgetSpent):
         raise
     except HarnessError as error:
         judge.dead = judge.dead or error
@@ -367,7 +368,6 @@ async def get_verdict(
         return None, False
     line = verdict_line(sample, answer.epoch, answer.key, answer.answer, judgement)
     journal.append(line, *answer.where, state=str(line["state"]))
-    context.progress.spent(judgement.usage)
     context.observers.verdict_added(sample, answer.response, judgement.decision)
     return line, True
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.contracts import Answered
-from harness.errors import HarnessError
+from harness.errors import BudgetSpent, HarnessError
 from harness.evaluation.judges import (
     Call,
     OpenJudge,
@@ -95,11 +95,12 @@ async def _score_epoch(
             flagged = replace(judgement, flags=judge.find_flags(each.response))
             written = {**verdict_line(each.sample, each.epoch, each.key, each.answer, flagged), TOGETHER: mark}
             journal.append(written, *each.where, state=str(written["state"]))
-            context.progress.spent(judgement.usage)
             context.observers.verdict_added(each.sample, each.response, judgement.decision)
             if shown is not None:
                 show_verdict(context, each.record, shown, written, True)
     judge.dead = judge.dead or ask.dead
+    if isinstance(ask.dead, BudgetSpent):
+        context.stop.because(ask.dead)
     return []
 
 

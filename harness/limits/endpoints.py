@@ -8,7 +8,8 @@ All clients' connections together stay below this process's limit of open files.
 There are two limits: how many calls run at once, and how fast they start. The first grows with each success up to the
 cap. The second starts with the first 429 that others share, and follows the endpoint's refusals
 (`harness.limits.throttling`). Slots alone do not fit a server that limits requests per second, because the rate that
-they allow depends on how long answers take.
+they allow depends on how long answers take. A user who knows the server's limits sets calls and tokens a minute
+(`harness.limits.quota`); they hold from the first call, beside the pace that is learnt.
 """
 
 from __future__ import annotations
@@ -16,18 +17,21 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import anyio
 
 from harness import descriptors
-from harness.contracts import Brush, Model, ModelInfo
+from harness.contracts import Brush, Model, ModelInfo, Provider
+from harness.limits.quota import FreeMeter, Meter, Quota, Ticket
 from harness.limits.throttling import Call, Pace, Refusal, Refusals
+from harness.limits.tokens import find_image_rule
 
 Tell = Callable[[str], None]  #: receives a line that the user should read now
+OpenMeter = Callable[[str, Provider, Mapping[str, Any]], Meter]
 #: seconds; a shorter pause is not worth a message
 WORTH_TELLING: Final = 5.0
 _USUAL_CAP: Final = 100  #: calls at once if neither the model nor the user sets a cap
@@ -47,6 +51,8 @@ class Policy:
         patience: seconds; a provider that asks for a longer wait counts as down.
         deadline: seconds that one call may take; local models have none.
         breaker: errors in a row, of any kind, that stop a model.
+        rpm: most calls a minute to one endpoint; None for no limit. Local models have none.
+        tpm: most tokens a minute, likewise. A call's tokens are estimated before it and corrected after it.
     """
 
     start: int = 20
@@ -58,14 +64,17 @@ class Policy:
     patience: float = 600.0
     deadline: float = 600.0
     breaker: int = 20
+    rpm: float | None = None
+    tpm: float | None = None
 
 
 class _Turn:
     """One call in the queue."""
 
-    def __init__(self) -> None:
+    def __init__(self, ticket: Ticket) -> None:
         self.came = anyio.Event()
         self.inside = False
+        self.ticket = ticket
 
 
 class Endpoint:
@@ -99,6 +108,8 @@ class Endpoint:
         self._slot_freed = anyio.Event()
         self._pace = Pace()
         self._refusals = Refusals()
+        self._calls_quota = Quota(policy.rpm) if policy.rpm else None
+        self._tokens_quota = Quota(policy.tpm) if policy.tpm else None
         self._noted_level = math.inf
         self._noted_until = -math.inf
         self._paused_until = -math.inf
@@ -110,20 +121,28 @@ class Endpoint:
         return int(min(self._limit, self._connections()))
 
     @asynccontextmanager
-    async def slot(self, *, urgent: bool) -> AsyncGenerator[float]:
-        """Hold a slot for one call; yields its start time."""
+    async def slot(self, *, urgent: bool, ticket: Ticket | None = None) -> AsyncGenerator[float]:
+        """Hold a slot for one call; yields its start time.
+
+        Args:
+            urgent: whether the call goes before others.
+            ticket: its expected tokens; the body replaces them by those that it took.
+        """
+        ticket = ticket or Ticket()
         if self._has_first:
-            await self._wait_in_queue(urgent)
+            await self._wait_in_queue(urgent, ticket)
         else:
-            await self._wait_as_first()
+            await self._wait_as_first(ticket)
         try:
             yield time.monotonic()
         finally:
+            if self._tokens_quota is not None and ticket.entry is not None:
+                self._tokens_quota.correct(ticket.entry, ticket.tokens)
             self._leave()
 
-    async def _wait_in_queue(self, urgent: bool) -> None:
+    async def _wait_in_queue(self, urgent: bool, ticket: Ticket) -> None:
         """Wait until this call may start, or is first in the queue."""
-        turn = _Turn()
+        turn = _Turn(ticket)
         queue = self._urgent if urgent else self._waiting
         queue.append(turn)
         try:
@@ -137,15 +156,15 @@ class Endpoint:
                 self._admit_next()
             raise
         if not turn.inside:
-            await self._wait_as_first()
+            await self._wait_as_first(ticket)
 
-    async def _wait_as_first(self) -> None:
+    async def _wait_as_first(self, ticket: Ticket) -> None:
         """Wait, as the first in the queue, until this call may start; one call at a time waits here."""
         self._has_first = True
         try:
-            while not self._enter():
+            while not self._enter(ticket):
                 now = time.monotonic()
-                closed = max(self._paused_until - now, self._pace.wait(now))
+                closed = max(self._paused_until - now, self._pace.wait(now), self._wait_for_quotas(now, ticket))
                 if closed > 0:
                     await anyio.sleep(closed)
                 else:
@@ -154,13 +173,24 @@ class Endpoint:
         finally:
             self._admit_next()
 
-    def _enter(self) -> bool:
+    def _wait_for_quotas(self, now: float, ticket: Ticket) -> float:
+        """Seconds until the user's limits allow a call to start."""
+        calls = 0.0 if self._calls_quota is None else self._calls_quota.wait(now)
+        return calls if self._tokens_quota is None else max(calls, self._tokens_quota.wait(now, ticket.tokens))
+
+    def _enter(self, ticket: Ticket) -> bool:
         """Start one call if allowed; returns whether it started."""
         now = time.monotonic()
         if self._on_wire >= self.slots or now < self._paused_until or self._pace.wait(now) > 0:
             return False
+        if self._wait_for_quotas(now, ticket) > 0:
+            return False
         self._on_wire += 1
         self._pace.start(now)
+        if self._calls_quota is not None:
+            self._calls_quota.start(now)
+        if self._tokens_quota is not None:
+            ticket.entry = self._tokens_quota.start(now, ticket.tokens)
         most = self._requested
         if most > self._connections():
             self._requested = 0
@@ -180,7 +210,7 @@ class Endpoint:
         self._has_first = False
         while queue := self._urgent or self._waiting:
             turn = queue.popleft()
-            turn.inside = self._enter()
+            turn.inside = self._enter(turn.ticket)
             turn.came.set()
             if not turn.inside:
                 self._has_first = True
@@ -252,6 +282,7 @@ class Endpoints:
         policy: the policy of all endpoints.
         tell: receives messages for the user; None drops them.
         notes: notes of the watched models so far, each text once.
+        open_meter: (`SCHEME/NAME`, provider, its settings) -> a meter for the model's calls.
     """
 
     def __init__(self, policy: Policy, *, tell: Tell | None = None) -> None:
@@ -263,13 +294,14 @@ class Endpoints:
         self._room = descriptors.call_limit()
         self._watched: list[Model | Brush] = []
         self._answering: list[Model | Brush] = []
+        self.open_meter: OpenMeter = lambda ref, _provider, _settings: FreeMeter(find_image_rule(ref))
 
     def of(self, info: ModelInfo) -> Endpoint:
         """The endpoint of a model's calls."""
         if info.endpoint not in self._known:
             self._known[info.endpoint] = Endpoint(
                 info.endpoint,
-                self.policy,
+                replace(self.policy, rpm=None, tpm=None) if info.local else self.policy,
                 fixed=info.concurrency,
                 tell=self.tell,
                 connections=(lambda: math.inf) if info.local else self._connections_of_each,

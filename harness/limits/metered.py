@@ -23,7 +23,9 @@ from harness.contracts import Brush, Drawing, Drawn, Model, ModelInfo
 from harness.errors import BadImage, EndpointDown, Forbidden, HarnessError, PluginError
 from harness.images import inline_image, open_image
 from harness.limits.endpoints import Endpoints
+from harness.limits.quota import FreeMeter, Meter, Ticket
 from harness.limits.throttling import OWN, Call
+from harness.limits.tokens import clean_usage
 from harness.types import BLOCKED, OUTCOMES, Failure, Request, Response, Usage
 
 _T = TypeVar("_T")
@@ -114,6 +116,7 @@ class MeteredCalls:
         endpoints: provide the slots, and know whether it has answered.
         urgent: whether its calls go before others.
         before: whether it answered in an earlier run; called only if needed.
+        meter: weighs its calls and learns what they took; None counts no dollars.
 
     Attributes:
         breaker: this model's breaker; the engine sets which errors it expects.
@@ -127,8 +130,10 @@ class MeteredCalls:
         *,
         urgent: bool = False,
         before: Callable[[], bool] = lambda: False,
+        meter: Meter | None = None,
     ) -> None:
         self._of = of
+        self._meter = meter or FreeMeter()
         self._endpoints = endpoints
         self._before = before
         self._policy = endpoints.policy
@@ -141,14 +146,21 @@ class MeteredCalls:
         """The wrapped model's."""
         return self._of.info
 
-    async def call(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
-        """Make one call, with retries. Raises HarnessError if no call can succeed."""
+    async def call(
+        self, attempt: Callable[[], Awaitable[_T | Failure]], request: Request | None = None
+    ) -> _T | Failure:
+        """Make one call, with retries. Raises HarnessError if no call can succeed.
+
+        Args:
+            attempt: makes one try.
+            request: what a model is asked; None for a brush, whose calls are not weighed.
+        """
         tries = throttled = 0
         call = Call()
         while True:
             self.breaker.check()
             try:
-                result = await self._try(attempt, call)
+                result = await self._try_held(attempt, call, request)
             except Forbidden as error:
                 if not self._endpoints.has_answered(self._of):
                     if not self._before():
@@ -173,9 +185,27 @@ class MeteredCalls:
             backoff = min(self._policy.longest, base * 2 ** (max(tries, throttled) - 1))
             await anyio.sleep(max(wait, random.uniform(0, backoff)))
 
-    async def _try(self, attempt: Callable[[], Awaitable[_T | Failure]], call: Call) -> _T | Failure:
+    async def _try_held(
+        self, attempt: Callable[[], Awaitable[_T | Failure]], call: Call, request: Request | None
+    ) -> _T | Failure:
+        """Make one try, with its dollars set aside. Raises BudgetSpent if it may not be paid for."""
+        if request is None:
+            return await self._try(attempt, call, Ticket())
+        load = self._meter.weigh(request)
+        await self._meter.hold(load)
+        usage: Usage | None = None
+        reported = ""
+        try:
+            result = await self._try(attempt, call, Ticket(load.tokens))
+            if isinstance(result, Response | Failure):
+                usage, reported = result.usage, result.model
+            return result
+        finally:
+            self._meter.settle(load, usage, reported)
+
+    async def _try(self, attempt: Callable[[], Awaitable[_T | Failure]], call: Call, ticket: Ticket) -> _T | Failure:
         """Make one try in a slot. Raises EndpointDown if the provider asks for too long a wait."""
-        async with self.endpoint.slot(urgent=self._urgent) as started:
+        async with self.endpoint.slot(urgent=self._urgent, ticket=ticket) as started:
             passes = self.endpoint.passes
             seconds = math.inf if self.info.local else self._policy.deadline
             result: _T | Failure = Failure(
@@ -183,6 +213,11 @@ class MeteredCalls:
             )
             with anyio.move_on_after(seconds):
                 result = await attempt()
+            if isinstance(result, Response | Failure):
+                counts = clean_usage(result.usage)
+                took = counts.input_tokens + counts.output_tokens
+                if took or (isinstance(result, Failure) and result.throttled):  # else the provider does not count
+                    ticket.tokens = took
         self._endpoints.hear(self._of)
         if not isinstance(result, Failure):
             self._endpoints.mark_answered(self._of)
@@ -225,8 +260,9 @@ class Metered(MeteredCalls):
         *,
         urgent: bool = False,
         before: Callable[[], bool] = lambda: False,
+        meter: Meter | None = None,
     ) -> None:
-        super().__init__(model, endpoints, urgent=urgent, before=before)
+        super().__init__(model, endpoints, urgent=urgent, before=before, meter=meter)
         self._model = model
 
     async def generate(self, request: Request) -> Response | Failure:
@@ -234,7 +270,7 @@ class Metered(MeteredCalls):
         count = _COUNT.get()
         if count is not None:
             count.calls += 1
-        return await self.call(lambda: try_once(self._model, request))
+        return await self.call(lambda: try_once(self._model, request), request)
 
 
 class MeteredBrush(MeteredCalls):

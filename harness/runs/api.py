@@ -11,6 +11,7 @@ from harness.evaluation.options import JudgeOptions, Options, Phases, Vote
 from harness.limits.endpoints import Policy
 from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
+from harness.prices import read_prices
 from harness.progress.lines import Progress
 from harness.replicas.placement import format_devices
 from harness.runs import run as runs
@@ -48,7 +49,9 @@ class RunOptions(TypedDict, total=False):
         shard: `(0, 4)` for the first of four parts, as `--shard 0/4`; None for all.
         judge_repeat: how often each judge that asks a model judges each answer.
         judge_vote: `majority` lets the majority of the repeats give the number; empty the first.
-        policy: slots, retries and breaker.
+        policy: slots, retries, breaker, and calls (`rpm`) and tokens (`tpm`) a minute.
+        max_usd: most dollars that the run folder may cost; the run then raises `harness.errors.BudgetSpent`.
+        prices: the user's prices, as in the config: `SCHEME/NAME` -> input, output, source, date, and so on.
         progress: receives progress events; None for no output.
     """
 
@@ -80,6 +83,8 @@ class RunOptions(TypedDict, total=False):
     judge_repeat: int
     judge_vote: Vote
     policy: Policy
+    max_usd: float | None
+    prices: Mapping[str, Mapping[str, Any]]
     progress: Progress | None
 
 
@@ -147,6 +152,8 @@ def _build_options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Opt
         judge_repeat=given.get("judge_repeat", 1),
         judge_vote=given.get("judge_vote", ""),
         policy=given.get("policy", Policy()),
+        max_usd=given.get("max_usd"),
+        prices=read_prices(given.get("prices", {}), "harness.run"),
         command=("harness.run", model, ",".join(tasks)),
     )
 

@@ -2,7 +2,8 @@
 
 Keys are flags' long names with `_`. `-M -J -T -S` have no long names: their keys are the mappings `model_settings
 judge_settings task_settings strategy_settings`. `suites` maps names to lists of tasks or rows; a suite's name works
-wherever a task's does. `schemes` maps names to rows; a scheme's name works wherever a provider's does.
+wherever a task's does. `schemes` maps names to rows; a scheme's name works wherever a provider's does. `prices` maps
+models, SCHEME/NAME, to what their tokens cost.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from harness.errors import HarnessError, UnknownName
 from harness.plugins.host import Host
 from harness.plugins.loader import Source
 from harness.plugins.registry import NAME, SUITES
+from harness.prices.book import read_price
 from harness.schemes import Row
 from harness.settings import nearest, spread
 
@@ -138,6 +140,7 @@ def _read_file(path: Path, known: Collection[str]) -> dict[str, Any]:
     readers: tuple[tuple[str, str, Callable[[str, object, str], object]], ...] = (
         ("suites", "lists of tasks", OwnSuite.read),
         ("schemes", "rows", Row.read),
+        ("prices", "prices", read_price),
     )
     for key, what, read_row in readers:
         if key in values:

@@ -19,6 +19,7 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.limits.endpoints import Policy
 from harness.models import ModelSpec
+from harness.prices import OwnPrice, read_prices
 from harness.secrets import holds_key
 from harness.types import Json
 
@@ -42,6 +43,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "judge_vote": "--judge-vote",
     "judge_limit": "--sample",
     "members": "--members",
+    "max_usd": "--max-usd",
 }
 _SETTINGS: Final[Mapping[str, str]] = {"judge_settings": "-J", "task_settings": "-T"}
 _REPEATED: Final[Mapping[str, str]] = {"judges": "--judge", "hosts": "--host"}
@@ -110,6 +112,8 @@ def _to_json(value: Any) -> Json:
         return sorted(str(each) for each in cast("frozenset[object]", value))
     if isinstance(value, list | tuple):
         return [_to_json(each) for each in cast("Sequence[Any]", value)]
+    if isinstance(value, OwnPrice):
+        return value.as_json()
     if isinstance(value, Mapping):
         return {str(key): _to_json(each) for key, each in cast("Mapping[object, Any]", value).items()}
     if is_dataclass(value) and not isinstance(value, type):
@@ -143,6 +147,8 @@ def _from_json(name: str, raw: Any, default: Any, cwd: Path) -> Any:
         return ModelSpec(**given)
     if name == "policy":
         return Policy(**raw)
+    if name == "prices":
+        return read_prices(raw, "run.json")
     if name == "data":
         return Path(raw)
     if name == "shard":
@@ -209,8 +215,9 @@ def _list_flags(options: Options | JudgeOptions) -> Iterator[str]:
             yield "--no-probe"
         elif each.name == "primary":
             yield "--primary"
-        elif each.name == "policy" and value.cap is not None:
-            yield from ("--concurrency", str(value.cap))
+        elif each.name == "policy":
+            given = {"--concurrency": value.cap, "--rpm": value.rpm, "--tpm": value.tpm}
+            yield from (word for flag, most in given.items() if most is not None for word in (flag, f"{most:g}"))
 
 
 def _list_pairs(flag: str, settings: Mapping[str, Any]) -> list[str]:
@@ -237,7 +244,8 @@ def list_unflagged(options: Options | JudgeOptions) -> list[str]:
     left = [name for name in others if name not in plain]
     if "policy" in left:
         policy = options.policy
-        if policy == Policy(start=policy.cap or 0, cap=policy.cap):
+        plain_start = Policy().start if policy.cap is None else policy.cap
+        if policy == Policy(start=plain_start, cap=policy.cap, rpm=policy.rpm, tpm=policy.tpm):
             left.remove("policy")
     return left
 

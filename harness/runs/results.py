@@ -18,6 +18,9 @@ from harness.contracts import Results, Split
 from harness.errors import HarnessError, describe_error
 from harness.evaluation.splits import MappedSplits, SplitPlan
 from harness.metrics import Pairing
+from harness.prices import PriceBook, read_prices
+from harness.prices.costs import MODEL, CostSum, cost_json
+from harness.runs.costs import open_costs
 from harness.runs.environment import harness_version
 from harness.runs.stored import StoredRun, build_judged_item, describe_split_run
 from harness.stats.draw import FILE as DRAW
@@ -85,28 +88,46 @@ class UsageTotal:
 
     spend: UsageSum = field(default_factory=UsageSum)
     models: set[str] = field(default_factory=set[str])
+    cost: CostSum | None = None
 
-    def add(self, line: Mapping[str, Any], calls: int, models: Iterable[str]) -> None:
-        """Count one line."""
+    def add(self, line: Mapping[str, Any], calls: int, models: Sequence[str], *, answered: bool) -> None:
+        """Count one line; `answered` says whether a model gave a text."""
         self.spend.add(Usage(**line["usage"]), calls)
         self.models.update(name for name in models if name)
+        if self.cost is not None:
+            self.cost.add(line, calls, reported=models[0] if len(models) == 1 else "", answered=answered)
 
 
 @dataclass(slots=True)
 class RunUsage:
-    """The calls and tokens that the answers and judges of a run used."""
+    """The calls and tokens that the answers and judges of a run used.
 
+    Attributes:
+        costs: `model` or a judge's id -> what its calls cost; dollars are not counted of one that is missing.
+        samples: number of answers.
+    """
+
+    costs: Mapping[str, CostSum] = field(default_factory=dict[str, CostSum])
     model: UsageTotal = field(default_factory=UsageTotal)
     judges: dict[str, UsageTotal] = field(default_factory=dict[str, UsageTotal])
+    samples: int = 0
+
+    def __post_init__(self) -> None:
+        self.model.cost = self.costs.get(MODEL)
 
     def add(self, answer: Answer) -> None:
         """Count one answer and its verdicts."""
         response = answer.response
         if response is not None and response["outcome"] != "bad_sample":  # the model was not called
-            self.model.add(response, calls_of(response), [response["model"]])
+            self.samples += 1
+            answered = response["outcome"] in ("answered", "empty")
+            self.model.add(response, calls_of(response), [response["model"]], answered=answered)
         for judge, line in answer.verdicts.items():
             if calls := calls_of(line):  # a rule calls no model
-                self.judges.setdefault(repeated_judge(judge), UsageTotal()).add(line, calls, line["models"])
+                own = repeated_judge(judge)
+                if own not in self.judges:
+                    self.judges[own] = UsageTotal(cost=self.costs.get(own))
+                self.judges[own].add(line, calls, line["models"], answered=bool(line["raw"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +159,8 @@ def compute_results(
     tasks: dict[str, Any] = dict(old.get("tasks", {}))
     unscored: dict[str, ScoringError] = {}
     unread: list[str] = []
-    usage = RunUsage()
+    book = PriceBook(read_prices(run.file.prices.get("own") or {}, "run.json"))
+    usage = RunUsage(costs=open_costs(run.file, book))
     planned = {plan.display: plan for plan in plans}
     for display, task in run.file.tasks.items():
         folder = run.folder.task(display)
@@ -176,7 +198,7 @@ def compute_results(
         for _ in rows:  # usage counts even if the task is not scored
             pass
         folder.forget_indexes()
-    results = _build_results(run, tasks, usage, command)
+    results = _build_results(run, tasks, usage, book, command)
     return ComputedResults(results=results, unscored=unscored, unread=tuple(unread))
 
 
@@ -224,7 +246,7 @@ def _describe_data(task: TaskEntry, splits: Sequence[str]) -> dict[str, Json]:
 
 
 def _build_results(
-    run: StoredRun, tasks: Mapping[str, Any], usage: RunUsage, command: Sequence[str]
+    run: StoredRun, tasks: Mapping[str, Any], usage: RunUsage, book: PriceBook, command: Sequence[str]
 ) -> dict[str, Json]:
     file = run.file
     spent = {judge: usage.judges.get(judge, UsageTotal()) for judge in file.judges}
@@ -248,10 +270,24 @@ def _build_results(
         plugins=file.plugins,
         tasks=tasks,
         suites={name: suite_results(tuple(suite.rubrics), suite.mean, tasks) for name, suite in file.suites.items()},
-        usage=usage_json(usage.model.spend, {judge: took.spend for judge, took in spent.items() if took.spend.calls}),
+        usage=_build_usage(usage, {judge: took for judge, took in spent.items() if took.spend.calls}, book),
         wall_s=round(sum(entry.seconds for entry in file.history), 3),
         shard=None if file.part is None else {"index": file.part[0], "of": file.part[1]},
     )
+
+
+def _build_usage(usage: RunUsage, judges: Mapping[str, UsageTotal], book: PriceBook) -> dict[str, Json]:
+    """`usage` of results.json, with its dollars."""
+    made = usage_json(usage.model.spend, {judge: took.spend for judge, took in judges.items()})
+    if usage.model.cost is None:
+        return made
+    costs = {judge: took.cost for judge, took in judges.items() if took.cost is not None}
+    dollars = {judge: cost.as_json() for judge, cost in costs.items()}
+    return {
+        "model": {**made["model"], **usage.model.cost.as_json()},
+        "judges": {judge: {**each, **dollars.get(judge, {})} for judge, each in made["judges"].items()},
+        **cost_json(book, usage.model.cost, costs, usage.samples),
+    }
 
 
 def to_frame(every: Iterable[Results]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ from harness.limits.metered import Metered
 from harness.models import Resolved, resolve
 from harness.plugins.boundary import PluginErrors, listen, watch_loop
 from harness.progress.lines import Progress, SilentProgress
+from harness.runs.costs import check_limit, list_judge_models, open_spending
 from harness.runs.notes import build_notes
 from harness.runs.results import to_frame
 from harness.runs.selection import plan_judging
@@ -155,6 +157,8 @@ async def judge_async(
         for each in known.jobs:
             check_plan(each.plan)
         run.check_writable("copy it to a folder that can be written to")
+        choices = [choice for each in known.jobs for choice in each.plan.judges]
+        check_limit(known.options, run, list_judge_models(choices, known.options))
         writer = RunWriter(
             folder=run, options=known.options, started=started, judging=judging, is_ours=True, errors=errors
         )
@@ -209,6 +213,7 @@ def prepare_run(options: Options) -> PreparedRun:
         folder.check_alone()  # before anything is opened or spent
     listed = list_splits(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
     choices = [choice for job in listed.jobs for choice in job.plan.judges]
+    check_limit(options, folder, [resolved, *list_judge_models(choices, options)])
     notes = [note for each in asked.suites.values() for note in find_overrides(each.suite, options)]
     notes += [*find_unused_models(options.judges, choices), *find_unused_devices(resolved, choices, options)]
     notes += [*find_unrepeated(choices, options), *find_unbatched(choices, options)]
@@ -275,6 +280,9 @@ def _build_context(
     stop: Stop | None,
 ) -> RunContext:
     host, shown, folder = plugins.current(), progress or SilentProgress(), writer.folder
+    spending = open_spending(options, folder, shown.spent)
+    endpoints = Endpoints(options.policy, tell=shown.note)
+    endpoints.open_meter = spending.open_meter
     info = RunInfo(
         folder=folder.path,
         model=options.model.ref,
@@ -289,7 +297,8 @@ def _build_context(
         progress=shown,
         stop=stop or Stop(),
         observers=host.observe(info, tell=None if progress is None else progress.note, keep=writer.errors.add_fault),
-        endpoints=Endpoints(options.policy, tell=shown.note),
+        endpoints=endpoints,
+        spending=spending,
         digest="",
     )
 
@@ -386,6 +395,7 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
         IdentityMismatch: the folder belongs to another model.
     """
     most_images = max((job.survey.most_images for job in context.jobs if job.survey), default=0)
+    open_meter = partial(context.spending.open_meter, resolved.spec.ref, resolved.provider, resolved.settings)
     async with resolved.open(images=most_images) as inner:
         context.endpoints.watch(inner)
         _check_abilities(context, inner)
@@ -401,7 +411,9 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
             probes = probes and not (desk.log.gathered and context.folder.load_run().probe)
         if probes and not resolved.provider.given:
             model, policy = resolved.wrap(inner), context.options.policy
-            probe = await probe_model(model, images=most_images, policy=policy, tell=context.progress.note)
+            probe = await probe_model(
+                model, images=most_images, policy=policy, tell=context.progress.note, meter=open_meter()
+            )
             context.probe_result = probe
             if not probe.in_order:
                 note = (
@@ -412,11 +424,13 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
                 context.notes.append(note)
             context.endpoints.mark_answered(inner)
         writer.write_model(identity, resolved, inner, context.jobs)
-        metered = Metered(inner, context.endpoints, before=context.folder.has_answers)
+        metered = Metered(inner, context.endpoints, before=context.folder.has_answers, meter=open_meter())
         if side is not None:
             desk = _open_desk(context)
             channel = await desk.attach(resolved.channel, resolved.spec.ref, side)
-            metered = BatchedModel(inner, context.endpoints, desk, channel, before=context.folder.has_answers)
+            metered = BatchedModel(
+                inner, context.endpoints, desk, channel, before=context.folder.has_answers, meter=open_meter()
+            )
         context.breaker = metered.breaker
         try:
             yield resolved.wrap(metered)

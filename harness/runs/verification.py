@@ -20,6 +20,7 @@ from harness.contracts import Results
 from harness.errors import BadData, HarnessError
 from harness.evaluation.options import JudgeOptions
 from harness.evaluation.splits import SplitPlan
+from harness.prices.costs import remove_dollars
 from harness.runs.environment import harness_version
 from harness.runs.results import compute_results
 from harness.runs.run import Run
@@ -314,6 +315,7 @@ def _compare_with_lines(checked: VerifiedRun, folder: RunFolder, results: Result
         return replace(checked, why=str(error))
     later, redrawn = _find_later(run, files.values()), _find_redrawn(folder, run)
     parts: list[VerifiedPart] = []
+    results, anew, unpriced = _compare_dollars(run, results, anew)
     for part in _compare_parts(checked, results, anew):
         task = part.title.rpartition(":")[0] or part.title
         why = gone.get(task, "") or (later if part.differences else "")
@@ -321,6 +323,7 @@ def _compare_with_lines(checked: VerifiedRun, folder: RunFolder, results: Result
             why = _REDRAWN if part.differences else ""
         parts.append(replace(part, why=why))
     notes = [later] if later and not any(part.differences for part in parts) else []
+    notes += [unpriced] if unpriced else []
     if results.get("harness") != harness_version():
         notes.append(f"the results are from harness {results.get('harness')} and were checked by {harness_version()}")
     if run.redacted:
@@ -375,6 +378,21 @@ def _compare_parts(checked: VerifiedRun, stored: Results, anew: Results) -> Iter
         yield replace(known.get(task, VerifiedPart(title=task)), differences=tuple(find_differences(one, other)))
     one, other = (without(each, {*NOT_COMPARED, "tasks"}) for each in (stored, anew))
     yield VerifiedPart(title="run", differences=tuple(find_differences(one, other)))
+
+
+def _compare_dollars(run: RunFile, stored: Results, anew: Results) -> tuple[Results, Results, str]:
+    """Both results, without dollars if they cannot be compared, and why."""
+    one, other = (each.get("usage") or {} for each in (stored, anew))
+    before, here = (each.get("prices") or {} for each in (one, other))
+    if run.redacted or not run.prices:
+        why = "" if one.get("cost_usd") is None else "dollars were not compared: the run does not say who answered"
+    elif before != here:
+        tables = [str(each.get("table") or "your own prices") for each in (before, here)]
+        why = f"dollars were not compared: the results' rest on {tables[0]}, and here they rest on {tables[1]}"
+    else:
+        return stored, anew, ""
+    bare = tuple(cast("Results", {**each, "usage": remove_dollars(each.get("usage") or {})}) for each in (stored, anew))
+    return bare[0], bare[1], why
 
 
 def _find_redrawn(folder: RunFolder, run: RunFile) -> frozenset[str]:

@@ -26,6 +26,8 @@ from harness.labels import find_outcome_labels
 from harness.models import Resolved
 from harness.plugins.boundary import PluginErrors
 from harness.plugins.loader import format_story
+from harness.prices import Seller
+from harness.prices.costs import MODEL, to_number
 from harness.runs.environment import environment
 from harness.runs.recorded import record_options
 from harness.runs.results import ComputedResults, compute_results
@@ -105,6 +107,9 @@ class RunWriter:
                 identity={**identity, "overrides": overrides.as_json()},
                 identity_digest=digest(identity),
                 overrides=overrides,
+                prices=_update_prices(
+                    {} if old is None else old.prices, {MODEL: (resolved.spec.ref, resolved.seller)}, self.options
+                ),
                 plugins=dict(plugins.current().provenance()),
                 environment=environment(model),
                 judges={},
@@ -182,6 +187,11 @@ class RunWriter:
                 shard=self._enter_shard(run, context),
                 suites={**run.suites, **suites},
                 probe=run.probe if context.probe_result is None else asdict(context.probe_result),
+                prices=_update_prices(
+                    run.prices,
+                    {judge.id: (str(judge.card["model"]), judge.seller) for judge in context.judges if judge.seller},
+                    self.options,
+                ),
             )
 
         self.folder.rewrite_run(change)
@@ -227,6 +237,7 @@ class RunWriter:
             options=record_options(self.options, "run")
             if self.judging is None
             else record_options(self.judging, "judge"),
+            spent_usd=to_number(context.spending.cost) if context.spending.cost else None,
         )
 
         def change(old: RunFile | None) -> RunFile:
@@ -300,6 +311,23 @@ class RunWriter:
         if old is None or (content is not None and not job.keep):
             return new
         return replace(new, epochs=old.epochs, limit=old.limit, content=old.content, found=old.found)
+
+
+def _update_prices(
+    old: Mapping[str, Json], sellers: Mapping[str, tuple[str, Seller]], options: Options
+) -> dict[str, Json]:
+    """`prices` of run.json with what this invocation knows; the user's prices of now replace those of before.
+
+    Args:
+        old: from earlier invocations.
+        sellers: `model` or a judge's id -> `SCHEME/NAME` and who answers.
+        options: hold the user's prices.
+    """
+    known: Mapping[str, Json] = old.get("sellers") or {}
+    own = {**(old.get("own") or {})}
+    own |= {ref: options.prices[ref].as_json() for ref, _ in sellers.values() if ref in options.prices}
+    new = {name: seller.as_json() for name, (_, seller) in sellers.items()}
+    return {"sellers": {**known, **new}, **({"own": own} if own else {})} if known or new else {}
 
 
 def _keep_maps(old: SplitEntry | None, given: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:

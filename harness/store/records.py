@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 from harness.contracts import Decision
 from harness.errors import HarnessError
 from harness.keys import cluster_of, item, text_hash
+from harness.limits.tokens import clean_usage
 from harness.metrics import Record
 from harness.types import Failure, Json, Outcome, Response, Sample, Text, Unscored, Usage, Verdict
 
@@ -51,18 +52,7 @@ class Judgement:
 def sanitize_numbers(result: Response | Failure) -> Response | Failure:
     """The result with numbers that JSON can hold; a Failure if a log-probability is not a number."""
 
-    def count(value: object) -> float:
-        number = _to_float(value)
-        return number if 0 <= number < math.inf else 0.0
-
-    usage = Usage(
-        input_tokens=int(count(result.usage.input_tokens)),
-        output_tokens=int(count(result.usage.output_tokens)),
-        reasoning_tokens=int(count(result.usage.reasoning_tokens)),
-        cache_read_tokens=int(count(result.usage.cache_read_tokens)),
-        cache_write_tokens=int(count(result.usage.cache_write_tokens)),
-        batch=bool(result.usage.batch),
-    )
+    usage = clean_usage(result.usage)
     if isinstance(result, Failure):
         return replace(result, usage=usage)
     choices = {name: _to_float(value) for name, value in cast("Mapping[str, object]", result.choices).items()}
@@ -71,7 +61,8 @@ def sanitize_numbers(result: Response | Failure) -> Response | Failure:
             message = f"the log-probability of {name!r:.100} is {result.choices[name]!r:.100}"
             return Failure(outcome="error", reason="bad_choices", message=message, usage=usage, model=result.model)
     clamped = {name: max(LOWEST, value) for name, value in choices.items()}
-    return replace(result, usage=usage, seconds=count(result.seconds), choices=clamped)
+    seconds = _to_float(result.seconds)
+    return replace(result, usage=usage, seconds=seconds if 0 <= seconds < math.inf else 0.0, choices=clamped)
 
 
 def _to_float(value: object) -> float:

@@ -208,6 +208,7 @@ class Invocation(_Entry):
         launch: what started the replicas of local models, and where; empty for this machine.
         options: its options, by which `harness rerun` repeats it (`harness.runs.recorded`); {} for labels of people,
             and in files of older versions.
+        spent_usd: dollars of its calls whose price is known, failed tries and lost answers included; None for none.
     """
 
     started: str
@@ -219,11 +220,12 @@ class Invocation(_Entry):
     reason: str
     launch: str = ""
     options: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    spent_usd: float | None = None
 
     @staticmethod
     def from_json(raw: object) -> Invocation:
         """Read an entry. Raises ValueError if it is invalid."""
-        values: dict[str, Any] = {"options": {}, **_object(raw, "an invocation")}
+        values: dict[str, Any] = {"options": {}, "spent_usd": None, **_object(raw, "an invocation")}
         for name in values.keys() & {"command", "tasks"}:
             values[name] = tuple(values[name])
         return _read(Invocation, {"launch": "", **values}, "an invocation")
@@ -249,6 +251,7 @@ class RunFile(_Entry):
         merged: the shards that this run was made of, and how much of each file; {} for none.
         suites: the asked suites, by name.
         probe: the last probe's result; None without a probe.
+        prices: `sellers`: who answers the model and each judge; `own`: the user's prices of these models.
         history: the ended invocations, in order.
         running: start time and records of each split of the invocation that goes on; empty once it has ended. It stays
             if the process was killed.
@@ -270,6 +273,7 @@ class RunFile(_Entry):
     shard: Mapping[str, Any] = field(default_factory=dict[str, Any])
     merged: Mapping[str, Any] = field(default_factory=dict[str, Any])
     running: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    prices: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def part(self) -> tuple[int, int] | None:
@@ -291,6 +295,7 @@ class RunFile(_Entry):
             "shard": {},
             "merged": {},
             "running": {},
+            "prices": {},
             **_object(raw, "it"),
         }
         if values.get("schema") != SCHEMA:
@@ -308,8 +313,8 @@ class RunFile(_Entry):
 
 #: fields that the file omits if they are empty or false
 _LEFT_OUT = (
-    *("checked", "data", "drawn", "given", "judge", "launch", "maps", "merged", "options", "outcome_labels", "probe"),
-    *("running", "shard", "suites", "training"),
+    *("checked", "data", "drawn", "given", "judge", "launch", "maps", "merged", "options", "outcome_labels", "prices"),
+    *("probe", "running", "shard", "spent_usd", "suites", "training"),
 )
 _E = TypeVar("_E", bound=_Entry)
 

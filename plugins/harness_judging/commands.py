@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import Names, asking_flags, judging_flags, with_schemes, with_suites
+from harness.cli.flags import Names, asking_flags, build_policy, judging_flags, with_schemes, with_suites
 from harness.cli.options import show_examples
 from harness.cli.stdout import reserve, results_stream, show, tell
 from harness.errors import HarnessError
@@ -169,11 +169,9 @@ def _check_judges(judges: Sequence[str], why: str) -> tuple[str, ...]:
 def _build_options(given: dict[str, Any], judges: tuple[str, ...]) -> Options:
     """The options of a run of given answers; flags that a command lacks have their defaults."""
     from harness.evaluation.options import Options
-    from harness.limits.endpoints import Policy
     from harness.metrics import MIN_COVERAGE
     from harness.models import ModelSpec
 
-    concurrency: int | None = given["concurrency"]
     least: float | None = given.get("min_coverage")
     return Options(
         model=ModelSpec(ref="given/answers"),
@@ -194,7 +192,7 @@ def _build_options(given: dict[str, Any], judges: tuple[str, ...]) -> Options:
         hosts=given["hosts"],
         ray_address=given["ray_address"],
         min_coverage=MIN_COVERAGE if least is None else least,
-        policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
+        policy=build_policy(given),
         command=("harness", *sys.argv[1:]),
     )
 

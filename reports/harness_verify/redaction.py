@@ -170,9 +170,11 @@ class FileRedactor:
             "tasks": {display: self._redact_task(task) for display, task in results["tasks"].items()},
             **({"suites": _redact_numbers(results["suites"])} if results.get("suites") else {}),
             "usage": {
+                **_keep_counts(usage),
                 "model": _keep_counts(usage["model"]),
                 "judges": {self._redact_id(judge): _keep_counts(each) for judge, each in usage["judges"].items()},
                 "cost_usd": usage.get("cost_usd"),
+                **({"prices": {"table": table}} if (table := (usage.get("prices") or {}).get("table")) else {}),
             },
             "wall_s": results.get("wall_s"),
         }

@@ -5,6 +5,7 @@ it is a decision, not a formality: what is filed as transport is reused under an
 """
 
 from dataclasses import fields, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -16,6 +17,7 @@ from harness.keys import canonical, item, request_key, request_to_json
 from harness.limits import Policy
 from harness.models import ModelSpec, resolve
 from harness.plugins import Host, use
+from harness.prices import OwnPrice, Rates
 from harness.replicas.placement import SETTINGS as PLACED
 from harness.runs.run import default_folder
 from harness.settings import effective
@@ -104,9 +106,9 @@ OPTIONS = filed(
     identity="model judges judge_settings task_settings generation system",
     subset="tasks limit shard epochs maps",
     transport="data output fresh retry probe phases devices launch hosts ray_address min_coverage policy command "
-    "judge_repeat judge_vote batch wait",
+    "judge_repeat judge_vote batch wait max_usd prices",
 )
-POLICY = filed(transport="start cap tries throttled_tries base longest deadline breaker patience")
+POLICY = filed(transport="start cap tries throttled_tries base longest deadline breaker patience rpm tpm")
 HERE = "tests/core/test_identity.py"
 HOST = Host.load(tell=lambda _: None)
 
@@ -230,6 +232,8 @@ CHANGED: dict[str, Any] = {
     "batch": True,
     "wait": True,
     "policy": Policy(cap=1),
+    "max_usd": 5.0,
+    "prices": {"openai/x": OwnPrice(live=Rates(*[Decimal(1)] * 4), source="me", date="2026-11-30")},
     "command": ("harness",),
 }
 #: identity that is not the model's: it enters keys by the task's displayed name, or a judge's id

@@ -1,0 +1,101 @@
+"""The dollars of a run folder: what it has cost, and whether `--max-usd` can be kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+from harness.errors import HarnessError
+from harness.evaluation.judges import resolve_settings
+from harness.evaluation.options import Options
+from harness.evaluation.splits import JudgeChoice
+from harness.limits.quota import Budget
+from harness.models import Resolved
+from harness.prices import PriceBook, read_prices
+from harness.prices.costs import MODEL, CostSum, read_sellers
+from harness.prices.spending import Spending, Spent, check_prices
+from harness.store.folder import RunFolder, repeated_judge
+from harness.store.records import calls_of
+from harness.store.run_file import RunFile
+
+
+def open_costs(file: RunFile, book: PriceBook) -> dict[str, CostSum]:
+    """Sums for the dollars of a run's model and of each of its judges that asks one."""
+    sellers = read_sellers(file.prices)
+    refs = {MODEL: file.model.ref}
+    refs |= {judge: str(ref) for judge, card in file.judges.items() if (ref := card.get("model"))}
+    return {name: CostSum(book, ref, sellers.get(name)) for name, ref in refs.items()}
+
+
+def open_book(options: Options, file: RunFile | None) -> PriceBook:
+    """The prices of an invocation: the user's of now, then those that the run knows from earlier ones."""
+    known = {} if file is None else read_prices(file.prices.get("own") or {}, "run.json")
+    return PriceBook({**known, **options.prices})
+
+
+def open_spending(options: Options, folder: RunFolder, spent: Spent) -> Spending:
+    """The dollars of an invocation in a folder."""
+    file = None if options.fresh else folder.run
+    book = open_book(options, file)
+    if options.max_usd is None:
+        return Spending(book, spent=spent)
+    budget = Budget(Decimal(str(options.max_usd)), spent=count_spent(folder, file, book))
+    return Spending(book, budget, spent=spent)
+
+
+def list_judge_models(choices: Iterable[JudgeChoice], options: Options) -> list[Resolved]:
+    """The models of some judges; rules have none. Raises HarnessError for a wrong setting."""
+    return [model for choice in choices if (model := resolve_settings(choice, options).model) is not None]
+
+
+def check_limit(options: Options, folder: RunFolder, models: Iterable[Resolved]) -> None:
+    """Refuse a `--max-usd` that cannot be kept: a price is unknown, or more is spent. Raises HarnessError."""
+    if options.max_usd is None:
+        return
+    file = None if options.fresh else folder.run
+    book = open_book(options, file)
+    check_prices(book, [(model.spec.ref, model.seller) for model in models], options.max_usd)
+    spent = count_spent(folder, file, book)
+    if spent > Decimal(str(options.max_usd)):
+        raise HarnessError(
+            f"--max-usd {options.max_usd:g} is less than what this run has cost already: ${spent:.4f}",
+            where=str(folder.path),
+            remedy="give a larger --max-usd, or another folder with --output",
+        )
+
+
+def count_spent(folder: RunFolder, file: RunFile | None, book: PriceBook) -> Decimal:
+    """Dollars that a run folder has cost, as far as prices are known.
+
+    Every line counts, also an answer that a later one replaced. An invocation that says it spent more is believed: it
+    knows of tries that failed.
+    """
+    if file is None:
+        return Decimal()
+    costs = open_costs(file, book)
+    for who, line in _load_paid_lines(folder.path):
+        if who in costs and (calls := calls_of(line)):
+            models = cast("list[str]", line["models"] if "models" in line else [line["model"]])
+            costs[who].add(line, calls, reported=models[0] if len(models) == 1 else "", answered=False)
+    lines = sum((cost.known or Decimal() for cost in costs.values()), Decimal())
+    noted = sum((Decimal(str(entry.spent_usd or 0)) for entry in file.history), Decimal())
+    return max(lines, noted)
+
+
+def _load_paid_lines(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each whole line of the answers and verdicts, with `model` or the id of its judge."""
+    for path in sorted((*folder.glob("*/responses.jsonl"), *folder.glob("*/verdicts-*.jsonl"))):
+        who = MODEL
+        if path.name != "responses.jsonl":
+            who = repeated_judge(path.name.removeprefix("verdicts-").removesuffix(".jsonl"))
+        with path.open("rb") as file:
+            for raw in file:
+                try:
+                    line: object = json.loads(raw)
+                except ValueError:
+                    continue
+                if isinstance(line, dict) and {"usage", "at"} <= line.keys():
+                    yield who, cast("dict[str, Any]", line)

@@ -1,0 +1,440 @@
+"""What calls cost: the table, the user's prices, sums, and the dollars that a run may spend."""
+
+import json
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import genai_prices
+import pytest
+import yaml
+from genai_prices.data_snapshot import get_snapshot
+
+from harness.errors import BudgetSpent, HarnessError, UnknownName
+from harness.limits.quota import Budget, Quota
+from harness.limits.tokens import clean_usage, count_request, find_image_rule
+from harness.prices import NoPrice, PriceBook, Rates, Seller, read_prices
+from harness.prices.costs import CostSum, cost_json, table_name
+from harness.runs.costs import count_spent
+from harness.runs.verification import verify_run
+from harness.store.folder import RunFolder
+from harness.testing.fakes import fake_provider, fake_sample
+from harness.types import Response, Usage
+from tests.core.carried import Server, go
+
+OPENAI = Seller(scheme="openai")
+AT = "2026-12-01T10:00:00.000+00:00"
+OWN = {"seen/x": {"input": 2, "output": 8, "cache_read": 0.5, "source": "https://x.org", "date": date(2026, 11, 30)}}
+
+
+def own(**changes: Any) -> dict[str, Any]:
+    return {"seen/x": {**OWN["seen/x"], **changes}}
+
+
+def rates_of(found: Rates | NoPrice) -> Rates:
+    assert isinstance(found, Rates), found
+    return found
+
+
+def why_of(found: Rates | NoPrice) -> str:
+    assert isinstance(found, NoPrice), found
+    return found.why
+
+
+# -- The table ---------------------------------------------------------------------------------------------------------
+def listed() -> list[tuple[str, str]]:
+    """Every model of some vendors that has a price here."""
+    schemes = {"openai": "openai", "anthropic": "anthropic", "google": "gemini"}
+    return [
+        (schemes[vendor.id], model.id)
+        for vendor in get_snapshot().providers
+        if vendor.id in schemes
+        for model in vendor.models
+        if not isinstance(
+            PriceBook().find_price(f"{schemes[vendor.id]}/{model.id}", Seller(scheme=schemes[vendor.id]), at=AT),
+            NoPrice,
+        )
+    ]
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_each_call_costs_what_the_table_makes_of_it(batch: bool) -> None:
+    usage = Usage(input_tokens=250_000, output_tokens=900, cache_read_tokens=1000, cache_write_tokens=500)
+    vendors = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
+    checked = 0
+    for scheme, model in listed():
+        found = PriceBook().find_price(f"{scheme}/{model}", Seller(scheme=scheme), at=AT, tokens=250_000, batch=batch)
+        if isinstance(found, NoPrice):
+            assert batch
+            continue
+        counts = {name: getattr(usage, name) for name in ("input_tokens", "output_tokens", "cache_read_tokens")}
+        table = genai_prices.calc_price(
+            genai_prices.Usage(**counts, cache_write_tokens=500),
+            model,
+            provider_id=vendors[scheme],
+            genai_request_timestamp=datetime.fromisoformat(AT),
+            price_context={"processing": "batch"} if batch else None,
+        )
+        assert found.cost(usage) == table.total_price, model
+        checked += 1
+    assert checked > 50
+
+
+def test_the_time_of_the_call_decides_its_price() -> None:
+    book = PriceBook()
+    assert "no batch rates" in why_of(book.find_price("openai/gpt-4o", OPENAI, at="2026-10-01T00:00:00Z", batch=True))
+    later = rates_of(book.find_price("openai/gpt-4o", OPENAI, at=AT, batch=True))
+    assert later.input * 2 == rates_of(book.find_price("openai/gpt-4o", OPENAI, at=AT)).input
+
+
+def test_a_model_without_batch_rates_has_no_price_in_a_batch_though_it_has_one_alone() -> None:
+    book, xai = PriceBook(), Seller(scheme="openai", address="https://api.x.ai/v1")
+    assert rates_of(book.find_price("xai/grok-4", xai, at=AT)).input
+    assert "no batch rates of grok-4" in why_of(book.find_price("xai/grok-4", xai, at=AT, batch=True))
+
+
+@pytest.mark.parametrize(
+    ("ref", "seller", "why"),
+    [
+        ("openai/nope", OPENAI, "has no price of nope at OpenAI"),
+        ("fake/m", Seller(scheme="fake"), "no price list is known for the scheme fake"),
+        ("me/m", Seller(scheme="openai", address="https://llm.example.org/v1"), "has no prices of llm.example.org"),
+        ("openai/gpt-image-1", OPENAI, "not priced by tokens of text alone: "),
+    ],
+)
+def test_an_unknown_price_says_why(ref: str, seller: Seller, why: str) -> None:
+    assert why in why_of(PriceBook().find_price(ref, seller, at=AT))
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes", "mine"),
+    [
+        ({}, {"local": True}, True),
+        ({}, {"given": True}, True),
+        ({"base_url": "http://127.0.0.1:8000/v1"}, {}, True),
+        ({"base_url": "http://gpu7:8000/v1"}, {}, True),
+        ({"base_url": "http://10.0.0.7/v1"}, {}, True),
+        ({"base_url": "https://api.together.ai/v1"}, {}, False),
+        ({"azure_endpoint": "https://me.openai.azure.com"}, {}, False),
+        ({}, {}, False),
+    ],
+)
+def test_calls_to_a_machine_of_the_users_are_not_priced(
+    settings: dict[str, str], changes: dict[str, Any], mine: bool
+) -> None:
+    seller = Seller.of(replace(fake_provider("no"), scheme="openai", **changes), settings)
+    assert bool(seller.own) == mine
+    assert Seller.from_json(json.loads(json.dumps(seller.as_json()))) == seller
+
+
+def test_a_deployment_is_priced_by_the_name_that_the_server_reports() -> None:
+    azure, book = Seller(scheme="openai", address="https://me.openai.azure.com"), PriceBook()
+    assert isinstance(book.find_price("openai/mine", azure, at=AT), NoPrice)
+    assert rates_of(book.find_price("openai/mine", azure, at=AT, reported="gpt-4o-2024-11-20")).output == 10
+
+
+def test_a_preset_whose_address_the_table_does_not_know_is_found() -> None:
+    seller = Seller(scheme="openai", address="https://api.together.ai/v1")
+    vendor = PriceBook()._find_vendor(seller)
+    assert not isinstance(vendor, NoPrice)
+    assert vendor.id == "together"
+
+
+# -- The user's prices -------------------------------------------------------------------------------------------------
+def test_the_users_price_holds_for_its_model_alone_and_before_the_table() -> None:
+    given = read_prices(yaml.safe_load("openai/gpt-4o: {input: 1, output: 2, source: me, date: 2026-11-30}"), "x")
+    book = PriceBook(given)
+    assert rates_of(book.find_price("openai/gpt-4o", OPENAI, at=AT)) == Rates(*map(Decimal, "1211"))
+    assert not book.used_table
+    assert "no batch rates" in why_of(book.find_price("openai/gpt-4o", OPENAI, at=AT, batch=True))
+    assert rates_of(book.find_price("openai/gpt-4o-mini", OPENAI, at=AT)).input == Decimal("0.15")
+    assert read_prices({ref: price.as_json() for ref, price in given.items()}, "again") == given
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        ([], "prices must be mappings"),
+        ({"seen/x": 3}, "prices must be mappings"),
+        ({"gpt": {}}, "'gpt' is not a model"),
+        (own(source=""), "a price needs its source"),
+        (own(date=None), "a price needs its date"),
+        (own(date="soon"), "'soon' is not a date"),
+        (own(output=None), "a price needs its output"),
+        (own(input=-1), "input: -1 is not a number of dollars"),
+        (own(input=True), "input: True is not a number of dollars"),
+        (own(input=float("nan")), "input: nan is not a number of dollars"),
+        (own(batch={"input": 1}), "a price needs its output"),
+    ],
+)
+def test_a_wrong_price_is_refused_with_its_place(raw: Any, what: str) -> None:
+    with pytest.raises(HarnessError, match=what) as caught:
+        read_prices(raw, "harness.yaml")
+    assert caught.value.where.startswith("harness.yaml")
+    assert caught.value.remedy
+
+
+def test_a_misspelled_key_of_a_price_is_refused() -> None:
+    with pytest.raises(UnknownName, match="a price has no key 'inputs'"):
+        read_prices(own(inputs=1), "harness.yaml")
+
+
+# -- Sums --------------------------------------------------------------------------------------------------------------
+def line(into: int = 10, out: int = 5, at: str = AT, **more: Any) -> dict[str, Any]:
+    return {"at": at, "usage": {"input_tokens": into, "output_tokens": out, **more}}
+
+
+def total(book: PriceBook, *lines: dict[str, Any], ref: str = "seen/x", seller: Seller = OPENAI) -> CostSum:
+    made = CostSum(book, ref, seller)
+    for each in lines:
+        made.add(each, 1, reported="", answered=True)
+    return made
+
+
+def test_cached_tokens_are_parts_of_the_input() -> None:
+    found = total(PriceBook(read_prices(OWN, "x")), line(1000, 100, cache_read_tokens=400))
+    assert found.as_json() == {"cost_usd": pytest.approx((600 * 2 + 400 * 0.5 + 100 * 8) / 1e6)}
+
+
+def test_more_cached_tokens_than_input_cost_no_more_than_the_input() -> None:
+    book = PriceBook(read_prices(OWN, "x"))
+    assert total(book, line(100, 0, cache_read_tokens=400, cache_write_tokens=9)).known == Decimal("0.00005")
+
+
+def test_an_answer_without_tokens_is_unknown_and_not_free() -> None:
+    found = total(PriceBook(read_prices(OWN, "x")), line(), line(0, 0)).as_json()
+    assert found == {"cost_usd": None, "known_usd": 0.00006, "cost_why": "the provider reported no tokens"}
+
+
+def test_a_failed_call_without_tokens_is_free() -> None:
+    found = CostSum(PriceBook(read_prices(OWN, "x")), "seen/x", OPENAI)
+    found.add(line(0, 0), 1, reported="", answered=False)
+    assert found.as_json() == {"cost_usd": 0.0}
+
+
+def test_a_local_model_with_a_judge_that_is_sold_costs_what_the_judge_costs() -> None:
+    book = PriceBook()
+    local = total(book, line(), seller=Seller(scheme="hf", own="it runs on this machine"))
+    judge = total(book, line(1_000_000, 0), ref="openai/gpt-4o")
+    assert local.as_json() == {"cost_usd": None, "cost_why": "not priced: it runs on this machine"}
+    found = cost_json(book, local, {"j": judge}, 10)
+    assert found == {"cost_usd": 2.5, "usd_per_1000_samples": 250.0, "prices": {"table": table_name()}}
+    assert cost_json(PriceBook(), local, {}, 10) == {
+        "cost_usd": None,
+        "cost_why": "not priced: nobody sells these calls",
+    }
+
+
+def test_an_unknown_part_leaves_the_sum_open_and_the_known_part_said() -> None:
+    book = PriceBook()
+    judge = total(book, line(400_000, 0), ref="openai/gpt-4o")
+    found = cost_json(book, total(book, line(), ref="openai/nope"), {"j": judge}, 1)
+    assert found["cost_usd"] is None
+    assert found["known_usd"] == 1.0
+    assert found["cost_why"] == f"model: {table_name()} has no price of nope at OpenAI"
+    assert "usd_per_1000_samples" not in found
+
+
+# -- Tokens before a call ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("model", "size", "tokens"),
+    [
+        ("openai/gpt-4o", (1024, 1024), (765, 765)),
+        ("openai/gpt-4o", (512, 512), (255, 255)),
+        ("openai/gpt-4o-mini-2024-07-18", (512, 512), (8500, 8500)),
+        ("openrouter/openai/gpt-5", (512, 512), (210, 210)),
+        ("openai/gpt-4.1-mini", (1024, 1024), (1659, 1659)),
+        ("openai/gpt-5.6", (1024, 1024), (1229, 1229)),
+        ("anthropic/claude-sonnet-4-5", (1024, 1024), (1369, 1369)),
+        ("anthropic/claude-opus-4-7", (4000, 4000), (4784, 4784)),
+        ("gemini/gemini-2.5-pro", (384, 384), (258, 258)),
+        ("gemini/gemini-3-pro", (9000, 20), (1000, 1200)),
+        ("together/Qwen/Qwen2.5-VL", (28, 28), (1, 1600)),
+    ],
+)
+def test_an_image_becomes_the_tokens_of_the_published_rule(
+    model: str, size: tuple[int, int], tokens: tuple[int, int]
+) -> None:
+    assert find_image_rule(model).count(*size) == tokens
+
+
+def test_the_tokens_of_a_text_are_a_range_by_its_bytes() -> None:
+    low, high = count_request(fake_sample("a", text="x" * 300).request, find_image_rule(""))
+    assert low == 60
+    assert 100 <= high <= 125
+
+
+def test_counts_that_are_none_are_0() -> None:
+    odd: Any = Usage(input_tokens=float("nan"), output_tokens="many", cache_read_tokens=-1)  # type: ignore[arg-type]
+    assert clean_usage(odd) == Usage()
+
+
+# -- Calls and tokens a minute -----------------------------------------------------------------------------------------
+def play(quota: Quota, units: float, seconds: float) -> list[float]:
+    """When calls start that ask as soon as they may, on a clock of ours."""
+    now, starts = 0.0, list[float]()
+    while now < seconds:
+        wait = quota.wait(now, units)
+        if wait > 0:
+            now += wait
+            continue
+        quota.start(now, units)
+        starts.append(now)
+    return starts
+
+
+@pytest.mark.parametrize(("most", "units"), [(6, 1), (600, 1), (1000, 90), (1000, 400)])
+def test_no_minute_holds_more_than_the_quota_and_no_part_of_it_a_burst(most: int, units: int) -> None:
+    starts = play(Quota(most), units, 300)
+    for start in starts:
+        assert units * sum(start <= each < start + 60 for each in starts) <= most
+        assert units * sum(start <= each < start + 6 for each in starts) <= max(units, most / 5)
+    assert len(starts) * units >= 0.7 * most * 5
+
+
+def test_a_call_larger_than_the_quota_goes_alone() -> None:
+    quota = Quota(100)
+    assert quota.wait(0.0, 250) == 0
+    quota.start(0.0, 250)
+    assert quota.wait(1.0, 1) > 100
+    assert quota.wait(200.0, 250) == 0
+
+
+def test_what_a_call_really_took_frees_the_rest_of_its_estimate() -> None:
+    quota = Quota(1000)
+    entry = quota.start(0.0, 900)
+    before = quota.wait(1.0, 900)
+    quota.correct(entry, 100)
+    assert (before, quota.wait(1.0, 900)) == (59.0, pytest.approx(4.95))
+    quota.correct(entry, 900)
+    assert quota.wait(1.0, 900) == 59.0
+
+
+# -- Dollars -----------------------------------------------------------------------------------------------------------
+def test_a_call_waits_for_dollars_that_calls_on_the_wire_may_leave() -> None:
+    order: list[str] = []
+
+    async def both() -> None:
+        budget = Budget(Decimal(10))
+        await budget.hold(Decimal(8))
+
+        async def second() -> None:
+            await budget.hold(Decimal(8))
+            order.append("started")
+            budget.settle(Decimal(8), Decimal(1))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(second)
+            await anyio.wait_all_tasks_blocked()
+            order.append("back")
+            budget.settle(Decimal(8), Decimal(2))
+        assert budget.spent == 3
+
+    anyio.run(both)
+    assert order == ["back", "started"]
+
+
+def test_once_a_call_does_not_fit_none_starts_any_more() -> None:
+    async def run() -> None:
+        budget = Budget(Decimal(10), spent=Decimal(6))
+        with pytest.raises(BudgetSpent, match=r"\$6.0000 is spent, \$6.0000 of it in earlier commands|is spent"):
+            await budget.hold(Decimal(5))
+        with pytest.raises(BudgetSpent):
+            await budget.hold(Decimal(1))
+
+    anyio.run(run)
+
+
+def billed(text: str) -> Response:
+    return Response(text=f"yes {text}", usage=Usage(input_tokens=1000, output_tokens=100))
+
+
+EACH = (1000 * 2 + 100 * 8) / 1e6  #: dollars of one answer
+PRICES = read_prices(OWN, "test")
+
+
+def test_a_run_with_the_users_prices_says_what_it_cost(tmp_path: Path) -> None:
+    run = go(Server(billed), tmp_path / "run", prices=PRICES)
+    usage = run.results["usage"]
+    assert usage["cost_usd"] == pytest.approx(10 * EACH)
+    assert usage["usd_per_1000_samples"] == pytest.approx(1000 * EACH)
+    assert usage["model"]["cost_usd"] == usage["cost_usd"]
+    assert usage["prices"] == {"own": {"seen/x": PRICES["seen/x"].as_json()}}
+    again = go(Server(billed), tmp_path / "run")  # the run remembers them
+    assert again.results["usage"] == usage
+
+
+def test_a_run_without_a_price_says_so_and_costs_nothing_known(tmp_path: Path) -> None:
+    usage = go(Server(billed), tmp_path / "run").results["usage"]
+    assert (usage["cost_usd"], usage["cost_why"]) == (None, "model: no price list is known for the scheme seen")
+    assert "known_usd" not in usage
+
+
+def test_a_limit_stops_the_run_before_a_call_that_could_exceed_it_and_the_rest_follows_later(tmp_path: Path) -> None:
+    folder, server = tmp_path / "run", Server(billed)
+    bound = float((1000 * 2 + 1024 * 8) / 1e6)
+    with pytest.raises(BudgetSpent, match=r"stopped by --max-usd 0.02: ") as caught:
+        go(server, folder, prices=PRICES, max_usd=0.02)
+    asked = len(server.asked)
+    assert 1 <= asked < 10
+    assert asked * EACH <= 0.02 < asked * EACH + bound
+    assert "larger --max-usd" in caught.value.remedy
+    file = RunFolder(folder).load_run()
+    assert (file.history[-1].end, file.history[-1].spent_usd) == ("stopped", pytest.approx(asked * EACH))
+    with pytest.raises(BudgetSpent, match="of it in earlier commands"):
+        go(server, folder, prices=PRICES, max_usd=0.02)
+    assert len(server.asked) == asked
+    done = go(server, folder, prices=PRICES, max_usd=1.0)
+    assert (done.exit_code, len(server.asked)) == (0, 10)
+    assert done.results["usage"]["cost_usd"] == pytest.approx(10 * EACH)
+
+
+def test_a_limit_below_what_is_spent_is_refused_with_the_figures(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    go(Server(billed), folder, prices=PRICES)
+    with pytest.raises(HarnessError, match=r"--max-usd 0.001 is less than what this run has cost already: \$0.0280"):
+        go(Server(billed), folder, prices=PRICES, max_usd=0.001)
+
+
+def test_an_answer_that_was_asked_again_counts_twice_in_what_a_folder_cost(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    go(Server(billed), folder, prices=PRICES)
+    go(Server(billed), folder, prices=PRICES, retry=frozenset({"answered"}))
+    run = RunFolder(folder)
+    assert float(count_spent(run, run.load_run(), PriceBook(PRICES))) == pytest.approx(20 * EACH)
+
+
+def test_an_unknown_price_is_refused_before_a_call_with_the_remedy(tmp_path: Path) -> None:
+    server = Server(billed)
+    with pytest.raises(HarnessError, match="cannot be kept: no price list is known for the scheme seen") as caught:
+        go(server, tmp_path / "run", max_usd=1.0)
+    assert "prices: {seen/x: {input: …, output: …" in caught.value.remedy
+    assert not server.asked
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+def test_a_limit_that_is_no_amount_is_refused(limit: float, tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="--max-usd must be more than 0"):
+        go(Server(), tmp_path / "run", max_usd=limit)
+
+
+def test_dollars_are_checked_only_against_the_prices_they_rest_on(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    go(Server(billed), folder, prices=PRICES)
+    assert verify_run(folder).notes == ()
+    path = folder / "results.json"
+    results = json.loads(path.read_text())
+    results["usage"]["cost_usd"] = 0.5
+    path.write_text(json.dumps(results))
+    (wrong,) = [each for part in verify_run(folder).parts for each in part.differences]
+    assert wrong.path == ("usage", "cost_usd")
+    results["usage"]["prices"] = {"table": "genai-prices 0.0.1"}
+    path.write_text(json.dumps(results))
+    found = verify_run(folder)
+    assert [each for part in found.parts for each in part.differences] == []
+    assert found.notes == (
+        "dollars were not compared: the results' rest on genai-prices 0.0.1, and here they rest on your own prices",
+    )
