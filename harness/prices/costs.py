@@ -7,7 +7,7 @@ not known stays out of a sum and is named beside it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, cast
 
@@ -160,13 +160,5 @@ def describe_book(book: PriceBook) -> dict[str, Json]:
 
 def read_sellers(raw: Mapping[str, Any]) -> dict[str, Seller]:
     """Who answers the model and each judge, from run.json."""
-    return {name: Seller.from_json(each) for name, each in (raw.get("sellers") or {}).items()}
-
-
-def describe_sellers(sellers: Mapping[str, Seller], refs: Sequence[str], book: PriceBook) -> dict[str, Json]:
-    """`prices` of run.json: who answers, and the user's prices of these models."""
-    own = {ref: book.own[ref].as_json() for ref in refs if ref in book.own}
-    return {
-        "sellers": {name: seller.as_json() for name, seller in sellers.items()},
-        **({"own": own} if own else {}),
-    }
+    sellers = cast("Mapping[str, Mapping[str, Any]]", raw.get("sellers") or {})
+    return {name: Seller.from_json(each) for name, each in sellers.items()}
