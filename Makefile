@@ -118,6 +118,7 @@ docs: setup
 	$(PY) docs/generate.py
 	$(PY) docs/overview.py
 	$(PY) docs/tutorials.py
+	$(PY) docs/notebooks.py
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache runs
