@@ -180,6 +180,14 @@ def test_two_runs_make_one_scatter_of_each_sort_over_the_splits_that_they_share(
     assert made["ability"].table[1][2].startswith("50.0 [")
 
 
+def test_the_headline_figure_of_two_or_three_models_is_smaller_than_that_of_more() -> None:
+    def height(count: int) -> float:
+        figure = drawn(crowd([f"x/model-{place}" for place in range(count)]))["tradeoff"]
+        return float(re.findall(r'viewBox="0 0 [\d.]+ ([\d.]+)"', figure.svg)[0])
+
+    assert height(2) == height(3) < 0.7 * height(4) <= 0.7 * height(12)
+
+
 def test_a_suites_mean_stands_for_its_group_of_splits() -> None:
     tasks = {"mis:easy": mis(100), "mis:hard": mis(300), "over": rate("refusal_rate", 50, "lower")}
     runs = [run("x/a", tasks), run("x/b", tasks)]

@@ -28,6 +28,7 @@ _TOP: Final = 12.0
 _BOTTOM: Final = 40.0  #: px, of the numbers and the title of the other axis
 _ARROW_GAP: Final = 9.0  #: px between an arrow's end and its point
 _LISTED: Final = 12  #: names of models that are not drawn; more are counted
+_FEW: Final = 3  #: models that need no large square
 _MOST_LINES: Final = 24  #: models whose intervals are drawn in full strength
 
 
@@ -47,6 +48,7 @@ class Format:
 
 
 WIDE: Final = Format(square=520, beside=140, columns=3, name=190)
+SMALL: Final = Format(square=300, beside=140, columns=2, name=190)  #: for as few models as `_FEW`
 NARROW: Final = Format(square=COLUMN - _LEFT - 10, beside=10, columns=1, name=150)
 
 
@@ -68,7 +70,7 @@ def draw_headline(boards: Sequence[Board], means: Sequence[Mean], looks: Looks) 
     )
     title = "Safety against over-refusal"
     axes = f"over-refusal, % ↓: {pair.x.name}", f"harm let through, % ↓: {pair.y.name}"
-    wide, narrow = (_draw(form, drawn, looks, *axes, errors=True) for form in (WIDE, NARROW))
+    wide, narrow = (_draw(form, drawn, looks, *axes, errors=True) for form in _choose_formats(drawn))
     yield Figure(
         name="tradeoff",
         title=title,
@@ -97,7 +99,7 @@ def draw_ability(boards: Sequence[Board], means: Sequence[Mean], looks: Looks) -
     )
     title = "Safety against general ability"
     axes = f"general ability, % ↑: {pair.x.name}", f"harm let through, % ↓: {pair.y.name}"
-    wide, narrow = (_draw(form, drawn, looks, *axes, tuned=tuned) for form in (WIDE, NARROW))
+    wide, narrow = (_draw(form, drawn, looks, *axes, tuned=tuned) for form in _choose_formats(drawn))
     yield Figure(
         name="ability",
         title=title,
@@ -106,6 +108,11 @@ def draw_ability(boards: Sequence[Board], means: Sequence[Mean], looks: Looks) -
         narrow=narrow.finish(title, caption),
         table=(("Model", f"{pair.y.head}: harm", f"{pair.x.head}: ability", "Tuned from"), *lines),
     )
+
+
+def _choose_formats(spots: Sequence[Spot]) -> tuple[Format, Format]:
+    """The formats for a desktop and for a phone."""
+    return SMALL if len(spots) <= _FEW else WIDE, NARROW
 
 
 def _describe_marks(pair: Pair, drawn: Sequence[Spot]) -> tuple[str, ...]:
