@@ -110,9 +110,9 @@ bench-mirage: setup
 minis: setup
 	$(PY) -m benchmarks.minis
 
-# the README's pictures, of real pages in a real browser
+# the pictures of the docs, of real pages in a real browser
 pictures: setup
-	$(PY) docs/pictures.py
+	$(PY) -m docs.pictures
 
 docs: setup
 	$(PY) docs/generate.py

@@ -1,7 +1,9 @@
-"""`make pictures`: the README's pictures, taken of real pages made from the mini world."""
+"""`make pictures`: pictures of real pages. The README's are made from the mini world; those of twelve models, whose names
+and numbers are invented, show what a page of many runs looks like."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,10 +12,20 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from tests.reports.many_runs import twelve
+
 HERE = Path(__file__).with_name("pictures")
 MODELS = ("mini/base", "mini/mirage")
 TASKS = "mis:mini,mis:mini-benign,mssbench:mini"
 SIZE = {"width": 1180, "height": 820}
+WIDE = {"width": 1440, "height": 1500}
+#: models that nobody has, since their numbers are invented too
+INVENTED = (
+    *("atlas/atlas-5-2026-01-20", "atlas/atlas-5-mini-2026-01-20", "beacon/beacon-pro-3"),
+    *("hf/lab-c/Compass-VL-7B-Instruct", "hf/lab-c/Compass-VL-72B-Instruct", "hf/lab-d/Delta2_5-8B"),
+    *("hf/lab-d/Delta2_5-8B-MIRage", "vllm/lab-e/ember-onevision-7b", "hf/lab-f/Fjord-3.5-vision"),
+    *("hf/lab-g/grove-vl2-small", "router/lab-h/harbour-90b-vision", "hf/lab-i/Isle-12B-2026"),
+)
 
 
 def harness(*arguments: str) -> None:
@@ -37,7 +49,23 @@ def main() -> None:
                 page = chromium.new_page(viewport=SIZE, color_scheme=scheme, device_scale_factor=1.5)
                 _take(page, board.as_uri(), HERE / f"leaderboard-{scheme}.png")
                 _take(page, (view / "index.html").as_uri(), HERE / f"view-{scheme}.png")
+            _take_twelve(chromium.new_page(viewport=WIDE, color_scheme="light"), Path(scratch))
             chromium.close()
+
+
+def _take_twelve(page: Page, scratch: Path) -> None:
+    """The page of twelve models on eleven splits, and their paper table."""
+    for place, body in enumerate(twelve(INVENTED)):
+        (scratch / f"twelve-{place:02}").mkdir()
+        (scratch / f"twelve-{place:02}" / "results.json").write_text(json.dumps(body), encoding="utf-8")
+    board, matrix = scratch / "twelve.html", scratch / "matrix.html"
+    harness("report", f"{scratch}/twelve-*", "--output", str(board))
+    harness("report", f"{scratch}/twelve-*", "--matrix", "--output", str(matrix))
+    _take(page, board.as_uri(), HERE / "leaderboard-12.png")
+    page.goto(matrix.as_uri())
+    height: float = page.evaluate("document.body.getBoundingClientRect().bottom")
+    page.set_viewport_size({"width": WIDE["width"], "height": round(height)})
+    _take(page, matrix.as_uri(), HERE / "matrix-12.png")
 
 
 def _take(page: Page, address: str, out: Path) -> None:
