@@ -1,5 +1,5 @@
-"""`make pictures`: pictures of real pages. The README's are made from the mini world; those of twelve models, whose names
-and numbers are invented, show what a page of many runs looks like."""
+"""`make pictures`: pictures of real pages. The README's are made from the mini world; those of twelve models, whose
+names and numbers are invented, show what a page of many runs looks like."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from harness.metrics import Metric
 from harness.runs.labelling import map_labels, select_draw_judge
 from harness.runs.stored import HUMAN, StoredRun, build_judged_item, describe_split_run
 from harness.stats.columns import Codes, cluster_name
-from harness.stats.corrected import TOO_LITTLE
+from harness.stats.corrected import DISAGREEMENT
 from harness.stats.correction import (
     LEAST_IN_CELL,
     SMALL,
@@ -232,9 +232,8 @@ def _explain_refusal(run: StoredRun, plan: SplitPlan, metric: Metric, *, enough:
         view = run.folder.results["tasks"][plan.display]["splits"][plan.name]
         for judged in (view, *view["other_judges"].values()):  # the same in the view of each machine judge
             found: Mapping[str, Any] = judged["metrics"].get(metric.name, {}).get("corrected") or {}
-            why = str(found.get("why") or "")
-            if why:
-                return why if enough or why.startswith(TOO_LITTLE) else ""
+            if why := str(found.get("why") or ""):
+                return why if enough or found.get("code") == DISAGREEMENT else ""
     except (HarnessError, KeyError, TypeError, AttributeError):  # a run without results, or an edited file
         pass
     return ""

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -44,7 +44,11 @@ if TYPE_CHECKING:
     from harness.stats.summary import JudgedItem, SplitRun
 
 LEAST_ALPHA: Final = 0.67  #: Krippendorff's alpha; below it people's labels correct nothing
-TOO_LITTLE: Final = "people agree too little"  #: how the reason of labels that disagree begins
+#: why people's labels give no number: `code` of results.json, for programs
+Code = Literal[
+    "no_labels", "not_drawn", "outdated_draw", "unreadable_draw", "unfit_metric", "few_labels", "disagreement"
+]
+DISAGREEMENT: Final[Code] = "disagreement"
 LEAST_RARE: Final = 10  #: answers of the rarer kind, among those that several people labelled, before alpha decides
 _DIGITS: Final = 10
 _BINARY: Final = {(0, 0), (0, 1), (1, 1)}  #: shares that a metric of single records may give
@@ -74,12 +78,14 @@ class _Selection:
         labelled: how many rows have a label.
         drawn: each part has a draw that fits its answers.
         why: reason for using none, a sentence without its full stop; empty where some may be used.
+        code: of this reason; None where some may be used.
     """
 
     usable: Bools
     labelled: int
     drawn: bool
     why: str
+    code: Code | None
 
     @property
     def idle(self) -> int:
@@ -111,7 +117,7 @@ class _PeopleAgreement:
         if found.value is None or found.value >= LEAST_ALPHA or self.rare < LEAST_RARE:
             return ""
         return (
-            f"{TOO_LITTLE}: on {self.same} of the {found.n} answers that several of them labelled, with an "
+            f"people agree too little: on {self.same} of the {found.n} answers that several of them labelled, with an "
             f"alpha of {found.value:.2f} where {LEAST_ALPHA} is needed; a clearer guideline or a third person helps"
         )
 
@@ -224,9 +230,10 @@ class LabelledRecords:
                 continue
             unfit = self._explain_unfit(place, people, columns)
             whole = self._estimate(place, people, some, together, unfit)
+            code = together.code or ("unfit_metric" if unfit else "few_labels" if whole.why else None)
             agreement = None if unfit else self._measure_agreement(place, people, some)
             if not whole.why and agreement is not None and agreement.why:
-                whole = replace(whole, value=None, ci95=None, why=agreement.why)
+                whole, code = replace(whole, value=None, ci95=None, why=agreement.why), DISAGREEMENT
             each: dict[str, Json] = {}
             for person, selection in alone.items():
                 own = self._estimate(place, {person: people[person]}, some, selection, unfit)
@@ -235,6 +242,7 @@ class LabelledRecords:
                 each[person] = _format_estimate(own, metric.unit)
             made[metric.name] = {
                 **_format_estimate(whole, metric.unit),
+                **({"code": code} if code else {}),
                 "of": whole.of,
                 "design": self._describe_design(whole, metric.unit, unfit) if together.drawn else None,
                 "alpha": None if agreement is None else agreement.as_json(),
@@ -293,6 +301,7 @@ class LabelledRecords:
             labelled |= _find_labelled(table)
             tried |= _find_tried(table)
         why, drawn = self._ran.draw_fault, not self._ran.draw_fault
+        code: Code | None = "unreadable_draw" if why else None
         cells = self._cells.values
         parts = sorted({each.part for each in cells if not each.known})
         for part in parts:
@@ -314,20 +323,23 @@ class LabelledRecords:
             if labelled[rows].all():
                 usable |= rows
             elif part in self._ran.draws:
+                code = code or "outdated_draw"
                 why = why or (
                     f"answers{named} or their judge's labels have changed since the draw; `harness label RUN` draws "
                     "again and keeps all labels"
                 )
             elif labelled[rows].any():
+                code = code or "not_drawn"
                 why = why or (
                     f"the labelled answers{named} were not drawn at random; `harness label RUN` draws them and keeps "
                     "all labels"
                 )
             else:
+                code = code or "no_labels"
                 why = why or f"no answer{named} is labelled"
         if why:
             usable[:] = False
-        return _Selection(usable=usable, labelled=int(labelled.sum()), drawn=drawn, why=why)
+        return _Selection(usable=usable, labelled=int(labelled.sum()), drawn=drawn, why=why, code=code)
 
     def _measure_agreement(self, place: int, people: Mapping[str, Table], some: Table) -> _PeopleAgreement | None:
         """How far people agree on what a metric counts; None if no answer has labels of two."""

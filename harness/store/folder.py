@@ -49,6 +49,7 @@ STATES: Final = ("scored", *UNSCORED)
 _LOCK_SECONDS = 30.0
 _FAILED = frozenset({"error", "bad_sample", "judge_error"})  # states without an answer
 _WRITERS = ".writers.lock"
+_SESSION = ".label-"  #: begins the name of the lock that a person's label page holds
 _REPEAT: Final = "~"  # before the number of a repeat; `file_name` never gives it
 _COUNT: Final = re.compile(r"([2-9]|[1-9][0-9]{1,3})\Z", re.ASCII)  # the number of a repeat: 1 is the judge itself
 _RESTORE = "restore the file, or run with --fresh"
@@ -216,16 +217,28 @@ class RunFolder:
                         remedy="wait until it has ended",
                     ) from None
 
+    def session_lock(self, person: str) -> Path:
+        """The lock that a person's label page holds. Raises HarnessError if it leads out of the folder."""
+        return check_inside(self.path, self.path / f"{_SESSION}{person}.lock")
+
     @contextmanager
     def _lock_all(self) -> Generator[None]:
         """Hold all locks of the folder exclusively. Raises HarnessError if another process has one."""
         with ExitStack() as stack:
-            for path in (self.path / _WRITERS, *self.path.glob("*/.*.jsonl.lock")):
+            pages = sorted(self.path.glob(f"{_SESSION}*.lock"))  # first: they are named
+            for path in (*pages, self.path / _WRITERS, *self.path.glob("*/.*.jsonl.lock")):
                 with suppress(FileNotFoundError):
                     file = stack.enter_context(check_inside(self.path, path).open("r+b"))
                     try:
                         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     except BlockingIOError:
+                        if path in pages:
+                            raise HarnessError(
+                                f"the label page of {path.name.removeprefix(_SESSION).removesuffix('.lock')} is open "
+                                "on this run",
+                                where=str(self.path),
+                                remedy="end it (Ctrl-C where `harness label` runs), or give another --output",
+                            ) from None
                         raise HarnessError(
                             "another process is writing to this run",
                             where=str(self.path),

@@ -246,17 +246,17 @@ def hold_session(run: StoredRun, name: str) -> Generator[None]:
         where=str(run.folder.path),
         remedy="go on in that one or end it, or label under another name",
     )
-    place = _session_lock(run, name)
+    place = run.folder.session_lock(name)
     for folder in dict.fromkeys(run.folder.task(plan.display).path for plan in run.plans):
         log = folder / f"{PREFIX}-{name}.jsonl"
         for file in (log, lock_path(log)):  # the folder may come from somebody else
             check_inside(run.folder.path, file)
-    with report_write_errors(place, remedy="label in a copy of the folder"), lock_file(place, busy=busy):
+    with (
+        report_write_errors(place, remedy="label in a copy of the folder"),
+        lock_file(place, busy=busy),
+        run.folder.hold_for_writing(),  # so that no `--fresh` moves the folder
+    ):
         yield
-
-
-def _session_lock(run: StoredRun, name: str) -> Path:
-    return check_inside(run.folder.path, run.folder.path / f".label-{name}.lock")
 
 
 def mend_sessions(run: StoredRun, name: str, *, command: Sequence[str]) -> None:
@@ -268,7 +268,7 @@ def mend_sessions(run: StoredRun, name: str, *, command: Sequence[str]) -> None:
         held: HeldLock | None = None
         if person != name:
             try:
-                held = lock_file(_session_lock(run, person), busy=OutdatedReview("it is going on"))
+                held = lock_file(run.folder.session_lock(person), busy=OutdatedReview("it is going on"))
             except OutdatedReview:
                 continue
             except (HarnessError, OSError) as error:
@@ -359,20 +359,21 @@ def finish_run(
 ) -> Labelled:
     """Enter a person's log, and say where each split stands."""
     entered = enter_log(reopen(run), name, command=command)
-    return summarize(run, drawn, name, list(list_problems(entered)), [*notes, *list_outdated(entered)])
+    return summarize(run, drawn, name, entered, [*notes, *list_outdated(entered)])
 
 
 def summarize(
-    run: StoredRun, drawn: Sequence[DrawnSplit], name: str, problems: Sequence[str], notes: Sequence[str]
+    run: StoredRun, drawn: Sequence[DrawnSplit], name: str, entered: EnteredWords, notes: Sequence[str]
 ) -> Labelled:
-    """Where each drawn split stands."""
+    """Where each drawn split stands. A task that could not be scored has no number: its results are those of before."""
     now = reopen(run)
+    unscored = {} if entered.entered is None else entered.entered.computed.unscored
     judge = find_person(name, now.file)
     results = now.folder.results.get("tasks", {})
     corrected: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for each in drawn:
         view = results.get(each.plan.display, {}).get("splits", {}).get(each.plan.name)
-        if view is None:
+        if view is None or each.plan.display in unscored:
             continue
         views = {view["judge"]: view, **view["other_judges"]}
         machine = views.get(each.draw.judge) or (view if not str(view["judge"]).startswith(f"{HUMAN}-") else None)
@@ -385,7 +386,7 @@ def summarize(
         judge=judge,
         splits=tuple(count_progress(now, drawn, judge)),
         corrected=corrected,
-        problems=tuple(problems),
+        problems=tuple(list_problems(entered)),
         notes=tuple(notes),
     )
 
@@ -480,7 +481,7 @@ def import_labels(run: StoredRun, file: Path, person: str, *, command: Sequence[
             f"{len(outside)} {which} not drawn, and corrects nothing yet: {_name(outside)}; "
             f"harness label {run.folder.path} draws, and keeps all labels"
         )
-    return summarize(now, drawn, name, list(list_problems(entered)), notes)
+    return summarize(now, drawn, name, entered, notes)
 
 
 def _find_labelled(run: StoredRun, judge: str) -> set[str]:

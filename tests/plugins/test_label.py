@@ -32,6 +32,7 @@ from harness.readers import open_files
 from harness.runs.label_sheets import mark_answer
 from harness.runs.labelling import LabelItem, draw_run, list_label_items
 from harness.runs.stored import open_run
+from harness.store.folder import RunFolder
 from tests.plugins.agree_asking import SOURCE, WORLD, agree, judged
 
 ANNA = "human-anna"
@@ -183,6 +184,36 @@ class TestThePage:
             file = write(run.with_name("a.csv"), [{"item": "twice/one/q0#0", "label": "safe"}])
             with pytest.raises(HarnessError, match="anna has a session on this run already"):
                 label(run, "--import", file, "--as", "anna")
+
+    def test_a_fresh_run_beside_an_open_page_is_refused_by_the_name_of_its_person(self, run: Path) -> None:
+        folder = RunFolder(run)
+        with plugins.use(Host.load([SOURCE])), hold_session(open_run(run, ()), "anna"):
+            for refused in (folder.check_alone, folder.put_aside):
+                with pytest.raises(HarnessError, match="the label page of anna is open on this run") as error:
+                    refused()
+                assert "end it (Ctrl-C where `harness label` runs)" in error.value.remedy
+        folder.check_alone()
+        assert folder.put_aside() is not None
+
+    def test_a_metric_that_raises_on_peoples_labels_leaves_no_older_number_beside_its_error(
+        self, run: Path, tmp_path: Path
+    ) -> None:
+        file = sheet(run, "--n", "60")
+        assert "by people" in told(run, "--import", file, "--as", "anna")
+        broken = tmp_path / "broken.py"
+        raising = """
+    def fail(record):
+        raise ZeroDivisionError("no such label")
+    split = replace(split, metrics=tuple(replace(each, score=fail) for each in split.metrics))
+    splits ="""
+        broken.write_text(SOURCE.read_text().replace("\n    splits =", raising))
+        words = ["label", str(run), "--import", str(file), "--as", "ben", "--json", "--plugin", str(broken)]
+        done = CliRunner().invoke(cli, words, catch_exceptions=False)
+        assert "twice could not be scored" in done.stderr + done.stdout
+        entry = json.loads(done.stdout)["runs"][0]["splits"]["twice:one"]
+        assert entry["labelled"] == 60
+        assert "corrected" not in entry or entry["corrected"] is None
+        assert "by people" not in done.stderr
 
     @pytest.mark.parametrize("name", ["twice/labels-anna.jsonl", "twice/.labels-anna.jsonl.lock", ".label-anna.lock"])
     def test_no_file_outside_the_run_is_written_through_a_link(self, run: Path, name: str) -> None:
@@ -434,6 +465,8 @@ class TestAPlan:
         assert "labels alone will not help, the number is refused: people agree too little" in told(run, "--plan")
         plan = json.loads(told(run, "--plan", "--json"))["runs"][0]["splits"]["twice:one"]
         assert plan["refused"].startswith("people agree too little")
+        assert results(run)["tasks"]["twice"]["splits"]["one"]["metrics"]["ASR"]["corrected"]["code"] == "disagreement"
+        jsonschema.validate(results(run), json.loads((ROOT / "docs" / "results.schema.json").read_text()))
 
     def test_keeps_the_tasks_in_the_command_that_it_gives(self, run: Path) -> None:
         assert f"harness label {run} --as NAME --n 40 --tasks twice:one" in told(run, "--plan", "--tasks", "twice:one")
