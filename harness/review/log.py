@@ -269,7 +269,11 @@ class ReviewLog(Generic[P]):
             for line in read_lines(self.path, self._end):
                 self._apply(line)
         except OSError as error:
-            raise HarnessError(f"cannot be read: {error.strerror}", where=str(self.path)) from None
+            raise HarnessError(
+                f"cannot be read: {error.strerror}",
+                where=str(self.path),
+                remedy="make the file readable and reload the page",
+            ) from None
 
     def _apply(self, line: bytes) -> None:
         try:
@@ -284,7 +288,9 @@ class ReviewLog(Generic[P]):
     @contextmanager
     def _locked(self) -> Generator[None]:
         """Hold the lock of the file, and raise HarnessError if it cannot be written."""
-        busy = HarnessError("another process holds these reviews", where=str(self.path))
+        busy = HarnessError(
+            "another process holds these reviews", where=str(self.path), remedy="end it, or wait and send this again"
+        )
         with report_write_errors(self.path), lock_file(lock_path(self.path), busy=busy, wait=_PATIENCE):
             yield
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 BODY_LIMIT: Final = 1 << 18  #: bytes of a request
 LONGEST: Final = 20_000  #: characters of a text that a person writes
+#: what helps where the page sent something that its own scripts never send
+RELOAD: Final = "reload the page in the browser, and do it again there"
 _DAY: Final = 86_400.0  # seconds; nobody reads one page for longer
 
 
@@ -144,9 +146,9 @@ def check_sent(texts: Sequence[str], seconds: float) -> float:
     """The seconds that an answer took; 0 if they cannot be. Raises HarnessError for a text that is too long, or a time
     out of range."""
     if max(map(len, texts), default=0) > LONGEST:
-        raise HarnessError(f"a text is longer than {LONGEST} characters")
+        raise HarnessError(f"a text is longer than {LONGEST} characters", remedy="shorten it and send it again")
     if not 0 <= seconds < math.inf:
-        raise HarnessError("the time or the duration of the decision is out of range")
+        raise HarnessError("the time or the duration of the decision is out of range", remedy=RELOAD)
     return seconds if seconds <= _DAY else 0.0
 
 
@@ -163,9 +165,15 @@ def _json_route(answer: Callable[[Request], Awaitable[dict[str, Any]]]) -> Calla
             return send(await answer(request))
         except HarnessError as error:
             known = {"field": error.field} if isinstance(error, BadField) else {}
-            return send({"error": str(error), **known}, 409 if isinstance(error, OutdatedReview) else 400)
+            return send({"error": _describe_error(error), **known}, 409 if isinstance(error, OutdatedReview) else 400)
 
     return reply
+
+
+def _describe_error(error: HarnessError) -> str:
+    """What is wrong, where, and what helps, in one line."""
+    where = f" ({error.where})" if error.where else ""
+    return f"{error.what}{where}; {error.remedy}" if error.remedy else f"{error.what}{where}"
 
 
 async def _read_body(request: Request, needed: Mapping[str, type]) -> dict[str, Any]:
@@ -174,17 +182,19 @@ async def _read_body(request: Request, needed: Mapping[str, type]) -> dict[str, 
     async for piece in request.stream():
         body += piece
         if len(body) > BODY_LIMIT:
-            raise HarnessError(f"the request is larger than {BODY_LIMIT} bytes")
+            raise HarnessError(
+                f"the request is larger than {BODY_LIMIT} bytes", remedy="shorten the texts and send it again"
+            )
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise HarnessError("a change must be sent as application/json")
+        raise HarnessError("a change must be sent as application/json", remedy=RELOAD)
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise HarnessError("this is not a JSON object")
+        raise HarnessError("what was sent is not a JSON object", remedy=RELOAD)
     fields = cast("dict[str, Any]", found)
     for name, kind in needed.items():
         if not isinstance(fields.get(name), kind):
-            raise HarnessError(f"{name} is missing or has another type")
+            raise HarnessError(f"{name} is missing or has another type", remedy=RELOAD)
     return fields

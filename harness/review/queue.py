@@ -216,7 +216,7 @@ class ReviewSession(Generic[P]):
 
         def check(progress: Progress[P]) -> None:
             if progress.last is None or progress.last_key != key:
-                raise OutdatedReview("there is a later answer")
+                raise OutdatedReview("there is a later answer", remedy="take that one back first")
             undone.append(progress.last)
 
         place = self._queue.places.get(key) or Place(folder=self._queue.folders[0], key=key)
@@ -249,7 +249,9 @@ class ReviewSession(Generic[P]):
     def _check_open(self, key: str) -> Callable[[Progress[P]], None]:
         def check(progress: Progress[P]) -> None:
             if key not in progress.open:
-                raise OutdatedReview(f"this {self._queue.noun} is no longer open")
+                raise OutdatedReview(
+                    f"this {self._queue.noun} is no longer open", remedy="go on with the one that the page shows now"
+                )
 
         return check
 

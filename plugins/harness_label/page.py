@@ -15,7 +15,7 @@ import anyio.from_thread
 
 from harness import HarnessError
 from harness.review import Answer, ImageState, Skip, normalize_reviewer
-from harness.review.page import Change, check_sent, review_app, serve_review_page
+from harness.review.page import RELOAD, Change, check_sent, review_app, serve_review_page
 from harness.types import Json
 
 from .log import Label
@@ -84,10 +84,10 @@ def label_app(
         session = open_session(fields["reviewer"])
         unknown = sorted(set(fields) - {"key", "reviewer", "label", "reason", "seconds"})
         if unknown:
-            raise HarnessError(f"{unknown[0]} is no field of a label")
+            raise HarnessError(f"{unknown[0]} is no field of a label", remedy=RELOAD)
         seconds = fields["seconds"]
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            raise HarnessError("seconds is missing or has another type")
+            raise HarnessError("seconds is missing or has another type", remedy=RELOAD)
         reason = fields["reason"].strip()
         session.answer(
             fields["key"], Label(label=fields["label"], reason=reason, seconds=check_sent([reason], seconds))

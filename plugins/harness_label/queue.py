@@ -69,7 +69,10 @@ class LabelQueue(ReviewQueue[Label]):
                 key += "'"
             places[key], self.items[key] = place, item
         if not places:
-            raise HarnessError("there is no answer to label")
+            raise HarnessError(
+                "there is no answer to label",
+                remedy="every answer was blocked, empty or an error: label a run that has answers",
+            )
         super().__init__(FORMAT, places, [place.folder for place in places.values()])
         self._stamps = {folder: _stamp(folder) for folder in self.folders}
         self._by_cell: dict[str, list[str]] = {}
@@ -153,9 +156,11 @@ class LabelSession(ReviewSession[Label]):
         """
         item = self._labels.items.get(key)
         if item is None:
-            raise HarnessError(f"{key!r} is not an answer here")
+            raise HarnessError(
+                f"{key!r} is not an answer here", remedy="reload the page: it shows the answers of this run"
+            )
         if said.label not in item.labels:
-            raise HarnessError(f"{said.label!r} is not one of {', '.join(item.labels)}")
+            raise HarnessError(f"{said.label!r} is no label of this answer", remedy=f"one of: {', '.join(item.labels)}")
         if gone := self._labels.describe_gone(key):
             raise HarnessError(f"an image cannot be seen ({gone}): skip this one")
         label = Label(label=said.label, reason=said.reason, seconds=said.seconds, seen=self.has_seen(key))

@@ -26,5 +26,5 @@ def describe_agreement(folder: Path, name: str) -> dict[str, Json]:
         run = open_run(folder, ())
         splits = [measure_split(replace(part, run=name)) for part in load_parts(run)]
     except HarnessError as error:  # the run has not ended, or its plugin is missing
-        return {"why": error.what, "splits": {}}
+        return {"why": error.what, "remedy": error.remedy, "splits": {}}
     return {**agreement_as_json({name: run.file.model.ref}, splits), "why": ""}

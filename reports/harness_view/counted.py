@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from harness.metrics import Metric, Record
 
 NOT_COUNTED, DIVIDED, HIT, OPEN = range(4)
-NONE: Final = "there are no results of this split, or its task's plugin is missing"
+NONE: Final = "the run has no such split with results"
 
 
 def count_split(folder: Path, title: str, numbers: Mapping[str, int]) -> dict[str, Json]:
-    """What the numbers of one split count; `why` alone if that is not known.
+    """What the numbers of one split count; if that is not known `why`, and what helps.
 
     Args:
         folder: the run folder.
@@ -44,7 +44,7 @@ def count_split(folder: Path, title: str, numbers: Mapping[str, int]) -> dict[st
         run = open_run(folder, [title])
         found = next((each for each in run.load_splits(tuple(run.file.judges)) if each.title == title), None)
     except HarnessError as error:
-        return {"why": str(error)}
+        return {"why": error.what, "remedy": error.remedy}
     return {"why": NONE} if found is None else describe_split(found, numbers)
 
 

@@ -140,9 +140,9 @@ def _export_run(index: RunIndex, number: int, folder: Path, images: dict[str, st
                         images[sha256] = name
                     except BadImage:
                         images[sha256] = "it cannot be read"
-    _write_data(folder, f"agreement-{number}", describe_agreement(index.folder, index.name))
+    _write_data(folder, f"agreement-{number}", _without_remedy(describe_agreement(index.folder, index.name)))
     if find_linked_report() is not None and (titles := _list_results(index)):
-        _write_data(folder, f"counted-{number}", {title: index.count_split(title) for title in titles})
+        _write_data(folder, f"counted-{number}", {title: _without_remedy(index.count_split(title)) for title in titles})
     return {
         **index.describe(),
         "files": files,
@@ -150,6 +150,11 @@ def _export_run(index: RunIndex, number: int, folder: Path, images: dict[str, st
         "count": len(index),
         "overview": index.describe_overview(),
     }
+
+
+def _without_remedy(found: dict[str, Json]) -> dict[str, Json]:
+    """What is known, without the remedy for whoever made the export: it may name places on their machine."""
+    return {name: value for name, value in found.items() if name != "remedy"}
 
 
 def _list_results(index: RunIndex) -> list[str]:

@@ -337,11 +337,15 @@ GOOD = {"key": "mini-base/mis:easy/0", "reviewer": "anna", "label": "safe", "rea
         (b" " * (1 << 18) + b"{}", {}, 400),
     ],
 )
-def test_a_tampered_label_is_refused_and_leaves_no_file(
+def test_a_tampered_label_is_refused_with_what_helps_and_leaves_no_file(
     tmp_path: Path, body: Any, headers: dict[str, str], status: int
 ) -> None:
     reply = post(queue(tmp_path), "/api/answer", body, **headers)
     assert reply.status_code == status, reply.text
+    if status == 400:
+        what, remedy = reply.json()["error"].split("; ", 1)
+        assert what
+        assert remedy
     if status != 200:
         assert not list(tmp_path.rglob("*.jsonl"))
     else:
@@ -352,7 +356,8 @@ def test_what_another_page_did_already_is_a_conflict(tmp_path: Path) -> None:
     assert post(queue(tmp_path), "/api/answer", GOOD).status_code == 200
     assert post(queue(tmp_path), "/api/answer", {**GOOD, "label": "unsafe"}).status_code == 409
     assert post(queue(tmp_path), "/api/skip", {"key": "nobody", "reviewer": "anna"}).status_code == 409
-    assert post(queue(tmp_path), "/api/undo", {"key": "nobody", "reviewer": "anna"}).status_code == 409
+    reply = post(queue(tmp_path), "/api/undo", {"key": "nobody", "reviewer": "anna"})
+    assert (reply.status_code, reply.json()["error"]) == (409, "there is a later answer; take that one back first")
     assert [line["label"] for line in lines(tmp_path)] == ["safe"]
 
 

@@ -108,4 +108,4 @@ def test_a_metric_that_raises_takes_no_other_number_with_it() -> None:
 
 def test_a_split_whose_plugin_is_missing_says_why_nothing_is_known(tmp_path: Path) -> None:
     found = count_split(stored(tmp_path / "run", [Told(id="a")]), "drawn:all", {})
-    assert list(found) == ["why"]
+    assert list(found) == ["why", "remedy"]

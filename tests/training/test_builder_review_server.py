@@ -83,11 +83,14 @@ GOOD = {"key": "drawings/0#0", "reviewer": "ann", "decision": "drop"}
         (b" " * (1 << 18) + b"{}", {}, 400),
     ],
 )
-def test_a_tampered_answer_is_refused_and_leaves_no_file(
+def test_a_tampered_answer_is_refused_with_what_helps_and_leaves_no_file(
     tmp_path: Path, body: Any, headers: dict[str, str], status: int
 ) -> None:
     reply = post(queue(tmp_path), "/api/answer", body, **headers)
     assert reply.status_code == status
+    if status == 400:
+        assert all(reply.json()["error"].split("; ", 1))
+        assert "; " in reply.json()["error"]
     assert not list(tmp_path.rglob("*.jsonl"))
 
 

@@ -89,7 +89,7 @@
       $("split").replaceChildren(...titles.map(option));
       $("split").value = title;
       $("split").disabled = !titles.length;
-      $("figures").replaceChildren(title ? this.article(about, title, found.splits[title]) : this.nothing(found.why));
+      $("figures").replaceChildren(title ? this.article(about, title, found.splits[title]) : this.nothing(found.remedy ? `${found.why}; ${found.remedy}` : found.why));
       $("figures").setAttribute("aria-busy", "false");
       document.title = `harness view: agreement, ${about.name}`;
       $("samples").href = `index.html#${new URLSearchParams({ run: about.name })}`;

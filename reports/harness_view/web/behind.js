@@ -87,7 +87,7 @@
         return button;
       });
       const why = this.found?.why ?? (this.found && !sets ? "this judge has no such number" : "");
-      box.replaceChildren(head, ...(why ? [make("p", "warn", `Not to be found: ${why}.`)] : buttons));
+      box.replaceChildren(head, ...(why ? [make("p", "warn", `Not to be found: ${why}${this.found?.remedy ? `; ${this.found.remedy}` : ""}.`)] : buttons));
     }
   }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import HarnessError
 from harness.review import Answer, normalize_reviewer
-from harness.review.page import Change, check_sent, serve_review_page
+from harness.review.page import RELOAD, Change, check_sent, serve_review_page
 from harness.review.page import review_app as build_app
 from harness.types import Json
 from harness_builder.values import Review
@@ -86,9 +86,9 @@ def _parse_answer(fields: Mapping[str, Any]) -> Review:
     try:
         review = parse_review({**fields, **texts})
     except ValueError as error:
-        raise HarnessError(str(error)) from None
+        raise HarnessError(str(error), remedy=RELOAD) from None
     if review.at:
-        raise HarnessError("the time or the duration of the decision is out of range")
+        raise HarnessError("the time or the duration of the decision is out of range", remedy=RELOAD)
     return replace(review, seconds=check_sent(list(texts.values()), review.seconds))
 
 

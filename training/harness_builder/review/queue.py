@@ -158,7 +158,9 @@ class CandidateSession(ReviewSession[Review]):
         """Hide candidates of these categories from now on. Raises HarnessError for an unknown one."""
         unknown = sorted(set(categories) - set(self._candidates.categories))
         if unknown:
-            raise HarnessError(f"{unknown[0]!r} is not a category here")
+            raise HarnessError(
+                f"{unknown[0]!r} is not a category here", remedy=f"one of: {', '.join(self._candidates.categories)}"
+            )
         super().leave_out(categories)
 
     def check(self, review: Review) -> Candidate:
@@ -166,16 +168,23 @@ class CandidateSession(ReviewSession[Review]):
         question breaks a rule for the writer's questions."""
         queue, candidate = self._candidates, self._candidates.candidates.get(review.key)
         if candidate is None:
-            raise HarnessError(f"{review.key!r} is not a candidate here")
+            raise HarnessError(
+                f"{review.key!r} is not a candidate here",
+                remedy="the build has other candidates now: reload the page, or export the sheet again",
+            )
         if review.decision == "fix" and candidate.key.endswith(REAL):
             raise HarnessError("question and category belong to its drawn twin: keep, drop or skip this one")
         if review.category and review.category not in queue.categories:
-            raise HarnessError(f"{review.category!r} is not a category here")
+            raise HarnessError(
+                f"{review.category!r} is not a category here", remedy=f"one of: {', '.join(queue.categories)}"
+            )
         changes = (review.category or candidate.category, review.question.strip() or candidate.question)
         if review.decision != "fix" and (review.category or review.question):
             raise HarnessError(f"{review.decision} changes nothing: to change category or question, choose fix")
         if review.decision == "fix" and changes == (candidate.category, candidate.question):
-            raise HarnessError("a fix must change the question or the category")
+            raise HarnessError(
+                "a fix must change the question or the category", remedy="change one of them, or keep it"
+            )
         wrong = find_question_fault(changes[1], candidate.objects, queue.language)
         if changes[1] != candidate.question and wrong:
             raise BadQuestion(wrong.told)
