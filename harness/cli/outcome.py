@@ -15,7 +15,7 @@ from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
     from harness.contracts import Results
-    from harness.runs.dry_run import DryRun
+    from harness.runs.dry_run import DryRun, Load
     from harness.runs.run import Run
 
 
@@ -29,6 +29,7 @@ class Ended(Protocol):
 
 
 _T = TypeVar("_T", bound=Ended)
+_N = TypeVar("_N", int, float)
 _EXIT_CODES = (130, 1, 2, 3, 0)  #: for several runs, the first of these that occurs
 
 
@@ -128,7 +129,67 @@ def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
     if table.row_count:
         out = results_stream()
         Console(file=out, width=None if out.isatty() else WIDTH).print(table)
+    print_forecasts(loads)
     missing = [text for load in loads for text in (load.left_out, load.incomplete)]
     notes = [*missing, *(load.note for load in loads), *(note for each in every for note in each.notes)]
     for note in dict.fromkeys(filter(None, notes)):
         tell(f"note: {note}")
+
+
+def print_forecasts(loads: Sequence[Load]) -> None:
+    """Print tokens, dollars and time of the calls that are left, for each model and judge, and what they rest on."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness.board.display import format_count, format_duration
+    from harness.board.tables import WIDTH
+    from harness.prices.forecast import add_ranges
+
+    table = Table(box=box.SIMPLE)
+    for name in ("model", "as", "task"):
+        table.add_column(name, overflow="fold")
+    for name in ("stored", "calls left", "tokens in", "tokens out", "USD", "time"):
+        table.add_column(name, justify="right")
+    rests: dict[str, list[str]] = {}
+    unpriced: dict[str, str] = {}
+    dollars: list[tuple[float, float]] = []
+    for load in loads:
+        found = load.forecast
+        if load.left_out or found is None:
+            if load.unforeseen:
+                rests.setdefault(f"no forecast: {load.unforeseen}", []).append(f"{load.who} ({load.role}), {load.task}")
+            continue
+        rests.setdefault(f"rests on {found.rests_on}", []).append(f"{load.who} ({load.role}), {load.task}")
+        if found.usd is not None:
+            dollars.append(found.usd)
+        else:
+            unpriced[load.who] = found.usd_why
+        table.add_row(
+            load.who,
+            load.role,
+            load.task,
+            str(load.stored) if load.role == "model" else "",
+            _format_range(found.calls, str),
+            _format_range(found.input_tokens, format_count),
+            _format_range(found.output_tokens, format_count),
+            _format_range(found.usd, lambda amount: f"{amount:.2f}") if found.usd else "?",
+            _format_range(found.seconds, format_duration) if found.seconds else "?",
+        )
+    if not table.row_count:
+        return
+    out = results_stream()
+    console = Console(file=out, width=None if out.isatty() else WIDTH, highlight=False)
+    console.print(table)
+    lines = [f"{', '.join(who)}: {what}" for what, who in rests.items()]
+    lines += [f"no dollars of {who}: {why}" for who, why in unpriced.items()]
+    if dollars:
+        low, high = add_ranges(dollars)
+        lines.insert(0, f"in all: ${low:.2f} to ${high:.2f}{', without what has no price' if unpriced else ''}")
+    for line in lines:
+        console.print(f"  {line}", markup=False)
+
+
+def _format_range(ends: tuple[_N, _N], form: Callable[[_N], str]) -> str:
+    low, high = (form(end) for end in ends)
+    return low if low == high else f"{low} to {high}"

@@ -130,6 +130,8 @@ def _count_any(width: int, height: int) -> Span:
     return min(85, patches), max(1600, min(4784, patches))
 
 
+#: for a count of the texts alone
+NO_IMAGES: Final = ImageRule(name="", count=lambda _w, _h: (0, 0))
 _ANY: Final = ImageRule(name="no rule is known for this model: 85 to 4,784 for an image", count=_count_any)
 _NEW_CLAUDE: Final = _count_claude(2576, 4784)
 _OLD_CLAUDE: Final = _count_claude(1568, 1568)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from harness.data.inspection import size_warning
 from harness.errors import BadImage
@@ -12,7 +14,10 @@ from harness.evaluation.options import Options
 from harness.evaluation.plan import SplitJob
 from harness.evaluation.splits import format_left_out
 from harness.models import Resolved
+from harness.prices import PriceBook
+from harness.prices.forecast import CallSize, Forecast, forecast_calls
 from harness.replicas.placement import format_placements
+from harness.runs.foresight import count_stored, measure_pace, size_answers, size_verdicts
 from harness.runs.notes import format_judge_command
 from harness.runs.run import PreparedRun, prepare_run
 from harness.types import Request
@@ -36,6 +41,9 @@ class Load:
         note: a warning if the number of samples differs from the published one; else empty.
         left_out: why it cannot run, and what to do; empty if it can.
         incomplete: why the run would end incomplete, whatever the answers; empty if it would not.
+        stored: answers in the run folder, which are not asked again.
+        forecast: tokens, dollars and time of the calls that are left; None if they cannot be foreseen.
+        unforeseen: why they cannot; else empty.
     """
 
     who: str
@@ -51,6 +59,9 @@ class Load:
     note: str = ""
     left_out: str = ""
     incomplete: str = ""
+    stored: int = 0
+    forecast: Forecast | None = None
+    unforeseen: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +101,13 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
     """The calls to the model, and to each judge's model, for one split. Images are looked up, not read."""
     plan, survey = job.plan, job.survey
     assert survey is not None  # None only for a job of stored answers
-    calls, size, missing, spoiled = 0, 0, 0, 0
+    calls, weight, missing, spoiled = 0, 0, 0, 0
     most_calls: int | None = 0
     for sample in job.samples():
         missing_before = missing
         for image in sample.request.images:
             try:
-                size += image.files.stamp(image.path)[1]
+                weight += image.files.stamp(image.path)[1]
             except BadImage:
                 missing += 1
         if missing > missing_before:
@@ -116,23 +127,80 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
             calls=(survey.samples - spoiled) * options.epochs,
             most_calls=None,
             images=survey.images * options.epochs if shown else 0,
-            bytes=size * options.epochs if shown else 0,
+            bytes=weight * options.epochs if shown else 0,
             missing=missing if shown else 0,
             note=size_warning(plan.title, survey.found, plan.split.n),
         )
 
-    yield replace(
+    asked = (survey.samples - spoiled) * options.epochs
+    stored = 0 if options.fresh or "answered" in options.retry else min(asked, count_stored(found.folder, job))
+    open_forecast = partial(_forecast, book=found.book, options=options)
+    local = found.resolved.provider.local
+    size = size_answers(found.folder, job, found.resolved.spec.ref, options.system, local=local)
+    of_model = replace(
         load(found.resolved, "model", shown=True),
         calls=calls * options.epochs,
         most_calls=None if most_calls is None else most_calls * options.epochs,
         incomplete=_find_gap(job, spoiled, found, options),
+        stored=stored,
+    )
+    yield open_forecast(
+        of_model,
+        size,
+        found.resolved,
+        left=asked - stored,
+        each=asked,
+        pace=measure_pace(found.folder) if local else None,
     )
     for choice in plan.judges:
         judge = resolve_settings(choice, options).model
         if judge is not None:
             once = load(judge, choice.judge.name, shown="images" in choice.needs())
             times = options.judge_repeat
-            yield replace(once, calls=once.calls * times, images=once.images * times, bytes=once.bytes * times)
+            sized = size_verdicts(found.folder, job, choice, judge.spec.ref, local=judge.provider.local)
+            made = replace(once, calls=once.calls * times, images=once.images * times, bytes=once.bytes * times)
+            yield open_forecast(made, sized, judge, left=once.calls, each=once.calls)
+
+
+def _forecast(
+    load: Load,
+    size: CallSize | str,
+    model: Resolved,
+    *,
+    book: PriceBook,
+    options: Options,
+    left: int,
+    each: int,
+    pace: float | None = None,
+) -> Load:
+    """The load with what its calls will take.
+
+    Args:
+        load: with all its calls.
+        size: of one call, or why it is unknown.
+        model: that is asked.
+        book: finds the price.
+        options: the run's.
+        left: answers or verdicts that are still to be made.
+        each: all of them.
+        pace: as of `forecast_calls`.
+    """
+    if isinstance(size, str):
+        return replace(load, unforeseen=size)
+    share = left / each if each else 0.0
+    most = load.calls if load.most_calls is None else load.most_calls
+    calls = (math.floor(load.calls * share), math.ceil(most * share))
+    forecast = forecast_calls(
+        size,
+        calls,
+        book=book,
+        ref=model.spec.ref,
+        seller=model.seller,
+        policy=options.policy,
+        batch=options.batch and not model.find_batch_fault(),
+        pace=pace,
+    )
+    return replace(load, forecast=forecast)
 
 
 def _count_calls(resolved: Resolved, request: Request) -> tuple[int, int | None]:

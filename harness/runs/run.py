@@ -28,8 +28,9 @@ from harness.limits.endpoints import Endpoints
 from harness.limits.metered import Metered
 from harness.models import Resolved, resolve
 from harness.plugins.boundary import PluginErrors, listen, watch_loop
+from harness.prices import PriceBook
 from harness.progress.lines import Progress, SilentProgress
-from harness.runs.costs import check_limit, list_judge_models, open_spending
+from harness.runs.costs import check_limit, list_judge_models, open_book, open_spending
 from harness.runs.notes import build_notes
 from harness.runs.results import to_frame
 from harness.runs.selection import plan_judging
@@ -183,6 +184,7 @@ class PreparedRun:
         folder: the run folder.
         listed: the splits, each listed once.
         notes: messages for the user about the options.
+        book: the prices.
     """
 
     asked: RunPlan
@@ -190,6 +192,7 @@ class PreparedRun:
     folder: RunFolder
     listed: ListedSplits
     notes: tuple[str, ...]
+    book: PriceBook
 
 
 def prepare_run(options: Options) -> PreparedRun:
@@ -213,12 +216,15 @@ def prepare_run(options: Options) -> PreparedRun:
         folder.check_alone()  # before anything is opened or spent
     listed = list_splits(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
     choices = [choice for job in listed.jobs for choice in job.plan.judges]
+    file = None if options.fresh else folder.run
     check_limit(options, folder, [resolved, *list_judge_models(choices, options)])
     notes = [note for each in asked.suites.values() for note in find_overrides(each.suite, options)]
     notes += [*find_unused_models(options.judges, choices), *find_unused_devices(resolved, choices, options)]
     notes += [*find_unrepeated(choices, options), *find_unbatched(choices, options)]
     check_batches(resolved, options, folder)
-    return PreparedRun(asked=asked, resolved=resolved, folder=folder, listed=listed, notes=tuple(notes))
+    return PreparedRun(
+        asked=asked, resolved=resolved, folder=folder, listed=listed, notes=tuple(notes), book=open_book(options, file)
+    )
 
 
 def default_folder(options: Options) -> Path:

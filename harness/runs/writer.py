@@ -186,7 +186,6 @@ class RunWriter:
                 tasks=self._update_tasks(run.tasks, context),
                 shard=self._enter_shard(run, context),
                 suites={**run.suites, **suites},
-                probe=run.probe if context.probe_result is None else asdict(context.probe_result),
                 prices=_update_prices(
                     run.prices,
                     {judge.id: (str(judge.card["model"]), judge.seller) for judge in context.judges if judge.seller},
@@ -242,7 +241,8 @@ class RunWriter:
 
         def change(old: RunFile | None) -> RunFile:
             run = _require_run(old, self.folder)
-            return replace(run, history=(*run.history, entry), running={})
+            probe = run.probe if context.probe_result is None else asdict(context.probe_result)
+            return replace(run, history=(*run.history, entry), running={}, probe=probe)
 
         self.folder.rewrite_run(change)
         self.folder.log(f"{format_time(self.started)} {end} {reason} {shlex.join(self.options.command)}")

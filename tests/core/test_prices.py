@@ -13,17 +13,22 @@ import pytest
 import yaml
 from genai_prices.data_snapshot import get_snapshot
 
+from harness import plugins
 from harness.errors import BudgetSpent, HarnessError, UnknownName
+from harness.evaluation.options import Options
+from harness.limits import Policy
 from harness.limits.quota import Budget, Quota
 from harness.limits.tokens import clean_usage, count_request, find_image_rule
+from harness.models import ModelSpec
 from harness.prices import NoPrice, PriceBook, Rates, Seller, read_prices
 from harness.prices.costs import CostSum, cost_json, table_name
 from harness.runs.costs import count_spent
+from harness.runs.dry_run import Load, dry_run
 from harness.runs.verification import verify_run
 from harness.store.folder import RunFolder
-from harness.testing.fakes import fake_provider, fake_sample
-from harness.types import Response, Usage
-from tests.core.carried import Server, go
+from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
+from harness.types import Failure, Response, Usage
+from tests.core.carried import Server, go, numbered
 
 OPENAI = Seller(scheme="openai")
 AT = "2026-12-01T10:00:00.000+00:00"
@@ -419,6 +424,67 @@ def test_an_unknown_price_is_refused_before_a_call_with_the_remedy(tmp_path: Pat
 def test_a_limit_that_is_no_amount_is_refused(limit: float, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="--max-usd must be more than 0"):
         go(Server(), tmp_path / "run", max_usd=limit)
+
+
+# -- Before a run ------------------------------------------------------------------------------------------------------
+def foresee(folder: Path, **fields: Any) -> Load:
+    """The load of the model in a dry run."""
+    asked = Options(model=ModelSpec(ref="seen/x"), tasks=("fake",), output=folder, probe=False, prices=PRICES, **fields)
+    with plugins.use(host_of(Server().provider, fake_task(numbered(10)), fake_judge())):
+        return dry_run(asked).loads[0]
+
+
+def test_without_an_earlier_answer_a_forecast_rests_on_the_texts_and_the_token_limit(tmp_path: Path) -> None:
+    load = foresee(tmp_path / "run")
+    found = load.forecast
+    assert found is not None
+    assert (load.stored, found.calls, found.output_tokens) == (0, (10, 10), (10, 10 * 1024))
+    assert found.usd is not None
+    assert found.usd[0] < found.usd[1] < 10 * (100 * 2 + 1024 * 8) / 1e6
+    assert (found.seconds, found.rests_on) == (
+        None,
+        "the length of the texts and an output of at most max_tokens (1024)",
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_earlier_answers_of_the_folder_say_what_the_rest_will_cost_and_how_long_it_will_take(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    go(Server(lambda text: replace(billed(text), seconds=2.0)), folder, prices=PRICES, limit=4)
+    load = foresee(folder)
+    found = load.forecast
+    assert found is not None
+    assert (load.stored, found.calls) == (4, (6, 6))
+    assert found.usd == pytest.approx((6 * EACH, 6 * EACH))
+    assert found.seconds == pytest.approx((6 * 2.0 / 100, 6 * 2.0 / 20), abs=0.1)
+    assert found.rests_on == "4 earlier answers of this model to fake:all"
+    slow = foresee(folder, policy=Policy(rpm=2)).forecast
+    assert slow is not None
+    assert slow.seconds == (180.0, 180.0)
+
+
+def test_an_unknown_price_leaves_the_dollars_of_a_forecast_open_and_says_why(tmp_path: Path) -> None:
+    asked = Options(model=ModelSpec(ref="seen/x"), tasks=("fake",), output=tmp_path / "run", probe=False)
+    with plugins.use(host_of(Server().provider, fake_task(numbered(10)), fake_judge())):
+        found = dry_run(asked).loads[0].forecast
+    assert found is not None
+    assert (found.usd, found.usd_why) == (None, "no price list is known for the scheme seen")
+
+
+def test_the_probe_of_an_earlier_start_says_the_time_of_a_call(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def fail(text: str) -> Response | Failure:
+        if "ready" in text:
+            return Response(text="ready", usage=Usage(input_tokens=30, output_tokens=2), seconds=3.0)
+        return Failure(outcome="error", reason="http_500", message="down")
+
+    with pytest.raises(HarnessError):
+        go(Server(fail), folder, prices=PRICES, probe=True, policy=Policy(tries=1, breaker=2, start=1, cap=1))
+    found = foresee(folder).forecast
+    assert found is not None
+    assert found.rests_on.startswith("one call of the probe, ")
+    assert found.seconds == pytest.approx((10 * 1.5 / 100, 10 * 12.0 / 20), abs=0.1)
 
 
 def test_dollars_are_checked_only_against_the_prices_they_rest_on(tmp_path: Path) -> None:

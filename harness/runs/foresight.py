@@ -1,0 +1,195 @@
+"""The size of the calls that a run would make, for `--dry-run`: by answers in its folder, the probe, or rules."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, cast
+
+from harness.errors import BadImage
+from harness.evaluation.plan import SplitJob
+from harness.evaluation.probe import NO_IMAGE, ONE_IMAGE, PROBE_QUESTION
+from harness.evaluation.splits import JudgeChoice
+from harness.limits.tokens import NO_IMAGES, UNLIMITED, Sizes, count_output, count_request, count_text, find_image_rule
+from harness.prices.forecast import CallSize, measure_calls
+from harness.store.folder import RunFolder, repeated_judge
+from harness.store.records import calls_of
+from harness.store.run_file import RunFile
+from harness.types import Image, Response, Sample, Usage
+
+MOST_LINES: Final = 2000  #: of earlier answers to look at
+MOST_SAMPLES: Final = 200  #: whose images are looked at for a rule
+_NOT_CHECKED: Final = "not checked against its servers"
+
+
+def size_answers(folder: RunFolder, job: SplitJob, ref: str, system: str = "", *, local: bool = False) -> CallSize:
+    """The size of one call for an answer; no image is looked at for a local model, of which no rule is known."""
+    plan, file = job.plan, folder.run
+    if file is not None and file.model.ref != ref:  # `--fresh` would move it away
+        file = None
+    if file is not None:
+        lines = _load_lines(folder.task(plan.display).path / "responses.jsonl", plan.name)
+        measured = _measure(line for line in lines if line.get("outcome") in ("answered", "empty"))
+        if size := measure_calls(measured, f"{len(measured)} earlier answers of this model to {plan.title}"):
+            return size
+    return _size_by_rule(job, ref, system, file, None if local else _read_size)
+
+
+def size_verdicts(
+    folder: RunFolder, job: SplitJob, choice: JudgeChoice, ref: str, *, local: bool = False
+) -> CallSize | str:
+    """The size of the calls for one verdict together; why it cannot be foreseen, if it cannot."""
+    plan, file = job.plan, folder.run
+    if file is not None:
+        path = folder.task(plan.display).path
+        measured: list[tuple[float, float, float]] = []
+        for judge, card in file.judges.items():
+            if card.get("model") == ref and card.get("rubric") == choice.judge.name:
+                for each in path.glob("verdicts-*.jsonl"):
+                    if repeated_judge(each.name.removeprefix("verdicts-").removesuffix(".jsonl")) == judge:
+                        measured += _measure(_load_lines(each, plan.name), whole=True)
+        if size := measure_calls(measured, f"{len(measured)} earlier verdicts of this judge on {plan.title}"):
+            return size
+    return _size_verdicts_by_rule(job, choice, ref, local=local)
+
+
+def count_stored(folder: RunFolder, job: SplitJob) -> int:
+    """Answers of a split that are stored and need not be asked again."""
+    lines = _load_lines(folder.task(job.plan.display).path / "responses.jsonl", job.plan.name, most=None)
+    states = {(line["id"], line["epoch"]): line["outcome"] for line in lines}
+    return sum(state not in ("error", "bad_sample") for state in states.values())
+
+
+def measure_pace(folder: RunFolder) -> float | None:
+    """Seconds that an answer took in the folder's invocations so far, loading and judging included; None if unknown."""
+    file = folder.run
+    if file is None:
+        return None
+    seconds = sum(entry.seconds for entry in file.history)
+    answers = sum(path.read_bytes().count(b"\n") for path in folder.path.glob("*/responses.jsonl"))
+    return seconds / answers if seconds and answers else None
+
+
+def _measure(lines: Iterator[Mapping[str, Any]], *, whole: bool = False) -> list[tuple[float, float, float]]:
+    """Tokens and seconds of each call, or with `whole` of each line's calls together."""
+    found: list[tuple[float, float, float]] = []
+    for line in lines:
+        calls, usage = calls_of(line), line["usage"]
+        if not calls or not usage["input_tokens"]:
+            continue
+        parts = 1 if whole else calls
+        found.append((usage["input_tokens"] / parts, usage["output_tokens"] / parts, line.get("seconds") or 0.0))
+    return found
+
+
+def _load_lines(path: Path, split: str, most: int | None = MOST_LINES) -> Iterator[dict[str, Any]]:
+    """Whole lines of a journal that belong to a split."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for raw in islice(file, most):
+            try:
+                line: object = json.loads(raw)
+            except ValueError:
+                continue
+            if isinstance(line, dict):
+                body = cast("dict[str, Any]", line)
+                if body.get("split") == split and "usage" in body:
+                    yield body
+
+
+def _pick_samples(job: SplitJob, most: int) -> list[Sample]:
+    """Some samples from all over a split."""
+    every = job.survey.samples if job.survey else 0
+    return list(islice(islice(job.samples(), 0, None, max(1, every // most)), most))
+
+
+def _size_by_rule(job: SplitJob, ref: str, system: str, file: RunFile | None, sizes: Sizes | None) -> CallSize:
+    rule = find_image_rule(ref)
+    spans = [count_request(sample.request, rule, sizes) for sample in _pick_samples(job, MOST_SAMPLES)]
+    extra = count_text([system]) if system else (0, 0)
+    count = max(1, len(spans))
+    low, high = (sum(span[end] for span in spans) / count + extra[end] for end in (0, 1))
+    limit = job.plan.generation.max_tokens
+    bound = (
+        f"an output of at most max_tokens ({limit})" if limit else f"an output of {UNLIMITED} tokens (no limit is set)"
+    )
+    shown = bool(job.survey and job.survey.images)
+    rests_on = f"the length of the texts and {bound}"
+    if shown and sizes is None:
+        rests_on = f"85 to 1,600 tokens for an image, as no rule is known, {rests_on}"
+    elif shown:
+        rests_on = f"the published rule for images ({rule.name}; {_NOT_CHECKED}), {rests_on}"
+    size = CallSize(input_tokens=(low, high), output_tokens=(1, limit or UNLIMITED), rests_on=rests_on)
+    return _refine_by_probe(size, job, file) if file is not None else size
+
+
+def _refine_by_probe(size: CallSize, job: SplitJob, file: RunFile) -> CallSize:
+    """The size with what the probe of an earlier start measured: tokens of an image, and the time of a call."""
+    probe = file.probe or {}
+    usage = Usage(**cast("dict[str, Any]", probe.get("usage") or {}))
+    seconds = float(probe.get("seconds") or 0.0)
+    shown = int(probe.get("images") or 0)
+    if not usage.input_tokens:
+        return size
+    timed = (seconds * 0.5, seconds * 4) if seconds else None
+    low, high = size.input_tokens
+    survey = job.survey
+    rests_on = f"one call of the probe, {size.rests_on}"
+    if shown and survey is not None and survey.images:
+        question = count_text([(NO_IMAGE, ONE_IMAGE, PROBE_QUESTION)[shown]])
+        one = [max(1.0, (usage.input_tokens - part) / shown) for part in (question[1], question[0])]
+        each = survey.images / max(1, survey.samples)
+        texts = [count_request(s.request, NO_IMAGES) for s in _pick_samples(job, MOST_SAMPLES)]
+        text = [sum(span[end] for span in texts) / max(1, len(texts)) for end in (0, 1)]
+        low, high = text[0] + each * one[0] * 0.5, text[1] + each * one[1] * 2
+        rests_on = (
+            f"one call of the probe ({(one[0] + one[1]) / 2:.0f} tokens for each of its images, taken half to twice),"
+            f" the length of the texts and an output of at most max_tokens"
+        )
+    return CallSize(input_tokens=(low, high), output_tokens=size.output_tokens, seconds=timed, rests_on=rests_on)
+
+
+def _size_verdicts_by_rule(job: SplitJob, choice: JudgeChoice, ref: str, *, local: bool) -> CallSize | str:
+    limit = job.plan.generation.max_tokens or UNLIMITED
+    rule = find_image_rule(ref)
+    spans: list[tuple[float, float]] = []
+    outputs: list[int] = []
+    try:
+        rubric = choice.judge.open(choice.settings, choice.root)
+        if rubric.scope == "split":
+            return "its rubric scores a whole split at once"
+        ask = (rubric.ask_local if local else None) or rubric.ask
+        for sample in _pick_samples(job, MOST_SAMPLES // 4):
+            short, long = (ask(sample, Response(text=text)) for text in ("No.", "word " * (limit * 4 // 5)))
+            spans.append(
+                (
+                    sum(count_request(request, rule, _read_size)[0] for request in short),
+                    sum(count_request(request, rule, _read_size)[1] for request in long),
+                )
+            )
+            outputs.append(sum(count_output(request) for request in long))
+    except Exception as error:  # noqa: BLE001 - a rubric is a plugin, and this is only an estimate
+        return f"its rubric builds no question without an answer: {type(error).__name__}"
+    if not spans:
+        return "there is no sample"
+    low, high = (sum(span[end] for span in spans) / len(spans) for end in (0, 1))
+    return CallSize(
+        input_tokens=(low, high),
+        output_tokens=(1, sum(outputs) / len(outputs)),
+        rests_on=f"the rubric's questions about answers of 1 to {limit} tokens, and the rubric's token limit",
+    )
+
+
+def _read_size(image: Image) -> tuple[int, int]:
+    """Width and height from the head of an image's file; a square of 1,024 pixels if it cannot be read."""
+    from PIL import Image as Pictures
+
+    try:
+        with Pictures.open(io.BytesIO(image.files.read(image.path))) as picture:
+            return picture.size
+    except (BadImage, OSError, ValueError, Pictures.DecompressionBombError):
+        return (1024, 1024)
