@@ -1,8 +1,8 @@
 """The viewer in Chromium on 20,000 samples: how soon the page is there, and how long each filter takes.
 
-The run is made by the store's own writers, with harmless text of the usual lengths, and served by `harness view`; times
-are the browser's own clock. Targets: first paint and first rows under 1 s, each filter under 100 ms until the rows that
-it leaves are drawn.
+The run is made by the store's own writers, with harmless text of the usual lengths and two judges of a task that has
+metrics, and served by `harness view`; times are the browser's own clock. Targets: first paint and first rows under 1 s,
+each filter and order under 100 ms until its rows are drawn.
 """
 
 import os
@@ -14,14 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from statistics import median
+from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.reports.viewed import FIRST, SECOND, Told, stored
+from tests.reports.viewed import Told, stored
 from tests.tools import tool
 
 SAMPLES = int(os.environ.get("BENCH_SAMPLES", "20000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
+JUDGES = ("mini-0000aaaa", "mini-0000bbbb")
 PAINT_MS, FILTER_MS, FRAME_MS = 1000.0, 100.0, 50.0
 WORDS = "circle square line blue red above below beside drawing shape corner round small large left right".split()  # noqa: SIM905
 
@@ -48,6 +50,12 @@ TIMED = """([id, value, left]) => new Promise((resolve) => {
   };
   look();
 })"""
+#: presses the head of a column, and waits until the list has drawn its rows
+SORT = """(column) => new Promise((resolve) => {
+  const before = performance.now();
+  document.querySelector(`[data-sort=${column}]`).click();
+  requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - before), 0));
+})"""
 SCROLL = """() => new Promise((resolve) => {
   const list = document.getElementById('list');
   const frames = [];
@@ -67,8 +75,9 @@ SCROLL = """() => new Promise((resolve) => {
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         one, two = Path(folder, "one"), Path(folder, "two")
-        stored(one, told(SAMPLES, 1), model="bench/one")
-        stored(two, told(SAMPLES, 2), model="bench/two")
+        task: dict[str, Any] = {"task": "mis", "split": "mini", "judges": JUDGES}
+        stored(one, told(SAMPLES, 1), model="bench/one", **task)
+        stored(two, told(SAMPLES, 2), model="bench/two", **task)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=tool("chromium"), args=["--no-sandbox"])
             paints = [show(browser, one) for _ in range(ROUNDS)]
@@ -86,12 +95,12 @@ def told(count: int, seed: int) -> Iterator[Told]:
     chance = Random(seed)
     common = Random(0)
     for n in range(count):
-        label = "unsafe" if chance.random() < 0.1 else "safe"
-        second = label if chance.random() < 0.95 else "unsafe"
+        label = "complies" if chance.random() < 0.1 else "declines"
+        second = label if chance.random() < 0.95 else "complies"
         answer = " ".join(chance.choices(WORDS, k=chance.randrange(40, 400)))
         if n % 1000 == 7:
             answer += " needle"
-        labels = {FIRST: label, SECOND: second}
+        labels = dict(zip(JUDGES, (label, second), strict=True))
         yield Told(id=f"{n:05}", answer=answer, category=f"category {common.randrange(12)}", labels=labels)
 
 
@@ -141,6 +150,9 @@ def filtered(page: Page) -> None:
     timed(page, "search, a rare word", "q", "needle")
     timed(page, "search, a common word", "q", "circle")
     timed(page, "search, several words", "q", "above needle Category")
+    for column in ("label", "answer", "category"):
+        said(f"sort by {column}", [page.evaluate(SORT, column) for _ in range(ROUNDS)], FILTER_MS)
+    page.evaluate(SORT, "sample")
     frames = page.evaluate(SCROLL)
     said("scrolling, median frame", [frames[len(frames) // 2]], FRAME_MS)
     said("scrolling, 95th percentile frame", [frames[len(frames) * 95 // 100]])

@@ -5,6 +5,7 @@
   const $ = (id) => document.getElementById(id);
   const { make, theirs, fill } = HV;
   const WAIT = 1000;
+  const GATHER = 250;
   const SORTS = ["sample", "question", "answer", "label", "outcome", "category"];
 
   class App {
@@ -94,11 +95,13 @@
       for (const n of changed ?? []) if (this.details.size) this.details.delete(`${run.number} ${run.name(n)}`);
       if (changed === null) this.details.clear();
       if (run !== this.run && run !== this.beside) return;
-      this.later ??= requestAnimationFrame(() => {
+      // the first rows at once; then many come in quick succession, and to sort them costs more than to wait for some
+      const soon = run.settled || !this.list.rows.length ? 0 : GATHER;
+      this.later ??= setTimeout(() => {
         this.later = undefined;
         this.refresh();
         if (this.open && (this.shown !== this.open || !this.details.has(`${this.run.number} ${this.open}`))) this.read();
-      });
+      }, soon);
     }
 
     // The list anew, with what the rows now hold.

@@ -76,7 +76,7 @@
       $("numbers").hidden = !all.length;
       $("no-numbers").hidden = Boolean(all.length) || !why;
       HV.fill($("no-numbers"), why ? `No numbers: ${why}.` : "");
-      const brief = all.slice(0, FEW).flatMap(([, number], at) => [at ? " · " : "", ...this.brief(number)]);
+      const brief = all.slice(0, FEW).flatMap(([run, number], at) => [at ? " · " : "", several ? theirs(run.about.name) : "", " ", ...this.brief(number)]);
       if (all.length > FEW) brief.push(` · ${all.length - FEW} more`);
       $("brief").replaceChildren(...brief);
       $("number-list").replaceChildren(...all.map(([run, number]) => this.number(run, number, several)));

@@ -16,6 +16,7 @@
       Object.assign(this, { generation: -1, position: 0, texts: [], parts: [], metrics: [], judges: [], said: [], counted: [], unreadable: 0 });
       for (const name of COLUMNS) this[name] = [];
       this.names = new Map();
+      this.keys = []; // of the order of the data
       this.settled = false;
       this.ordered = "";
     }
@@ -50,6 +51,7 @@
       this.said.forEach((column, judge) => { column[n] = rows.said[judge]?.[at] ?? 0; });
       this.counted.forEach((column, judge) => { column[n] = rows.counted[judge]?.[at] ?? 0; });
       if (fresh) this.names.set(this.name(n), n);
+      this.keys[n] = padded(this.id[n]);
     }
 
     // The item's name: task, split, sample and epoch.
@@ -97,7 +99,7 @@
       if (wanted === this.based) return this.base;
       const known = this.about.splits ?? [];
       const places = this.parts.map((title, at) => (known.includes(title) ? known.indexOf(title) : known.length + at));
-      const keys = this.id.map(padded);
+      const keys = this.keys;
       const compare = (a, b) => places[this.part[a]] - places[this.part[b]] || (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : this.epoch[a] - this.epoch[b]);
       this.based = wanted;
       this.base = keys.map((_, n) => n).sort(compare);
