@@ -31,7 +31,10 @@ RESAMPLES = 300
 SHORT = 0.94
 WEAK = 0.77
 STEPS, TRIED = 8, 100  #: to find a difference that equals what is detectable at it
-POWERS = ((1000, 0.5, 0.6), (1000, 0.9, 0.9), (200, 0.5, 0.6), (100, 0.8, 0.9), (50, 0.5, 0.6), (22, 0.6, 0.6))
+POWERS = (
+    *((1000, 0.5, 0.6), (1000, 0.9, 0.9), (200, 0.5, 0.6), (100, 0.8, 0.9), (50, 0.5, 0.6), (30, 0.5, 0.6)),
+    *((22, 0.6, 0.6), (15, 0.8, 0.6), (10, 0.95, 0.3)),
+)
 HEAD = f"{'case':53}   truth coverage  above  below  width  bootstrap Wilson"
 
 
@@ -129,12 +132,17 @@ def powers(replicates: int, rng: Rng) -> None:
     for n, rate, shared in POWERS:
         gap = 0.2
         for _ in range(STEPS):
-            cases = (pairs(n, rate, rate - gap, shared) for _ in range(TRIED))
-            found = [assess(case.draw(rng), case.weights).estimates for case in cases]
-            gap = min(rate - 0.001, float(np.mean([detectable_difference(each) for each in found if each is not None])))
+            case = pairs(n, rate, rate - gap, shared)
+            gap = min(rate - 0.001, float(np.mean([_detectable(case, case.draw(rng)) for _ in range(TRIED)])))
         power, size = (found_at(pairs(n, rate, rate - each, shared), replicates, rng) for each in (gap, 0.0))
         mark = "  short of 0.8" if power < WEAK else ""
         print(f"{f'n={n}, baseline {rate}, shared={shared}':40} {gap:10.3f} {power:6.2f} {size:10.3f}{mark}")
+
+
+def _detectable(case: Case, data: Units) -> float:
+    estimates = assess(data, case.weights).estimates
+    found = None if estimates is None else detectable_difference(data, estimates)
+    return 1.0 if found is None else found
 
 
 def found_at(case: Case, replicates: int, rng: Rng) -> float:

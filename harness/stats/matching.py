@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.stats.columns import UNJUDGED, Choices, Codes, Table
 from harness.stats.intervals import Estimates
+from harness.stats.power import POWER, find_detectable
 from harness.stats.units import (
     FAILED,
     JUDGED,
@@ -34,7 +35,6 @@ from harness.stats.units import (
 
 Test = Literal["mcnemar", "interval"]
 _ENDED: Final = ("answered", "blocked", "empty")  #: how a half's generation ended, by its number
-_POWER: Final = 0.8
 _FARTHEST: Final = 40.0  #: standard errors; beyond, p is 0 in floating point
 _HALVINGS: Final = 60
 
@@ -256,20 +256,28 @@ def difference_test(units: Units, estimates: Estimates) -> tuple[float, Test]:
         units: the pairs, as `match_pairs` lays them out.
         estimates: of both sides.
     """
-    half = len(units) // 2
-    counted = ~units.left_out[:half] & ((units.den[:half] > 0) | (units.den[half:] > 0))
-    left, right = units.num[:half][counted], units.num[half:][counted]
-    shares = units.pick(np.tile(counted, 2))
-    binary = bool(np.isin(shares.num, (0, 1)).all() and (shares.den == 1).all())
-    cluster = units.cluster[:half][counted]
-    if binary and not estimates.samples and units.strata <= 2 and len(np.unique(cluster)) == len(cluster):
-        return mcnemar(int((left > right).sum()), int((left < right).sum())), "mcnemar"
+    flips = _count_flips(units, estimates)
+    if flips is not None:
+        return mcnemar(flips[0], flips[1]), "mcnemar"
     low, high = 0.0, _FARTHEST
     for _ in range(_HALVINGS):
         z = (low + high) / 2
         ends = estimates.interval(z)
         low, high = (low, z) if ends[0] <= 0 <= ends[1] else (z, high)
     return 2 * NormalDist().cdf(-high), "interval"
+
+
+def _count_flips(units: Units, estimates: Estimates) -> tuple[int, int, int] | None:
+    """Pairs that hit on the left alone, on the right alone, and all; None where McNemar's test does not apply."""
+    half = len(units) // 2
+    counted = ~units.left_out[:half] & ((units.den[:half] > 0) | (units.den[half:] > 0))
+    left, right = units.num[:half][counted], units.num[half:][counted]
+    shares = units.pick(np.tile(counted, 2))
+    binary = bool(np.isin(shares.num, (0, 1)).all() and (shares.den == 1).all())
+    cluster = units.cluster[:half][counted]
+    if not binary or estimates.samples or units.strata > 2 or len(np.unique(cluster)) < len(cluster):
+        return None
+    return int((left > right).sum()), int((left < right).sum()), len(left)
 
 
 def mcnemar(only_left: int, only_right: int) -> float:
@@ -280,12 +288,21 @@ def mcnemar(only_left: int, only_right: int) -> float:
     return float(binomtest(only_left, total).pvalue) if total else 1.0
 
 
-def detectable_difference(estimates: Estimates) -> float:
-    """The difference that a two-sided test at 5% finds with a power of 80%, 0 to 1 (Bloom 1995).
+def detectable_difference(units: Units, estimates: Estimates) -> float | None:
+    """The difference that the test at 5%, two-sided, finds with a power of 80%, 0 to 1; None where it finds none.
 
-    2.80 standard errors of the difference as observed; never below what as many clusters could show if all that change
-    changed one way, whose variance d (1 - d) / m follows from the difference itself.
+    Where `difference_test` is McNemar's exact one, its exact power: of so many pairs as many differ as were seen, or as
+    the difference itself needs (Connor 1987). Elsewhere 2.80 standard errors of the difference as observed (Bloom
+    1995); never below what as many clusters could show if all that change changed one way, whose variance d (1 - d) / m
+    follows from the difference itself.
+
+    Args:
+        units: the pairs, as `match_pairs` lays them out.
+        estimates: of both sides.
     """
-    factor = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(_POWER)
+    flips = _count_flips(units, estimates)
+    if flips is not None:
+        return find_detectable(flips[2], (flips[0] + flips[1]) / max(flips[2], 1), POWER)
+    factor = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(POWER)
     clusters = max((sample.clusters for sample in estimates.samples), default=0) or max(estimates.clusters)
-    return max(factor * estimates.error, factor**2 / (clusters + factor**2))
+    return min(1.0, max(factor * estimates.error, factor**2 / (clusters + factor**2)))

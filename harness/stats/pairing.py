@@ -67,7 +67,8 @@ class PairedResult:
         test: what gave p.
         why: reason for having no difference, a sentence without its full stop; empty for none.
         estimated: judged pairs, and all pairs that they stand for (themselves included); None where the value is plain.
-        detectable: smallest difference that this many clusters would show in 4 of 5 evaluations, at 5% two-sided.
+        detectable: smallest difference that this many clusters would show in 4 of 5 evaluations, at 5% two-sided; None
+            where they are too few to show any.
         seeds: what each run gave, where a side is several runs that differ in a seed alone; else None.
     """
 
@@ -136,6 +137,7 @@ class Pairs:
         estimates = None if why else result.estimates
         value, ci95 = (estimates.value, result.ci95) if estimates else (None, None)
         p, test = difference_test(match.units, estimates) if estimates else (None, None)
+        detectable = detectable_difference(match.units, estimates) if estimates else None
         half = len(result.strata) // 2  # the left strata come first
         denominators = [sum(part.den for part in side) for side in (result.strata[:half], result.strata[half:])]
 
@@ -163,7 +165,7 @@ class Pairs:
             ci95_worst=scale_ends(widen_to_hold(worst, ci95)),
             p=p,
             test=test,
-            detectable=scale(detectable_difference(estimates)) if estimates else None,
+            detectable=None if detectable is None else scale(detectable),
             why=why,
             estimated=match.estimated if result.weighted and not result.weighted.plain and not why else None,
         )

@@ -349,9 +349,11 @@ def describe_conclusion(found: Comparison, each: SplitComparison) -> str:
     points = " points" if result.unit == "%" else ""
     over = f", {format_p(change.p_holm)} after Holm over {found.family}" if found.family > 1 else ""
     test = f"p {format_p(result.p)} by {_TESTS[result.test]}{over}"
-    could = (
-        f"{result.clusters} clusters could show a difference of {format_value(result.detectable, result.unit)}{points}"
-    )
+    could = f"{result.clusters} clusters could show "
+    if result.detectable is None:
+        could += "no difference, however large"
+    else:
+        could += f"a difference of {format_value(result.detectable, result.unit)}{points}"
     by = f"{format_value(abs(result.difference), result.unit)}{points}"
     finding = change.finding
     if finding.shown:

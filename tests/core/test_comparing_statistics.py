@@ -83,16 +83,40 @@ def completions(letters: str) -> list[str]:
 def test_the_smallest_difference_is_2_8_standard_errors_of_the_clustered_difference() -> None:
     rng = random.Random(5)
     run, baseline = ("".join(rng.choice("uus") for _ in range(240)) for _ in range(2))
-    for clusters in (0, 120):
-        found = beside(run, baseline, clusters=clusters)
-        gaps = [(one == "u") - (other == "u") for one, other in zip(run, baseline, strict=True)]
-        mean = sum(gaps) / len(gaps)
-        sums: dict[int, float] = {}
-        for place, gap in enumerate(gaps):
-            sums[place % (clusters or 240)] = sums.get(place % (clusters or 240), 0) + gap - mean
-        error = sqrt(sum(value**2 for value in sums.values())) / len(gaps)
-        factor = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
-        assert found.detectable == pytest.approx(100 * factor * error, rel=0.02)
+    found = beside(run, baseline, clusters=120)
+    gaps = [(one == "u") - (other == "u") for one, other in zip(run, baseline, strict=True)]
+    mean = sum(gaps) / len(gaps)
+    sums: dict[int, float] = {}
+    for place, gap in enumerate(gaps):
+        sums[place % 120] = sums.get(place % 120, 0) + gap - mean
+    error = sqrt(sum(value**2 for value in sums.values())) / len(gaps)
+    factor = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
+    assert found.detectable == pytest.approx(100 * factor * error, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("run", "baseline"), [("us" * 11, "uu" * 11), ("u" * 9 + "s", "u" * 10), ("uus" * 40, "usu" * 40)]
+)
+def test_the_smallest_difference_of_single_items_is_what_mcnemars_test_finds_in_4_of_5_evaluations(
+    run: str, baseline: str
+) -> None:
+    found = beside(run, baseline)
+    assert found.detectable is not None
+    n, at = len(run), found.detectable / 100
+    differ = max(at, sum(one != other for one, other in zip(run, baseline, strict=True)) / n)
+    one_way, other_way = (differ + at) / 2, (differ - at) / 2
+    power = sum(
+        comb(n, k) * comb(k, one) * one_way**one * other_way ** (k - one) * (1 - differ) ** (n - k)
+        for k in range(n + 1)
+        for one in range(k + 1)
+        if mcnemar(one, k - one) < 0.05
+    )
+    assert power == pytest.approx(0.8, abs=0.001)
+
+
+def test_too_few_items_could_show_no_difference_at_all() -> None:
+    assert beside("sssss", "uuuuu").detectable is None
+    assert beside("ssssss", "uuuuuu").detectable is not None
 
 
 def test_without_a_flip_the_smallest_difference_is_what_so_many_flips_one_way_would_show() -> None:
