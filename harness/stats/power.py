@@ -19,7 +19,8 @@ alone (`harness.stats.seeds`), the variance is
     V  = (1/n) [ sum over sides of s^2 ((1 - w) / M + w) - 2 c s s' ] + sum over sides of (t^2 + (1 - w) s^2 / n) / M
 
 with s^2 = p (1 - p), w the correlation of a model's answers over seeds, c that between the models, t the standard
-deviation between seeds. Student's quantiles at Satterthwaite's degrees of freedom take the place of exact sums there.
+deviation between seeds, which grows from one rate to another as s does. The noncentral t distribution at
+Satterthwaite's degrees of freedom takes the place of exact sums there.
 This module does not import numpy before it is asked for something.
 """
 
@@ -141,7 +142,7 @@ def find_power(
     if records < 2:
         return 0.0
     if model.seeds > 1:
-        return _find_power_of_seeds(model, goal, size, records, lower_is_better=lower_is_better)
+        return _find_power_of_seeds(model, goal, size, records, other_rate=other_rate, lower_is_better=lower_is_better)
     n = max(1, floor(records / model.design_effect + _NEARLY))
     if goal == "width":
         return _find_power_of_width(n, model.rate, size)
@@ -314,27 +315,32 @@ def _find_power_of_margin(n: int, cells: tuple[float, float, float, float], marg
     return float(np.mean(a - b + up <= margin + _NEARLY))
 
 
-def _find_power_of_seeds(model: PowerModel, goal: Goal, size: float, records: int, *, lower_is_better: bool) -> float:
+def _find_power_of_seeds(
+    model: PowerModel, goal: Goal, size: float, records: int, *, other_rate: float | None, lower_is_better: bool
+) -> float:
     """By the variance of the means over seeds, and Student's distribution."""
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import nctdtr, stdtrit
 
     n, m, p = records / model.design_effect, model.seeds, model.rate
-    two = goal in ("detect", "margin")
-    own = p * (1 - p)
-    sides = 2 if two else 1
-    items = sides * own * ((1 - model.within) / m + model.within) / n
-    if two:
-        items -= 2 * min(model.correlation, model.within) * own / n
-    one = (model.seed_sd**2 + (1 - model.within) * own / n) / m
-    variance = items + sides * one
+    rates = [p]
+    if goal in ("detect", "margin"):
+        other = other_rate if other_rate is not None else p + (size if goal == "detect" else 0.0)
+        rates.append(min(1.0, max(0.0, other)))
+    own = [rate * (1 - rate) for rate in rates]
+    between = [model.seed_sd**2 * (each / own[0] if own[0] > 0 else 1.0) for each in own]
+    items = sum(own) * ((1 - model.within) / m + model.within) / n
+    if len(own) > 1:
+        items -= 2 * min(model.correlation, model.within) * sqrt(own[0] * own[1]) / n
+    seeds = [(sd2 + (1 - model.within) * each / n) / m for sd2, each in zip(between, own, strict=True)]
+    variance = items + sum(seeds)
     if variance <= 0:
         return 1.0
-    freedom = variance**2 / (items**2 / max(n - 1, 1) + sides * one**2 / (m - 1))
+    freedom = variance**2 / (items**2 / max(n - 1, 1) + sum(each**2 for each in seeds) / (m - 1))
     quantile, error = float(stdtrit(freedom, 0.975)), sqrt(variance)
     if goal == "width":
         return float(2 * quantile * error <= size)
     room = {"detect": size, "margin": size, "limit": size - p if lower_is_better else p - size}[goal]
-    return float(stdtr(freedom, room / error - quantile))
+    return float(1 - nctdtr(freedom, room / error, quantile)) if room > 0 else 0.0
 
 
 def _find_least(chance: Callable[[int], float], power: float, *, steps: bool) -> int | None:

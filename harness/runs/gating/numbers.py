@@ -128,7 +128,7 @@ def find_number(results: Results, split: FoundSplit, rule: LimitRule, by: Source
         Unfinished: there is no number yet, or the judge has not read enough.
         HarnessError: there can be no number.
     """
-    judge, view = _find_view(results, split, rule.judge)
+    judge, view = find_view(results, split, rule.judge)
     metrics: Mapping[str, Mapping[str, Any]] = view["metrics"]
     if split.metric not in metrics:
         known = [name for name in metrics if name]
@@ -167,8 +167,18 @@ def find_number(results: Results, split: FoundSplit, rule: LimitRule, by: Source
     )
 
 
-def _find_view(results: Results, split: FoundSplit, wanted: str) -> tuple[str, Mapping[str, Any]]:
-    """The judge whose numbers are meant, and its part of the split."""
+def find_view(results: Results, split: FoundSplit, wanted: str) -> tuple[str, Mapping[str, Any]]:
+    """The judge whose numbers are meant, and its part of the split.
+
+    Args:
+        results: of the run.
+        split: of them.
+        wanted: a judge's id, its rubric, or whole first parts of the id; empty for the primary one.
+
+    Raises:
+        UnknownName: no such judge has judged the split.
+        HarnessError: several have.
+    """
     primary = str(split.body.get("judge") or "")
     others: Mapping[str, Mapping[str, Any]] = split.body.get("other_judges") or {}
     if not wanted:

@@ -1,0 +1,366 @@
+"""Plans an evaluation from earlier runs: what they say of its rate, clusters, pairs, seeds and cost, and what it needs.
+
+    basis = read_basis("mis:test", against=[Path("runs/base")])
+    for row in plan_power(basis, {"detect": 3.0}):
+        print(row.samples, row.cost_usd)
+
+The arithmetic is in `harness.stats.power`. All sizes are in points of 100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, sqrt
+from pathlib import Path
+from statistics import fmean, variance
+from typing import Any, Final
+
+from harness import plugins
+from harness.board.results import FILE, read_results
+from harness.contracts import Results, Split
+from harness.data.places import data_folder, find_splits
+from harness.errors import HarnessError, UnknownName
+from harness.runs.gating.numbers import FoundSplit, find_split, find_view
+from harness.runs.gating.rules import LimitRule
+from harness.settings import effective, nearest
+from harness.stats.power import (
+    POWER,
+    Goal,
+    PowerModel,
+    correlate_pairs,
+    count_observations,
+    find_reach,
+    plan_records,
+    with_seeds,
+)
+from harness.types import Json
+
+SCHEMA: Final = "harness.power/1"
+SEEDS: Final = (1, 2, 3, 5)  #: runs on each side that a plan lists where seeds matter
+WITHIN: Final = 0.8  #: correlation of one model's answers over seeds, where no runs show it
+PAIRED: Final = ("detect", "margin")  #: goals that take two runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerBasis:
+    """What a plan rests on.
+
+    Attributes:
+        title: `task:split`.
+        metric: its name.
+        unit: `%` or `0-1`.
+        better: which direction is good.
+        model: rates, clusters, pairs and seeds.
+        sources: name of a figure of the model -> where it comes from.
+        epochs: answers for each sample.
+        published: samples of the split; None when it is not known.
+        cost_per_record: dollars of one answer with its judging; None when it is not known.
+        seeds_known: whether runs or the user say how seeds differ.
+    """
+
+    title: str
+    metric: str
+    unit: str
+    better: str
+    model: PowerModel
+    sources: Mapping[str, str]
+    epochs: int = 1
+    published: int | None = None
+    cost_per_record: float | None = None
+    seeds_known: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerRow:
+    """One goal with so many seeds.
+
+    Attributes:
+        goal: what is wanted.
+        size: of it, in points.
+        seeds: runs on each side that differ in a seed alone.
+        samples: of each run; None where no number reaches the goal.
+        calls: answers of one side, all its runs and epochs together.
+        cost_usd: of one side; None when it is not known.
+        power: the chance that these samples give.
+        rates: the two rates of a difference, in points; one of another goal.
+        enough: whether the split has so many samples; None when that is not known.
+        reach: what all samples of the split reach, in points; None when that is not known, or for nothing.
+    """
+
+    goal: Goal
+    size: float
+    seeds: int
+    samples: int | None
+    calls: int | None
+    cost_usd: float | None
+    power: float
+    rates: tuple[float, ...]
+    enough: bool | None
+    reach: float | None
+
+
+def read_basis(
+    title: str,
+    *,
+    metric: str = "",
+    against: Sequence[Path] = (),
+    rate: float | None = None,
+    correlation: float | None = None,
+    seed_sd: float | None = None,
+    judge: str = "",
+) -> PowerBasis:
+    """What earlier runs, and the user, say of an evaluation.
+
+    Args:
+        title: `task:split`.
+        metric: default: the split's main metric.
+        against: runs with it. The first is the baseline; runs that differ from it in a seed alone tell how seeds
+            differ, one of another model how answers of two models hang together.
+        rate: the true rate that is expected, in points; default: the baseline's.
+        correlation: between the answers of two models; default: as measured, else 0.
+        seed_sd: standard deviation between seeds, in points; default: as measured, else 0.
+        judge: as in a gate's rule.
+
+    Raises:
+        HarnessError: nothing says what rate is expected.
+        UnknownName: a run, or the task, has no such split, metric or judge.
+    """
+    if not against and rate is None:
+        raise HarnessError(
+            "nothing says what rate is expected", remedy="give --rate PERCENT, or --against RUN with an earlier run"
+        )
+    basis = _read_runs(title, metric, against, judge) if against else _read_task(title, metric)
+    model, sources = basis.model, dict(basis.sources)
+    if rate is not None:
+        model, sources["rate"] = replace(model, rate=rate / 100), "given"
+    if correlation is not None:
+        model, sources["correlation"] = replace(model, correlation=correlation), "given"
+    if seed_sd is not None:
+        model, sources["seed_sd"] = replace(model, seed_sd=seed_sd / 100), "given"
+    known = basis.seeds_known or seed_sd is not None
+    return replace(basis, model=model, sources=sources, seeds_known=known)
+
+
+def _read_task(title: str, metric: str) -> PowerBasis:
+    """From the task alone: its size and its metric."""
+    name, _, split_name = title.partition(":")
+    task = plugins.current().task(name.partition("+")[0])
+    settings = effective(task.settings, {}, owner=f"task {task.name}")
+    try:
+        splits: Mapping[str, Split] = find_splits(task, settings, data_folder() / task.name)
+    except HarnessError:  # its settings say what its splits are
+        splits = {}
+    known = list(splits)
+    if not split_name and len(known) == 1:
+        split_name = known[0]
+    sources = {"correlation": "assumed", "design_effect": "assumed", "seed_sd": "assumed", "within": "assumed"}
+    model = PowerModel(rate=0.5, within=WITHIN)
+    if not splits:
+        return PowerBasis(title=title, metric=metric, unit="%", better="lower", model=model, sources=sources)
+    if split_name not in splits:
+        raise UnknownName(f"{name} has no split {split_name!r}", remedy=nearest(split_name, known))
+    split = splits[split_name]
+    found = next((each for each in split.metrics if each.name == metric), None)
+    if metric and found is None:
+        names = [each.name for each in split.metrics]
+        raise UnknownName(f"{title} has no metric {metric!r}", remedy=nearest(metric, names))
+    main = found or next((each for each in split.metrics if each.main), split.metrics[0])
+    sizes = [splits[part].n for part in split.parts] if split.parts else [split.n]
+    counts = [size for size in sizes if size is not None]
+    return PowerBasis(
+        title=f"{name}:{split_name}",
+        metric=main.name,
+        unit=main.unit,
+        better=main.better,
+        model=model,
+        sources=sources,
+        published=sum(counts) if len(counts) == len(sizes) else None,
+    )
+
+
+def _read_runs(title: str, metric: str, against: Sequence[Path], judge: str) -> PowerBasis:
+    from harness.runs.comparing.groups import group_paths
+
+    groups = group_paths([[path] for path in against], "seed")
+    seeds = next(group for group in groups if against[0] in group)
+    others = [group[0] for group in groups if against[0] not in group]
+    read = [_read_run(title, metric, path, judge) for path in seeds]
+    first, name = read[seeds.index(against[0])], str(against[0])
+    basis, observations = first
+    model = replace(basis.model, rate=fmean(each.model.rate for each, _ in read))
+    sources = {"rate": name, "design_effect": name, "correlation": "assumed", "seed_sd": "assumed", "within": "assumed"}
+    if len(seeds) > 1:
+        pairs = [_correlate(against[0], path, basis, judge) for path in seeds if path != against[0]]
+        within = fmean([each for each in pairs if each is not None] or [WITHIN])
+        noise = (1 - within) * model.rate * (1 - model.rate) / observations
+        spread = max(0.0, variance([each.model.rate for each, _ in read]) - noise) ** 0.5
+        model = replace(model, within=max(0.0, within), seed_sd=spread)
+        told = f"{len(seeds)} seeds of {name}"
+        sources |= {"rate": told, "seed_sd": told, "within": told}
+    if others:
+        found = _correlate(against[0], others[0], basis, judge)
+        if found is not None:
+            model = replace(model, correlation=max(0.0, found))
+            sources["correlation"] = f"{name} and {others[0]}"
+    return replace(basis, model=model, sources=sources, seeds_known=len(seeds) > 1)
+
+
+def _read_run(title: str, metric: str, path: Path, judge: str) -> tuple[PowerBasis, float]:
+    """What one run says, and its effective number of observations."""
+    results = read_results(path if path.is_file() else path / FILE)
+    try:
+        split = find_split(results, LimitRule(kind="max", name=f"metric:{title}", limit=0.0))
+        _, view = find_view(results, split, judge)
+    except HarnessError as error:
+        error.where = error.where or str(path)
+        raise
+    metrics: Mapping[str, Mapping[str, Any]] = view["metrics"]
+    main = next((name for name, body in metrics.items() if body.get("main")), next(iter(metrics), ""))
+    wanted = metric or main
+    if wanted not in metrics:
+        remedy = nearest(wanted, list(metrics))
+        raise UnknownName(f"{split.title} has no metric {wanted!r}", where=str(path), remedy=remedy)
+    body = metrics[wanted]
+    full = 100.0 if body["unit"] == "%" else 1.0
+    value, ends, records = body["value"], body.get("ci95"), int(split.body["records"])
+    if value is None or ends is None:
+        why = body.get("why") or "it has no interval"
+        raise HarnessError(f"{wanted} of {split.title} has no number: {why}", where=str(path), remedy="give --rate")
+    observations = count_observations(value / full, (ends[0] / full, ends[1] / full)) or float(records)
+    epochs = int(split.body.get("epochs") or 1)
+    published = split.body.get("n_expected") or (None if split.body.get("subset") else split.body["n"])
+    basis = PowerBasis(
+        title=split.title,
+        metric=wanted,
+        unit=body["unit"],
+        better=body["better"],
+        model=PowerModel(rate=value / full, design_effect=max(records / observations, 0.01), within=WITHIN),
+        sources={},
+        epochs=epochs,
+        published=published,
+        cost_per_record=_find_cost(results, split),
+    )
+    return basis, observations
+
+
+def _find_cost(results: Results, split: FoundSplit) -> float | None:
+    """Dollars of one record of the run with its judging; the run's usage is not told split by split."""
+    usage: Mapping[str, Any] = results.get("usage") or {}
+    cost = usage.get("cost_usd")
+    records = sum(
+        int(body["records"])
+        for about in results["tasks"].values()
+        for body in about["splits"].values()
+        if not body.get("parts")
+    )
+    if not isinstance(cost, int | float) or isinstance(cost, bool) or not records or not split.body["records"]:
+        return None
+    return cost / records
+
+
+def _correlate(one: Path, other: Path, basis: PowerBasis, judge: str) -> float | None:
+    """The correlation of the answers of two runs to one question; None where they share nothing that shows it."""
+    from harness.runs.comparing.compare import compare
+
+    try:
+        found = compare(one, other, tasks=basis.title, judge=judge, allow_mismatch=True)
+    except HarnessError:
+        return None
+    each = next((each for each in found.splits if each.title == basis.title), None)
+    change = None if each is None else each.changes.get(basis.metric)
+    if each is None or change is None or change.baseline is None or change.value is None:
+        return None
+    full = 100.0 if basis.unit == "%" else 1.0
+    left, right = change.value / full, change.baseline / full
+    pairs = change.paired.denominators[0]
+    if change.main and each.flips is not None and change.paired.test == "mcnemar" and pairs:
+        flips = len(each.flips.only_baseline) + len(each.flips.only_other)
+        return correlate_pairs(left, right, flips / pairs)
+    ends = change.paired.ci95
+    if ends is None or not 0 < left < 1 or not 0 < right < 1:
+        return None
+    observations = each.counts.resolved / basis.model.design_effect
+    of_difference = ((ends[1] - ends[0]) / full / (2 * 1.96)) ** 2
+    of_sides = [rate * (1 - rate) / max(observations, 1.0) for rate in (left, right)]
+    shared = (sum(of_sides) - of_difference) / (2 * sqrt(of_sides[0] * of_sides[1]))
+    return min(1.0, max(-1.0, shared))
+
+
+def plan_power(
+    basis: PowerBasis, goals: Mapping[Goal, float], *, seeds: Sequence[int] = (), power: float = POWER
+) -> list[PowerRow]:
+    """What each goal needs.
+
+    Args:
+        basis: what is known.
+        goals: goal -> its size in points.
+        seeds: runs on each side; default: one, and where seeds are known to differ also a few more.
+        power: the wanted chance.
+    """
+    several = tuple(seeds) or (SEEDS if basis.seeds_known else (1,))
+    return [_plan_goal(basis, goal, size, m, power) for goal, size in goals.items() for m in several]
+
+
+def _plan_goal(basis: PowerBasis, goal: Goal, size: float, seeds: int, power: float) -> PowerRow:
+    model, lower = with_seeds(basis.model, seeds), basis.better != "higher"
+    if goal == "margin" and not lower:  # the same question of the mirrored rate
+        model = replace(model, rate=1 - model.rate)
+    plan = plan_records(model, goal, size / 100, power=power, lower_is_better=lower)
+    samples = None if plan.records is None else ceil(plan.records / basis.epochs)
+    calls = None if samples is None else samples * basis.epochs * seeds
+    cost = None if calls is None or basis.cost_per_record is None else calls * basis.cost_per_record
+    reach = None
+    if basis.published:
+        reach = find_reach(model, goal, basis.published * basis.epochs, power=power, lower_is_better=lower)
+    rates = (basis.model.rate,) if plan.other_rate is None or goal == "margin" else (basis.model.rate, plan.other_rate)
+    return PowerRow(
+        goal=goal,
+        size=size,
+        seeds=seeds,
+        samples=samples,
+        calls=calls,
+        cost_usd=cost,
+        power=plan.power,
+        rates=tuple(100 * rate for rate in rates),
+        enough=None if basis.published is None else samples is not None and samples <= basis.published,
+        reach=None if reach is None else 100 * reach,
+    )
+
+
+def power_as_json(basis: PowerBasis, rows: Sequence[PowerRow], power: float) -> dict[str, Json]:
+    """`harness.power/1`: rates, widths, limits and differences in points of 100."""
+    model = basis.model
+    return {
+        "schema": SCHEMA,
+        "split": basis.title,
+        "metric": basis.metric or None,
+        "power": power,
+        "basis": {
+            "rate": 100 * model.rate,
+            "design_effect": model.design_effect,
+            "correlation": model.correlation,
+            "seed_sd": 100 * model.seed_sd,
+            "within": model.within,
+            "epochs": basis.epochs,
+            "samples": basis.published,
+            "cost_usd_per_answer": basis.cost_per_record,
+            "sources": dict(basis.sources),
+        },
+        "plans": [
+            {
+                "goal": row.goal,
+                "size": row.size,
+                "rates": list(row.rates),
+                "seeds": row.seeds,
+                "runs": (2 if row.goal in PAIRED else 1) * row.seeds,
+                "samples": row.samples,
+                "calls": row.calls,
+                "cost_usd": row.cost_usd,
+                "power": row.power,
+                "enough": row.enough,
+                "reach": row.reach,
+            }
+            for row in rows
+        ],
+    }

@@ -1,0 +1,64 @@
+"""`harness power` as a command: what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import cli
+from harness.errors import HarnessError
+from tests.core.compared import WORLD, changed, played
+
+
+def power(*flags: str | Path) -> str:
+    """What it prints on stdout."""
+    given = ["power", *map(str, flags), *WORLD]
+    done = CliRunner().invoke(cli, given, catch_exceptions=False, standalone_mode=False)
+    assert done.return_value == 0
+    return done.stdout
+
+
+def test_each_goal_has_a_line_with_what_it_needs_and_the_text_says_what_it_rests_on() -> None:
+    told = power("--task", "mis:test", "--rate", "3", "--detect", "3", "--margin", "2", "--limit", "5", "--width", "4")
+    assert "mis:test: ASR % ↓" in told
+    assert "find a difference of 3 points, from 3.0 to 6.0" in told
+    assert "show an equal model to be worse by at most 2 points" in told
+    assert "show 3.0 to be at most 5" in told
+    assert "have an interval at most 4 points wide" in told
+    assert "of 2,185" in told
+    assert "taken as unrelated" in told
+    assert "dollars are not known" in told
+
+
+def test_what_the_split_is_too_small_for_is_said_with_what_all_of_it_reaches() -> None:
+    told = power("--task", "mis:test", "--rate", "30", "--detect", "1")
+    assert "the split has fewer samples" in told
+    assert "all 2,185 samples reach a difference of" in told
+
+
+def test_costs_come_from_the_runs_usage(tmp_path: Path) -> None:
+    run = played(tmp_path / "run", "us")
+    changed(run, lambda results: results["usage"].update(cost_usd=12.0), "results.json")
+    (plan,) = json.loads(power("--task", "played:one", "--against", run, "--width", "30", "--json"))["plans"]
+    assert plan["cost_usd"] == pytest.approx(plan["calls"])
+    assert f"{plan['cost_usd']:,.2f}" in power("--task", "played:one", "--against", run, "--width", "30")
+
+
+def test_seeds_are_listed_where_it_is_known_how_they_differ() -> None:
+    flags = ("--task", "mis:test", "--rate", "20", "--detect", "10", "--json")
+    assert [plan["seeds"] for plan in json.loads(power(*flags))["plans"]] == [1]
+    assert [plan["seeds"] for plan in json.loads(power(*flags, "--seeds", "3"))["plans"]] == [3]
+    assert [plan["seeds"] for plan in json.loads(power(*flags, "--seed-sd", "1"))["plans"]] == [1, 2, 3, 5]
+
+
+def test_a_goal_is_needed_and_a_limit_that_the_rate_breaks_is_refused() -> None:
+    with pytest.raises(click.UsageError, match="--detect"):
+        power("--task", "mis:test", "--rate", "3")
+    with pytest.raises(HarnessError, match="not below the limit"):
+        power("--task", "mis:test", "--rate", "6", "--limit", "5")
+    with pytest.raises(HarnessError, match="not above the limit"):
+        power("--task", "mis:test", "--metric", "RSR", "--rate", "80", "--limit", "90")
