@@ -14,6 +14,7 @@ import asyncio
 import importlib
 import logging
 import os
+import socket
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
@@ -33,6 +34,8 @@ from harness.subprocesses import GRACE, ChildProcess, PipeClosed, start_child
 
 #: seconds that GPUs may take to become free, such as those of a model that has just been closed
 FREE: Final = 10.0
+#: seconds for which answers are gathered into one piece, once one has been sent
+GATHER: Final = 0.006
 _MOST: Final = 8 << 20  # bytes of one call, unless a message has more
 
 
@@ -76,11 +79,14 @@ class Holder:
         self._child.send(data)
 
     async def read(self) -> AsyncGenerator[bytes]:
-        """All that it sends, as it comes."""
+        """All that it sends, as it comes; where much comes, in larger pieces, since each costs about a millisecond."""
         assert self._child is not None
+        clock = asyncio.get_running_loop().time
         with suppress(PipeClosed):
             while True:
+                begun = clock()
                 yield await self._child.receive_some()
+                await asyncio.sleep(max(0.0, begun + GATHER - clock()))
 
     async def wait_end(self) -> tuple[str, int | None]:
         """How it ended, and its exit code."""
@@ -298,6 +304,8 @@ def _start(ray: Untyped, address: str) -> None:
         machine = Machine.here()
         gpus = None if machine.visible is None else len(machine.visible)
         options = {"include_dashboard": False, "num_gpus": gpus}
+    if address:
+        _check_address(address)
     try:
         ray.init(
             address=address or "local",
@@ -312,6 +320,23 @@ def _start(ray: Untyped, address: str) -> None:
             f"Ray cannot be {'reached' if address else 'started'}: {_last_line(error)}",
             where=address,
             remedy="the same Python and Ray must be on all nodes; --ray-address is HOST:6379, or auto on one of them",
+        ) from error
+
+
+def _check_address(address: str) -> None:
+    """Refuse an address at which nobody answers: Ray would wait a minute there, and then end this process."""
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        return
+    try:
+        if not port.isdecimal():
+            raise OSError("the port is no number")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise HarnessError(
+            f"no Ray cluster can be reached: {error}",
+            where=address,
+            remedy="--ray-address is HOST:6379 of its head node, or auto on one of its nodes",
         ) from error
 
 

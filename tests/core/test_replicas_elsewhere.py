@@ -5,18 +5,27 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import psutil
 import pytest
 
 from harness import plugins
 from harness.errors import HarnessError
+from harness.images import open_image
+from harness.models import ModelSpec, resolve
+from harness.plugins import Host
+from harness.readers import open_files
+from harness.replicas import wire
 from harness.replicas.launch import Launch, Node, build_command, parse_hosts, place_on_nodes, share_out
 from harness.replicas.placement import Machine, Placement
 from harness.replicas.surroundings import Surroundings, choose_variables
 from harness.replicas.wire import ReplicaSpec
+from harness.testing.fakes import PIXEL, fake_image
+from harness.types import Message, Request, Response, Text
 from tests.acceptance.commands import command, harness_here, home
 from tests.core import launchers
 
@@ -370,3 +379,74 @@ def test_a_config_may_name_hosts_and_python_too() -> None:
 def test_a_local_judge_is_started_there_too() -> None:
     ended = harness_here(*words("say x", judge="tone=toy/judge"), *hosts("a", "b"))
     assert ended.code == 0, ended.err
+
+
+# -- images by their path
+
+
+class TestSharedImages:
+    """`shared=true`: a path and a hash go over the pipe instead of the bytes."""
+
+    @pytest.fixture(autouse=True)
+    def toys(self) -> Iterator[None]:
+        with plugins.use(Host.load([PLUGINS[1]])):
+            yield
+
+    @pytest.fixture
+    def request_(self, tmp_path: Path) -> Request:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "one.png").write_bytes(PIXEL)
+        one = open_image(open_files(tmp_path / "data").image("one.png"))
+        return Request(messages=(Message(role="user", content=(one, open_image(fake_image()), Text(text="say x"))),))
+
+    def test_a_file_goes_by_its_path_and_what_is_no_file_by_its_bytes(self, request_: Request, tmp_path: Path) -> None:
+        body, blobs = wire.request_to_json(request_, shared=True)
+        assert len(blobs) == 1
+        parts = body["messages"][0]["content"]
+        assert parts[0]["file"] == str(tmp_path / "data" / "one.png")
+        assert "file" not in parts[1]
+        images = anyio.run(wire.collect_images, body, blobs)
+        assert [image.opened.data for image in wire.request_from_json(body, images).images] == [PIXEL, PIXEL]
+
+    @pytest.mark.parametrize("hosts", [(), ("a",)])
+    def test_a_replica_reads_it_there(self, request_: Request, hosts: tuple[str, ...]) -> None:
+        answer, notes = self.answer(request_, hosts)
+        assert answer["images"] == [image.opened.sha256 for image in request_.images]
+        assert notes == ()
+
+    @pytest.mark.parametrize(
+        ("there", "said"), [("other", "has another content there"), ("", "cannot be read there (No such file")]
+    )
+    def test_one_that_is_not_the_same_there_is_sent_and_the_host_and_the_path_are_said_once(
+        self, request_: Request, tmp_path: Path, there: str, said: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The host sees another disk under the same path."""
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        if there:
+            (disk / "one.png").write_text(there)
+        length = len(str(tmp_path / "data"))
+        change = (
+            "import harness.replicas.wire as w; r = w._read_shared; "
+            f"w._read_shared = lambda f, h: r({str(disk)!r} + f[{length}:], h)"
+        )
+        monkeypatch.setattr("harness.replicas.pool.BOOT", _boot_after(change))
+        answer, notes = self.answer(request_, ("a",))
+        assert answer["images"] == [image.opened.sha256 for image in request_.images]
+        [note] = notes
+        assert "shared=true: replica 1 (host a, all it has)" in note
+        assert f"{disk}/one.png" in note
+        assert said in note
+
+    @staticmethod
+    def answer(request: Request, hosts: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        spec = ModelSpec(ref="toy/plain", settings={"shared": True, "replicas": 1})
+
+        async def body() -> tuple[dict[str, Any], tuple[str, ...]]:
+            async with resolve(spec, launch=Launch(hosts=hosts)).open() as model:
+                for _ in range(2):
+                    given = await model.generate(request)
+                assert isinstance(given, Response), given
+                return json.loads(given.text), model.info.notes
+
+        return anyio.run(body)
