@@ -205,12 +205,13 @@ async def start_child(
     import subprocess
 
     try:
-        process = await anyio.open_process(
-            command,
-            stderr=subprocess.PIPE if keep_stderr else None,
-            env={**os.environ, **(variables or {})},
-            start_new_session=True,
-        )
+        with anyio.CancelScope(shield=True):  # one that is half started could not be closed
+            process = await anyio.open_process(
+                command,
+                stderr=subprocess.PIPE if keep_stderr else None,
+                env={**os.environ, **(variables or {})},
+                start_new_session=True,
+            )
     except OSError as error:
         descriptors.check(error)
         raise HarnessError(f"{command[0]} does not start: {error.strerror}", remedy=remedy) from error
