@@ -261,7 +261,7 @@ def fetch_archive(
     except Refusal as refusal:
         remedy = "see its commits, and name one with --revision" if refusal.status == 404 else "try again later"
         raise HarnessError(f"the archive of {repository} does not come: {refusal}", remedy=remedy) from None
-    except FAULTS as fault:
+    except (*FAULTS, tarfile.TarError) as fault:
         if isinstance(fault, OSError) and fault.filename:
             raise HarnessError(f"cannot be written: {fault.strerror}", where=str(fault.filename)) from None
         reason = " ".join(str(fault).split()) or type(fault).__name__

@@ -14,7 +14,6 @@ import os
 import posixpath
 import stat
 import struct
-import tarfile
 import threading
 import zipfile
 import zlib
@@ -44,7 +43,6 @@ FAULTS: Final = (
     zlib.error,
     struct.error,
     zipfile.BadZipFile,
-    tarfile.TarError,
 )
 
 _COMPRESSED: Final = {
@@ -227,15 +225,21 @@ def _make_decompressor(info: zipfile.ZipInfo, packed: IO[bytes]) -> tuple[Any, t
 
 
 def _index_tar(path: Path) -> dict[str, Member]:
+    import tarfile  # here, since the list of tasks need not wait for it
+
     members: dict[str, Member] = {}
     links: dict[str, str] = {}
-    with tarfile.open(path, "r:") as file:
-        for info in _limit_members(file):
-            name = _clean_name(info.name)
-            if name and info.isreg() and not info.issparse():
-                members[name] = Member(size=info.size, read=partial(_read_at, path, info.offset_data, info.size))
-            elif name and (info.issym() or info.islnk()):
-                links[name] = posixpath.join(posixpath.dirname(name), info.linkname) if info.issym() else info.linkname
+    try:
+        with tarfile.open(path, "r:") as file:
+            for info in _limit_members(file):
+                name = _clean_name(info.name)
+                if name and info.isreg() and not info.issparse():
+                    members[name] = Member(size=info.size, read=partial(_read_at, path, info.offset_data, info.size))
+                elif name and (info.issym() or info.islnk()):
+                    target = posixpath.join(posixpath.dirname(name), info.linkname) if info.issym() else info.linkname
+                    links[name] = target
+    except tarfile.TarError as error:
+        raise ValueError(str(error) or type(error).__name__) from None
     return {name: _follow_link(target, members, links) for name, target in links.items()} | members
 
 

@@ -12,7 +12,7 @@ from harness.testing.installed import install
 
 HEAVY = {
     "torch", "pandas", "numpy", "scipy", "pydantic", "rich", "transformers", "openai", "anthropic", "jinja2", "PIL",
-    "httpx", "aiohttp", "anyio", "yaml", "filelock",
+    "httpx", "aiohttp", "anyio", "yaml", "filelock", "tarfile",
 }  # fmt: skip
 PLUGINS = sorted(entry.value for entry in entry_points(group="harness") if entry.dist.name == "vlm-safety-harness")
 PROGRAM = """
