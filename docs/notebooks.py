@@ -35,6 +35,7 @@ def executed(path: Path, folder: Path) -> Any:
         km=kernel,
         timeout=SECONDS,
         record_timing=False,
+        coalesce_streams=True,  # a kernel sends what is printed in as many parts as its clock wants
         resources={"metadata": {"path": str(folder)}},
     )
     client.execute()

@@ -269,6 +269,7 @@ def load_run(folder: Run | Path | str) -> Run:
         results=state.results or {},
         exit_code=0 if state.name == "complete" else 3,
         notes=tuple(notes),
+        pending=state.why if state.name == "pending" else "",
     )
 
 

@@ -47,6 +47,12 @@ FLAGS: Final[Mapping[str, str]] = {
 }
 _SETTINGS: Final[Mapping[str, str]] = {"judge_settings": "-J", "task_settings": "-T"}
 _REPEATED: Final[Mapping[str, str]] = {"judges": "--judge", "hosts": "--host"}
+_SWITCHES: Final[Mapping[str, str]] = {
+    "probe": "--no-probe",
+    "primary": "--primary",
+    "batch": "--batch",
+    "wait": "--wait",
+}
 _O = TypeVar("_O", Options, JudgeOptions)
 
 
@@ -211,13 +217,11 @@ def _list_flags(options: Options | JudgeOptions) -> Iterator[str]:
                 yield from (f"--{name.replace('_', '-')}", _format_value(given))
         elif each.name == "shard":
             yield from ("--shard", f"{value[0]}/{value[1]}")
-        elif each.name == "probe":
-            yield "--no-probe"
-        elif each.name == "primary":
-            yield "--primary"
+        elif each.name in _SWITCHES:
+            yield _SWITCHES[each.name]
         elif each.name == "policy":
             given = {"--concurrency": value.cap, "--rpm": value.rpm, "--tpm": value.tpm}
-            yield from (word for flag, most in given.items() if most is not None for word in (flag, f"{most:g}"))
+            yield from (word for flag, most in given.items() if most is not None for word in (flag, f"{most:.0f}"))
 
 
 def _list_pairs(flag: str, settings: Mapping[str, Any]) -> list[str]:
@@ -239,7 +243,7 @@ def _format_value(value: Any) -> str:
 
 def list_unflagged(options: Options | JudgeOptions) -> list[str]:
     """The options that no flag gives, so that the command line alone does not say them."""
-    plain = {*FLAGS, *_SETTINGS, *_REPEATED, "maps", "generation", "shard", "probe", "primary", "model", *LEFT_OUT}
+    plain = {*FLAGS, *_SETTINGS, *_REPEATED, *_SWITCHES, "maps", "generation", "shard", "model", *LEFT_OUT}
     others = [each.name for each in fields(options) if getattr(options, each.name) != _default(each)]
     left = [name for name in others if name not in plain]
     if "policy" in left:

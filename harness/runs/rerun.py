@@ -35,6 +35,7 @@ from harness.types import Json
 #: what tells two invocations apart only in how they went
 _TRANSPORT: Final = frozenset(
     {"cwd", "retry", "policy", "probe", "devices", "phases", "launch", "hosts", "ray_address"}
+    | {"max_usd", "prices", "batch", "wait"}
 )
 
 

@@ -224,9 +224,11 @@ def _format_when(when: str) -> str:
 
 
 def _tell_counts(runs: list[ListedRun], total: int) -> None:
+    from harness.board.corrected import count_things
+
     counts = Counter[str](run.state for run in runs)
     parts = ", ".join(f"{counts[state]} {state}" for state in _STYLES if counts[state])
     dollars = [run.cost_usd for run in runs if run.cost_usd is not None]
     spent = f"; ${sum(dollars):.2f} in {len(dollars)} of them, unknown in {len(runs) - len(dollars)}" if dollars else ""
-    of = f" of {total}" if len(runs) < total else ""
-    say(f"{len(runs)}{of} runs: {parts}{spent}", err=True)
+    shown = f"{len(runs)} of {count_things(total, 'run')}" if len(runs) < total else count_things(total, "run")
+    say(f"{shown}: {parts}{spent}", err=True)

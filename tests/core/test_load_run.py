@@ -18,7 +18,7 @@ from harness.errors import HarnessError, UnknownName
 from harness.limits import Policy
 from harness.runs.frames import METRICS, SAMPLES, TEXTS
 from harness.testing.fakes import fake_judge, fake_provider, fake_task, host_of
-from harness.types import Failure
+from harness.types import Failure, Request
 
 TASK = fake_task({f"q{n}": f"question {n}" for n in range(4)})
 BLOCKED = Failure(outcome="input_blocked", reason="filter")
@@ -160,6 +160,36 @@ def test_a_run_that_another_process_writes_is_running_and_can_be_read() -> None:
         assert len(loaded.samples()) == 4
         assert len(loaded.metrics()) == len(run.metrics()), "the results as last written"
     assert harness.load_run(run.folder).state == "complete"
+
+
+def test_a_run_is_read_while_it_answers(tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+
+    def answer(request: Request) -> str:
+        if len(asked) == 3:
+            loaded = harness.load_run("runs/slow-x")
+            seen.append((loaded.state, len(loaded.samples()), loaded.exit_code))
+            assert harness.list_runs("runs")[0].state == "running"
+        asked.append(request)
+        return "yes"
+
+    asked: list[Request] = []
+    with plugins.use(host_of(fake_provider(answer, scheme="slow"), TASK, fake_judge())):
+        run = harness.run("slow/x", "fake", probe=False, policy=Policy(start=1, cap=1))
+        assert run.state == "complete"
+    ((state, rows, code),) = seen
+    assert (state, code) == ("running", 3)
+    assert 1 <= rows <= 3, "what was written so far"
+
+
+def test_a_run_that_waits_for_a_batch_is_pending() -> None:
+    run = harness.run("fake/x", "fake")
+    path = run.folder / "run.json"
+    entry = json.loads(path.read_text())["history"][0]
+    edit(path, history=[entry, {**entry, "end": "pending", "reason": "3 requests wait for batch b1"}])
+    loaded = harness.load_run(run.folder)
+    assert (loaded.state, loaded.exit_code) == ("pending", 3)
+    assert loaded.pending == "3 requests wait for batch b1"
 
 
 def test_results_that_are_broken_are_named_and_the_samples_still_there() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from harness.runs.rerun import Overrides, plan_rerun
 from harness.testing.fakes import fake_judge, fake_provider, fake_task, host_of
 from tests.core.test_identity import CHANGED
 
+MADE_BEFORE = Path(__file__).parents[1] / "acceptance" / "made_before" / "0.1.0"
 HOST = host_of(fake_provider("yes"), fake_provider("no", scheme="second"),
                fake_task({f"q{n}": f"question {n}" for n in range(4)}), fake_task({"a": "a"}, name="other"),
                fake_judge())  # fmt: skip
@@ -51,7 +53,10 @@ WHOLE = Options(
     shard=(1, 3),
     judge_repeat=3,
     judge_vote="majority",
-    policy=Policy(start=4, cap=4),
+    policy=Policy(start=4, cap=4, rpm=60, tpm=1_000_000),
+    batch=True,
+    wait=True,
+    max_usd=2.5,
 )
 JUDGING = JudgeOptions(judges=("mis=openai/J",), tasks=("mis:easy",), primary=True, judge_limit=20, min_coverage=0.5)
 
@@ -128,6 +133,18 @@ def test_the_same_model_is_asked_the_same_and_says_the_same(folder: Path) -> Non
     found = harness.compare(first, again)
     assert found.mismatches == found.differing == ()
     assert all(change.paired.difference in (0, None) for split in found.splits for change in split.changes.values())
+
+
+def test_a_run_of_the_first_version_is_loaded_and_repeated_with_the_same_numbers(folder: Path) -> None:
+    shutil.copytree(MADE_BEFORE, folder / "old")
+    old = harness.load_run("old")
+    assert (old.state, len(old.samples())) == ("complete", 40)
+    done = call("old", "--output", "new")
+    assert done.exit_code == 0, done.exception
+    assert "did not record options" in done.stderr
+    columns = ["task", "split", "judge", "metric", "value", "n"]
+    shown = [run.metrics()[columns].sort_values(columns[:4]).to_dict("list") for run in (old, harness.load_run("new"))]
+    assert json.dumps(shown[0]) == json.dumps(shown[1])
 
 
 @pytest.mark.usefixtures("fakes")
