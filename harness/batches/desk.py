@@ -41,10 +41,12 @@ class BatchesPending(Exception):
 
     Attributes:
         open: the batches.
+        commands: what a person must do for them.
     """
 
-    def __init__(self, open_: list[BatchRecord]) -> None:
+    def __init__(self, open_: list[BatchRecord], commands: tuple[str, ...] = ()) -> None:
         self.open = open_
+        self.commands = commands
         requests = sum(part.requests for part in open_)
         super().__init__(f"{_count(len(open_), 'batch', 'batches')} with {_count(requests, 'request')} not ended yet")
 
@@ -123,7 +125,7 @@ class BatchDesk:
         open_ = self.log.list_open()
         if open_ and all(part.channel in self._channels for part in open_) and self.log.walked and not self._wait:
             self._report()
-            raise BatchesPending(open_)
+            raise BatchesPending(open_, self._list_commands())
 
     # ---- one walk
 
@@ -194,7 +196,9 @@ class BatchDesk:
             return False
         self._report()
         if not self._wait:
-            raise BatchesPending(self.log.list_open())
+            raise BatchesPending(self.log.list_open(), self._list_commands())
+        for command in self._list_commands():
+            self._tell(f"in another terminal: {command}")
         await self._wait_for_all()
         return True
 
@@ -358,6 +362,11 @@ class BatchDesk:
         self._tell(
             f"batches: {_count(len(parts), 'batch', 'batches')} with {_count(requests, 'request')} wait{progress}"
         )
+
+    def _list_commands(self) -> tuple[str, ...]:
+        """What a person must do for the open batches."""
+        known = [(self._channels.get(part.channel), part.batch) for part in self.log.list_open()]
+        return tuple(filter(None, (channel.side.advise(batch) for channel, batch in known if channel and batch)))
 
     async def _try(self, call: Callable[[], Awaitable[_T]], what: str) -> _T:
         """Await a call that may be repeated, with the policy's tries. Raises HarnessError."""

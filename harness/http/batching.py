@@ -97,6 +97,10 @@ class Batches(Protocol):
         """One request as a line of the batch's file, without its newline."""
         ...
 
+    def advise(self, batch: str) -> str:
+        """The command that a person must give for a batch to go on; empty if the provider does all."""
+        ...
+
     async def submit(self, file: Path, mark: str) -> str:
         """Submit a file of such lines as one batch, and return the batch's id. The mark is found by `find`."""
         ...

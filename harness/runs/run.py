@@ -335,7 +335,7 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
                     results=before,
                     exit_code=3,
                     notes=tuple(dict.fromkeys((*context.notes, *_list_desk_notes(context)))),
-                    pending=str(pending),
+                    pending="\n  ".join((str(pending), *(f"first: {command}" for command in pending.commands))),
                 )
             except BaseException as error:
                 with suppress(OSError):  # on a full disk the note fails too; it must not hide why the run ended

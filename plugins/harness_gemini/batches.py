@@ -67,6 +67,10 @@ class GeminiBatches:
         """One request as a line."""
         return b'{"key": "' + name.encode("ascii") + b'", "request": ' + bytes(body) + b"}"
 
+    def advise(self, batch: str) -> str:  # noqa: ARG002
+        """Nothing: the provider does all."""
+        return ""
+
     async def submit(self, file: Path, mark: str) -> str:
         """Upload the file, and make a job of it that is called after the mark."""
         name = _name(mark)

@@ -22,6 +22,7 @@ from harness.settings import json_object
 
 from .batches import OpenAIBatches
 from .client import connect
+from .run_batch import RunBatchFiles
 
 _PATH = "/chat/completions"
 #: keys not allowed in `extra`: the harness sets and records them
@@ -103,7 +104,8 @@ class OpenAIModel:
     """
 
     def __init__(self, name: str, settings: Settings, connection: SdkConnection) -> None:
-        self.batches = OpenAIBatches(connection)
+        files = settings["batch_form"] == "run-batch"
+        self.batches = RunBatchFiles(name) if files else OpenAIBatches(connection)
         self._name = name
         self._settings = settings
         self._connection = connection

@@ -80,6 +80,13 @@ SETTINGS = (
     EXTRA,
     *_ACCOUNT,
     MAX_IMAGES,
+    transport(
+        "batch_form",
+        str,
+        "files",
+        "what --batch uses: the server's files and batches, or files for vllm run-batch",
+        ("files", "run-batch"),
+    ),
 )
 DRAWING = (
     *_SERVER,

@@ -111,7 +111,13 @@ SERVERS = (
     Server(scheme="ollama", name="Ollama", base_url="http://127.0.0.1:11434/v1"),
     Server(scheme="lmstudio", name="LM Studio", base_url="http://127.0.0.1:1234/v1"),
     Server(scheme="sglang", name="SGLang", base_url="http://127.0.0.1:30000/v1"),
-    Server(scheme="vllm-server", name="vllm serve", base_url="http://127.0.0.1:8000/v1"),
+    Server(
+        scheme="vllm-server",
+        name="vllm serve",
+        base_url="http://127.0.0.1:8000/v1",
+        settings={"batch_form": "run-batch"},
+        batch=True,
+    ),
 )
 
 

@@ -60,7 +60,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "models openai": filed(
         identity="base_url azure_endpoint api_version detail resize max_image_mb max_image_side "
         "image_types max_tokens_field seed_field reasoning_effort think_tags extra",
-        transport="api_key_env organization project max_reply_mib timeout max_images",
+        transport="api_key_env organization project max_reply_mib timeout max_images batch_form",
     ),
     "models vllm": filed(
         transport="tensor_parallel pipeline_parallel data_parallel gpu_memory_utilization max_num_seqs "

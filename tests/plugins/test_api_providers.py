@@ -67,7 +67,9 @@ OPENAI = Api(
     server=ChatServer,
     host="api.openai.com",
     settings=harness_openai.provider.SETTINGS,
-    transport=frozenset({"api_key_env", "organization", "project", "timeout", "max_reply_mib", "max_images"}),
+    transport=frozenset(
+        {"api_key_env", "organization", "project", "timeout", "max_reply_mib", "max_images", "batch_form"}
+    ),
 )
 ANTHROPIC = Api(
     scheme="anthropic",
