@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -196,6 +197,119 @@ def test_a_walk_is_cut_into_batches_that_the_api_takes(
         assert "a run without --batch can ask it" in message
 
 
+# ---- several calls for one sample ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vendor", [OPENAI, ANTHROPIC], ids=lambda vendor: vendor.scheme)
+def test_a_strategy_of_several_steps_goes_round_by_round_and_each_step_is_paid_once(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    with opened(vendor, tmp_path) as world:
+        more = ("--strategy", "ecso")
+        world.finish("run", *more)
+        assert max(world.server.paid.values()) == 1
+        assert commands.harness_here(*world.words("live", *more)).code == 0
+        assert_as_live(world, "run")
+        lines = read(tmp_path / "run" / "mis" / "responses.jsonl")
+        most = max(line["calls"] for line in lines)
+        assert most >= 2
+        assert len(world.server.batches) >= most, "each walk gets one call further"
+
+
+def test_a_killed_strategy_keeps_its_first_step(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+        kill_at(world, "create", 2, "--strategy", "ecso")
+        world.finish("run", "--strategy", "ecso")
+        assert commands.harness_here(*world.words("live", "--strategy", "ecso")).code == 0
+        assert_as_live(world, "run")
+
+
+def test_judges_are_asked_in_batches_later_and_repeats_are_calls_of_their_own(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+        assert commands.harness_here(*world.words("run")).code == 0
+        made = len(world.server.batches)
+        where = f"base_url={world.server.base_url}"
+        words = ("judge", tmp_path / "run", "--judge", "openai/other", "-J", where, "--judge-repeat", 2, "--batch")
+        world.server.play = lambda call: plays.judge(call) if call.model == "other" else world.play(call)
+        codes = [commands.harness_here(*words).code for _ in range(2)]
+        assert codes == [3, 3]
+        assert commands.harness_here(*words, "--wait").code == 0
+        [batch] = list(world.server.batches.values())[made:]
+        answered = [
+            line for line in read(tmp_path / "run" / "mis" / "responses.jsonl") if line["outcome"] == "answered"
+        ]
+        assert len(batch.requests) == 2 * len(answered)
+        files = sorted((tmp_path / "run" / "mis").glob("verdicts-mis-openai-other-*.jsonl"))
+        assert [len(read(path)) for path in files] == [len(answered)] * 2
+
+
+def test_a_judge_that_cannot_be_read_is_asked_again_in_a_batch(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+
+        def play(call: Call) -> str | Reply:
+            if call.model == "judge" and not plays.is_probe(call) and not plays.is_repair(call):
+                return "It looks fine to me."
+            return plays.both(call)
+
+        world.server.play = play
+        world.finish("run")
+        assert len(world.server.batches) == 3
+        assert_as_live(world, "run")
+
+
+def test_a_judge_without_batches_is_asked_live_and_that_is_said(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+        words = [*world.words("run", "--batch", "--wait")]
+        words[words.index("openai/judge")] = "mistral/judge"
+        ended = commands.harness_here(*words)
+        assert ended.code == 0, ended.err
+        assert "judge mistral/judge is asked live: no batch API of it is known" in ended.err
+        assert len(world.server.batches) == 1
+
+
+def test_a_local_model_and_a_server_without_batches_are_refused_with_the_reason(tmp_path: Path) -> None:
+    for model, why in (("mini/base", "run on this machine"), ("openrouter/x", "no batch API of it is known")):
+        ended = commands.harness_here("run", "--model", model, "--tasks", "mis:mini", "--batch")
+        assert ended.code == 2
+        assert f"--batch: {model} cannot be asked in batches" in ended.err
+        assert why in ended.err
+    ended = commands.harness_here("run", "--model", "mini/base", "--tasks", "mis:mini", "--wait")
+    assert "--wait waits for batches" in ended.err
+
+
+def test_run_batch_files_are_written_with_the_command_and_their_output_is_collected(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+        words = [*world.words("run", "--batch")]
+        words[words.index("openai/subject")] = "vllm-server/subject"
+        first = commands.harness_here(*words)
+        assert first.code == 3, first.err
+        [line] = [line for line in first.err.splitlines() if "first: vllm run-batch" in line]
+        given = shlex.split(line.partition("first: ")[2])
+        assert given[-2:] == ["--model", "subject"]
+        assert not world.server.calls or {call.model for call in world.server.calls} == {"judge"}, "no probe of it"
+        assert commands.harness_here(*words).code == 3
+        answer_file(world, Path(given[3]), Path(given[5]))
+        while commands.harness_here(*words).code == 3:
+            pass
+        live = [*world.words("live")]
+        live[live.index("openai/subject")] = "vllm-server/subject"
+        assert commands.harness_here(*live, "--no-probe").code == 0
+        assert_as_live(world, "run")
+
+
+def answer_file(world: World, asked: Path, output: Path) -> None:
+    """What vLLM's run-batch does: one output in the order of the input; a failure has an error and no body."""
+    lines: list[str] = []
+    for line in map(json.loads, asked.read_text().splitlines()):
+        reply = world.server.reply_to(json.dumps(line["body"]).encode())
+        body = json.loads(reply.body)
+        good = reply.status < 300
+        response = {"status_code": reply.status, "request_id": "r", "body": body if good else None}
+        found = {"id": "vllm-1", "custom_id": line["custom_id"], "response": response, "error": None if good else body}
+        lines.append(json.dumps(found))
+    output.write_text("\n".join(lines) + "\n")
+
+
 # ---- what goes wrong with a batch ----------------------------------------------------------------------------------
 
 
@@ -334,7 +448,7 @@ def test_a_command_killed_before_the_batch_is_made_asks_anew(tmp_path: Path) -> 
         assert_as_live(world, "run")
 
 
-def kill_at(world: World, step: str, time: int) -> None:
+def kill_at(world: World, step: str, time: int, *more: object) -> None:
     """Give the command in processes of their own, and kill the one that reaches a step for the given time."""
     process: list[subprocess.Popen[str]] = []
 
@@ -345,7 +459,7 @@ def kill_at(world: World, step: str, time: int) -> None:
 
     world.server.hook = kill
     for _ in range(8):
-        words = map(str, world.words("run", "--batch"))
+        words = map(str, world.words("run", "--batch", *more))
         command = [sys.executable, "-c", BOOT, *words]
         process.append(
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
