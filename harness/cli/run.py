@@ -34,7 +34,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     """Ask a model the questions of some tasks, and judge its answers.
 
     The same command resumes the run: stored answers are never asked again. Exit codes: 0 done, 2 you can fix it, 3
-    incomplete, also by --max-usd, 130 interrupted.
+    incomplete, also by --max-usd or while batches are open, 130 interrupted.
     """
     with_schemes(ctx)
     with_suites(ctx)
