@@ -53,6 +53,7 @@ def _print_table(records: list[BatchRecord]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE)
     for name in ("model", "batch", "state"):
@@ -61,17 +62,15 @@ def _print_table(records: list[BatchRecord]) -> None:
         table.add_column(name, justify="right")
     for record in records:
         said = f"{record.stage} ({one_line(record.said, 60)})" if record.said and record.stage != "collected" else ""
-        answers = record.answered if record.stage == "collected" else record.done
-        style = _STAGES[record.stage]
         table.add_row(
-            record.model,
-            record.batch or record.part,
-            f"[{style}]{said or record.stage}[/{style}]",
+            Text(one_line(record.model)),
+            Text(one_line(record.batch or record.part)),
+            Text(said or record.stage, style=_STAGES[record.stage]),
             f"{record.requests:,}",
-            f"{answers:,}",
+            f"{record.answered if record.stage == 'collected' else record.done:,}",
             _format_age(time.time() - record.submitted),
         )
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH).print(table)
+    Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False).print(table)
 
 
 def _format_age(seconds: float) -> str:
