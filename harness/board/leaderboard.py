@@ -67,6 +67,7 @@ COLUMNS: Final[tuple[str, ...]] = (
     *OUTCOMES,
     *FLAGS,
     *STATES,
+    *("cost_usd", "usd_per_1000_samples"),
 )
 
 
@@ -588,6 +589,8 @@ def _row_cells(board: Board, row: Row) -> dict[str, Cell]:
         **{name: row.outcomes.get(name, 0) for name in OUTCOMES},
         **{name: row.flags.get(name, 0) for name in FLAGS},
         **{name: row.verdicts.get(name, 0) for name in STATES},
+        "cost_usd": row.cost_usd,
+        "usd_per_1000_samples": row.usd_per_1000,
     }
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from harness.board.corrected import CorrectedNumber, parse_corrected
+from harness.board.costs import find_run_cost
 from harness.board.judging import JudgeRange, Repeats, find_judge_range, parse_repeats
 from harness.board.words import WORDINGS
 from harness.contracts import Results
@@ -197,6 +198,8 @@ class Row:
         unranked: why it is not ranked; empty when it is.
         group: what the split is about (`safety`, `over-refusal`, `ability`); empty where results do not say.
         run: which of the results it is of, from 0.
+        cost_usd: dollars of the whole run; None if unknown, or if nobody sells its calls.
+        usd_per_1000: the same for a thousand answers.
     """
 
     model: str
@@ -252,6 +255,8 @@ class Row:
     unranked: str = ""
     group: str = ""
     run: int = 0
+    cost_usd: float | None = None
+    usd_per_1000: float | None = None
 
     @property
     def data_revision(self) -> str:
@@ -348,7 +353,10 @@ def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, prima
     splits: Mapping[str, Mapping[str, Json]] = section.about["splits"]
     asked = tuple(sorted(f"{name} {each.get('subset')}" for name, each in splits.items() if not each.get("parts")))
     breakdowns: Mapping[str, Any] = _dict(judged, "by")
+    cost, per_1000 = (None, None) if model.get("seeds") else find_run_cost(section.run)
     row = Row(
+        cost_usd=cost,
+        usd_per_1000=per_1000,
         model=model["ref"],
         ref=model["ref"],
         strategy=strategy_name(section.run),

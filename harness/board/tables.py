@@ -19,6 +19,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Final, TextIO
 
 from harness.board.corrected import ADDS_NOTHING, count_things
+from harness.board.costs import list_costs
 from harness.board.display import format_estimate, format_head, format_interval, format_share, format_value
 from harness.board.leaderboard import Board, boards, find_standing, list_flags, means
 from harness.board.rows import Measure, Row
@@ -89,11 +90,19 @@ def _draw_run_table(console: Console, results: Results | Sequence[Results]) -> N
         for note in board.notes:
             console.print(f"  {one_line(note)}", style="yellow", markup=False)
     _draw_means(console, every)
+    _draw_costs(console, every, named=len(every) > 1)
 
 
 def _draw_means(console: Console, results: Sequence[Results]) -> None:
     for mean in means(results):
         console.print("", f"{one_line(mean.model)}  {one_line(mean.line)}", sep="\n", markup=False)
+
+
+def _draw_costs(console: Console, results: Sequence[Results], *, named: bool) -> None:
+    """What each run cost, if calls were sold; `named` puts the model in front."""
+    for number, cost in enumerate(list_costs(results)):
+        who = f"cost of {one_line(cost.model)}" if named else "cost"
+        console.print(*([] if number else [""]), f"{who}: {one_line(cost.format(), 300)}", sep="\n", markup=False)
 
 
 def _run_row(board: Board, row: Row, width: int) -> Iterator[RenderableType]:
@@ -223,6 +232,7 @@ def _draw_report(console: Console, results: Sequence[Results], *, width: int | N
             console.print()
         _draw_board(console, board, width=width, prose=prose, whole=whole)
     _draw_means(console, results)
+    _draw_costs(console, results, named=True)
 
 
 def _draw_board(console: Console, board: Board, *, width: int | None, prose: int, whole: bool) -> None:

@@ -29,11 +29,13 @@ class CallSize:
         input_tokens: least and most.
         output_tokens: least and most.
         seconds: least and most; None if nothing was measured.
+        cached: share of the input tokens that were read from a cache; the next ones may be, or may not.
         rests_on: what these numbers come from.
     """
 
     input_tokens: Range
     output_tokens: Range
+    cached: float = 0.0
     seconds: Range | None = None
     rests_on: str
 
@@ -61,18 +63,24 @@ class Forecast:
     rests_on: str
 
 
-def measure_calls(calls: Sequence[tuple[float, float, float]], rests_on: str) -> CallSize | None:
+def measure_calls(calls: Sequence[tuple[float, float, float, float]], rests_on: str) -> CallSize | None:
     """The size of a call by measured ones: their means, within two standard errors; None without any.
 
     Args:
-        calls: (input tokens, output tokens, seconds) of each; 0 seconds is unknown.
+        calls: (input tokens, output tokens, seconds, cached tokens) of each; 0 seconds is unknown.
         rests_on: in words.
     """
     if not calls:
         return None
     into, out = (_spread([call[place] for call in calls]) for place in (0, 1))
     timed = [call[2] for call in calls if call[2] > 0]
-    return CallSize(input_tokens=into, output_tokens=out, seconds=_spread(timed) if timed else None, rests_on=rests_on)
+    return CallSize(
+        input_tokens=into,
+        output_tokens=out,
+        cached=sum(call[3] for call in calls) / sum(call[0] for call in calls),
+        seconds=_spread(timed) if timed else None,
+        rests_on=rests_on,
+    )
 
 
 def _spread(values: Sequence[float]) -> Range:
@@ -119,7 +127,9 @@ def forecast_calls(
         if isinstance(rates, NoPrice):
             why = f"not priced: {rates.why}" if rates.own else rates.why
         else:
-            ends.append(float(rates.cost(Usage(input_tokens=into[place], output_tokens=out[place]))))
+            cached = 0 if place else math.floor(into[0] * size.cached)
+            usage = Usage(input_tokens=into[place], output_tokens=out[place], cache_read_tokens=cached)
+            ends.append(float(rates.cost(usage)))
     seconds: Range | None = None
     if size.seconds is not None and not seller.own and not batch:
         most, start = policy.cap or MOST_CALLS, min(policy.start, policy.cap or policy.start)

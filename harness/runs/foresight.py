@@ -45,7 +45,7 @@ def size_verdicts(
     plan, file = job.plan, folder.run
     if file is not None:
         path = folder.task(plan.display).path
-        measured: list[tuple[float, float, float]] = []
+        measured: list[tuple[float, float, float, float]] = []
         for judge, card in file.judges.items():
             if card.get("model") == ref and card.get("rubric") == choice.judge.name:
                 for each in path.glob("verdicts-*.jsonl"):
@@ -73,15 +73,17 @@ def measure_pace(folder: RunFolder) -> float | None:
     return seconds / answers if seconds and answers else None
 
 
-def _measure(lines: Iterator[Mapping[str, Any]], *, whole: bool = False) -> list[tuple[float, float, float]]:
+def _measure(lines: Iterator[Mapping[str, Any]], *, whole: bool = False) -> list[tuple[float, float, float, float]]:
     """Tokens and seconds of each call, or with `whole` of each line's calls together."""
-    found: list[tuple[float, float, float]] = []
+    found: list[tuple[float, float, float, float]] = []
     for line in lines:
         calls, usage = calls_of(line), line["usage"]
         if not calls or not usage["input_tokens"]:
             continue
         parts = 1 if whole else calls
-        found.append((usage["input_tokens"] / parts, usage["output_tokens"] / parts, line.get("seconds") or 0.0))
+        tokens = (usage.get(name, 0) / parts for name in ("input_tokens", "output_tokens", "cache_read_tokens"))
+        into, out, cached = tokens
+        found.append((into, out, line.get("seconds") or 0.0, cached))
     return found
 
 

@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 
 from harness import Results, SampleLinks
 from harness.board import display
+from harness.board.costs import format_usd, list_costs
 from harness.board.leaderboard import CORRECTED, Board, boards, licences, list_corrected_cells, means
 from harness.board.palette import DARK, LIGHT, declare_variables
 from harness.board.published import find_references
@@ -132,6 +133,7 @@ def render_page(results: Sequence[Results], links: SampleLinks | None = None) ->
         all_tasks=list(dict.fromkeys(board.task for board in every)),
         methods=views.describe_methods(results, every, suites),
         licences=licences(every),
+        costs=list_costs(results),
         data=_embed_numbers(every),
         runs=len(results),
         day=max((str(each.get("finished") or "")[:10] for each in results), default=""),
@@ -152,6 +154,7 @@ def _load_template() -> Template:
     )
     filters: dict[str, Any] = {
         "figure": display.format_value,
+        "usd": format_usd,
         "estimate": display.format_estimate,
         "breaks": _mark_breaks,
     }

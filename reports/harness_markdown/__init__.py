@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 def render(results: Sequence[Results]) -> str:
     """The leaderboard of these results as GitHub Markdown."""
+    from harness.board.costs import list_costs
     from harness.board.leaderboard import boards, means
 
     from .tables import render_tables
 
-    return render_tables(boards(results), means(results))
+    return render_tables(boards(results), means(results), list_costs(results))
 
 
 def tabulate(table: Matrix) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.board.corrected import format_corrected
+from harness.board.costs import RunCost, format_usd
 from harness.board.display import ARROWS, NOTHING, format_estimate, format_head, format_share
 from harness.board.leaderboard import Board, Mean, licences, list_flags
 from harness.board.rows import Row
@@ -35,12 +36,13 @@ class Column:
     left: bool = False
 
 
-def render_tables(boards: Sequence[Board], means: Sequence[Mean] = ()) -> str:
-    """All boards, then the suites' means; the parts of a derived split are folded."""
+def render_tables(boards: Sequence[Board], means: Sequence[Mean] = (), costs: Sequence[RunCost] = ()) -> str:
+    """All boards, then the suites' means and what the runs cost; the parts of a derived split are folded."""
     blocks = [_render_board(board) for board in boards if not board.part_of]
     blocks += [_render_means(means)] if means else []
     parts = [_render_board(board) for board in boards if board.part_of]
     blocks += ["<details><summary>Parts</summary>", *parts, "</details>"] if parts else []
+    blocks += [_render_costs(costs)] if costs else []
     data = [
         f"- {escape_markdown(task)}: {escape_markdown(f'{source}: {terms}')}"
         for task, source, terms in licences(boards)
@@ -60,6 +62,21 @@ def _render_means(means: Sequence[Mean]) -> str:
         names = (escape_markdown(mean.model), escape_markdown(mean.suite))
         lines.append([*names, number, escape_markdown(f"{mean.sources}{missing}")])
     return "\n\n".join(["### Means over suites", "\n".join(map(_join_cells, lines))])
+
+
+def _render_costs(costs: Sequence[RunCost]) -> str:
+    lines = [
+        ["Model", "USD", "of it the model", "USD for 1,000 answers", "Prices"],
+        ["---", "---:", "---:", "---:", "---"],
+    ]
+    for cost in costs:
+        whole = f"at least {format_usd(cost.known_usd)}" if cost.usd is None and cost.known_usd is not None else NOTHING
+        numbers = (cost.usd, cost.model_usd, cost.per_1000)
+        usd, model, each = (NOTHING if number is None else format_usd(number) for number in numbers)
+        basis = cost.prices if cost.usd is not None else cost.why
+        names = (escape_markdown(cost.model), escape_markdown(basis))
+        lines.append([names[0], usd if cost.usd is not None else whole, model, each, names[1]])
+    return "\n\n".join(["### What the runs cost", "\n".join(map(_join_cells, lines))])
 
 
 def _render_board(board: Board) -> str:

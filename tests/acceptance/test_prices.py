@@ -1,5 +1,7 @@
 """A run through the vendor's SDK against a local server whose tokens are known: its dollars are those of the hand."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ prices:
 MODEL = {"prompt_tokens": 1500, "completion_tokens": 300, "prompt_tokens_details": {"cached_tokens": 1000}}
 JUDGE = {"prompt_tokens": 900, "completion_tokens": 20}
 ONE_ANSWER = (500 * 2.5 + 1000 * 1.25 + 300 * 10) / 1e6
+NOT_CACHED = (1500 * 2.5 + 300 * 10) / 1e6  #: the same answer without a cache
 ONE_VERDICT = (900 * 0.4 + 20 * 1.6) / 1e6
 LIMIT = 12
 ANSWERS = 12  #: of mis:mini with the limit below
@@ -113,3 +116,30 @@ def test_calls_a_minute_bound_an_endpoint_from_the_first_call(server: ChatServer
     starts = sorted(call.at for call in server.calls)
     assert len(starts) == ANSWERS
     assert starts[-1] - starts[0] > 0.06 * (ANSWERS - 1)  # 0.1 s each, and the first may arrive late
+
+
+def test_every_report_says_what_the_run_cost(server: ChatServer, tmp_path: Path) -> None:
+    ended = run(server, tmp_path)
+    assert ended.code == 0, ended.err
+    whole, each = f"${ANSWERS * ONE_ANSWER:.3f}", f"${1000 * ONE_ANSWER:.2f} for 1,000 answers"
+    line = f"cost: {whole} · {each} · prices of your own"
+    assert line in ended.out
+    assert line.replace("cost", "cost of openai/subject", 1) in harness_here("report", tmp_path / "run").out
+    for form in ("markdown", "html"):
+        assert whole in harness_here("report", tmp_path / "run", "--format", form).out
+    rows = list(csv.DictReader(io.StringIO(harness_here("report", tmp_path / "run", "--format", "csv").out)))
+    assert float(rows[0]["usd_per_1000_samples"]) == pytest.approx(1000 * ONE_ANSWER)
+    assert float(rows[0]["cost_usd"]) == pytest.approx(ANSWERS * ONE_ANSWER)
+
+
+def test_a_dry_run_after_a_few_answers_says_what_the_rest_will_cost(server: ChatServer, tmp_path: Path) -> None:
+    assert run(server, tmp_path).code == 0
+    words = ("--limit", ANSWERS + 8, "--dry-run")
+    (load,) = json.loads(run(server, tmp_path, *words, "--json").out)
+    left = load["samples"] - ANSWERS
+    assert (load["stored"], load["forecast"]["calls"]) == (ANSWERS, [left, left])
+    assert load["forecast"]["usd"] == pytest.approx([left * ONE_ANSWER, left * NOT_CACHED])
+    ended = run(server, tmp_path, *words)
+    assert ended.code == 0, ended.err
+    assert f"in all: ${left * ONE_ANSWER:.2f} to ${left * NOT_CACHED:.2f}" in ended.out
+    assert f"rests on {ANSWERS} earlier answers of this model to mis:mini" in ended.out
