@@ -16,6 +16,7 @@ import pydantic
 
 from harness.contracts import Results
 from harness.errors import BadData, HarnessError
+from harness.remote import fetch_folders, is_remote
 from harness.types import Json
 
 FILE: Final = "results.json"
@@ -266,8 +267,8 @@ def find_results(places: Iterable[str]) -> list[Path]:
     """The results.json of each place, in order, each once.
 
     Args:
-        places: run folders, results.json files, or patterns such as `runs/*`, of which the folders without a
-            results.json are left out.
+        places: run folders here or at an address such as `s3://…`, results.json files, or patterns such as `runs/*`, of
+            which the folders without a results.json are left out.
 
     Raises:
         HarnessError: a place holds no results, or a pattern matches none.
@@ -311,7 +312,9 @@ def _has_run(folder: Path) -> bool:
 
 def _find_in_place(place: str) -> Iterator[Path]:
     path = Path(place)
-    if path.is_file():
+    if is_remote(place):
+        yield from (folder / FILE for folder in fetch_folders(place))
+    elif path.is_file():
         yield path
     elif (path / FILE).is_file():
         yield path / FILE

@@ -67,6 +67,33 @@ class ShardName(ParamType):
         return parse_shard(str(value))
 
 
+class RunPlace(click.Path):
+    """Reads a run folder; one at an address, such as `s3://…`, is fetched, and becomes its local copy.
+
+    A pattern in an address becomes all copies that match, with commas between.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder. Raises HarnessError for an address without a whole copy."""
+        from harness.remote import fetch_folders, is_remote
+
+        if is_remote(value):
+            return Path(",".join(map(str, fetch_folders(str(value)))))
+        return super().convert(value, param, ctx)
+
+
+def list_places(runs: Sequence[Path]) -> list[Path]:
+    """The folders of some arguments; a pattern in an address stands for several."""
+    found: list[Path] = []
+    for run in runs:
+        parts = [Path(part) for part in str(run).split(",")]
+        found += [run] if run.exists() or len(parts) == 1 else parts
+    return found
+
+
 class JudgeName(ParamType):
     """One `--judge`; the environment variable holds several, separated by commas."""
 
@@ -377,9 +404,16 @@ _flags_of_repeats: tuple[Callable[[Any], Any], ...] = (
         help="With --judge-repeat: the majority of the repeats gives the number; otherwise the first does.",
     ),
 )
+upload_flag = click.option(
+    "--upload",
+    default="",
+    metavar="URL",
+    help="Copy the run's folder there when it is whole, such as s3://BUCKET/PATH; its manifest last.",
+)
 _judging_flags: tuple[Callable[[Any], Any], ...] = (
     *_flags_of_judges,
     *_flags_of_repeats,
+    upload_flag,
     click.option(
         "--batch",
         is_flag=True,

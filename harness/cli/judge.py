@@ -11,7 +11,7 @@ import click
 
 from .flags import build_policy, judge_flags, with_schemes, with_suites
 from .options import show_examples
-from .outcome import print_runs, run_all
+from .outcome import check_upload, print_runs, run_all, upload_runs
 from .stdout import tell
 
 if TYPE_CHECKING:
@@ -44,10 +44,11 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     with_schemes(ctx)
     with_suites(ctx)
     given["prices"] = ctx.obj["prices"]
+    check_upload(given["upload"])
     ended, code = run_all([(str(folder), partial(_judge, folder, given)) for folder in runs])
     select = partial(_select_judged, tasks=given["tasks"]) if given["tasks"] else None
     print_runs(ended, as_json=given["as_json"], several=len(runs) > 1, select=select)
-    return code
+    return upload_runs(ended, given["upload"], code, several=len(runs) > 1)
 
 
 def _select_judged(run: Run, *, tasks: tuple[str, ...]) -> Results:

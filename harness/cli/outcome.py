@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from harness.errors import HarnessError
@@ -99,6 +100,34 @@ def print_runs(
         for note in run.notes:
             tell(f"note: {note}")
         tell(f"results: {run.folder / 'results.json'}")
+
+
+def check_upload(url: str) -> None:
+    """Refuse an address of `--upload` that cannot be reached, before anything is spent. Raises HarnessError."""
+    if url:
+        from harness.remote import check_address
+
+        check_address(url)
+
+
+def upload_runs(runs: Sequence[Run], url: str, code: int, *, several: bool) -> int:
+    """Copy finished runs to an address, each of several below it; returns the exit code.
+
+    A run whose upload fails is done and whole here: the error is printed, and the code is 2.
+    """
+    if not url:
+        return code
+    from harness.remote import join_address
+    from harness.runs.uploading import upload_run
+    from harness.store.shards import find_base
+
+    def upload(run: Run) -> int:
+        name = find_base(run.folder).resolve().name
+        tell(str(upload_run(run.folder, join_address(url, name) if several else url)))
+        return 0
+
+    codes = {code, *(exit_code(partial(upload, run), sys.argv[1:]) for run in runs)}
+    return next(each for each in _EXIT_CODES if each in codes)
 
 
 def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:

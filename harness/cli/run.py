@@ -12,7 +12,7 @@ import click
 
 from .flags import build_policy, run_flags, with_schemes, with_suites
 from .options import show_examples
-from .outcome import print_dry_runs, print_runs, run_all
+from .outcome import check_upload, print_dry_runs, print_runs, run_all, upload_runs
 from .stdout import tell
 
 if TYPE_CHECKING:
@@ -34,12 +34,13 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     """Ask a model the questions of some tasks, and judge its answers.
 
     The same command resumes the run: stored answers are never asked again. Exit codes: 0 done, 2 you can fix it, 3
-    incomplete, also by --max-usd or while batches are open, 130 interrupted.
+    incomplete, also by --max-usd or while batches are open, 130 interrupted, by Ctrl-C or by SIGTERM.
     """
     with_schemes(ctx)
     with_suites(ctx)
     given["prices"] = ctx.obj["prices"]
     specs = build_specs(given)
+    check_upload(given["upload"])
     several = len(specs) > 1
     if given["dry_run"]:
         rehearsed, code = run_all([(spec.ref, partial(_dry_run, spec, given, several=several)) for spec in specs])
@@ -47,6 +48,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     else:
         runs, code = run_all([(spec.ref, partial(_run, spec, given, several=several)) for spec in specs])
         print_runs(runs, as_json=given["as_json"], several=several)
+        code = upload_runs(runs, given["upload"], code, several=several)
     return code
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import Names
+from harness.cli.flags import Names, RunPlace
 from harness.cli.options import load_host, plugin_options, show_examples
 from harness.errors import HarnessError
 from harness.text import say
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from .formats import Texts
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
 _FORMATS = {
     "terminal": ".txt",
     "markdown": ".md",
@@ -39,7 +38,7 @@ _LISTED = 5  #: flips of each way, without --show
         "harness compare runs/* --group-by seed",
     ),
 )
-@click.argument("runs", type=_FOLDER, nargs=-1, required=True, metavar="A B [C...]")
+@click.argument("runs", type=RunPlace(), nargs=-1, required=True, metavar="A B [C...]")
 @click.option(
     "--task",
     "--tasks",

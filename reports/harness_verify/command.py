@@ -62,7 +62,10 @@ def verify_command(ctx: click.Context, /, runs: tuple[str, ...], as_json: bool) 
 def _find_places(run: str) -> list[Path]:
     """Run folders, with or without results, or results files. Raises HarnessError if none exists."""
     from harness.board.results import find_results
+    from harness.remote import fetch_folders, is_remote
 
+    if is_remote(run):
+        return fetch_folders(run)
     if (Path(run) / "run.json").is_file():
         return [Path(run)]
     return [path.parent if (path.parent / "run.json").is_file() else path for path in find_results((run,))]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.flags import RunPlace, list_places
 from harness.cli.options import load_host, plugin_options, show_examples
 from harness.text import say
 
@@ -25,7 +26,7 @@ _DATA = click.option(
 
 
 @click.command("view", epilog=show_examples("harness view runs/base", "harness view runs/base --export view.html"))
-@click.argument("runs", type=click.Path(path_type=Path, file_okay=False), nargs=-1, required=True, metavar="RUN…")
+@click.argument("runs", type=RunPlace(), nargs=-1, required=True, metavar="RUN…")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, show_default="any free one", help="Port to listen on."
 )
@@ -64,7 +65,7 @@ def view_command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) ->
         mode: Mode = "reveal"
     else:  # an export is redacted by default
         mode = "fold" if given["reveal"] is None and not folder else "redact"
-    indexes = open_indexes(runs, mode, given["data"])
+    indexes = open_indexes(list_places(runs), mode, given["data"])
     try:
         if folder is None:
             _serve(indexes, port=given["port"], browser=not given["no_browser"])
@@ -100,7 +101,7 @@ def _serve(indexes: list[RunIndex], *, port: int, browser: bool) -> None:
     "show",
     epilog=show_examples("harness show runs/base mis/mini/1", "harness show runs/base mis/mini/1 --reveal --json"),
 )
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("run", type=RunPlace())
 @click.argument("item")
 @click.option("--reveal", is_flag=True, help="Show its texts: question, answer, what judges wrote; may be harmful.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

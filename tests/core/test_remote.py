@@ -1,0 +1,301 @@
+"""Run folders at an address: copied whole, their manifest last, and read by a checked local copy."""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from harness import remote
+from harness.errors import HarnessError
+from harness.remote import MANIFEST, fetch_folder, fetch_folders, is_remote, join_address, upload_folder
+from tests.acceptance.commands import Ended, harness_here
+
+MODEL = ("--model", "mini/base", "--tasks", "mis:mini")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """An address in memory, empty at first."""
+    files: Any = fsspec.filesystem("memory")
+    files.store.clear()
+    files.pseudo_dirs[:] = [""]
+    yield "memory://bucket/run"
+    files.store.clear()
+
+
+def make_folder(place: Path, **files: str) -> Path:
+    for name, text in {"run.json": "{}", "results.json": "[]", "mis/asked.jsonl": "1\n", **files}.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text)
+    return place
+
+
+def read_all(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def list_there() -> set[str]:
+    return {name.removeprefix("/bucket/run/") for name in fsspec.filesystem("memory").store}
+
+
+def read_manifest() -> dict[str, Any]:
+    return dict(json.loads(fsspec.filesystem("memory").cat_file("/bucket/run/manifest.json")))
+
+
+def test_a_folder_comes_back_as_it_was_without_locks_and_shards(tmp_path: Path, bucket: str) -> None:
+    folder = make_folder(tmp_path / "run")
+    hidden = {".writers.lock": "", ".shards/0-of-2/run.json": "{}", "mis/.asked.jsonl.new": "x"}
+    make_folder(tmp_path / "run", **hidden)
+    upload_folder(folder, bucket, of="a")
+    assert list_there() == {"run.json", "results.json", "mis/asked.jsonl", MANIFEST}
+    assert read_all(fetch_folder(bucket)) == {"run.json": "{}", "results.json": "[]", "mis/asked.jsonl": "1\n"}
+
+
+def test_a_second_upload_sends_only_what_has_changed_and_removes_what_is_gone(tmp_path: Path, bucket: str) -> None:
+    folder = make_folder(tmp_path / "run", old="x")
+    assert upload_folder(folder, bucket, of="a").sent == 4
+    (folder / "old").unlink()
+    (folder / "results.json").write_text("[1]")
+    again = upload_folder(folder, bucket, of="a")
+    assert (again.sent, again.kept, again.bytes) == (1, 2, 3)
+    assert list_there() == {"run.json", "results.json", "mis/asked.jsonl", MANIFEST}
+    assert read_all(fetch_folder(bucket))["results.json"] == "[1]"
+    assert upload_folder(folder, bucket, of="a").sent == 0
+
+
+class Broken:
+    """Breaks an upload before the file of a number, counted over all that is written there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+        self.left = left
+        place: Any = remote._Place  # pyright: ignore[reportPrivateUsage]
+        for name in ("write", "send", "remove"):
+            monkeypatch.setattr(place, name, self.count(getattr(place, name)))
+
+    def count(self, do: Any) -> Any:
+        def counted(*args: Any) -> Any:
+            self.left -= 1
+            if self.left == 0:
+                raise ConnectionError("the wire was cut")
+            return do(*args)
+
+        return counted
+
+
+@pytest.mark.parametrize("step", range(1, 6))
+def test_an_upload_that_breaks_off_is_never_taken_for_whole_and_the_next_one_mends_it(
+    step: int, tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(tmp_path / "run", old="x")
+    upload_folder(folder, bucket, of="a")
+    (folder / "old").unlink()
+    (folder / "results.json").write_text("[1]")
+    (folder / "mis" / "asked.jsonl").write_text("1\n2\n")
+    before = read_all(folder)
+    with monkeypatch.context() as patched:
+        Broken(patched, step)
+        with pytest.raises(HarnessError, match="the upload failed: ConnectionError: the wire was cut"):
+            upload_folder(folder, bucket, of="a")
+    assert read_all(folder) == before
+    if step == 1:
+        assert read_all(fetch_folder(bucket))["results.json"] == "[]"
+    else:
+        with pytest.raises(HarnessError, match="not whole: an upload is under way or broke off"):
+            fetch_folder(bucket)
+    upload_folder(folder, bucket, of="a")
+    assert read_all(fetch_folder(bucket)) == before
+
+
+def test_a_copy_without_a_manifest_is_refused(tmp_path: Path, bucket: str) -> None:
+    upload_folder(make_folder(tmp_path / "run"), bucket, of="a")
+    fsspec.filesystem("memory").rm_file("/bucket/run/manifest.json")
+    with pytest.raises(HarnessError, match=r"(?s)no manifest, so this is not known to be a whole copy.*--upload"):
+        fetch_folder(bucket)
+    with pytest.raises(HarnessError, match="holds files and no manifest"):
+        upload_folder(tmp_path / "run", bucket, of="a")
+
+
+def test_a_copy_that_is_not_what_its_manifest_says_is_refused(tmp_path: Path, bucket: str) -> None:
+    upload_folder(make_folder(tmp_path / "run"), bucket, of="a")
+    fsspec.filesystem("memory").pipe_file("/bucket/run/results.json", b"[2")
+    with pytest.raises(HarnessError, match=r"results\.json is not what the manifest says"):
+        fetch_folder(bucket)
+
+
+def test_the_copy_of_another_run_is_not_replaced(tmp_path: Path, bucket: str) -> None:
+    upload_folder(make_folder(tmp_path / "run"), bucket, of="a")
+    with pytest.raises(HarnessError, match="the copy of another run"):
+        upload_folder(make_folder(tmp_path / "other"), bucket, of="b")
+
+
+@pytest.mark.parametrize("name", ["../out", "/etc/x", "a/../../b", "a\\b", ".hidden", "a//b", ""])
+def test_a_manifest_never_leads_out_of_the_folder(name: str, tmp_path: Path, bucket: str) -> None:
+    upload_folder(make_folder(tmp_path / "run"), bucket, of="a")
+    manifest = read_manifest()
+    manifest["files"][name] = {"bytes": 1, "sha256": "00"}
+    fsspec.filesystem("memory").pipe_file("/bucket/run/manifest.json", json.dumps(manifest).encode())
+    with pytest.raises(HarnessError, match="not the manifest of a copy"):
+        fetch_folder(bucket)
+
+
+def test_a_reader_keeps_its_state_of_a_copy_while_another_is_uploaded(tmp_path: Path, bucket: str) -> None:
+    folder = make_folder(tmp_path / "run")
+    upload_folder(folder, bucket, of="a")
+    first = fetch_folder(bucket)
+    (folder / "results.json").write_text("[1]")
+    upload_folder(folder, bucket, of="a")
+    second = fetch_folder(bucket)
+    assert (read_all(first)["results.json"], read_all(second)["results.json"]) == ("[]", "[1]")
+
+
+def test_a_file_in_the_cache_that_was_changed_is_fetched_again(tmp_path: Path, bucket: str) -> None:
+    upload_folder(make_folder(tmp_path / "run"), bucket, of="a")
+    (fetch_folder(bucket) / "results.json").write_text("{}")
+    assert read_all(fetch_folder(bucket))["results.json"] == "[]"
+
+
+def test_a_pattern_means_all_whole_copies_below_it(tmp_path: Path, bucket: str) -> None:
+    for name in ("one", "two"):
+        upload_folder(make_folder(tmp_path / name), f"memory://bucket/runs/{name}", of=name)
+    assert [path.name for path in fetch_folders("memory://bucket/runs/*")] == ["one", "two"]
+    with pytest.raises(HarnessError, match="no copy of a run matches"):
+        fetch_folders("memory://bucket/none/*")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nope://bucket/x", "no file system is known for nope://"),
+        ("s3://AKIAIOSFODNN7EXAMPLE:abcdefghijklmnop@bucket/x", "must not hold a login or a key"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_and_no_secret_is_shown(url: str, said: str) -> None:
+    with pytest.raises(HarnessError, match=said) as raised:
+        remote.check_address(url)
+    assert "abcdefghijklmnop" not in str(raised.value)
+
+
+def test_a_missing_package_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    with pytest.raises(HarnessError, match=r"(?s)s3:// needs a package.*vlm-safety-harness\[fsspec\]"):
+        remote.check_address("s3://bucket/x")
+
+
+def test_paths_of_this_machine_are_no_addresses() -> None:
+    assert [is_remote(place) for place in ("runs/a", "C:/x", Path("runs/*"), "s3://b/x", "simplecache::s3://b/x")] == [
+        *(False, False, False),
+        *(True, True),
+    ]
+
+
+def s3(*words: object) -> Ended:
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    return harness_here(*words)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A local server that speaks S3 over HTTP."""
+    moto = pytest.importorskip("moto.server", reason="needs moto[server]")
+    running: Any = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def store(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An address in a new bucket of that server."""
+    pytest.importorskip("s3fs", reason="needs s3fs")
+    import urllib.request
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing-key-of-nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing-secret-of-nobody")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/reset", method="POST")).close()
+    urllib.request.urlopen(urllib.request.Request(f"{server}/bucket", method="PUT")).close()
+    return "s3://bucket/runs/base"
+
+
+def test_a_run_is_uploaded_to_s3_and_read_there_by_each_command(store: str, tmp_path: Path) -> None:
+    ended = s3("run", *MODEL, "--limit", 6, "--output", tmp_path / "run", "--upload", store)
+    assert ended.code == 0, ended.err
+    assert f"uploaded to {store}: 6 files" in ended.err
+    shutil.move(tmp_path / "run", tmp_path / "moved")
+    verified = s3("verify", store)
+    assert verified.code == 0, verified.err
+    report = json.loads(s3("report", store, "--format", "json").out)
+    assert "mini/base" in json.dumps(report)
+    compared = s3("compare", store, tmp_path / "moved")
+    assert compared.code == 0, compared.err
+    exported = s3("view", store, "--export", tmp_path / "page")
+    assert exported.code == 0, exported.err
+    assert "mini/base" in s3("report", "s3://bucket/runs/*").out
+
+
+def test_judging_later_uploads_what_it_added(store: str, tmp_path: Path) -> None:
+    s3("run", *MODEL, "--limit", 6, "--output", tmp_path / "run", "--upload", store)
+    ended = s3("judge", tmp_path / "run", "--judge", "keyword", "--upload", store)
+    assert ended.code == 0, ended.err
+    assert "3 were there" in ended.err  # the questions, the answers, and the first judge's verdicts
+    assert s3("verify", store).code == 0
+
+
+def test_shards_of_machines_that_share_nothing_are_merged_from_s3(store: str, tmp_path: Path) -> None:
+    for number in range(3):
+        output = ("--output", tmp_path / f"machine{number}" / "base")
+        ended = s3("run", *MODEL, *output, "--shard", f"{number}/3", "--upload", store)
+        assert ended.code == 0, ended.err
+        assert f"uploaded to {store}/.shards/{number}-of-3" in ended.err
+    merged = s3("merge", store, "--output", tmp_path / "merged", "--upload", store)
+    assert merged.code == 0, merged.err
+    again = s3("merge", store, "--output", tmp_path / "merged")
+    assert again.code == 0, again.err
+    assert s3("verify", store).code == 0
+    assert "n 120 ·" in s3("merge", store, "--output", tmp_path / "elsewhere").out
+    refused = s3("merge", store, "--output", tmp_path / "machine0" / "base")
+    assert refused.code == 2
+    assert "made here, so it is not replaced" in refused.err
+
+
+def test_a_bucket_that_is_not_there_ends_the_run_before_anything_is_asked(store: str, tmp_path: Path) -> None:
+    ended = s3("run", *MODEL, "--output", tmp_path / "run", "--upload", "s3://no-such-bucket/run")
+    assert ended.code == 2, ended.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_upload_that_fails_at_the_end_leaves_the_run_and_ends_with_2(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        Broken(patched, 3)
+        ended = s3("run", *MODEL, "--limit", 6, "--output", tmp_path / "run", "--upload", store)
+    assert ended.code == 2
+    assert f"the run itself is whole in {tmp_path / 'run'}" in ended.err
+    assert "mis:mini  mini/base" in ended.out
+    assert "secret-of-nobody" not in ended.err
+    assert harness_here("verify", tmp_path / "run").code == 0
+    mended = s3("run", *MODEL, "--limit", 6, "--output", tmp_path / "run", "--upload", store)
+    assert mended.code == 0, mended.err
+    assert s3("verify", store).code == 0
+
+
+def test_merging_an_address_needs_a_folder_here(tmp_path: Path) -> None:
+    assert "give --output FOLDER" in harness_here("merge", "memory://bucket/run").err
+    assert "merged where they lie" in harness_here("merge", tmp_path, "--output", tmp_path).err
+
+
+def test_addresses_are_joined_by_slashes() -> None:
+    assert join_address("s3://b/x/", ".shards", "0-of-2") == "s3://b/x/.shards/0-of-2"
