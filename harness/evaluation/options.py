@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -119,6 +119,15 @@ class Options:
         """The data folder of a task or a rubric: DIR/NAME, unless `-T NAME.data` names another."""
         given = self.given(name).get("data")
         return Path(str(given)).expanduser() if given else data_folder(self.data) / name
+
+    def divide_limits(self) -> Options:
+        """These options with a shard's part of what all shards may ask a minute and spend together."""
+        if self.shard is None:
+            return self
+        count, policy = self.shard[1], self.policy
+        rpm, tpm = (None if limit is None else limit / count for limit in (policy.rpm, policy.tpm))
+        dollars = None if self.max_usd is None else self.max_usd / count
+        return replace(self, policy=replace(policy, rpm=rpm, tpm=tpm), max_usd=dollars)
 
     def check(self) -> None:
         """Refuse values that no run can use. Raises HarnessError or UnknownName."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from harness import plugins
 from harness.contracts import Answered, Ask, Decision, Judge, Rubric, Task
 from harness.errors import HarnessError
-from harness.evaluation.options import JudgeOptions, parse_shard
+from harness.evaluation.options import JudgeOptions, Options, parse_shard
 from harness.evaluation.plan import Survey, survey_samples
+from harness.limits import Policy
+from harness.models import ModelSpec
 from harness.runs.selection import plan_judging
 from harness.store.folder import RunFolder
 from harness.store.shards import find_base, list_shards
@@ -182,3 +185,12 @@ def test_clusters_of_several_samples_stay_together(tmp_path: Path) -> None:
         for line in lines(each.folder):
             places.setdefault(int(line["id"][1:]) // 2, set()).add(number)
     assert [len(found) for found in places.values()] == [1] * 6
+
+
+def test_shards_share_what_may_be_asked_a_minute_and_spent() -> None:
+    options = Options(
+        model=ModelSpec(ref="fake/x"), tasks=("fake",), policy=Policy(rpm=100, cap=8), max_usd=2.0, shard=(1, 4)
+    )
+    divided = options.divide_limits()
+    assert (divided.policy.rpm, divided.policy.tpm, divided.policy.cap, divided.max_usd) == (25, None, 8, 0.5)
+    assert replace(options, shard=None).divide_limits().policy.rpm == 100
