@@ -60,6 +60,7 @@ class BatchPlay(ChatServer):
         refuse: (batch) -> why it fails as a whole, or None.
         vanished: ids of batches whose results are gone.
         hook: called with the name of each step of a batch; a test kills the client there.
+        lost_answers: how many batches are made with an answer that gets lost at a gateway.
         batches: each batch by its id.
         paid: how often each question was answered.
     """
@@ -71,6 +72,7 @@ class BatchPlay(ChatServer):
         self.refuse: Callable[[Batch], tuple[str, str] | None] = lambda _batch: None
         self.vanished: set[str] = set()
         self.hook: Callable[[str], None] = lambda _step: None
+        self.lost_answers = 0
         self.batches: dict[str, Batch] = {}
         self.paid = Counter[str]()
         self.files: dict[str, bytes] = {}
@@ -174,6 +176,9 @@ class OpenAIBatchServer(BatchPlay):
             requests = [(line["custom_id"], json.dumps(line["body"]).encode()) for line in lines]
             batch = self.add(requests, given.get("metadata"))
             self.step("created")
+            if self.lost_answers:
+                self.lost_answers -= 1
+                return web.json_response({"error": {"message": "gateway timeout"}}, status=504)
             return web.json_response(self._show(batch, "validating"))
         if path == "/batches":
             newest = sorted(self.batches.values(), key=lambda batch: int(batch.id[6:]), reverse=True)
@@ -281,6 +286,9 @@ class AnthropicBatchServer(BatchPlay, MessagesServer):
             assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", each["custom_id"]) for each in given)
             batch = self.add([(each["custom_id"], json.dumps(each["params"]).encode()) for each in given])
             self.step("created")
+            if self.lost_answers:
+                self.lost_answers -= 1
+                return web.json_response({"type": "error", "error": {"type": "timeout_error"}}, status=504)
             return web.json_response(self._show(batch, ended=False))
         if not path:
             newest = sorted(self.batches.values(), key=lambda batch: int(batch.id[6:]), reverse=True)

@@ -88,6 +88,7 @@ class BatchLog:
         self.parts: dict[str, BatchRecord] = {}
         self._starts: Mapping[str, int] | None = None
         self._walked = self._gathered = False
+        self.refused: frozenset[str] = frozenset()  # settings that the model refused in this cycle
         self._answers: dict[str, tuple[str, int, str]] = {}  # whose -> part, offset, digits of its body
         self._waiting: set[str] = set()
         self._unanswered = Counter[str]()
@@ -137,6 +138,12 @@ class BatchLog:
         """Note that all requests that can be asked now were gathered and submitted."""
         if not self._walked:
             self._write({"event": "walked"})
+
+    def note_refused(self, names: Iterable[str]) -> None:
+        """Remember settings that the model refused, for the invocation that writes the results."""
+        new = sorted(set(names) - self.refused)
+        if new and self.cycling:
+            self._write({"event": "refused", "names": new})
 
     def end(self) -> None:
         """End the cycle: nothing waits."""
@@ -261,8 +268,11 @@ class BatchLog:
         kind = event.get("event")
         if kind == "begin":
             self._starts, self._walked = cast("Mapping[str, int]", event["journals"]), False
+            self.refused = frozenset()
         elif kind == "end":
             self._starts, self._walked, self._gathered = None, False, False
+        elif kind == "refused":
+            self.refused |= set(event["names"])
         elif kind == "walked":
             self._walked = self._gathered = True
         else:

@@ -443,6 +443,9 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
             yield resolved.wrap(metered)
         finally:
             context.dropped |= inner.info.dropped
+            if context.batches is not None:
+                context.batches.log.note_refused(inner.info.dropped)
+                context.dropped |= context.batches.log.refused
             context.model_notes = inner.info.notes
             context.endpoints.listen()
 

@@ -22,6 +22,7 @@ from .messages import STATUSES
 
 _PATH: Final = "/v1/messages/batches"
 _RESULTS: Final = 2 << 30  # bytes of a result file that are read
+_SKEW: Final = 100.0  # seconds by which the clocks of both sides may differ
 _OPEN: Final = frozenset({"in_progress", "canceling"})
 _UNASKED: Final = frozenset({"expired", "canceled"})
 
@@ -71,7 +72,7 @@ class AnthropicBatches:
             async for batch in self._client.messages.batches.list(limit=100):
                 counts, made = batch.request_counts, batch.created_at.timestamp()
                 total = counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired
-                if made < since - 1:  # the server's clock has whole seconds
+                if made < since - _SKEW:
                     return None
                 if total == count and batch.id not in known:
                     return str(batch.id)

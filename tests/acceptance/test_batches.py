@@ -24,6 +24,7 @@ import pytest
 
 from harness.batches import desk as desks
 from harness.http.batching import BatchLimits
+from harness.testing import faults
 from harness.testing.faults import Reply
 from harness.testing.server import Call
 from tests.acceptance import commands, layouts, plays, upstream
@@ -384,6 +385,33 @@ def test_a_batch_that_is_refused_ends_the_run_with_the_reason_and_a_full_queue_i
         world.finish("run")
         assert len(world.server.batches) == 4
         assert_as_live(world, "run")
+
+
+@pytest.mark.parametrize("vendor", [OPENAI, ANTHROPIC], ids=lambda vendor: vendor.scheme)
+def test_a_batch_whose_answer_got_lost_is_found_and_not_made_twice(vendor: Vendor, tmp_path: Path) -> None:
+    with opened(vendor, tmp_path) as world:
+        world.server.lost_answers = 1
+        world.finish("run")
+        assert len(world.server.batches) == 2
+        assert_as_live(world, "run")
+
+
+def test_a_parameter_that_a_batch_refuses_is_left_out_in_the_next_and_no_answer_is_lost(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+
+        def play(call: Call) -> str | Reply:
+            asked = call.path == "batch" and call.model == "subject" and "temperature" in call.parameters
+            if asked and int(world.server.question(call)[0], 16) < 8:
+                return faults.error(400, "Unsupported parameter: 'temperature' is not supported with this model.")
+            return world.play(call)
+
+        world.server.play = play
+        world.finish("run")
+        assert max(world.server.paid.values()) == 1
+        lines = read(tmp_path / "run" / "mis" / "responses.jsonl")
+        assert {line["outcome"] for line in lines} <= {"answered", "empty", "input_blocked", "output_blocked"}
+        run = json.loads((tmp_path / "run" / "run.json").read_text())
+        assert {split["generation"]["temperature"] for split in run["tasks"]["mis"]["splits"].values()} == {None}
 
 
 @every_vendor

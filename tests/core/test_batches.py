@@ -1,0 +1,222 @@
+"""The desk and the model above it, with a side that answers at once: what is asked together, and what is told apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import pytest
+
+from harness.batches import BatchDesk, BatchedModel, BatchesPending, ask_in_batches, list_batches
+from harness.batches import desk as desks
+from harness.contracts import ModelInfo
+from harness.errors import HarnessError
+from harness.http import Body, encode
+from harness.http.batching import BatchAnswer, BatchLimits, BatchState, find_call, read_chat_results
+from harness.limits import Endpoints, Policy
+from harness.types import Failure, Message, Request, Response, Text
+
+pytestmark = pytest.mark.anyio
+
+
+def ask(text: str) -> Request:
+    return Request(messages=(Message(role="user", content=(Text(text=text),)),))
+
+
+class Side:
+    """A provider's side: batches are lists, and each request is answered by its text."""
+
+    limits = BatchLimits(requests=100, bytes=10_000)
+    live = True
+
+    def __init__(self) -> None:
+        self.batches: list[list[dict[str, str]]] = []
+        self.ended = True
+
+    def pack(self, name: str, body: Body) -> bytes:
+        return json.dumps({"name": name, "body": bytes(body).decode()}).encode()
+
+    def advise(self, batch: str) -> str:
+        return ""
+
+    async def submit(self, file: Path, mark: str) -> str:
+        self.batches.append([json.loads(line) for line in file.read_text().splitlines()])  # noqa: ASYNC240
+        return str(len(self.batches) - 1)
+
+    async def find(self, mark: str, *, count: int, since: float, known: Collection[str]) -> str | None:
+        del mark, count, since, known
+        return None
+
+    async def poll(self, batch: str) -> BatchState:
+        del batch
+        return BatchState(state="ended" if self.ended else "open")
+
+    async def results(self, batch: str) -> AsyncIterator[tuple[str, BatchAnswer | None]]:
+        for each in self.batches[int(batch)]:
+            yield each["name"], BatchAnswer(status=200, body=each["body"].encode())
+
+    async def cancel(self, batch: str) -> None:
+        del batch
+
+
+class Echo:
+    """A model whose wire gives back what is asked."""
+
+    def __init__(self, side: Side) -> None:
+        self.info = ModelInfo(ref="echo/echo", endpoint="echo")
+        self.batches = side
+
+    async def generate(self, request: Request) -> Response | Failure:
+        call = find_call()
+        assert call is not None, "asked live"
+        part = request.messages[-1].content[-1]
+        assert isinstance(part, Text)
+        found = await call.take(encode({"q": part.text}))
+        return Response(text=json.loads(found.body)["q"].upper())
+
+
+class World:
+    """One folder, and an invocation after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.side = Side()
+
+    async def walk(self, *samples: tuple[str, list[list[str]]]) -> dict[str, list[list[str]]]:
+        """Ask the rounds of each sample, the texts of a round at once; the answers of those that got all."""
+        desk = BatchDesk(self.folder, Policy(), tell=lambda _: None)
+        done: dict[str, list[list[str]]] = {}
+        try:
+            model = Echo(self.side)
+            channel = await desk.attach("c", model.info.ref, self.side)
+            batched = BatchedModel(model, Endpoints(Policy()), desk, channel)
+            desk.begin_walk()
+            for name, rounds in samples:
+                answers: list[list[str]] = []
+                with ask_in_batches(desk, name) as asker:
+                    for texts in rounds:
+                        answers.append(await self._ask_at_once(batched, texts))
+                if not asker.pending:
+                    done[name] = answers
+            with suppress(BatchesPending):
+                await desk.finish_walk()
+        finally:
+            desk.close()
+        return done
+
+    async def _ask_at_once(self, model: BatchedModel, texts: list[str]) -> list[str]:
+        found: dict[int, str] = {}
+
+        async def one(number: int, text: str) -> None:
+            answer = await model.generate(ask(text))
+            assert isinstance(answer, Response)
+            assert answer.usage.batch
+            found[number] = answer.text
+
+        async with anyio.create_task_group() as group:
+            for number, text in enumerate(texts):
+                group.start_soon(one, number, text)
+        return [found[number] for number in range(len(texts))]
+
+
+async def test_calls_that_are_made_at_once_share_a_batch_and_later_ones_take_the_next(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    sample = ("s", [["a", "b", "b"], ["c"]])
+    assert await world.walk(sample) == {}
+    assert await world.walk(sample) == {}
+    assert await world.walk(sample) == {"s": [["A", "B", "B"], ["C"]]}
+    assert [len(batch) for batch in world.side.batches] == [3, 1]
+
+
+async def test_equal_requests_of_two_samples_are_two_requests_and_keep_their_answers(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    both = [("s", [["a"]]), ("t", [["a"]])]
+    await world.walk(*both)
+    assert await world.walk(*reversed(both)) == {"s": [["A"]], "t": [["A"]]}
+    [batch] = world.side.batches
+    assert len({each["name"] for each in batch}) == 2
+
+
+async def test_nothing_is_submitted_again_while_it_is_on_its_way(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.side.ended = False
+    for _ in range(3):
+        await world.walk(("s", [["a"]]))
+    assert len(world.side.batches) == 1
+    await world.walk(("s", [["a"]]), ("t", [["b"]]))
+    assert [len(batch) for batch in world.side.batches] == [1, 1]
+    [first, second] = list_batches(tmp_path).unfinished
+    assert (first.stage, second.stage) == ("open", "open")
+
+
+async def test_a_second_process_is_refused_while_one_asks(tmp_path: Path) -> None:
+    desk = BatchDesk(tmp_path, Policy(), tell=lambda _: None)
+    try:
+        with pytest.raises(HarnessError, match="another process asks in batches"):
+            BatchDesk(tmp_path, Policy(), tell=lambda _: None)
+    finally:
+        desk.close()
+
+
+async def test_a_cycle_that_ended_leaves_nothing_unfinished(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await world.walk(("s", [["a"]]))
+    assert len(list_batches(tmp_path).unfinished) == 1
+    await world.walk(("s", [["a"]]))
+    assert list_batches(tmp_path).unfinished == []
+    assert [part.stage for part in list_batches(tmp_path).parts.values()] == ["collected"]
+
+
+async def test_a_submission_that_nobody_can_find_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desks, "SETTLE_SECONDS", 0.0)
+    world = World(tmp_path)
+    submit, world.side.submit = world.side.submit, None  # type: ignore[method-assign,assignment] # dies in it
+    with pytest.raises(TypeError):
+        await world.walk(("s", [["a"]]))
+    world.side.submit = submit  # type: ignore[method-assign]
+    assert [part.stage for part in list_batches(tmp_path).parts.values()] == ["submitting"]
+    await world.walk(("s", [["a"]]))
+    assert await world.walk(("s", [["a"]])) == {"s": [["A"]]}
+    assert [part.stage for part in list_batches(tmp_path).parts.values()] == ["dropped", "collected"]
+
+
+NAME = "0123456789abcdef" * 3 + "0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ({"response": {"status_code": 200, "body": {"a": 1}}, "error": None}, (200, {"a": 1})),
+        (
+            {"response": {"status_code": 429, "body": {"error": {"message": "slow"}}}, "error": None},
+            (429, {"error": {"message": "slow"}}),
+        ),
+        ({"response": None, "error": {"code": "batch_expired", "message": "m"}}, None),
+        (
+            {"response": None, "error": {"code": "server_error", "message": "m"}},
+            (500, {"error": {"code": "server_error", "message": "m"}}),
+        ),
+        (
+            {"response": {"status_code": 400, "body": None}, "error": {"error": {"message": "too long"}}},
+            (400, {"error": {"message": "too long"}}),
+        ),
+        ({"response": {"status_code": 400, "body": None}, "error": "plain"}, (400, {"error": {"message": "plain"}})),
+    ],
+    ids=["an answer", "a status", "expired", "never ran for another reason", "vLLM's error", "vLLM's error as text"],
+)
+def test_each_line_of_a_result_file_is_what_a_live_call_would_have_got(
+    line: dict[str, object], expected: tuple[int, object] | None
+) -> None:
+    content = json.dumps({"custom_id": NAME, **line}).encode()
+    [(name, answer)] = read_chat_results(b"\n" + content + b"\n")
+    assert name == NAME
+    assert (answer and (answer.status, json.loads(answer.body))) == expected
+
+
+def test_a_torn_line_is_an_answer_that_is_not_json_and_one_without_a_name_is_none() -> None:
+    torn = json.dumps({"custom_id": NAME, "response": {"status_code": 200, "body": {}}})[:-9].encode()
+    assert [(name, answer and answer.body) for name, answer in read_chat_results(torn)] == [(NAME, torn)]
+    assert list(read_chat_results(b"nonsense\n{}\n[1]\n")) == []
