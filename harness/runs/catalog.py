@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from harness.board.results import FILE, read_results
 from harness.contracts import Results
@@ -240,9 +240,11 @@ def _describe_rest(folder: Path) -> ListedRun:
 
 
 def _list_tasks(folder: Path, file: RunFile) -> tuple[str, ...]:
-    """The splits that were asked; before a run has ended, the folders of its tasks."""
+    """The splits that were asked or are asked now; where run.json does not say, the folders of the tasks."""
     titles = [f"{display}:{split}" for display, task in file.tasks.items() for split in task.splits]
     known = {display.partition("+")[0] for display in file.tasks}
+    begun_splits = cast("Mapping[str, Any]", file.running.get("splits") or {})
+    titles += [title for title in begun_splits if title not in titles]
     begun = sorted(path.parent.name for path in folder.glob("*/responses.jsonl")) if not titles else []
     return (*titles, *(name for name in begun if name not in known))
 

@@ -233,5 +233,9 @@ def _list_metrics(
 def require_results(state: RunState, folder: Path) -> Results:
     """The results of a run. Raises HarnessError with the reason if there are none."""
     if state.results is None:
-        raise HarnessError(f"this run has no results yet: it is {state.name}", where=str(folder), remedy=state.why)
+        raise HarnessError(
+            f"this run has no results yet: it is {state.name}: {state.why}",
+            where=str(folder),
+            remedy="`samples()` has what was answered so far",
+        )
     return state.results

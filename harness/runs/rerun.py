@@ -134,18 +134,27 @@ def plan_rerun(folder: Path, *, output: Path | None = None, overrides: Overrides
 
 def _read_steps(file: RunFile, folder: Path, notes: list[str]) -> Iterator[Step]:
     """The steps of the invocations that ended normally, or of the last one if none did."""
-    if not file.history:
-        raise HarnessError("no invocation of it has ended, so run.json says nothing of its options", where=str(folder))
-    ended = [each for each in file.history if each.end == "done"] or [file.history[-1]]
-    recorded = [each.options for each in ended if each.options]
-    if any(each.options for each in file.history):
-        lost = [each for each in ended if not each.options]
-        for each in lost:
-            what = " ".join(each.command[:2]) or "an invocation"
-            notes.append(f"not repeated: `{what}` of {each.started}, of which run.json keeps no options")
-    else:
+    begun = cast("Mapping[str, Any]", file.running.get("options") or {})
+    if not file.history and not begun:
+        raise HarnessError(
+            "no invocation of it has ended, so run.json says nothing of its options",
+            where=str(folder),
+            remedy="run it by its own command",
+        )
+    # what `harness merge` did is the shards' own work
+    own = [each for each in file.history if "merge" not in each.command[:2]]
+    ended = [each for each in own if each.end == "done"] or own[-1:]
+    if not any(each.options for each in own) and not begun:
         yield from _build_old_steps(file, folder, notes)
         return
+    for each in ended:
+        if not each.options:
+            what = " ".join(each.command[:2]) or "an invocation"
+            notes.append(f"not repeated: `{what}` of {each.started}, of which run.json keeps no options")
+    recorded = [each.options for each in ended if each.options]
+    if not recorded and begun:
+        notes.append("the run never ended: it is repeated by what it had begun")
+        recorded = [begun]
     seen = set[str]()
     for raw in recorded:
         kind = cast("Kind", raw["command"])

@@ -63,7 +63,9 @@ def find_state(folder: Path) -> RunState:
     if is_running(folder):
         name, why, settled = "running", "another process is writing to it", False
     elif last is None:
-        why = f"it ended before anything was finished; {_CONTINUE}"
+        why = f"it ended before anything was finished; {_CONTINUE}{_format_begun(file, folder)}"
+    elif file.running and last.end == "done":
+        why, settled = f"its last invocation was killed; {_CONTINUE}{_format_begun(file, folder)}", False
     elif last.end == _PENDING:
         name, why = "pending", last.reason or f"a batch of calls has not come back; {_CONTINUE}"
     elif last.end != "done":
@@ -79,6 +81,20 @@ def find_state(folder: Path) -> RunState:
             missing, settled = [f"lines were written after its results; {_CONTINUE}"], False
         name, why = ("incomplete", "; ".join(missing)) if missing else ("complete", "")
     return RunState(name=name, why=why, file=file, results=results, settled=settled)
+
+
+def _format_begun(file: RunFile, folder: Path) -> str:
+    """The command of the invocation that was killed; empty if run.json does not say."""
+    raw = cast("Mapping[str, Any]", file.running.get("options") or {})
+    if not raw:
+        return ""
+    from harness.evaluation.options import Options
+    from harness.runs.recorded import format_command, read_options
+
+    try:
+        return f": {format_command(read_options(Options, raw, str(folder)), 'run', folder)}"
+    except HarnessError:  # an option of another version, or a key
+        return ""
 
 
 def is_running(folder: Path) -> bool:

@@ -121,6 +121,7 @@ class RunWriter:
                 running={
                     "started": format_time(self.started),
                     "splits": {job.plan.title: job.total for job in jobs},
+                    "options": record_options(self.options, "run"),
                 },
             )
             if old is None:

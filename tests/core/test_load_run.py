@@ -17,6 +17,7 @@ from harness import plugins
 from harness.errors import HarnessError, UnknownName
 from harness.limits import Policy
 from harness.runs.frames import METRICS, SAMPLES, TEXTS
+from harness.runs.rerun import plan_rerun
 from harness.testing.fakes import fake_judge, fake_provider, fake_task, host_of
 from harness.types import Failure, Request
 
@@ -132,6 +133,21 @@ def test_a_run_that_was_killed_is_incomplete_and_its_answers_are_read() -> None:
     frame = loaded.samples()
     assert len(frame) == 4
     assert set(frame["counts_as"]) == {"unsafe"}
+
+
+def test_a_run_that_was_killed_names_the_command_that_continues_it_and_can_be_repeated() -> None:
+    run = harness.run("fake/x", "fake", limit=2)
+    path = run.folder / "run.json"
+    options = json.loads(path.read_text())["history"][0]["options"]
+    begun = {"started": "2026-12-01T10:00:00+00:00", "splits": {"fake:all": 4}, "options": {**options, "limit": 4}}
+    edit(path, running=begun)
+    why = harness.load_run(run.folder).notes[0]
+    assert "its last invocation was killed" in why
+    assert why.endswith("harness run --model fake/x --tasks fake --limit 4 --output runs/fake-x")
+    edit(path, running=begun, history=[])
+    plan = plan_rerun(run.folder)
+    assert plan.commands == ("harness run --model fake/x --tasks fake --limit 4 --output runs/fake-x-rerun",)
+    assert "repeated by what it had begun" in plan.notes[0]
 
 
 def test_lines_that_are_newer_than_the_results_make_it_incomplete() -> None:
