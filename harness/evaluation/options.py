@@ -110,6 +110,19 @@ class Options:
         """Where the replicas of local models are started."""
         return Launch(kind=self.launch, hosts=self.hosts, address=self.ray_address)
 
+    @property
+    def limit_usd(self) -> float | None:
+        """`max_usd`, or a shard's part of it."""
+        return self.max_usd if self.max_usd is None or self.shard is None else self.max_usd / self.shard[1]
+
+    @property
+    def shared_policy(self) -> Policy:
+        """The policy; a shard has its part of the calls and tokens a minute, as all shards ask the same endpoints."""
+        if self.shard is None:
+            return self.policy
+        rpm, tpm = (None if most is None else most / self.shard[1] for most in (self.policy.rpm, self.policy.tpm))
+        return replace(self.policy, rpm=rpm, tpm=tpm)
+
     def given(self, name: str) -> dict[str, Any]:
         """The `-T` settings of one task or rubric, key -> value."""
         prefix = f"{name}."

@@ -40,10 +40,20 @@ def open_spending(options: Options, folder: RunFolder, spent: Spent) -> Spending
     """The dollars of an invocation in a folder."""
     file = None if options.fresh else folder.run
     book = open_book(options, file)
-    if options.max_usd is None:
+    if options.limit_usd is None:
         return Spending(book, spent=spent)
-    budget = Budget(Decimal(str(options.max_usd)), spent=count_spent(folder, file, book))
+    budget = Budget(Decimal(str(options.limit_usd)), spent=count_spent(folder, file, book))
     return Spending(book, budget, spent=spent)
+
+
+def join_prices(every: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """`prices` of several parts of one run, from run.json; the first that names a model or judge counts."""
+    sellers: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    for each in every:
+        sellers = {**(each.get("sellers") or {}), **sellers}
+        own = {**(each.get("own") or {}), **own}
+    return {"sellers": sellers, **({"own": own} if own else {})} if sellers else {}
 
 
 def list_judge_models(choices: Iterable[JudgeChoice], options: Options) -> list[Resolved]:
@@ -53,15 +63,16 @@ def list_judge_models(choices: Iterable[JudgeChoice], options: Options) -> list[
 
 def check_limit(options: Options, folder: RunFolder, models: Iterable[Resolved]) -> None:
     """Refuse a `--max-usd` that cannot be kept: a price is unknown, or more is spent. Raises HarnessError."""
-    if options.max_usd is None:
+    if options.limit_usd is None:
         return
     file = None if options.fresh else folder.run
     book = open_book(options, file)
-    check_prices(book, [(model.spec.ref, model.seller) for model in models], options.max_usd)
+    check_prices(book, [(model.spec.ref, model.seller) for model in models], options.limit_usd)
     spent = count_spent(folder, file, book)
-    if spent > Decimal(str(options.max_usd)):
+    if spent > Decimal(str(options.limit_usd)):
+        part = f", of which this shard has {options.limit_usd:g}," if options.shard else ""
         raise HarnessError(
-            f"--max-usd {options.max_usd:g} is less than what this run has cost already: ${spent:.4f}",
+            f"--max-usd {options.max_usd:g}{part} is less than what this run has cost already: ${spent:.4f}",
             where=str(folder.path),
             remedy="give a larger --max-usd, or another folder with --output",
         )

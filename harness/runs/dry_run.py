@@ -196,7 +196,7 @@ def _forecast(
         book=book,
         ref=model.spec.ref,
         seller=model.seller,
-        policy=options.policy,
+        policy=options.shared_policy,
         batch=options.batch and not model.find_batch_fault(),
         pace=pace,
     )

@@ -36,6 +36,7 @@ from harness.keys import messages_digest, request_key
 from harness.limits.endpoints import Policy
 from harness.progress.lines import Progress
 from harness.runs.additions import recompute_results
+from harness.runs.costs import join_prices
 from harness.runs.notes import format_judge_command
 from harness.runs.results import ComputedResults, compute_results
 from harness.runs.run import Run, judge_async
@@ -242,6 +243,7 @@ class _Merge:
             model=replace(first.model, notes=tuple(notes)),
             plugins=_join_all(file.plugins for file in files),
             judges=_join_all(file.judges for file in files),
+            prices=join_prices(file.prices for file in files),
             suites=_join_all(file.suites for file in files),
             tasks=({} if old is None else dict(old.tasks)) | tasks,
             probe=next((file.probe for file in files if file.probe is not None), None),

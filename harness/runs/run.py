@@ -288,7 +288,7 @@ def _build_context(
 ) -> RunContext:
     host, shown, folder = plugins.current(), progress or SilentProgress(), writer.folder
     spending = open_spending(options, folder, shown.spent)
-    endpoints = Endpoints(options.policy, tell=shown.note)
+    endpoints = Endpoints(options.shared_policy, tell=shown.note)
     endpoints.open_meter = spending.open_meter
     info = RunInfo(
         folder=folder.path,

@@ -24,6 +24,7 @@ from harness.prices import NoPrice, PriceBook, Rates, Seller, read_prices
 from harness.prices.costs import CostSum, cost_json, table_name
 from harness.runs.costs import count_spent
 from harness.runs.dry_run import Load, dry_run
+from harness.runs.merging import merge_async
 from harness.runs.verification import verify_run
 from harness.store.folder import RunFolder
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
@@ -424,6 +425,24 @@ def test_an_unknown_price_is_refused_before_a_call_with_the_remedy(tmp_path: Pat
 def test_a_limit_that_is_no_amount_is_refused(limit: float, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="--max-usd must be more than 0"):
         go(Server(), tmp_path / "run", max_usd=limit)
+
+
+def test_a_shard_has_its_part_of_each_limit() -> None:
+    asked = Options(
+        model=ModelSpec(ref="seen/x"), tasks=("fake",), shard=(1, 4), max_usd=8.0, policy=Policy(rpm=100, tpm=4000)
+    )
+    assert (asked.limit_usd, asked.shared_policy) == (2.0, Policy(rpm=25, tpm=1000))
+    whole = replace(asked, shard=None)
+    assert (whole.limit_usd, whole.shared_policy) == (8.0, asked.policy)
+
+
+def test_merged_shards_cost_what_one_run_costs(tmp_path: Path) -> None:
+    whole = go(Server(billed), tmp_path / "one", prices=PRICES).results["usage"]
+    for place in range(3):
+        go(Server(billed), tmp_path / "run", prices=PRICES, shard=(place, 3))
+    with plugins.use(host_of(Server().provider, fake_task(numbered(10)), fake_judge())):
+        merged = anyio.run(merge_async, tmp_path / "run")
+    assert merged.results["usage"] == whole
 
 
 # -- Before a run ------------------------------------------------------------------------------------------------------
