@@ -12,11 +12,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from math import sqrt
+from math import ceil, sqrt
 
 import numpy as np
 
-from benchmarks.interval_cases import Array, Case, Rng, seed_pairs, units
+from benchmarks.interval_cases import Array, Case, Rng, paired_epochs, seed_pairs, units
 from harness.stats.assess import assess
 from harness.stats.matching import difference_test
 from harness.stats.power import Goal, PowerModel, find_reach, plan_records, split_pairs
@@ -35,6 +35,8 @@ WANTED: tuple[tuple[Goal, float], ...] = (
 )
 EVERY: tuple[Goal, ...] = ("detect", "margin", "width")
 SEEDED = ((2, 0.3, 0.08, 0.0), (3, 0.3, 0.05, 0.0), (3, 0.2, 0.1, 0.005), (5, 0.1, 0.04, 0.005), (5, 0.1, 0.08, 0.01))
+EPOCHS = ((0.4, 0.3, 0.5, 3), (0.15, 0.1, 0.5, 3), (0.4, 0.3, 0.0, 5))
+LARGE = 20_000  #: samples that tell how clusters hang together
 CALIBRATION = 4_000_000  #: answers that tell the correlations of a drawn world
 
 
@@ -104,6 +106,29 @@ def reached(replicates: int, rng: Rng) -> Iterator[tuple[str, int, float, float]
                 yield f"n={n}: {goal} {100 * size:.1f} points, rate {100 * rate:g}%", n, 0.8, found
 
 
+def clustered(replicates: int, rng: Rng) -> Iterator[tuple[str, int, float, float]]:
+    """Several answers to each sample; the design effect and the correlation are those of a large draw."""
+    for left, right, shared, k in EPOCHS:
+        hits = paired_epochs(LARGE, left, right, shared, k).draw(rng).num.reshape(2, LARGE, k)
+        means = hits.mean(axis=2)
+        own, other, gap = (float(np.var(each)) / LARGE for each in (means[1], means[0], means[0] - means[1]))
+        model = PowerModel(
+            rate=right,
+            design_effect=own * LARGE * k / (right * (1 - right)),
+            correlation=(own + other - gap) / (2 * sqrt(own * other)),
+        )
+        plan = plan_records(model, "detect", left - right)
+        assert plan.records is not None
+        case = paired_epochs(ceil(plan.records / k), left, right, shared, k)
+        found = 0
+        for _ in range(replicates):
+            data = case.draw(rng)
+            estimates = assess(data, case.weights).estimates
+            found += estimates is not None and difference_test(data, estimates)[0] < 0.05
+        name = f"{k} epochs: detect {100 * (left - right):.0f} points, rate {100 * right:g}%"
+        yield f"{name}, design effect {model.design_effect:.1f}", plan.records, plan.power, found / replicates
+
+
 def seeded(replicates: int, rng: Rng) -> Iterator[tuple[str, int, float, float]]:
     """Means over seeds: the world's correlations and deviations are measured in a large draw of it."""
     for runs, rate, gap, between in SEEDED:
@@ -142,7 +167,7 @@ def main() -> None:
     rng, started = np.random.default_rng(20261201), time.perf_counter()
     print(f"{'asked: 80 of 100':56} {'samples':>8} {'said':>6} {'reached':>8}")
     shares: list[float] = []
-    for lines in (planned, reached, seeded):
+    for lines in (planned, reached, clustered, seeded):
         for name, n, said, found in lines(replicates, rng):
             shares.append(found)
             print(f"{name:56} {n:8} {said:6.3f} {found:8.3f}{'  short' if found < WEAK else ''}", flush=True)

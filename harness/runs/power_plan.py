@@ -56,6 +56,7 @@ class PowerBasis:
         epochs: answers for each sample.
         published: samples of the split; None when it is not known.
         cost_per_record: dollars of one answer with its judging; None when it is not known.
+        cost_why: why it is not known; empty where the run does not say.
         seeds_known: whether runs or the user say how seeds differ.
     """
 
@@ -68,6 +69,7 @@ class PowerBasis:
     epochs: int = 1
     published: int | None = None
     cost_per_record: float | None = None
+    cost_why: str = ""
     seeds_known: bool = False
 
 
@@ -240,6 +242,7 @@ def _read_run(title: str, metric: str, path: Path, judge: str) -> tuple[PowerBas
         epochs=epochs,
         published=published,
         cost_per_record=_find_cost(results, split),
+        cost_why=str((results.get("usage") or {}).get("cost_why") or ""),
     )
     return basis, observations
 

@@ -122,6 +122,6 @@ def describe_end(basis: PowerBasis, rows: Sequence[PowerRow]) -> Iterator[str]:
     if any(row.goal in PAIRED for row in rows):
         yield "calls and dollars are those of one side; both runs answer the same samples"
     if all(row.cost_usd is None for row in rows):
-        yield "dollars are not known: the run's usage has no price"
+        yield f"dollars are not known: {basis.cost_why or 'no run says what its answers cost'}"
     if any(row.seeds > 1 and row.goal in PAIRED for row in rows):
         yield "each side is the mean of so many runs that differ in a seed alone"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import plugins
+from harness import compare, plugins
 from harness.errors import HarnessError, UnknownName
 from harness.plugins.host import Host
 from harness.runs.config import load_yaml
@@ -20,6 +20,7 @@ from harness.runs.gating.result import GateResult, RuleResult, State
 from harness.runs.gating.rules import BaseRule, LimitRule, parse_limit, read_rules
 from harness.stats.gates import ALPHA, check_difference, check_rate
 from harness.stats.intervals import wilson
+from tests.core import labelled as labelled_world
 from tests.core.compared import SOURCE, changed, played
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "gate.schema.json").read_text(encoding="utf-8"))
@@ -285,3 +286,56 @@ def test_an_unknown_key_names_the_nearest() -> None:
     with pytest.raises(UnknownName) as caught:
         read_rules({"no_worse_then": "a"}, "gate.yaml")
     assert "no_worse_than" in caught.value.remedy
+
+
+@pytest.fixture(scope="module")
+def labelled_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two runs whose answers people labelled in part."""
+    folder = tmp_path_factory.mktemp("labelled")
+    return (
+        labelled_world.labelled(labelled_world.answered(folder / "a", "1-0.5-0.9"), 100),
+        labelled_world.labelled(labelled_world.answered(folder / "b", "2-0.35-0.9"), 80),
+    )
+
+
+def gate_by_people(*runs: Path, **options: Any) -> GateResult:
+    with plugins.use(Host.load([labelled_world.SOURCE])):
+        found = check_gate(runs, **options)
+    jsonschema.validate(json.loads(json.dumps(found.as_json(), allow_nan=False)), SCHEMA)
+    return found
+
+
+def test_the_judges_number_decides_and_a_note_gives_that_of_people_which_by_people_takes(
+    labelled_runs: tuple[Path, Path],
+) -> None:
+    run = labelled_runs[0]
+    body = json.loads((run / "results.json").read_text())["tasks"]["drawn"]["splits"]["one"]
+    metric = body["metrics"]["ASR"]
+    (by_judge,) = gate_by_people(run, max=["ASR:drawn:one=70"]).rules
+    assert by_judge.value == metric["value"]
+    assert any("--by people" in note for note in by_judge.notes)
+    (by_people,) = gate_by_people(run, max=["ASR:drawn:one=70"], by="people").rules
+    assert (by_people.value, by_people.state) == (metric["corrected"]["value"], State.PASSED)
+    assert by_people.interval is not None
+    missing = 100 * (body["records"] - metric["corrected"]["of"]) / body["records"]
+    low, high = metric["corrected"]["ci95"]
+    share = metric["corrected"]["of"] / body["records"]
+    assert by_people.interval == (pytest.approx(low * share), pytest.approx(high * share + missing))
+    assert any("100 labels" in note for note in by_people.notes)
+
+
+def test_by_people_a_run_is_compared_by_each_runs_labels(labelled_runs: tuple[Path, Path]) -> None:
+    base, run = labelled_runs
+    (found,) = gate_by_people(run, no_worse_than=base, margin=20, by="people").rules
+    with plugins.use(Host.load([labelled_world.SOURCE])):
+        (split,) = compare(base, run).splits
+    people = split.main.people
+    assert people is not None
+    assert (found.difference, found.ci95, found.baseline) == (people.difference, people.ci95, people.baseline)
+    assert any("100 labels in the baseline, 80 in the run" in note for note in found.notes)
+
+
+def test_a_metric_that_people_cannot_correct_has_no_number_by_people(labelled_runs: tuple[Path, Path]) -> None:
+    (found,) = gate_by_people(labelled_runs[0], max=["pairs:drawn:one=99"], by="people").rules
+    assert found.state is State.INCOMPLETE
+    assert "no number by people" in found.why
