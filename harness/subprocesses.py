@@ -204,18 +204,19 @@ async def start_child(
     """
     import subprocess
 
-    try:
-        with anyio.CancelScope(shield=True):  # one that is half started could not be closed
+    with anyio.CancelScope(shield=True):  # one that is half started could not be closed
+        try:
             process = await anyio.open_process(
                 command,
                 stderr=subprocess.PIPE if keep_stderr else None,
                 env={**os.environ, **(variables or {})},
                 start_new_session=True,
             )
-    except OSError as error:
-        descriptors.check(error)
-        raise HarnessError(f"{command[0]} does not start: {error.strerror}", remedy=remedy) from error
-    return ChildProcess(process, close_seconds)
+        except OSError as error:
+            descriptors.check(error)
+            raise HarnessError(f"{command[0]} does not start: {error.strerror}", remedy=remedy) from error
+        return ChildProcess(process, close_seconds)
+    raise AssertionError("a shielded scope is not cancelled")
 
 
 @asynccontextmanager

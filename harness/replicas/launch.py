@@ -288,30 +288,50 @@ def read_allocation() -> tuple[Node, ...]:
         )
     names = _expand_nodes(nodes)
     cpus = _spread_counts(os.environ.get("SLURM_JOB_CPUS_PER_NODE", ""), len(names))
-    gpus = _count_gpus(os.environ)
-    memory = os.environ.get("SLURM_MEM_PER_NODE", "")
+    known = _read_details(os.environ.get("SLURM_JOB_ID", ""))
+    gpus, memory = _count_gpus(os.environ), os.environ.get("SLURM_MEM_PER_NODE", "")
+    usual = Node(name="", gpus=gpus, memory=int(memory) if memory.isdecimal() else 0)
     return tuple(
-        Node(name=name, gpus=gpus, cpus=count, memory=int(memory) if memory.isdecimal() else 0)
-        for name, count in zip(names, cpus, strict=True)
+        replace(known.get(name, usual), name=name, cpus=count) for name, count in zip(names, cpus, strict=True)
     )
 
 
 @cache
+def _read_details(job: str) -> dict[str, Node]:
+    """GPUs and memory of a job on each of its nodes, where Slurm says them: `salloc` sets no variable for GPUs."""
+    said = _ask_scontrol("show", "job", "-d", job) if job.isdecimal() else ""
+    found: dict[str, Node] = {}
+    for nodes, memory, gres in re.findall(
+        r"^\s+Nodes=(\S+) CPU_IDs=\S* Mem=(\d+) GRES=(\S*)", said or "", re.MULTILINE
+    ):
+        gpus = sum(map(int, re.findall(r"(?:^|,)gpu(?::[^:,()]+)?:(\d+)", gres)))
+        for name in _expand_nodes(nodes):
+            before = found.get(name, Node(name=name))
+            found[name] = replace(before, gpus=before.gpus + gpus, memory=before.memory + int(memory))
+    return found
+
+
+@cache
 def _expand_nodes(nodes: str) -> tuple[str, ...]:
+    names = tuple(_ask_scontrol("show", "hostnames", nodes).split())
+    if not names or not all(re.fullmatch(_NAME, name) for name in names):
+        raise HarnessError(f"--launch srun: scontrol does not name the nodes of {nodes}")
+    return names
+
+
+def _ask_scontrol(*words: str) -> str:
     import subprocess
 
-    command = ["scontrol", "show", "hostnames", nodes]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+        done = subprocess.run(["scontrol", *words], capture_output=True, text=True, timeout=30, check=True)  # noqa: S603, S607
     except OSError as error:
         raise HarnessError(f"--launch srun: scontrol does not start: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
         raise HarnessError("--launch srun: scontrol does not answer within 30 s") from error
-    names = tuple(done.stdout.split())
-    if done.returncode or not names or not all(re.fullmatch(_NAME, name) for name in names):
-        said = " ".join((done.stderr or done.stdout).split())[:300]
-        raise HarnessError(f"--launch srun: scontrol does not name the nodes of {nodes}: {said}")
-    return names
+    except subprocess.CalledProcessError as error:
+        said = " ".join(str(error.stderr or error.stdout).split())[:300]
+        raise HarnessError(f"--launch srun: scontrol {' '.join(words)}: {said}") from error
+    return done.stdout
 
 
 def _spread_counts(text: str, number: int) -> list[int]:

@@ -201,7 +201,7 @@ class Replica:
         body = {"spec": self._spec.to_json(), "around": Surroundings.of(self._place).to_json()}
         child.send(*Frame(kind="open", body=body).pack())
         frame: Frame | None = None
-        greeted = False
+        greeted, form = False, b""
         with suppress(PipeClosed):
             with anyio.move_on_after(START if self._place.elsewhere else None) as waiting:
                 await child.receive_until(MARK, NOISE)

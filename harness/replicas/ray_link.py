@@ -288,11 +288,15 @@ def _quiet() -> Generator[None]:
     except (ImportError, AttributeError):  # another version of Ray prints another way
         yield
         return
-    worker.print_to_stdstream = lambda *_, **__: None
+    worker.print_to_stdstream = _print_nothing
     try:
         yield
     finally:
         worker.print_to_stdstream = usual
+
+
+def _print_nothing(*_: object, **__: object) -> None:
+    pass
 
 
 def _start(ray: Untyped, address: str) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from harness.errors import HarnessError
 from harness.replicas.placement import VARIABLE, Machine, Placement, find_entry
@@ -69,7 +69,8 @@ class Surroundings:
     @staticmethod
     def from_json(body: Mapping[str, Json]) -> Surroundings:
         """The same again."""
-        return Surroundings(**{**body, "devices": tuple(body["devices"])})
+        values: dict[str, Any] = {**body, "devices": tuple(body["devices"])}
+        return Surroundings(**values)
 
     @property
     def elsewhere(self) -> bool:

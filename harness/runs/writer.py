@@ -233,7 +233,7 @@ class RunWriter:
             tasks=tuple(job.plan.title for job in context.jobs),
             end=end,
             reason=reason,
-            launch=self.options.launcher.recorded,
+            launch=self.options.launcher.recorded if self._has_local(context) else "",
             options=record_options(self.options, "run")
             if self.judging is None
             else record_options(self.judging, "judge"),
@@ -247,6 +247,12 @@ class RunWriter:
 
         self.folder.rewrite_run(change)
         self.folder.log(f"{format_time(self.started)} {end} {reason} {shlex.join(self.options.command)}")
+
+    def _has_local(self, context: RunContext) -> bool:
+        """Whether this invocation opens a local model, or judges by one."""
+        refs = [choice.model for choice in context.choices if choice.model]
+        refs += [self.options.model.ref] * (self.judging is None)
+        return any(plugins.current().provider(ref.partition("/")[0]).local for ref in refs)
 
     def _update_tasks(self, tasks: Mapping[str, TaskEntry], context: RunContext) -> dict[str, TaskEntry]:
         """The tasks of run.json after this invocation; looks up the data once for each task."""

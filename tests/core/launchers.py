@@ -44,6 +44,10 @@ fi
 PLAYED_HOST=$node CUDA_VISIBLE_DEVICES=$gpus setsid -w "$@"
 """
 SCONTROL = """#!/bin/sh
+if [ "$1 $2" = "show job" ]; then
+  [ -f "$PLAYED/job" ] && cat "$PLAYED/job" && exit
+  echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1
+fi
 [ "$1 $2" = "show hostnames" ] || exit 1
 case $3 in
   "n[1-2]") echo n1; echo n2;;

@@ -347,6 +347,22 @@ def test_replicas_of_two_gpus_each_share_out_the_job(monkeypatch: pytest.MonkeyP
     assert load["where"] == "2 processes (srun): node n1: 2 GPUs; node n2: 2 GPUs"
 
 
+def test_gpus_that_slurm_alone_knows_of_are_asked_for(monkeypatch: pytest.MonkeyPatch, played: Path) -> None:
+    """As in `salloc`, which sets no variable for them; the lines are those of a real job."""
+    lines = ["   JOB_GRES=gpu:5", "     Nodes=n1 CPU_IDs=0-3 Mem=1000 GRES=gpu:a100:3(IDX:0-2),shard:0(0)"]
+    lines += ["     Nodes=n2 CPU_IDs=0-1 Mem=1000 GRES=gpu:2(IDX:0-1)"]
+    (played / "job").write_text("\n".join(lines), encoding="utf-8")
+    launchers.enter_job(monkeypatch, JOB_ID="71")
+    places = Launch(kind="srun").place(values())
+    assert [(place.host, place.gpus, place.memory) for place in places] == [("n1", 1, 333)] * 3 + [("n2", 1, 500)] * 2
+
+
+def test_a_job_that_is_over_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    launchers.enter_job(monkeypatch, JOB_ID="72")
+    with pytest.raises(HarnessError, match="Invalid job id"):
+        Launch(kind="srun").place(values())
+
+
 def test_a_job_without_a_free_part_is_said_with_sruns_words(monkeypatch: pytest.MonkeyPatch) -> None:
     launchers.enter_job(monkeypatch, "full")
     ended = harness_here(*words("say x"), "--launch", "srun")
