@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -394,3 +395,26 @@ def test_old_samples_and_flips_keep_their_place_beside_another_run(tmp_path: Pat
         texts = page.locator(".row .row-label").all_text_contents()
         assert sum("→" in text for text in texts) == 2
         assert violations(page) == []
+
+
+@widths
+def test_definitions_of_a_hostile_plugin_stay_texts(tmp_path: Path, width: int) -> None:
+    folder = judged(tmp_path)
+    results = json.loads((folder / "results.json").read_text())
+    split = results["tasks"]["mis"]["splits"]["mini"]
+    split["definitions"]["ASR"] = " ".join(INJECTIONS) + "x" * 300
+    (folder / "results.json").write_text(json.dumps(results))
+    with opened(folder, viewport={"width": width, "height": 900}) as seen:
+        page = seen.page
+        page.wait_for_selector("#numbers:not([hidden])")
+        page.evaluate("document.getElementById('numbers').open = true")
+        assert "<script>window.fired=1</script>" in page.locator("#number-list").inner_text()
+        assert page.locator("#overview script, #overview img, #overview a").count() == 0
+        assert page.locator("#number-list .mark").first.inner_text() == "U+202E"
+        assert page.evaluate(CUT) == []
+
+
+def test_a_rule_has_no_button_for_a_prompt(tmp_path: Path) -> None:
+    with opened(stored(tmp_path / "run", [Told(id="1", raw="")]), mode="reveal") as seen:
+        seen.page.wait_for_selector("article .verdict")
+        assert seen.page.locator("article .verdict details").count() == 0

@@ -28,7 +28,10 @@ IMAGES = ("one.png", "two.png")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """A sample and what came of it; `labels` by judge, a state of `harness.types.UNSCORED` for none."""
+    """A sample and what came of it.
+
+    `labels` are by judge, a state of `harness.types.UNSCORED` for none; a rule has no `raw` reply.
+    """
 
     id: str
     answer: str | Failure = "It is a drawing."
@@ -77,7 +80,11 @@ class Stored:
             line = response_line(sample, 0, key, result)
             self._responses.append(line, sample.split, sample.id, 0, key, state=outcome_of(result))
             for judge, label in told.labels.items() if isinstance(told.answer, str) else ():
-                said = Judgement(decision=_decision(label, told), replies=(told.raw,), usage=Usage(input_tokens=9))
+                said = Judgement(
+                    decision=_decision(label, told),
+                    replies=(told.raw,) if told.raw else (),
+                    usage=Usage(input_tokens=9),
+                )
                 answer = text_hash(str(told.answer))
                 verdict = verdict_line(sample, 0, key, answer, said)
                 state = str(verdict["state"])

@@ -200,7 +200,8 @@
       (said.raw || []).forEach((raw, at) => {
         box.append(this.more(said.raw.length > 1 ? `Raw reply ${at + 1} of ${said.raw.length}` : "Raw reply", raw));
       });
-      if (item.prompt) box.append(this.prompt(run, item, said));
+      const asked = said.raw?.length || said.models.length; // a rule asks nobody
+      if (item.prompt && asked) box.append(this.prompt(run, item, said));
       return box;
     }
 
