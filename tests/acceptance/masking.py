@@ -9,7 +9,7 @@ from typing import Any, Final
 #: keys whose values are of this machine, this minute or this version
 _CHANGING: Final = frozenset(
     {"at", "started", "ended", "finished", "created", "seconds", "wall_s", "took", "environment", "plugins", "python"}
-    | {"version", "versions", "commit", "fingerprint", "identity_digest", "free", "memory", "cores"}
+    | {"version", "versions", "commit", "fingerprint", "identity_digest", "free", "memory", "cores", "cwd"}
 )
 _DIGEST: Final = re.compile(r"\b(?:k1:)?[0-9a-f]{16,64}\b")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(?:Z|[+-]\d\d:\d\d)?")
