@@ -133,6 +133,6 @@ def list_presets() -> Iterable[Provider]:
             server.scheme,
             description=f"{server.name} at {server.base_url}, {key}",
             settings={"base_url": server.base_url, **server.settings},
-            without=_NOT_HERE,
+            without=_NOT_HERE if server.batch else (*_NOT_HERE, "batch_form"),
             batch=server.batch,
         )
