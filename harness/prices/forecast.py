@@ -102,6 +102,7 @@ def forecast_calls(
     seller: Seller,
     policy: Policy,
     batch: bool = False,
+    local: bool = False,
     pace: float | None = None,
 ) -> Forecast:
     """What some calls will take.
@@ -114,7 +115,8 @@ def forecast_calls(
         seller: who answers.
         policy: how many calls run at once, and how many start a minute.
         batch: whether they are asked through a batch API, which has no time.
-        pace: seconds for one call of a machine of the user's, all calls together; None if unknown.
+        local: whether it runs on this machine, where only `pace` says how long calls take.
+        pace: seconds for one call of a local model, all calls together; None if unknown.
     """
     into, out = (
         (math.floor(calls[0] * each[0]), math.ceil(calls[1] * each[1]))
@@ -131,12 +133,12 @@ def forecast_calls(
             usage = Usage(input_tokens=into[place], output_tokens=out[place], cache_read_tokens=cached)
             ends.append(float(rates.cost(usage)))
     seconds: Range | None = None
-    if size.seconds is not None and not seller.own and not batch:
+    if size.seconds is not None and not local and not batch:
         most, start = policy.cap or MOST_CALLS, min(policy.start, policy.cap or policy.start)
         low = max(calls[0] * size.seconds[0] / most, _wait(policy, calls[0], into[0] + out[0]))
         high = max(calls[1] * size.seconds[1] / start, _wait(policy, calls[1], into[1] + out[1]))
         seconds = (round(low, 1), round(high, 1))
-    if pace is not None and seller.own:
+    if pace is not None and local:
         seconds = (round(calls[0] * pace * 0.7, 1), round(calls[1] * pace * 1.5, 1))
     return Forecast(
         calls=calls,

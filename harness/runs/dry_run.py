@@ -17,7 +17,7 @@ from harness.models import Resolved
 from harness.prices import PriceBook
 from harness.prices.forecast import CallSize, Forecast, forecast_calls
 from harness.replicas.placement import format_placements
-from harness.runs.foresight import count_stored, measure_pace, size_answers, size_verdicts
+from harness.runs.foresight import count_stored, count_verdicts, measure_pace, size_answers, size_verdicts
 from harness.runs.notes import format_judge_command
 from harness.runs.run import PreparedRun, prepare_run
 from harness.types import Request
@@ -159,7 +159,13 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
             times = options.judge_repeat
             sized = size_verdicts(found.folder, job, choice, judge.spec.ref, local=judge.provider.local)
             made = replace(once, calls=once.calls * times, images=once.images * times, bytes=once.bytes * times)
-            yield open_forecast(made, sized, judge, left=once.calls, each=once.calls)
+            judged = (
+                0
+                if options.fresh or "scored" in options.retry
+                else count_verdicts(found.folder, job, choice, judge.spec.ref)
+            )
+            left = max(0, made.calls - judged)
+            yield open_forecast(made, sized, judge, left=left, each=made.calls)
 
 
 def _forecast(
@@ -198,6 +204,7 @@ def _forecast(
         seller=model.seller,
         policy=options.shared_policy,
         batch=options.batch and not model.find_batch_fault(),
+        local=model.provider.local,
         pace=pace,
     )
     return replace(load, forecast=forecast)

@@ -44,13 +44,9 @@ def size_verdicts(
     """The size of the calls for one verdict together; why it cannot be foreseen, if it cannot."""
     plan, file = job.plan, folder.run
     if file is not None:
-        path = folder.task(plan.display).path
         measured: list[tuple[float, float, float, float]] = []
-        for judge, card in file.judges.items():
-            if card.get("model") == ref and card.get("rubric") == choice.judge.name:
-                for each in path.glob("verdicts-*.jsonl"):
-                    if repeated_judge(each.name.removeprefix("verdicts-").removesuffix(".jsonl")) == judge:
-                        measured += _measure(_load_lines(each, plan.name), whole=True)
+        for path in _list_verdicts(folder, file, job, choice, ref):
+            measured += _measure(_load_lines(path, plan.name), whole=True)
         if size := measure_calls(measured, f"{len(measured)} earlier verdicts of this judge on {plan.title}"):
             return size
     return _size_verdicts_by_rule(job, choice, ref, local=local)
@@ -61,6 +57,28 @@ def count_stored(folder: RunFolder, job: SplitJob) -> int:
     lines = _load_lines(folder.task(job.plan.display).path / "responses.jsonl", job.plan.name, most=None)
     states = {(line["id"], line["epoch"]): line["outcome"] for line in lines}
     return sum(state not in ("error", "bad_sample") for state in states.values())
+
+
+def count_verdicts(folder: RunFolder, job: SplitJob, choice: JudgeChoice, ref: str) -> int:
+    """Verdicts of a judge, and of its repeats, that are stored and need not be asked again."""
+    file, found = folder.run, 0
+    for path in () if file is None else _list_verdicts(folder, file, job, choice, ref):
+        lines = _load_lines(path, job.plan.name, most=None)
+        states = {(line["id"], line["epoch"]): line["state"] for line in lines}
+        found += sum(state != "judge_error" for state in states.values())
+    return found
+
+
+def _list_verdicts(folder: RunFolder, file: RunFile, job: SplitJob, choice: JudgeChoice, ref: str) -> Iterator[Path]:
+    """The files of a rubric's verdicts by a model."""
+    judges = {
+        judge
+        for judge, card in file.judges.items()
+        if card.get("model") == ref and card.get("rubric") == choice.judge.name
+    }
+    for path in sorted(folder.task(job.plan.display).path.glob("verdicts-*.jsonl")):
+        if repeated_judge(path.name.removeprefix("verdicts-").removesuffix(".jsonl")) in judges:
+            yield path
 
 
 def measure_pace(folder: RunFolder) -> float | None:

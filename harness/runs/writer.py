@@ -331,7 +331,7 @@ def _update_prices(
         options: hold the user's prices.
     """
     known: Mapping[str, Json] = old.get("sellers") or {}
-    own = {**(old.get("own") or {})}
+    own: dict[str, Json] = dict(old.get("own") or {})
     own |= {ref: options.prices[ref].as_json() for ref, _ in sellers.values() if ref in options.prices}
     new = {name: seller.as_json() for name, (_, seller) in sellers.items()}
     return {"sellers": {**known, **new}, **({"own": own} if own else {})} if known or new else {}

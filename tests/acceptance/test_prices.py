@@ -143,3 +143,12 @@ def test_a_dry_run_after_a_few_answers_says_what_the_rest_will_cost(server: Chat
     assert ended.code == 0, ended.err
     assert f"in all: ${left * ONE_ANSWER:.2f} to ${left * NOT_CACHED:.2f}" in ended.out
     assert f"rests on {ANSWERS} earlier answers of this model to mis:mini" in ended.out
+
+
+def test_stored_verdicts_are_not_foreseen_again(server: ChatServer, tmp_path: Path) -> None:
+    words = ("--judge", "mis=openai/judge", "-J", f"base_url={server.base_url}")
+    assert run(server, tmp_path, *words).code in (0, 3)
+    _, judge = json.loads(run(server, tmp_path, *words, "--limit", ANSWERS + 8, "--dry-run", "--json").out)
+    left = judge["samples"] - ANSWERS
+    assert judge["forecast"]["calls"] == [left, left]
+    assert judge["forecast"]["rests_on"] == f"{ANSWERS} earlier verdicts of this judge on mis:mini"
