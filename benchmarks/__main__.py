@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 NAMES = (
-    *("startup", "throughput", "storm", "memory", "intervals", "batching", "phases", "minis"),
+    *("startup", "throughput", "storm", "memory", "intervals", "batching", "phases", "replicas", "minis"),
     *("leaderboard", "viewer", "training", "duplicates", "building", "building_memory", "structure", "correction"),
     *("gates", "power"),
 )
