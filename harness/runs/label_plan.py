@@ -30,7 +30,7 @@ from harness.stats.correction import (
     plan_labels,
     share_labels,
 )
-from harness.stats.draw import UNSCORED, FrameAnswer, SplitDraw, digest_frame, find_usable, order_cells
+from harness.stats.draw import UNSCORED, DrawnFrame, FrameAnswer
 from harness.stats.summary import label_record
 from harness.stats.tally import main_metric
 from harness.types import Json, Verdict
@@ -130,8 +130,8 @@ def plan_split(run: StoredRun, plan: SplitPlan, half_width: float, *, judge: str
     pilot = _Pilot(run, plan, chosen, metric)
     if not pilot.frame:
         return _refuse(nothing, "there is no answer to label")
-    fits = draw is not None and draw.judge == chosen and draw.frame == digest_frame(pilot.frame)
-    sample = pilot.sample(draw if fits else None)
+    drawn = draw.order_frame(pilot.frame) if draw is not None and draw.judge == chosen else None
+    sample = pilot.sample(drawn)
     cells = count_cells(sample)
     found = LabelPlan(
         title=plan.title,
@@ -148,8 +148,8 @@ def plan_split(run: StoredRun, plan: SplitPlan, half_width: float, *, judge: str
         if cell.judged < min(LEAST_IN_CELL, pilot.left(cell)) and cell.of >= SMALL * len(pilot.frame)
     ]
     if thin or not sample.labels:
-        few = max(sum(int(min(PILOT, cell.of)) for cell in open_cells), draw.n if draw is not None and fits else 0)
-        state = f"{int(thin[0].judged)} answers of {thin[0].name} are labelled" if fits and thin else ""
+        few = max(sum(int(min(PILOT, cell.of)) for cell in open_cells), 0 if drawn is None else drawn.n)
+        state = f"{int(thin[0].judged)} answers of {thin[0].name} are labelled" if drawn is not None and thin else ""
         why = f"{state or 'no answer is drawn and labelled'}, and a plan needs a pilot of about {PILOT} a cell"
         return replace(_refuse(found, why, pilot=few), refused=_explain_refusal(run, plan, metric, enough=False))
     made = plan_from_pilot(found, measure_deff(sample))
@@ -297,13 +297,13 @@ class _Pilot:
         names = {answer.item for answer in self.frame if answer.cell == cell.name}
         return sum(item not in self.tried or votes[item] > 0 for item in names)
 
-    def sample(self, draw: SplitDraw | None) -> LabelledAnswers:
-        """The answers with the labels that count by this draw; with none of them for None."""
+    def sample(self, drawn: DrawnFrame | None) -> LabelledAnswers:
+        """The answers with the labels that count by a draw of them; with none of them for None."""
         votes = np.array(self._votes, dtype=np.int64)
         labelled = {item for item, count in zip(self._items, self._votes, strict=True) if count}
         usable: frozenset[str] = frozenset()
-        if draw is not None:
-            usable = find_usable(order_cells(self.frame, draw.seed), draw.n, labelled, self.tried - labelled)
+        if drawn is not None:
+            usable = drawn.find_usable(labelled, self.tried - labelled)
         known = np.array(self._known, dtype=bool)
         counts = known | np.array([item in usable for item in self._items], dtype=bool)
         return LabelledAnswers(

@@ -21,7 +21,7 @@ import numpy as np
 from harness.runs.stored import JudgedRecord, JudgedSplit
 from harness.stats.agreement import MISSING, Agreement
 from harness.stats.correction import LEAST_IN_CELL
-from harness.stats.draw import digest_frame, find_usable, order_cells
+from harness.stats.draw import DrawnFrame
 from harness.stats.drawn_accuracy import JudgeAccuracy, measure_drawn, measure_given
 from harness.stats.units import Bools, Ints
 
@@ -209,16 +209,14 @@ class _Part:
 
     Attributes:
         rows: its answers.
-        cells: cell -> its items by place; empty if it has no draw that can be used.
-        n: of the draw.
+        frame: its answers in the order of its draw; None if it has none that can be used.
         cell: number of each answer's cell.
         row_of: item -> row.
         why: why nothing can be said of more than the labelled answers; empty where it can.
     """
 
     rows: Ints
-    cells: Mapping[str, Sequence[str]]
-    n: int
+    frame: DrawnFrame | None
     cell: Ints
     row_of: Mapping[str, int]
     why: str
@@ -237,29 +235,23 @@ class _Frames:
         for (run, split), own in rows.items():
             draw = splits[run].draws.get(split)
             framed = [frame for row in own if (frame := answered[row][1].framed) is not None]
-            why = ""
+            why, ordered = "", None
             if draw is None or len(framed) < len(own):
                 why = "the answers that people label were not drawn (harness label draws them)"
-            elif digest_frame(framed) != draw.frame:
+            elif (ordered := draw.order_frame(framed)) is None:
                 why = f"answers or labels of {draw.judge} have changed since the draw (harness label draws again)"
-            if why or draw is None:
-                cells: Mapping[str, Sequence[str]] = {}
-                cell = np.zeros(len(own), dtype=np.int64)
-            else:
-                cells = order_cells(framed, draw.seed)
-                codes = {name: code for code, name in enumerate(cells)}
-                cell = np.array([codes[frame.cell] for frame in framed], dtype=np.int64)
+            codes = {name: code for code, name in enumerate(ordered.cells)} if ordered is not None else {}
+            cell = [codes[frame.cell] for frame in framed] if codes else [0] * len(own)
             self._parts.append(
                 _Part(
                     rows=np.array(own, dtype=np.int64),
-                    cells=cells,
-                    n=draw.n if draw is not None else 0,
-                    cell=cell + numbers,
-                    row_of={frame.item: row for row, frame in zip(own, framed, strict=True)} if cells else {},
+                    frame=ordered,
+                    cell=np.array(cell, dtype=np.int64) + numbers,
+                    row_of={frame.item: row for row, frame in zip(own, framed, strict=True)} if codes else {},
                     why=why,
                 )
             )
-            numbers += max(len(cells), 1)
+            numbers += max(len(codes), 1)
 
     def select(self, groups: Sequence[tuple[Bools, Bools]]) -> _Sample:
         """The answers that each group has labelled.
@@ -276,7 +268,7 @@ class _Frames:
             cell[part.rows] = part.cell
             if not len(own):
                 continue
-            usable = self._find_usable(part, groups) if part.cells else np.zeros(0, dtype=np.int64)
+            usable = _find_usable(part, part.frame, groups) if part.frame else np.zeros(0, dtype=np.int64)
             if len(usable):
                 population[part.rows] = counts[usable] = True
                 weighted, unused = True, unused + len(own) - len(usable)
@@ -293,12 +285,13 @@ class _Frames:
             why="; ".join(reasons),
         )
 
-    def _find_usable(self, part: _Part, groups: Sequence[tuple[Bools, Bools]]) -> Ints:
-        usable = set(part.row_of)
-        for labelled, skipped in groups:
-            names = ({item for item, row in part.row_of.items() if mask[row]} for mask in (labelled, skipped))
-            usable &= find_usable(part.cells, part.n, *names)
-        return np.array(sorted(part.row_of[item] for item in usable), dtype=np.int64)
+
+def _find_usable(part: _Part, frame: DrawnFrame, groups: Sequence[tuple[Bools, Bools]]) -> Ints:
+    usable = set(part.row_of)
+    for labelled, skipped in groups:
+        names = ({item for item, row in part.row_of.items() if mask[row]} for mask in (labelled, skipped))
+        usable &= frame.find_usable(*names)
+    return np.array(sorted(part.row_of[item] for item in usable), dtype=np.int64)
 
 
 def list_figures(found: JudgeAccuracy, code: int) -> Mapping[str, Agreement]:

@@ -35,7 +35,7 @@ from harness.metrics import Metric, Record
 from harness.stats.agreement import MISSING, Agreement, krippendorff
 from harness.stats.columns import ANSWERED, RESOLVED, UNJUDGED, Codes, MetricColumns, Table
 from harness.stats.correction import LEAST_IN_CELL, Correction, LabelledAnswers, correct
-from harness.stats.draw import UNSCORED, FrameAnswer, digest_frame, find_usable, order_cells
+from harness.stats.draw import UNSCORED, DrawnFrame, FrameAnswer
 from harness.stats.tally import to_unit
 from harness.stats.units import Bools, Ints, as_ints, sort_rows
 from harness.types import Json
@@ -280,15 +280,9 @@ class LabelledRecords:
         return found
 
     @cached_property
-    def _ordered_cells(self) -> dict[str, dict[str, list[str]]]:
-        """Part -> its cells by place; without the parts whose draw does not fit their answers."""
-        frames = {part: tuple(frame.values()) for part, frame in self._frames.items()}
-        draws = self._ran.draws
-        return {
-            part: order_cells(frame, draws[part].seed)
-            for part, frame in frames.items()
-            if digest_frame(frame) == draws[part].frame
-        }
+    def _drawn_frames(self) -> dict[str, DrawnFrame | None]:
+        """Part -> its answers in the order of its draw; None for a draw that does not fit them."""
+        return {part: self._ran.draws[part].order_frame(tuple(rows.values())) for part, rows in self._frames.items()}
 
     def _needs_labels(self, metric: Metric) -> bool:
         """Whether people's labels say anything of a metric: not of blocks, nor of a rubric's own labels."""
@@ -307,13 +301,11 @@ class LabelledRecords:
         for part in parts:
             rows = np.isin(cell, [code for code, each in enumerate(cells) if each.part == part and not each.known])
             named = f" of {part}" if len(parts) > 1 else ""
-            ordered = self._ordered_cells.get(part)
-            if ordered is not None:
+            drawn_frame = self._drawn_frames.get(part)
+            if drawn_frame is not None:
                 frame = self._frames[part]
                 row_of = {frame[row].item: row for row in np.flatnonzero(tried & rows).tolist()}
-                found = find_usable(
-                    ordered,
-                    self._ran.draws[part].n,
+                found = drawn_frame.find_usable(
                     {item for item, row in row_of.items() if labelled[row]},
                     {item for item, row in row_of.items() if not labelled[row]},
                 )

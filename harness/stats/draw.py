@@ -50,6 +50,38 @@ class FrameAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnFrame:
+    """The answers of a split as its draw orders them.
+
+    Attributes:
+        cells: cell -> its items by place, from `order_cells`.
+        n: of the draw.
+    """
+
+    cells: Mapping[str, Sequence[str]]
+    n: int
+
+    def find_usable(self, labelled: Collection[str], skipped: Collection[str] = ()) -> frozenset[str]:
+        """The labelled items that are a random part of each cell.
+
+        Args:
+            labelled: items that somebody has labelled.
+            skipped: items that somebody has skipped and nobody has labelled.
+        """
+        from harness.stats.correction import share_labels  # as in `draw_answers`
+
+        usable: set[str] = set()
+        shares = share_labels([len(items) for items in self.cells.values()], self.n)
+        for items, share in zip(self.cells.values(), shares, strict=True):
+            untried = (rank for rank, item in enumerate(items) if item not in labelled and item not in skipped)
+            tried = list(items[: next(untried, len(items))])
+            if len(tried) < len(items):
+                tried = tried[:share]
+            usable.update(item for item in tried if item in labelled)
+        return frozenset(usable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SplitDraw:
     """The draw of one split.
 
@@ -77,6 +109,12 @@ class SplitDraw:
             "frame": self.frame,
         }
         return {**entry, "digest": digest(entry)}
+
+    def order_frame(self, answers: Sequence[FrameAnswer]) -> DrawnFrame | None:
+        """These answers in the order of the draw; None if they or their cells are others than those it was made of."""
+        if digest_frame(answers) != self.frame:
+            return None
+        return DrawnFrame(cells=order_cells(answers, self.seed), n=self.n)
 
 
 def parse_draws(document: Any) -> dict[str, SplitDraw]:
@@ -158,27 +196,3 @@ def draw_answers(answers: Sequence[FrameAnswer], *, n: int, seed: int, judge: st
         frame=digest_frame(answers),
     )
     return draw, tuple(item for _, _, item in sorted(ranked))
-
-
-def find_usable(
-    cells: Mapping[str, Sequence[str]], n: int, labelled: Collection[str], skipped: Collection[str] = ()
-) -> frozenset[str]:
-    """The labelled items that are a random part of each cell.
-
-    Args:
-        cells: cell -> its items by place, from `order_cells`.
-        n: of the draw.
-        labelled: items that somebody has labelled.
-        skipped: items that somebody has skipped and nobody has labelled.
-    """
-    from harness.stats.correction import share_labels  # as in `draw_answers`
-
-    usable: set[str] = set()
-    shares = share_labels([len(items) for items in cells.values()], n)
-    for items, share in zip(cells.values(), shares, strict=True):
-        untried = (rank for rank, item in enumerate(items) if item not in labelled and item not in skipped)
-        tried = list(items[: next(untried, len(items))])
-        if len(tried) < len(items):
-            tried = tried[:share]
-        usable.update(item for item in tried if item in labelled)
-    return frozenset(usable)

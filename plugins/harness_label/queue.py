@@ -1,7 +1,7 @@
 """The answers that annotators label, in the order that they get them; see `harness.review.queue`.
 
 Each annotator has another mix of the cells, and within a cell the order of the draw. So a label counts for the
-corrected number as soon as it is given, see `harness.stats.draw.find_usable`.
+corrected number as soon as it is given, see `harness.stats.draw.DrawnFrame`.
 """
 
 from __future__ import annotations
