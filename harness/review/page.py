@@ -1,7 +1,8 @@
 """A review page on this machine: what all such pages serve. `harness.web.pages` controls access.
 
-A page has an `index.html` and its own files; it shows one JSON object, its state, and each change answers with the new
-state. Images are served by their hash, and only those that were shown.
+A page has an `index.html`, which names the parts that all pages share (`PARTS`), and its own files. It shows one JSON
+object, its state, and each change answers with the new state. Images are served by their hash, and only those that were
+shown.
 
 app = review_app("my_package", show=state_of, changes={"skip": Change(act=skip)}, images=images, token=new_token())
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp
 
+PARTS: Final = ("head", "tools", "who", "images", "dialogs")  #: of every page: its files are beside `desk.js`
 BODY_LIMIT: Final = 1 << 18  #: bytes of a request
 LONGEST: Final = 20_000  #: characters of a text that a person writes
 #: what helps where the page sent something that its own scripts never send
@@ -81,8 +84,7 @@ def review_app(
         from starlette.routing import Route
 
     async def page(_: Request) -> Response:
-        html = resources.files(package).joinpath("web/index.html")
-        return HTMLResponse(html.read_text(encoding="utf-8"))
+        return HTMLResponse(build_page(package))
 
     async def image(request: Request) -> Response:
         try:
@@ -115,6 +117,15 @@ def review_app(
         *assets("harness.review", "web"),
     ]
     return page_app(routes, token=token)
+
+
+def build_page(package: str) -> str:
+    """A page's `index.html`, with the parts that all review pages share in place of `<!-- who -->` and the like."""
+    html = resources.files(package).joinpath("web/index.html").read_text(encoding="utf-8")
+    for name in PARTS:
+        part = resources.files("harness.review").joinpath(f"web/{name}.html").read_text(encoding="utf-8")
+        html = re.sub(rf"^[ ]*<!-- {name} -->\n", lambda _, part=part: part, html, flags=re.MULTILINE)
+    return html
 
 
 def serve_review_page(

@@ -11,6 +11,7 @@
       this.state = null;
       this.working = false;
       this.shown = "";
+      this.revealed = false;
     }
 
     // Listen to what all pages have, and ask who reviews where the address does not say.
@@ -64,6 +65,17 @@
     }
 
     warn(text) { this.tell(text, "warn"); }
+
+    // Show the images, or blur them again; `images` are the page's words for both.
+    reveal() {
+      this.revealed = !this.revealed;
+      this.blur(!this.revealed);
+    }
+
+    blur(blurred) {
+      this.pictures.blur(blurred);
+      $("reveal").firstElementChild.textContent = this.images[blurred ? "show" : "blur"];
+    }
 
     look() { $("look").showModal(); }
 

@@ -36,7 +36,7 @@
       this.pictures = new HV.Pictures($("images"));
       this.clock = new Clock();
       this.guidelines = {};
-      this.revealed = false;
+      this.images = { show: "Show images", blur: "Blur images" };
       this.listen();
       this.start();
     }
@@ -112,16 +112,6 @@
       const { skipped } = this.state;
       $("end-text").textContent = skipped ? `Not labelled: ${skipped} skipped.` : "All answers are labelled.";
       $("end-title").focus();
-    }
-
-    reveal() {
-      this.revealed = !this.revealed;
-      this.blur(!this.revealed);
-    }
-
-    blur(blurred) {
-      this.pictures.blur(blurred);
-      $("reveal").firstElementChild.textContent = blurred ? "Show images" : "Blur images";
     }
 
     choose(at) {

@@ -11,7 +11,7 @@
       this.form = new HV.Form();
       this.settings = new HV.Settings((categories) => this.leaveOut(categories));
       this.pictures = new HV.Pictures($("images"));
-      this.revealed = false;
+      this.images = { show: "Reveal", blur: "Blur" };
       this.listen();
       this.start();
     }
@@ -76,16 +76,6 @@
       const rest = [skipped && `${skipped} skipped`, left_out && `${left_out} left out by category`].filter(Boolean);
       $("end-text").textContent = rest.length ? `Not decided: ${rest.join(", ")}.` : "All candidates are decided.";
       $("end-title").focus();
-    }
-
-    reveal() {
-      this.revealed = !this.revealed;
-      this.blur(!this.revealed);
-    }
-
-    blur(blurred) {
-      this.pictures.blur(blurred);
-      $("reveal").firstElementChild.textContent = blurred ? "Reveal" : "Blur";
     }
 
     decide(decision) {
