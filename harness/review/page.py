@@ -124,7 +124,7 @@ def build_page(package: str) -> str:
     html = resources.files(package).joinpath("web/index.html").read_text(encoding="utf-8")
     for name in PARTS:
         part = resources.files("harness.review").joinpath(f"web/{name}.html").read_text(encoding="utf-8")
-        html = re.sub(rf"^[ ]*<!-- {name} -->\n", lambda _, part=part: part, html, flags=re.MULTILINE)
+        html = re.sub(rf"^[ ]*<!-- {name} -->\n", part.replace("\\", r"\\"), html, flags=re.MULTILINE)
     return html
 
 
