@@ -372,7 +372,11 @@ def test_a_metric_that_raises_leaves_the_rows(tmp_path: Path, monkeypatch: pytes
         raise RuntimeError
 
     wrong = Metric(name="wrong", score=broken, better="lower", main=True)
-    monkeypatch.setattr("harness_view.index.list_metrics", lambda _: (wrong,))
+
+    def list_wrong(_: object) -> tuple[Metric, ...]:
+        return (wrong,)
+
+    monkeypatch.setattr("harness_view.index.list_metrics", list_wrong)
     rows = get("/api/rows?run=0", index(judged(tmp_path / "run"))).json()
     assert {rows["texts"][n] for n in rows["counts"]} == {"-", "?"}
 
