@@ -77,7 +77,12 @@ def preset(
         for setting in provider.settings
         if setting.name not in without
     )
-    asked = provider.batch if batch else None
+    asked = provider.batch
+
+    def explain_no_batch(values: Settings) -> str:
+        assert asked is not None
+        return asked({**defaults, **values})
+
     return replace(
         provider,
         scheme=scheme,
@@ -85,7 +90,7 @@ def preset(
         description=description,
         settings=offered,
         open=open_,
-        batch=None if asked is None else lambda values: asked({**defaults, **values}),
+        batch=explain_no_batch if batch and asked is not None else None,
     )
 
 

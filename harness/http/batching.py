@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 
 from harness.http.status import as_mapping, as_text
 from harness.types import Failure, Json
@@ -197,11 +197,12 @@ def _read_chat_line(payload: Json) -> tuple[str, BatchAnswer | None] | None:
     name, response, error = as_text(line.get("custom_id")), as_mapping(line.get("response")), line.get("error")
     if not name or not (response or error):
         return None
-    status, body = response.get("status_code"), response.get("body")
+    status: Json = response.get("status_code")
+    body: object = response.get("body")
     if error and body is None:
         if not response and as_text(as_mapping(error).get("code")) in UNASKED:
             return name, None
         status = status if isinstance(status, int) and status >= 300 else 500
         inner = as_mapping(error).get("error", error)
-        body = {"error": inner if isinstance(inner, dict) else {"message": str(inner)}}
+        body = {"error": cast("Json", inner) if isinstance(inner, dict) else {"message": str(inner)}}
     return name, BatchAnswer(status=status if isinstance(status, int) else 200, body=json.dumps(body).encode())

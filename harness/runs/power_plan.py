@@ -232,6 +232,7 @@ def _read_run(title: str, metric: str, path: Path, judge: str) -> tuple[PowerBas
     observations = count_observations(value / full, (ends[0] / full, ends[1] / full)) or float(records)
     epochs = int(split.body.get("epochs") or 1)
     published = split.body.get("n_expected") or (None if split.body.get("subset") else split.body["n"])
+    usage: Mapping[str, Any] = results.get("usage") or {}
     basis = PowerBasis(
         title=split.title,
         metric=wanted,
@@ -242,7 +243,7 @@ def _read_run(title: str, metric: str, path: Path, judge: str) -> tuple[PowerBas
         epochs=epochs,
         published=published,
         cost_per_record=_find_cost(results, split),
-        cost_why=str((results.get("usage") or {}).get("cost_why") or ""),
+        cost_why=str(usage.get("cost_why") or ""),
     )
     return basis, observations
 

@@ -382,8 +382,10 @@ def _compare_parts(checked: VerifiedRun, stored: Results, anew: Results) -> Iter
 
 def _compare_dollars(run: RunFile, stored: Results, anew: Results) -> tuple[Results, Results, str]:
     """Both results, without dollars if they cannot be compared, and why."""
-    one, other = (each.get("usage") or {} for each in (stored, anew))
-    before, here = (each.get("prices") or {} for each in (one, other))
+    one: Mapping[str, Any] = stored.get("usage") or {}
+    other: Mapping[str, Any] = anew.get("usage") or {}
+    before: Mapping[str, Any] = one.get("prices") or {}
+    here: Mapping[str, Any] = other.get("prices") or {}
     if run.redacted or not run.prices:
         why = "" if one.get("cost_usd") is None else "dollars were not compared: the run does not say who answered"
     elif before != here:
@@ -391,8 +393,7 @@ def _compare_dollars(run: RunFile, stored: Results, anew: Results) -> tuple[Resu
         why = f"dollars were not compared: the results' rest on {tables[0]}, and here they rest on {tables[1]}"
     else:
         return stored, anew, ""
-    bare = tuple(cast("Results", {**each, "usage": remove_dollars(each.get("usage") or {})}) for each in (stored, anew))
-    return bare[0], bare[1], why
+    return {**stored, "usage": remove_dollars(one)}, {**anew, "usage": remove_dollars(other)}, why
 
 
 def _find_redrawn(folder: RunFolder, run: RunFile) -> frozenset[str]:

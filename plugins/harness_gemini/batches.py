@@ -136,7 +136,7 @@ class GeminiBatches:
             with anyio.fail_after(self._seconds):
                 return await call()
         except errors.APIError as error:
-            content = json.dumps(error.details).encode()
+            content = json.dumps(error.details).encode()  # pyright: ignore[reportUnknownMemberType] - untyped there
             rejected = Rejected(status=error.code, headers={}, content=content, where=self._address)
             raise CallFailed(error_outcome(rejected, GoogleError.of(rejected))) from error
         except (Unreadable, aiohttp.ClientError, OSError, GoogleAuthError) as error:

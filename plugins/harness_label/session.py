@@ -367,7 +367,7 @@ def summarize(
 ) -> Labelled:
     """Where each drawn split stands. A task that could not be scored has no number: its results are those of before."""
     now = reopen(run)
-    unscored = {} if entered.entered is None else entered.entered.computed.unscored
+    unscored = frozenset[str]() if entered.entered is None else entered.entered.computed.unscored.keys()
     judge = find_person(name, now.file)
     results = now.folder.results.get("tasks", {})
     corrected: dict[str, tuple[str, Mapping[str, Any]]] = {}

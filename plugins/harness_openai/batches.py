@@ -5,7 +5,7 @@ Form: https://developers.openai.com/api/docs/guides/batch. Groq and Alibaba Mode
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,7 +72,8 @@ class OpenAIBatches:
 
         async def search() -> str | None:
             async for batch in self._client.batches.list(limit=100, extra_headers=self._connection.headers):
-                if (batch.metadata or {}).get(_MARK) == mark:
+                metadata: Mapping[str, str] = batch.metadata or {}
+                if metadata.get(_MARK) == mark:
                     return str(batch.id)
                 if batch.created_at and batch.created_at < since - 3600:
                     return None
@@ -92,7 +93,7 @@ class OpenAIBatches:
         if said != "failed":
             what = f"a batch is {said!r:.50}, which this version of the harness does not know"
             raise CallFailed(Failure(outcome="error", reason="wrong_shape", message=what))
-        errors = (found.errors.data if found.errors else None) or []
+        errors: Sequence[Any] = (found.errors.data if found.errors else None) or ()
         texts = [f"{each.code}: {each.message}" + (f" (line {each.line})" if each.line else "") for each in errors]
         said = self._connection.address.redact("; ".join(texts[:3]) or "no reason is given")
         return BatchState(state="failed", message=said, later=any(each.code in _FULL for each in errors))

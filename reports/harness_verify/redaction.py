@@ -155,6 +155,7 @@ class FileRedactor:
     def redact_results(self, results: Raw) -> dict[str, Json]:
         """results.json."""
         model, usage = results["model"], results["usage"]
+        prices: Mapping[str, Any] = usage.get("prices") or {}
         return {
             "schema": results["schema"],
             **{key: redact_value(results.get(key)) for key in ("harness", "started", "finished")},
@@ -174,7 +175,7 @@ class FileRedactor:
                 "model": _keep_counts(usage["model"]),
                 "judges": {self._redact_id(judge): _keep_counts(each) for judge, each in usage["judges"].items()},
                 "cost_usd": usage.get("cost_usd"),
-                **({"prices": {"table": table}} if (table := (usage.get("prices") or {}).get("table")) else {}),
+                **({"prices": {"table": prices["table"]}} if prices.get("table") else {}),
             },
             "wall_s": results.get("wall_s"),
         }
