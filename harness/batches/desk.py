@@ -15,16 +15,18 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Final, TypeVar
 
 import anyio
 
 from harness.batches.log import WHO, BatchLog, BatchRecord
-from harness.errors import Forbidden, HarnessError
+from harness.errors import BudgetSpent, Forbidden, HarnessError
 from harness.files import report_write_errors
-from harness.http.batching import BatchAnswer, Batches, CallFailed
+from harness.http.batching import Batches, CallFailed
 from harness.limits.endpoints import Policy
+from harness.limits.quota import Budget
 
 _T = TypeVar("_T")
 FIRST_SECONDS: float = 10.0  #: between the first looks at a batch; each later wait is half as long again
@@ -68,7 +70,7 @@ class Channel:
         model: the model's reference.
         side: the model's batch side.
         file: the part that is being filled; None between parts.
-        names: of the requests in it.
+        names: of the requests in it -> the most dollars that each may cost; None if unknown.
         size: its bytes.
     """
 
@@ -77,7 +79,7 @@ class Channel:
     side: Batches
     part: str = ""
     file: IO[bytes] | None = None
-    names: list[str] = field(default_factory=list[str])
+    names: dict[str, Decimal | None] = field(default_factory=dict[str, "Decimal | None"])
     size: int = 0
 
 
@@ -89,16 +91,40 @@ class BatchDesk:
         policy: tries and back-off of the calls about batches.
         tell: receives a line for the user.
         wait: wait for batches instead of ending.
+        budget: limits the dollars; a request counts as the most that it may cost until its answer is read.
 
     Attributes:
         pending: requests of this walk that wait.
         notes: for the user, at the end.
+
+    Raises HarnessError if a limit cannot be kept: it is unknown what an open batch may cost.
     """
 
-    def __init__(self, folder: Path, policy: Policy, *, tell: Callable[[str], None], wait: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        policy: Policy,
+        *,
+        tell: Callable[[str], None],
+        wait: bool = False,
+        budget: Budget | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = BatchLog(folder)
         self.pending = 0
+        self._budget = budget or Budget()
+        self._filling = Decimal()  # dollars of requests in parts that are not announced yet
+        self._over: BudgetSpent | None = None  # why a request of this walk does not fit into the budget
+        self._left_out = self._settled = 0  # requests of this walk that do not fit; answers that it read first
+        if self._budget.limit is not None and self.log.unpriced:
+            self.log.close()
+            raise HarnessError(
+                f"--max-usd {self._budget.limit} cannot be kept: {_count(self.log.unpriced, 'request')} of open batches"
+                " had no price when they were submitted",
+                where=str(folder),
+                remedy="leave --max-usd out until they are collected",
+            )
+        self._set_aside()
         self.notes: list[str] = []
         self._policy = policy
         self._tell = tell
@@ -132,16 +158,27 @@ class BatchDesk:
     def begin_walk(self) -> None:
         """Before all samples are gone over."""
         self.log.begin()
-        self.pending = 0
+        self.pending = self._left_out = self._settled = 0
+        self._over = None
 
-    async def add(self, channel: Channel, name: str, body: bytes, what: str) -> None:
-        """Put a request into a part, unless it is in one.
+    def settle(self, whose: str, dollars: Decimal | None) -> None:
+        """Count what an answer cost, when it is first read; None if its price is unknown."""
+        self._budget.spend(self.log.note_cost(whose, dollars))
+        self._set_aside()
+        self._settled += 1
+
+    def _set_aside(self) -> None:
+        self._budget.set_aside(self.log.held + self._filling)
+
+    async def add(self, channel: Channel, name: str, body: bytes, what: str, dollars: Decimal | None = None) -> None:
+        """Put a request into a part, unless it is in one, or does not fit into the budget.
 
         Args:
             channel: of its model.
             name: of the request.
             body: its line.
             what: the largest thing in it, for an error.
+            dollars: the most that it may cost; None if unknown.
 
         Raises:
             TooLargeForBatch: it fits into no part.
@@ -161,6 +198,11 @@ class BatchDesk:
         async with self._submitting:
             if channel.size + len(body) + 1 > limits.bytes or len(channel.names) >= limits.requests:
                 await self._submit(channel)
+            self._over = self._over or self._budget.find_excess(dollars)
+            if self._over is not None:
+                self.pending += 1
+                self._left_out += 1
+                return
             if channel.file is None:
                 channel.part = os.urandom(8).hex()
                 path = self.log.requests_file(channel.part)
@@ -169,8 +211,10 @@ class BatchDesk:
                     channel.file = path.open("xb")
             with report_write_errors(self.log.requests_file(channel.part)):
                 channel.file.write(body + b"\n")
-            channel.names.append(name)
+            channel.names[name] = dollars
             channel.size += len(body) + 1
+            self._filling += dollars or 0
+            self._set_aside()
             self.pending += 1
 
     async def finish_walk(self, *, last: bool = True) -> bool:
@@ -180,21 +224,30 @@ class BatchDesk:
             last: no walk of another phase follows, so the cycle may end.
 
         Returns:
-            Whether to walk again, since answers have come; False if nothing waits.
+            Whether to walk again, since answers have come or left dollars for more requests; False if nothing waits.
 
         Raises:
             BatchesPending: something waits, and this invocation does not wait for it.
+            BudgetSpent: a request does not fit into the budget, and no open batch may leave enough for it.
             HarnessError: a batch cannot be submitted.
         """
         async with self._submitting:
             for channel in self._channels.values():
                 await self._submit(channel)
-        self.log.note_walk()
+        self.log.note_walk(whole=self._over is None)
         if not self.pending:
             if last and not self.log.list_open():
                 self.log.end()
             return False
+        if self._over is not None and self._settled:
+            return True  # an answer that was read after a request did not fit may leave enough for it
+        if self._over is not None and not self.log.list_open():
+            raise self._over
         self._report()
+        if self._over is not None:
+            left = f"{_count(self._left_out, 'request')} not submitted: {self._over.what}"
+            self._tell(left)
+            self.notes += [] if self._wait else [left]
         if not self._wait:
             raise BatchesPending(self.log.list_open(), self._list_commands())
         for command in self._list_commands():
@@ -213,9 +266,10 @@ class BatchDesk:
             channel.file.flush()
             os.fsync(channel.file.fileno())
             channel.file.close()
-        channel.part, channel.file, channel.names, channel.size = "", None, [], 0
+        channel.part, channel.file, channel.names, channel.size = "", None, {}, 0
         record = BatchRecord(part=part, channel=channel.name, model=channel.model, requests=len(names))
         self.log.announce(record, names)
+        self._filling -= sum((dollars for dollars in names.values() if dollars), Decimal())
         await self._send(channel, part)
 
     async def _send(self, channel: Channel, part: str) -> None:
@@ -235,16 +289,21 @@ class BatchDesk:
                     batch = found
                     break
                 if not failed.failure.transient or tries >= self._policy.tries:
-                    self.log.drop(part, str(failed))
+                    self._drop(part, str(failed))
                     raise HarnessError(
                         f"{channel.model}: a batch cannot be submitted: {failed}",
                         remedy="run the same command again: what was submitted is kept",
                     ) from failed
                 await anyio.sleep(max(failed.failure.retry_after or 0.0, self._back_off(tries)))
             except HarnessError:
-                self.log.drop(part, "it could not be submitted")
+                self._drop(part, "it could not be submitted")
                 raise
         self.log.note_submitted(part, batch)
+
+    def _drop(self, part: str, why: str, *, count: bool = False, paid: bool = False) -> None:
+        """Give a part up; what it may have cost is spent, or free again."""
+        self._budget.spend(self.log.drop(part, why, count=count, paid=paid))
+        self._set_aside()
 
     async def _find(self, channel: Channel, record: BatchRecord) -> str | None:
         known = {part.batch for part in self.log.parts.values() if part.batch}
@@ -282,7 +341,7 @@ class BatchDesk:
         if found is not None:
             self.log.note_submitted(record.part, found)
         else:
-            self.log.drop(record.part, "the provider never got it")
+            self._drop(record.part, "the provider never got it")
         return found is None
 
     async def _look_at(self, channel: Channel, record: BatchRecord) -> bool:
@@ -300,22 +359,22 @@ class BatchDesk:
         if state.state == "failed":
             if state.later:
                 return self._give_up(record, state.message)
-            self.log.drop(record.part, state.message, count=True)
+            self._drop(record.part, state.message, count=True)
             raise HarnessError(
                 f"{what} was refused: {state.message}",
                 remedy="mend that and run the same command again: its requests are asked again",
             )
 
-        async def read() -> list[tuple[str, BatchAnswer | None]]:
-            return [each async for each in channel.side.results(record.batch)]
+        async def collect() -> BatchRecord:
+            return await self.log.collect(record.part, channel.side.results(record.batch))
 
         try:
-            results = await self._try(read, f"{what}: its results")
+            collected = await self._try(collect, f"{what}: its results")
         except Forbidden as gone:
             if await self._is_refused(channel):
                 raise
             return self._give_up(record, f"its results are gone: {gone.what}", count=True)
-        collected = self.log.collect(record.part, results)
+        self._set_aside()
         left = collected.requests - collected.answered
         again = f"; {left} without a result are asked again" if left else ""
         self._tell(
@@ -325,7 +384,7 @@ class BatchDesk:
 
     def _give_up(self, record: BatchRecord, why: str, *, count: bool = False) -> bool:
         note = f"batch {record.batch} ({record.model}): {why}; its {record.requests} requests are asked again"
-        self.log.drop(record.part, why, count=count)
+        self._drop(record.part, why, count=count, paid=count)
         self._tell(note)
         self.notes.append(note)
         return True

@@ -1,9 +1,10 @@
 """What a run folder knows of its batches: `batches.jsonl`, an append-only log, and the files in `.batches/`.
 
     batches.jsonl               one line for each event, synced before what it announces
-    .batches/PART.ids           the names of a part's requests, one a line
+    .batches/PART.ids           the names of a part's requests, one a line, with the most dollars that each may cost
     .batches/PART.requests      the part's file, until the provider has it
     .batches/PART.answers       one JSON line for each answer, as it came
+    .batches/costs              whose answer was read, and its dollars, one a line
 
 A part is one batch's worth of requests. Its id is drawn here, so it exists before the provider knows of the batch. The
 events of a part: `submit` (its requests are on disk, and from now on the provider may have it), `submitted` (the
@@ -21,10 +22,11 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -34,6 +36,7 @@ from harness.http.batching import BatchAnswer
 
 LOG: Final = "batches.jsonl"
 FOLDER: Final = ".batches"
+COSTS: Final = "costs"  #: file in it
 WHO: Final = 44  #: digits of a name that say whose request it is
 NAME: Final = 60  #: digits of a whole name
 
@@ -75,6 +78,10 @@ class BatchLog:
     Args:
         folder: the run folder; it must exist.
 
+    Attributes:
+        held: dollars that its requests may cost whose answers were not read yet.
+        unpriced: requests that are waited for and whose most dollars are unknown.
+
     Raises HarnessError if another process asks in batches for this run.
     """
 
@@ -92,7 +99,12 @@ class BatchLog:
         self._answers: dict[str, tuple[str, int, str]] = {}  # whose -> part, offset, digits of its body
         self._waiting: set[str] = set()
         self._unanswered = Counter[str]()
+        self.held = Decimal()
+        self.unpriced = 0
+        self._bounds: dict[str, Decimal] = {}  # whose -> most dollars, until its answer is read
+        self._costs: AppendFile | None = None
         try:
+            self._counted = set(read_costs(folder))
             for event in load_events(path):
                 self._apply(event)
             self._file = AppendFile(path)
@@ -101,13 +113,15 @@ class BatchLog:
             raise
         for part in self.parts.values():
             if part.stage in ("submitting", "open"):
-                self._waiting.update(name[:WHO] for name in self.names(part.part))
+                self._wait_for(part.part)
             elif part.stage == "collected":
-                self._index(part)
+                self._index(part, self._read_ids(part.part))
 
     def close(self) -> None:
         """Let other processes have the log."""
         self._file.close()
+        if self._costs is not None:
+            self._costs.close()
         self._lock.release()
 
     # ---- the cycle
@@ -134,10 +148,14 @@ class BatchLog:
             sizes = {str(path.relative_to(self._run)): path.stat().st_size for path in sorted(paths)}
             self._write({"event": "begin", "journals": sizes})
 
-    def note_walk(self) -> None:
-        """Note that all requests that can be asked now were gathered and submitted."""
+    def note_walk(self, *, whole: bool = True) -> None:
+        """Note that a walk has ended.
+
+        Args:
+            whole: all requests that can be asked now were gathered and submitted; else the next invocation walks again.
+        """
         if not self._walked:
-            self._write({"event": "walked"})
+            self._write({"event": "walked", **({} if whole else {"whole": False})})
 
     def note_refused(self, names: Iterable[str]) -> None:
         """Remember settings that the model refused, for the invocation that writes the results."""
@@ -172,17 +190,46 @@ class BatchLog:
 
     def names(self, part: str) -> list[str]:
         """The names of a part's requests; none if their file is gone."""
-        with suppress(FileNotFoundError):
-            return (self._files / f"{part}.ids").read_text("ascii").split()
-        return []
+        return list(self._read_ids(part))
 
-    def announce(self, record: BatchRecord, names: Iterable[str]) -> None:
-        """Write down a part, before the provider gets it."""
+    def _read_ids(self, part: str) -> dict[str, Decimal | None]:
+        """The names of a part's requests, and the most dollars of each."""
+        with suppress(FileNotFoundError):
+            lines = map(str.split, (self._files / f"{part}.ids").read_text("ascii").splitlines())
+            return {words[0]: Decimal(words[1]) if len(words) > 1 else None for words in lines if words}
+        return {}
+
+    def _wait_for(self, part: str) -> None:
+        """Know that the requests of a part are waited for, and what they may cost."""
+        for name, bound in self._read_ids(part).items():
+            self._waiting.add(name[:WHO])
+            self._hold(name[:WHO], bound)
+            self.unpriced += bound is None
+
+    def _hold(self, whose: str, bound: Decimal | None) -> None:
+        self._release(whose)
+        if bound:
+            self._bounds[whose] = bound
+            self.held += bound
+
+    def _release(self, whose: str) -> Decimal:
+        bound = self._bounds.pop(whose, Decimal())
+        self.held -= bound
+        return bound
+
+    def announce(self, record: BatchRecord, names: Mapping[str, Decimal | None]) -> None:
+        """Write down a part, before the provider gets it.
+
+        Args:
+            record: the part.
+            names: of its requests -> the most dollars that each may cost; None if unknown.
+        """
         with report_write_errors(self._files), open_atomic(self._files / f"{record.part}.ids") as file:
-            file.writelines(f"{name}\n".encode("ascii") for name in names)
+            for name, bound in names.items():
+                file.write(f"{name}\n".encode("ascii") if bound is None else f"{name} {bound:f}\n".encode("ascii"))
         fields = {"part": record.part, "channel": record.channel, "model": record.model, "requests": record.requests}
         self._write({"event": "submit", **fields})
-        self._waiting.update(name[:WHO] for name in self.names(record.part))
+        self._wait_for(record.part)
 
     def note_submitted(self, part: str, batch: str) -> None:
         """Write down the provider's id of a part, and delete the part's file."""
@@ -195,11 +242,15 @@ class BatchLog:
         if (known.done, known.said) != (done, said):
             self._write({"event": "state", "part": part, "done": done, "said": said})
 
-    def collect(self, part: str, results: Iterable[tuple[str, BatchAnswer | None]]) -> BatchRecord:
-        """Keep the answers of a part, each name's first, and write down that they are there."""
-        names, kept = {name[:WHO]: name for name in self.names(part)}, 0
+    async def collect(self, part: str, results: AsyncIterable[tuple[str, BatchAnswer | None]]) -> BatchRecord:
+        """Keep the answers of a part, each name's first, and write down that they are there.
+
+        If reading them fails, nothing is changed.
+        """
+        ids = self._read_ids(part)
+        names, kept = {name[:WHO]: name for name in ids}, 0
         with report_write_errors(self._files), open_atomic(self._files / f"{part}.answers") as file:
-            for name, answer in results:
+            async for name, answer in results:
                 if answer is None or names.get(name[:WHO]) != name:
                     continue  # never run, or not ours
                 del names[name[:WHO]]
@@ -207,22 +258,55 @@ class BatchLog:
                 file.write(json.dumps(line, ensure_ascii=True).encode("ascii") + b"\n")
                 kept += 1
         self._write({"event": "collected", "part": part, "answered": kept})
-        self._waiting.difference_update(name[:WHO] for name in self.names(part))
-        self._index(self.parts[part])
+        self._stop_waiting(ids)
+        self._index(self.parts[part], ids)
         self.requests_file(part).unlink(missing_ok=True)
         return self.parts[part]
 
-    def drop(self, part: str, why: str, *, count: bool = False) -> None:
+    def drop(self, part: str, why: str, *, count: bool = False, paid: bool = False) -> Decimal:
         """Give a part up: its requests are asked again.
 
         Args:
             part: its id.
             why: for people.
             count: whether this counts as a try of its requests.
+            paid: whether the provider may have answered it.
+
+        Returns:
+            The most dollars that are lost with it.
         """
-        self._write({"event": "dropped", "part": part, "why": why, "count": count})
-        self._waiting.difference_update(name[:WHO] for name in self.names(part))
+        ids = self._read_ids(part)
+        lost = sum((bound for bound in ids.values() if bound), Decimal()) if paid else Decimal()
+        usd = {"lost_usd": float(lost)} if lost else {}
+        self._write({"event": "dropped", "part": part, "why": why, "count": count, **usd})
+        self._stop_waiting(ids)
         self.requests_file(part).unlink(missing_ok=True)
+        return lost
+
+    def _stop_waiting(self, ids: Mapping[str, Decimal | None]) -> None:
+        for name, bound in ids.items():
+            self._waiting.discard(name[:WHO])
+            self._release(name[:WHO])
+            self.unpriced -= bound is None
+
+    # ---- dollars
+
+    def is_counted(self, whose: str) -> bool:
+        """Whether an answer was read, in this invocation or an earlier one, so that its dollars are known."""
+        return whose in self._counted
+
+    def note_cost(self, whose: str, dollars: Decimal | None) -> Decimal:
+        """Write down what an answer cost, when it is first read; without a price it is the most that it may cost."""
+        bound = self._release(whose)
+        cost = bound if dollars is None else dollars
+        self._counted.add(whose)
+        path = self._files / COSTS
+        with report_write_errors(path):
+            if self._costs is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._costs = AppendFile(path)
+            self._costs.append(f"{whose} {cost:f}\n".encode("ascii"))
+        return cost
 
     # ---- requests
 
@@ -247,14 +331,16 @@ class BatchLog:
 
     # ----
 
-    def _index(self, part: BatchRecord) -> None:
+    def _index(self, part: BatchRecord, ids: Mapping[str, Decimal | None]) -> None:
         """Know the answers of a collected part, and which of its requests have none."""
-        left, offset = {name[:WHO] for name in self.names(part.part)}, 0
+        left, offset = {name[:WHO] for name in ids}, 0
         for line in read_lines(self._files / f"{part.part}.answers"):
             name = str(json.loads(line)["name"])
             self._answers[name[:WHO]] = (part.part, offset, name[WHO:])
             left.discard(name[:WHO])
             offset += len(line)
+            if name[:WHO] not in self._counted:
+                self._hold(name[:WHO], ids.get(name))
         self._unanswered.update(left)
 
     def _write(self, event: Mapping[str, Any]) -> None:
@@ -274,7 +360,7 @@ class BatchLog:
         elif kind == "refused":
             self.refused |= set(event["names"])
         elif kind == "walked":
-            self._walked = self._gathered = True
+            self._gathered, self._walked = True, bool(event.get("whole", True))
         else:
             self._walked = self._walked and kind == "state"
             apply_event(self.parts, event)
@@ -320,10 +406,12 @@ class FolderBatches:
     Attributes:
         parts: each batch.
         current: those of the cycle that has not ended.
+        lost: the most dollars of batches whose results are gone.
     """
 
     parts: dict[str, BatchRecord] = field(default_factory=dict[str, BatchRecord])
     current: set[str] = field(default_factory=set[str])
+    lost: Decimal = Decimal()
 
     @property
     def unfinished(self) -> list[BatchRecord]:
@@ -339,5 +427,12 @@ def list_batches(folder: Path) -> FolderBatches:
             found.current.clear()
         elif event.get("event") == "submit":
             found.current.add(str(event["part"]))
+        found.lost += Decimal(str(event.get("lost_usd") or 0))
         apply_event(found.parts, event)
     return found
+
+
+def read_costs(folder: Path) -> dict[str, Decimal]:
+    """The dollars of each answer of a run folder's batches that was read, by whose it is."""
+    words = (line.decode("ascii", "replace").split() for line in read_lines(folder / FOLDER / COSTS))
+    return {each[0]: Decimal(each[1]) for each in words if len(each) == 2}

@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -25,11 +27,11 @@ import anyio.lowlevel
 from harness.batches.desk import BatchDesk, Channel, NoResult, TooLargeForBatch
 from harness.batches.log import NAME, WHO
 from harness.contracts import Model
-from harness.http.batching import BatchAnswer, turn_aside
+from harness.http.batching import BatchAnswer, find_call, turn_aside
 from harness.keys import canonical, request_to_json
 from harness.limits.endpoints import Endpoints
 from harness.limits.metered import Metered
-from harness.limits.quota import Load, Meter
+from harness.limits.quota import Meter
 from harness.limits.throttling import Call
 from harness.rubric.templates import find_markers, strip_markers
 from harness.types import Failure, Request, Response
@@ -133,7 +135,9 @@ def ask_in_batches(desk: BatchDesk | None, *scope: object) -> Generator[Asker | 
 class _BatchedCall:
     """The attempts at one request, in order; see `harness.http.batching.BatchCall`."""
 
-    def __init__(self, desk: BatchDesk, channel: Channel, asker: Asker, request: Request) -> None:
+    def __init__(
+        self, desk: BatchDesk, channel: Channel, asker: Asker, request: Request, bound: Callable[[], Decimal | None]
+    ) -> None:
         self._desk = desk
         self._channel = channel
         self._asker = asker
@@ -141,7 +145,9 @@ class _BatchedCall:
         self._markers = sorted(marker.encode() for marker in find_markers(request))
         self._images = [image for image in request.images if image.content is not None]
         self._attempts = 0
+        self._bound = bound
         self.answered = False
+        self.taken: list[str] = []  # whose answers this attempt has taken
 
     async def take(self, body: Body) -> BatchAnswer:
         """The answer to the next attempt. Raises as `BatchDesk.add`, and waits if there is none yet."""
@@ -160,12 +166,14 @@ class _BatchedCall:
             # a refusal speaks of the parameters that were sent; they may have been left out since
             if answer.status < 300 or asked == said:
                 self.answered = True
+                self.taken.append(whose)
                 return answer
         name, what = whose + said, ""
         if self._images:
             largest = max(self._images, key=lambda image: len(image.opened.data))
             what = f" (its largest image, {largest.path}, {len(largest.opened.data) / 1e6:.3g} MB)"
-        await self._desk.add(self._channel, name, self._channel.side.pack(name, body), what)
+        packed = self._channel.side.pack(name, body)
+        await self._desk.add(self._channel, name, packed, what, self._bound())
         await self._asker.wait()
         raise AssertionError("unreachable")
 
@@ -182,7 +190,7 @@ class BatchedModel(Metered):
         channel: of this model.
         urgent: as of `Metered`.
         before: as of `Metered`.
-        meter: as of `Metered`; a request of a batch is counted when it is first answered.
+        meter: as of `Metered`; a request of a batch is counted when its answer is first read.
     """
 
     def __init__(
@@ -197,7 +205,6 @@ class BatchedModel(Metered):
         meter: Meter | None = None,
     ) -> None:
         super().__init__(model, endpoints, urgent=urgent, before=before, meter=meter)
-        self._counted = set[str]()
         self._desk = desk
         self._channel = channel
         self._live = Metered(model, endpoints, urgent=urgent, before=before, meter=meter)
@@ -209,14 +216,11 @@ class BatchedModel(Metered):
         asker = _ASKER.get()
         if asker is None:
             return await self._live.generate(request)
-        call = _BatchedCall(self._desk, self._channel, asker, request)
+        call = _BatchedCall(self._desk, self._channel, asker, request, partial(self._meter.bound, request))
         with asker.count_call(), turn_aside(call):
             result = await super().generate(request)
         if call.answered:
             result = replace(result, usage=replace(result.usage, batch=True))
-            if call.place not in self._counted:  # each walk over a waiting sample reads its earlier answers again
-                self._counted.add(call.place)
-                self._meter.settle(Load(tokens=0), result.usage, result.model)
         return result
 
     async def _try_held(
@@ -231,6 +235,7 @@ class BatchedModel(Metered):
             return Failure(outcome="error", reason="too_large_for_batch", message=message)
         except NoResult as error:
             return Failure(outcome="error", reason="no_batch_result", message=error.what)
+        self._count(result)
         self._endpoints.hear(self._of)
         if not isinstance(result, Failure):
             self._endpoints.mark_answered(self._of)
@@ -238,3 +243,20 @@ class BatchedModel(Metered):
             return result
         # the wait that a server asked for is over, and in a batch a refusal for its rate is one more try
         return replace(result, transient=result.transient or result.throttled, throttled=False, retry_after=None)
+
+    def _count(self, result: object) -> None:
+        """Count what an attempt cost, unless an earlier walk has read the same answer.
+
+        Only the last answer of an attempt has tokens: those before it refused a parameter.
+        """
+        call = find_call()
+        if not isinstance(call, _BatchedCall):
+            return
+        for whose in call.taken:
+            if self._desk.log.is_counted(whose):
+                continue
+            dollars: Decimal | None = Decimal()
+            if whose == call.taken[-1] and isinstance(result, Response | Failure):
+                dollars = self._meter.count(replace(result.usage, batch=True), result.model)
+            self._desk.settle(whose, dollars)
+        call.taken.clear()

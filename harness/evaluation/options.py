@@ -157,7 +157,7 @@ class Options:
             check_shard(self.shard)
         self.launcher.check()
         _check_wait(self.batch, self.wait)
-        _check_limits(self.policy, self.max_usd, self.batch)
+        _check_limits(self.policy, self.max_usd)
         if self.phases not in get_args(Phases):
             raise UnknownName(f"--phases {self.phases}: no such order", remedy=nearest(self.phases, get_args(Phases)))
 
@@ -225,7 +225,7 @@ class JudgeOptions:
             raise HarnessError("--sample must be at least 1")
         _check_repeats(self.judge_repeat, self.judge_vote)
         _check_wait(self.batch, self.wait)
-        _check_limits(self.policy, self.max_usd, self.batch)
+        _check_limits(self.policy, self.max_usd)
         if self.min_coverage is not None:
             _check_coverage(self.min_coverage)
 
@@ -300,12 +300,7 @@ def _check_wait(batch: bool, wait: bool) -> None:
         raise HarnessError("--wait waits for batches", remedy="add --batch, or leave --wait out")
 
 
-def _check_limits(policy: Policy, dollars: float | None, batch: bool) -> None:
-    if dollars is not None and batch:
-        raise HarnessError(
-            "--max-usd cannot stop a batch: it is paid for once it is submitted",
-            remedy="leave --max-usd out, and look at the dollars of --dry-run before",
-        )
+def _check_limits(policy: Policy, dollars: float | None) -> None:
     for flag, number in (("--rpm", policy.rpm), ("--tpm", policy.tpm), ("--max-usd", dollars)):
         if number is not None and not (math.isfinite(number) and number > 0):
             raise HarnessError(f"{flag} must be more than 0, not {number:g}")

@@ -111,6 +111,14 @@ class Meter(Protocol):
         """Learn what a held call took; None for a call that was given up."""
         ...
 
+    def bound(self, request: Request) -> Decimal | None:
+        """The most dollars that a request may cost in a batch, 0 if nobody sells it; None if unknown."""
+        ...
+
+    def count(self, usage: Usage, reported: str = "") -> Decimal | None:
+        """Learn what an answer of a batch took; returns its dollars, None if unknown."""
+        ...
+
 
 class FreeMeter:
     """A Meter that expects of each call the mean of those before, and counts no dollars."""
@@ -135,9 +143,19 @@ class FreeMeter:
             self._calls += 1
             self._tokens += counts.input_tokens + counts.output_tokens
 
+    def bound(self, request: Request) -> Decimal | None:  # noqa: ARG002
+        """Unknown."""
+        return None
+
+    def count(self, usage: Usage, reported: str = "") -> Decimal | None:  # noqa: ARG002
+        """Unknown."""
+        return None
+
 
 class Budget:
     """Dollars that may be spent; a call on the wire counts as its dearest possible cost until it is back.
+
+    So does a request of a batch, which may take a day: no call waits for what it leaves.
 
     Args:
         limit: most dollars; None for no limit.
@@ -152,6 +170,7 @@ class Budget:
         self.spent = spent
         self._before = spent
         self._held = Decimal()
+        self._aside = Decimal()  # for batches
         self._calls = 0
         self._over: BudgetSpent | None = None
         self._changed = anyio.Event()
@@ -164,7 +183,7 @@ class Budget:
         while True:
             if self._over is not None:
                 raise self._over
-            if self.limit is None or self.spent + self._held + dollars <= self.limit:
+            if self._fits(dollars):
                 break
             if not self._calls:
                 self._over = self._explain(dollars)
@@ -181,6 +200,26 @@ class Budget:
         self.spent += cost
         self._wake()
 
+    def find_excess(self, dollars: Decimal | None) -> BudgetSpent | None:
+        """Why a request may not go into a batch, by the most that it may cost; None if it may."""
+        if self._over is not None or self.limit is None:
+            return self._over
+        if dollars is None:
+            return BudgetSpent(f"stopped by --max-usd {self.limit}: the price of the next request is unknown")
+        return None if self._fits(dollars) else self._explain(dollars)
+
+    def set_aside(self, dollars: Decimal) -> None:
+        """Count so many dollars for all requests of batches whose answers were not read yet."""
+        self._aside = dollars
+
+    def spend(self, dollars: Decimal) -> None:
+        """Count dollars that no call held."""
+        self.spent += dollars
+        self._wake()
+
+    def _fits(self, dollars: Decimal) -> bool:
+        return self.limit is None or self.spent + self._held + self._aside + dollars <= self.limit
+
     def _wake(self) -> None:
         """Let all waiting calls look again."""
         self._changed.set()
@@ -188,8 +227,9 @@ class Budget:
 
     def _explain(self, dollars: Decimal) -> BudgetSpent:
         before = f", ${self._before:.4f} of it in earlier commands" if self._before else ""
+        batches = f", batches may cost up to ${self._aside:.4f}" if self._aside else ""
         return BudgetSpent(
-            f"stopped by --max-usd {self.limit}: ${self.spent:.4f} is spent{before}, and the next call may cost up to"
-            f" ${dollars:.4f}",
+            f"stopped by --max-usd {self.limit}: ${self.spent:.4f} is spent{before}{batches}, and the next call"
+            f" may cost up to ${dollars:.4f}",
             remedy=f"all answers are kept; the same command with a larger --max-usd goes on, from ${self.spent:.4f}",
         )

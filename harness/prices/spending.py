@@ -51,14 +51,14 @@ class Spending:
         """A meter for the calls of a model."""
         return PriceMeter(self, ref, Seller.of(provider, settings))
 
-    def count(self, ref: str, seller: Seller, usage: Usage, reported: str = "") -> Decimal:
-        """Count what one call took; returns its dollars, 0 if its price is unknown."""
+    def count(self, ref: str, seller: Seller, usage: Usage, reported: str = "") -> Decimal | None:
+        """Count what one call took; returns its dollars, None if its price is unknown."""
         usage = clean_usage(usage)
         cost = self.find_cost(ref, seller, usage, reported)
         if self._spent is not None:
             self._spent(usage, cost=None if cost is None else float(cost))
         self.cost += cost or Decimal()
-        return cost or Decimal()
+        return cost
 
     def find_cost(self, ref: str, seller: Seller, usage: Usage, reported: str = "") -> Decimal | None:
         """Dollars of one call that ends now; None if its price is unknown."""
@@ -98,10 +98,24 @@ class PriceMeter(FreeMeter):
         cost = Decimal()
         if usage is not None:
             super().settle(load, clean_usage(usage))
-            cost = self._spending.count(self._ref, self._seller, usage, reported)
+            cost = self._spending.count(self._ref, self._seller, usage, reported) or cost
             self._dearest = max(self._dearest, cost)
         if self._limited:
             self._spending.budget.settle(load.dollars, cost)
+
+    def bound(self, request: Request) -> Decimal | None:
+        """The most dollars of a request in a batch, by batch rates, and no less than the dearest call yet."""
+        tokens, output = count_request(request, self.rule)[1], count_output(request)
+        rates = self._spending.book.find_price(self._ref, self._seller, at=now(), batch=True, tokens=tokens)
+        if isinstance(rates, NoPrice):
+            return Decimal() if rates.own else None
+        return max(rates.cost(Usage(input_tokens=tokens, output_tokens=output)), self._dearest)
+
+    def count(self, usage: Usage, reported: str = "") -> Decimal | None:
+        """Count what an answer of a batch took."""
+        cost = self._spending.count(self._ref, self._seller, usage, reported)
+        self._dearest = max(self._dearest, cost or Decimal())
+        return cost
 
 
 def check_prices(book: PriceBook, sellers: Iterable[tuple[str, Seller]], limit: float, *, batch: bool = False) -> None:

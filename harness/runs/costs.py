@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
+from harness.batches import list_batches
+from harness.batches.log import read_costs
 from harness.errors import HarnessError
 from harness.evaluation.judges import resolve_settings
 from harness.evaluation.options import Options
@@ -67,9 +69,12 @@ def check_limit(options: Options, folder: RunFolder, models: Iterable[Resolved])
         return
     file = None if options.fresh else folder.run
     book = open_book(options, file)
-    check_prices(book, [(model.spec.ref, model.seller) for model in models], options.limit_usd)
+    for model in models:
+        batch = options.batch and not model.find_batch_fault()
+        check_prices(book, [(model.spec.ref, model.seller)], options.limit_usd, batch=batch)
     spent = count_spent(folder, file, book)
-    if spent > Decimal(str(options.limit_usd)):
+    waiting = file is not None and options.batch and list_batches(folder.path).unfinished  # their answers are paid for
+    if spent > Decimal(str(options.limit_usd)) and not waiting:
         part = f", of which this shard has {options.limit_usd:g}," if options.shard else ""
         raise HarnessError(
             f"--max-usd {options.max_usd:g}{part} is less than what this run has cost already: ${spent:.4f}",
@@ -82,7 +87,8 @@ def count_spent(folder: RunFolder, file: RunFile | None, book: PriceBook) -> Dec
     """Dollars that a run folder has cost, as far as prices are known.
 
     Every line counts, also an answer that a later one replaced. An invocation that says it spent more is believed: it
-    knows of tries that failed.
+    knows of tries that failed. So are the answers of batches that were read, though no line may hold them yet. A batch
+    whose results are gone counts at the most that it may have cost.
     """
     if file is None:
         return Decimal()
@@ -93,7 +99,7 @@ def count_spent(folder: RunFolder, file: RunFile | None, book: PriceBook) -> Dec
             costs[who].add(line, calls, reported=models[0] if len(models) == 1 else "", answered=False)
     lines = sum((cost.known or Decimal() for cost in costs.values()), Decimal())
     noted = sum((Decimal(str(entry.spent_usd or 0)) for entry in file.history), Decimal())
-    return max(lines, noted)
+    return max(lines, noted, sum(read_costs(folder.path).values(), Decimal())) + list_batches(folder.path).lost
 
 
 def _load_paid_lines(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

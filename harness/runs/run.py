@@ -265,13 +265,20 @@ def check_batches(resolved: Resolved, options: Options, folder: RunFolder) -> No
         )
 
 
-def find_unbatched(choices: Iterable[JudgeChoice], options: Options) -> list[str]:
-    """A note on each judge's model that is asked live in a run with batches."""
+def find_unbatched(choices: Sequence[JudgeChoice], options: Options) -> list[str]:
+    """A note on each judge whose model is asked live in a run with batches."""
     if not options.batch:
         return []
     found = {each.model: resolve_settings(each, options).model for each in choices if each.model}
     faults = {ref: model.find_batch_fault() for ref, model in found.items() if model is not None}
-    return [f"--batch: judge {ref} is asked live: {fault}" for ref, fault in faults.items() if fault]
+    notes = [f"--batch: judge {ref} is asked live: {fault}" for ref, fault in faults.items() if fault]
+    whole = [each for each in choices if each.judge.open(each.settings, each.root).scope == "split"]
+    notes += [
+        f"--batch: judge {each.judge.name}={each.model} is asked live: it scores all answers of a split at once"
+        for each in whole
+        if each.model and not faults.get(each.model)
+    ]
+    return list(dict.fromkeys(notes))
 
 
 def is_local(ref: str) -> bool:
@@ -357,7 +364,11 @@ def _open_desk(context: RunContext) -> BatchDesk:
     """Open the folder's batches for this invocation. Raises HarnessError if another process has them open."""
     if context.batches is None:
         context.batches = BatchDesk(
-            context.folder.path, context.options.policy, tell=context.progress.note, wait=context.options.wait
+            context.folder.path,
+            context.options.policy,
+            tell=context.progress.note,
+            wait=context.options.wait,
+            budget=context.spending.budget,
         )
     return context.batches
 

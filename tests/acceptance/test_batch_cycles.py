@@ -447,6 +447,106 @@ def assert_resolved(world: World, name: str) -> None:
         }  # fmt: skip
 
 
+# ---- a limit in dollars --------------------------------------------------------------------------------------------
+
+
+def price(world: World, *, batch: bool = True) -> tuple[object, ...]:
+    """Options with prices of the model and the judge: a batch at half the live price."""
+    rates = "input: 2, output: 8, source: https://example.org, date: 2026-11-30"
+    half = ", batch: {input: 1, output: 4}" if batch else ""
+    names = [f"{world.vendor.scheme}/{name}: {{{rates}{half}}}" for name in ("subject", "judge")]
+    (world.folder / "harness.yaml").write_text("prices: {" + ", ".join(names) + "}")
+    return ("--config", world.folder / "harness.yaml", "--no-probe")
+
+
+def find_bounds(folder: Path) -> list[float]:
+    """The most that each request may cost, as the run folder has it."""
+    lines = [line for path in folder.glob(".batches/*.ids") for line in path.read_text().splitlines()]
+    return [float(line.split()[1]) for line in lines]
+
+
+@every_vendor
+def test_a_limit_in_dollars_submits_what_fits_and_a_larger_one_goes_on_to_the_end(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    with opened(vendor, tmp_path) as world:
+        prices = price(world)
+        assert world.finish("free", *prices)[-1] == 0
+        assert world.server.batches
+        most = max(find_bounds(tmp_path / "free"))
+        cost = json.loads((tmp_path / "free" / "results.json").read_text())["usage"]["cost_usd"]
+        assert 0 < cost < sum(find_bounds(tmp_path / "free"))
+        world.server.batches.clear()
+        world.server.paid.clear()
+
+        first = commands.harness_here(*world.words("run", *prices, "--batch", "--max-usd", f"{3.5 * most:.6f}"))
+        assert first.code == 3, first.err
+        assert "pending: 1 batch with " in first.err
+        assert "requests not submitted: stopped by --max-usd" in first.err
+        [batch] = world.server.batches.values()
+        assert 3 <= len(batch.requests) < 12
+        world.server.looks = 10
+        assert sum(find_bounds(tmp_path / "run")) <= 3.5 * most
+
+        held = commands.harness_here(*world.words("run", *prices, "--batch", "--max-usd", f"{3.5 * most:.6f}"))
+        assert held.code == 3
+        assert len(world.server.batches) == 1, "an open batch of an earlier command counts"
+        world.server.looks = 0
+        limit = f"{most + cost / 2:.6f}"
+        ended = commands.harness_here(*world.words("run", *prices, "--batch", "--wait", "--max-usd", limit))
+        assert ended.code == 3
+        assert "pending: " not in ended.err
+        assert f"stopped by --max-usd {limit.rstrip('0')}: $" in ended.err
+        assert "the same command with a larger --max-usd goes on" in ended.err
+        assert "this is a bug" not in ended.err
+        spent = [each.get("spent_usd", 0) for each in read_history(tmp_path / "run")]
+        assert sum(spent) <= float(limit)
+        again = commands.harness_here(*world.words("run", *prices, "--batch", "--max-usd", limit))
+        assert again.code == 3
+        assert "of it in earlier commands" in again.err
+
+        assert world.finish("run", *prices, "--max-usd", "10", "--wait") == [0]
+        assert max(world.server.paid.values()) == 1
+        assert json.loads((tmp_path / "run" / "results.json").read_text())["usage"]["cost_usd"] == pytest.approx(cost)
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    return list(json.loads((folder / "run.json").read_text())["history"])
+
+
+def test_waiting_submits_more_as_batches_leave_dollars_and_ends_when_none_is_left(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+        prices = price(world)
+        assert world.finish("free", *prices, "--wait") == [0]
+        most = max(find_bounds(tmp_path / "free"))
+        cost = json.loads((tmp_path / "free" / "results.json").read_text())["usage"]["cost_usd"]
+        world.server.batches.clear()
+        ended = commands.harness_here(
+            *world.words("run", *prices, "--batch", "--wait", "--max-usd", f"{2 * most + cost:.6f}")
+        )
+        assert ended.code == 0, ended.err
+        assert len(world.server.batches) > 2, "it was cut by what fits"
+        ended = commands.harness_here(*world.words("poor", *prices, "--batch", "--wait", "--max-usd", f"{most:.6f}"))
+        assert ended.code == 3
+        assert "stopped by --max-usd" in ended.err
+
+
+def test_each_answer_of_a_strategy_is_counted_once_though_each_walk_reads_it_again(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+        world.finish("run", *price(world), "--max-usd", "10", "--strategy", "ecso")
+        cost = json.loads((tmp_path / "run" / "results.json").read_text())["usage"]["cost_usd"]
+        assert sum(each.get("spent_usd", 0) for each in read_history(tmp_path / "run")) == pytest.approx(cost)
+
+
+def test_a_limit_without_batch_rates_is_refused_with_the_line_to_write(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+        ended = commands.harness_here(*world.words("run", *price(world, batch=False), "--batch", "--max-usd", 1))
+        assert ended.code == 2
+        assert "--max-usd 1 cannot be kept: your price of openai/subject has no batch rates" in ended.err
+        assert "batch: {input: …, output: …}" in ended.err
+        assert not world.server.batches
+
+
 # ---- kill -9 -------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 
 import anyio
@@ -12,11 +13,13 @@ import pytest
 
 from harness.batches import BatchDesk, BatchedModel, BatchesPending, ask_in_batches, list_batches
 from harness.batches import desk as desks
+from harness.batches.log import BatchLog, read_costs
 from harness.contracts import ModelInfo
-from harness.errors import HarnessError
+from harness.errors import BudgetSpent, Forbidden, HarnessError
 from harness.http import Body, encode
 from harness.http.batching import BatchAnswer, BatchLimits, BatchState, find_call, read_chat_results
 from harness.limits import Endpoints, Policy
+from harness.limits.quota import Budget
 from harness.types import Failure, Message, Request, Response, Text
 
 pytestmark = pytest.mark.anyio
@@ -220,3 +223,84 @@ def test_a_torn_line_is_an_answer_that_is_not_json_and_one_without_a_name_is_non
     torn = json.dumps({"custom_id": NAME, "response": {"status_code": 200, "body": {}}})[:-9].encode()
     assert [(name, answer and answer.body) for name, answer in read_chat_results(torn)] == [(NAME, torn)]
     assert list(read_chat_results(b"nonsense\n{}\n[1]\n")) == []
+
+
+# ---- dollars ---------------------------------------------------------------------------------------------------------
+
+
+ONE = Decimal(1)
+
+
+def name_request(number: int) -> str:
+    return f"{number:060x}"[::-1]
+
+
+async def fill(folder: Path, side: Side, budget: Budget, *numbers: int, dollars: Decimal | None = ONE) -> None:
+    """Put requests of one dollar at most into a batch."""
+    desk = BatchDesk(folder, Policy(), tell=lambda _: None, budget=budget)
+    try:
+        channel = await desk.attach("c", "echo/echo", side)
+        desk.begin_walk()
+        for number in numbers:
+            name = name_request(number)
+            await desk.add(channel, name, json.dumps({"name": name, "body": "b"}).encode(), "", dollars)
+        with suppress(BatchesPending, BudgetSpent):
+            await desk.finish_walk()
+    finally:
+        desk.close()
+
+
+async def test_a_request_counts_at_its_most_until_its_answer_is_read_whatever_command_submitted_it(
+    tmp_path: Path,
+) -> None:
+    side = Side()
+    side.ended = False
+    await fill(tmp_path, side, Budget(), 1, 2, 3)
+    await fill(tmp_path, side, Budget(Decimal(5)), 4, 5, 6)
+    assert [len(batch) for batch in side.batches] == [3, 2]
+    side.ended = True
+    full = Budget(Decimal(5))
+    await fill(tmp_path, side, full, 6)
+    assert len(side.batches) == 2, "answers that are here and not read yet count too"
+    log = BatchLog(tmp_path)
+    assert log.held == 5
+    assert log.note_cost(name_request(1)[:44], Decimal("0.25")) == Decimal("0.25")
+    assert log.note_cost(name_request(2)[:44], None) == 1, "without a price it counts at its most"
+    log.close()
+    assert read_costs(tmp_path) == {name_request(1)[:44]: Decimal("0.25"), name_request(2)[:44]: 1}
+    again = BatchLog(tmp_path)
+    assert again.held == 3
+    assert again.is_counted(name_request(1)[:44])
+    again.close()
+
+
+async def test_a_batch_that_had_no_price_holds_up_a_limit_until_it_is_collected(tmp_path: Path) -> None:
+    side = Side()
+    await fill(tmp_path, side, Budget(), 1, dollars=None)
+    with pytest.raises(HarnessError, match="1 request of open batches had no price when they were submitted") as caught:
+        await fill(tmp_path, side, Budget(Decimal(1)))
+    assert caught.value.remedy == "leave --max-usd out until they are collected"
+    await fill(tmp_path, side, Budget())
+    await fill(tmp_path, side, Budget(Decimal(1)), 2)
+    assert len(side.batches) == 2
+
+
+async def test_requests_without_a_result_cost_nothing_and_a_batch_that_is_gone_costs_its_most(tmp_path: Path) -> None:
+    side = Side()
+    await fill(tmp_path, side, Budget(), 1, 2)
+    side.batches[0].pop()
+    await fill(tmp_path, side, Budget())
+    log = BatchLog(tmp_path)
+    assert log.held == 1
+    log.close()
+    side.ended = False
+    budget = Budget(Decimal(10))
+    await fill(tmp_path, side, budget, 3, 4)
+
+    async def forbid(batch: str) -> BatchState:
+        raise Forbidden(f"no batch {batch}")
+
+    side.poll = forbid  # type: ignore[method-assign]
+    await fill(tmp_path, side, budget)
+    assert budget.spent == 2
+    assert list_batches(tmp_path).lost == 2
