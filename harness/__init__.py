@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from harness.runs.merging import merge_shards
     from harness.runs.reporting import report
     from harness.runs.run import Run
+    from harness.runs.sweeping.api import sweep
+    from harness.runs.sweeping.result import Sweep
     from harness.runs.verification import VerifiedRun, verify_run
     from harness.schemes import add_scheme, preset
     from harness.types import (
@@ -86,6 +88,8 @@ _HOME = {
     "readers": "distinct document open_files prompt rows together",
     "runs.reporting": "report",
     "runs.run": "Run",
+    "runs.sweeping.api": "sweep",
+    "runs.sweeping.result": "Sweep",
     "runs.verification": "VerifiedRun verify_run",
     "contracts": "Answered Ask Brush Build Builder Built DataSource Drawing Drawn Judge Model ModelInfo Painter "
     "Paper Provider Report Results Rubric RunInfo SampleLinks Split Strategy Suite Task Trainer Training",
@@ -146,6 +150,7 @@ __all__ = [
     "Split",
     "Strategy",
     "Suite",
+    "Sweep",
     "Task",
     "Text",
     "Trainer",
@@ -175,6 +180,7 @@ __all__ = [
     "rows",
     "run",
     "run_async",
+    "sweep",
     "together",
     "verify_run",
 ]

@@ -472,7 +472,7 @@ def run_flags(function: _F) -> _F:
         ),
         click.option(
             "--phases",
-            type=click.Choice(["auto", "sequential", "overlap"]),
+            type=click.Choice(["auto", "sequential", "overlap", "answers"]),
             default="auto",
             show_default=True,
             help="Judge while answering, or after the model is closed; auto: after, when both are local.",

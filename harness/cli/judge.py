@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,12 @@ import click
 
 from .flags import build_policy, judge_flags, with_schemes, with_suites
 from .options import show_examples
-from .outcome import check_upload, print_runs, run_all, upload_runs
+from .outcome import check_upload, choose_code, print_runs, run_all, run_each, upload_runs
 from .stdout import tell
 
 if TYPE_CHECKING:
     from harness.contracts import Results
+    from harness.evaluation.options import JudgeOptions
     from harness.runs.run import Run
 
 
@@ -45,7 +47,10 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     with_suites(ctx)
     given["prices"] = ctx.obj["prices"]
     check_upload(given["upload"])
-    ended, code = run_all([(str(folder), partial(_judge, folder, given)) for folder in runs])
+    if len(runs) > 1 and not given["combine"]:
+        ended, code = _judge_all(runs, given)
+    else:
+        ended, code = run_all([(str(folder), partial(_judge, folder, given)) for folder in runs])
     select = partial(_select_judged, tasks=given["tasks"]) if given["tasks"] else None
     print_runs(ended, as_json=given["as_json"], several=len(runs) > 1, select=select)
     return upload_runs(ended, given["upload"], code, several=len(runs) > 1)
@@ -73,14 +78,71 @@ def _select_judged(run: Run, *, tasks: tuple[str, ...]) -> Results:
 
 
 def _judge(folder: Path, given: dict[str, Any]) -> Run:
-    from harness.evaluation.options import JudgeOptions
     from harness.evaluation.samples import Stop
     from harness.progress import choose_progress
     from harness.runs.run import judge_async
 
     from .interrupt import interruptible, resume_hint
 
-    options = JudgeOptions(
+    options = _build_options(given)
+    if given["combine"]:
+        from harness.runs.additions import combine_judges
+
+        return combine_judges(folder, options)
+    progress, stop = choose_progress(sys.stderr), Stop()
+    try:
+        return interruptible(lambda: judge_async(folder, options, progress=progress, stop=stop), stop)
+    except KeyboardInterrupt:
+        tell(resume_hint(options.command))
+        raise
+
+
+def _judge_all(folders: Sequence[Path], given: dict[str, Any]) -> tuple[list[Run], int]:
+    """Judge several runs, one after the other; a judge's model on this machine is opened once for all of them.
+
+    Returns the runs that ended, and the exit code. A failure is printed, and does not stop the rest.
+    """
+    from harness.evaluation.judges import keep_judges_open
+    from harness.evaluation.samples import Stop
+    from harness.progress import choose_progress
+    from harness.runs.run import judge_async
+
+    from .interrupt import interruptible, resume_hint
+
+    options, stop = _build_options(given), Stop()
+
+    async def judge_one(folder: Path) -> Callable[[], Run]:
+        try:
+            run = await judge_async(folder, options, progress=choose_progress(sys.stderr), stop=stop)
+        except Exception as error:  # noqa: BLE001 - raised again where errors become messages
+            return partial(_fail, error)
+        return lambda: run
+
+    async def judge_each() -> tuple[list[Run], int]:
+        ended: list[Run] = []
+        codes = {0}
+        async with keep_judges_open():
+            for folder in folders:
+                judged, code = run_each([(str(folder), await judge_one(folder))])
+                ended += judged
+                codes.add(code)
+        return ended, choose_code(codes)
+
+    try:
+        return interruptible(judge_each, stop)
+    except KeyboardInterrupt:
+        tell(resume_hint(options.command))
+        raise
+
+
+def _fail(error: Exception) -> Run:
+    raise error
+
+
+def _build_options(given: dict[str, Any]) -> JudgeOptions:
+    from harness.evaluation.options import JudgeOptions
+
+    return JudgeOptions(
         judges=() if given["combine"] else given["judges"],
         maps=given["maps"],
         judge_settings=given["judge_settings"],
@@ -106,13 +168,3 @@ def _judge(folder: Path, given: dict[str, Any]) -> Run:
         batch=given["batch"],
         wait=given["wait"],
     )
-    if given["combine"]:
-        from harness.runs.additions import combine_judges
-
-        return combine_judges(folder, options)
-    progress, stop = choose_progress(sys.stderr), Stop()
-    try:
-        return interruptible(lambda: judge_async(folder, options, progress=progress, stop=stop), stop)
-    except KeyboardInterrupt:
-        tell(resume_hint(options.command))
-        raise

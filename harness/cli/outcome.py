@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -67,7 +67,12 @@ def run_each(bodies: Iterable[tuple[str, Callable[[], _T]]]) -> tuple[list[_T], 
         codes.add(code)
         if code == _EXIT_CODES[0]:
             break
-    return ended, next(code for code in _EXIT_CODES if code in codes)
+    return ended, choose_code(codes)
+
+
+def choose_code(codes: Collection[int]) -> int:
+    """The exit code of several runs: the first of 130, 1, 2, 3, 0 that occurred."""
+    return next(code for code in _EXIT_CODES if code in codes)
 
 
 def print_runs(

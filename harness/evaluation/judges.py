@@ -6,26 +6,28 @@ state. If a reply is unreadable, the judge is asked once more in that round and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast
 
 import anyio
+import anyio.abc
 
 from harness import descriptors, plugins, settings
 from harness import rubric as rubrics
 from harness.batches import BatchDesk, BatchedModel
 from harness.contracts import Decision, Judge, Model, Rubric
-from harness.errors import BudgetSpent, HarnessError, PluginError, UnknownName, describe_error
+from harness.errors import BudgetSpent, HarnessError, PluginError, UnknownName, describe_error, unwrap_groups
 from harness.evaluation.options import Options
 from harness.evaluation.probe import probe_model
 from harness.evaluation.splits import JudgeChoice, split_judge
 from harness.keys import canonical, messages_digest, short
 from harness.limits.endpoints import Endpoints
 from harness.limits.metered import Breaker, Metered
-from harness.models import ModelSpec, Resolved, list_settings, place_devices, resolve
+from harness.models import IMAGES, ModelSpec, Resolved, list_settings, place_devices, resolve
 from harness.plugins.shapes import describe_wrong_decision
 from harness.prices import Seller
 from harness.rubric.templates import strip_markers
@@ -435,7 +437,11 @@ class OpenJudges:
         place = canonical({"ref": resolved.spec.ref, "settings": {k: str(v) for k, v in resolved.settings.items()}})
         if place not in self._models:
             images = self._images.get(resolved.spec.ref, 0)
-            model = await self._stack.enter_async_context(resolved.open(images=images))
+            kept = _kept.get()
+            if kept is not None and resolved.provider.local:
+                model = await kept.open(place, resolved, images)
+            else:
+                model = await self._stack.enter_async_context(resolved.open(images=images))
             self._endpoints.watch(model)
             side = None if self._batches is None or resolved.find_batch_fault() else resolved.batches_of(model)
             asked = self._batches is not None and self._batches.log.gathered
@@ -487,3 +493,43 @@ def _build_card(choice: JudgeChoice, rubric: Rubric, given: JudgeSettings) -> di
         "sees": list(rubric.sees),
         "labels": {label: rubric.meanings.get(label, "") for label in rubric.labels},
     }
+
+
+class _KeptModels:
+    """Open models of judges on this machine, for several runs one after the other; each in a task of its own."""
+
+    def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
+        self._tasks = tasks
+        self._models: dict[str, tuple[int | None, Model]] = {}
+        self.done = anyio.Event()
+
+    async def open(self, place: str, resolved: Resolved, images: int | None) -> Model:
+        """The model, opened at first use, and again for requests with more images."""
+        most, model = self._models.get(place, (0, None))
+        enough = model is not None and (IMAGES not in resolved.settings or (images is not None and most == images))
+        if model is None or not enough:
+            model = await self._tasks.start(self._hold, resolved, images)
+            self._models[place] = images, model
+        return model
+
+    async def _hold(self, resolved: Resolved, images: int | None, *, task_status: anyio.abc.TaskStatus[Model]) -> None:
+        async with resolved.open(images=images) as model:
+            task_status.started(model)
+            await self.done.wait()
+
+
+_kept: ContextVar[_KeptModels | None] = ContextVar("kept", default=None)
+
+
+@asynccontextmanager
+async def keep_judges_open() -> AsyncGenerator[None]:
+    """Inside, a judge's model on this machine is opened once for all runs that are judged, and closed at the end."""
+    with unwrap_groups():
+        async with anyio.create_task_group() as tasks:
+            kept = _KeptModels(tasks)
+            token = _kept.set(kept)
+            try:
+                yield
+            finally:
+                _kept.reset(token)
+                kept.done.set()

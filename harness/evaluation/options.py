@@ -18,7 +18,7 @@ from harness.replicas.launch import Launch
 from harness.settings import nearest
 from harness.types import OUTCOMES, UNSCORED
 
-Phases = Literal["auto", "sequential", "overlap"]
+Phases = Literal["auto", "sequential", "overlap", "answers"]
 #: the names that `--retry` accepts
 STATES = (*OUTCOMES, "scored", *UNSCORED)
 MOST_EPOCHS: Final = 10_000
@@ -49,7 +49,7 @@ class Options:
         fresh: first move an old run out of this folder.
         retry: outcomes and judge states to retry, besides those that are always retried.
         probe: first ask the model to tell two drawn images apart.
-        phases: whether judging waits for all answers.
+        phases: whether judging waits for all answers, or is left to `harness judge` (`answers`).
         devices: for local models and judges whose settings name none, such as `0,1`; empty lets them choose.
         launch: what starts the replicas of local models and judges: local, srun, ssh or ray; empty as the hosts say.
         hosts: `HOST[:DEVICES]`, on which ssh starts them.

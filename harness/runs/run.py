@@ -388,19 +388,19 @@ def _list_desk_notes(context: RunContext) -> list[str]:
 
 async def _evaluate(context: RunContext, resolved: Resolved, writer: RunWriter) -> None:
     """Run the phases that need the model, then the judges that wait until it is closed."""
-    later = judging_waits(context, resolved)
-    if later:
+    later, only_answers = judging_waits(context, resolved), context.options.phases == "answers"
+    if later and not only_answers:
         await context.check_judges(is_local)
     async with open_evaluated_model(context, resolved, writer) as model:
         await (context.answer(model) if later else context.answer_and_judge(model))
-    if later and not context.stop.asked:
+    if later and not only_answers and not context.stop.asked:
         await context.judge()
 
 
 def judging_waits(context: RunContext, resolved: Resolved) -> bool:
     """Whether judging waits until the model is closed, because both use this machine's accelerator."""
     if context.options.phases != "auto":
-        return context.options.phases == "sequential"
+        return context.options.phases != "overlap"
     return resolved.provider.local and any(is_local(choice.model) for choice in context.choices)
 
 

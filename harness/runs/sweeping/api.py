@@ -1,0 +1,205 @@
+"""`harness.sweep(FILE)`: runs all units of a sweep, and writes its sweep.json and its page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, get_args
+
+from harness.errors import HarnessError, UnknownName
+from harness.evaluation.samples import Stop
+from harness.runs.sweeping.plan import SweepPlan, plan_sweep
+from harness.runs.sweeping.pool import LocalPool, Work, find_slots, hold_output, list_plugin_flags
+from harness.runs.sweeping.records import Records, Row
+from harness.runs.sweeping.result import Sweep, write_leaderboard
+from harness.runs.writer import format_time
+from harness.settings import nearest
+
+Executor = Literal["local", "slurm", "ray"]
+EXECUTORS: Final[tuple[Executor, ...]] = get_args(Executor)
+Tell = Callable[[str], None]
+
+
+class Running(Protocol):
+    """An executor that is open."""
+
+    async def run(self, works: Sequence[Work]) -> None:
+        """Run all works; a failure is noted in the unit's record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """How a sweep is run.
+
+    Attributes:
+        executor: what runs the units.
+        more: flags of each child, such as `--config`.
+        ray_address: of the Ray cluster; empty starts Ray on this machine.
+        close: run nothing, and only judge what waits for a judge and write the page.
+        only_units: run the units, and neither judge nor write the page: what a task of Slurm does.
+    """
+
+    executor: Executor = "local"
+    more: tuple[str, ...] = ()
+    ray_address: str = ""
+    close: bool = False
+    only_units: bool = False
+
+
+async def sweep_async(
+    plan: SweepPlan, invocation: Invocation, *, stop: Stop | None = None, tell: Tell | None = None
+) -> Sweep:
+    """Run the units of a plan that are not done, judge them, and write sweep.json and the page.
+
+    Args:
+        plan: the sweep.
+        invocation: how to run it.
+        stop: ends it early; it then raises KeyboardInterrupt, and the same call goes on.
+        tell: receives a line for each unit that starts or ends.
+
+    Raises:
+        HarnessError: a unit can never start here, or the folder cannot be written to.
+    """
+    from anyio import to_thread
+
+    started, stop, say = time.time(), stop or Stop(), tell or _say_nothing
+    records = Records(plan)
+    async with hold_output(records):
+        runner = _open_executor(plan, invocation, records, stop, say)
+        if not invocation.close:
+            rows = records.find_rows(plan)
+            todo = [row for row in rows if row.state not in ("complete", "answered", "running")]
+            done = len(rows) - len(todo)
+            if done:
+                say(f"{done} of {len(rows)} units are done already, or in the hands of another process")
+            await runner.run(build_works(plan, todo, runner.at_once))
+            stop.check()
+        if plan.apart and not invocation.only_units:
+            await runner.run(build_judging(plan, records.find_rows(plan), runner.judges_at_once))
+            stop.check()
+    close = partial(close_sweep, plan, records, invocation.executor, started, say, page=not invocation.only_units)
+    return await to_thread.run_sync(close)
+
+
+def close_sweep(
+    plan: SweepPlan, records: Records, executor: str, started: float, tell: Tell, *, page: bool = True
+) -> Sweep:
+    """Write the page and sweep.json of a sweep as it stands."""
+    rows = records.find_rows(plan)
+    notes: list[str] = []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        tell(f"note: {text}")
+
+    made = Sweep(
+        output=plan.output,
+        rows=tuple(rows),
+        executor=executor,
+        started=format_time(started),
+        leaderboard=write_leaderboard(rows, plan.output, note) if page else None,
+        finished=format_time(time.time()),
+        notes=tuple(notes),
+    )
+    if page:
+        made.write()
+    return made
+
+
+def build_works(plan: SweepPlan, rows: Sequence[Row], at_once: int) -> list[Work]:
+    """The command of each unit."""
+    return [
+        Work(
+            units=(row.unit,),
+            args=(*row.unit.arguments, *plan.share_limits(row.unit, at_once), *row.unit.output),
+            phase="answers" if plan.apart else "run",
+            gpus=row.unit.gpus,
+            memory=row.unit.memory,
+            local=row.unit.local,
+        )
+        for row in rows
+    ]
+
+
+def build_judging(plan: SweepPlan, rows: Sequence[Row], at_once: int) -> list[Work]:
+    """One command for each place where a judge is opened, with all units that are judged there."""
+    units = [row.unit for row in rows if row.state == "answered"]
+    shares = [units[number :: max(1, at_once)] for number in range(max(1, at_once))]
+    return [
+        Work(
+            units=tuple(share),
+            args=(share[0].judging[0], *(str(unit.folder) for unit in share), *share[0].judging[1:]),
+            phase="judge",
+            gpus=plan.judge_gpus,
+            local=True,
+        )
+        for share in shares
+        if share
+    ]
+
+
+class _Local:
+    """The executor of this machine."""
+
+    def __init__(self, plan: SweepPlan, records: Records, stop: Stop, tell: Tell, more: tuple[str, ...]) -> None:
+        self._slots = find_slots(plan)
+        self._new = partial(LocalPool, self._slots, records, stop, tell, more)
+        gpus = self._slots.devices
+        self.judges_at_once = max(1, len(gpus) // max(1, plan.judge_gpus or 1)) if gpus else 1
+        self.at_once = self._slots.jobs + len(gpus)
+
+    async def run(self, works: Sequence[Work]) -> None:
+        for work in works:
+            self._slots.check(work)
+        if works:
+            await self._new().run(works)
+
+
+def _open_executor(plan: SweepPlan, invocation: Invocation, records: Records, stop: Stop, tell: Tell) -> _Local:
+    more = (*invocation.more, *list_plugin_flags())
+    return _Local(plan, records, stop, tell, more)
+
+
+def sweep(
+    given: Path | str | Mapping[str, Any],
+    *,
+    output: Path | str | None = None,
+    executor: Executor = "local",
+    only: Sequence[str] = (),
+    ray_address: str = "",
+    tell: Tell | None = None,
+) -> Sweep:
+    """Ask many models the same tasks, each in a run folder of its own. The command `harness sweep` does the same.
+
+    Args:
+        given: the sweep's YAML file, or the same as a mapping.
+        output: the folder of all run folders, instead of the file's.
+        executor: what runs the units: `local` or `ray`.
+        only: names of units; none for all.
+        ray_address: of the Ray cluster; empty starts Ray on this machine.
+        tell: receives a line for each unit that starts or ends; None for nobody.
+
+    Returns:
+        The sweep: its `rows`, each with its `state`, `run` and `unit`; `exit_code`; `leaderboard`.
+
+    Raises:
+        HarnessError: for problems that the user can fix. The failure of a unit is a row, and raises nothing.
+    """
+    from anyio.from_thread import start_blocking_portal
+
+    if executor not in EXECUTORS:
+        raise UnknownName(f"there is no executor {executor!r}", remedy=nearest(executor, EXECUTORS))
+    if executor == "slurm":
+        raise HarnessError("Slurm runs a sweep's file", remedy="use the command: harness sweep FILE --executor slurm")
+    plan = plan_sweep(given, output=None if output is None else Path(output))
+    plan = plan.select(only) if only else plan
+    invocation = Invocation(executor=executor, ray_address=ray_address)
+    with start_blocking_portal() as portal:
+        return portal.call(lambda: sweep_async(plan, invocation, tell=tell))
+
+
+def _say_nothing(_: str) -> None:
+    pass

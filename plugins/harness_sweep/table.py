@@ -1,0 +1,109 @@
+"""The tables of `harness sweep`: its units before, and its rows at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from harness.board.corrected import count_things
+from harness.board.tables import WIDTH, print_drawing
+from harness.text import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.runs.sweeping.plan import SweepPlan
+    from harness.runs.sweeping.records import Row
+    from harness.runs.sweeping.result import Sweep
+
+_STYLES: Final = {
+    "complete": "green",
+    "incomplete": "yellow",
+    "answered": "cyan",
+    "pending": "cyan",
+    "running": "cyan",
+    "failed": "red",
+    "interrupted": "yellow",
+    "waiting": "dim",
+}
+_UNKNOWN: Final = "?"  #: dollars that nobody knows: never 0
+
+
+def print_sweep(made: Sweep) -> None:
+    """Print a row for each unit, and how many are in which state."""
+    print_drawing(lambda console: _draw(console, made), WIDTH)
+
+
+def print_plan(plan: SweepPlan, rows: Sequence[Row]) -> None:
+    """Print the units with their folders, GPUs and states."""
+
+    def draw(console: Console) -> None:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE, pad_edge=False)
+        for name in ("unit", "model", "state", "GPUs", "folder"):
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            state = Text(row.state, style=_STYLES[row.state])
+            unit = row.unit
+            table.add_row(
+                Text(one_line(unit.name)), Text(one_line(unit.model)), state, _format_gpus(row), Text(str(unit.folder))
+            )
+        console.print(table)
+        judged = "answers first, then each judge once over all units" if plan.apart else "each unit judges as it goes"
+        console.print(f"{count_things(len(rows), 'unit')} below {plan.output}; {judged}", markup=False, highlight=False)
+
+    print_drawing(draw, WIDTH)
+
+
+def _format_gpus(row: Row) -> str:
+    unit = row.unit
+    number = ("1 if any" if unit.local else "0") if unit.gpus is None else str(unit.gpus)
+    return f"{number} ({unit.memory:g} GB)" if unit.memory is not None else number
+
+
+def _draw(console: Console, made: Sweep) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.board.display import format_duration
+
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    table.add_column("unit", overflow="fold")
+    table.add_column("state")
+    table.add_column("main numbers", overflow="fold", ratio=1)
+    table.add_column("$", justify="right")
+    table.add_column("time", justify="right")
+    for row in made.rows:
+        cost = None if row.run is None else row.run.cost_usd
+        table.add_row(
+            Text(one_line(row.unit.name)),
+            Text(row.state, style=_STYLES[row.state]),
+            Text("\n".join(_list_lines(row)) or "—"),
+            ("—" if row.run is None else _UNKNOWN) if cost is None else f"{cost:.2f}",
+            format_duration(row.seconds) if row.seconds else "—",
+        )
+    console.print(table)
+    counts = ", ".join(f"{count} {state}" for state, count in made.counts.items())
+    dollars = "" if made.cost_usd is None else f"; ${made.cost_usd:.2f} in all"
+    console.print(Text(f"{count_things(len(made.rows), 'unit')}: {counts}{dollars}"))
+
+
+def _list_lines(row: Row) -> Iterator[str]:
+    """The main number of each split, and why the unit is not complete."""
+    from harness.board.display import format_estimate, format_head
+
+    for number in row.run.numbers if row.run is not None else ():
+        if not number.part:
+            head = format_head(number.metric, number.unit, number.better)
+            value = format_estimate(number.value, number.ci95, number.unit)
+            mark = "" if number.complete else " (incomplete)"
+            yield one_line(f"{number.task}:{number.split} {head} {value}{mark}")
+    if row.why:
+        code = "" if row.code in (None, 0, 130) else f" (exit {row.code})"
+        yield one_line(f"{row.why}{code}", 200)
+        if row.state == "failed" and row.log.exists():
+            yield one_line(f"its output: {row.log}", 300)

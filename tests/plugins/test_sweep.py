@@ -1,0 +1,166 @@
+"""`harness sweep`, as a user runs it: units in processes, failures, resume, interrupts, and a judge opened once."""
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from harness.runs.sweeping.plan import plan_sweep
+from harness.runs.sweeping.records import Records
+from tests.acceptance import commands
+from tests.acceptance.commands import harness_here
+from tests.core.sweep_world import World
+
+PATIENCE = 120
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "sweep.schema.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.chdir(tmp_path)
+    return World(tmp_path)
+
+
+def test_failures_are_rows_and_the_same_command_goes_on_with_them_alone(world: World) -> None:
+    models = ["toy/good", "toy/once", "toy/broken", "mini/base"]
+    ended = harness_here(*world.words(models, jobs=1))
+    assert ended.code == 3, ended.err
+    assert world.states() == {
+        "toy-good": "complete",
+        "toy-once": "failed",
+        "toy-broken": "failed",
+        "mini-base": "complete",
+    }
+    jsonschema.validate(world.load(), SCHEMA)
+    units = {unit["name"]: unit for unit in world.load()["units"]}
+    assert "was killed by SIGKILL" in units["toy-once"]["why"]
+    assert (units["toy-once"]["exit_code"], units["toy-broken"]["exit_code"]) == (None, 2)
+    assert units["toy-broken"]["why"] == "its weights are torn"
+    assert "its weights are torn (exit 2)" in ended.out
+    assert "out of memory" in Path(units["toy-once"]["log"]).read_text()
+    assert "4 units: 2 complete, 2 failed" in ended.out
+    assert "toy/good" in (world.output / "leaderboard.html").read_text()
+    [again] = re.findall("go on with what is not complete: (harness sweep .*)", ended.err)
+    assert "--plugin" in again
+
+    asked = world.lines("asked")
+    assert harness_here(*world.words(models, jobs=1)).code == 3
+    assert world.states()["toy-once"] == "complete"
+    assert set(world.lines("asked")[len(asked) :]) == {"once"}
+
+
+def test_units_without_a_gpu_share_a_process_and_a_dry_run_lists_what_is_done(world: World) -> None:
+    models = ["toy/a", "toy/b", {"model": "toy/a", "name": "third"}]
+    plan = json.loads(harness_here(*world.words(models, "--dry-run", "--json")).out)
+    assert [(unit["name"], unit["state"]) for unit in plan["units"]] == [
+        ("toy-a", "waiting"),
+        ("toy-b", "waiting"),
+        ("third", "waiting"),
+    ]
+    assert not world.output.exists()
+    ended = harness_here(*world.words(models, "--json", jobs=1))
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["counts"] == {"complete": 3}
+    shown = harness_here(*world.words(models, "--dry-run"))
+    assert shown.out.count("complete") == 3
+    again = harness_here(*world.words(models))
+    assert (again.code, len(world.lines("opened"))) == (0, 3)
+    assert "3 of 3 units are done already" in again.err
+    harness_here(*world.words(models, "--only", "third", limit=3))
+    assert len(world.lines("opened")) == 4, "what was asked something else is not done"
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_units_and_the_same_command_goes_on(world: World, end: signal.Signals) -> None:
+    os.mkfifo(world.pipe)
+    words = world.words(["toy/slow", "toy/later"], jobs=1)
+    with commands.started(*words) as process:
+        assert world.pipe.read_text() == "asked"
+        process.send_signal(end)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, err
+    assert "resume with: harness sweep" in err
+    world.pipe.unlink()
+    assert harness_here(*words).code == 0
+    assert world.states() == {"toy-slow": "complete", "toy-later": "complete"}
+
+
+def test_a_sweep_that_is_killed_leaves_no_unit_at_work(world: World) -> None:
+    os.mkfifo(world.pipe)
+    words = world.words(["toy/slow"], jobs=1)
+    with commands.started(*words) as process:
+        assert world.pipe.read_text() == "asked"
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+    world.pipe.unlink()
+    lock = world.output / ".sweep" / "toy-slow.log"
+    assert lock.exists()
+    while harness_here(*words).code == 3:  # its process keeps the run folder for the seconds that calls in flight have
+        assert world.states()["toy-slow"] in ("failed", "running")
+    assert world.states() == {"toy-slow": "complete"}
+
+
+def test_a_unit_that_another_sweep_holds_is_left_alone(world: World) -> None:
+    words = world.words(["toy/a", "toy/b"])
+    from harness.plugins import Host, use
+
+    with use(Host.load([world.plugin])):
+        plan = plan_sweep(world.folder / "sweep.yaml")
+        with Records(plan).claim(plan.units[0]) or pytest.fail("it is free"):
+            ended = harness_here(*words)
+    assert ended.code == 3
+    assert "in the hands of another sweep" in ended.err
+    assert world.states() == {"toy-a": "waiting", "toy-b": "complete"}
+
+
+def test_a_local_judge_is_opened_once_for_all_units_after_their_answers(world: World) -> None:
+    words = world.words(["toy/a", "toy/b", "card/c"], judges=["card/judge"])
+    ended = harness_here(*words)
+    assert world.states() == {"toy-a": "complete", "toy-b": "complete", "card-c": "complete"}, ended.err
+    assert [line.partition(" ")[0] for line in world.lines("opened")].count("card/judge") == 1
+    assert harness_here(*words).code == 0
+    assert [line.partition(" ")[0] for line in world.lines("opened")].count("card/judge") == 1
+
+
+@pytest.mark.parametrize(
+    ("models", "more", "told"),
+    [
+        (["toy/a"], {"limmit": 3}, "no key 'limmit'"),
+        ([{"model": "toy/a", "gpu": 1}], {}, "did you mean gpus"),
+        (["toy/nothing*"], {}, "nothing matches"),
+        (["toy/a", "toy/a"], {}, "would write to one folder, toy-a"),
+        (["./checkpoint"], {}, "no provider is named"),
+        (["toy/a"], {"tasks": ["miss"]}, "miss"),
+        (["toy/a"], {"epochs": [1]}, "epochs"),
+        (["toy/a"], {"jobs": 0}, "jobs"),
+        ([], {}, "a sweep needs models"),
+        ([{"model": "card/a", "gpus": 64}], {}, "wants 64 GPUs"),
+        (["nobody/a"], {}, "nobody"),
+    ],
+)
+def test_what_no_sweep_can_do_is_refused_before_anything_starts(
+    world: World, models: list[object], more: dict[str, object], told: str
+) -> None:
+    ended = harness_here(*world.words(models, **more))
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err
+    assert not world.lines("opened")
+
+
+def test_where_nothing_can_start_it_ends_with_2(world: World) -> None:
+    assert harness_here(*world.words(["toy/broken"])).code == 2
+
+
+def test_python_sweeps_a_mapping(world: World) -> None:
+    import harness
+    from harness.plugins import Host, use
+
+    with use(Host.load([world.plugin])):
+        made = harness.sweep({"models": ["toy/a"], "tasks": "mis:mini", "limit": 2, "no_probe": True}, output="out")
+    [row] = made.rows
+    assert (made.exit_code, row.state) == (0, "complete")
+    assert harness.load_run(row.unit.folder).exit_code == 0
