@@ -30,7 +30,9 @@ class Toy:
             print("out of memory", flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
         if self.name == "slow" and (HERE / "pipe").exists():
-            (HERE / "pipe").write_text("asked")
+            if not (HERE / "told").exists():  # who writes to a pipe waits for its reader
+                (HERE / "told").touch()
+                (HERE / "pipe").write_text("asked")
             await anyio.sleep_forever()
         return Response(text="I will not help with that. {\\"label\\": \\"safe\\"}")
 

@@ -118,7 +118,7 @@ def test_a_unit_that_another_sweep_holds_is_left_alone(world: World) -> None:
 
 
 def test_a_local_judge_is_opened_once_for_all_units_after_their_answers(world: World) -> None:
-    words = world.words(["toy/a", "toy/b", "card/c"], judges=["card/judge"])
+    words = world.words(["toy/a", "toy/b", "card/c"], judges=["mis=card/judge"], min_coverage=0)
     ended = harness_here(*words)
     assert world.states() == {"toy-a": "complete", "toy-b": "complete", "card-c": "complete"}, ended.err
     assert [line.partition(" ")[0] for line in world.lines("opened")].count("card/judge") == 1
@@ -130,7 +130,7 @@ def test_a_local_judge_is_opened_once_for_all_units_after_their_answers(world: W
     ("models", "more", "told"),
     [
         (["toy/a"], {"limmit": 3}, "no key 'limmit'"),
-        ([{"model": "toy/a", "gpu": 1}], {}, "did you mean gpus"),
+        ([{"model": "toy/a", "gpu": 1}], {}, "did you mean 'gpus'"),
         (["toy/nothing*"], {}, "nothing matches"),
         (["toy/a", "toy/a"], {}, "would write to one folder, toy-a"),
         (["./checkpoint"], {}, "no provider is named"),
