@@ -475,8 +475,8 @@ def run_flags(function: _F) -> _F:
             type=click.Choice(["auto", "sequential", "overlap", "answers"]),
             default="auto",
             show_default=True,
-            help="Judge while answering, or after the model is closed; auto: after, when both are local. answers: leave it "
-            "to `harness judge`.",
+            help="Judge while answering, or after the model is closed; auto: after, when both are local. "
+            "answers: leave it to `harness judge`.",
         ),
         click.option("--fresh", is_flag=True, help="Move an old run out of this folder and start again."),
         click.option("--no-probe", is_flag=True, help="Skip the start-up check of the model and the judges."),
