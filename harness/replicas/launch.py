@@ -362,7 +362,16 @@ def build_command(place: Placement, program: Sequence[str]) -> list[str]:
         return ["srun", *usual, "-w", place.host, *own, *program]
     if place.how == "ssh":
         options = [word for option in _SSH for word in ("-o", option)]
-        return ["ssh", "-T", "-x", "-a", *options, "--", place.host.strip("[]"), f"exec {shlex.join(program)}"]
+        return [
+            "ssh",
+            "-T",
+            "-x",
+            "-a",
+            *options,
+            "--",
+            re.sub(r"[\[\]]", "", place.host),
+            f"exec {shlex.join(program)}",
+        ]
     return list(program)
 
 

@@ -211,6 +211,7 @@ class _Merge:
     def _merge_files(self, old: RunFile | None) -> RunFile:
         """run.json of the merged run."""
         runs, first = self.shards.runs, self.shards.first.file
+        before = self.place.run
         now = time.time()
         history = [
             replace(entry, extra={**entry.extra, "shard": run.name}) for run in runs for entry in run.file.history
@@ -239,7 +240,8 @@ class _Merge:
         notes = dict.fromkeys(note for file in files for note in file.model.notes)
         return replace(
             first,
-            started=min(file.started for file in files),
+            # tells this run from others (`--upload`), so a shard that comes later does not change it
+            started=min(file.started for file in files) if before is None else before.started,
             model=replace(first.model, notes=tuple(notes)),
             plugins=_join_all(file.plugins for file in files),
             judges=_join_all(file.judges for file in files),

@@ -9,7 +9,7 @@ from harness.errors import HarnessError
 from harness.keys import digest
 from harness.remote import Uploaded, fetch_folder, join_address, list_copies, show_address, upload_folder
 from harness.store.folder import RunFolder
-from harness.store.shards import SHARDS
+from harness.store.shards import SHARDS, is_shard_name
 
 _FETCHED = ".fetched"
 
@@ -21,7 +21,9 @@ def upload_run(folder: Path, url: str) -> Uploaded:
     """
     file = RunFolder(folder).load_run()
     address = url if file.part is None else join_address(url, SHARDS, folder.name)
-    of = digest({"identity": dict(file.identity), "shard": list(file.part or ())})
+    # how a run began tells it from others of its model; of a merged run, earlier entries may come into the history
+    began = [file.started, *(() if file.merged or not file.history else file.history[0].command)]
+    of = digest({"identity": dict(file.identity), "began": began, "shard": list(file.part or ())})
     try:
         return upload_folder(folder, address, of=of)
     except HarnessError as error:
@@ -35,7 +37,7 @@ def fetch_shards(url: str, folder: Path) -> None:
 
     Raises HarnessError: there are none, one is not whole, or a shard of the local folder would be replaced.
     """
-    names = list_copies(url, SHARDS)
+    names = [name for name in list_copies(url, SHARDS) if is_shard_name(name)]  # an object's key may hold `..`
     if not names:
         raise HarnessError(
             "there are no copies of shards here",

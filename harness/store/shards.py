@@ -25,7 +25,12 @@ def shard_folder(folder: Path, shard: tuple[int, int]) -> Path:
 
 def find_base(folder: Path) -> Path:
     """The run folder that a shard's folder belongs to; a folder that is no shard's stays."""
-    return folder.parent.parent if folder.parent.name == SHARDS and _NAME.fullmatch(folder.name) else folder
+    return folder.parent.parent if folder.parent.name == SHARDS and is_shard_name(folder.name) else folder
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a folder's name is that of a shard, such as `0-of-2`."""
+    return _NAME.fullmatch(name) is not None
 
 
 def list_shards(folder: Path) -> dict[tuple[int, int], Path]:

@@ -13,6 +13,7 @@ import pytest
 from harness import remote
 from harness.errors import HarnessError
 from harness.remote import MANIFEST, fetch_folder, fetch_folders, is_remote, join_address, upload_folder
+from harness.runs.uploading import fetch_shards, upload_run
 from tests.acceptance.commands import Ended, harness_here
 
 MODEL = ("--model", "mini/base", "--tasks", "mis:mini")
@@ -71,6 +72,29 @@ def test_a_second_upload_sends_only_what_has_changed_and_removes_what_is_gone(tm
     assert list_there() == {"run.json", "results.json", "mis/asked.jsonl", MANIFEST}
     assert read_all(fetch_folder(bucket))["results.json"] == "[1]"
     assert upload_folder(folder, bucket, of="a").sent == 0
+
+
+def test_another_run_of_the_same_model_is_not_replaced(tmp_path: Path, bucket: str) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, limit in ((first, 3), (second, 5)):
+        ended = harness_here("run", *MODEL, "--limit", limit, "--output", folder)
+        assert ended.code == 0, ended.err
+    upload_run(first, bucket)
+    before = list_there()
+    with pytest.raises(HarnessError, match=r"(?s)the copy of another run.*give another address"):
+        upload_run(second, bucket)
+    assert harness_here("run", *MODEL, "--limit", 6, "--output", first).code == 0
+    assert harness_here("judge", first, "--judge", "keyword").code == 0
+    assert upload_run(first, bucket).sent > 0, "a run that went on is the same one"
+    assert list_there() >= before
+
+
+def test_what_is_no_name_of_a_shard_is_never_fetched(tmp_path: Path, bucket: str) -> None:
+    fsspec.filesystem("memory").pipe_file("/bucket/run/.shards/../manifest.json", b"{}")
+    assert remote.list_copies(bucket, ".shards") == [".."]
+    with pytest.raises(HarnessError, match="there are no copies of shards here"):
+        fetch_shards(bucket, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 class Broken:

@@ -163,6 +163,16 @@ def test_more_gpus_than_there_are_is_said_at_once(replicas: int | None, gpus: fl
         share_out(NODES, replicas, gpus, fractions=False, who="the job")
 
 
+@pytest.mark.parametrize(
+    ("host", "given"),
+    [("me@[fe80::1]", "me@fe80::1"), ("[fe80::1%eth0]", "fe80::1%eth0"), ("me@b.lab", "me@b.lab")],
+)
+def test_ssh_is_given_an_ipv6_address_without_its_brackets(host: str, given: str) -> None:
+    (name,) = parse_hosts([f"{host}:0"])
+    command = build_command(Placement(how="ssh", host=name), ["python"])
+    assert command[command.index("--") + 1] == given
+
+
 def test_a_part_of_a_gpu_is_for_ray_alone() -> None:
     assert share_out(NODES, 12, None, fractions=True, who="Ray") == (0.5, [8, 4])
     assert share_out(NODES, None, 0.5, fractions=True, who="Ray") == (0.5, [8, 4])
