@@ -145,7 +145,7 @@ _RULES: Final[Sequence[tuple[str, ImageRule]]] = (
     (r"gpt-5(-|$|-chat)", _count_tiles(70, 140)),
     (r"(gpt-4o|chatgpt-4o|gpt-4\.1|gpt-4\.5|gpt-4-turbo)", _count_tiles(85, 170)),
     (r"o[13](-|$)", _count_tiles(75, 150)),
-    (r"claude-(\w+-)?(4-[7-9]|[5-9])", _NEW_CLAUDE),
+    (r"claude-([a-z]+-)?(4-[7-9]|[5-9])(-|$)", _NEW_CLAUDE),
     (r"claude", _OLD_CLAUDE),
     (r"gemini-2", ImageRule(name="Gemini 2: 258 for each tile of 768 pixels", count=_count_gemini)),
     (r"gemini-[3-9]", ImageRule(name="Gemini 3: about 1,100 for an image", count=lambda _w, _h: (1000, 1200))),

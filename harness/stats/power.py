@@ -104,7 +104,8 @@ def plan_records(
         def chance(records: int, other: float | None = other) -> float:
             return find_power(model, goal, size, records, other_rate=other, lower_is_better=lower_is_better)
 
-        records = _find_least(chance, power, steps=goal != "margin" and model.seeds == 1)
+        tries = 0 if goal == "margin" or model.seeds > 1 else 100 if goal == "detect" else 1_000
+        records = _find_least(chance, power, tries)
         reached = chance(MOST if records is None else records)
         plan = PowerPlan(records=records, power=reached, other_rate=other)
         if found is None or (plan.records or inf) > (found.records or inf):
@@ -343,8 +344,15 @@ def _find_power_of_seeds(
     return float(1 - nctdtr(freedom, room / error, quantile)) if room > 0 else 0.0
 
 
-def _find_least(chance: Callable[[int], float], power: float, *, steps: bool) -> int | None:
-    """The least number from which on the chance stays at `power`; None where none does."""
+def _find_least(chance: Callable[[int], float], power: float, tries: int) -> int | None:
+    """The least number from which on the chance stays at `power`; None where none does.
+
+    Args:
+        chance: of a number of records.
+        power: the wanted chance.
+        tries: numbers to try around the first that is found, since an exact chance goes up and down; 0 where it does
+            not.
+    """
     low, high = 1, 8
     while chance(high) < power:
         low, high = high, 2 * high
@@ -353,12 +361,15 @@ def _find_least(chance: Callable[[int], float], power: float, *, steps: bool) ->
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if chance(middle) >= power else (middle, high)
-    if not steps:
+    if not tries:
         return high
-    stride = max(1, high // 400)
+    stride = max(1, high // (4 * tries))
     tried = range(max(2, int(0.9 * high)), int(1.15 * high) + 12, stride)
-    short = [n for n in tried if chance(n) < power]
-    return max(short, default=tried[0] - stride) + stride
+    short = max((n for n in tried if chance(n) < power), default=tried[0] - stride)
+    if stride > 1:  # what lies between two that were tried
+        short = max((n for n in range(short + 1, short + 20 * stride) if chance(n) < power), default=short)
+        return short + 1
+    return short + stride
 
 
 def count_observations(value: float, interval: tuple[float, float]) -> float | None:

@@ -78,6 +78,15 @@ def test_from_the_planned_size_on_the_chance_stays_as_wanted(rate: float, goal: 
     assert find_power(model, goal, size, plan.records // 2, other_rate=plan.other_rate) < 0.8
 
 
+def test_no_larger_evaluation_than_a_large_planned_one_falls_short() -> None:
+    model = PowerModel(rate=0.1)
+    plan = plan_records(model, "limit", 0.12)
+    assert plan.records is not None
+    assert plan.records > 2000
+    assert all(find_power(model, "limit", 0.12, plan.records + more) >= 0.8 for more in range(60))
+    assert find_power(model, "limit", 0.12, plan.records - 1) < 0.8
+
+
 def test_what_so_many_records_reach_is_what_a_plan_for_it_asks_for() -> None:
     model = PowerModel(rate=0.2, correlation=0.3)
     for goal in ("width", "detect", "margin"):

@@ -256,6 +256,7 @@ def test_an_unknown_part_leaves_the_sum_open_and_the_known_part_said() -> None:
         ("openai/gpt-5.6", (1024, 1024), (1229, 1229)),
         ("anthropic/claude-sonnet-4-5", (1024, 1024), (1369, 1369)),
         ("anthropic/claude-opus-4-7", (4000, 4000), (4784, 4784)),
+        ("anthropic/claude-3-5-sonnet-20241022", (4000, 4000), (1568, 1568)),
         ("gemini/gemini-2.5-pro", (384, 384), (258, 258)),
         ("gemini/gemini-3-pro", (9000, 20), (1000, 1200)),
         ("together/Qwen/Qwen2.5-VL", (28, 28), (1, 1600)),
