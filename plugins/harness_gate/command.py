@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -60,7 +59,7 @@ _SUMMARY: Final = "GITHUB_STEP_SUMMARY"
     "--undecided",
     type=click.Choice(["fail", "pass"]),
     show_default="fail",
-    help="What a rule does whose interval holds the limit.",
+    help="Count an undecided rule as failed or as passed.",
 )
 @click.option(
     "--by",
@@ -68,6 +67,7 @@ _SUMMARY: Final = "GITHUB_STEP_SUMMARY"
     show_default="judge",
     help="Decide by the judge's numbers, or by those that people's labels give.",
 )
+@click.option("--allow-subset", is_flag=True, help="Decide by a part of a split too: a run with --limit, or a shard.")
 @click.option(
     "--verify/--no-verify",
     default=True,
@@ -93,7 +93,8 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int:
 
     A rule passes where the 95% interval, stretched over what is unresolved, lies wholly within the limit; it fails
     where it lies wholly beyond, also after Holm's adjustment; else it is undecided. Nothing is asked and nothing is
-    judged. Exit codes: 0 all rules are kept, 5 a rule is broken, 3 a run is incomplete, 2 an error you can fix.
+    judged. Exit codes: 0 all rules are kept, 5 a rule is broken or undecided, 3 a run is incomplete or a part, 2 an
+    error you can fix.
     """
     outputs: tuple[Path, ...] = given["outputs"]
     for output in outputs:
@@ -106,8 +107,12 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int:
     rules = _collect_rules(ctx, given)
     load_host(ctx)
     from harness.runs.gating.gate import check_gate
+    from harness.runs.gating.places import find_places
 
-    found = check_gate(_find_places(runs), rules=rules, verify=given["verify"])
+    places, others = find_places(runs)
+    for folder in others:
+        say(f"note: {folder} holds no run, so it is left out", err=True)
+    found = check_gate(places, rules=rules, verify=given["verify"])
     for output in outputs:
         _write(output, found)
     if given["as_json"]:
@@ -156,20 +161,7 @@ def _collect_rules(ctx: click.Context, given: dict[str, Any]) -> GateRules:
         for name in ("undecided", "by")
         if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT and given[name] is not None
     }
-    return replace(rules, **chosen)
-
-
-def _find_places(runs: Sequence[str]) -> list[Path]:
-    """Run folders, with or without results, or results files; a pattern stands for those with results."""
-    from harness.board.results import find_results
-
-    places: list[Path] = []
-    for run in runs:
-        if Path(run).exists() or not any(letter in run for letter in "*?["):
-            places.append(Path(run))
-        else:
-            places += [path.parent for path in find_results((run,))]
-    return list(dict.fromkeys(places))
+    return replace(rules, **chosen, allow_subset=given["allow_subset"] or rules.allow_subset)
 
 
 def _to_json(found: GateResult) -> str:

@@ -1,7 +1,7 @@
 """The gate as JUnit XML, which CI systems show: a test suite for each split, a test case for each rule.
 
-`failure` is a broken rule, `error` one without a number, `skipped` one that was not asked. Names may be a stranger's,
-and XML cannot hold every character: what it cannot hold is left out.
+`failure` is a broken or an undecided rule, `error` one without a number, `skipped` one that was not asked. Names may be
+a stranger's, and XML cannot hold every character: what it cannot hold is left out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from harness.runs.gating.result import GateResult, RuleResult, State
 
-from .words import describe_rule, format_ends, format_limit, format_number, format_verdict
+from .words import describe_rule, format_result, name_suite
 
 _UNFIT: Final = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 _ELEMENTS: Final = {2: "error", 3: "error", 5: "failure"}
@@ -24,7 +24,7 @@ def render_junit(found: GateResult) -> str:
     suites: dict[str, list[RuleResult]] = {}
     for rule in found.rules:
         where = f"{rule.run}: " if len(found.runs) > 1 else ""
-        suites.setdefault(f"{where}{rule.title or 'no split'}", []).append(rule)
+        suites.setdefault(f"{where}{name_suite(rule)}", []).append(rule)
     root = ET.Element("testsuites", {"name": "harness gate", **_count(found, found.rules)})
     for name, rules in suites.items():
         suite = ET.SubElement(root, "testsuite", {"name": _fit(name), **_count(found, rules)})
@@ -37,12 +37,13 @@ def render_junit(found: GateResult) -> str:
 def _add_case(suite: ET.Element, found: GateResult, rule: RuleResult) -> None:
     case = ET.SubElement(suite, "testcase", {"name": _fit(rule.rule), "classname": _fit(rule.run), "time": "0"})
     code = found.code(rule)
-    shown = f"{format_number(rule)} {format_ends(rule)}, {format_limit(rule)}: {format_verdict(found, rule)}"
+    shown = format_result(found, rule)
     if rule.state is State.SKIPPED:
         ET.SubElement(case, "skipped", {"message": _fit(rule.why)})
     elif code:
         told = describe_rule(rule)
-        bad = ET.SubElement(case, _ELEMENTS[code], {"type": _KINDS[code], "message": _fit(f"{shown}. {told}")})
+        kind = "undecided" if rule.state is State.UNDECIDED else _KINDS[code]
+        bad = ET.SubElement(case, _ELEMENTS[code], {"type": kind, "message": _fit(f"{shown}. {told}")})
         bad.text = _fit("\n".join((told, *rule.notes)))
     else:
         ET.SubElement(case, "system-out").text = _fit("\n".join((shown, describe_rule(rule), *rule.notes)))

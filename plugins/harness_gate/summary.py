@@ -15,6 +15,8 @@ from .words import (
     format_ends,
     format_limit,
     format_number,
+    format_result,
+    format_samples,
     format_verdict,
     list_notes,
 )
@@ -30,7 +32,7 @@ def render_markdown(found: GateResult, most: int = _LIMIT) -> str:
     """The rules as a Markdown table of at most `most` bytes; those that are not kept come first."""
     head = [f"### {_MARKS[found.exit_code]} {escape_markdown(describe_end(found))}", ""]
     several = len(found.runs) > 1
-    columns = [*(["Run"] if several else []), "", "Rule", "Number", "95% interval", "Limit", "Verdict", "Why"]
+    columns = [*(["Run"] if several else []), "", "Rule", "Number", "95% interval", "n", "Limit", "Verdict", "Why"]
     head += [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
     rows = [
         _render_row(found, rule, several=several) for rule in sorted(found.rules, key=lambda each: _rank(found, each))
@@ -56,6 +58,7 @@ def _render_row(found: GateResult, rule: RuleResult, *, several: bool) -> str:
         rule.rule,
         format_number(rule),
         format_ends(rule),
+        format_samples(rule),
         format_limit(rule),
         format_verdict(found, rule),
         "" if rule.state is State.PASSED else describe_rule(rule),
@@ -85,8 +88,9 @@ def list_annotations(found: GateResult) -> Iterator[str]:
     for rule in sorted(found.rules, key=lambda each: _rank(found, each)):
         code = found.code(rule)
         if code:
-            shown = f"{format_number(rule)} {format_ends(rule)}, {format_limit(rule)}. {describe_rule(rule)}"
-            title = _escape(f"harness gate, {_NAMES[code]}: {rule.rule}", title=True)
+            shown = f"{format_result(found, rule)}. {describe_rule(rule)}"
+            name = "undecided" if rule.state is State.UNDECIDED else _NAMES[code]
+            title = _escape(f"harness gate, {name}: {rule.rule}", title=True)
             yield f"::error title={title}::{_escape(shown)}"
         elif rule.state is State.UNDECIDED:
             title = _escape(f"harness gate, undecided: {rule.rule}", title=True)

@@ -14,6 +14,7 @@ from .words import (
     format_ends,
     format_limit,
     format_number,
+    format_samples,
     format_verdict,
     list_notes,
     name_rule,
@@ -42,6 +43,7 @@ def _draw(console: Console, found: GateResult) -> None:
         table.add_column("Rule", overflow="fold", min_width=12)
         table.add_column("Number", justify="right", no_wrap=True)
         table.add_column("95% interval", no_wrap=True)
+        table.add_column("n", justify="right", no_wrap=True)
         table.add_column("Limit", no_wrap=True)
         table.add_column("Verdict", overflow="fold")
         for rule in rules:
@@ -50,6 +52,7 @@ def _draw(console: Console, found: GateResult) -> None:
                 Text(one_line(name_rule(rule), 2000)),
                 Text(format_number(rule)),
                 Text(format_ends(rule)),
+                Text(format_samples(rule)),
                 Text(format_limit(rule)),
                 Text(format_verdict(found, rule), style=style),
             )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from harness.board.display import NOTHING, format_interval, format_value
+from harness.board.display import ARROWS, NOTHING, format_interval, format_value
 from harness.runs.gating.result import GateResult, RuleResult, State
+from harness.stats.gates import ALPHA
 
 _VERDICTS: Final = {
     State.PASSED: "kept",
@@ -18,10 +19,41 @@ _VERDICTS: Final = {
 
 
 def name_rule(rule: RuleResult) -> str:
-    """The rule without its limit, which has a column of its own."""
+    """The rule without its limit, which has a column of its own, and the direction of its metric."""
+    arrow = ARROWS.get(rule.better, "")
+    if rule.kind == "no_worse_than":
+        start = f"{rule.metric}:{rule.title}"
+        if rule.metric and arrow and rule.rule.startswith(start):
+            return f"{start} {arrow}{rule.rule[len(start) :]}"
+        return rule.rule
+    return f"{rule.rule.removeprefix(f'{rule.kind} ').rpartition('=')[0]} {arrow}".rstrip()
+
+
+def name_suite(rule: RuleResult) -> str:
+    """Task and split that a rule is about, also where the run lacks them."""
+    if rule.title:
+        return rule.title
     if rule.kind == "no_worse_than":
         return rule.rule
-    return rule.rule.removeprefix(f"{rule.kind} ").rpartition("=")[0]
+    words = rule.rule.removeprefix(f"{rule.kind} ").rpartition("=")[0].split(":")
+    return ":".join(words[1:] if len(words) < 3 else words[-2:]).partition("@")[0] or "no split"
+
+
+def format_samples(rule: RuleResult) -> str:
+    """How many samples the number rests on: `120`, or `10 of 120`."""
+    if rule.n is None:
+        return NOTHING
+    return f"{rule.n:,}" if rule.n_expected in (None, rule.n) else f"{rule.n:,} of {rule.n_expected:,}"
+
+
+def format_result(found: GateResult, rule: RuleResult) -> str:
+    """Number, interval, limit and verdict in one line; for a rule without a number only that there is none."""
+    if rule.value is None:
+        return f"{format_limit(rule)}: {format_verdict(found, rule)}"
+    return (
+        f"{format_number(rule)} {format_ends(rule)}, n {format_samples(rule)}, {format_limit(rule)}:"
+        f" {format_verdict(found, rule)}"
+    )
 
 
 def format_number(rule: RuleResult) -> str:
@@ -55,7 +87,9 @@ def format_limit(rule: RuleResult) -> str:
 def format_verdict(found: GateResult, rule: RuleResult) -> str:
     """How the rule ended."""
     if rule.state is State.UNDECIDED:
-        return "undecided" if found.code(rule) == 0 else "UNDECIDED, counts as broken"
+        return "undecided, counts as passed" if found.code(rule) == 0 else "UNDECIDED"
+    if rule.state is State.INCOMPLETE and rule.value is not None:
+        return "not decided"
     return _VERDICTS[rule.state]
 
 
@@ -70,15 +104,17 @@ def describe_end(found: GateResult) -> str:
     names = {
         State.PASSED: "kept",
         State.UNDECIDED: "undecided",
-        State.INCOMPLETE: "without a number yet",
+        State.INCOMPLETE: "not decided yet",
         State.FAIL: "broken",
         State.ERROR: "in error",
         State.SKIPPED: "not asked",
     }
     told = ", ".join(f"{count} {names[state]}" for state, count in counts.items()) or "no rule"
+    broken, undecided = counts.get(State.FAIL, 0), counts.get(State.UNDECIDED, 0)
+    bad, verb = (broken, "broken") if broken else (undecided, "undecided")
     ends = {
         0: "The gate passes",
-        5: "The gate is closed: a rule is broken",
+        5: f"The gate is closed: {bad} rule{' is' if bad == 1 else 's are'} {verb}",
         3: "The gate is closed: a run is incomplete",
         2: "The gate is closed: a rule cannot be decided",
     }
@@ -96,5 +132,5 @@ def list_notes(found: GateResult) -> Iterator[str]:
     for run in found.runs:
         if run.verified is None and run.model:
             yield f"{run.run}: its results.json was not computed again from its lines (--no-verify)"
-    if found.family > 1:
+    if any(rule.p is not None and rule.p_holm is not None and rule.p < ALPHA <= rule.p_holm for rule in found.rules):
         yield f"a rule is broken only after Holm's adjustment over {found.family} rules; a pass needs none"

@@ -20,7 +20,7 @@ from harness_gate.summary import append_summary, list_annotations, render_markdo
 from harness.cli import cli
 from harness.errors import HarnessError
 from harness.runs.gating.result import GatedRun, GateResult, RuleResult, State
-from tests.core.compared import WORLD, played
+from tests.core.compared import WORLD, changed, played
 
 junit: Any = junitparser  #: its classes have no types
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "gate.schema.json").read_text(encoding="utf-8"))
@@ -77,8 +77,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     [
         ("safe", ("--max", "ASR:played:one=30"), 0, "The gate passes (1 kept; exit 0)"),
         ("unsafe", ("--max", "ASR:played:one=30"), 5, "BROKEN"),
-        ("half", ("--max", "ASR:played:one=50"), 5, "UNDECIDED, counts as broken"),
-        ("half", ("--max", "ASR:played:one=50", "--undecided", "pass"), 0, "undecided"),
+        ("half", ("--max", "ASR:played:one=50"), 5, "The gate is closed: 1 rule is undecided (1 undecided; exit 5)"),
+        ("half", ("--max", "ASR:played:one=50", "--undecided", "pass"), 0, "undecided, counts as passed"),
         ("open", ("--max", "ASR:played:one=99"), 3, "no number yet"),
         ("safe", ("--max", "ASRR:played:one=99"), 2, "did you mean 'ASR'?"),
     ],
@@ -186,7 +186,7 @@ def test_hostile_names_break_neither_junit_nor_the_summary_nor_an_annotation(tmp
     assert junit.JUnitXml.fromfile(str(pretty)).failures == 2
     text = render_markdown(found)
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in lines} == {9}
+    assert {line.count("|") for line in lines} == {10}
     assert "<b>" not in text
     for line in list_annotations(found):
         assert "\n" not in line
@@ -233,3 +233,101 @@ def test_outside_of_github_a_summary_is_said_to_be_missing(runs: dict[str, Path]
 def test_a_margin_without_a_baseline_is_refused(runs: dict[str, Path]) -> None:
     with pytest.raises(click.UsageError, match="--no-worse-than"):
         gate(runs["safe"], "--max", "ASR:played:one=30", "--margin", "2")
+
+
+def interrupted(folder: Path) -> Path:
+    """A run whose process was killed before it had answers: run.json knows what it had begun."""
+    played(folder, "s")
+    (folder / "results.json").unlink()
+
+    def kill(raw: Any) -> None:
+        (ended,) = raw["history"]
+        raw["running"] = {"started": raw["started"], "splits": {"played:one": 12}, "options": ended["options"]}
+        raw |= {"history": [], "tasks": {}}
+
+    return changed(folder, kill)
+
+
+def test_a_pattern_keeps_a_run_without_results_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    played(tmp_path / "done", "s")
+    stopped = interrupted(tmp_path / "stopped")
+    (tmp_path / "early").mkdir()
+    (tmp_path / "early" / ".writers.lock").touch()
+    (tmp_path / "notes").mkdir()
+    done = gate(tmp_path / "*", "--max", "ASR:played:one=30", "--json")
+    states = {Path(each["run"]).name: each["state"] for each in json.loads(done.stdout)["rules"]}
+    assert states == {"done": "pass", "stopped": "incomplete", "early": "incomplete"}
+    assert done.exit_code == 3
+    assert f"{tmp_path / 'notes'} holds no run" in done.stderr
+    told = " ".join(gate(stopped, "--max", "ASR:played:one=30", "--output", tmp_path / "g.xml").stdout.split())
+    assert "harness run --model played/s --tasks played:one --judge mild --no-probe --output" in told
+    suite = ET.fromstring((tmp_path / "g.xml").read_text())[0]
+    assert suite.get("name") == "played:one"
+    assert suite[0][0].get("message", "").startswith("at most 30: no number yet. the run has written no results yet")
+    with pytest.raises(HarnessError, match="no run matches"):
+        gate(tmp_path / "not*s", "--max", "ASR:played:one=30")
+
+
+def test_shards_that_are_not_merged_or_missing_are_no_number_yet_and_their_commands_are_printed(tmp_path: Path) -> None:
+    base = tmp_path / "shards"
+    played(base, "s", "--shard", "0/2")
+    done = gate(tmp_path / "*", "--max", "ASR:played:one=30", "--json")
+    (found,) = json.loads(done.stdout)["rules"]
+    assert (done.exit_code, found["state"]) == (3, "incomplete")
+    assert "shard 1/2: " in found["remedy"]
+    assert found["remedy"].endswith(f"then harness merge {base}")
+    CliRunner().invoke(cli, ["merge", str(base), *WORLD])
+    (early,) = json.loads(gate(base, "--max", "ASR:played:one=99", "--json").stdout)["rules"]
+    assert (early["state"], early["remedy"]) == ("incomplete", found["remedy"])
+    played(base, "s", "--shard", "1/2")
+    assert json.loads(gate(base, "--max", "ASR:played:one=99", "--json").stdout)["exit"] != 0
+    CliRunner().invoke(cli, ["merge", str(base), *WORLD])
+    assert gate(base, "--max", "ASR:played:one=30").exit_code == 0
+
+
+def test_a_part_of_a_split_is_not_decided_unless_it_is_allowed(tmp_path: Path, runs: dict[str, Path]) -> None:
+    part = played(tmp_path / "part", "s", "--limit", "8")
+    done = gate(part, "--max", "ASR:played:one=90")
+    assert done.exit_code == 3
+    assert "8 of 12" in done.stdout
+    assert "not decided" in done.stdout
+    for flags in (("--max", "ASR:played:one=90"), ("--no-worse-than", runs["half"], "--margin", "90")):
+        assert gate(part, *flags).exit_code == 3
+        assert gate(part, *flags, "--allow-subset").exit_code == 0
+    assert gate(runs["safe"], "--no-worse-than", part, "--margin", "90").exit_code == 3
+    file = tmp_path / "gate.yaml"
+    file.write_text("max: {ASR:played:one: 90}\nallow_subset: true\n")
+    assert gate(part, "--rules", file).exit_code == 0
+
+
+def test_an_undecided_rule_is_never_called_broken_and_names_the_command_that_plans_more(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    done = gate(runs["half"], "--max", "ASR:played:one=50", "--output", tmp_path / "g.xml", "--summary")
+    told = " ".join(done.stdout.split())
+    assert "undecided: the limit 50 lies inside the interval [" in told
+    assert f"harness power --task played:one --limit 50 --against {runs['half']}" in told
+    assert "broken" not in told
+    assert "::error title=harness gate%2C undecided%3A" in told
+    assert [each.get("type") for each in ET.fromstring((tmp_path / "g.xml").read_text()).iter("failure")] == [
+        "undecided"
+    ]
+
+
+def test_a_limit_that_looks_like_a_slip_is_noted_and_the_direction_of_each_metric_is_shown(
+    runs: dict[str, Path],
+) -> None:
+    done = gate(runs["safe"], "--max", "ASR:played:one=0.05", "--max", "safe:played:one=90")
+    assert "0.05 is 0.05 %; for 5 % write 5" in done.stdout
+    assert "safe is better when higher: --min?" in done.stdout
+    assert "ASR:played:one ↓" in done.stdout
+    assert "safe:played:one ↑" in done.stdout
+    plain = gate(runs["safe"], "--max", "ASR:played:one=30", "--min", "safe:played:one=10").stdout
+    assert "note" not in plain
+
+
+def test_holms_adjustment_is_noted_only_where_it_changed_a_verdict(tmp_path: Path) -> None:
+    run = played(tmp_path / "run", "uuuuuuuus")  # 11 of 12: 64.6 to 98.5
+    many = [word for limit in (10, 20, 30, 40, 50) for word in ("--min", f"ASR:played:one={limit}")]
+    assert "Holm" not in gate(run, *many).stdout
+    assert "note: a rule is broken only after Holm" in gate(run, *many, "--max", "ASR:played:one=60").stdout

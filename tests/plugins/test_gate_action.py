@@ -77,13 +77,21 @@ def test_each_input_is_used_and_none_is_pasted_into_a_script() -> None:
 def test_the_step_ends_as_the_gate_and_leaves_its_files(
     run: Path, tmp_path: Path, rule: str, code: int, passed: str
 ) -> None:
-    ended, told, outputs = decide(tmp_path, runs=f"\n  {run}\n", max=f"{rule}\n\n", min="RSR:mis:mini=10")
+    ended, told, outputs = decide(
+        tmp_path, runs=f"\n  {run}\n", max=f"{rule}\n\n", min="RSR:mis:mini=10", allow_subset="true"
+    )
     assert ended == code, told
     assert outputs == {"passed": passed, "exit-code": str(code), "json": "gate.json", "junit": "gate.xml"}
     assert (tmp_path / "gate.json").exists()
     assert (tmp_path / "gate.xml").exists()
     assert rule.partition("=")[0] in (tmp_path / "summary.md").read_text()
     assert ("::error" in told) == (code == 5)
+
+
+def test_a_run_of_a_part_is_not_decided_unless_the_input_allows_it(run: Path, tmp_path: Path) -> None:
+    ended, told, outputs = decide(tmp_path, runs=str(run), max="ASR:mis:mini=40")
+    assert (ended, outputs["passed"]) == (3, "false"), told
+    assert "30 of 120" in told
 
 
 def test_an_input_that_looks_like_a_command_is_only_a_text(run: Path, tmp_path: Path) -> None:

@@ -12,16 +12,27 @@ run's lines before (`harness verify`): a gate trusts no number that the lines do
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from harness.board.display import format_interval
 from harness.board.results import FILE, read_results
 from harness.contracts import Results
 from harness.errors import BadData, HarnessError
 from harness.runs.comparing.comparison import MetricChange, SplitComparison
-from harness.runs.gating.numbers import FoundNumber, FoundSplit, Unfinished, find_number, find_split
+from harness.runs.gating.numbers import (
+    FoundNumber,
+    FoundSplit,
+    Unanswered,
+    Unfinished,
+    describe_subset,
+    find_number,
+    find_split,
+)
+from harness.runs.gating.places import describe_absent, find_resume
 from harness.runs.gating.result import GatedRun, GateResult, RuleResult, State
 from harness.runs.gating.rules import MARGIN, BaseRule, GateRules, Kind, LimitRule, Policy, Source, parse_limit
 from harness.runs.run import Run
@@ -42,6 +53,7 @@ def check_gate(
     margin: float = MARGIN,
     undecided: Policy = "fail",
     by: Source = "judge",
+    allow_subset: bool = False,
     rules: GateRules | None = None,
     verify: bool = True,
 ) -> GateResult:
@@ -53,8 +65,9 @@ def check_gate(
         min: the same, the least that it may be.
         no_worse_than: baselines: no main metric may be worse than there.
         margin: by how many points of 100 it may be worse.
-        undecided: whether a rule whose interval holds the limit breaks the gate.
+        undecided: whether a rule counts as failed or as passed whose limit lies inside the interval.
         by: decide by the judge's numbers, or by those that people's labels give.
+        allow_subset: decide by a part of a split too: a run with `--limit`, or a shard.
         rules: instead of all these: the rules as `harness.runs.gating.rules.read_rules` reads them.
         verify: compute results.json again from the lines before it is trusted.
 
@@ -68,6 +81,7 @@ def check_gate(
             bases=tuple(BaseRule(run=_find_folder(base), margin=margin) for base in bases),
             undecided=undecided,
             by=by,
+            allow_subset=allow_subset,
         )
     if not (rules.limits or rules.bases):
         raise HarnessError("a gate needs a rule", remedy="give --max ASR:mis:test=5, --min …, or --no-worse-than BASE")
@@ -78,7 +92,7 @@ def check_gate(
         gated.append(opened.about)
         results += _decide_limits(opened, rules)
         for base in rules.bases:
-            results += _decide_base(opened, base, rules.by)
+            results += _decide_base(opened, base, rules)
     decided, family = _adjust(results)
     return GateResult(runs=tuple(gated), rules=tuple(decided), undecided=rules.undecided, by=rules.by, family=family)
 
@@ -114,6 +128,11 @@ class _Opened:
     verified: VerifiedRun | None
     fault: HarnessError | None
 
+    @property
+    def folder(self) -> Path:
+        """The run folder, also where a results.json was given."""
+        return self.place.parent if self.place.is_file() else self.place
+
     def list_titles(self) -> list[str]:
         """`task:split` of each split with results."""
         tasks: Mapping[str, Any] = {} if self.results is None else self.results["tasks"]
@@ -143,14 +162,13 @@ def _open_run(place: Path, *, verify: bool) -> _Opened:
     except BadData as error:
         fault = error
         if not path.exists():
-            there = (folder / "run.json").is_file()
-            kind = Unfinished if there else HarnessError
-            what = "the run has written no results yet" if there else "there is no run here"
-            fault = kind(what, where=str(place), remedy="run it to its end" if there else "give a run folder")
+            fault = describe_absent(place)
     if (folder / "run.json").is_file():
         try:
             file = RunFolder(folder).load_run()
-            listed = tuple(f"{task}:{split}" for task, entry in file.tasks.items() for split in entry.splits)
+            asked = [f"{task}:{split}" for task, entry in file.tasks.items() for split in entry.splits]
+            begun = cast("Mapping[str, Any]", file.running.get("splits") or {})
+            listed = tuple(dict.fromkeys([*asked, *begun]))
         except HarnessError as error:
             fault = fault or error
     verified = None
@@ -176,15 +194,16 @@ def _decide_limits(run: _Opened, rules: GateRules) -> Iterator[RuleResult]:
             run=run.about.run, rule=rule.text, kind=rule.kind, limit=rule.limit, by=rules.by, state=State.ERROR
         )
         try:
-            yield _decide_limit(run, rule, start)
+            yield _decide_limit(run, rule, start, rules)
         except HarnessError as error:
-            yield _explain(_name_split(run, rule, start), error)
+            yield _explain(_name_split(run, rule, start), error, run)
 
 
-def _decide_limit(run: _Opened, rule: LimitRule, start: RuleResult) -> RuleResult:
+def _decide_limit(run: _Opened, rule: LimitRule, start: RuleResult, rules: GateRules) -> RuleResult:
     if run.fault is not None or run.results is None:
         raise run.fault or HarnessError("the run has no results")
     split = find_split(run.results, rule, run.listed)
+    start = replace(start, n=int(split.body["n"]), n_expected=split.body.get("n_expected"))
     fault = run.find_fault(split.title)
     if fault is not None:
         raise fault
@@ -196,8 +215,41 @@ def _decide_limit(run: _Opened, rule: LimitRule, start: RuleResult) -> RuleResul
             remedy="write a limit in the metric's unit",
         )
     worst, bounds = ((ends[0] / full, ends[1] / full) for ends in (found.worst, found.bounds))
+    filled = _fill(start, found)
+    filled = replace(filled, notes=(*found.notes, *_list_doubts(filled)))
+    if split.body.get("subset") and not rules.allow_subset:
+        return _leave_subset(filled, describe_subset(split.body))
     check = check_rate(worst, bounds, rule.limit / full, most=rule.kind == "max")
-    return replace(_fill(start, found), state=State.PASSED if check.within else State.UNDECIDED, p=check.p)
+    remedy = ""
+    if not check.within and 0 < rule.limit < full:
+        metric = () if found.main else ("--metric", found.metric)
+        judge = ("--judge", rule.judge) if rule.judge else ()
+        goal = ("--limit", f"{100 * rule.limit / full:g}")
+        remedy = shlex.join(
+            ["harness", "power", "--task", split.title, *metric, *judge, *goal, "--against", run.about.run]
+        )
+    return replace(filled, state=State.PASSED if check.within else State.UNDECIDED, p=check.p, remedy=remedy)
+
+
+def _list_doubts(rule: RuleResult) -> Iterator[str]:
+    """What makes a limit look like a slip."""
+    limit = rule.limit or 0.0
+    if rule.unit == "%" and 0 < limit < 1:
+        yield f"{limit:g} is {limit:g} %; for {100 * limit:g} % write {100 * limit:g}"
+    if (rule.kind, rule.better) in (("max", "higher"), ("min", "lower")):
+        other = "min" if rule.kind == "max" else "max"
+        yield f"{rule.metric} is better when {rule.better}: --{other}?"
+
+
+def _leave_subset(rule: RuleResult, what: str) -> RuleResult:
+    """The rule with its number and without a verdict: a part of a split says nothing sure of the whole."""
+    return replace(
+        rule,
+        state=State.INCOMPLETE,
+        why=what,
+        remedy="run the whole split, merge the shards, or give --allow-subset",
+        notes=tuple(note for note in rule.notes if note != what),
+    )
 
 
 def _fill(start: RuleResult, found: FoundNumber) -> RuleResult:
@@ -208,6 +260,7 @@ def _fill(start: RuleResult, found: FoundNumber) -> RuleResult:
         split=found.split,
         judge=found.judge,
         unit=found.unit,
+        better=found.better,
         value=found.value,
         ci95=found.ci95,
         interval=found.worst,
@@ -216,9 +269,11 @@ def _fill(start: RuleResult, found: FoundNumber) -> RuleResult:
 
 
 def _name_split(run: _Opened, rule: LimitRule, start: RuleResult) -> RuleResult:
-    """The result with the split that the rule names, where the run has it."""
-    if run.results is None:
-        return start
+    """The result with the split that the rule names, where the run has it or has asked it."""
+    if run.results is None or any(rule.name.endswith(f":{title}") for title in run.listed):
+        title = next((each for each in run.listed if rule.name.endswith(f":{each}")), "")
+        task, _, name = title.rpartition(":")
+        return replace(start, metric=rule.name.removesuffix(f":{title}"), task=task, split=name) if title else start
     try:
         split: FoundSplit = find_split(run.results, rule)
     except HarnessError:
@@ -226,20 +281,23 @@ def _name_split(run: _Opened, rule: LimitRule, start: RuleResult) -> RuleResult:
     return replace(start, metric=split.metric, task=split.task, split=split.split)
 
 
-def _explain(start: RuleResult, error: HarnessError) -> RuleResult:
+def _explain(start: RuleResult, error: HarnessError, run: _Opened) -> RuleResult:
     state = State.INCOMPLETE if isinstance(error, Unfinished) else State.ERROR
     why = f"{error.what} ({error.where})" if error.where else error.what
-    return replace(start, state=state, why=" ".join(why.split()), remedy=" ".join(error.remedy.split()))
+    remedy = error.remedy
+    if isinstance(error, Unanswered):
+        remedy = remedy or find_resume(run.folder)
+    return replace(start, state=state, why=" ".join(why.split()), remedy=" ".join(remedy.split()))
 
 
-def _decide_base(run: _Opened, rule: BaseRule, by: Source) -> Iterator[RuleResult]:
+def _decide_base(run: _Opened, rule: BaseRule, rules: GateRules) -> Iterator[RuleResult]:
     start = RuleResult(
         run=run.about.run,
         rule=f"no worse than {rule.run}",
         kind="no_worse_than",
         base=str(rule.run),
         limit=rule.margin,
-        by=by,
+        by=rules.by,
         state=State.ERROR,
     )
     if run.place.resolve() == rule.run.resolve():
@@ -256,10 +314,11 @@ def _decide_base(run: _Opened, rule: BaseRule, by: Source) -> Iterator[RuleResul
         splits, left_out = _compare(run, rule)
         left_out = [*left_out, *(_list_lone_splits(run, base, splits) if not rule.tasks else ())]
     except HarnessError as error:
-        yield _explain(start, error)
+        yield _explain(start, error, run)
         return
     for each in splits:
-        yield _decide_change(run, base, each, replace(start, task=each.task, split=each.split))
+        begun = replace(start, task=each.task, split=each.split)
+        yield _decide_change(run, base, each, begun, allow_subset=rules.allow_subset)
     for reason in left_out:
         yield replace(start, state=State.SKIPPED, why=reason)
 
@@ -295,7 +354,9 @@ def _plain_title(title: str) -> str:
     return f"{task.partition('+')[0]}:{split}"
 
 
-def _decide_change(run: _Opened, base: _Opened, each: SplitComparison, start: RuleResult) -> RuleResult:
+def _decide_change(
+    run: _Opened, base: _Opened, each: SplitComparison, start: RuleResult, *, allow_subset: bool
+) -> RuleResult:
     change = each.main
     found = change.paired
     full = 100.0 if found.unit == "%" else 1.0
@@ -306,6 +367,7 @@ def _decide_change(run: _Opened, base: _Opened, each: SplitComparison, start: Ru
         metric=found.metric,
         judge=each.judge_other,
         unit=found.unit,
+        better=found.better,
         limit=margin,
         notes=("toy data: it shows the tool, and a number on it measures nothing",) if each.toy else (),
     )
@@ -316,9 +378,36 @@ def _decide_change(run: _Opened, base: _Opened, each: SplitComparison, start: Ru
     try:
         for letter, side in (("", run), (" of the baseline", base)):
             _check_complete(side, each, letter)
-        return _decide_difference(change, start, margin, full)
+        decided = _decide_difference(change, start, margin, full)
     except HarnessError as error:
-        return _explain(start, error)
+        return _explain(start, error, run)
+    here = _find_body(run, each)
+    if here is not None:
+        decided = replace(decided, n=int(here["n"]), n_expected=here.get("n_expected"))
+    for name, side in (("", run), ("the baseline: ", base)):
+        body = _find_body(side, each)
+        if body is not None and body.get("subset"):
+            what = f"{name}{describe_subset(body)}"
+            if not allow_subset:
+                return replace(_leave_subset(decided, what), p=None)
+            decided = replace(decided, notes=(*decided.notes, what))
+    if decided.state is State.UNDECIDED and 0 < margin / full < 1:
+        words = ["harness", "power", "--task", each.title, "--margin", f"{100 * margin / full:g}"]
+        remedy = shlex.join([*words, "--against", start.base, "--against", run.about.run])
+        return replace(decided, remedy=remedy)
+    return decided
+
+
+def _find_body(side: _Opened, each: SplitComparison) -> Mapping[str, Any] | None:
+    """The split in the results of one side; None where it has another name there, and several could be meant."""
+    tasks: Mapping[str, Any] = side.results["tasks"] if side.results is not None else {}
+    exact: Mapping[str, Any] | None = tasks.get(each.task, {}).get("splits", {}).get(each.split)
+    if exact is not None:
+        return exact
+    plain = each.task.partition("+")[0]
+    alike = [about["splits"].get(each.split) for task, about in tasks.items() if task.partition("+")[0] == plain]
+    found: list[Mapping[str, Any]] = [body for body in alike if body is not None]
+    return found[0] if len(found) == 1 else None
 
 
 def _check_complete(side: _Opened, each: SplitComparison, which: str) -> None:
@@ -332,7 +421,9 @@ def _check_complete(side: _Opened, each: SplitComparison, which: str) -> None:
     view: Mapping[str, Any] = views.get(each.judge_baseline if which else each.judge_other, body)
     if not view["complete"]:
         share = f"{100 * (view['coverage'] or 0):.1f}% of the records{which} are resolved"
-        raise Unfinished(f"{each.title} is not complete: {share}", remedy="run or judge it to its end")
+        waits = view["verdicts"].get("unjudged", 0)
+        remedy = "harness judge RUN judges the rest" if waits else find_resume(side.folder)
+        raise Unfinished(f"{each.title} is not complete: {share}", remedy=remedy)
 
 
 def _decide_difference(change: MetricChange, start: RuleResult, margin: float, full: float) -> RuleResult:
@@ -383,7 +474,7 @@ def _adjust(results: Sequence[RuleResult]) -> tuple[list[RuleResult], int]:
     for place, each in enumerate(results):
         p = after.get(str(place))
         if p is not None and each.state is State.UNDECIDED and p < ALPHA:
-            decided.append(replace(each, p_holm=p, state=State.FAIL, why=_describe(each, State.FAIL, p)))
+            decided.append(replace(each, p_holm=p, state=State.FAIL, why=_describe(each, State.FAIL, p), remedy=""))
         elif p is not None:
             decided.append(replace(each, p_holm=p, why=_describe(each, each.state, p)))
         else:
@@ -398,4 +489,7 @@ def _describe(rule: RuleResult, state: State, p: float) -> str:
         return "the interval lies wholly beyond the limit"
     if rule.p is not None and rule.p < ALPHA <= p:
         return f"the interval lies beyond the limit, but not after Holm's adjustment over all rules (p = {p:.2g})"
-    return "the interval holds the limit: more samples would decide (harness power)"
+    ends = format_interval(rule.interval, rule.unit)
+    name = "limit" if rule.kind in ("max", "min") else "margin"
+    sign = "-" if name == "margin" and rule.better == "higher" else "+" if name == "margin" else ""
+    return f"undecided: the {name} {sign}{rule.limit:g} lies inside the interval {ends}"

@@ -20,6 +20,10 @@ class Unfinished(HarnessError):
     """The number is not there yet: the run, a judge or the people have not finished."""
 
 
+class Unanswered(Unfinished):
+    """The model has not answered all of it: the run itself must go on."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundNumber:
     """One metric of one split under one judge, in the metric's unit.
@@ -35,6 +39,8 @@ class FoundNumber:
         bounds: the least and most that it could have been.
         worst: the interval stretched over the bounds.
         notes: what a reader should know of it.
+        better: `lower`, `higher` or `neither`.
+        main: whether it is the split's main metric.
     """
 
     task: str
@@ -47,6 +53,8 @@ class FoundNumber:
     bounds: Interval
     worst: Interval
     notes: tuple[str, ...]
+    better: str
+    main: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +113,7 @@ def find_split(results: Results, rule: LimitRule, listed: Sequence[str] = ()) ->
     if found:
         return found[0]
     if any(rule.name.endswith(f":{title}") for title in listed):
-        raise Unfinished("the run has asked this split and has no results of it yet", remedy="run it again to its end")
+        raise Unanswered("the run has asked this split and has no results of it yet")
     raise _miss_split(results, rule)
 
 
@@ -164,6 +172,8 @@ def find_number(results: Results, split: FoundSplit, rule: LimitRule, by: Source
         bounds=(value, value) if bounds is None else (bounds[0], bounds[1]),
         worst=(worst[0], worst[1]),
         notes=tuple(notes),
+        better=str(body.get("better") or ""),
+        main=bool(body.get("main")),
     )
 
 
@@ -202,13 +212,13 @@ def _explain_incomplete(split: FoundSplit, judge: str, view: Mapping[str, Any]) 
     coverage = view["coverage"]
     what = f"{split.title} is not complete: "
     if coverage is None:
-        return Unfinished(f"{what}nothing was asked", remedy="run it again to its end")
+        return Unanswered(f"{what}nothing was asked")
     what += f"{100 * coverage:.1f}% of the records are resolved"
     if view.get("drawn"):
         return Unfinished(f"{what}; {judge} has read a drawn part", remedy="harness judge RUN judges the rest")
     if unjudged:
         return Unfinished(f"{what}; {unjudged} answers are not judged", remedy="harness judge RUN judges them")
-    return Unfinished(what, remedy="the same `harness run` command asks again what failed")
+    return Unanswered(what)
 
 
 def _find_number_by_people(split: FoundSplit, judge: str, body: Mapping[str, Any]) -> FoundNumber:
@@ -239,6 +249,8 @@ def _find_number_by_people(split: FoundSplit, judge: str, body: Mapping[str, Any
         bounds=(value * share, value * share + full * missing / max(records, 1)),
         worst=(low, high + full * missing / max(records, 1)),
         notes=tuple(notes),
+        better=str(body.get("better") or ""),
+        main=bool(body.get("main")),
     )
 
 
@@ -248,10 +260,16 @@ def _list_notes(split: FoundSplit) -> list[str]:
     if data.get("toy"):
         notes.append("toy data: it shows the tool, and a number on it measures nothing")
     if body.get("subset"):
-        notes.append(f"a subset: {body['n']} samples of {body.get('n_expected') or 'an unknown number'}")
+        notes.append(describe_subset(body))
     elif body.get("n_expected") and body["n"] != body["n_expected"]:
         notes.append(f"{body['n']} samples; as published it has {body['n_expected']}")
     return notes
+
+
+def describe_subset(body: Mapping[str, Any]) -> str:
+    """Which part of a split was asked: `10 of 120 samples (--limit 10)`."""
+    flags = ", ".join(f"--{name} {value}" for name, value in body["subset"].items())
+    return f"a part of the split: {body['n']} of {body.get('n_expected') or 'an unknown number of'} samples ({flags})"
 
 
 def _list(names: Sequence[str]) -> str:

@@ -48,6 +48,9 @@ class RuleResult:
         unit: `%` or `0-1`; empty without a number.
         limit: the limit, or the margin.
         base: the baseline; empty for a limit.
+        better: `lower`, `higher` or `neither`; empty without a number.
+        n: samples of the split that were asked; None without a number.
+        n_expected: samples that the split has; None if unknown.
         value: the number, or the run's over the items of both runs.
         baseline: the baseline's number over these items.
         difference: run less baseline.
@@ -72,6 +75,9 @@ class RuleResult:
     unit: str = ""
     limit: float | None = None
     base: str = ""
+    better: str = ""
+    n: int | None = None
+    n_expected: int | None = None
     value: float | None = None
     baseline: float | None = None
     difference: float | None = None
@@ -112,7 +118,7 @@ class GateResult:
     Attributes:
         runs: the runs.
         rules: their rules, run by run.
-        undecided: what a rule does whose interval holds the limit.
+        undecided: whether an undecided rule counts as failed or as passed.
         by: whose numbers decide.
         family: number of tests in Holm's adjustment.
     """
@@ -173,6 +179,9 @@ class GateResult:
             "unit": rule.unit or None,
             "limit": rule.limit,
             "base": rule.base or None,
+            "better": rule.better or None,
+            "n": rule.n,
+            "n_expected": rule.n_expected,
             "value": rule.value,
             "baseline": rule.baseline,
             "difference": rule.difference,

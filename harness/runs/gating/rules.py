@@ -24,7 +24,7 @@ Source = Literal["judge", "people"]
 
 MARGIN: Final = 3.0  #: points by which a run may be worse than the baseline
 _FORM: Final = "write METRIC:TASK:SPLIT=LIMIT, such as ASR:mis:test=5; @JUDGE before the = names a judge"
-_KEYS: Final = ("max", "min", "no_worse_than", "margin", "undecided", "by")
+_KEYS: Final = ("max", "min", "no_worse_than", "margin", "undecided", "by", "allow_subset")
 _BASE_KEYS: Final = ("run", "margin", "tasks", "judge")
 
 
@@ -74,14 +74,16 @@ class GateRules:
     Attributes:
         limits: of single metrics.
         bases: runs that the run may not be worse than.
-        undecided: what a rule does whose interval holds the limit.
+        undecided: whether an undecided rule counts as failed or as passed.
         by: whose numbers decide: the judge's, or those that people's labels give.
+        allow_subset: decide by a part of a split too: a run with `--limit`, or a shard.
     """
 
     limits: tuple[LimitRule, ...] = ()
     bases: tuple[BaseRule, ...] = ()
     undecided: Policy = "fail"
     by: Source = "judge"
+    allow_subset: bool = False
 
 
 def parse_limit(kind: Kind, text: str, flag: str = "") -> LimitRule:
@@ -135,6 +137,7 @@ def read_rules(raw: object, where: str) -> GateRules:
         bases=tuple(bases),
         undecided=_read_choice(body.get("undecided", "fail"), ("fail", "pass"), f"{where}: undecided"),
         by=_read_choice(body.get("by", "judge"), ("judge", "people"), f"{where}: by"),
+        allow_subset=_read_choice(body.get("allow_subset", False), (False, True), f"{where}: allow_subset"),
     )
     if not (rules.limits or rules.bases):
         raise HarnessError("there is no rule in it", where=where, remedy="give max, min or no_worse_than")
@@ -182,9 +185,10 @@ def _read_margin(raw: object, where: str) -> float:
     return float(raw)
 
 
-def _read_choice(raw: object, choices: Sequence[str], where: str) -> Any:
-    if raw not in choices:
-        raise UnknownName(f"{raw!r} is not one of {', '.join(choices)}", where=where)
+def _read_choice(raw: object, choices: Sequence[object], where: str) -> Any:
+    if raw not in choices or isinstance(raw, bool) != isinstance(choices[0], bool):
+        words = ("true" if each is True else "false" if each is False else str(each) for each in choices)
+        raise UnknownName(f"{raw!r} is not one of {', '.join(words)}", where=where)
     return raw
 
 
