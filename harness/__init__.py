@@ -48,7 +48,10 @@ if TYPE_CHECKING:
     from harness.runs.catalog import ListedRun, list_runs
     from harness.runs.comparing.compare import compare
     from harness.runs.comparing.comparison import Comparison
+    from harness.runs.gating.gate import check_gate
+    from harness.runs.gating.result import GateResult
     from harness.runs.merging import merge_shards
+    from harness.runs.power_plan import PowerRow, plan_power
     from harness.runs.reporting import report
     from harness.runs.run import Run
     from harness.runs.sweeping.api import sweep
@@ -80,7 +83,10 @@ _HOME = {
     "runs.api": "judge_run judge_run_async load_run run run_async",
     "runs.catalog": "ListedRun list_runs",
     "runs.comparing.compare": "compare",
+    "runs.gating.gate": "check_gate",
+    "runs.gating.result": "GateResult",
     "runs.merging": "merge_shards",
+    "runs.power_plan": "PowerRow plan_power",
     "runs.comparing.comparison": "Comparison",
     "limits": "Policy",
     "models": "open_model",
@@ -117,6 +123,7 @@ __all__ = [
     "Failure",
     "Fidelity",
     "Files",
+    "GateResult",
     "Generation",
     "HarnessError",
     "Image",
@@ -134,6 +141,7 @@ __all__ = [
     "Pairing",
     "Paper",
     "Policy",
+    "PowerRow",
     "Provider",
     "Record",
     "Report",
@@ -162,6 +170,7 @@ __all__ = [
     "VerifiedRun",
     "add_scheme",
     "agree",
+    "check_gate",
     "compare",
     "distinct",
     "document",
@@ -173,6 +182,7 @@ __all__ = [
     "merge_shards",
     "open_files",
     "open_model",
+    "plan_power",
     "preset",
     "prompt",
     "rate",

@@ -39,6 +39,7 @@ from harness.types import Json
 SCHEMA: Final = "harness.power/1"
 SEEDS: Final = (1, 2, 3, 5)  #: runs on each side that a plan lists where seeds matter
 WITHIN: Final = 0.8  #: correlation of one model's answers over seeds, where no runs show it
+_MOST: Final = 12  #: splits that a message lists
 PAIRED: Final = ("detect", "margin")  #: goals that take two runs
 
 
@@ -58,6 +59,8 @@ class PowerBasis:
         cost_per_record: dollars of one answer with its judging; None when it is not known.
         cost_why: why it is not known; empty where the run does not say.
         seeds_known: whether runs or the user say how seeds differ.
+        rate_ci95: the interval of a rate that one run measured, in points; None for a given one, or for several runs.
+        rate_answers: on how many answers it was measured; None as well.
     """
 
     title: str
@@ -71,6 +74,8 @@ class PowerBasis:
     cost_per_record: float | None = None
     cost_why: str = ""
     seeds_known: bool = False
+    rate_ci95: tuple[float, float] | None = None
+    rate_answers: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +93,9 @@ class PowerRow:
         rates: the two rates of a difference, in points; one of another goal.
         enough: whether the split has so many samples; None when that is not known.
         reach: what all samples of the split reach, in points; None when that is not known, or for nothing.
+        worst_rate: of a limit: the end of the measured rate's interval that is nearer to the limit, in points; None
+            where the rate was not measured.
+        worst_samples: what the limit needs if that is the true rate; None where no number reaches it.
     """
 
     goal: Goal
@@ -100,6 +108,8 @@ class PowerRow:
     rates: tuple[float, ...]
     enough: bool | None
     reach: float | None
+    worst_rate: float | None = None
+    worst_samples: int | None = None
 
 
 def read_basis(
@@ -136,6 +146,7 @@ def read_basis(
     model, sources = basis.model, dict(basis.sources)
     if rate is not None:
         model, sources["rate"] = replace(model, rate=rate / 100), "given"
+        basis = replace(basis, rate_ci95=None, rate_answers=None)
     if correlation is not None:
         model, sources["correlation"] = replace(model, correlation=correlation), "given"
     if seed_sd is not None:
@@ -160,6 +171,8 @@ def _read_task(title: str, metric: str) -> PowerBasis:
     model = PowerModel(rate=0.5, within=WITHIN)
     if not splits:
         return PowerBasis(title=title, metric=metric, unit="%", better="lower", model=model, sources=sources)
+    if not split_name:
+        raise _ask_split(title, [f"{title}:{each}" for each in known])
     if split_name not in splits:
         raise UnknownName(f"{name} has no split {split_name!r}", remedy=nearest(split_name, known))
     split = splits[split_name]
@@ -179,6 +192,11 @@ def _read_task(title: str, metric: str) -> PowerBasis:
         sources=sources,
         published=sum(counts) if len(counts) == len(sizes) else None,
     )
+
+
+def _ask_split(title: str, titles: Sequence[str]) -> UnknownName:
+    listed = ", ".join(titles[:_MOST]) + (", …" if len(titles) > _MOST else "")
+    return UnknownName(f"--task {title} names no split", remedy=f"name a split: {listed}")
 
 
 def _read_runs(title: str, metric: str, against: Sequence[Path], judge: str) -> PowerBasis:
@@ -205,12 +223,22 @@ def _read_runs(title: str, metric: str, against: Sequence[Path], judge: str) -> 
         if found is not None:
             model = replace(model, correlation=max(0.0, found))
             sources["correlation"] = f"{name} and {others[0]}"
+    if len(seeds) > 1:  # of their mean no interval is known
+        basis = replace(basis, rate_ci95=None, rate_answers=None)
     return replace(basis, model=model, sources=sources, seeds_known=len(seeds) > 1)
 
 
 def _read_run(title: str, metric: str, path: Path, judge: str) -> tuple[PowerBasis, float]:
     """What one run says, and its effective number of observations."""
     results = read_results(path if path.is_file() else path / FILE)
+    of_task = [
+        f"{task}:{each}"
+        for task, about in results["tasks"].items()
+        if title in (task, task.partition("+")[0])
+        for each in about["splits"]
+    ]
+    if len(of_task) > 1:
+        raise _ask_split(title, of_task)
     try:
         split = find_split(results, LimitRule(kind="max", name=f"metric:{title}", limit=0.0))
         _, view = find_view(results, split, judge)
@@ -244,6 +272,8 @@ def _read_run(title: str, metric: str, path: Path, judge: str) -> tuple[PowerBas
         published=published,
         cost_per_record=_find_cost(results, split),
         cost_why=str(usage.get("cost_why") or ""),
+        rate_ci95=(100 * ends[0] / full, 100 * ends[1] / full),
+        rate_answers=records,
     )
     return basis, observations
 
@@ -292,16 +322,30 @@ def _correlate(one: Path, other: Path, basis: PowerBasis, judge: str) -> float |
 
 
 def plan_power(
-    basis: PowerBasis, goals: Mapping[Goal, float], *, seeds: Sequence[int] = (), power: float = POWER
+    basis: PowerBasis | str,
+    goals: Mapping[Goal, float],
+    *,
+    against: Sequence[str | Path] | str | Path = (),
+    rate: float | None = None,
+    seeds: Sequence[int] = (),
+    power: float = POWER,
 ) -> list[PowerRow]:
     """What each goal needs.
 
     Args:
-        basis: what is known.
-        goals: goal -> its size in points.
+        basis: what is known (`read_basis`), or `task:split`.
+        goals: `detect`, `margin`, `limit` or `width` -> its size in points.
+        against: with `task:split`: earlier runs.
+        rate: with `task:split`: the true rate that is expected, in points; default: the first run's.
         seeds: runs on each side; default: one, and where seeds are known to differ also a few more.
         power: the wanted chance.
+
+    Raises:
+        HarnessError: nothing says what rate is expected; there is no such split.
     """
+    if isinstance(basis, str):
+        runs = (against,) if isinstance(against, str | Path) else against
+        basis = read_basis(basis, against=[Path(run) for run in runs], rate=rate)
     several = tuple(seeds) or (SEEDS if basis.seeds_known else (1,))
     return [_plan_goal(basis, goal, size, m, power) for goal, size in goals.items() for m in several]
 
@@ -317,6 +361,13 @@ def _plan_goal(basis: PowerBasis, goal: Goal, size: float, seeds: int, power: fl
     reach = None
     if basis.published:
         reach = find_reach(model, goal, basis.published * basis.epochs, power=power, lower_is_better=lower)
+    worst_rate = worst_samples = None
+    if goal == "limit" and basis.rate_ci95 is not None:
+        worst_rate = basis.rate_ci95[1] if lower else basis.rate_ci95[0]
+        worst = plan_records(
+            replace(model, rate=worst_rate / 100), goal, size / 100, power=power, lower_is_better=lower
+        ).records
+        worst_samples = None if worst is None else ceil(worst / basis.epochs)
     rates = (basis.model.rate,) if plan.other_rate is None or goal == "margin" else (basis.model.rate, plan.other_rate)
     return PowerRow(
         goal=goal,
@@ -329,6 +380,8 @@ def _plan_goal(basis: PowerBasis, goal: Goal, size: float, seeds: int, power: fl
         rates=tuple(100 * rate for rate in rates),
         enough=None if basis.published is None else samples is not None and samples <= basis.published,
         reach=None if reach is None else 100 * reach,
+        worst_rate=worst_rate,
+        worst_samples=worst_samples,
     )
 
 
@@ -349,6 +402,8 @@ def power_as_json(basis: PowerBasis, rows: Sequence[PowerRow], power: float) -> 
             "epochs": basis.epochs,
             "samples": basis.published,
             "cost_usd_per_answer": basis.cost_per_record,
+            "rate_ci95": None if basis.rate_ci95 is None else list(basis.rate_ci95),
+            "rate_answers": basis.rate_answers,
             "sources": dict(basis.sources),
         },
         "plans": [
@@ -364,6 +419,8 @@ def power_as_json(basis: PowerBasis, rows: Sequence[PowerRow], power: float) -> 
                 "power": row.power,
                 "enough": row.enough,
                 "reach": row.reach,
+                "worst_rate": row.worst_rate,
+                "worst_samples": row.worst_samples,
             }
             for row in rows
         ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from harness.board.display import NOTHING, format_head
+from harness.board.display import NOTHING, format_head, format_interval
 from harness.board.tables import WIDTH, print_drawing
 from harness.errors import HarnessError
 from harness.runs.power_plan import PAIRED, PowerBasis, PowerRow
@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 def check_limit(basis: PowerBasis, limit: float) -> None:
     """Raise HarnessError where the expected rate breaks the limit, so no number of samples can show that it is kept."""
     rate = 100 * basis.model.rate
+    measured = f": it was {describe_measure(basis)}" if basis.rate_ci95 is not None else ""
     if basis.better == "higher" and rate <= limit:
         what = (
             f"the expected rate {rate:.1f} is not above the limit {limit:g}, so no number of samples shows that it is"
+            f"{measured}"
         )
         raise HarnessError(what, remedy="give a --rate above it, or a lower --limit")
     if basis.better != "higher" and rate >= limit:
         what = (
             f"the expected rate {rate:.1f} is not below the limit {limit:g}, so no number of samples shows that it is"
+            f"{measured}"
         )
         raise HarnessError(what, remedy="give a --rate below it, or a higher --limit")
 
@@ -68,7 +71,8 @@ def _draw(console: Console, basis: PowerBasis, rows: Sequence[PowerRow], power: 
 def describe_basis(basis: PowerBasis) -> Iterator[str]:
     """What is known or assumed, and where it comes from."""
     model, sources = basis.model, basis.sources
-    yield f"true rate {100 * model.rate:.1f} ({sources['rate']})"
+    measured = f"; {describe_measure(basis)}" if basis.rate_ci95 is not None else ""
+    yield f"true rate {100 * model.rate:.1f} ({sources['rate']}{measured})"
     if sources["design_effect"] == "assumed":
         yield "each answer counts for itself: no run says how clusters hang together"
     else:
@@ -81,6 +85,11 @@ def describe_basis(basis: PowerBasis) -> Iterator[str]:
         yield "seeds are taken not to differ: several seeds of one run, or --seed-sd, tell how they do"
     else:
         yield f"true rates differ by {100 * model.seed_sd:.2f} points (sd) between seeds ({sources['seed_sd']})"
+
+
+def describe_measure(basis: PowerBasis) -> str:
+    """On how many answers the rate was measured, with its interval: `measured on 10 answers [0.0, 27.8]`."""
+    return f"measured on {basis.rate_answers:,} answers {format_interval(basis.rate_ci95)}"
 
 
 def describe_goal(row: PowerRow, better: str) -> str:
@@ -99,6 +108,8 @@ def format_samples(row: PowerRow, basis: PowerBasis) -> str:
     """How many samples, beside how many there are."""
     if row.samples is None:
         return "out of reach"
+    if row.enough is False:
+        return f"{row.samples:,} (!): the split has {basis.published:,}"
     return f"{row.samples:,}" + (f" of {basis.published:,}" if basis.published else "")
 
 
@@ -111,6 +122,13 @@ def describe_end(basis: PowerBasis, rows: Sequence[PowerRow]) -> Iterator[str]:
     """What the whole split reaches, and what the columns count."""
     short = [row for row in rows if row.enough is False]
     for row in rows:
+        if row.worst_rate is not None:
+            end = "lower" if basis.better == "higher" else "upper"
+            told = f"{row.rates[0]:.1f} was {describe_measure(basis)}; at the {end} end {row.worst_rate:.1f}"
+            if row.worst_samples is None:
+                yield f"{told} no number of samples suffices: give --rate"
+            else:
+                yield f"{told} it takes {row.worst_samples:,} samples"
         if basis.published is None or row.goal == "limit":
             continue
         seeds = f" and {row.seeds} seeds" if row.seeds > 1 else ""
@@ -118,7 +136,7 @@ def describe_end(basis: PowerBasis, rows: Sequence[PowerRow]) -> Iterator[str]:
         told = "none" if row.reach is None else f"{row.reach:.1f} points"
         yield f"all {basis.published:,} samples{seeds} reach {what} of {told}"
     if short:
-        yield "yellow: the split has fewer samples; seeds, epochs or another test set can help, more samples cannot"
+        yield "(!): the split has fewer samples; seeds, epochs or another test set can help, more samples cannot"
     if any(row.goal in PAIRED for row in rows):
         yield "calls and dollars are those of one side; both runs answer the same samples"
     if all(row.cost_usd is None for row in rows):

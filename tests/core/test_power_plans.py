@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from harness import plugins
+from harness.cli import cli
 from harness.errors import HarnessError, UnknownName
 from harness.plugins.host import Host
 from harness.runs.power_plan import PowerBasis, plan_power, power_as_json, read_basis
@@ -28,7 +30,7 @@ from harness.stats.power import (
     plan_records,
     split_pairs,
 )
-from tests.core.compared import SOURCE, changed, played
+from tests.core.compared import SOURCE, WORLD, changed, played
 
 
 def basis(title: str = "played:one", **given: Any) -> PowerBasis:
@@ -231,3 +233,52 @@ def test_the_json_holds_all_figures_of_a_plan(tmp_path: Path) -> None:
         ("limit", 2),
         ("width", 2),
     ]
+
+
+def test_a_rate_measured_on_few_answers_is_planned_at_the_worse_end_of_its_interval_too(tmp_path: Path) -> None:
+    run = played(tmp_path / "run", "s")
+    found = basis(against=[run])
+    assert found.rate_ci95 is not None
+    assert (found.rate_answers, found.rate_ci95[0]) == (12, 0.0)
+    low, high = plan_power(found, {"limit": 5.0}) + plan_power(found, {"limit": 40.0})
+    assert low.samples is not None
+    assert (low.worst_rate, low.worst_samples) == (found.rate_ci95[1], None)
+    assert high.samples is not None
+    assert high.worst_samples is not None
+    assert high.worst_samples > high.samples
+    (given,) = plan_power(basis(against=[run], rate=3), {"limit": 5.0})
+    assert (given.worst_rate, given.worst_samples) == (None, None)
+
+
+def test_a_task_without_a_split_is_asked_for_one_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName) as caught:
+        basis("mis", rate=3)
+    assert caught.value.remedy.startswith("name a split: mis:")
+    run = played(tmp_path / "run", "us", tasks="played:one,played:twins")
+    with pytest.raises(UnknownName) as caught:
+        basis("played", against=[run])
+    assert caught.value.remedy == "name a split: played:one, played:twins"
+    assert basis("played", against=[played(tmp_path / "one", "us")]).title == "played:one"
+
+
+def test_python_plans_from_the_name_of_a_split_as_from_what_is_known(tmp_path: Path) -> None:
+    run = played(tmp_path / "run", "us")
+    with plugins.use(Host.load([SOURCE])):
+        assert plan_power("played:one", {"width": 20.0}, against=run) == plan_power(
+            basis(against=[run]), {"width": 20.0}
+        )
+
+
+def test_a_plan_that_needs_more_than_the_split_has_says_so_without_colour(tmp_path: Path) -> None:
+    run = played(tmp_path / "run", "s")
+    done = CliRunner().invoke(cli, ["power", "--task", "played:one", "--limit", "5", "--against", str(run), *WORLD])
+    assert done.exit_code == 0, done.output
+    told = " ".join(done.output.split())
+    assert "(!): the split has 12" in told
+    assert "0.0 was measured on 12 answers [0.0, 24" in told
+    assert "at the upper end 24" in told
+    assert "no number of samples suffices: give --rate" in told
+    broken = CliRunner().invoke(
+        cli, ["power", "--task", "played:one", "--limit", "5", "--against", str(played(tmp_path / "u", "u")), *WORLD]
+    )
+    assert "it was measured on 12 answers [" in str(broken.exception)

@@ -49,6 +49,14 @@ assert_type(listed, tuple[harness.ListedRun, ...])
 assert_type(listed[0].cost_usd, float | None)
 assert_type(listed[0].state, State | Literal["unreadable"])
 
+gate = harness.check_gate([loaded, "runs/other"], max={"ASR:mis:mini": 5}, no_worse_than=run, allow_subset=True)
+assert_type(gate, harness.GateResult)
+assert_type(gate.passed, bool)
+assert_type(gate.exit_code, int)
+planned = harness.plan_power("mis:mini", {"limit": 5.0}, against=["runs/other"], rate=3.0)
+assert_type(planned, list[harness.PowerRow])
+assert_type(planned[0].samples, int | None)
+
 assert_type(harness.compare(loaded, run), harness.Comparison)
 
 
