@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BLOCK: Final = 1 << 16
+#: a process that only looks whether a lock is held takes it for a moment; a writer waits for it so long
+LOOK_SECONDS: Final = 0.5
 
 
 @contextmanager

@@ -362,16 +362,8 @@ def build_command(place: Placement, program: Sequence[str]) -> list[str]:
         return ["srun", *usual, "-w", place.host, *own, *program]
     if place.how == "ssh":
         options = [word for option in _SSH for word in ("-o", option)]
-        return [
-            "ssh",
-            "-T",
-            "-x",
-            "-a",
-            *options,
-            "--",
-            re.sub(r"[\[\]]", "", place.host),
-            f"exec {shlex.join(program)}",
-        ]
+        host = re.sub(r"[\[\]]", "", place.host)  # ssh takes an IPv6 address without its brackets
+        return ["ssh", "-T", "-x", "-a", *options, "--", host, f"exec {shlex.join(program)}"]
     return list(program)
 
 

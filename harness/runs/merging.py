@@ -31,7 +31,7 @@ from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.plan import SplitJob, in_shard, survey_samples
 from harness.evaluation.samples import add_run_settings, open_images
 from harness.evaluation.splits import SplitPlan
-from harness.files import atomic_write, lock_file
+from harness.files import atomic_write, lock_file, read_lines
 from harness.keys import messages_digest, request_key
 from harness.limits.endpoints import Policy
 from harness.progress.lines import Progress
@@ -42,14 +42,16 @@ from harness.runs.results import ComputedResults, compute_results
 from harness.runs.run import Run, judge_async
 from harness.runs.selection import load_jobs
 from harness.runs.shard_answers import ShardedRun
-from harness.runs.shard_set import ShardRun, ShardSet, list_numbers, load_shards
+from harness.runs.shard_set import ShardRun, ShardSet, hold_shards, list_numbers, load_shards
 from harness.runs.stored import StoredRun
 from harness.runs.writer import format_time
 from harness.store.folder import RunFolder, file_name
 from harness.store.journal import encode_line
+from harness.store.journal import place as place_of
+from harness.store.listing import Asked
 from harness.store.records import item_line
 from harness.store.run_file import Invocation, RunFile, SplitEntry, TaskEntry
-from harness.store.shards import SHARDS, append_part, measure_whole_lines
+from harness.store.shards import SHARDS, append_part, count_lines, measure_whole_lines
 from harness.types import Json, Sample
 
 _BUILDING: Final = ".merging"
@@ -94,15 +96,16 @@ async def merge_async(
         if (root / _WHOLE).is_dir():
             _move_into(place, root / _WHOLE)
         shutil.rmtree(root / _BUILDING, ignore_errors=True)
-        merge = _Merge(
-            shards=load_shards(folder),
-            place=place,
-            options=JudgeOptions(data=data, task_settings=task_settings or {}),
-            command=tuple(command),
-            started=started,
-        )
-        computed = merge.build()
-        _move_into(place, root / _WHOLE)
+        with hold_shards(folder) as shards:
+            merge = _Merge(
+                shards=shards,
+                place=place,
+                options=JudgeOptions(data=data, task_settings=task_settings or {}),
+                command=tuple(command),
+                started=started,
+            )
+            computed = merge.build()
+            _move_into(place, root / _WHOLE)
     if computed is None:  # the folder has lines of its own
         computed = recompute_results(place, merge.plans, command=command)
     place.log(f"{format_time(started)} merged {len(merge.shards.runs)} shards {shlex.join(command)}")
@@ -171,16 +174,22 @@ class _Merge:
                 name = file_name(display)
                 (scratch.path / name).mkdir()
                 asked = self._list_open(display, jobs, left, file, contents)
-                for each in sorted({path.name for run in self.shards.runs for path in _list_files(run, name)}):
+                self._check_listed(display)
+                sources: dict[str, list[Path]] = {}
+                for run in self.shards.runs:
+                    for path in _list_files(run, name):
+                        sources.setdefault(path.name, []).append(path)
+                for each in sorted(sources):
                     target = scratch.path / name / each
                     lines = asked if each == _ASKED else []
-                    copies.append(pool.submit(self._join, target, f"{name}/{each}", lines, old))
+                    copies.append(pool.submit(self._join, target, f"{name}/{each}", sources[each], lines, old))
             computed = None
             if old is None and not left:
                 run = ShardedRun(folder=scratch, file=file, shards=[each.folder.path for each in self.shards.runs])
                 computed = compute_results(run, {}, plans=self.plans, command=self.command)
             sizes = dict(copy.result() for copy in copies)
         file = replace(_add_contents(file, contents), merged={**file.merged, "files": sizes})
+        file = self._enter_own_items(file, old, scratch)
         _write_run(scratch, file)
         if left and old is None:
             computed = compute_results(StoredRun(folder=scratch, file=file), {}, plans=self.plans, command=self.command)
@@ -233,7 +242,9 @@ class _Merge:
         for title in self.shards.titles:
             display, _, name = title.rpartition(":")
             having = self.shards.having(title)
-            entry = tasks.get(display) or replace(having[0].file.tasks[display], splits={})
+            entry = tasks.get(display) or replace(
+                having[0].file.tasks[display], splits=self._find_own_splits(display, old)
+            )
             was = None if old is None or display not in old.tasks else old.tasks[display].splits.get(name)
             tasks[display] = replace(entry, splits={**entry.splits, name: _merge_split(title, having, was)})
         files = [*(run.file for run in runs), *(() if old is None else (old,))]
@@ -254,25 +265,83 @@ class _Merge:
             merged={"of": self.shards.count, "shards": [run.shard[0] for run in runs], "files": {}},
         )
 
-    def _join(self, target: Path, name: str, lines: Sequence[bytes], old: RunFile | None) -> tuple[str, int]:
+    def _find_own_splits(self, display: str, old: RunFile | None) -> Mapping[str, SplitEntry]:
+        """The splits of a task of the shards that only the merged run itself was asked."""
+        asked = self._find_own_asked(self.place.path / file_name(display) / _ASKED, old)
+        if old is None or asked is None or display not in old.tasks:
+            return {}
+        names = [name for name in asked.list_splits() if f"{display}:{name}" not in self.shards.titles]
+        return {name: old.tasks[display].splits[name] for name in names if name in old.tasks[display].splits}
+
+    def _join(
+        self, target: Path, name: str, sources: Sequence[Path], lines: Sequence[bytes], old: RunFile | None
+    ) -> tuple[str, int]:
         """Write one file of the merged run: the lines of all shards, then those that are only in the old merged run.
 
         Returns its name, and the bytes that came from the shards.
         """
         with target.open("wb") as file:
-            for run in self.shards.runs:
-                source = run.folder.path / name
-                append_part(file, source, 0, measure_whole_lines(source)) if source.exists() else None
+            for source in sources:
+                if not source.exists():
+                    raise HarnessError("this file of a shard was taken away while it was merged", where=str(source))
+                append_part(file, source, 0, measure_whole_lines(source))
             file.writelines(lines)
             file.flush()
             size = file.tell()
             own = self.place.path / name
-            if old is not None and own.exists():
+            if old is not None and target.name == _ASKED:
+                asked = self._find_own_asked(own, old)  # it is rewritten by each run, so no part of it is at its place
+                file.writelines(() if asked is None else _list_other_items(asked.path, target))
+            elif old is not None and own.exists():
                 end = measure_whole_lines(own)
                 append_part(file, own, min(end, old.merged["files"].get(name, 0)), end)
             file.flush()
             os.fsync(file.fileno())
         return name, size
+
+    def _find_own_asked(self, path: Path, old: RunFile | None) -> Asked | None:
+        """What the merged run itself asked since the last merge; None if nothing."""
+        size = path.stat().st_size if path.exists() else 0
+        return None if old is None or size in (0, old.merged["files"].get(_name_of(path))) else Asked(path)
+
+    def _enter_own_items(self, file: RunFile, old: RunFile | None, scratch: RunFolder) -> RunFile:
+        """run.json with the limit of each split of which the merged run itself was asked more than its shards."""
+        tasks = dict(file.tasks)
+        for display, entry in {} if old is None else dict(old.tasks).items():
+            path = Path(file_name(display)) / _ASKED
+            if str(path) not in file.merged["files"] or self._find_own_asked(self.place.path / path, old) is None:
+                continue
+            own = _find_items(self.place.path / path)
+            shards = _find_items(scratch.path / path, file.merged["files"][str(path)])
+            for name, was in entry.splits.items():
+                more = own.get(name, set()) - shards.get(name, set())
+                less = shards.get(name, set()) - own.get(name, set())
+                if not more or f"{display}:{name}" not in self.shards.titles:
+                    continue
+                if less:
+                    raise HarnessError(
+                        f"of {display}:{name}, the merged run itself was asked {len(more)} questions that no shard has"
+                        f", and shards {len(less)} that it was not",
+                        where=str(self.place.path / path),
+                        remedy="run the shards, or the run itself, with the larger --limit and --epochs of both",
+                    )
+                new = replace(tasks[display].splits[name], limit=was.limit, epochs=was.epochs, content=was.content)
+                tasks[display] = replace(tasks[display], splits={**tasks[display].splits, name: new})
+        return replace(file, tasks=tasks)
+
+    def _check_listed(self, display: str) -> None:
+        """Raise HarnessError if a shard's asked.jsonl has fewer lines than its run.json has samples."""
+        for run in self.shards.runs:
+            splits: Mapping[str, Any] = run.file.shard["splits"]
+            here = sum(entry["here"] for title, entry in splits.items() if title.rpartition(":")[0] == display)
+            path = run.folder.path / file_name(display) / _ASKED
+            listed = count_lines(path)
+            if listed < here:
+                raise HarnessError(
+                    f"this file lists {listed} questions, and shard {run.name} has {here} samples of {display}",
+                    where=str(path),
+                    remedy=f"restore it, or run the shard again: {self.shards.format_command(run.shard[0])} --fresh",
+                )
 
     def _list_open(
         self,
@@ -362,6 +431,28 @@ def _list_files(run: ShardRun, name: str) -> Iterator[Path]:
     for path in (run.folder.path / name).glob("*.jsonl"):
         if not path.name.startswith((".", _PERSONS)):
             yield path
+
+
+def _find_items(path: Path, end: int | None = None) -> dict[str, set[int]]:
+    """Split -> its items in a file asked.jsonl, up to a byte."""
+    found: dict[str, set[int]] = {}
+    done = 0
+    for line in read_lines(path):
+        done += len(line)
+        if end is not None and done > end:
+            break
+        item = json.loads(line)
+        found.setdefault(item["split"], set()).add(place_of(item["id"], item["epoch"]))
+    return found
+
+
+def _list_other_items(asked: Path, known: Path) -> Iterator[bytes]:
+    """The lines of a file asked.jsonl whose items another does not have."""
+    items = _find_items(known)
+    for line in read_lines(asked):
+        item = json.loads(line)
+        if place_of(item["id"], item["epoch"]) not in items.get(item["split"], ()):
+            yield line
 
 
 def _join_all(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

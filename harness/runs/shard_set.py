@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,16 +103,32 @@ class ShardSet:
         return f"the command of the other shards with {_FLAG} {shard}"
 
 
-def load_shards(base: Path) -> ShardSet:
+@contextmanager
+def hold_shards(base: Path) -> Generator[ShardSet]:
+    """Read and check the shards below a run's folder, which nobody changes or moves away during the body.
+
+    Raises as `load_shards`, and HarnessError if another process writes to a shard.
+    """
+    with ExitStack() as stack:
+        found = list_shards(base)
+        for path in found.values():
+            stack.enter_context(RunFolder(path).hold_at_rest())
+        yield load_shards(base, found)
+
+
+def load_shards(base: Path, found: Mapping[Shard, Path] | None = None) -> ShardSet:
     """Read and check the shards below a run's folder.
 
+    Args:
+        base: the run's folder.
+        found: the folder of each shard; None to look for them.
+
     Raises:
-        HarnessError: there is none, none has ended, they are of several numbers, one is foreign or copied, another
-            process
-            writes to one, or they differ in what they asked, how, or in which version.
+        HarnessError: there is none, none has ended, they are of several numbers, one is foreign or copied, or they
+            differ in what they asked, how, or in which version.
         IdentityMismatch: they are of two models.
     """
-    found = list_shards(base)
+    found = list_shards(base) if found is None else found
     if not found:
         raise HarnessError(
             "there are no shards here",
@@ -134,7 +151,6 @@ def load_shards(base: Path) -> ShardSet:
             remedy=f"wait for them; a shard that was stopped goes on by: {shards.format_command(runs[0].shard[0])}",
         )
     for run in runs:
-        run.folder.check_at_rest()
         _check_model(shards, run)
     for title in shards.titles:
         _check_split(shards, title)

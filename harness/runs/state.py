@@ -99,16 +99,13 @@ def _format_begun(file: RunFile, folder: Path) -> str:
 
 def is_running(folder: Path) -> bool:
     """Whether another process writes to the folder now."""
-    locks = (
-        folder / ".writers.lock",
-        *folder.glob("*/.responses.jsonl.lock"),
-        *folder.glob("*/.verdicts-*.jsonl.lock"),
-    )
-    for path in locks:
+    # a lock is taken for a moment, and shared where that shows a writer: one that starts right then waits for it
+    writers = folder / ".writers.lock"
+    for path in (writers, *folder.glob("*/.responses.jsonl.lock"), *folder.glob("*/.verdicts-*.jsonl.lock")):
         with suppress(FileNotFoundError, PermissionError), path.open("rb") as file:
             try:
                 # writers share the first lock, so only an exclusive one shows them
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, (fcntl.LOCK_EX if path == writers else fcntl.LOCK_SH) | fcntl.LOCK_NB)
             except BlockingIOError:
                 return True
             except OSError:  # a file system without locks: nothing is known

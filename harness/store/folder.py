@@ -28,16 +28,17 @@ import os
 import re
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count, takewhile
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import IO, Any, Final, cast
 
 from harness import descriptors
 from harness.errors import HarnessError, IdentityMismatch
-from harness.files import atomic_write, lock_file, lock_path
+from harness.files import LOOK_SECONDS, atomic_write, lock_file, lock_path
 from harness.stats import draw as drawing
 from harness.stats.draw import SplitDraw
 from harness.store.journal import Index, Journal, load_lines
@@ -204,18 +205,55 @@ class RunFolder:
 
     def check_at_rest(self) -> None:
         """Raise HarnessError if another process adds answers or a machine's verdicts. Writes nothing."""
-        for path in (*self.path.glob("*/.responses.jsonl.lock"), *self.path.glob("*/.verdicts-*.jsonl.lock")):
-            if path.name.startswith(".verdicts-human-"):
-                continue
-            with suppress(FileNotFoundError), check_inside(self.path, path).open("rb") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise HarnessError(
-                        "another process is adding answers or verdicts to this run",
-                        where=str(self.path),
-                        remedy="wait until it has ended",
-                    ) from None
+        with ExitStack() as stack:
+            for path in self.path.glob("*/.*.jsonl.lock"):
+                self._hold_journal(stack, path)
+
+    @contextmanager
+    def hold_at_rest(self) -> Generator[None]:
+        """Keep other processes from adding answers or a machine's verdicts, and from moving the folder, in the body.
+
+        A run that begins meanwhile waits, unless a label page is open here; labels may be added.
+
+        Raises HarnessError if a process writes here, or the folder has just been moved away.
+        """
+        place = check_inside(self.path, self.path / _WRITERS)
+        with ExitStack() as stack:
+            with suppress(PermissionError):  # of another user: then there is no lock to take
+                place.open("ab").close()
+            alone = False
+            with suppress(FileNotFoundError, PermissionError):
+                file = stack.enter_context(place.open("rb"))
+                # a writer may be between two journals, so all are kept out; a label page shares the lock for hours
+                alone = _take_lock(file, fcntl.LOCK_EX)
+                if not alone and not (self._is_labelled() and _take_lock(file, fcntl.LOCK_SH)):
+                    raise _busy_error(self.path)
+                if not place.exists() or os.fstat(file.fileno()).st_ino != place.stat().st_ino:
+                    raise HarnessError("this run was just moved away", where=str(self.path), remedy="try again")
+            if alone:
+                self.check_at_rest()  # and not held: a file for each journal of a thousand shards is too many
+            else:
+                for path in self.path.glob("*/*.jsonl"):
+                    self._hold_journal(stack, lock_path(path), make=True)
+            yield
+
+    def _hold_journal(self, stack: ExitStack, path: Path, *, make: bool = False) -> None:
+        """Share the lock of a journal that only a machine writes to. Raises HarnessError if a process writes to it."""
+        if not re.match(r"\.(responses|verdicts-(?!human-).*)\.jsonl\.lock", path.name):
+            return
+        with suppress(FileNotFoundError, PermissionError):
+            check_inside(self.path, path).open("ab").close() if make else None
+        with suppress(FileNotFoundError, PermissionError):
+            if not _take_lock(stack.enter_context(check_inside(self.path, path).open("rb")), fcntl.LOCK_SH):
+                raise _busy_error(self.path)
+
+    def _is_labelled(self) -> bool:
+        """Whether a label page is open on this run."""
+        for path in self.path.glob(f"{_SESSION}*.lock"):
+            with suppress(FileNotFoundError, PermissionError), check_inside(self.path, path).open("rb") as file:
+                if not _take_lock(file, fcntl.LOCK_SH):
+                    return True
+        return False
 
     def session_lock(self, person: str) -> Path:
         """The lock that a person's label page holds. Raises HarnessError if it leads out of the folder."""
@@ -229,21 +267,19 @@ class RunFolder:
             for path in (*pages, self.path / _WRITERS, *self.path.glob("*/.*.jsonl.lock")):
                 with suppress(FileNotFoundError):
                     file = stack.enter_context(check_inside(self.path, path).open("r+b"))
-                    try:
-                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except BlockingIOError:
+                    if not _take_lock(file, fcntl.LOCK_EX):
                         if path in pages:
                             raise HarnessError(
                                 f"the label page of {path.name.removeprefix(_SESSION).removesuffix('.lock')} is open "
                                 "on this run",
                                 where=str(self.path),
                                 remedy="end it (Ctrl-C where `harness label` runs), or give another --output",
-                            ) from None
+                            )
                         raise HarnessError(
                             "another process is writing to this run",
                             where=str(self.path),
                             remedy="wait for it, or give another --output",
-                        ) from None
+                        )
             yield
 
     def put_aside(self) -> Path | None:
@@ -292,6 +328,25 @@ class RunFolder:
         except ValueError as error:
             what, where = f"not a run's file: {error}", str(self.path / "run.json")
             raise HarnessError(what, where=where, remedy=_RESTORE) from None
+
+
+def _take_lock(file: IO[bytes], how: int) -> bool:
+    """Take the system's lock of an open file; False if a process holds it, and not only looks who does."""
+    until = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
+def _busy_error(path: Path) -> HarnessError:
+    what = "another process is adding answers or verdicts to this run"
+    return HarnessError(what, where=str(path), remedy="wait until it has ended")
 
 
 def check_inside(folder: Path, path: Path) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.files import HeldLock, lock_file, lock_path, read_lines
+from harness.files import LOOK_SECONDS, HeldLock, lock_file, lock_path, read_lines
 from harness.types import Json
 
 #: Every line starts with these fields in this order, so that the index need not parse the rest.
@@ -87,7 +87,8 @@ class Journal:
         if write:
             busy = "another process is writing to this run"
             remedy = "wait for it, or give another --output"
-            self._lock = lock_file(lock_path(path), busy=HarnessError(busy, where=str(path), remedy=remedy))
+            error = HarnessError(busy, where=str(path), remedy=remedy)
+            self._lock = lock_file(lock_path(path), busy=error, wait=LOOK_SECONDS)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         else:
             self._fd = os.open(path if path.exists() else os.devnull, os.O_RDONLY)

@@ -19,7 +19,9 @@ from harness import plugins
 from harness.contracts import Answered, Ask, Decision, Judge, Rubric, Split, Task
 from harness.errors import HarnessError, IdentityMismatch
 from harness.evaluation.options import JudgeOptions
+from harness.files import lock_file
 from harness.plugins import Host
+from harness.runs import merging
 from harness.runs.merging import merge_async
 from harness.runs.run import Run, judge_async
 from harness.runs.shard_set import list_numbers
@@ -270,6 +272,101 @@ def test_a_shard_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
             merge(tmp_path / "run")
     finally:
         journal.close()
+
+
+def test_a_shard_cannot_be_moved_away_while_it_is_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_all(tmp_path / "run", 2)
+    shard = RunFolder(shard_folder(tmp_path / "run", (1, 2)))
+    load, met = merging.load_jobs, list[str]()
+
+    def interfere(*args: Any) -> Any:
+        with pytest.raises(HarnessError, match="another process is writing to this run"):
+            shard.put_aside()
+        met.append("put aside")
+        return load(*args)
+
+    monkeypatch.setattr(merging, "load_jobs", interfere)
+    assert merge(tmp_path / "run").exit_code == 0
+    assert met == ["put aside"]
+    assert len(lines(tmp_path / "run")) == 10
+    assert shard.put_aside() is not None, "free again"
+
+
+def test_a_run_that_is_between_two_journals_is_waited_for_and_a_label_page_is_not(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2)
+    shard = RunFolder(shard_folder(tmp_path / "run", (1, 2)))
+    with shard.hold_for_writing():
+        with pytest.raises(HarnessError, match="another process is adding answers"):
+            merge(tmp_path / "run")
+        with lock_file(shard.session_lock("anna")):
+            assert merge(tmp_path / "run").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["asked", "responses"])
+def test_a_file_of_a_shard_that_is_gone_is_never_left_out_in_silence(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_all(tmp_path / "run", 2)
+    path = shard_folder(tmp_path / "run", (1, 2)) / "fake" / f"{name}.jsonl"
+    if name == "asked":
+        path.write_text("")
+        with pytest.raises(HarnessError, match=r"(?s)lists 0 questions, and shard 1/2 has \d+ samples.*--fresh"):
+            merge(tmp_path / "run")
+        return
+    measure = merging.measure_whole_lines
+
+    def measure_and_remove(each: Path) -> int:
+        path.unlink(missing_ok=True)
+        return measure(each)
+
+    monkeypatch.setattr(merging, "measure_whole_lines", measure_and_remove)
+    monkeypatch.setattr(merging, "_COPIES", 1)
+    with pytest.raises(HarnessError, match="taken away while it was merged"):
+        merge(tmp_path / "run")
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_what_the_merged_run_itself_was_asked_stays_when_it_is_merged_again(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2, limit=6)
+    merge(tmp_path / "run")
+    go(Server(), tmp_path / "run", limit=9)
+    assert merge(tmp_path / "run").exit_code == 0
+    merge(tmp_path / "run")
+    go(Server(), tmp_path / "whole", limit=9)
+
+    def read(folder: Path, name: str = "asked") -> list[tuple[str, str]]:
+        return sorted((line["id"], line["key"]) for line in lines(folder, name))
+
+    assert read(tmp_path / "run") == read(tmp_path / "whole")
+    assert read(tmp_path / "run", "responses") == read(tmp_path / "whole", "responses")
+    assert comparable(tmp_path / "run")["tasks"] == comparable(tmp_path / "whole")["tasks"]
+    with plugins.use(host_of(Server().provider, fake_task(numbered(10)), fake_judge())):
+        assert verify_run(tmp_path / "run").state == "same"
+
+
+def test_a_missing_shard_that_the_merged_run_answered_is_merged_without_doubles(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2, without=[1])
+    merge(tmp_path / "run")
+    go(Server(), tmp_path / "run")
+    merge(tmp_path / "run")
+    run_all(tmp_path / "run", 2, without=[0])
+    merge(tmp_path / "run")
+    go(Server(), tmp_path / "whole")
+    listed = [sorted(line["id"] for line in lines(tmp_path / name, "asked")) for name in ("run", "whole")]
+    assert listed[0] == listed[1]
+    results = [comparable(tmp_path / name)["tasks"]["fake"]["splits"]["all"] for name in ("run", "whole")]
+    assert (results[0]["n"], results[0]["outcomes"]) == (results[1]["n"], results[1]["outcomes"])
+
+
+def test_two_limits_that_each_ask_what_the_other_does_not_are_refused(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2, limit=4)
+    merge(tmp_path / "run")
+    go(Server(), tmp_path / "run", limit=4, epochs=2)
+    run_all(tmp_path / "run", 2, limit=8)
+    before = (tmp_path / "run" / "results.json").read_bytes()
+    with pytest.raises(HarnessError, match=r"(?s)4 questions that no shard has, and shards 4 that .*--limit"):
+        merge(tmp_path / "run")
+    assert (tmp_path / "run" / "results.json").read_bytes() == before
 
 
 def judge_later(folder: Path, name: str) -> Run:

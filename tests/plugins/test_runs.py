@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from harness import plugins
 from harness.cli import cli
 from harness.errors import HarnessError
 from harness.limits import Policy
+from harness.runs.state import is_running
+from harness.store.folder import RunFolder
 from harness.testing.fakes import fake_judge, fake_provider, fake_task, host_of
 from harness.types import Failure
 
@@ -196,3 +199,24 @@ def test_python_has_the_same_list(runs: Path) -> None:
     assert {run.state for run in found} == {"complete", "incomplete", "failed"}
     with pytest.raises(HarnessError, match="no such folder"):
         harness.list_runs(runs / "nowhere")
+
+
+def test_who_looks_whether_a_run_goes_on_stops_no_writer_that_starts_right_then(runs: Path) -> None:
+    place, ended = RunFolder(runs / "x"), threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            is_running(place.path)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(300):
+            place.task("fake").responses(write=True).close()
+            with place.hold_alone():
+                pass
+            with place.hold_at_rest():
+                pass
+    finally:
+        ended.set()
+        looking.join()
