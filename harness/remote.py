@@ -160,6 +160,12 @@ def upload_folder(folder: Path, url: str, *, of: str) -> Uploaded:
     return Uploaded(url=show_address(url), sent=len(changed), kept=len(kept), bytes=sent)
 
 
+def measure_folder(folder: Path) -> str:
+    """A hash of the files that an upload of a folder would send."""
+    files = {name: _measure(path) for name, path in _list_files(folder)}
+    return hashlib.sha256(_Manifest(whole=True, of="", files=files).as_bytes()).hexdigest()
+
+
 def fetch_folders(place: str) -> list[Path]:
     """The local copies of the folders at an address; a pattern such as `s3://b/runs/*` means all whole copies.
 

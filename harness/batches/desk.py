@@ -21,7 +21,7 @@ from typing import IO, Final, TypeVar
 
 import anyio
 
-from harness.batches.log import WHO, BatchLog, BatchRecord
+from harness.batches.log import WHO, BatchLog, BatchRecord, ForeignBatch
 from harness.errors import BudgetSpent, Forbidden, HarnessError
 from harness.files import report_write_errors
 from harness.http.batching import Batches, CallFailed
@@ -274,7 +274,7 @@ class BatchDesk:
 
     async def _send(self, channel: Channel, part: str) -> None:
         """Give an announced part to the provider, once."""
-        path, tries = self.log.requests_file(part), 0
+        path, tries, found = self.log.requests_file(part), 0, None
         while True:
             tries += 1
             try:
@@ -298,7 +298,7 @@ class BatchDesk:
             except HarnessError:
                 self._drop(part, "it could not be submitted")
                 raise
-        self.log.note_submitted(part, batch)
+        self.log.note_submitted(part, batch, found=found is not None)
 
     def _drop(self, part: str, why: str, *, count: bool = False, paid: bool = False) -> None:
         """Give a part up; what it may have cost is spent, or free again."""
@@ -306,7 +306,7 @@ class BatchDesk:
         self._set_aside()
 
     async def _find(self, channel: Channel, record: BatchRecord) -> str | None:
-        known = {part.batch for part in self.log.parts.values() if part.batch}
+        known = self.log.foreign | {part.batch for part in self.log.parts.values() if part.batch}
         return await self._try(
             lambda: channel.side.find(
                 record.part, count=record.requests, since=record.submitted - SETTLE_SECONDS, known=known
@@ -339,7 +339,7 @@ class BatchDesk:
         await anyio.sleep(max(0.0, min(SETTLE_SECONDS, record.submitted + SETTLE_SECONDS - time.time())))
         found = await self._find(channel, record)
         if found is not None:
-            self.log.note_submitted(record.part, found)
+            self.log.note_submitted(record.part, found, found=True)
         else:
             self._drop(record.part, "the provider never got it")
         return found is None
@@ -374,6 +374,8 @@ class BatchDesk:
             if await self._is_refused(channel):
                 raise
             return self._give_up(record, f"its results are gone: {gone.what}", count=True)
+        except ForeignBatch:
+            return await self._search_on(channel, record)
         self._set_aside()
         left = collected.requests - collected.answered
         again = f"; {left} without a result are asked again" if left else ""
@@ -381,6 +383,15 @@ class BatchDesk:
             f"batch {record.batch} ({channel.model}): {collected.answered} of {collected.requests} answers{again}"
         )
         return True
+
+    async def _search_on(self, channel: Channel, record: BatchRecord) -> bool:
+        """Look for the batch of a part again, since the one that was found is of another run; as `_look_at`."""
+        self.log.note_foreign(record.part)
+        found = await self._find(channel, record)
+        if found is None:
+            return self._give_up(record, "it is of another run, and the provider has none of this one")
+        self.log.note_submitted(record.part, found, found=True)
+        return await self._look_at(channel, self.log.parts[record.part])
 
     def _give_up(self, record: BatchRecord, why: str, *, count: bool = False) -> bool:
         note = f"batch {record.batch} ({record.model}): {why}; its {record.requests} requests are asked again"

@@ -43,6 +43,10 @@ NAME: Final = 60  #: digits of a whole name
 Stage = Literal["submitting", "open", "collected", "dropped"]
 
 
+class ForeignBatch(Exception):
+    """A batch that was found at the provider holds none of a part's requests: it is of another run."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRecord:
     """One batch of a run folder.
@@ -95,6 +99,8 @@ class BatchLog:
         self.parts: dict[str, BatchRecord] = {}
         self._starts: Mapping[str, int] | None = None
         self._walked = self._gathered = False
+        self._found: set[str] = set()  # batches that were found at the provider, where not each has a mark of ours
+        self.foreign: set[str] = set()  # those of them that are of another run
         self.refused: frozenset[str] = frozenset()  # settings that the model refused in this cycle
         self._answers: dict[str, tuple[str, int, str]] = {}  # whose -> part, offset, digits of its body
         self._waiting: set[str] = set()
@@ -231,10 +237,20 @@ class BatchLog:
         self._write({"event": "submit", **fields})
         self._wait_for(record.part)
 
-    def note_submitted(self, part: str, batch: str) -> None:
-        """Write down the provider's id of a part, and delete the part's file."""
-        self._write({"event": "submitted", "part": part, "batch": batch})
+    def note_submitted(self, part: str, batch: str, *, found: bool = False) -> None:
+        """Write down the provider's id of a part, and delete the part's file.
+
+        Args:
+            part: its id here.
+            batch: the provider's id.
+            found: no answer gave the id: the provider's list did.
+        """
+        self._write({"event": "submitted", "part": part, "batch": batch, **({"found": True} if found else {})})
         self.requests_file(part).unlink(missing_ok=True)
+
+    def note_foreign(self, part: str) -> None:
+        """Write down that the batch that was found for a part is of another run."""
+        self._write({"event": "foreign", "part": part, "batch": self.parts[part].batch})
 
     def note_state(self, part: str, *, done: int, said: str) -> None:
         """Write down how far a batch is, if that has changed."""
@@ -246,17 +262,23 @@ class BatchLog:
         """Keep the answers of a part, each name's first, and write down that they are there.
 
         If reading them fails, nothing is changed.
+
+        Raises ForeignBatch: the batch was found at the provider, and none of its requests is of this part.
         """
         ids = self._read_ids(part)
         names, kept = {name[:WHO]: name for name in ids}, 0
         with report_write_errors(self._files), open_atomic(self._files / f"{part}.answers") as file:
+            foreign = None
             async for name, answer in results:
+                foreign = foreign is not False and names.get(name[:WHO]) != name
                 if answer is None or names.get(name[:WHO]) != name:
                     continue  # never run, or not ours
                 del names[name[:WHO]]
                 line = {"name": name, "status": answer.status, "body": answer.body.decode("utf-8", "surrogateescape")}
                 file.write(json.dumps(line, ensure_ascii=True).encode("ascii") + b"\n")
                 kept += 1
+            if foreign and self.parts[part].batch in self._found:
+                raise ForeignBatch
         self._write({"event": "collected", "part": part, "answered": kept})
         self._stop_waiting(ids)
         self._index(self.parts[part], ids)
@@ -359,11 +381,15 @@ class BatchLog:
             self._starts, self._walked, self._gathered = None, False, False
         elif kind == "refused":
             self.refused |= set(event["names"])
+        elif kind == "foreign":
+            self.foreign.add(str(event["batch"]))
         elif kind == "walked":
             self._gathered, self._walked = True, bool(event.get("whole", True))
         else:
             self._walked = self._walked and kind == "state"
             apply_event(self.parts, event)
+        if kind == "submitted" and event.get("found"):
+            self._found.add(str(event["batch"]))
         if kind == "dropped" and event.get("count"):
             self._unanswered.update(name[:WHO] for name in self.names(str(event["part"])))
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 from harness.errors import HarnessError
+from harness.files import atomic_write
 from harness.keys import digest
-from harness.remote import Uploaded, fetch_folder, join_address, list_copies, show_address, upload_folder
+from harness.remote import (
+    Uploaded,
+    fetch_folder,
+    join_address,
+    list_copies,
+    measure_folder,
+    show_address,
+    upload_folder,
+)
 from harness.store.folder import RunFolder
 from harness.store.shards import SHARDS, is_shard_name
 
-_FETCHED = ".fetched"
+_FETCHED: Final = ".fetched"  # in a shard's folder: a hash of what was fetched
 
 
 def upload_run(folder: Path, url: str) -> Uploaded:
@@ -45,17 +58,46 @@ def fetch_shards(url: str, folder: Path) -> None:
             remedy="give the address that --upload of the shards named",
         )
     for name in names:
-        target = folder / SHARDS / name
-        mark = folder / SHARDS / f"{_FETCHED}-{name}"
-        if target.exists() and not mark.exists():
-            raise HarnessError(
-                "this shard was made here, so it is not replaced by a copy",
-                where=str(target),
-                remedy=f"give another --output, or merge the shards of this machine: harness merge {_quote(folder)}",
-            )
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
-        fetch_folder(join_address(url, SHARDS, name), target)
+        _fetch_shard(join_address(url, SHARDS, name), folder / SHARDS / name, folder)
+
+
+def _fetch_shard(url: str, target: Path, folder: Path) -> None:
+    """Put the copy of a shard into its place in one step; a fetch that breaks off leaves what is there.
+
+    Raises HarnessError: the shard was made or went on here, or a process writes to it.
+    """
+    scratch, old = (target.with_name(f".{what}-{target.name}") for what in ("fetching", "replaced"))
+    with ExitStack() as stack:
+        if target.exists():
+            mark = target / _FETCHED
+            fetched = mark.read_text(encoding="ascii") if mark.exists() else ""
+            if fetched:
+                stack.enter_context(RunFolder(target).hold_alone())
+            if fetched != measure_folder(target):
+                what = "was fetched and has been changed here since" if fetched else "was made here"
+                raise HarnessError(
+                    f"this shard {what}, so it is not replaced by a copy",
+                    where=str(target),
+                    remedy="give another --output, or merge the shards of this machine: "
+                    f"harness merge {_quote(folder)}",
+                )
+            if not scratch.exists():  # what has not changed is not fetched again
+                shutil.copytree(target, scratch, copy_function=_link, ignore=shutil.ignore_patterns(".*"))
+        fetch_folder(url, scratch)
+        atomic_write(scratch / _FETCHED, measure_folder(scratch))
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            target.rename(old)
+        scratch.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    """Make a second name of a file; a copy where the disk has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _quote(folder: Path) -> str:

@@ -17,7 +17,7 @@ from harness.batches.log import BatchLog, read_costs
 from harness.contracts import ModelInfo
 from harness.errors import BudgetSpent, Forbidden, HarnessError
 from harness.http import Body, encode
-from harness.http.batching import BatchAnswer, BatchLimits, BatchState, find_call, read_chat_results
+from harness.http.batching import BatchAnswer, BatchLimits, BatchState, CallFailed, find_call, read_chat_results
 from harness.limits import Endpoints, Policy
 from harness.limits.quota import Budget
 from harness.types import Failure, Message, Request, Response, Text
@@ -304,3 +304,45 @@ async def test_requests_without_a_result_cost_nothing_and_a_batch_that_is_gone_c
     await fill(tmp_path, side, budget)
     assert budget.spent == 2
     assert list_batches(tmp_path).lost == 2
+
+
+class Unmarked(Side):
+    """A provider that keeps no mark: a batch is known by its number of requests alone, and the newest comes first."""
+
+    def __init__(self, *, arrives: bool) -> None:
+        super().__init__()
+        self.arrives = arrives
+        self.lost = 0
+
+    async def submit(self, file: Path, mark: str) -> str:
+        if self.lost:
+            self.lost -= 1
+            if self.arrives:
+                await super().submit(file, mark)
+            # another run asks as much at the same time
+            self.batches.append([{"name": "f" * 60, "body": "{}"}])
+            raise CallFailed(Failure(outcome="error", reason="timeout", message="no answer", transient=True))
+        return await super().submit(file, mark)
+
+    async def find(self, mark: str, *, count: int, since: float, known: Collection[str]) -> str | None:
+        del mark, since
+        ids = [str(number) for number, batch in enumerate(self.batches) if len(batch) == count]
+        return next((each for each in reversed(ids) if each not in known), None)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_batch_of_another_run_that_was_taken_for_ours_is_left_and_ours_is_searched_on(
+    arrives: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desks, "SETTLE_SECONDS", 0)
+    world = World(tmp_path)
+    world.side = side = Unmarked(arrives=arrives)
+    side.lost = 1
+    assert await world.walk(("a", [["one"]])) == {}
+    if not arrives:
+        assert await world.walk(("a", [["one"]])) == {}, "it is asked again"
+    assert await world.walk(("a", [["one"]])) == {"a": [["ONE"]]}
+    assert len([batch for batch in side.batches if batch[0]["name"] != "f" * 60]) == 1, "nothing is asked twice"
+    log = [json.loads(line) for line in (tmp_path / "batches.jsonl").read_text().splitlines()]
+    assert [event["answered"] for event in log if event["event"] == "collected"] == [1], "nor does it count as a try"
+    assert not any(event.get("count") for event in log)

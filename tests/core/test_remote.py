@@ -97,13 +97,67 @@ def test_what_is_no_name_of_a_shard_is_never_fetched(tmp_path: Path, bucket: str
     assert not (tmp_path / "run").exists()
 
 
-class Broken:
-    """Breaks an upload before the file of a number, counted over all that is written there."""
+SHARD = "/bucket/run/.shards/0-of-2"
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+
+def upload_shard(place: Path, bucket: str, **files: str) -> None:
+    upload_folder(make_folder(place, **files), f"{bucket}/.shards/0-of-2", of="a")
+
+
+def test_a_shard_that_was_run_here_after_a_fetch_failed_is_never_replaced(tmp_path: Path, bucket: str) -> None:
+    upload_shard(tmp_path / "there", bucket)
+    whole = fsspec.filesystem("memory").cat_file(f"{SHARD}/{MANIFEST}")
+    half = whole.replace(b'"whole": true', b'"whole": false')
+    fsspec.filesystem("memory").pipe_file(f"{SHARD}/{MANIFEST}", half)
+    with pytest.raises(HarnessError, match="not whole"):
+        fetch_shards(bucket, tmp_path / "run")
+    mine = make_folder(tmp_path / "run" / ".shards" / "0-of-2", **{"mis/responses.jsonl": "paid"})
+    fsspec.filesystem("memory").pipe_file(f"{SHARD}/{MANIFEST}", whole)
+    with pytest.raises(HarnessError, match="made here, so it is not replaced"):
+        fetch_shards(bucket, tmp_path / "run")
+    assert (mine / "mis" / "responses.jsonl").read_text() == "paid"
+
+
+def test_a_fetched_shard_that_went_on_here_is_never_replaced(tmp_path: Path, bucket: str) -> None:
+    upload_shard(tmp_path / "there", bucket)
+    fetch_shards(bucket, tmp_path / "run")
+    fetch_shards(bucket, tmp_path / "run")
+    mine = tmp_path / "run" / ".shards" / "0-of-2"
+    with (mine / "mis" / "asked.jsonl").open("a") as file:
+        file.write("2\n")
+    upload_shard(tmp_path / "there", bucket, **{"results.json": "[1]"})
+    with pytest.raises(HarnessError, match=r"(?s)has been changed here since.*harness merge"):
+        fetch_shards(bucket, tmp_path / "run")
+    assert (mine / "mis" / "asked.jsonl").read_text() == "1\n2\n"
+
+
+def test_a_fetch_that_breaks_off_leaves_the_shard_as_it_was(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_shard(tmp_path / "there", bucket, old="x")
+    fetch_shards(bucket, tmp_path / "run")
+    mine = tmp_path / "run" / ".shards" / "0-of-2"
+    before = read_all(mine)
+    (tmp_path / "there" / "old").unlink()
+    upload_shard(tmp_path / "there", bucket, **{"results.json": "[1]", "run.json": "[2]"})
+    with monkeypatch.context() as patched:
+        Broken(patched, 2, "get")
+        with pytest.raises(HarnessError, match="the wire was cut"):
+            fetch_shards(bucket, tmp_path / "run")
+    assert {**before, ".writers.lock": ""} == read_all(mine)
+    fetch_shards(bucket, tmp_path / "run")
+    found = read_all(mine)
+    assert (found["results.json"], found["run.json"], "old" in found) == ("[1]", "[2]", False)
+    assert [path.name for path in mine.parent.iterdir()] == ["0-of-2"]
+
+
+class Broken:
+    """Breaks an upload before the file of a number, counted over all that is written there; or other calls."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, left: int, *names: str) -> None:
         self.left = left
         place: Any = remote._Place  # pyright: ignore[reportPrivateUsage]
-        for name in ("write", "send", "remove"):
+        for name in names or ("write", "send", "remove"):
             monkeypatch.setattr(place, name, self.count(getattr(place, name)))
 
     def count(self, do: Any) -> Any:
