@@ -185,8 +185,8 @@ class _Merge:
                     copies.append(pool.submit(self._join, target, f"{name}/{each}", sources[each], lines, old))
             computed = None
             if old is None and not left:
-                run = ShardedRun(folder=scratch, file=file, shards=[each.folder.path for each in self.shards.runs])
-                computed = compute_results(run, {}, plans=self.plans, command=self.command)
+                whole = ShardedRun(folder=scratch, file=file, shards=[each.folder.path for each in self.shards.runs])
+                computed = compute_results(whole, {}, plans=self.plans, command=self.command)
             sizes = dict(copy.result() for copy in copies)
         file = replace(_add_contents(file, contents), merged={**file.merged, "files": sizes})
         file = self._enter_own_items(file, old, scratch)
