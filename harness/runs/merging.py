@@ -11,6 +11,9 @@ moves of a merged run that was whole, and builds all others anew.
 
 Merging again takes what the shards have now. What was added to the merged run itself since then (verdicts of `harness
 judge`, labels) stays: run.json keeps how much of each file came from the shards, and all behind it is carried over.
+asked.jsonl is rewritten by a run, so of it the items are carried over that no shard has.
+
+Nobody writes to a shard or moves it away while it is merged: its lock is held until the merged run is in its place.
 """
 
 from __future__ import annotations
