@@ -65,6 +65,12 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
 )
 @click.option("--close", is_flag=True, help="Run nothing more: judge what waits for a judge, and write the page.")
 @click.option("--only-units", is_flag=True, help="Run units, and leave judges that are opened once to --close.")
+@click.option(
+    "--at-once",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Units at work at the same time in all: they share limits.",
+)
 @click.option("--dry-run", is_flag=True, help="List the units and what is done already; with slurm print the scripts.")
 @click.option("--json", "as_json", is_flag=True, help="Print sweep.json instead of a table.")
 @click.option(
@@ -100,9 +106,10 @@ def command(ctx: click.Context, /, file: Path, **given: Any) -> int:
         ray_address=given["ray_address"],
         close=given["close"],
         only_units=given["only_units"],
+        at_once=given["at_once"],
     )
     if given["dry_run"]:
-        _show_plan(plan, as_json=given["as_json"])
+        _show_plan(plan, invocation, as_json=given["as_json"])
         return 0
     made = _sweep(plan, invocation)
     if given["as_json"]:
@@ -110,7 +117,8 @@ def command(ctx: click.Context, /, file: Path, **given: Any) -> int:
     else:
         from .table import print_sweep
 
-        print_sweep(made)
+        if not given["only_units"]:
+            print_sweep(made)
     _tell_end(made)
     return made.exit_code
 
@@ -132,7 +140,7 @@ def _sweep(plan: SweepPlan, invocation: Invocation) -> Sweep:
         raise
 
 
-def _show_plan(plan: SweepPlan, *, as_json: bool) -> None:
+def _show_plan(plan: SweepPlan, invocation: Invocation, *, as_json: bool) -> None:
     from harness.runs.sweeping.records import Records
 
     rows = Records(plan).find_rows(plan)
@@ -143,11 +151,18 @@ def _show_plan(plan: SweepPlan, *, as_json: bool) -> None:
     from .table import print_plan
 
     print_plan(plan, rows)
+    if invocation.executor == "slurm":
+        from harness.runs.sweeping.api import list_scripts
+
+        for script in list_scripts(plan, rows, invocation):
+            say(f"\n# {script.path}\n{script.text}")
 
 
 def _tell_end(made: Sweep) -> None:
     if made.leaderboard is not None:
         say(f"leaderboard: {made.leaderboard}", err=True)
+    if made.submitted:
+        say(f"submitted: {' '.join(made.submitted)}; the last job judges and writes the page", err=True)
     if made.submitted or all(row.state == "complete" for row in made.rows):
         return
     words = [word for word in sys.argv[1:] if word not in _NOT_REPEATED]

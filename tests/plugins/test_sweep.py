@@ -164,3 +164,48 @@ def test_python_sweeps_a_mapping(world: World) -> None:
     [row] = made.rows
     assert (made.exit_code, row.state) == (0, "complete")
     assert harness.load_run(row.unit.folder).exit_code == 0
+
+
+SBATCH = """#!/usr/bin/env python3
+import os, pathlib, re, subprocess, sys
+state = pathlib.Path(os.environ["FAKE_SLURM"])
+number = len(list(state.glob("job-*"))) + 1
+script = pathlib.Path(sys.argv[-1])
+text = script.read_text()
+(state / f"job-{number}").write_text(" ".join(sys.argv[1:-1]) + chr(10) + text)
+found = re.search("--array=0-([0-9]+)", text)
+for task in range(int(found[1]) + 1 if found else 1):
+    given = {"SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_JOB_ID": str(number)} if found else {}
+    subprocess.run(["bash", str(script)], env={**os.environ, **given}, stdout=2)
+print(number)
+"""
+
+
+def test_slurm_runs_a_task_for_each_unit_and_closes_after_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = world.folder / "bin"
+    programs.mkdir()
+    for name, text in (("sbatch", SBATCH), ("srun", '#!/bin/bash\nshift\nexec "$@"\n')):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_SLURM", str(world.folder))
+    models = ["toy/a", "toy/broken", {"model": "card/c", "gpus": 0}]
+    words = world.words(models, "--executor", "slurm", jobs=2, rpm=90, slurm={"partition": "gpu"})
+    shown = harness_here(*words, "--dry-run").out
+    assert "#SBATCH --partition=gpu" in shown
+    assert "#SBATCH --array=0-2%2" in shown
+    ended = harness_here(*words)
+    assert (ended.code, "submitted: 1 2" in ended.err) == (0, True), ended.err
+    assert "--dependency=afterany:1" in (world.folder / "job-2").read_text()
+    assert "--gres" not in (world.folder / "job-1").read_text()
+    closed = harness_here(*world.words(models, "--close"))
+    assert closed.code == 3, closed.err
+    assert world.states() == {"toy-a": "complete", "toy-broken": "failed", "card-c": "complete"}
+    history = json.loads((world.output / "toy-a" / "run.json").read_text())["history"]
+    assert history[0]["options"]["policy"]["rpm"] == 45, "two units at once share the calls a minute"
+
+
+def test_where_sbatch_is_missing_the_message_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(world.folder))
+    ended = harness_here(*world.words(["toy/a"], "--executor", "slurm"))
+    assert (ended.code, "sbatch cannot be run" in ended.err) == (2, True)

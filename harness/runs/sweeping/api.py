@@ -15,6 +15,7 @@ from harness.runs.sweeping.plan import SweepPlan, plan_sweep
 from harness.runs.sweeping.pool import LocalPool, Work, find_slots, hold_output, list_plugin_flags
 from harness.runs.sweeping.records import Records, Row
 from harness.runs.sweeping.result import Sweep, write_leaderboard
+from harness.runs.sweeping.slurm import Script, build_scripts, submit
 from harness.runs.writer import format_time
 from harness.settings import nearest
 
@@ -40,6 +41,7 @@ class Invocation:
         ray_address: of the Ray cluster; empty starts Ray on this machine.
         close: run nothing, and only judge what waits for a judge and write the page.
         only_units: run the units, and neither judge nor write the page: what a task of Slurm does.
+        at_once: units at work at the same time in all, if others run elsewhere; they share the limits.
     """
 
     executor: Executor = "local"
@@ -47,6 +49,7 @@ class Invocation:
     ray_address: str = ""
     close: bool = False
     only_units: bool = False
+    at_once: int | None = None
 
 
 async def sweep_async(
@@ -68,6 +71,8 @@ async def sweep_async(
     started, stop, say = time.time(), stop or Stop(), tell or _say_nothing
     records = Records(plan)
     async with hold_output(records):
+        if invocation.executor == "slurm":
+            return await _submit(plan, invocation, records, started)
         runner = _open_executor(plan, invocation, records, stop, say)
         if not invocation.close:
             rows = records.find_rows(plan)
@@ -75,7 +80,7 @@ async def sweep_async(
             done = len(rows) - len(todo)
             if done:
                 say(f"{done} of {len(rows)} units are done already, or in the hands of another process")
-            await runner.run(build_works(plan, todo, runner.at_once))
+            await runner.run(build_works(plan, todo, invocation.at_once or runner.at_once))
             stop.check()
         if plan.apart and not invocation.only_units:
             await runner.run(build_judging(plan, records.find_rows(plan), runner.judges_at_once))
@@ -107,6 +112,26 @@ def close_sweep(
     if page:
         made.write()
     return made
+
+
+async def _submit(plan: SweepPlan, invocation: Invocation, records: Records, started: float) -> Sweep:
+    """Let Slurm run what is left."""
+    rows = records.find_rows(plan)
+    made = Sweep(
+        output=plan.output,
+        rows=tuple(rows),
+        executor="slurm",
+        started=format_time(started),
+        finished=format_time(time.time()),
+        submitted=await submit(list_scripts(plan, rows, invocation)),
+    )
+    made.write()
+    return made
+
+
+def list_scripts(plan: SweepPlan, rows: Sequence[Row], invocation: Invocation) -> list[Script]:
+    """The scripts that `--executor slurm` submits."""
+    return build_scripts(plan, rows, (*invocation.more, *list_plugin_flags()))
 
 
 def build_works(plan: SweepPlan, rows: Sequence[Row], at_once: int) -> list[Work]:

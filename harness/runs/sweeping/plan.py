@@ -126,6 +126,7 @@ class SweepPlan:
         device_memory: GB that a GPU has; None asks the driver.
         judge_gpus: GPUs of a judge that is opened for all units; None for one if there is any.
         slurm: options of sbatch.
+        asking: endpoint -> units that ask it, of the whole sweep.
     """
 
     source: Path | None
@@ -138,6 +139,7 @@ class SweepPlan:
     device_memory: float | None = None
     judge_gpus: int | None = None
     slurm: Mapping[str, str] = field(default_factory=dict[str, str])
+    asking: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def select(self, names: Sequence[str]) -> SweepPlan:
         """The sweep with these units alone. Raises UnknownName for a name that no unit has."""
@@ -151,7 +153,7 @@ class SweepPlan:
         """The flags of the limits for one unit: its part where so many units may ask an endpoint at once."""
         if not unit.endpoints:
             return ()
-        asking = max(sum(name in other.endpoints for other in self.units) for name in unit.endpoints)
+        asking = max(self.asking[name] for name in unit.endpoints)
         parts = max(1, min(asking, at_once))
         return tuple(word for name, most in self.limits.items() for word in (SHARED[name], str(max(1, most // parts))))
 
@@ -206,6 +208,7 @@ def plan_sweep(given: Path | str | Mapping[str, Any], *, output: Path | None = N
         device_memory=values.get("device_memory"),
         judge_gpus=values.get("judge_gpus"),
         slurm={str(name): _format(value) for name, value in values.get("slurm", {}).items()},
+        asking=Counter(name for unit in units for name in unit.endpoints),
     )
 
 
