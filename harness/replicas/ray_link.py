@@ -248,6 +248,19 @@ async def connect(place: Placement) -> AsyncGenerator[tuple[Placement, ...]]:
 
 
 @asynccontextmanager
+async def join_cluster(address: str) -> AsyncGenerator[tuple[Untyped, tuple[Node, ...]]]:
+    """Connect to a cluster, or start Ray on this machine if there is no address; gives Ray and the cluster's nodes.
+
+    Raises HarnessError if it cannot be reached.
+    """
+    ray = _import_ray()
+    async with AsyncExitStack() as closing:
+        if _connection.users or not ray.is_initialized():
+            await closing.enter_async_context(_join(ray, address))
+        yield ray, tuple(await anyio.to_thread.run_sync(_list_nodes, ray))
+
+
+@asynccontextmanager
 async def _join(ray: Untyped, address: str) -> AsyncGenerator[None]:
     """Use the connection of this process; its last user ends it."""
 

@@ -209,3 +209,19 @@ def test_where_sbatch_is_missing_the_message_says_so(world: World, monkeypatch: 
     monkeypatch.setenv("PATH", str(world.folder))
     ended = harness_here(*world.words(["toy/a"], "--executor", "slurm"))
     assert (ended.code, "sbatch cannot be run" in ended.err) == (2, True)
+
+
+def test_ray_runs_a_task_for_each_unit_and_asks_for_no_more_than_there_is(world: World) -> None:
+    ray = pytest.importorskip("ray")
+    ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        models = ["toy/a", "toy/die", "card/c"]
+        ended = harness_here(*world.words(models, "--executor", "ray"))
+        assert ended.code == 3, ended.err
+        assert world.states() == {"toy-a": "complete", "toy-die": "failed", "card-c": "complete"}, ended.err
+        assert "card/c 0" in world.lines("opened"), "Ray gives it a GPU"
+        assert "killed by SIGKILL" in ended.out
+        refused = harness_here(*world.words([{"model": "card/d", "gpus": 3}], "--executor", "ray"))
+        assert (refused.code, "wants 3 GPUs" in refused.err) == (2, True), refused.err
+    finally:
+        ray.shutdown()

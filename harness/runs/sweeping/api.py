@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, get_args
+from typing import Any, Final, Literal, get_args
 
 from harness.errors import HarnessError, UnknownName
 from harness.evaluation.samples import Stop
@@ -22,13 +23,6 @@ from harness.settings import nearest
 Executor = Literal["local", "slurm", "ray"]
 EXECUTORS: Final[tuple[Executor, ...]] = get_args(Executor)
 Tell = Callable[[str], None]
-
-
-class Running(Protocol):
-    """An executor that is open."""
-
-    async def run(self, works: Sequence[Work]) -> None:
-        """Run all works; a failure is noted in the unit's record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +67,18 @@ async def sweep_async(
     async with hold_output(records):
         if invocation.executor == "slurm":
             return await _submit(plan, invocation, records, started)
-        runner = _open_executor(plan, invocation, records, stop, say)
-        if not invocation.close:
-            rows = records.find_rows(plan)
-            todo = [row for row in rows if row.state not in ("complete", "answered", "running")]
-            done = len(rows) - len(todo)
-            if done:
-                say(f"{done} of {len(rows)} units are done already, or in the hands of another process")
-            await runner.run(build_works(plan, todo, invocation.at_once or runner.at_once))
-            stop.check()
-        if plan.apart and not invocation.only_units:
-            await runner.run(build_judging(plan, records.find_rows(plan), runner.judges_at_once))
-            stop.check()
+        async with _open_executor(plan, invocation, records, stop, say) as runner:
+            if not invocation.close:
+                rows = records.find_rows(plan)
+                todo = [row for row in rows if row.state not in ("complete", "answered", "running")]
+                done = len(rows) - len(todo)
+                if done:
+                    say(f"{done} of {len(rows)} units are done already, or in the hands of another process")
+                await runner.run(build_works(plan, todo, invocation.at_once or runner.at_once))
+                stop.check()
+            if plan.apart and not invocation.only_units:
+                await runner.run(build_judging(plan, records.find_rows(plan), runner.judges_at_once))
+                stop.check()
     close = partial(close_sweep, plan, records, invocation.executor, started, say, page=not invocation.only_units)
     return await to_thread.run_sync(close)
 
@@ -166,26 +160,49 @@ def build_judging(plan: SweepPlan, rows: Sequence[Row], at_once: int) -> list[Wo
     ]
 
 
-class _Local:
-    """The executor of this machine."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Executor:
+    """An open executor.
 
-    def __init__(self, plan: SweepPlan, records: Records, stop: Stop, tell: Tell, more: tuple[str, ...]) -> None:
-        self._slots = find_slots(plan)
-        self._new = partial(LocalPool, self._slots, records, stop, tell, more)
-        gpus = self._slots.devices
-        self.judges_at_once = max(1, len(gpus) // max(1, plan.judge_gpus or 1)) if gpus else 1
-        self.at_once = self._slots.jobs + len(gpus)
+    Attributes:
+        run: runs all works; a failure is noted in the unit's record.
+        at_once: most units at work at the same time.
+        judges_at_once: places where a local judge is opened.
+    """
 
-    async def run(self, works: Sequence[Work]) -> None:
-        for work in works:
-            self._slots.check(work)
-        if works:
-            await self._new().run(works)
+    run: Callable[[Sequence[Work]], Awaitable[None]]
+    at_once: int
+    judges_at_once: int
 
 
-def _open_executor(plan: SweepPlan, invocation: Invocation, records: Records, stop: Stop, tell: Tell) -> _Local:
+@asynccontextmanager
+async def _open_executor(
+    plan: SweepPlan, invocation: Invocation, records: Records, stop: Stop, tell: Tell
+) -> AsyncGenerator[_Executor]:
     more = (*invocation.more, *list_plugin_flags())
-    return _Local(plan, records, stop, tell, more)
+    judge_gpus = max(1, plan.judge_gpus or 1)
+    if invocation.executor == "local":
+        slots = find_slots(plan)
+
+        async def run_here(works: Sequence[Work]) -> None:
+            for work in works:
+                slots.check(work)
+            if works:
+                await LocalPool(slots, records, stop, tell, more).run(works)
+
+        count = len(slots.devices)
+        yield _Executor(run=run_here, at_once=slots.jobs + count, judges_at_once=max(1, count // judge_gpus))
+        return
+    from harness.replicas.ray_link import join_cluster
+    from harness.runs.sweeping.ray_tasks import RayPool
+
+    async with join_cluster(invocation.ray_address) as (ray, nodes):
+        pool = RayPool(plan.device_memory, records, stop, tell, more)
+        gpus, cpus = int(sum(node.gpus for node in nodes)), sum(node.cpus for node in nodes)
+        most = max((node.gpus for node in nodes), default=0)
+        yield _Executor(
+            run=lambda works: pool.run(works, most, ray), at_once=gpus + cpus, judges_at_once=max(1, gpus // judge_gpus)
+        )
 
 
 def sweep(

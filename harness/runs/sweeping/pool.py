@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +144,64 @@ def list_plugin_flags() -> tuple[str, ...]:
     return tuple(word for path in files for word in ("--plugin", str(Path(path).absolute())))
 
 
+Ask = Callable[[Sequence[str], str], Awaitable[tuple[int | None, str]]]
+
+
+class Desk:
+    """Claims units, has their commands run, and keeps how they end.
+
+    Args:
+        records: receive how each unit ends.
+        stop: a command that dies after it is asked was interrupted.
+        tell: receives a line for each unit that starts or ends.
+        more: flags of each command, such as those that load plugins.
+    """
+
+    def __init__(self, records: Records, stop: Stop, tell: Callable[[str], None], more: Sequence[str] = ()) -> None:
+        self._records = records
+        self._stop = stop
+        self._tell = tell
+        self._more = tuple(more)
+
+    async def run(self, work: Work, where: str, ask: Ask) -> None:
+        """Have a work done by `ask`, which gets the command and its log, unless another sweep has one of its units.
+
+        Args:
+            work: the work.
+            where: for the line that says that it begins.
+            ask: gives the exit code, or None and how the process died.
+        """
+        if self._stop.asked:
+            return
+        held = [lock for unit in work.units if (lock := self._records.claim(unit)) is not None]
+        try:
+            if len(held) < len(work.units):
+                self._tell(f"{work.name}: {len(work.units) - len(held)} in the hands of another sweep")
+                return
+            started = time.time()
+            log = self._records.log(work.units[0])
+            start = log.stat().st_size if log.exists() else 0
+            self._tell(f"{work.name}: {work.phase} begins{where}")
+            code, message = await ask([*work.args, *self._more], str(log))
+            if self._stop.asked and code is None:
+                code, message = INTERRUPTED, ""
+            if code not in (0, INTERRUPTED):
+                message = message or find_message(log, start)
+            self._note_end(work, code, message, started)
+        finally:
+            for lock in held:
+                lock.release()
+
+    def _note_end(self, work: Work, code: int | None, message: str, started: float) -> None:
+        for unit in work.units:
+            self._records.add(unit, phase=work.phase, code=code, message=message, started=started)
+        seconds = f"{time.time() - started:.0f} s"
+        if code in (0, 3):
+            self._tell(f"{work.name}: {work.phase} done in {seconds}" + (" (exit 3)" if code else ""))
+        elif code != INTERRUPTED:
+            self._tell(f"{work.name}: {work.phase} failed after {seconds}: {message}")
+
+
 class LocalPool:
     """Runs works in child processes.
 
@@ -159,10 +217,8 @@ class LocalPool:
         self, slots: Slots, records: Records, stop: Stop, tell: Callable[[str], None], more: Sequence[str] = ()
     ) -> None:
         self._slots = slots
-        self._records = records
         self._stop = stop
-        self._tell = tell
-        self._more = tuple(more)
+        self._desk = Desk(records, stop, tell, more)
         self._free = dict.fromkeys(slots.devices, 1.0)
         self._jobs = slots.jobs
         self._idle: list[ChildProcess] = []
@@ -227,40 +283,10 @@ class LocalPool:
         self._changed.set()
 
     async def _run_work(self, work: Work, devices: tuple[str, ...], children: anyio.abc.TaskGroup) -> None:
-        held = [(unit, lock) for unit in work.units if (lock := self._records.claim(unit)) is not None]
-        try:
-            if len(held) < len(work.units):
-                taken = len(work.units) - len(held)
-                self._tell(f"{work.name}: {taken} in the hands of another sweep")
-            if held and len(held) == len(work.units):
-                await self._run_claimed(work, devices, children)
-        finally:
-            for _, lock in held:
-                lock.release()
+        async def ask(args: Sequence[str], log: str) -> tuple[int | None, str]:
+            return await self._ask_child(args, log, devices, children)
 
-    async def _run_claimed(self, work: Work, devices: tuple[str, ...], children: anyio.abc.TaskGroup) -> None:
-        started = time.time()
-        log = self._records.log(work.units[0])
-        start = log.stat().st_size if log.exists() else 0
-        where = f" on GPU {','.join(devices)}" if devices else ""
-        self._tell(f"{work.name}: {work.phase} begins{where}")
-        code, message = await self._ask_child([*work.args, *self._more], str(log), devices, children)
-        if self._stop.asked and code is None:
-            code, message = INTERRUPTED, ""
-        if code not in (0, INTERRUPTED):
-            message = message or find_message(log, start)
-        self.note_end(work, code, message, started)
-
-    def note_end(self, work: Work, code: int | None, message: str, started: float) -> None:
-        """Keep how a work ended, and say it."""
-        for unit in work.units:
-            # of a judge's process that died, each unit says by its folder how far it was read
-            self._records.add(unit, phase=work.phase, code=code, message=message, started=started)
-        seconds = f"{time.time() - started:.0f} s"
-        if code in (0, 3):
-            self._tell(f"{work.name}: {work.phase} done in {seconds}" + (" (exit 3)" if code else ""))
-        elif code != INTERRUPTED:
-            self._tell(f"{work.name}: {work.phase} failed after {seconds}: {message}")
+        await self._desk.run(work, f" on GPU {','.join(devices)}" if devices else "", ask)
 
     async def _ask_child(
         self, args: Sequence[str], log: str, devices: tuple[str, ...], children: anyio.abc.TaskGroup
