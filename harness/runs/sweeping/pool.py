@@ -171,7 +171,8 @@ class Desk:
             where: for the line that says that it begins.
             ask: gives the exit code, or None and how the process died.
         """
-        if self._stop.asked:
+        stopped = self._stop.asked
+        if stopped:
             return
         held = [lock for unit in work.units if (lock := self._records.claim(unit)) is not None]
         try:

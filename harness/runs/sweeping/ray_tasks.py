@@ -18,7 +18,7 @@ import anyio
 
 from harness.errors import HarnessError, unwrap_groups
 from harness.evaluation.samples import Stop
-from harness.replicas.ray_link import Untyped
+from harness.extras import Untyped
 from harness.replicas.surroundings import choose_variables
 from harness.runs.sweeping.pool import Desk, Work
 from harness.runs.sweeping.records import Records
