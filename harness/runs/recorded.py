@@ -79,7 +79,7 @@ def read_options(kind: type[_O], raw: Mapping[str, Any], where: str) -> _O:
         where: the run, for messages.
 
     Raises:
-        HarnessError: the record holds what this version does not know, or lacks a key that was left out.
+        HarnessError: the record holds what this version does not know or lacks a key that was left out.
     """
     if keys := raw.get("keys"):
         raise HarnessError(
@@ -194,7 +194,15 @@ def format_command(options: Options | JudgeOptions, kind: Kind, folder: Path) ->
     words += list(_list_flags(options))
     if kind == "run":
         words += ["--output", str(folder)]
-    return shlex.join(words)
+    return " ".join(map(_quote, words))
+
+
+def _quote(word: str) -> str:
+    """A word for a shell; what a terminal would not show as it is becomes an escape of `$'…'`."""
+    if word.isprintable():
+        return shlex.quote(word)
+    shown = word.replace("\\", "\\\\").replace("'", "\\'")
+    return "$'" + "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in shown) + "'"
 
 
 def _list_flags(options: Options | JudgeOptions) -> Iterator[str]:

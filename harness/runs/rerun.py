@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 from harness import plugins
 from harness.errors import HarnessError, UnknownName
@@ -37,6 +38,8 @@ _TRANSPORT: Final = frozenset(
     {"cwd", "retry", "policy", "probe", "devices", "phases", "launch", "hosts", "ray_address"}
     | {"max_usd", "prices", "batch", "wait"}
 )
+
+_HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +80,14 @@ class RerunPlan:
         output: the new run folder.
         steps: what to do, in order.
         notes: what is not repeated or not the same, for the user.
+        risks: recorded settings that run code, name an address or send a secret: a stranger may have written them.
     """
 
     source: Path
     output: Path
     steps: tuple[Step, ...]
     notes: tuple[str, ...]
+    risks: tuple[str, ...] = ()
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -129,7 +134,30 @@ def plan_rerun(folder: Path, *, output: Path | None = None, overrides: Overrides
         if left:
             notes.append(f"no flag gives {', '.join(left)}: it is repeated, and the command line does not show it")
     notes += _list_changes(file)
-    return RerunPlan(source=folder, output=target, steps=tuple(steps), notes=tuple(dict.fromkeys(notes)))
+    risks = dict.fromkeys(risk for step in steps for risk in list_risks(step.options))
+    return RerunPlan(
+        source=folder, output=target, steps=tuple(steps), notes=tuple(dict.fromkeys(notes)), risks=tuple(risks)
+    )
+
+
+def list_risks(options: Options | JudgeOptions) -> Iterator[str]:
+    """Settings of a recorded invocation that nobody should use who does not trust the one who recorded it."""
+    settings: list[Mapping[str, Any]] = [options.judge_settings]
+    if isinstance(options, Options):
+        settings += [options.model.settings, options.model.strategy_settings]
+    for given in settings:
+        for name, value in given.items():
+            own = name.rpartition(".")[2]
+            if value and own.endswith("_env"):
+                yield f"{name}={value}: sends what this variable of the environment holds"
+            elif value and own in ("trust_remote_code", "remote_python"):
+                yield f"{name}={value}: runs code"
+            elif value and own == "base_url" and urlsplit(str(value)).hostname not in _HERE:
+                yield f"{name}={value}: sends all questions there"
+    for host in options.hosts:
+        yield f"--host {host}: starts processes there"
+    if options.ray_address:
+        yield f"--ray-address {options.ray_address}: starts processes there"
 
 
 def _read_steps(file: RunFile, folder: Path, notes: list[str]) -> Iterator[Step]:
@@ -171,6 +199,13 @@ def _read_steps(file: RunFile, folder: Path, notes: list[str]) -> Iterator[Step]
             options = replace(read_options(Options, raw, str(folder)), retry=frozenset())
         else:
             options = replace(read_options(JudgeOptions, raw, str(folder)), retry=frozenset())
+        try:
+            options.check()
+            if "\\x00" in repr(raw):
+                raise ValueError("a text holds a NUL character")
+        except (TypeError, ValueError, OverflowError) as error:
+            what = f"its recorded options cannot be used: {error}"
+            raise HarnessError(what, where=str(folder), remedy="run it by its own command") from None
         yield Step(kind=kind, options=options)
 
 

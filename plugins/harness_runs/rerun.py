@@ -11,7 +11,8 @@ import click
 
 from harness.cli.flags import Devices, Names, suites_flag, with_schemes, with_suites
 from harness.cli.options import plugin_options, show_examples
-from harness.text import say
+from harness.errors import HarnessError
+from harness.text import one_line, say
 
 if TYPE_CHECKING:
     from harness.runs.rerun import RerunPlan
@@ -50,6 +51,11 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="First N clusters of each split instead.")
 @click.option("--data", type=_FOLDER, help="Data folder, if the data lies elsewhere now.")
 @click.option("--devices", type=Devices(), default="", metavar="N[,…]", help="CUDA devices of local models and judges.")
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Use recorded settings that run code, send a secret or name an address: only for a RUN of somebody you trust.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the commands that do the same, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print results.json instead of a table; with --dry-run the plan.")
 @suites_flag
@@ -70,8 +76,18 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
     for note in plan.notes:
         say(f"note: {note}", err=True)
     if given["dry_run"]:
+        for risk in plan.risks:
+            say(f"needs --trust: {one_line(risk, 200)}", err=True)
+    if given["dry_run"]:
         _show_plan(plan, as_json=given["as_json"])
         return 0
+    if plan.risks and not given["trust"]:
+        raise HarnessError(
+            "run.json asks for what a stranger should not decide:\n  "
+            + "\n  ".join(one_line(each, 200) for each in plan.risks),
+            where=str(plan.source),
+            remedy="look at `harness rerun RUN --dry-run`; if you trust who made the run, give --trust",
+        )
     done = _rerun(plan)
     from harness.cli.outcome import print_runs
     from harness.runs.rerun import find_identity_changes

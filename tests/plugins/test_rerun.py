@@ -221,9 +221,37 @@ def test_what_cannot_be_repeated_is_refused_with_the_reason() -> None:
     refuse("does not know: turbo", lambda body: body["history"][0]["options"].update(turbo=True))
     refuse("does not know: fly", lambda body: body["history"][0]["options"].update(command="fly"))
     refuse("cannot be read", lambda body: body["history"][0]["options"].update(policy={"speed": 1}))
+    refuse("cannot be used", lambda body: body["history"][0]["options"].update(limit="x"))
+    refuse("cannot be used", lambda body: body["history"][0]["options"].update(data="\0"))
     refuse("held a key", lambda body: body["history"][0]["options"].update(keys=["model.settings.extra"]))
     path.write_text(whole)
     assert "no such folder" in str(call("nowhere").exception)
+
+
+@pytest.mark.usefixtures("fakes")
+def test_what_a_stranger_recorded_of_addresses_secrets_and_code_needs_a_word_of_trust() -> None:
+    run = harness.run("fake/x", "fake")
+    risky = {"base_url": "http://there.example/v1", "api_key_env": "SOME_SECRET", "trust_remote_code": True}
+    edit(
+        run.folder / "run.json",
+        lambda body: body["history"][0]["options"].update(model={"ref": "openai/M", "settings": risky}, hosts=["a:0"]),
+    )
+    plan = plan_rerun(run.folder, output=Path("again"))
+    assert [risk.partition(": ")[0] for risk in plan.risks] == [
+        "base_url=http://there.example/v1",
+        "api_key_env=SOME_SECRET",
+        "trust_remote_code=True",
+        "--host a",
+    ]
+    refused = call(str(run.folder), "--output", "again")
+    assert "give --trust" in str(refused.exception)
+    assert not Path("again").exists()
+    assert "needs --trust: api_key_env=SOME_SECRET" in call(str(run.folder), "--dry-run").stderr
+
+
+def test_a_shown_command_hides_no_character() -> None:
+    shown = format_command(replace(WHOLE, system="\x1b[31mred\u202e it's"), "run", Path("there"))
+    assert "$'\\U0000001b[31mred\\U0000202e it\\'s'" in shown
 
 
 def test_a_key_is_never_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
