@@ -241,7 +241,7 @@ def test_what_a_stranger_recorded_of_addresses_secrets_and_code_needs_a_word_of_
         "base_url=http://there.example/v1",
         "api_key_env=SOME_SECRET",
         "trust_remote_code=True",
-        "--host a",
+        "--host a:0",
     ]
     refused = call(str(run.folder), "--output", "again")
     assert "give --trust" in str(refused.exception)
