@@ -30,7 +30,7 @@ from harness.store.folder import repeated_judge
 from harness.store.reader import Answer
 from harness.store.records import calls_of
 from harness.store.run_file import TaskEntry
-from harness.types import Json, Usage
+from harness.types import Json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,8 +92,10 @@ class UsageTotal:
 
     def add(self, line: Mapping[str, Any], calls: int, models: Sequence[str], *, answered: bool) -> None:
         """Count one line; `answered` says whether a model gave a text."""
-        self.spend.add(Usage(**line["usage"]), calls)
-        self.models.update(name for name in models if name)
+        self.spend.add_line(line["usage"], calls)
+        for name in models:
+            if name and name not in self.models:
+                self.models.add(name)
         if self.cost is not None:
             self.cost.add(line, calls, reported=models[0] if len(models) == 1 else "", answered=answered)
 

@@ -50,6 +50,7 @@ from harness.stats.units import (
     Ints,
     SamplingFrame,
     Units,
+    count_distinct,
     format_unjudged,
     sum_by,
 )
@@ -240,7 +241,7 @@ def assess(units: Units, weights: Sequence[float] | None = None) -> Assessment:
         ci95=ci95,
         bounds=bounds,
         worst=worst,
-        clusters=len(np.unique(point.cluster)),
+        clusters=count_distinct(point.cluster),
         strata=tuple(StratumSums(num=num, den=den, unresolved=count) for num, den, count in totals),
         estimates=estimates,
         weighted=weighted if isinstance(weighted, WeightedUnits) else None,
@@ -411,7 +412,7 @@ def _describe_samples(
     return tuple(
         JudgedSample(
             size=float(sizes[each]),
-            clusters=len(np.unique(units.cluster[judged & (units.stratum == each)])),
+            clusters=count_distinct(units.cluster[judged & (units.stratum == each)]),
             cells=tuple(
                 JudgedCell(hits=float(counts.hits[k]), judged=float(counts.judged[k]), of=float(whole[k]))
                 for k in np.flatnonzero(is_open & (stratum == each))

@@ -46,7 +46,10 @@ class Codes(Generic[T]):
 
     def code(self, value: T) -> int:
         """The value's number; a new value gets the next one."""
-        return self._codes.setdefault(value, len(self._codes))
+        code = self._codes.get(value)
+        if code is None:
+            code = self._codes[value] = len(self._codes)
+        return code
 
     def find(self, value: T) -> int | None:
         """The number of a value that has one; None for a new value, or one without a hash."""
@@ -85,8 +88,8 @@ class MetricColumns:
 
         Raises ValueError or TypeError where a share is not 0 <= numerator <= denominator, or a key is no text.
         """
-        metric = self.metric
-        choices = (metric.score(record),) if record.resolved else tuple(metric.possible(record))
+        metric, resolved = self.metric, record.label is not None
+        choices = (metric.score(record),) if resolved else tuple(metric.possible(record))
         code = self.choices.find(choices)
         if code is None:
             if not _are_shares(choices):
@@ -94,7 +97,7 @@ class MetricColumns:
                     f"metric {metric.name} gave {choices!r:.200} for {record.item}: need 0 <= numerator <= denominator"
                 )
             code = self.choices.code(choices)
-        if record.resolved and record.outcome == "answered" and choices[0][1] != 1 and not self.varies:
+        if resolved and choices[0][1] != 1 and not self.varies and record.outcome == "answered":
             self.varies = _is_unannounced(choices[0][1], metric, record)
         self.choice.append(code)
         if metric.group is not None:
@@ -145,17 +148,18 @@ class Table:
             except Exception as error:
                 error.add_note(f"in metric {columns.metric.name} of {record.item}")
                 raise
-        self.state.append(
-            RESOLVED * record.resolved
-            + ANSWERED * (record.outcome == "answered")
-            + BLOCKED * record.blocked
-            + UNJUDGED * record.unjudged
-        )
+        state = 0 if record.label is None else RESOLVED
+        if record.outcome == "answered":
+            state += ANSWERED
+        elif record.blocked:
+            state += BLOCKED
+        self.state.append(state + UNJUDGED if record.unjudged else state)
         self.place.append(self.places.code((record.split, record.category)))
         self.epoch.append(record.epoch)
-        sample, cluster = f"{record.split}/{record.id}", cluster_name(record)
-        self.sample.append(fingerprint(sample))
-        self.cluster.append(self.sample[-1] if cluster == sample else fingerprint(cluster))
+        name, cluster = f"{record.split}/{record.id}", cluster_name(record)
+        sample = fingerprint(name)
+        self.sample.append(sample)
+        self.cluster.append(sample if cluster == name else fingerprint(cluster))
         for name, column in self.by.items():
             column.append(self.parts[name].code(record.category if name == "category" else record.tags.get(name, "")))
         if self._key is not None:

@@ -346,7 +346,11 @@ class SplitSummary:
             self._labelled.add(item, seen)
         self._outcomes[item.record.outcome] += 1
         if item.record.outcome == "answered":
-            self._flags.update(item.record.flags | item.flags.get(self._ran.primary or "", frozenset()))
+            flags = item.record.flags
+            if item.flags:
+                flags = flags | item.flags.get(self._ran.primary or "", frozenset())
+            for flag in flags:
+                self._flags[flag] += 1
 
     def collect_labelled(self) -> Mapping[str, LabelledMetric]:
         """Metric -> the answers behind its corrected number; empty where nobody labelled and nothing was drawn."""
@@ -517,6 +521,13 @@ class UsageSum:
         self.calls += calls
         if usage != _NO_TOKENS:
             self._tokens = add_usage(self._tokens, usage)
+
+    def add_line(self, usage: Mapping[str, Any], calls: int) -> None:
+        """Count the `usage` of a stored line. Most lines of a rule, and of a test model, have no token."""
+        if any(usage.values()):
+            self.add(Usage(**usage), calls)
+        else:
+            self.calls += calls
 
     def merge(self, other: UsageSum) -> None:
         """Count all that another counted."""

@@ -63,9 +63,9 @@ class Tally:
     @property
     def samples(self) -> int:
         """Number of samples that the records belong to."""
-        import numpy as np
+        from harness.stats.units import as_ints, count_distinct
 
-        return len(np.unique(np.asarray(self.table.sample)))
+        return count_distinct(as_ints(self.table.sample))
 
     def results(self, *, not_random: str = "") -> dict[str, Json]:
         """`metrics` and `by` of results.json.
@@ -75,7 +75,7 @@ class Tally:
         """
         import numpy as np
 
-        from harness.stats.units import as_ints, sort_rows
+        from harness.stats.units import as_ints, count_distinct, sort_rows
 
         table, rows = self.table, sort_rows(self.table)
         sample = as_ints(table.sample)[rows]
@@ -84,7 +84,7 @@ class Tally:
             code, groups = as_ints(column)[rows], dict[str, Json]()
             for group, number in sorted((text, number) for number, text in enumerate(table.parts[name].values) if text):
                 part = np.flatnonzero(code == number)
-                groups[group] = {"n": len(np.unique(sample[part])), "metrics": self._metrics(rows[part], not_random)}
+                groups[group] = {"n": count_distinct(sample[part]), "metrics": self._metrics(rows[part], not_random)}
             breakdowns[name] = groups
         return {"metrics": self._metrics(rows, not_random), "by": breakdowns}
 

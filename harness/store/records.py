@@ -224,7 +224,8 @@ def calls_of(line: Mapping[str, Any]) -> int:
 
     Lines from older versions lack the number: they count as one call, or none for a rule.
     """
-    return int(line.get("calls", "outcome" in line or bool(line["raw"] or line["models"])))
+    calls = line.get("calls")
+    return int("outcome" in line or bool(line["raw"] or line["models"]) if calls is None else calls)
 
 
 def decision_of(line: Mapping[str, Any]) -> Decision:
