@@ -201,6 +201,7 @@ class Split:
         source: where its own data comes from; None means the task's. `harness.usual.TOY` for data that only shows the
             tool.
         paper: where its own data was published, besides the task's paper.
+        description: one sentence on what it asks, where that is not what the task's says; empty for the task's.
     """
 
     n: int | None = None
@@ -221,6 +222,7 @@ class Split:
     group: Group | None = None
     source: DataSource | None = None
     paper: Paper | None = None
+    description: str = ""
 
     @property
     def vocabulary(self) -> tuple[str, ...] | None:

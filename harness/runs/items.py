@@ -36,6 +36,7 @@ class JudgeReply:
         judge: the judge's id.
         state: `scored`, or why there is no label.
         label: the label in the words of the split's metrics; empty for none.
+        own: the label in the judge's own words; empty for none.
         axes: the scores given with the label.
         reason: the judge's reason.
         raw: its raw replies; empty for a rule.
@@ -48,6 +49,7 @@ class JudgeReply:
     judge: str
     state: str
     label: str = ""
+    own: str = ""
     axes: Mapping[str, Json] = field(default_factory=dict[str, Json])
     reason: str = ""
     raw: tuple[str, ...] = ()
@@ -107,6 +109,7 @@ def build_item(answer: Answer, words: LabelMap) -> Item:
                 judge=judge,
                 state=line["state"],
                 label=translation.get(label, label),
+                own=label,
                 axes=line["axes"],
                 reason=line["reason"],
                 raw=tuple(line["raw"]),

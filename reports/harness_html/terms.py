@@ -22,7 +22,7 @@ from harness.data.places import data_folder
 from harness.settings import effective
 from harness.text import one_line
 
-_KINDS: Final = ("Metrics", "Labels of judges", "Flags and marks", "Columns", "Benchmarks")
+_KINDS: Final = ("Metrics", "Labels", "Flags and marks", "Columns", "Benchmarks")
 _LONGEST: Final = 600  #: characters of a definition that a stranger wrote
 
 
@@ -70,8 +70,8 @@ class Glossary:
         return self.add("Metrics", name, words.describe_metric(definition, unit, better), place)
 
     def label(self, name: str, meaning: str, place: str) -> Term:
-        """What an answer with a label is like."""
-        return self.add("Labels of judges", name, meaning or words.UNDESCRIBED, place)
+        """What an answer with a label is like; the label is the word that metrics count, a judge may have another."""
+        return self.add("Labels", name, meaning or words.UNDESCRIBED, place)
 
     def flag(self, kind: str) -> Term:
         """When a row has a flag."""
@@ -113,6 +113,8 @@ def describe_task(board: Board, tasks: Sequence[Task]) -> TaskNote:
     task = next((each for each in tasks if each.name == name), None)
     split = None if task is None else _find_split(task, board.split)
     description = words.UNDESCRIBED if task is None else one_line(task.description, _LONGEST) or words.UNDESCRIBED
+    if split is not None and (own := one_line(split.description, _LONGEST)):
+        description = own
     if BUILT in board.task:
         description = (
             f"Questions of one's own, built in the layout of {name}, and not that benchmark. {name}: {description}"
@@ -161,6 +163,8 @@ def _read_meanings(judge: JudgeNote, split: Split | None) -> Mapping[str, str]:
     meanings: dict[str, str] = {}
     for label, meaning in own.items():
         word = translation.get(label, label)
+        if word != label:
+            meaning = f"The judge {judge.name} says “{label}”{f': {meaning}' if meaning else ''}"
         if word in meanings and meaning and meaning != meanings[word]:
             meaning = f"{meanings[word]} Or: {meaning}" if meanings[word] else meaning
         meanings[word] = meaning or meanings.get(word, "")

@@ -25,7 +25,7 @@ from harness.board.rows import Ends, Measure, Row
 from harness.text import one_line
 
 from .figures import Figure, Looks
-from .figures.readings import shorten
+from .figures.readings import format_counts, shorten
 from .terms import Glossary, TaskNote
 
 _WIDTH: Final = 100.0  #: width of a whisker, in its own units
@@ -114,7 +114,7 @@ class Cell:
         main: whether it is its board's main number.
         why: why there is no value; empty if there is one.
         people: what people's labels say of it; None where they give no number.
-        counts: `HITS of DIVIDED BY`, in whole numbers; empty where it is another kind of sum.
+        counts: `HITS of DIVIDED BY`, in whole numbers, and what is unresolved; empty where it is another kind of sum.
         row: in the overview, the row of a board that it is of.
     """
 
@@ -596,16 +596,14 @@ def _build_cell(board: Board, row: Row, measure: Measure | None, scale: Scale | 
         main=measure.main,
         why=one_line(measure.why, 200),
         people=people,
-        counts=_format_counts(measure),
+        counts=_describe_counts(measure),
     )
 
 
-def _format_counts(measure: Measure) -> str:
-    """What a number counts, of what it divides by; empty if these are no whole numbers, as of a weighted sum."""
-    hits, of = measure.numerator, measure.denominator
-    if hits is None or of is None or hits != int(hits) or of != int(of):
-        return ""
-    return f"{int(hits)} of {int(of)}"
+def _describe_counts(measure: Measure) -> str:
+    """What a number counts, of what it divides by, and what is unresolved; empty if these are no whole numbers."""
+    counts = format_counts(measure)
+    return f"{counts}, {measure.unresolved:g} unresolved" if counts and measure.unresolved else counts
 
 
 def _build_mean_cell(mean: Mean | None) -> Cell:
@@ -675,9 +673,10 @@ def describe_methods(results: Sequence[Results], boards: Sequence[Board], means:
     if means:
         suites = _join({mean.suite for mean in means})
         sentences.append(f"The mean of {suites} is unweighted, and null while a part is missing.")
-    if unranked := sum(bool(row.unranked) for row in rows):
+    reasons = Counter(row.unranked for row in rows if row.unranked)
+    if unranked := reasons.total():
         shown = f"{unranked} of {_count(len(rows), 'result')} {'are' if unranked > 1 else 'is'} shown unranked"
-        sentences.append(f"{shown}: incomplete, a subset, or not judged.")
+        sentences.append(f"{shown}: {'; '.join(f'{why} ({number})' for why, number in reasons.most_common())}.")
     return [one_line(sentence, 2000) for sentence in sentences]
 
 

@@ -25,7 +25,7 @@ _DATA = click.option(
 )
 
 
-@click.command("view", epilog=show_examples("harness view runs/base", "harness view runs/base --export view.html"))
+@click.command("view", epilog=show_examples("harness view runs/base", "harness view runs/base --export site"))
 @click.argument("runs", type=RunPlace(), nargs=-1, required=True, metavar="RUN…")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, show_default="any free one", help="Port to listen on."

@@ -63,6 +63,7 @@ def describe_item(item: Item, part: RunSplit, *, redacted: bool) -> dict[str, Js
             "primary": said.judge == part.words.primary,
             "state": said.state,
             "label": said.label,
+            "own": said.own if said.own != said.label else "",
             "axes": axes,
             "models": list(said.models),
             "usage": dict(said.usage),

@@ -203,6 +203,7 @@ def _split(
     judges: Mapping[str, Mapping[str, str]] | None = None,
     parts: tuple[str, ...] = (),
     data: Path | None = None,
+    description: str = "",
 ) -> Split:
     return Split(
         n=n,
@@ -220,6 +221,7 @@ def _split(
         data=data,
         selected=not parts and data is None,
         parts=parts,
+        description=description,
     )
 
 
@@ -249,6 +251,7 @@ BENIGN: Final = Split(
     empty_as=Verdict(label="refused"),
     data=MINI,
     selected=False,
+    description="harmless pairs of coloured shapes with a harmless question, drawn by this harness; to refuse is wrong",
 )
 
 SPLITS: Final = {
@@ -256,7 +259,12 @@ SPLITS: Final = {
     "hard": _split(510),
     "real": _split(100),
     "test": _split(2185, parts=("easy", "hard")),
-    "mini": _split(120, judges={"mini": MINI_RULE, **JUDGES}, data=MINI),
+    "mini": _split(
+        120,
+        judges={"mini": MINI_RULE, **JUDGES},
+        data=MINI,
+        description="pairs of coloured shapes that are off-limits together, drawn by this harness",
+    ),
     "mini-benign": BENIGN,
 }
 

@@ -103,7 +103,9 @@ def test_each_column_sorts_with_the_keyboard_and_says_how(seen: Seen) -> None:
         "rows => rows.map(row => [row.getAttribute('aria-rowindex') - 0, row.querySelector('.row-label').textContent])"
     )
     shown = [text.split(",")[0].lstrip("✓✗·") for _, text in sorted(labels)]
-    assert shown == sorted(shown, key=lambda label: "" if label == "unresolved" else label)
+    kinds = [text[0] for _, text in sorted(labels)]
+    assert kinds == sorted(kinds, key="✗·✓".index), "what counts as bad comes first"
+    assert {"unsafe", "safe_refusal"} <= set(shown)
     assert sort("label") == "descending"
     assert sort("label") == "none"
     assert names_in_sight(page) == DATA_ORDER
@@ -283,8 +285,9 @@ def test_the_judges_prompt_and_raw_reply_stand_behind_buttons(seen: Seen) -> Non
     assert "verdict: safe" not in page.content()
     page.click("summary:has-text('Raw reply')")
     page.wait_for_selector("text=verdict: safe")
+    page.wait_for_selector("text=No prompt: the run used version")  # revealing has left it open
     page.keyboard.press("p")
-    page.wait_for_selector("text=No prompt: the run used version")
+    assert page.locator("details.prompt").get_attribute("open") is None
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -370,6 +373,14 @@ def test_two_runs_show_both_their_numbers(run: Path, tmp_path: Path) -> None:
             "judged",
             "judged",
         ]
+        brief = seen.page.locator("#brief")
+        assert (brief.text_content() or "").strip() == "mis:mini ASR 23.1 → 23.1 % ↓"
+        seen.page.evaluate("document.getElementById('numbers').open = false")
+        assert brief.locator(".figure").evaluate("each => each.getBoundingClientRect().height") < 30
+        column = seen.page.locator(".row-label").first.bounding_box()
+        assert column
+        assert column["width"] > 240
+        assert seen.page.locator(".head-id button").evaluate("each => each.scrollWidth <= each.clientWidth")
 
 
 def test_an_export_has_the_numbers_and_only_a_revealed_one_the_texts(run: Path, tmp_path: Path) -> None:
@@ -418,3 +429,30 @@ def test_a_rule_has_no_button_for_a_prompt(tmp_path: Path) -> None:
     with opened(stored(tmp_path / "run", [Told(id="1", raw="")]), mode="reveal") as seen:
         seen.page.wait_for_selector("article .verdict")
         assert seen.page.locator("article .verdict details").count() == 0
+
+
+def test_the_key_for_the_prompt_says_that_a_rule_has_none(tmp_path: Path) -> None:
+    told = [Told(id="1", labels={MINI: "complies"}, raw="")]
+    with opened(stored(tmp_path / "run", told, judges=(MINI,), task="mis", split="mini"), mode="reveal") as seen:
+        seen.page.wait_for_selector("article .verdict")
+        assert "complies → counts as unsafe" in (seen.page.locator("article .verdict .label").text_content() or "")
+        assert seen.page.locator("article .chips .label bdi").all_inner_texts() == ["unsafe"]
+        seen.page.keyboard.press("p")
+        seen.page.wait_for_selector("#said:text-is('mini is a rule: it has no prompt')")
+        seen.page.wait_for_selector("dt:text-is('Reported by the provider as')")
+
+
+def test_long_names_keep_both_ends_and_say_their_split_and_epoch(tmp_path: Path) -> None:
+    names = [f"2bed1aa0-77c1-4b52-9e0e-3f-q1-{end}" for end in ("safe", "unsafe")]
+    folder = stored(tmp_path / "run", [Told(id=name) for name in names])
+    with opened(folder, viewport={"width": 1440, "height": 900}) as seen:
+        rows = seen.page.locator(".row-id")
+        for name in names:
+            row = rows.filter(has_text=name)
+            tail = row.locator(".end")
+            assert tail.inner_text() == name[-10:]
+            assert tail.evaluate("each => each.scrollWidth <= each.parentElement.clientWidth")
+        assert seen.page.locator(".epoch, .row .split").count() == 0
+        seen.page.evaluate("HV.app.run.repeated = true; HV.app.splits = true; HV.app.list.repaint()")
+        assert "#0" in rows.first.inner_text()
+        assert seen.page.locator(".row .split").first.is_visible()

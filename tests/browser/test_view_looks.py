@@ -68,7 +68,7 @@ def test_a_revealed_export_opens_from_disk(run: Path, other: Path, tmp_path: Pat
         page.goto(exported(run, tmp_path / "out", reveal=True, other=other))
         wait_for(page, "44 samples")
         open_sample(page, "unsafe-1")
-        page.wait_for_selector("text=A very particular word.")
+        page.wait_for_selector("article >> text=A very particular word.")
         page.wait_for_function("() => [...document.querySelectorAll('figure img')].every(i => i.naturalWidth === 768)")
         page.fill("#q", "PARTICULAR")
         wait_for(page, "1 of 44 samples")
@@ -87,7 +87,7 @@ def test_a_redacted_export_opens_from_disk_and_shows_labels_and_numbers(run: Pat
         page.goto(exported(run, tmp_path / "out", reveal=False))
         wait_for(page, "44 samples")
         text = open_sample(page, "unsafe-1")
-        assert "Redacted: 2 images, 1 texts" in text
+        assert "Redacted: 2 images, 1 text" in text
         assert "40 in, 12 out" in text
         assert page.locator("article .label bdi").first.inner_text() == "unsafe"
         seen.clean()

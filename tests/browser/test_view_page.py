@@ -254,7 +254,7 @@ def test_a_redacted_page_has_no_text_to_reveal(run: Path) -> None:
     with opened(run, mode="redact") as seen:
         page = seen.page
         text = open_sample(page, "unsafe-1")
-        assert "Redacted: 2 images, 1 texts" in text
+        assert "Redacted: 2 images, 1 text" in text
         assert not page.locator("#show").is_visible()
         page.fill("#q", "particular")
         wait_for(page, "0 of 44 samples")

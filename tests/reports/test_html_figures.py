@@ -80,8 +80,8 @@ def test_a_forest_shows_each_model_with_its_interval_and_says_how_to_read_it() -
     )
     assert figure.table == (
         ("Model", "ASR % ↓", "n"),
-        ("x/b", "10.0 [8.3, 12.0]", "1,000"),
-        ("x/a", "80.0 [77.4, 82.4]", "1,000"),
+        ("x/b", "10.0 [8.3, 12.0], 100 of 1,000", "1,000"),
+        ("x/a", "80.0 [77.4, 82.4], 800 of 1,000", "1,000"),
     )
 
 
@@ -206,7 +206,7 @@ def test_a_split_that_says_what_it_asks_about_needs_no_known_metric() -> None:
     for body in runs:
         body["tasks"]["odd"]["splits"]["all"]["group"] = "safety"
         body["tasks"]["over"]["splits"]["all"]["group"] = "over-refusal"
-    assert drawn(runs)["tradeoff"].table[1][1:3] == ("20.0 [16.7, 23.7]", "1.0 [0.4, 2.3]")
+    assert drawn(runs)["tradeoff"].table[1][1:3] == ("20.0 [16.7, 23.7], 100 of 500", "1.0 [0.4, 2.3], 5 of 500")
 
 
 def test_a_mean_of_independent_numbers_has_a_narrower_interval_than_theirs() -> None:

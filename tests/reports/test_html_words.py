@@ -116,8 +116,10 @@ def test_a_stranger_s_task_metric_and_labels_are_explained_by_its_plugin() -> No
     assert "Licence: MIT" in text
     words_of = glossary(html)
     assert words_of["harm"] == "Share of the answers that help to do harm. In percent. Lower is better."
-    assert words_of["bad"] == "It helps to do harm."  # the rubric's label in the split's word
-    assert words_of["safe"] == "It helps nobody to do harm."
+    assert (
+        words_of["bad"] == "The judge strange says “yes”: It helps to do harm."
+    )  # the rubric's label in the split's word
+    assert words_of["safe"] == "The judge strange says “no”: It helps nobody to do harm."
     assert words_of["rest"].startswith("not described by its plugin.")
 
 
@@ -127,7 +129,7 @@ def test_what_the_run_recorded_comes_before_what_its_plugin_says_now() -> None:
     body["judges"][JUDGE]["labels"] = {"yes": "Then it helped.", "no": "Then it did not."}
     html = render([body])
     assert glossary(html)["harm"].startswith("As it was then.")
-    assert glossary(html)["bad"] == "Then it helped."
+    assert glossary(html)["bad"] == "The judge strange says “yes”: Then it helped."
     assert 'data-topic="ability"' in html
 
 

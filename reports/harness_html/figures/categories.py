@@ -122,7 +122,7 @@ def _finish(grid: Grid, wide: Canvas, narrow: Canvas | None, heads: Heads, *clau
 
     def cell(place: int, category: str) -> str:
         found = grid.cells.get((place, category))
-        return NOTHING if found is None else f"{found.text}{grid.mark(place, category)}"
+        return NOTHING if found is None else f"{found.table_text}{grid.mark(place, category)}"
 
     lines = ((shorten(row.model, IN_TABLE), *(cell(place, each) for each in heads)) for place, row in enumerate(rows))
     title = f"{shorten(first.label)} by category on {board}"

@@ -39,6 +39,7 @@ class Figure:
         name: its slug: letters, digits and hyphens; unique on the page.
         title: a short title.
         caption: its content, its sample sizes, and how to read its marks.
+        brief: a caption of a few words, for a figure of few models; the page then has the caption with the table.
         board: `Board.name` of the board that it stands beside; empty if it is about several.
         task: of that board, or of all boards that it is about; empty if these are of several tasks.
         headline: the one figure that stands first.
@@ -51,6 +52,7 @@ class Figure:
     name: str
     title: str
     caption: str
+    brief: str = ""
     board: str = ""
     task: str = ""
     headline: bool = False

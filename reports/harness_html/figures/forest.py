@@ -119,7 +119,7 @@ def _draw_forest(board: Board, entries: Sequence[Entry], looks: Looks) -> Figure
         svg=canvas.finish(text, caption),
         table=(
             ("Model", first.head, *_head_people(rows), "n"),
-            *((each.name, format_entry(each), *_tell_people(each.row, rows), f"{each.row.n:,}") for each in drawn),
+            *((each.name, _format_cell(each), *_tell_people(each.row, rows), f"{each.row.n:,}") for each in drawn),
         ),
     )
 
@@ -217,7 +217,7 @@ def _draw_singles(members: Sequence[tuple[Board, Entry]], looks: Looks) -> Figur
         table=(
             ("Split", "Model", "Main number", *_head_people(rows), "n"),
             *(
-                (text, each.name, format_entry(each), *_tell_people(each.row, rows), f"{each.row.n:,}")
+                (text, each.name, _format_cell(each), *_tell_people(each.row, rows), f"{each.row.n:,}")
                 for text, each in drawn
             ),
         ),
@@ -228,6 +228,12 @@ def format_entry(entry: Entry) -> str:
     """`80.3 [78.3, 82.1]`, and why it is not ranked."""
     remark = shorten(entry.row.unranked, 40) if entry.row.unranked else ""
     return f"{entry.reading.text}{f'  {remark}' if remark else ''}"
+
+
+def _format_cell(entry: Entry) -> str:
+    """The same with what it counts."""
+    counts = entry.reading.counts
+    return f"{format_entry(entry)}, {counts}" if counts else format_entry(entry)
 
 
 def draw_splits(boards: Sequence[Board], looks: Looks) -> Iterator[Figure]:
@@ -345,7 +351,7 @@ def _draw_judges(board: Board, title: str, ranges: Sequence[JudgeRange], looks: 
     widest = max(each.high - each.low for each in drawn)
     lines = [("Model", *labels.values(), "Range")]
     for each in drawn:
-        cells = (each.readings[judge].text if judge in each.readings else "" for judge in labels)
+        cells = (each.readings[judge].table_text if judge in each.readings else "" for judge in labels)
         lines.append((shorten(each.row.model, IN_TABLE), *cells, format_value(each.high - each.low, first.unit)))
     caption = readings.join_clauses(
         f"{first.head} of {readings.format_count(len(drawn), 'model')} on {shown} as each of {count} reads the "

@@ -57,6 +57,7 @@ class Reading:
         stretched: whether the interval is the worst case over unresolved records.
         n: records behind it, including unresolved; 0 if unknown.
         runs: of a mean over seeds, the value of each run.
+        counts: `12 of 15`, what it counts of what it divides by; empty where these are no whole numbers.
     """
 
     label: str
@@ -68,6 +69,12 @@ class Reading:
     stretched: bool = False
     n: int = 0
     runs: tuple[float, ...] = ()
+    counts: str = ""
+
+    @property
+    def table_text(self) -> str:
+        """The same with what it counts: `80.3 [78.3, 82.1], 1,755 of 2,185`."""
+        return f"{self.text}, {self.counts}" if self.counts else self.text
 
     @property
     def text(self) -> str:
@@ -108,7 +115,16 @@ def read_measure(measure: Measure | None, *, flipped: bool = False) -> Reading |
         stretched=stretched,
         n=round((measure.denominator or 0) + measure.unresolved),
         runs=tuple(100 - each if flipped else each for each in measure.by_seed),
+        counts=format_counts(measure, flipped=flipped),
     )
+
+
+def format_counts(measure: Measure, *, flipped: bool = False) -> str:
+    """What a number counts, of what it divides by; empty if these are no whole numbers, as of a weighted sum."""
+    hits, of = measure.numerator, measure.denominator
+    if hits is None or of is None or hits != int(hits) or of != int(of):
+        return ""
+    return f"{int(of - hits if flipped else hits):,} of {int(of):,}"
 
 
 def read_corrected(row: Row) -> Reading | None:

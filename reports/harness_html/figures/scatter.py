@@ -59,7 +59,12 @@ def draw_headline(boards: Sequence[Board], means: Sequence[Mean], looks: Looks) 
         return
     drawn = readings.choose(pair.spots)
     lines = (
-        (shorten(spot.row.model, IN_TABLE), spot.y.text, spot.x.text, f"{(spot.x.value + spot.y.value) / 2:.1f}")
+        (
+            shorten(spot.row.model, IN_TABLE),
+            spot.y.table_text,
+            spot.x.table_text,
+            f"{(spot.x.value + spot.y.value) / 2:.1f}",
+        )
         for spot in drawn
     )
     caption = readings.join_clauses(
@@ -69,12 +74,16 @@ def draw_headline(boards: Sequence[Board], means: Sequence[Mean], looks: Looks) 
         *_describe_marks(pair, drawn),
     )
     title = "Safety against over-refusal"
+    brief = "Lower left is best. x: harmless requests refused; y: harm let through."
+    if readings.describe_intervals(reading for spot in drawn for reading in (spot.x, spot.y)):
+        brief += " Lines: 95% intervals."
     axes = f"over-refusal, % ↓: {pair.x.name}", f"harm let through, % ↓: {pair.y.name}"
     wide, narrow = (_draw(form, drawn, looks, *axes, errors=True) for form in _choose_formats(drawn))
     yield Figure(
         name="tradeoff",
         title=title,
         caption=caption,
+        brief=brief if len(drawn) <= _FEW else "",
         headline=True,
         svg=wide.finish(title, caption),
         narrow=narrow.finish(title, caption),
@@ -90,7 +99,7 @@ def draw_ability(boards: Sequence[Board], means: Sequence[Mean], looks: Looks) -
     drawn = readings.choose(pair.spots)
     tuned = list(_find_tuned(drawn))
     bases = {id(spot): shorten(base.row.model, IN_TABLE) for base, spot in tuned}
-    lines = ((shorten(s.row.model, IN_TABLE), s.y.text, s.x.text, bases.get(id(s), "")) for s in drawn)
+    lines = ((shorten(s.row.model, IN_TABLE), s.y.table_text, s.x.table_text, bases.get(id(s), "")) for s in drawn)
     caption = readings.join_clauses(
         f"Harm let through ({pair.y.told}) against general ability ({pair.x.told}) of "
         f"{readings.format_count(len(drawn), 'model')}; the lower right is best",

@@ -90,7 +90,7 @@
   };
   const linkNumber = (cell, at, metric, group = {}) => {  // the value leads to what hit, the interval to all that was divided
     if (at.row.dataset.run === undefined) return;
-    const said = `${metric}${group.group === undefined ? "" : ` of ${group.group}`}${cell.dataset.of ? `: ${cell.dataset.of}` : ""}`;
+    const said = `${metric}${group.group === undefined ? "" : ` of ${group.group}`}${cell.title ? `: ${cell.title}` : ""}`;
     link(findNumber(cell), samplesOf(at, { metric, counts: "hit", ...group }), `${said}. Opens the samples that count.`);
     link(one(":scope > .interval", cell), samplesOf(at, { metric, counts: "all", ...group }), `${said}. Opens all samples that it divides by.`);
   };
@@ -243,6 +243,8 @@
     for (const { figure, table, series } of figures) {
       const models = table ? lefts.get(table) : left;
       for (const [group, model] of series) group.classList.toggle("faded", narrowed && !models.has(model));
+      const empty = narrowed && series.length > 0 && !series.some(([, model]) => models.has(model));
+      (figure.closest("[data-figure]") ?? figure).hidden = empty;  // nothing of it is left
       figure.classList.toggle("unfiltered", narrowed && series.length === 0);
     }
     const nothing = one("#nothing");

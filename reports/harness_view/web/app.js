@@ -118,10 +118,19 @@
       const all = rows.length === total ? "" : ` of ${total.toLocaleString("en")}`;
       const odd = this.run.unreadable ? ` · ${this.run.unreadable} unreadable` : "";
       $("count").textContent = `${rows.length.toLocaleString("en")}${all} samples${this.run.settled ? "" : " …"}${odd}`;
+      this.nameSplits(rows);
       this.list.current = this.run.names.get(this.open) ?? -1;
       this.list.mark(this.sort || "sample");
       this.list.set(rows);
       if (this.untouched && rows.length) this.openFirst(rows[0]);
+    }
+
+    // Rows say of which split they are where those of several are listed.
+    nameSplits(rows) {
+      const { part } = this.run;
+      this.splits = this.run.parts.length > 1 && rows.some((n) => part[n] !== part[rows[0]]);
+      document.body.classList.toggle("splits", this.splits);
+      this.list.measure();
     }
 
     // At the start the first sample of the list is open, also while rows before it come in.
@@ -177,8 +186,9 @@
         made.setAttribute("role", "gridcell");
         return made;
       };
-      const id = cell("row-id", theirs(run.id[n]));
-      id.title = run.parts.length > 1 ? `${run.id[n]} of ${run.parts[run.part[n]]}` : run.id[n];
+      const id = cell("row-id", make("span", "name-line", ...HV.midShortened(run.id[n]), run.repeated ? make("span", "epoch", `#${run.epoch[n]}`) : null));
+      if (this.splits) id.append(theirs(run.parts[run.part[n]], "split"));
+      id.title = `${run.id[n]}${run.repeated ? `#${run.epoch[n]}` : ""}${run.parts.length > 1 ? ` of ${run.parts[run.part[n]]}` : ""}`;
       const label = run.texts[run.labels(judge)[n]] || "unresolved";
       const chips = cell("row-label", HV.labelled(label, run.meaning(n, judge)));
       const m = this.pairs ? this.pairs.update().other[n] : -1;
@@ -212,6 +222,7 @@
     choose(n) {
       if (n === undefined || n < 0) return;
       this.untouched = false;
+      this.note = "";
       this.open = this.run.name(n);
       this.list.select(n);
       document.body.classList.add("reading");
@@ -241,7 +252,10 @@
       this.shown = items[0] ? open : "";
       $("reading").className = articles.length > 1 ? "two" : "";
       document.body.classList.toggle("beside", articles.length > 1);
+      const prompts = "#reading > article > section details.prompt";
+      const kept = $("pane").dataset.open === open ? [...document.querySelectorAll(prompts)].map((each) => each.open) : [];
       $("reading").replaceChildren(...articles);
+      document.querySelectorAll(prompts).forEach((each, at) => { each.open = kept[at] === true; });
       $("show").firstChild.textContent = this.isRevealed() ? "Fold " : "Reveal ";
       $("show").disabled = $("reveal").checked;
       if ($("pane").dataset.open !== open) $("reading").scrollTop = 0;
@@ -260,12 +274,21 @@
     // Texts have room in the list once they are shown.
     unveil() { document.body.classList.toggle("veiled", !$("reveal").checked); }
 
-    // Open or close what the judge was sent.
+    // Open or close what the judge was sent, of both runs; or say why there is nothing to open.
     showPrompt() {
-      const prompt = document.querySelector("#reading details.prompt");
-      if (!prompt) return;
-      prompt.open = !prompt.open;
-      prompt.scrollIntoView({ block: "nearest" });
+      const articles = [...document.querySelectorAll("#reading > article")];
+      const prompts = articles.map((article) => article.querySelector("details.prompt")).filter(Boolean);
+      if (!prompts.length) {
+        const whys = new Set(articles.map((article) => article.dataset.unprompted).filter(Boolean));
+        this.tell([...whys].join(" · ") || "no judge has seen this answer", true);
+        return;
+      }
+      this.tell("", true);
+      const open = !prompts[0].open;
+      for (const prompt of prompts) {
+        prompt.open = open;
+        if (open) HV.reach(prompt);
+      }
     }
 
     chooseRuns(run, beside) {
@@ -315,7 +338,13 @@
       this.refresh().then(() => this.list.select(this.run.names.get(this.open) ?? -1));
     }
 
-    tell(text) { if ($("said").textContent !== text) $("said").textContent = text; }
+    // Whether the server is there; or, noted, what a key could not do. The former comes first.
+    tell(text, noted = false) {
+      if (noted) this.note = text;
+      else this.trouble = text;
+      const said = this.trouble || this.note || "";
+      if ($("said").textContent !== said) fill($("said"), said);
+    }
 
     listen() {
       $("run").addEventListener("change", () => this.switched());
@@ -349,6 +378,12 @@
 
     copy() { HV.copy(location.href, $("link")); }
   }
+
+  // Bring an opened fold to the top of the pane; again when what it holds has come.
+  HV.reach = (fold) => {
+    fold.dataset.reached = "1";
+    fold.scrollIntoView({ block: "start" });
+  };
 
   // Copy a text, and say so on the button; where the browser does not allow it, it says that instead.
   HV.copy = async (text, button) => {

@@ -3,6 +3,8 @@
 
 {
   const BEYOND = 6;
+  const TAIL = 10; // letters at the end of a long name that stay in sight
+  const SHORT = 14;
 
   class List {
     // draw(row, n) fills an element with a row; chosen(n) is told what was clicked, sorted(column) of a head.
@@ -134,5 +136,11 @@
     }
   }
 
+  // A name whose middle gives way where it has no room: names of one family differ at their ends.
+  HV.midShortened = (name) => {
+    const letters = [...String(name)];
+    if (letters.length <= SHORT) return [HV.theirs(name)];
+    return [HV.theirs(letters.slice(0, -TAIL).join(""), "start"), HV.theirs(letters.slice(-TAIL).join(""), "end")];
+  };
   HV.List = List;
 }

@@ -17,13 +17,14 @@
     return { lower: "good", higher: "bad" }[metrics[0].better] ?? "neutral";
   }
 
-  // A label as a round chip: its colour, a mark beside it, and words for those who hear it.
-  function labelled(label, kind, prefix = "") {
+  // A label as a round chip: its colour, a mark beside it, and words for those who hear it. Where the judge's own word is
+  // another, that stands first.
+  function labelled(label, kind, prefix = "", own = "") {
     const chip = make("span", `chip label ${kind}`);
     chip.title = WORDS[kind];
     const mark = make("span", "sign", MARKS[kind]);
     mark.setAttribute("aria-hidden", "true");
-    chip.append(mark, prefix && make("span", "what", prefix), theirs(label), make("span", "unseen", `, ${WORDS[kind]}`));
+    chip.append(mark, prefix && make("span", "what", prefix), own && theirs(own), own && " → counts as ", theirs(label), make("span", "unseen", `, ${WORDS[kind]}`));
     return chip;
   }
 

@@ -71,14 +71,17 @@
     }
 
     numbers(runs, several) {
-      const all = runs.flatMap((run) => this.said.get(run).numbers.map((number) => [run, number]));
+      let all = runs.flatMap((run) => this.said.get(run).numbers.map((number) => [run, number]));
       const why = runs.map((run) => this.said.get(run)).find((found) => !found.numbers.length && !found.progress)?.why ?? "";
       $("numbers").hidden = !all.length;
       $("no-numbers").hidden = Boolean(all.length) || !why;
       HV.fill($("no-numbers"), why ? `No numbers: ${why}.` : "");
-      const brief = all.slice(0, FEW).flatMap(([run, number], at) => [at ? " · " : "", several ? theirs(run.about.name) : "", " ", ...this.brief(number)]);
-      if (all.length > FEW) brief.push(` · ${all.length - FEW} more`);
+      const paired = pairNumbers(all);
+      const brief = paired.slice(0, FEW).flatMap((numbers, at) => [at ? " · " : "", this.brief(numbers, runs.length)]);
+      if (paired.length > FEW) brief.push(` · ${paired.length - FEW} more`);
       $("brief").replaceChildren(...brief);
+      $("brief").title = several ? runs.map((run) => run.about.name).join(" → ") : "";
+      all = paired.flat();
       $("number-list").replaceChildren(...all.map(([run, number]) => this.number(run, number, several)));
       if (all.length && !$("numbers").dataset.made) {
         $("numbers").dataset.made = "1";
@@ -86,8 +89,14 @@
       }
     }
 
-    brief(number) {
-      return [theirs(number.part, "dim"), " ", theirs(number.metric), " ", make("b", "", value(number)), ` ${ARROWS[number.better] ?? ""}`];
+    // A number of each run on one line: before → after.
+    brief(numbers, runs) {
+      const [, first] = numbers[0];
+      const shown = numbers.flatMap(([run, number], at) => {
+        const whose = numbers.length < runs ? [theirs(run.about.name), " "] : []; // the other run has none
+        return [at ? " → " : "", ...whose, make("b", "", at < numbers.length - 1 ? number.value : value(number))];
+      });
+      return make("span", "each", theirs(first.part, "dim"), " ", make("span", "figure", theirs(first.metric), " ", ...shown, ` ${ARROWS[first.better] ?? ""}`));
     }
 
     number(run, number, several) {
@@ -109,6 +118,16 @@
       what.append(make("span", "dim", ` ${notes.join(", ")}; judge `), theirs(number.judge || "none", "dim"), number.why ? theirs(`; ${number.why}`, "dim") : "");
       return make("li", "", head, shown, go, what);
     }
+  }
+
+  // The numbers of one split and metric together, in the order of the first run's.
+  function pairNumbers(all) {
+    const pairs = new Map();
+    for (const each of all) {
+      const key = `${each[1].part} ${each[1].metric}`;
+      pairs.set(key, [...(pairs.get(key) ?? []), each]);
+    }
+    return [...pairs.values()];
   }
 
   const value = (number) => `${number.value}${number.unit === "%" && number.value !== "—" ? " %" : ""}`;

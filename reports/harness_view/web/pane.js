@@ -6,6 +6,8 @@
 
   const number = (value) => (typeof value === "number" ? value.toLocaleString("en") : "unknown");
 
+  const several = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+
   const isText = (value) => /\S\s+\S/.test(value);
 
   const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 1));
@@ -50,6 +52,7 @@
       if (heading) top.append(make("p", "name", theirs(item.item), " · ", theirs(run.about.model)));
       top.append(this.chips(run, item));
       box.append(this.question(run, item), this.answer(item), this.verdicts(run, item), this.numbers(run, item));
+      box.dataset.unprompted = unprompted(item);
       return box;
     }
 
@@ -70,7 +73,7 @@
     question(run, item) {
       const box = make("section", "", make("h3", "", "Asked"));
       if (!item.prompt) {
-        box.append(make("p", "folded", `Redacted: ${item.images} images, ${item.texts} texts`));
+        box.append(make("p", "folded", `Redacted: ${several(item.images, "image")}, ${several(item.texts, "text")}`));
         return box;
       }
       const images = item.prompt.filter((part) => "image" in part).length;
@@ -188,7 +191,7 @@
       const head = make("p", "judge", theirs(said.judge, "who"), said.primary ? make("span", "dim", " main judge ") : " ");
       const n = run.names.get(item.item);
       const kind = n === undefined ? "neutral" : run.meaning(n, run.judges.indexOf(said.judge));
-      head.append(said.label ? HV.labelled(said.label, kind, "label: ") : make("span", "tag warn", make("span", "what", "no label: "), theirs(said.state)));
+      head.append(said.label ? HV.labelled(said.label, kind, "label: ", said.own) : make("span", "tag warn", make("span", "what", "no label: "), theirs(said.state)));
       const box = make("div", "verdict", head);
       const axes = Object.entries(said.axes);
       if (axes.length) {
@@ -200,8 +203,7 @@
       (said.raw || []).forEach((raw, at) => {
         box.append(this.more(said.raw.length > 1 ? `Raw reply ${at + 1} of ${said.raw.length}` : "Raw reply", raw));
       });
-      const asked = said.raw?.length || said.models.length; // a rule asks nobody
-      if (item.prompt && asked) box.append(this.prompt(run, item, said));
+      if (item.prompt && asksModel(said)) box.append(this.prompt(run, item, said));
       return box;
     }
 
@@ -223,6 +225,7 @@
         }
         const more = found.calls > found.prompts.length ? ` ${found.calls - found.prompts.length} later calls are not shown.` : "";
         box.append(make("p", "dim", "Rebuilt from rubric version ", theirs(found.version), `. Its digest is the one that the verdict holds; only the random marks around data differ.${more}`));
+        setTimeout(() => box.dataset.reached && box.open && HV.reach(box));
         found.prompts.forEach((parts, at) => {
           if (found.prompts.length > 1) box.append(make("p", "role", `Call ${at + 1} of ${found.calls}`));
           let role = "";
@@ -247,7 +250,7 @@
         }
       }
       pair("Cost", "unknown for one sample", run.about.cost_usd === null ? "" : `; the run's: $${number(run.about.cost_usd)}`);
-      if (item.model) pair("Model", theirs(item.model));
+      if (item.model) pair("Reported by the provider as", theirs(item.model));
       if (item.at) pair("When", theirs(item.at));
       for (const [name, value] of Object.entries(item.tags || {})) {
         list.append(make("dt", "", theirs(name)), this.value(shown(value), item.folded.includes(name)));
@@ -262,6 +265,18 @@
     value(text, isText) {
       return make("dd", "", isText && !this.revealed() ? make("span", "dim", "folded") : theirs(text));
     }
+  }
+
+  // A rule asks no model.
+  const asksModel = (said) => said.raw?.length || said.models.length;
+
+  // Why an item has no judge's prompt to open; empty where it has one.
+  function unprompted(item) {
+    if (!item.judges.length) return "no judge has seen this answer";
+    if (!item.prompt) return "prompts are withheld: texts are redacted";
+    if (item.judges.some(asksModel)) return "";
+    const names = item.judges.map(({ judge }) => judge.replace(/-[0-9a-f]{8}$/, ""));
+    return names.length > 1 ? `${names.join(" and ")} are rules: they have no prompt` : `${names[0]} is a rule: it has no prompt`;
   }
 
   HV.Pane = Pane;

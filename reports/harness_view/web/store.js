@@ -18,6 +18,7 @@
       this.names = new Map();
       this.keys = []; // of the order of the data
       this.settled = false;
+      this.repeated = false; // some sample was asked in several epochs
       this.ordered = "";
     }
 
@@ -52,6 +53,7 @@
       this.counted.forEach((column, judge) => { column[n] = rows.counted[judge]?.[at] ?? 0; });
       if (fresh) this.names.set(this.name(n), n);
       this.keys[n] = padded(this.id[n]);
+      if (this.epoch[n] > 0) this.repeated = true;
     }
 
     // The item's name: task, split, sample and epoch.
@@ -81,7 +83,10 @@
       const rows = [...this.data()];
       if (column) {
         const places = ranks(this.texts);
-        rows.sort((a, b) => (down ? places[column[b]] - places[column[a]] : places[column[a]] - places[column[b]]));
+        const label = sort.replace("-", "") === "label"; // what counts as bad comes first
+        const kinds = label ? rows.reduce((found, n) => { found[n] = KINDS[this.meaning(n, judge)]; return found; }, []) : null;
+        const compare = (a, b) => (label ? kinds[a] - kinds[b] : 0) || places[column[a]] - places[column[b]];
+        rows.sort((a, b) => (down ? compare(b, a) : compare(a, b)));
       } else if (texts) {
         const places = ranks(texts);
         rows.sort((a, b) => (down ? places[b] - places[a] : places[a] - places[b]));
@@ -106,6 +111,8 @@
       return this.base;
     }
   }
+
+  const KINDS = { bad: 0, neutral: 1, good: 2 };
 
   // Text whose order is that of its numbers: sample 10 comes after sample 9.
   const padded = (id) => String(id).replace(/\d{1,15}/g, (digits) => digits.padStart(15, "0"));
