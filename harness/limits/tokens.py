@@ -18,6 +18,8 @@ Span = tuple[int, int]  #: least and most
 Sizes = Callable[[Image], tuple[int, int]]  #: width and height of an image
 #: most tokens of an answer without a limit, for an estimate
 UNLIMITED: Final = 4096
+MOST_TOKENS: Final = 10**9  #: of one call; a larger number is no count
+_COUNTS: Final = ("input_tokens", "output_tokens", "reasoning_tokens", "cache_read_tokens", "cache_write_tokens")
 _PER_TURN: Final = 8  #: tokens that a turn costs beside its text
 _FEWEST_BYTES, _MOST_BYTES = 3, 5  #: of UTF-8 for one token
 
@@ -45,19 +47,23 @@ def find_image_rule(model: str) -> ImageRule:
 
 
 def clean_usage(usage: Usage) -> Usage:
-    """Token counts as a plugin gives them, with 0 for what is no count."""
-    names = ("input_tokens", "output_tokens", "reasoning_tokens", "cache_read_tokens", "cache_write_tokens")
-    return Usage(**{name: _to_count(getattr(usage, name)) for name in names}, batch=bool(usage.batch))
+    """Token counts as a plugin gives them, with 0 for what is no count.
+
+    If the input or the output is no count, neither is known: half of a call has no price.
+    """
+    counts = {name: _to_count(getattr(usage, name)) for name in _COUNTS}
+    if counts["input_tokens"] is None or counts["output_tokens"] is None:
+        counts = {}
+    return Usage(**{name: count or 0 for name, count in counts.items()}, batch=bool(usage.batch))
 
 
-def _to_count(value: object) -> int:
-    if type(value) is int:
-        return max(0, value)
+def _to_count(value: object) -> int | None:
+    """A number of tokens; None for what cannot be one."""
     try:
-        number = float(cast("float", value))
+        number = value if type(value) is int else int(float(cast("float", value)))
     except (TypeError, ValueError, OverflowError):
-        return 0
-    return int(number) if 0 <= number < math.inf else 0
+        return None
+    return number if 0 <= number <= MOST_TOKENS else None
 
 
 def count_text(texts: Sequence[str]) -> Span:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import ipaddress
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,6 +45,7 @@ _NOT_MET: Final = re.compile(r".*(audio|video|search|hours).*")
 _BATCH: Final = {"processing": "batch"}
 _FIELDS: Final = ("input", "output", "cache_read", "cache_write", "batch", "source", "date")
 _RATES: Final = ("input", "output", "cache_read", "cache_write")
+_DEAREST: Final = 1_000_000  #: dollars per million tokens; a higher price is a slip
 _EXAMPLE: Final = (
     "write prices: {openai/NAME: {input: 2.5, output: 10, source: https://…, date: 2026-11-30}}, in dollars per million"
     " tokens"
@@ -198,8 +198,8 @@ def _read_rates(given: Mapping[str, Any], where: str) -> Rates:
         if value is None:
             raise HarnessError(f"a price needs its {name}", where=where, remedy=_EXAMPLE)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or value < 0:
-            what = f"{name}: {value!r} is not a number of dollars per million tokens"
+        if not is_number or not 0 <= value <= _DEAREST:
+            what = f"{name}: {value!r:.100} is not a number of dollars per million tokens, from 0 to {_DEAREST:,}"
             raise HarnessError(what, where=where, remedy=_EXAMPLE)
         values[name] = Decimal(str(value))
     return Rates(**values)

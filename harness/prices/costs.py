@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, cast
 
+from harness.limits.tokens import MOST_TOKENS
 from harness.prices.book import NoPrice, PriceBook, Rates, Seller, table_name
 from harness.types import Json, Usage
 
@@ -55,7 +56,8 @@ class CostSum:
             tokens=into / calls if calls > 1 else into,
             reported=reported,
         )
-        if answered and not into and isinstance(found, Rates):
+        most = MOST_TOKENS * calls
+        if isinstance(found, Rates) and ((answered and not into) or max(into, usage["output_tokens"]) > most):
             found = NoPrice(_NO_TOKENS)
         if isinstance(found, NoPrice):
             self._unknown[found] += calls

@@ -171,6 +171,8 @@ def test_the_users_price_holds_for_its_model_alone_and_before_the_table() -> Non
         (own(date="soon"), "'soon' is not a date"),
         (own(output=None), "a price needs its output"),
         (own(input=-1), "input: -1 is not a number of dollars"),
+        (own(input=1e308), r"input: 1e\+308 is not a number of dollars per million tokens, from 0 to 1,000,000"),
+        (own(output=10**400), "output: 10+ is not a number of dollars"),
         (own(input=True), "input: True is not a number of dollars"),
         (own(input=float("nan")), "input: nan is not a number of dollars"),
         (own(batch={"input": 1}), "a price needs its output"),
@@ -277,6 +279,21 @@ def test_the_tokens_of_a_text_are_a_range_by_its_bytes() -> None:
 def test_counts_that_are_none_are_0() -> None:
     odd: Any = Usage(input_tokens=float("nan"), output_tokens="many", cache_read_tokens=-1)  # type: ignore[arg-type]
     assert clean_usage(odd) == Usage()
+
+
+@pytest.mark.parametrize("odd", [10**30, 10**400, 1e30, -1, "many", float("inf")])
+@pytest.mark.parametrize("name", ["input_tokens", "output_tokens"])
+def test_a_call_with_a_count_that_cannot_be_has_no_known_cost(name: str, odd: Any, tmp_path: Path) -> None:
+    usage = replace(Usage(input_tokens=1000, output_tokens=100), **{name: odd})
+    assert clean_usage(usage) == Usage()
+    found = go(Server(lambda text: Response(text=text, usage=usage)), tmp_path / "run", prices=PRICES).results["usage"]
+    assert (found["cost_usd"], found["cost_why"]) == (None, "model: the provider reported no tokens")
+    assert "known_usd" not in found
+
+
+def test_a_stored_line_with_a_count_that_cannot_be_has_no_known_cost() -> None:
+    found = total(PriceBook(read_prices(OWN, "x")), line(10**30, 1), line(1, 10**400), line()).as_json()
+    assert found == {"cost_usd": None, "known_usd": 0.00006, "cost_why": "the provider reported no tokens"}
 
 
 # -- Calls and tokens a minute -----------------------------------------------------------------------------------------
