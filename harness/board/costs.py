@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from harness.contracts import Results
 
@@ -43,6 +43,14 @@ class RunCost:
         return " · ".join([*parts, *([f"prices of {self.prices}"] if self.prices else [])])
 
 
+NOT_SOLD: Final = "not sold"  #: in the place of dollars, where nobody sells the calls
+
+
+def is_not_sold(why: str) -> bool:
+    """Whether `cost_why`, or a forecast's reason, says that nobody sells the calls: then no price is missing."""
+    return why.startswith("not priced:")
+
+
 def format_usd(dollars: float) -> str:
     """Dollars with as many digits as they need: `$12.30`, `$0.0042`."""
     return (
@@ -59,7 +67,7 @@ def list_costs(results: Sequence[Results]) -> list[RunCost]:
         usage = _dict(each, "usage")
         usd, known = _number(usage, "cost_usd"), _number(usage, "known_usd")
         why, prices = str(usage.get("cost_why") or ""), _dict(usage, "prices")
-        if usd is None and known is None and (not why or why.startswith("not priced")):
+        if usd is None and known is None and (not why or is_not_sold(why)):
             continue
         table = str(prices.get("table") or "")
         own = "your own" if prices.get("own") else ""

@@ -456,7 +456,8 @@ def run_flags(function: _F) -> _F:
             "--limit",
             type=click.IntRange(1),
             metavar="N",
-            help="First N clusters of each split; a higher N extends the run.",
+            help="The first N groups of related samples of each split (such as a scene with its questions);"
+            " a higher N extends the run.",
         ),
         click.option(
             "--shard",

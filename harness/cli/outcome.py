@@ -140,6 +140,9 @@ def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
     loads = [load for each in every for load in each.loads]
     if as_json:
         show(json.dumps([asdict(load) for load in loads], indent=1), raw=True)
+        for each in every:
+            if each.over_limit:
+                tell(f"note: {each.over_limit}")
         return
     from rich import box
     from rich.console import Console
@@ -164,7 +167,8 @@ def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
         out = results_stream()
         Console(file=out, width=None if out.isatty() else WIDTH).print(table)
     print_forecasts(loads)
-    missing = [text for load in loads for text in (load.left_out, load.incomplete)]
+    missing = [each.over_limit for each in every]
+    missing += [text for load in loads for text in (load.left_out, load.incomplete)]
     notes = [*missing, *(load.note for load in loads), *(note for each in every for note in each.notes)]
     for note in dict.fromkeys(filter(None, notes)):
         tell(f"note: {note}")
@@ -176,6 +180,7 @@ def print_forecasts(loads: Sequence[Load]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from harness.board.costs import NOT_SOLD, is_not_sold
     from harness.board.display import format_count, format_duration
     from harness.board.tables import WIDTH
     from harness.prices.forecast import add_ranges
@@ -185,16 +190,16 @@ def print_forecasts(loads: Sequence[Load]) -> None:
         table.add_column(name, overflow="fold")
     for name in ("stored", "calls left", "tokens in", "tokens out", "USD", "time"):
         table.add_column(name, justify="right")
-    rests: dict[str, list[str]] = {}
+    rests: dict[tuple[bool, str], list[str]] = {}  # (whether there is a forecast, on what it rests or why not)
     unpriced: dict[str, str] = {}
     dollars: list[tuple[float, float]] = []
     for load in loads:
         found = load.forecast
         if load.left_out or found is None:
             if load.unforeseen:
-                rests.setdefault(f"no forecast: {load.unforeseen}", []).append(f"{load.who} ({load.role}), {load.task}")
+                rests.setdefault((False, load.unforeseen), []).append(f"{load.who} ({load.role}), {load.task}")
             continue
-        rests.setdefault(f"rests on {found.rests_on}", []).append(f"{load.who} ({load.role}), {load.task}")
+        rests.setdefault((True, found.rests_on), []).append(f"{load.who} ({load.role}), {load.task}")
         if found.usd is not None:
             dollars.append(found.usd)
         else:
@@ -207,7 +212,11 @@ def print_forecasts(loads: Sequence[Load]) -> None:
             _format_range(found.calls, str),
             _format_range(found.input_tokens, format_count),
             _format_range(found.output_tokens, format_count),
-            _format_range(found.usd, lambda amount: f"{amount:.2f}") if found.usd else "?",
+            _format_range(found.usd, lambda amount: f"{amount:.2f}")
+            if found.usd
+            else NOT_SOLD
+            if is_not_sold(found.usd_why)
+            else "?",
             _format_range(found.seconds, format_duration) if found.seconds else "?",
         )
     if not table.row_count:
@@ -215,11 +224,15 @@ def print_forecasts(loads: Sequence[Load]) -> None:
     out = results_stream()
     console = Console(file=out, width=None if out.isatty() else WIDTH, highlight=False)
     console.print(table)
-    lines = [f"{', '.join(who)}: {what}" for what, who in rests.items()]
+    lines: list[str] = []
+    for (is_foreseen, what), who in rests.items():
+        of = "; ".join(who)
+        lines.append(f"The forecast of {of} rests on {what}." if is_foreseen else f"No forecast of {of}: {what}.")
     lines += [f"no dollars of {who}: {why}" for who, why in unpriced.items()]
+    has_unknown = not all(is_not_sold(why) for why in unpriced.values())
     if dollars:
         low, high = add_ranges(dollars)
-        lines.insert(0, f"in all: ${low:.2f} to ${high:.2f}{', without what has no price' if unpriced else ''}")
+        lines.insert(0, f"in all: ${low:.2f} to ${high:.2f}{', without what has no price' if has_unknown else ''}")
     for line in lines:
         console.print(f"  {line}", markup=False)
 

@@ -79,7 +79,8 @@ class ListedRun:
         model: the model as the user wrote it; empty if unknown.
         tasks: `task:split` of each asked split, or the tasks begun so far.
         numbers: the main number of each split; none without results.
-        cost_usd: dollars as results.json has them; None if unknown.
+        cost_usd: dollars as results.json has them; None if unknown, or if nobody sells the calls.
+        cost_why: why `cost_usd` is None, if results.json says so; else empty.
         started: start of the first invocation, ISO 8601; empty if unknown.
         finished: end of the last one; empty if none has ended.
         redacted: whether it is a redacted export.
@@ -92,6 +93,7 @@ class ListedRun:
     tasks: tuple[str, ...] = ()
     numbers: tuple[MainNumber, ...] = ()
     cost_usd: float | None = None
+    cost_why: str = ""
     started: str = ""
     finished: str = ""
     redacted: bool = False
@@ -126,6 +128,7 @@ class ListedRun:
                 for each in self.numbers
             ],
             "cost_usd": self.cost_usd,
+            **({"cost_why": self.cost_why} if self.cost_why else {}),
             "started": self.started or None,
             "finished": self.finished or None,
             "redacted": self.redacted,
@@ -191,8 +194,9 @@ def read_listed_run(folder: Path) -> ListedRun:
                 why=state.why,
                 model=file.model.ref,
                 tasks=_list_tasks(folder, file),
-                numbers=() if results is None else tuple(_list_numbers(results)),
+                numbers=() if results is None else tuple(list_main_numbers(results)),
                 cost_usd=_find_cost(results),
+                cost_why=_find_cost_reason(results),
                 started=file.started,
                 finished=file.history[-1].finished if file.history and state.name != "running" else "",
                 redacted=file.redacted,
@@ -231,8 +235,9 @@ def _describe_rest(folder: Path) -> ListedRun:
             why="results alone: run.json is missing, so the run can be reported and not read",
             model=str(results["model"]["ref"]),
             tasks=tuple(f"{task}:{split}" for task, about in results["tasks"].items() for split in about["splits"]),
-            numbers=tuple(_list_numbers(results)),
+            numbers=tuple(list_main_numbers(results)),
             cost_usd=_find_cost(results),
+            cost_why=_find_cost_reason(results),
             started=str(results["started"]),
             finished=str(results["finished"]),
         )
@@ -255,7 +260,13 @@ def _find_cost(results: Results | None) -> float | None:
     return float(cost) if isinstance(cost, int | float) and not isinstance(cost, bool) else None
 
 
-def _list_numbers(results: Results) -> Iterator[MainNumber]:
+def _find_cost_reason(results: Results | None) -> str:
+    usage: Mapping[str, Any] = (results or {}).get("usage") or {}
+    return str(usage.get("cost_why") or "") if usage.get("cost_usd") is None else ""
+
+
+def list_main_numbers(results: Results) -> Iterator[MainNumber]:
+    """The main number of each split of some results."""
     for task, about in results["tasks"].items():
         splits: Mapping[str, Any] = about["splits"]
         pooled = {part for split in splits.values() for part in split.get("parts") or ()}

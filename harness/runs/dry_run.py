@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
+from harness.board.costs import format_usd
 from harness.data.inspection import size_warning
 from harness.errors import BadImage
 from harness.evaluation.judges import resolve_settings
@@ -17,6 +18,7 @@ from harness.models import Resolved
 from harness.prices import PriceBook
 from harness.prices.forecast import CallSize, Forecast, forecast_calls
 from harness.replicas.placement import format_placements
+from harness.runs.costs import count_spent
 from harness.runs.foresight import count_stored, count_verdicts, measure_pace, size_answers, size_verdicts
 from harness.runs.notes import format_judge_command
 from harness.runs.run import PreparedRun, prepare_run
@@ -71,15 +73,17 @@ class DryRun:
     Attributes:
         loads: one for each model and split.
         notes: what the user should read before the run.
+        over_limit: why `--max-usd` would stop the run; empty if it may suffice.
     """
 
     loads: tuple[Load, ...]
     notes: tuple[str, ...]
+    over_limit: str = ""
 
     @property
     def exit_code(self) -> int:
-        """The run's exit code if all is answered and judged: 3 if it would still be incomplete."""
-        return 3 if any(load.left_out or load.incomplete for load in self.loads) else 0
+        """The run's exit code if all is answered and judged: 3 if it would still be incomplete, or stop before."""
+        return 3 if self.over_limit or any(load.left_out or load.incomplete for load in self.loads) else 0
 
 
 def dry_run(options: Options) -> DryRun:
@@ -94,7 +98,25 @@ def dry_run(options: Options) -> DryRun:
     left_out += [(plan.title, f"{plan.title} not run: its task {fault}") for plan, fault in found.listed.failed]
     who = found.resolved.spec.ref
     loads += [Load(who=who, role="model", where="nowhere", task=title, left_out=why) for title, why in left_out]
-    return DryRun(loads=tuple(loads), notes=found.notes)
+    return DryRun(loads=tuple(loads), notes=found.notes, over_limit=_check_limit(loads, found, options))
+
+
+def _check_limit(loads: Iterable[Load], found: PreparedRun, options: Options) -> str:
+    """Why `--max-usd` would stop the run: the least of what is left, and what is spent, are more."""
+    limit = options.limit_usd
+    if limit is None:
+        return ""
+    least = sum(load.forecast.usd[0] for load in loads if load.forecast is not None and load.forecast.usd is not None)
+    spent = float(count_spent(found.folder, None if options.fresh else found.folder.run, found.book))
+    if least + spent <= limit:
+        return ""
+    part = f", of which this shard has {limit:g}," if options.shard else ""
+    before = f", with {format_usd(spent)} that it has cost already" if spent else ""
+    least_of_all = format_usd(least + spent)
+    return (
+        f"--max-usd {options.max_usd:g}{part} is below the least that this can cost ({least_of_all}{before}): the run"
+        " would stop"
+    )
 
 
 def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator[Load]:

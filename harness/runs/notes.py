@@ -199,6 +199,11 @@ def _explain_incomplete(
         command = f"harness data verify {task}:{plan.name}{format_root_flag(task, plan.root)}"
         remedies.append(f"`{command}` names the images that cannot be used")
     limited = rest and "unjudged" in left
+    if "judge_error" in left and why.get("judge_error") == "context_length":
+        remedies.append(
+            "asking again cannot help where a text is too long for the judge: name one with a longer context by --judge"
+        )
+        left.pop("judge_error")
     if (left.keys() - {"unjudged"} or any(judge.dead is not None for judge in short)) if limited else left:
         fault = short[0].fault if short and "judge_error" in left else None
         first = f"fix plugin {fault.plugin}, then " if fault else ""

@@ -404,6 +404,7 @@ def power_as_json(basis: PowerBasis, rows: Sequence[PowerRow], power: float) -> 
             "cost_usd_per_answer": basis.cost_per_record,
             "rate_ci95": None if basis.rate_ci95 is None else list(basis.rate_ci95),
             "rate_answers": basis.rate_answers,
+            **({"cost_why": basis.cost_why} if basis.cost_why and basis.cost_per_record is None else {}),
             "sources": dict(basis.sources),
         },
         "plans": [

@@ -38,11 +38,15 @@ from harness.runs.state import State, find_state
 from harness.runs.writer import RunWriter, claim_folder
 from harness.store.folder import RunFolder, file_name
 from harness.store.shards import check_count, shard_folder
+from harness.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RUNS = Path("runs")
+_SHOWN: Final = 3  #: main numbers in a run's repr
+_ROWS: Final = 20  #: and in its table
+_NAME: Final = 80  #: letters of a name in them
 _LACKS: Final[Mapping[str, str]] = {
     "choices": "weighs no choices",
     "draw": "draws no images",
@@ -54,7 +58,7 @@ _LACKS: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Run:
     """A run: what `harness.run` made, or what `harness.load_run` read from a folder.
 
@@ -71,6 +75,46 @@ class Run:
     exit_code: int = 0
     notes: tuple[str, ...] = ()
     pending: str = ""
+
+    def __repr__(self) -> str:
+        """Folder, model, state and the first main numbers: never the whole results."""
+        state, numbers = self._list_main_numbers()
+        shown = [f"{title} {value}" for title, value in numbers[:_SHOWN]]
+        shown += ["…"] if len(numbers) > _SHOWN else []
+        about = [self._format_folder(), *([self._format_model()] if self.results else []), state]
+        return f"Run({', '.join(about)}{': ' if shown else ''}{', '.join(shown)})"
+
+    def _repr_html_(self) -> str:
+        """The same as a small table, for a notebook."""
+        from html import escape
+
+        state, numbers = self._list_main_numbers()
+        head = " · ".join(filter(None, (self._format_folder(), self._format_model(), state)))
+        more = f"<div>and {len(numbers) - _ROWS} more: run.metrics()</div>" if len(numbers) > _ROWS else ""
+        rows = (f"<tr><td>{escape(title)}</td><td>{escape(value)}</td></tr>" for title, value in numbers[:_ROWS])
+        return f"<div><div>Run {escape(head)}</div><table>{''.join(rows)}</table>{more}</div>"
+
+    def _format_folder(self) -> str:
+        return one_line(str(self.folder), _NAME)
+
+    def _format_model(self) -> str:
+        return one_line(str(self.results["model"]["ref"]), _NAME) if self.results else ""
+
+    def _list_main_numbers(self) -> tuple[str, list[tuple[str, str]]]:
+        """The state as this object knows it, and what and how much each main number is; the folder is not read."""
+        from harness.board.display import format_estimate
+        from harness.runs.catalog import list_main_numbers
+
+        whole = "complete" if self.exit_code == 0 else "incomplete"
+        state = "pending" if self.pending else whole if self.results else "no results"
+        every = [each for each in list_main_numbers(self.results) if not each.part] if self.results else []
+        return state, [
+            (
+                one_line(f"{each.task}:{each.split} {each.metric}", _NAME),
+                format_estimate(each.value, each.ci95, each.unit),
+            )
+            for each in every
+        ]
 
     @property
     def state(self) -> State:

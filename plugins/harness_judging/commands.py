@@ -46,7 +46,11 @@ def group() -> None:
     help="Labelled sets or single splits of them. Default: all sets whose data is here.",
 )
 @click.option(
-    "--limit", type=click.IntRange(1), metavar="N", help="First N clusters of each split; then no set is whole."
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="The first N groups of related samples of each split (such as a scene with its questions);"
+    " then no set is whole.",
 )
 @click.option(
     "--output",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from harness.board.costs import NOT_SOLD, is_not_sold
 from harness.board.display import NOTHING, format_head, format_interval
 from harness.board.tables import WIDTH, print_drawing
 from harness.errors import HarnessError
@@ -58,7 +59,7 @@ def _draw(console: Console, basis: PowerBasis, rows: Sequence[PowerRow], power: 
             str(row.seeds),
             format_samples(row, basis),
             NOTHING if row.calls is None else f"{row.calls:,}",
-            format_dollars(row),
+            format_dollars(row, basis),
             NOTHING if row.samples is None else f"{100 * row.power:.0f}%",
         )
         table.add_row(*map(Text, cells), style="" if row.enough is not False else "yellow")
@@ -113,9 +114,11 @@ def format_samples(row: PowerRow, basis: PowerBasis) -> str:
     return f"{row.samples:,}" + (f" of {basis.published:,}" if basis.published else "")
 
 
-def format_dollars(row: PowerRow) -> str:
+def format_dollars(row: PowerRow, basis: PowerBasis) -> str:
     """What one side costs."""
-    return "unknown" if row.cost_usd is None else f"{row.cost_usd:,.2f}"
+    if row.cost_usd is None:
+        return NOT_SOLD if is_not_sold(basis.cost_why) else "unknown"
+    return f"{row.cost_usd:,.2f}"
 
 
 def describe_end(basis: PowerBasis, rows: Sequence[PowerRow]) -> Iterator[str]:
@@ -140,6 +143,7 @@ def describe_end(basis: PowerBasis, rows: Sequence[PowerRow]) -> Iterator[str]:
     if any(row.goal in PAIRED for row in rows):
         yield "calls and dollars are those of one side; both runs answer the same samples"
     if all(row.cost_usd is None for row in rows):
-        yield f"dollars are not known: {basis.cost_why or 'no run says what its answers cost'}"
+        start = "no dollars" if is_not_sold(basis.cost_why) else "dollars are not known"
+        yield f"{start}: {basis.cost_why or 'no run says what its answers cost'}"
     if any(row.seeds > 1 and row.goal in PAIRED for row in rows):
         yield "each side is the mean of so many runs that differ in a seed alone"

@@ -83,7 +83,7 @@ def command(ctx: click.Context, /, folder: Path, **given: Any) -> None:
     """List the runs under a folder: state, model, tasks, main numbers, dollars.
 
     FOLDER is `runs` by default; its sub-folders are searched, hidden ones are not. A folder that cannot be read is a
-    row with its reason. Dollars that are not known are `?`.
+    row with its reason. Dollars that are not known are `?`; those of calls that nobody sells are "not sold".
     """
     load_host(ctx)
     from harness.runs.catalog import LISTED_STATES, SCHEMA, list_runs
@@ -189,11 +189,19 @@ def _print_table(runs: Iterable[ListedRun], folder: Path) -> None:
             Text(run.state, style=_STYLES[run.state]),
             Text(one_line(run.model) or "—"),
             cell,
-            _UNKNOWN if run.cost_usd is None else f"{run.cost_usd:.2f}",
+            _format_dollars(run),
             _format_when(run.when),
         )
     is_terminal = sys.stdout.isatty()
     Console(width=None if is_terminal else _WIDTH, highlight=False).print(table)
+
+
+def _format_dollars(run: ListedRun) -> str:
+    from harness.board.costs import NOT_SOLD, is_not_sold
+
+    if run.cost_usd is None:
+        return NOT_SOLD if is_not_sold(run.cost_why) else _UNKNOWN
+    return f"{run.cost_usd:.2f}"
 
 
 def _list_lines(run: ListedRun) -> list[str]:
@@ -225,10 +233,14 @@ def _format_when(when: str) -> str:
 
 def _tell_counts(runs: list[ListedRun], total: int) -> None:
     from harness.board.corrected import count_things
+    from harness.board.costs import NOT_SOLD, is_not_sold
 
     counts = Counter[str](run.state for run in runs)
     parts = ", ".join(f"{counts[state]} {state}" for state in _STYLES if counts[state])
     dollars = [run.cost_usd for run in runs if run.cost_usd is not None]
-    spent = f"; ${sum(dollars):.2f} in {len(dollars)} of them, unknown in {len(runs) - len(dollars)}" if dollars else ""
+    unsold = sum(run.cost_usd is None and is_not_sold(run.cost_why) for run in runs)
+    rest = {"unknown": len(runs) - len(dollars) - unsold, NOT_SOLD: unsold}
+    others = "".join(f", {what} in {count}" for what, count in rest.items() if count)
+    spent = f"; ${sum(dollars):.2f} in {len(dollars)} of them{others}" if dollars else ""
     shown = f"{len(runs)} of {count_things(total, 'run')}" if len(runs) < total else count_things(total, "run")
     say(f"{shown}: {parts}{spent}", err=True)

@@ -48,7 +48,12 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     metavar="MODEL|RUBRIC|RUBRIC=MODEL",
     help="These judges instead of the recorded ones; repeatable.",
 )
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="First N clusters of each split instead.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="The first N groups of related samples of each split (such as a scene with its questions) instead.",
+)
 @click.option("--data", type=_FOLDER, help="Data folder, if the data lies elsewhere now.")
 @click.option("--devices", type=Devices(), default="", metavar="N[,…]", help="CUDA devices of local models and judges.")
 @click.option(
@@ -94,9 +99,9 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
 
     print_runs([done], as_json=given["as_json"], several=False)
     changed = find_identity_changes(plan.source, plan.output)
-    if changed:
+    if changed and not given["model"]:  # of another model that was asked for, it is no news
         say(f"note: it is not the same model asked in the same way: {', '.join(changed)} differ", err=True)
-    else:
+    elif not changed:
         say("the model's identity is that of the first run", err=True)
     say(f"  {shlex.join(['harness', 'compare', str(plan.source), str(plan.output)])}", err=True)
     return done.exit_code

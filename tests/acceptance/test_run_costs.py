@@ -145,6 +145,19 @@ def test_a_dry_run_after_a_few_answers_says_what_the_rest_will_cost(server: Chat
     assert f"rests on {ANSWERS} earlier answers of this model to mis:mini" in ended.out
 
 
+def test_a_dry_run_says_when_the_limit_cannot_suffice(server: ChatServer, tmp_path: Path) -> None:
+    ended = run(server, tmp_path, "--max-usd", "0.0001", "--dry-run")
+    assert ended.code == 3, ended.err
+    assert "--max-usd 0.0001 is below the least that this can cost ($" in ended.err
+    assert "): the run would stop" in ended.err
+    assert run(server, tmp_path, "--max-usd", "50", "--dry-run").code == 0
+    assert run(server, tmp_path).code == 0
+    words = ("--limit", ANSWERS + 8, "--max-usd", "0.08", "--dry-run", "--json")
+    ended = run(server, tmp_path, *words)
+    assert ended.code == 3
+    assert "that it has cost already): the run would stop" in ended.err
+
+
 def test_stored_verdicts_are_not_foreseen_again(server: ChatServer, tmp_path: Path) -> None:
     words = ("--judge", "mis=openai/judge", "-J", f"base_url={server.base_url}")
     assert run(server, tmp_path, *words).code in (0, 3)

@@ -5,6 +5,7 @@ import inspect
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -310,3 +311,18 @@ def test_no_public_function_takes_or_gives_any() -> None:
         assert "return" in hints, name
         assert Any not in hints.values(), name
         assert set(inspect.signature(function).parameters) <= set(hints), name
+
+
+def test_a_run_shows_its_main_numbers_in_a_line_that_stays_short() -> None:
+    run = harness.run("fake/x", "fake", output="out", judge="fake/j", probe=False)
+    assert repr(run) == "Run(out, fake/x, complete: fake:all ASR 100.0 [51.0, 100.0])"
+    (about,) = run.results["tasks"].values()
+    many = replace(run, results={**run.results, "tasks": {f"t{n}" * 500: about for n in range(90)}})
+    assert len(repr(many)) < 600
+    assert repr(many).endswith(", …)")
+    page = many._repr_html_()
+    assert "and 70 more" in page
+    assert len(page) < 5000
+    assert "<b>" not in replace(run, folder=Path("<b>"))._repr_html_()
+    assert repr(replace(run, results={}, pending="a batch is out")) == "Run(out, pending)"
+    assert repr(replace(run, results={}, exit_code=3)) == "Run(out, no results)"

@@ -351,7 +351,7 @@ def test_the_reason_that_most_of_the_missing_have_is_told_with_their_number(tmp_
     failing = saying([Failure(outcome="error", reason="context_length", message="too long")], ref="told/j")
     task = fake_task({"a": "a", "b": "b"}, judges={"tone": {}})
     run, _ = go(tmp_path / "verdicts", judge, provider(failing, "told"), task=task, judges=("told/j",))
-    assert ", judge_error 2 (context_length); run it again" in why_incomplete(run)
+    assert ", judge_error 2 (context_length); asking again cannot help where a text is too long" in why_incomplete(run)
 
 
 def test_answers_cut_off_before_any_text_are_counted_and_another_run_is_no_remedy_for_them(tmp_path: Path) -> None:

@@ -122,6 +122,9 @@ def test_the_same_model_is_asked_the_same_and_says_the_same(folder: Path) -> Non
     done = call("first")
     assert done.exit_code == 0, done.exception
     assert "identity is that of the first run" in done.stderr
+    other = call("first", "--model", "mini/mirage", "--limit", "1", "--output", "other")
+    assert "harness compare first other" in other.stderr, other.exception
+    assert "same model" not in other.stderr
     first, again = harness.load_run("first"), harness.load_run("first-rerun")
     assert again.results["tasks"] == first.results["tasks"]
     assert again.results["model"] == first.results["model"]

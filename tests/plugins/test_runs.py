@@ -90,6 +90,16 @@ def test_dollars_that_nobody_knows_are_null_and_never_0(runs: Path) -> None:
     assert "0.00" not in done.stdout
 
 
+def test_dollars_of_calls_that_nobody_sells_are_not_sold_and_null_with_the_reason(runs: Path) -> None:
+    path = runs / "x" / "results.json"
+    body = json.loads(path.read_text())
+    body["usage"] |= {"cost_usd": None, "cost_why": "not priced: nobody sells these calls"}
+    path.write_text(json.dumps(body))
+    (row,) = (row for row in listed(runs, "--state", "complete") if Path(row["folder"]).name == "x")
+    assert (row["cost_usd"], row["cost_why"]) == (None, "not priced: nobody sells these calls")
+    assert "not sold" in call(runs, "--state", "complete").stdout
+
+
 def test_a_run_that_is_written_is_running(runs: Path) -> None:
     with (runs / "x" / ".writers.lock").open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_SH)

@@ -62,7 +62,7 @@
       const count = (n) => n.toLocaleString("en");
       const facts = [];
       if (found.to_judge) facts.push(`${count(found.judged)} of ${count(found.to_judge)} judged`);
-      facts.push(found.rate === null ? "no rate yet" : `${count(found.rate)} ${found.of} per minute`);
+      facts.push(found.rate === null ? "no rate yet" : `${count(found.rate < 10 ? found.rate : Math.round(found.rate))} ${found.of} per minute`);
       if (found.quiet > 300) facts.push(`nothing new for ${time(found.quiet)}: it may have been stopped`);
       else if (found.seconds_left) facts.push(`about ${time(found.seconds_left)} left`);
       const line = make("p", "", make("strong", "", `${count(found.done)} of ${count(found.total)}`), ` answered · ${facts.join(" · ")}`);

@@ -223,7 +223,8 @@
           box.append(make("p", "empty", "No prompt: ", theirs(found.why), "."));
           return;
         }
-        const more = found.calls > found.prompts.length ? ` ${found.calls - found.prompts.length} later calls are not shown.` : "";
+        const hidden = found.calls - found.prompts.length;
+        const more = hidden > 0 ? ` ${hidden} later ${hidden === 1 ? "call is" : "calls are"} not shown.` : "";
         box.append(make("p", "dim", "Rebuilt from rubric version ", theirs(found.version), `. Its digest is the one that the verdict holds; only the random marks around data differ.${more}`));
         setTimeout(() => box.dataset.reached && box.open && HV.reach(box));
         found.prompts.forEach((parts, at) => {
