@@ -180,6 +180,24 @@ def fetch_folders(place: str) -> list[Path]:
     return [fetch_folder(url) for url in found]
 
 
+def find_local(place: Path | str) -> Path:
+    """A path of this machine as it is; for an address, the local copy of its folder. Raises as `fetch_folder`."""
+    return fetch_folder(str(place)) if is_remote(place) else Path(place)
+
+
+def list_addresses(url: str, depth: int) -> list[str]:
+    """The addresses of the copies at an address and below it; what is hidden, such as shards, is left out.
+
+    Args:
+        url: of a copy, or of a folder of copies.
+        depth: how many levels below it are searched.
+
+    Raises HarnessError: the store refuses.
+    """
+    with _report(url, "cannot be read"):
+        return [url.rstrip("/") + path for path in _Place(url).find_below(depth)]
+
+
 def fetch_folder(url: str, target: Path | None = None) -> Path:
     """The local copy of the folder at an address: fetched if it is not in the cache, and checked.
 
@@ -295,6 +313,17 @@ class _Place:
         """The folders with a manifest that the address, a pattern, means; without a scheme."""
         found = sorted(str(path) for path in self._files.glob(f"{self.root}/{MANIFEST}"))
         return [path.removesuffix(f"/{MANIFEST}") for path in found]
+
+    def find_below(self, depth: int) -> list[str]:
+        """The copies at the address and some levels below it: "" or "/NAME…"; none in another copy, none hidden."""
+        found: list[str] = []
+        for level in range(depth + 1):
+            pattern = "/".join((self.root, *["*"] * level, MANIFEST))
+            for path in sorted(str(each).removesuffix(f"/{MANIFEST}") for each in self._files.glob(pattern)):
+                below = path.removeprefix(self.root)
+                if "/." not in below and not any(below.startswith(f"{outer}/") for outer in found):
+                    found.append(below)
+        return found
 
     def list_below(self, name: str) -> list[str]:
         """The names of the folders with a manifest in a folder."""

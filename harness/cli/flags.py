@@ -6,6 +6,7 @@ click uses a config value if neither the command line nor the environment has on
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -71,10 +72,13 @@ class RunPlace(click.Path):
     """Reads a run folder; one at an address, such as `s3://…`, is fetched, and becomes its local copy.
 
     A pattern in an address becomes all copies that match, with commas between.
+
+    Args:
+        files: whether a results file will do too.
     """
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path, file_okay=False)
+    def __init__(self, *, files: bool = False) -> None:
+        super().__init__(path_type=Path, file_okay=files)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The folder. Raises HarnessError for an address without a whole copy."""
@@ -83,6 +87,31 @@ class RunPlace(click.Path):
         if is_remote(value):
             return Path(",".join(map(str, fetch_folders(str(value)))))
         return super().convert(value, param, ctx)
+
+
+class LocalRun(click.Path):
+    """A run folder that is written to. An address is refused with the command that copies it to this machine."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder. Raises HarnessError for an address."""
+        from harness.remote import fetch_folders, is_remote, show_address
+
+        if not is_remote(value):
+            return super().convert(value, param, ctx)
+        copies = fetch_folders(str(value))
+        copy, command = copies[0], ctx.command_path if ctx else "harness judge"
+        target = Path("runs", copy.name)
+        while target.exists():
+            target = target.with_name(f"{target.name}-copy")
+        raise HarnessError(
+            "a run at an address is only read, and verdicts are written into the run's folder",
+            where=show_address(str(value)),
+            remedy=f"copy it down: mkdir -p runs && cp -r {shlex.quote(str(copy))} {shlex.quote(str(target))}\n"
+            f"  then: {command} {shlex.quote(str(target))} …, with --upload to send it back",
+        )
 
 
 def list_places(runs: Sequence[Path]) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .flags import build_policy, judge_flags, with_schemes, with_suites
+from .flags import LocalRun, build_policy, judge_flags, with_schemes, with_suites
 from .options import show_examples
 from .outcome import check_upload, choose_code, print_runs, run_all, run_each, upload_runs
 from .stdout import tell
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         "harness judge runs/base --judge keyword", "harness judge 'runs/*' --judge openai/JUDGE --primary"
     )
 )
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.argument("runs", nargs=-1, required=True, type=LocalRun())
 @judge_flags
 @click.pass_context
 def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:

@@ -133,15 +133,6 @@ class Options:
         given = self.given(name).get("data")
         return Path(str(given)).expanduser() if given else data_folder(self.data) / name
 
-    def divide_limits(self) -> Options:
-        """These options with a shard's part of what all shards may ask a minute and spend together."""
-        if self.shard is None:
-            return self
-        count, policy = self.shard[1], self.policy
-        rpm, tpm = (None if limit is None else limit / count for limit in (policy.rpm, policy.tpm))
-        dollars = None if self.max_usd is None else self.max_usd / count
-        return replace(self, policy=replace(policy, rpm=rpm, tpm=tpm), max_usd=dollars)
-
     def check(self) -> None:
         """Refuse values that no run can use. Raises HarnessError or UnknownName."""
         _check_retry(self.retry)

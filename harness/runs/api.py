@@ -13,6 +13,7 @@ from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
 from harness.prices import read_prices
 from harness.progress.lines import Progress
+from harness.remote import find_local, is_remote, show_address
 from harness.replicas.placement import format_devices
 from harness.runs import run as runs
 from harness.runs.run import Run
@@ -252,14 +253,14 @@ def load_run(folder: Run | Path | str) -> Run:
     what is missing. A run that has written no results has empty `results`.
 
     Args:
-        folder: the run folder.
+        folder: the run folder; one at an address, such as `s3://…`, is fetched.
 
     Raises:
-        HarnessError: there is no run here, or its run.json is broken.
+        HarnessError: there is no run here, its run.json is broken, or there is no whole copy at the address.
     """
     from harness.runs.state import find_state
 
-    place = _find_folder(folder)
+    place = _find_folder(folder if isinstance(folder, Run) else find_local(folder))
     state = find_state(place)
     notes = [f"this run is {state.name}: {state.why}"] if state.why else []
     if state.file.redacted:
@@ -277,6 +278,12 @@ def _find_folder(run: Run | Path | str) -> Path:
     """The folder of a run. Raises HarnessError if there is none."""
     from harness.runs.state import check_run_folder
 
+    if not isinstance(run, Run) and is_remote(run):
+        raise HarnessError(
+            "a run at an address is only read, and verdicts are written into the run's folder",
+            where=show_address(str(run)),
+            remedy="copy it down: shutil.copytree(harness.load_run(…).folder, 'runs/copy'), and judge that",
+        )
     folder = run.folder if isinstance(run, Run) else Path(run)
     check_run_folder(folder)
     return folder

@@ -2,13 +2,15 @@
 
 A folder that holds a broken run is listed with the reason, and never ends the list. Hidden folders are skipped: they
 hold what `--fresh` moved away, and the shards of runs. Links to folders are not followed.
+
+Of an address, such as `s3://lab/runs`, the copies below it are listed. Each is fetched, as all readers of a copy do.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -16,6 +18,7 @@ from typing import Any, Final, Literal, cast
 from harness.board.results import FILE, read_results
 from harness.contracts import Results
 from harness.errors import HarnessError
+from harness.remote import fetch_folder, is_remote, list_addresses
 from harness.runs.state import State, find_state
 from harness.store.run_file import RunFile
 from harness.store.shards import SHARDS, list_shards
@@ -84,6 +87,7 @@ class ListedRun:
         started: start of the first invocation, ISO 8601; empty if unknown.
         finished: end of the last one; empty if none has ended.
         redacted: whether it is a redacted export.
+        address: where the run is, if `folder` is the local copy of a run elsewhere; else empty.
     """
 
     folder: Path
@@ -97,6 +101,12 @@ class ListedRun:
     started: str = ""
     finished: str = ""
     redacted: bool = False
+    address: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the run is: its address, or its folder."""
+        return self.address or str(self.folder)
 
     @property
     def when(self) -> str:
@@ -106,7 +116,7 @@ class ListedRun:
     def as_json(self) -> dict[str, Json]:
         """The run in the JSON of `harness runs`; what is unknown is null."""
         return {
-            "folder": str(self.folder),
+            "folder": self.place,
             "state": self.state,
             "why": self.why or None,
             "model": self.model or None,
@@ -139,18 +149,29 @@ def list_runs(folder: Path | str = "runs", *, depth: int = DEPTH) -> tuple[Liste
     """The runs in a folder and its sub-folders, the newest first.
 
     Args:
-        folder: a folder of runs, or one run.
+        folder: a folder of runs, or one run; also an address.
         depth: how many levels of sub-folders to search.
 
     Raises:
-        HarnessError: there is no such folder.
+        HarnessError: there is no such folder, or the store at the address refuses.
     """
+    if is_remote(folder):
+        copies = [_read_copy(url) for url in list_addresses(str(folder), depth)]
+        return tuple(sorted(copies, key=lambda run: (run.when, run.address), reverse=True))
     place = Path(folder)
     if not place.is_dir():
         what = "this is a file and not a folder of runs" if place.exists() else "there is no such folder"
         raise HarnessError(what, where=str(place), remedy="name the folder that holds your runs: harness runs FOLDER")
     found = [read_listed_run(each) for each in find_run_folders(place, depth)]
     return tuple(sorted(found, key=lambda run: (run.when, str(run.folder)), reverse=True))
+
+
+def _read_copy(url: str) -> ListedRun:
+    """A row for the copy at an address; one that is not whole has its reason in `why`."""
+    try:
+        return replace(read_listed_run(fetch_folder(url)), address=url)
+    except HarnessError as error:
+        return ListedRun(folder=Path(), state="unreadable", why=error.what, address=url)
 
 
 def find_run_folders(folder: Path, depth: int) -> Iterator[Path]:

@@ -48,6 +48,7 @@ from harness.runs.shard_answers import ShardedRun
 from harness.runs.shard_set import ShardRun, ShardSet, hold_shards, list_numbers, load_shards
 from harness.runs.stored import StoredRun
 from harness.runs.writer import format_time
+from harness.stats.draw import FILE as DRAW
 from harness.store.folder import RunFolder, file_name
 from harness.store.journal import encode_line
 from harness.store.journal import place as place_of
@@ -120,7 +121,9 @@ async def merge_async(
     notes += _list_waiting(merge)
     results = place.results
     notes += _list_incomplete(results, merge.shards.titles) if not notes else ()
-    return Run(folder=folder, results=results, exit_code=3 if notes else 0, notes=tuple(dict.fromkeys(notes)))
+    code = 3 if notes else 0
+    notes += merge.list_left_work()
+    return Run(folder=folder, results=results, exit_code=code, notes=tuple(dict.fromkeys(notes)))
 
 
 def merge_shards(
@@ -379,6 +382,22 @@ class _Merge:
                 error.remedy = f"run them: {command}\n  or say where the data is: --data DIR ({error.remedy})"
                 raise
         return lines
+
+    def list_left_work(self) -> Iterator[str]:
+        """What people did in shards that cannot be of the merged run: their draws, and how far they have come."""
+        names = {file_name(title.rpartition(":")[0]) for title in self.shards.titles}
+        for run in self.shards.runs:
+            folders = [run.folder.path / name for name in names]
+            drawn = any((folder / DRAW).exists() for folder in folders)
+            files = [path for folder in folders for path in folder.glob(f"{_PERSONS}*.jsonl")]
+            sessions = sorted({path.stem.removeprefix(_PERSONS) for path in files})
+            if drawn or sessions:
+                whose = f" of {', '.join(sessions)}" if sessions else ""
+                yield (
+                    f"shard {run.name}: the labels{whose} are in the merged run as verdicts; the draw and the sessions "
+                    f"stay in the shard, since they are of its answers alone; "
+                    f"harness label {shlex.quote(str(self.shards.base))} draws from all answers"
+                )
 
     def list_missing(self) -> Iterator[str]:
         """What each missing shard costs, and the command that runs it."""

@@ -171,7 +171,6 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
     with listen(errors.add), watch_loop((progress or SilentProgress()).note):
         started = time.time()
         found = prepare_run(options)
-        options = options.divide_limits()
         writer = RunWriter(
             folder=found.folder, options=options, started=started, suites=found.asked.suites, errors=errors
         )

@@ -21,6 +21,7 @@ from harness.errors import BadData, HarnessError
 from harness.evaluation.options import JudgeOptions
 from harness.evaluation.splits import SplitPlan
 from harness.prices.costs import remove_dollars
+from harness.remote import find_local
 from harness.runs.environment import harness_version
 from harness.runs.results import compute_results
 from harness.runs.run import Run
@@ -258,12 +259,12 @@ def verify_run(run: Run | Path | str) -> VerifiedRun:
     """Compute a run's results.json again and compare each number. Writes nothing, and raises nothing for a bad run.
 
     Args:
-        run: a run, its folder, or a results.json.
+        run: a run, its folder, or a results.json; a folder at an address is fetched.
 
     Raises:
         HarnessError: there is no run and no file.
     """
-    place = run.folder if isinstance(run, Run) else Path(run)
+    place = run.folder if isinstance(run, Run) else find_local(run)
     if not (place / FILE).exists() and not place.is_file():
         check_run_folder(place)
     path = place if place.is_file() else place / FILE

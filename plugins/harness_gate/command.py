@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
+from harness.cli.flags import RunPlace, list_places
 from harness.cli.options import load_host, plugin_options, show_examples
 from harness.errors import HarnessError
 from harness.text import say
@@ -40,7 +41,7 @@ _SUMMARY: Final = "GITHUB_STEP_SUMMARY"
     "--no-worse-than",
     "bases",
     multiple=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=RunPlace(),
     metavar="BASE",
     help="No main metric is worse than in this run, by more than --margin; repeatable.",
 )
@@ -139,7 +140,9 @@ def _collect_rules(ctx: click.Context, given: dict[str, Any]) -> GateRules:
             *(parse_limit("max", rule) for rule in given["most"]),
             *(parse_limit("min", r) for r in given["least"]),
         ),
-        bases=tuple(BaseRule(run=base, margin=MARGIN if margin is None else margin) for base in given["bases"]),
+        bases=tuple(
+            BaseRule(run=base, margin=MARGIN if margin is None else margin) for base in list_places(given["bases"])
+        ),
     )
     file: Path | None = given["rules"]
     if file is not None:

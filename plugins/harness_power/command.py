@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from harness.cli.flags import RunPlace, list_places
 from harness.cli.options import load_host, plugin_options, show_examples
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _GOALS: Final[tuple[Goal, ...]] = ("detect", "margin", "limit", "width")
 @click.option(
     "--against",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=RunPlace(files=True),
     metavar="RUN",
     help="An earlier run: its rate, clusters and cost; further ones tell of pairs and seeds. Repeatable.",
 )
@@ -86,7 +86,7 @@ def command(ctx: click.Context, /, title: str, **given: Any) -> int:
     basis = read_basis(
         title,
         metric=given["metric"],
-        against=given["against"],
+        against=list_places(given["against"]),
         rate=given["rate"],
         correlation=given["correlation"],
         seed_sd=given["seed_sd"],

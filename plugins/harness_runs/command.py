@@ -43,7 +43,7 @@ _WIDTH: Final = 160  #: columns where there is no terminal
         "harness runs --state failed,incomplete --json",
     ),
 )
-@click.argument("folder", type=click.Path(path_type=Path), default=Path("runs"), metavar="[FOLDER]")
+@click.argument("folder", default="runs", metavar="[FOLDER]")
 @click.option(
     "--model", "models", type=Names(), default="", metavar="TEXT[,…]", help="Only models with this text or pattern."
 )
@@ -79,11 +79,12 @@ _WIDTH: Final = 160  #: columns where there is no terminal
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @plugin_options
 @click.pass_context
-def command(ctx: click.Context, /, folder: Path, **given: Any) -> None:
+def command(ctx: click.Context, /, folder: str, **given: Any) -> None:
     """List the runs under a folder: state, model, tasks, main numbers, dollars.
 
-    FOLDER is `runs` by default; its sub-folders are searched, hidden ones are not. A folder that cannot be read is a
-    row with its reason. Dollars that are not known are `?`; those of calls that nobody sells are "not sold".
+    FOLDER is `runs` by default, and may be an address such as `s3://lab/runs`. Its sub-folders are searched, hidden
+    ones are not. A folder that cannot be read is a row with its reason. Dollars that are not known are `?`; those of
+    calls that nobody sells are "not sold".
     """
     load_host(ctx)
     from harness.runs.catalog import LISTED_STATES, SCHEMA, list_runs
@@ -98,7 +99,7 @@ def command(ctx: click.Context, /, folder: Path, **given: Any) -> None:
         chosen.reverse()
     shown = chosen[: given["limit"]]
     if given["as_json"]:
-        body = {"schema": SCHEMA, "folder": str(folder), "runs": [run.as_json() for run in shown]}
+        body = {"schema": SCHEMA, "folder": folder, "runs": [run.as_json() for run in shown]}
         click.echo(json.dumps(body, ensure_ascii=False, indent=1, allow_nan=False))
         return
     if not every:
@@ -145,9 +146,9 @@ def _find_key(sort: str) -> Callable[[ListedRun], Any]:
     """The key of an order; a run without the value comes last."""
     keys: dict[str, Callable[[ListedRun], Any]] = {
         "when": lambda run: [-ord(letter) for letter in run.when],
-        "folder": lambda run: str(run.folder),
-        "model": lambda run: (run.model == "", run.model, str(run.folder)),
-        "state": lambda run: (list(_STYLES).index(run.state), str(run.folder)),
+        "folder": lambda run: run.place,
+        "model": lambda run: (run.model == "", run.model, run.place),
+        "state": lambda run: (list(_STYLES).index(run.state), run.place),
         "dollars": lambda run: (run.cost_usd is None, -(run.cost_usd or 0)),
         "value": _rank_by_value,
     }
@@ -166,7 +167,7 @@ def _shown_numbers(run: ListedRun) -> list[MainNumber]:
     return [number for number in run.numbers if not number.part]
 
 
-def _print_table(runs: Iterable[ListedRun], folder: Path) -> None:
+def _print_table(runs: Iterable[ListedRun], folder: str) -> None:
     import sys
 
     from rich import box
@@ -181,8 +182,9 @@ def _print_table(runs: Iterable[ListedRun], folder: Path) -> None:
     table.add_column("main numbers", overflow="fold")
     table.add_column("$", justify="right")
     table.add_column("when")
+    base = folder.rstrip("/") if "://" in folder else str(Path(folder))
     for run in runs:
-        name = str(run.folder.relative_to(folder)) if run.folder != folder else str(folder)
+        name = run.place.removeprefix(f"{base}/") or base
         cell = Text("\n".join(_list_lines(run)))
         table.add_row(
             Text(one_line(name)),

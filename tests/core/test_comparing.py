@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from harness_compare.formats import list_notes
 
 import harness
 from harness.errors import HarnessError, UnknownName
@@ -218,6 +219,15 @@ def test_what_a_run_gave_can_be_compared_as_it_is(tmp_path: Path) -> None:
         harness.Run(folder=played(tmp_path / name, letters), results={}) for name, letters in (("a", "us"), ("b", "ss"))
     ]
     assert beside(*runs).splits[0].main.paired.difference == -50.0  # type: ignore[arg-type]
+
+
+def test_a_shard_is_told_from_a_run_since_its_numbers_are_not_the_runs(tmp_path: Path) -> None:
+    whole = played(tmp_path / "whole", "nynynyny")
+    played(tmp_path / "parts", "nynynyny", "--shard", "0/2")
+    found = beside(whole, tmp_path / "parts" / ".shards" / "0-of-2")
+    assert [side.shards for side in found.runs] == [(), ("0/2",)]
+    assert "B is shard 0/2, a part of a run: its numbers are not the run's" in next(list_notes(found))
+    assert [side.get("shards") for side in found.as_json()["runs"]] == [None, ["0/2"]]
 
 
 def test_a_run_that_has_not_come_to_its_end_is_told_so(tmp_path: Path) -> None:

@@ -375,6 +375,18 @@ def judge_later(folder: Path, name: str) -> Run:
         return anyio.run(partial(judge_async, folder, JudgeOptions(judges=(name,), primary=True)))
 
 
+def test_the_draws_and_sessions_of_people_stay_in_the_shards_and_the_merge_says_so(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2)
+    task = shard_folder(tmp_path / "run", (1, 2)) / "fake"
+    (task / "labels-anna.jsonl").write_text("{}\n")
+    run = merge(tmp_path / "run")
+    assert run.exit_code == 0
+    assert len(run.notes) == 1
+    assert "shard 1/2: the labels of anna are in the merged run as verdicts" in run.notes[0]
+    assert f"harness label {tmp_path / 'run'} draws from all answers" in run.notes[0]
+    assert (task / "labels-anna.jsonl").exists()
+
+
 def test_merging_again_keeps_what_was_judged_in_the_merged_run(tmp_path: Path) -> None:
     task = fake_task(numbered(10), judges={"fake": {}, "later": {}})
     run_all(tmp_path / "run", 3, without=[2], task=task)

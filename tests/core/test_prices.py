@@ -416,6 +416,13 @@ def test_a_limit_stops_the_run_before_a_call_that_could_exceed_it_and_the_rest_f
     assert done.results["usage"]["cost_usd"] == pytest.approx(10 * EACH)
 
 
+def test_a_shard_spends_its_part_of_a_limit_and_asks_nothing_beyond(tmp_path: Path) -> None:
+    server = Server(billed)
+    with pytest.raises(BudgetSpent, match="stopped by --max-usd"):
+        go(server, tmp_path, prices=PRICES, max_usd=0.04, shard=(0, 2), task=fake_task(numbered(40)))
+    assert 1 <= len(server.asked) <= 0.02 / EACH
+
+
 def test_a_limit_below_what_is_spent_is_refused_with_the_figures(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     go(Server(billed), folder, prices=PRICES)

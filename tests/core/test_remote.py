@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import fsspec
 import pytest
 
+import harness
 from harness import remote
 from harness.errors import HarnessError
 from harness.remote import MANIFEST, fetch_folder, fetch_folders, is_remote, join_address, upload_folder
@@ -321,6 +323,50 @@ def test_a_run_is_uploaded_to_s3_and_read_there_by_each_command(store: str, tmp_
     exported = s3("view", store, "--export", tmp_path / "page")
     assert exported.code == 0, exported.err
     assert "mini/base" in s3("report", "s3://bucket/runs/*").out
+
+
+def test_gates_plans_lists_and_python_read_a_run_at_an_address(store: str, tmp_path: Path) -> None:
+    s3("run", *MODEL, "--limit", 6, "--output", tmp_path / "run", "--upload", store)
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(f"no_worse_than: [{store}]\n")
+    gated = s3("gate", store, "--max", "ASR:mis:mini=100", "--no-worse-than", store, "--margin", 100)
+    assert gated.code == s3("gate", tmp_path / "run", "--max", "ASR:mis:mini=100", "--no-worse-than", store).code
+    assert "ASR" in gated.out, gated.err
+    assert s3("gate", "s3://bucket/runs/*", "--rules", rules).out
+    planned = s3("power", "--task", "mis:mini", "--detect", 10, "--against", store)
+    assert planned.code == 0, planned.err
+    listed = json.loads(s3("runs", "s3://bucket/", "--json").out)
+    assert [(run["folder"], run["state"]) for run in listed["runs"]] == [(store, "complete")]
+    assert "base" in s3("runs", "s3://bucket/runs").out
+    run = harness.load_run(store)
+    assert (run.exit_code, len(run.samples())) == (0, 12)
+    assert harness.verify_run(store).state == "same"
+
+
+def test_a_copy_that_is_not_whole_is_a_row_and_shards_are_none(bucket: str, tmp_path: Path) -> None:
+    upload_folder(make_folder(tmp_path / "run"), bucket, of="a")
+    upload_folder(make_folder(tmp_path / "shard"), f"{bucket}/.shards/0-of-2", of="a")
+    upload_folder(make_folder(tmp_path / "torn"), "memory://bucket/deep/torn", of="b")
+    fsspec.filesystem("memory").pipe_file("/bucket/deep/torn/mis/asked.jsonl", b"other")
+    rows = {run.address: (run.state, run.why) for run in harness.list_runs("memory://bucket")}
+    assert set(rows) == {bucket, "memory://bucket/deep/torn"}
+    assert "is not what the manifest says" in rows["memory://bucket/deep/torn"][1]
+    assert [run.address for run in harness.list_runs("memory://bucket", depth=1)] == [bucket]
+
+
+def test_judging_at_an_address_is_refused_with_the_commands_that_copy_it_down(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3("run", *MODEL, "--limit", 6, "--output", tmp_path / "run", "--upload", store)
+    monkeypatch.chdir(tmp_path)
+    refused = s3("judge", store, "--judge", "keyword")
+    assert refused.code == 2
+    command = refused.err.split("copy it down: ")[1].splitlines()[0]
+    subprocess.run(command, shell=True, check=True)
+    assert "then: harness judge runs/base" in refused.err
+    assert s3("judge", "runs/base", "--judge", "keyword", "--upload", store).code == 0
+    with pytest.raises(HarnessError, match="only read"):
+        harness.judge_run(store)
 
 
 def test_judging_later_uploads_what_it_added(store: str, tmp_path: Path) -> None:

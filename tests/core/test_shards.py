@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ from hypothesis import strategies as st
 from harness import plugins
 from harness.contracts import Answered, Ask, Decision, Judge, Rubric, Task
 from harness.errors import HarnessError
-from harness.evaluation.options import JudgeOptions, Options, parse_shard
+from harness.evaluation.options import JudgeOptions, parse_shard
 from harness.evaluation.plan import Survey, survey_samples
 from harness.limits import Policy
-from harness.models import ModelSpec
 from harness.runs.selection import plan_judging
 from harness.store.folder import RunFolder
 from harness.store.shards import find_base, list_shards
@@ -187,10 +185,9 @@ def test_clusters_of_several_samples_stay_together(tmp_path: Path) -> None:
     assert [len(found) for found in places.values()] == [1] * 6
 
 
-def test_shards_share_what_may_be_asked_a_minute_and_spent() -> None:
-    options = Options(
-        model=ModelSpec(ref="fake/x"), tasks=("fake",), policy=Policy(rpm=100, cap=8), max_usd=2.0, shard=(1, 4)
-    )
-    divided = options.divide_limits()
-    assert (divided.policy.rpm, divided.policy.tpm, divided.policy.cap, divided.max_usd) == (25, None, 8, 0.5)
-    assert replace(options, shard=None).divide_limits().policy.rpm == 100
+def test_judging_a_shard_has_its_part_of_the_limits_as_the_shard_itself_has(tmp_path: Path) -> None:
+    limits: dict[str, Any] = {"policy": Policy(rpm=100, tpm=4000, cap=8), "max_usd": 2.0}
+    run = run_shard(Server(), tmp_path / "run", 1, 4)
+    with plugins.use(host_of(Server().provider, fake_task(numbered(10)), fake_judge())):
+        plan = plan_judging(RunFolder(run.folder), JudgeOptions(judges=("fake",), **limits))
+    assert (plan.options.limit_usd, plan.options.shared_policy) == (0.5, Policy(rpm=25, tpm=1000, cap=8))

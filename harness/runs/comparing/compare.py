@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.errors import HarnessError, UnknownName
 from harness.labels import measure_both
 from harness.metrics import Metric, Record, Share
+from harness.remote import find_local
 from harness.runs.comparing.comparison import (
     Comparison,
     Counts,
@@ -75,7 +76,7 @@ def compare(
         UnknownName: a run has no such task or judge.
     """
     given = [[place] if isinstance(place, str | Path | Run) else list(place) for place in (a, b, *more)]
-    paths = [[place.folder if isinstance(place, Run) else Path(place) for place in side] for side in given]
+    paths = [[place.folder if isinstance(place, Run) else find_local(place) for place in side] for side in given]
     if group_by:
         paths = group_paths(paths, group_by)
     runs = _read_runs(paths, (tasks,) if isinstance(tasks, str) else tuple(tasks), judge, group_by)

@@ -63,6 +63,7 @@ class Side:
         name: the model as a leaderboard names it, with what was put around it and what tells it from the others.
         folder: the run folder, or all of them.
         seeds: the runs, where there are several; else empty.
+        shards: `i/n` of each of them that is a shard, a part of a run; its numbers are not the run's.
     """
 
     letter: str
@@ -70,6 +71,12 @@ class Side:
     name: str
     folder: str
     seeds: tuple[SideSeed, ...] = ()
+    shards: tuple[str, ...] = ()
+
+
+def _side_to_json(side: Side) -> dict[str, Json]:
+    body = {**asdict(side), "seeds": [asdict(each) for each in side.seeds], "shards": list(side.shards)}
+    return body if side.shards else {name: value for name, value in body.items() if name != "shards"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,7 +325,7 @@ class Comparison:
         return {
             "schema": SCHEMA,
             "baseline": self.baseline.letter,
-            "runs": [{**asdict(side), "seeds": [asdict(each) for each in side.seeds]} for side in self.runs],
+            "runs": [_side_to_json(side) for side in self.runs],
             "by": self.by or None,
             "family": self.family,
             "mismatches": [asdict(each) for each in self.mismatches],

@@ -12,6 +12,7 @@ from harness.errors import HarnessError
 from harness.runs.comparing.comparison import Side, SideSeed
 from harness.runs.comparing.sides import ComparedRun, find_mismatches
 from harness.runs.seed_groups import SEED, build_group_key, find_group_seed, name_group
+from harness.runs.shards import format_shard
 from harness.runs.stored import open_run
 
 
@@ -106,6 +107,7 @@ def name_sides(runs: Sequence[ComparedRun]) -> Iterator[Side]:
                 SideSeed(seed=seed, ref=each.file.model.ref, folder=str(each.stored.folder.path))
                 for seed, each in zip(run.seeds, every, strict=False)
             ),
+            shards=tuple(format_shard(each.file.part) for each in every if each.file.part is not None),
         )
 
 

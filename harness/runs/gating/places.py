@@ -15,6 +15,7 @@ from typing import Any, cast
 from harness.board.results import FILE
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
+from harness.remote import fetch_folders, is_remote
 from harness.runs.catalog import find_run_folders
 from harness.runs.gating.numbers import Unanswered, Unfinished
 from harness.runs.recorded import format_command, read_options
@@ -30,7 +31,7 @@ def find_places(given: Iterable[str]) -> tuple[list[Path], list[Path]]:
     """The runs that texts name, each once, and the folders that a pattern matches and that hold no run.
 
     Args:
-        given: run folders, results.json files, or patterns of them such as `runs/*`.
+        given: run folders, also at an address, results.json files, or patterns of them such as `runs/*`.
 
     Raises:
         HarnessError: a pattern matches no run.
@@ -38,6 +39,9 @@ def find_places(given: Iterable[str]) -> tuple[list[Path], list[Path]]:
     places: list[Path] = []
     others: list[Path] = []
     for text in given:
+        if is_remote(text):
+            places += fetch_folders(text)
+            continue
         if Path(text).exists() or not glob.has_magic(text):
             places.append(Path(text))
             continue

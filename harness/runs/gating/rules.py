@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from harness.errors import HarnessError, UnknownName
+from harness.remote import find_local
 from harness.settings import nearest
 
 Kind = Literal["max", "min"]
@@ -159,7 +160,7 @@ def _read_limits(kind: Literal["max", "min"], raw: object, where: str) -> list[L
 
 def _read_base(raw: object, margin: float, where: str) -> BaseRule:
     if isinstance(raw, str):
-        return BaseRule(run=Path(raw), margin=margin)
+        return BaseRule(run=find_local(raw), margin=margin)
     body = _check_mapping(raw, where, "a run folder, or a mapping with run")
     for key in body:
         if key not in _BASE_KEYS:
@@ -172,7 +173,7 @@ def _read_base(raw: object, margin: float, where: str) -> BaseRule:
     if not isinstance(names, Sequence):
         raise HarnessError("tasks must be a list, such as [mis:test]", where=where)
     return BaseRule(
-        run=Path(run),
+        run=find_local(run),
         margin=_read_margin(body.get("margin", margin), f"{where}: margin"),
         tasks=tuple(str(name).strip() for name in cast("Sequence[object]", names)),
         judge=str(body.get("judge") or ""),
