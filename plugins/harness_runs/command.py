@@ -43,7 +43,7 @@ _WIDTH: Final = 160  #: columns where there is no terminal
         "harness runs --state failed,incomplete --json",
     ),
 )
-@click.argument("folder", default="runs", metavar="[FOLDER]")
+@click.argument("folder", type=click.Path(), default="runs", metavar="[FOLDER]")
 @click.option(
     "--model", "models", type=Names(), default="", metavar="TEXT[,…]", help="Only models with this text or pattern."
 )
