@@ -458,8 +458,8 @@ def list_notes(found: Comparison) -> Iterator[str]:
     """What a reader must know before the numbers."""
     for side in found.runs:
         if side.shards:
-            part = f"{side.letter} is shard {', '.join(side.shards)}, a part of a run"
-            yield f"{part}: its numbers are not the run's; harness merge makes the run"
+            what = f"{side.letter} is shard {', '.join(side.shards)}, a part of a run"
+            yield f"{what}: its numbers are not the run's; harness merge makes the run"
     yield from (f"not measured alike: {each.text}" for each in found.mismatches)
     yield from (f"could not be compared: {title}: {fault}" for title, fault in found.unscored.items())
     toys = dict.fromkeys(each.title for each in found.splits if each.toy)
