@@ -329,12 +329,12 @@ def test_gates_plans_lists_and_python_read_a_run_at_an_address(store: str, tmp_p
     s3("run", *MODEL, "--limit", 6, "--output", tmp_path / "run", "--upload", store)
     rules = tmp_path / "rules.yaml"
     rules.write_text(f"no_worse_than: [{store}]\n")
-    gated = s3("gate", store, "--max", "ASR:mis:mini=100")
+    gated = s3("gate", "--allow-subset", store, "--max", "ASR:mis:mini=100")
     assert gated.code == 0, gated.err
-    against = s3("gate", tmp_path / "run", "--no-worse-than", store, "--margin", 100)
+    against = s3("gate", "--allow-subset", tmp_path / "run", "--no-worse-than", store, "--margin", 100)
     assert against.code == 0, against.err
-    assert s3("gate", tmp_path / "run", "--rules", rules, "--margin", 100).code == 0
-    assert s3("gate", "s3://bucket/runs/*", "--max", "ASR:mis:mini=100").code == 0
+    assert s3("gate", "--allow-subset", tmp_path / "run", "--rules", rules, "--margin", 100).code == 0
+    assert s3("gate", "--allow-subset", "s3://bucket/runs/*", "--max", "ASR:mis:mini=100").code == 0
     planned = s3("power", "--task", "mis:mini", "--detect", 10, "--against", store)
     assert planned.code == 0, planned.err
     listed = json.loads(s3("runs", "s3://bucket/", "--json").out)
