@@ -406,6 +406,7 @@ class GeminiBatchServer(BatchPlay):
             batch.cancelled |= bool(found[2])
             self.step("poll")
             word = {"open": "RUNNING", "failed": "FAILED", "ended": "SUCCEEDED"}[self.look(batch)]
+            word = "CANCELLED" if batch.cancelled and word == "SUCCEEDED" else word
             return web.json_response(self._show(batch, f"BATCH_STATE_{word}"))
         return self.gone(path)
 

@@ -15,19 +15,35 @@ from harness.text import one_line, say
 
 if TYPE_CHECKING:
     from harness.batches import BatchRecord
+    from harness.runs.cancelling import CancelledBatch
 
 _WIDTH: Final = 140  #: columns where there is no terminal
 _STAGES: Final = {"submitting": "cyan", "open": "cyan", "collected": "green", "dropped": "yellow"}
 
 
-@click.command("batches", epilog=show_examples("harness batches runs/openai-NAME", "harness batches RUN --json"))
+_EXAMPLES: Final = show_examples(
+    "harness batches runs/openai-NAME", "harness batches RUN --json", "harness batches RUN --cancel"
+)
+
+
+@click.command("batches", epilog=_EXAMPLES)
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--cancel", is_flag=True, help="End these open batches at their providers; without an ID, all of them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each batch.")
-def command(run: Path, *, as_json: bool) -> None:
+def command(run: Path, ids: tuple[str, ...], *, cancel: bool, as_json: bool) -> None:
     """List the batches that a run has submitted, as they were when it last looked.
 
     Nothing is asked. `harness run … --batch`, given again, looks at the open ones and collects their answers.
+
+    \b
+    Exit codes: 0 done, 2 error or a batch that could not be cancelled.
     """
+    if ids and not cancel:
+        raise click.UsageError("an ID chooses what --cancel ends: add --cancel, or leave the ID out")
+    if cancel:
+        _cancel(run, ids, as_json=as_json)
+        return
     from harness.batches import list_batches
     from harness.store.folder import RunFolder
 
@@ -45,6 +61,34 @@ def command(run: Path, *, as_json: bool) -> None:
     if waiting:
         requests = sum(record.requests for record in waiting)
         say(f"{requests:,} requests wait: give the run's command again to collect what has ended")
+
+
+def _cancel(run: Path, ids: tuple[str, ...], *, as_json: bool) -> None:
+    import anyio
+
+    from harness.runs.cancelling import cancel_batches
+
+    found = anyio.run(cancel_batches, run, ids)
+    for each in found:
+        if as_json:
+            state = {} if each.state is None else {"state": each.state.state, "said": each.state.message}
+            click.echo(json.dumps({**asdict(each.record), **state, "why": each.why}, ensure_ascii=False))
+        else:
+            say(_describe_end(each))
+    if not as_json and not found:
+        say("no batch of this run is open")
+    elif not as_json:
+        say("Give the run's command again to collect what they have answered: it asks for the rest in new batches.")
+    if any(each.why for each in found):
+        raise SystemExit(2)
+
+
+def _describe_end(each: CancelledBatch) -> str:
+    name = f"{one_line(each.record.batch or each.record.part)} ({one_line(each.record.model)})"
+    if each.why:
+        return f"{name}: not cancelled: {one_line(each.why, 300)}"
+    assert each.state is not None
+    return f"{name}: {one_line(each.state.message, 60)}"
 
 
 def _print_table(records: list[BatchRecord]) -> None:

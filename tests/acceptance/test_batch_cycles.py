@@ -547,6 +547,59 @@ def test_a_limit_without_batch_rates_is_refused_with_the_line_to_write(tmp_path:
         assert not world.server.batches
 
 
+# ---- cancelling ------------------------------------------------------------------------------------------------------
+
+
+@every_vendor
+def test_cancelled_batches_end_at_the_vendor_and_the_command_asks_again_what_they_had_not_answered(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    with opened(vendor, tmp_path) as world:
+        world.server.looks = 100
+        assert commands.harness_here(*world.words("run", "--batch")).code == 3
+        [batch] = world.server.batches.values()
+        listed = json.loads(commands.harness_here("batches", tmp_path / "run", "--json").out)["batch"]
+        ended = commands.harness_here("batches", tmp_path / "run", "--cancel", listed)
+        assert ended.code == 0, ended.err
+        assert batch.cancelled
+        assert f"{listed} ({vendor.scheme}/subject): " in ended.out + ended.err
+        assert "it asks for the rest in new batches" in ended.out + ended.err
+        world.server.looks = 0
+        assert world.finish("run")[-1] == 0
+        assert len(world.server.batches) == 3
+        assert max(world.server.paid.values()) == 1
+        assert_as_live(world, "run")
+        ended = commands.harness_here("batches", tmp_path / "run", "--cancel")
+        assert (ended.code, "no batch of this run is open" in ended.out + ended.err) == (0, True)
+
+
+def test_all_open_batches_of_models_and_judges_are_cancelled_and_each_that_is_not_is_named(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+        seen = Counter[str]()
+
+        def expire(name: str, _: bytes) -> Any:
+            seen[name] += 1
+            return "expired" if seen[name] == 1 and int(name[0], 16) < 8 else "answered"
+
+        world.server.fate = expire
+        while len(world.server.batches) < 3:  # answers, the rest of them, and verdicts
+            assert commands.harness_here(*world.words("run", "--batch")).code == 3
+        folder = tmp_path / "run"
+        unknown = commands.harness_here("batches", folder, "--cancel", "batch_77")
+        assert unknown.code == 2
+        assert "'batch_77' is no open batch of this run" in unknown.err
+        assert "open are: batch_2, batch_3" in unknown.err
+        refused = commands.harness_here("batches", folder, "batch_2")
+        assert "add --cancel" in refused.err
+        del world.server.batches["batch_2"]
+        ended = commands.harness_here("batches", folder, "--cancel", "--json")
+        assert ended.code == 2
+        first, second = map(json.loads, ended.out.splitlines())
+        assert (first["batch"], "No such object" in first["why"]) == ("batch_2", True)
+        assert (second["batch"], second["said"], second["why"]) == ("batch_3", "cancelled", "")
+        assert {first["model"], second["model"]} == {"openai/subject", "openai/judge"}
+
+
 # ---- kill -9 -------------------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ def run(tmp_path: Path) -> Path:
     )
     assert ran.code == 0, ran.err
     log = BatchLog(folder)
-    names = [f"{number:060x}" for number in range(10)]
+    names = {f"{number:060x}": None for number in range(10)}
     log.announce(BatchRecord(part="p1", channel="c", model="openai/m", requests=10, submitted=time.time()), names)
     log.note_submitted("p1", "batch_abc")
     log.note_state("p1", done=4, said="in_progress")
