@@ -75,9 +75,9 @@ async def cancel_batches(folder: Path, ids: Collection[str] = ()) -> list[Cancel
     with suppress(HarnessError):  # a process that waits for them notes it itself
         log = BatchLog(folder)
         try:
-            for each in found:
-                if each.state is not None and each.state.state == "open":
-                    log.note_state(each.record.part, done=each.state.done, said=each.state.message)
+            for done in found:
+                if done.state is not None and done.state.state == "open":
+                    log.note_state(done.record.part, done=done.state.done, said=done.state.message)
         finally:
             log.close()
     return found

@@ -21,6 +21,7 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.limits import Policy
 from harness.models import ModelSpec
+from harness.prices import read_prices
 from harness.runs.recorded import LEFT_OUT, format_command, name_folder, read_options, record_options
 from harness.runs.rerun import Overrides, plan_rerun
 from harness.testing.fakes import fake_judge, fake_provider, fake_task, host_of
@@ -87,6 +88,20 @@ def test_all_options_are_read_as_they_were_recorded() -> None:
     raw = json.loads(json.dumps(record_options(WHOLE, "run")))
     assert read_options(Options, raw, "here") == WHOLE
     assert read_options(JudgeOptions, json.loads(json.dumps(record_options(JUDGING, "judge"))), "here") == JUDGING
+
+
+def test_prices_with_their_source_and_batch_rates_are_recorded_and_read_again() -> None:
+    half = {"input": 1, "output": 4}
+    given = {"openai/M": {"input": 2, "output": 8, "cache_read": 0.5, "batch": half, "source": "https://x.org",
+                          "date": "2026-11-30"}}  # fmt: skip
+    options = replace(WHOLE, prices=read_prices(given, "here"))
+    raw = json.loads(json.dumps(record_options(options, "run")))
+    assert raw["prices"]["openai/M"]["source"] == "https://x.org"
+    found = read_options(Options, raw, "there")
+    assert found == options
+    assert found.prices["openai/M"].batch == options.prices["openai/M"].batch is not None
+    judged = replace(JUDGING, prices=options.prices)
+    assert read_options(JudgeOptions, json.loads(json.dumps(record_options(judged, "judge"))), "there") == judged
 
 
 @pytest.mark.parametrize("name", sorted(CHANGED.keys() - LEFT_OUT))
