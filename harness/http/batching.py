@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Final, Literal, Protocol, cast, runtime_checkable
 
 from harness.http.status import as_mapping, as_text
 from harness.types import Failure, Json
@@ -23,6 +23,8 @@ from harness.types import Failure, Json
 if TYPE_CHECKING:
     from harness.http.client import Body
 
+#: bytes of a result file that are read
+RESULTS_LIMIT: Final = 2 << 30
 #: codes of requests that a batch never ran: they are asked again
 UNASKED = frozenset({"batch_expired", "batch_cancelled", "batch_canceled"})
 _NAME = re.compile(rb'"(?:custom_id|key)"\s*:\s*"([0-9a-f]{60})"')
@@ -161,13 +163,13 @@ def pack_chat(name: str, body: Body, url: str = "/v1/chat/completions") -> bytes
     return head + b', "body": ' + bytes(body) + b"}"
 
 
-def read_chat_results(content: bytes) -> Iterator[tuple[str, BatchAnswer | None]]:
+def read_chat_results(lines: Iterable[bytes]) -> Iterator[tuple[str, BatchAnswer | None]]:
     """The lines of a result file or an error file of OpenAI's form, as `read_results`."""
-    return read_results(content, _read_chat_line)
+    return read_results(lines, _read_chat_line)
 
 
 def read_results(
-    content: bytes, read: Callable[[Json], tuple[str, BatchAnswer | None] | None]
+    lines: Iterable[bytes], read: Callable[[Json], tuple[str, BatchAnswer | None] | None]
 ) -> Iterator[tuple[str, BatchAnswer | None]]:
     """The requests' names and answers of a file of JSON lines.
 
@@ -175,10 +177,10 @@ def read_results(
     it is for. Else that request has no result.
 
     Args:
-        content: of the file.
+        lines: of the file, such as the open file itself.
         read: reads a line's JSON; None for a line of another shape.
     """
-    for line in content.splitlines():
+    for line in lines:
         if not line.strip():
             continue
         try:

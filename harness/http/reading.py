@@ -14,7 +14,7 @@ import zlib
 from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 REPLY_LIMIT: Final = 64 << 20  #: bytes of one answer, unless a setting says otherwise
 ENCODINGS: Final = "gzip, deflate"  #: what is asked for: those that can be unpacked piece by piece
@@ -109,7 +109,9 @@ class Unpacking:
         return Unreadable("connection", f"the answer is damaged: not {self._encoding}: {error}", transient=True)
 
 
-async def read(status: int, headers: Mapping[str, str], pieces: AsyncIterable[bytes], limit: int) -> bytes:
+async def read(
+    status: int, headers: Mapping[str, str], pieces: AsyncIterable[bytes], limit: int, sink: BinaryIO | None = None
+) -> bytes:
     """The body of an answer, unpacked. Of an error's body there may be only the beginning.
 
     Args:
@@ -117,11 +119,12 @@ async def read(status: int, headers: Mapping[str, str], pieces: AsyncIterable[by
         headers: of the answer, found in any case.
         pieces: its body as it comes, not unpacked.
         limit: bytes that are taken, as sent and unpacked.
+        sink: gets the body of a successful answer instead, piece by piece; then nothing is returned.
 
     Raises:
         Unreadable: it is larger, or cannot be unpacked.
     """
-    reader = _BodyReader(status, headers, limit)
+    reader = _BodyReader(status, headers, limit, sink)
     async for piece in pieces:
         if not reader.add(piece):
             break
@@ -140,8 +143,10 @@ def read_now(status: int, headers: Mapping[str, str], pieces: Iterable[bytes], l
 class _BodyReader:
     """One body. Unreadable bytes make a successful answer Unreadable; an error's body ends before them."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], limit: int) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], limit: int, sink: BinaryIO | None = None) -> None:
         self._whole = status < 300
+        self._sink = sink if self._whole else None
+        self._size = 0
         self._limit = limit if self._whole else min(limit, _ERROR_LIMIT)
         self._received = 0
         self._content = bytearray()
@@ -164,9 +169,13 @@ class _BodyReader:
             if self._received > self._limit:
                 raise _too_large(self._limit)
             for unpacked in self._unpacker.feed(piece):
-                if len(self._content) + len(unpacked) > self._limit:
+                self._size += len(unpacked)
+                if self._size > self._limit:
                     raise _too_large(self._limit)
-                self._content += unpacked
+                if self._sink is None:
+                    self._content += unpacked
+                else:
+                    self._sink.write(unpacked)
         except Unreadable:
             if self._whole:
                 raise
@@ -174,7 +183,11 @@ class _BodyReader:
         return self._unpacker is not None
 
     def end(self) -> bytes:
-        return bytes(self._content) + (b"" if self._unpacker is None else self._unpacker.end())
+        last = b"" if self._unpacker is None else self._unpacker.end()
+        if self._sink is None:
+            return bytes(self._content) + last
+        self._sink.write(last)
+        return b""
 
 
 def _too_large(limit: int) -> Unreadable:
@@ -182,16 +195,21 @@ def _too_large(limit: int) -> Unreadable:
 
 
 _ALLOWED: ContextVar[int] = ContextVar("bytes that are read of an answer, at least", default=0)
+_SINK: ContextVar[BinaryIO | None] = ContextVar("file that gets an answer's body", default=None)
 
 
 @contextmanager
-def allow_reply(size: int) -> Generator[None]:
-    """Let Guarded clients read answers of up to so many bytes while the body runs, such as the file of a batch."""
-    token = _ALLOWED.set(size)
+def read_into(file: BinaryIO, size: int) -> Generator[None]:
+    """Let Guarded clients write successful answers of up to so many bytes into a file, such as that of a batch.
+
+    The answers themselves are empty then, so that no large one is held in memory.
+    """
+    tokens = _ALLOWED.set(size), _SINK.set(file)
     try:
         yield
     finally:
-        _ALLOWED.reset(token)
+        _ALLOWED.reset(tokens[0])
+        _SINK.reset(tokens[1])
 
 
 class Guarded:
@@ -213,7 +231,7 @@ class Guarded:
         answer: Any = await cast("Any", super()).send(request, **options)
         try:
             limit = max(self._reply_limit, _ALLOWED.get())
-            content = await read(answer.status_code, answer.headers, answer.aiter_raw(), limit)
+            content = await read(answer.status_code, answer.headers, answer.aiter_raw(), limit, _SINK.get())
         finally:
             await answer.aclose()
         return replace_content(answer, content)

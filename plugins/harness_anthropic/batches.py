@@ -7,21 +7,21 @@ a killed process has made is known by when it was made and how many requests it 
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from pathlib import Path
 from typing import Any, Final
 
 from harness import Json
 from harness.http import Body, SdkConnection
-from harness.http.batching import BatchAnswer, BatchLimits, BatchState, CallFailed, read_results
-from harness.http.reading import allow_reply
+from harness.http.batching import RESULTS_LIMIT, BatchAnswer, BatchLimits, BatchState, CallFailed, read_results
+from harness.http.reading import read_into
 from harness.http.status import as_mapping, as_text
 from harness.types import Failure
 
 from .messages import STATUSES
 
 _PATH: Final = "/v1/messages/batches"
-_RESULTS: Final = 2 << 30  # bytes of a result file that are read
 _SKEW: Final = 100.0  # seconds by which the clocks of both sides may differ
 _OPEN: Final = frozenset({"in_progress", "canceling"})
 _UNASKED: Final = frozenset({"expired", "canceled"})
@@ -92,12 +92,12 @@ class AnthropicBatches:
 
     async def results(self, batch: str) -> AsyncIterator[tuple[str, BatchAnswer | None]]:
         """Answers in any order. They are asked for at this server, whatever address it gives for them."""
-        with allow_reply(_RESULTS):
-            content: bytes = await self._connection.manage(
-                lambda: self._client.get(f"{_PATH}/{batch}/results", cast_to=bytes)
-            )
-        for each in read_results(content, _read_line):
-            yield each
+        with tempfile.TemporaryFile() as content:
+            with read_into(content, RESULTS_LIMIT):
+                await self._connection.manage(lambda: self._client.get(f"{_PATH}/{batch}/results", cast_to=bytes))
+            content.seek(0)
+            for each in read_results(content, _read_line):
+                yield each
 
     async def cancel(self, batch: str) -> None:
         """Ask for its end."""

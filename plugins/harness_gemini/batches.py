@@ -7,10 +7,11 @@ files are kept small.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import aiohttp
 import anyio
@@ -18,8 +19,8 @@ from google.auth.exceptions import GoogleAuthError
 from google.genai import client, errors
 
 from harness import Json
-from harness.http import Address, Body, Unreadable, unreachable
-from harness.http.batching import BatchAnswer, BatchLimits, BatchState, CallFailed, read_results
+from harness.http import MIB, Address, Body, Unreadable, unreachable
+from harness.http.batching import RESULTS_LIMIT, BatchAnswer, BatchLimits, BatchState, CallFailed, read_results
 from harness.http.status import as_mapping, as_text
 from harness.types import Failure
 
@@ -121,9 +122,12 @@ class GeminiBatches:
         file = None if job.dest is None else job.dest.file_name
         if not file:
             return
-        content = await self._manage(lambda: self._client.aio.files.download(file=file))
-        for each in read_results(bytes(content), _read_line):
-            yield each
+        with tempfile.TemporaryFile() as content:
+            sink: Any = _Limited(content)
+            await self._manage(lambda: self._client.aio.files.download(file=file, destination=sink))
+            content.seek(0)
+            for each in read_results(content, _read_line):
+                yield each
 
     async def cancel(self, batch: str) -> None:
         """Ask for its end."""
@@ -146,6 +150,20 @@ class GeminiBatches:
             raise CallFailed(Failure(outcome="error", reason="wrong_shape", message=message, transient=True)) from error
         finally:
             MANAGED.reset(token)
+
+
+class _Limited:
+    """A file that the SDK writes a result file into, up to the limit."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, piece: bytes) -> int:
+        """Add a piece. Raises Unreadable if the file is too large."""
+        if self._file.tell() + len(piece) > RESULTS_LIMIT:
+            said = f"the file is larger than {RESULTS_LIMIT / MIB:g} MiB, and no more is read of one"
+            raise Unreadable("too_large", said)
+        return self._file.write(piece)
 
 
 def _name(mark: str) -> str:

@@ -5,13 +5,23 @@ Form: https://developers.openai.com/api/docs/guides/batch. Groq and Alibaba Mode
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from harness.http import Body, SdkConnection
-from harness.http.batching import BatchAnswer, BatchLimits, BatchState, CallFailed, pack_chat, read_chat_results
-from harness.http.reading import allow_reply
+from harness.http.batching import (
+    RESULTS_LIMIT,
+    BatchAnswer,
+    BatchLimits,
+    BatchState,
+    CallFailed,
+    pack_chat,
+    read_chat_results,
+)
+from harness.http.reading import read_into
 from harness.types import Failure
 
 _ENDPOINT: Final = "/v1/chat/completions"
@@ -19,7 +29,6 @@ _MARK: Final = "harness_part"  # key of the batch's metadata
 _OPEN: Final = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 _ENDED: Final = frozenset({"completed", "expired", "cancelled"})
 _FULL: Final = frozenset({"token_limit_exceeded"})  # the account's queue of tokens for this model
-_RESULTS: Final = 2 << 30  # bytes of a result file that are read
 _KEPT_SECONDS: Final = 30 * 24 * 3600
 
 
@@ -100,23 +109,20 @@ class OpenAIBatches:
 
     async def results(self, batch: str) -> AsyncIterator[tuple[str, BatchAnswer | None]]:
         """Answers from the output file, then failures from the error file."""
-        found = await self._retrieve(batch)
+        found, headers = await self._retrieve(batch), self._connection.headers
         for file in filter(None, (found.output_file_id, found.error_file_id)):
-            for each in read_chat_results(await self._download(file)):
-                yield each
+            with tempfile.TemporaryFile() as content:
+                with read_into(content, RESULTS_LIMIT):
+                    await self._connection.manage(partial(self._client.files.content, file, extra_headers=headers))
+                content.seek(0)
+                for each in read_chat_results(content):
+                    yield each
 
     async def cancel(self, batch: str) -> None:
         """Ask for its end."""
         await self._connection.manage(
             lambda: self._client.batches.cancel(batch, extra_headers=self._connection.headers)
         )
-
-    async def _download(self, file: str) -> bytes:
-        with allow_reply(_RESULTS):
-            content = await self._connection.manage(
-                lambda: self._client.files.content(file, extra_headers=self._connection.headers)
-            )
-        return bytes(content.content)
 
     async def _retrieve(self, batch: str) -> Any:
         return await self._connection.manage(

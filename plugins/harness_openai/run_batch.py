@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
+from typing import BinaryIO
 
 from harness.http import Body
 from harness.http.batching import BatchAnswer, BatchLimits, BatchState, pack_chat, read_chat_results
@@ -59,8 +60,9 @@ class RunBatchFiles:
 
     async def results(self, batch: str) -> AsyncIterator[tuple[str, BatchAnswer | None]]:
         """The lines of the output."""
-        for each in read_chat_results(_read(batch)):
-            yield each
+        with _open(batch) as lines:
+            for each in read_chat_results(lines):
+                yield each
 
     async def cancel(self, batch: str) -> None:
         """Delete the file of requests."""
@@ -87,5 +89,5 @@ def _count_lines(path: Path) -> int:
         return 0
 
 
-def _read(path: str) -> bytes:
-    return Path(path).read_bytes()
+def _open(path: str) -> BinaryIO:
+    return Path(path).open("rb")

@@ -371,6 +371,21 @@ def test_results_that_vanished_are_named_and_asked_again(vendor: Vendor, tmp_pat
         assert_as_live(world, "run")
 
 
+def test_a_result_file_of_google_that_is_too_large_is_read_no_further_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(GEMINI, tmp_path) as world:
+        world.server.looks = 0
+        assert commands.harness_here(*world.words("run", "--batch")).code == 3
+        with monkeypatch.context() as small:
+            small.setattr("harness_gemini.batches.RESULTS_LIMIT", 1 << 10)
+            ended = commands.harness_here(*world.words("run", "--batch"))
+        assert ended.code == 2
+        assert "the file is larger than 0.000976562 MiB, and no more is read of one" in ended.err
+        assert world.finish("run")[-1] == 0
+        assert max(world.server.paid.values()) == 1
+
+
 def test_a_batch_that_is_refused_ends_the_run_with_the_reason_and_a_full_queue_is_waited_for(tmp_path: Path) -> None:
     with opened(OPENAI, tmp_path) as world:
         reasons = {

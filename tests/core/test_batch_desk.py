@@ -214,15 +214,15 @@ def test_each_line_of_a_result_file_is_what_a_live_call_would_have_got(
     line: dict[str, object], expected: tuple[int, object] | None
 ) -> None:
     content = json.dumps({"custom_id": NAME, **line}).encode()
-    [(name, answer)] = read_chat_results(b"\n" + content + b"\n")
+    [(name, answer)] = read_chat_results([b"\n", content + b"\n"])
     assert name == NAME
     assert (answer and (answer.status, json.loads(answer.body))) == expected
 
 
 def test_a_torn_line_is_an_answer_that_is_not_json_and_one_without_a_name_is_none() -> None:
     torn = json.dumps({"custom_id": NAME, "response": {"status_code": 200, "body": {}}})[:-9].encode()
-    assert [(name, answer and answer.body) for name, answer in read_chat_results(torn)] == [(NAME, torn)]
-    assert list(read_chat_results(b"nonsense\n{}\n[1]\n")) == []
+    assert [(name, answer and answer.body) for name, answer in read_chat_results([torn])] == [(NAME, torn)]
+    assert list(read_chat_results([b"nonsense\n", b"{}\n", b"[1]\n"])) == []
 
 
 # ---- dollars ---------------------------------------------------------------------------------------------------------
