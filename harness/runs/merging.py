@@ -313,7 +313,8 @@ class _Merge:
     def _enter_own_items(self, file: RunFile, old: RunFile | None, scratch: RunFolder) -> RunFile:
         """run.json with the limit of each split of which the merged run itself was asked more than its shards."""
         tasks = dict(file.tasks)
-        for display, entry in {} if old is None else dict(old.tasks).items():
+        before: Mapping[str, TaskEntry] = {} if old is None else old.tasks
+        for display, entry in before.items():
             path = Path(file_name(display)) / _ASKED
             if str(path) not in file.merged["files"] or self._find_own_asked(self.place.path / path, old) is None:
                 continue
