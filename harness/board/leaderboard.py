@@ -344,6 +344,13 @@ def _remark_on(row: Row) -> Iterator[str]:
         if main is not None and main.unresolved:
             bounds = f"; {main.name} of all records lies in {format_interval(main.bounds, main.unit)}"
         yield f"not ranked: {row.unranked}{bounds}"
+        if main is not None and main.unresolved:  # some pages show the first interval, some the second
+            resolved, stretched = (format_interval(ends, main.unit) for ends in (main.ci95, main.ci95_worst))
+            if resolved and stretched and resolved != stretched:
+                yield (
+                    f"the 95% interval of {main.name} is {resolved} of what is resolved; stretched over the"
+                    f" {main.unresolved:g} unresolved it is {stretched}"
+                )
     if row.n_expected is not None and row.n != row.n_expected and row.subset is None:
         yield f"{row.n} samples, where {row.n_expected} are published"
     if main is not None and not row.unranked:  # the interval ranks use, where it differs from the one in the table

@@ -14,6 +14,7 @@ from harness_csv import render as csv
 from harness_markdown import render as markdown
 from harness_vlmeval.scoring import YESNO
 
+from harness.board.display import format_interval
 from harness.board.leaderboard import Board, boards, find_standing, means
 from harness.board.results import find_results, read_results
 from harness.board.rows import find_families
@@ -93,11 +94,21 @@ def test_a_subset_or_incomplete_result_is_marked_and_never_ranked(changes: dict[
     assert any(note.startswith("x/partial: not ranked") for note in made.notes)
 
 
+def test_an_incomplete_number_says_which_interval_is_which() -> None:
+    made = board(run("x/partial", 300, 900, unscored={"unjudged": 100}, complete=False, coverage=0.9))
+    (main,) = [row.main for row in made.rows]
+    assert main is not None
+    resolved, stretched = (format_interval(ends, main.unit) for ends in (main.ci95, main.ci95_worst))
+    said = f"{resolved} of what is resolved; stretched over the 100 unresolved it is {stretched}"
+    assert sum(said in note for note in made.notes) == 1
+
+
 def test_a_result_without_a_value_stands_last_and_says_what_is_still_possible() -> None:
     made = board(run("x/unjudged", 0, 0, unscored={"unjudged": 1000}), run("x/whole", 900))
     assert [row.model for row in made.rows] == ["x/whole", "x/unjudged"]
     assert made.rows[1].rank is None
     assert any("lies in [0.0, 100.0]" in note for note in made.notes)
+    assert not any("stretched over the" in note for note in made.notes)  # no number, no interval
 
 
 @pytest.mark.parametrize(
