@@ -53,6 +53,7 @@ from harness.store.folder import RunFolder, file_name
 from harness.store.journal import encode_line
 from harness.store.journal import place as place_of
 from harness.store.listing import Asked
+from harness.store.reader import read_answers
 from harness.store.records import item_line
 from harness.store.run_file import Invocation, RunFile, SplitEntry, TaskEntry
 from harness.store.shards import SHARDS, append_part, count_lines, measure_whole_lines
@@ -413,10 +414,19 @@ class _Merge:
             if not begun.intersection(numbers):
                 what = "has not begun" if len(numbers) == 1 else "have not begun"
             named = f"shard {listed}" if len(numbers) == 1 else f"shards {listed} (--array={listed})"
+            unasked = sum(self._count_unasked(title) for title in titles)
+            lacks = f"what it lacks of {', '.join(titles)} is unresolved"
+            if unasked:
+                lacks += f", not asked {unasked} (shard {listed}/{self.shards.count}), which the table counts as error"
             yield (
-                f"{named} of {self.shards.count} {what}: what it lacks of {', '.join(titles)} is unresolved; run "
+                f"{named} of {self.shards.count} {what}: {lacks}; run "
                 f"{self.shards.format_command(numbers[0])}, then merge again"
             )
+
+    def _count_unasked(self, title: str) -> int:
+        """Questions of a split that no shard has asked, in the merged run."""
+        display, _, name = title.rpartition(":")
+        return sum(answer.response is None for answer in read_answers(self.place.task(display), name, ()))
 
 
 def _move_into(place: RunFolder, whole: Path) -> None:
