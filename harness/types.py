@@ -270,6 +270,7 @@ class ModelInfo:
         fingerprint: names, sizes and sha256 of a local model's files, a hub commit, or {} for an API.
         can: abilities; a request needing another is refused before the run.
         dropped: generation settings the model refused, left out and recorded as null.
+        thinking_tokens: most tokens that it may add to a request's `max_tokens`, such as for thinking; they cost money.
         notes: for the user, such as about a batch that was halved; may grow while the model is open.
     """
 
@@ -283,6 +284,7 @@ class ModelInfo:
     can: frozenset[Ability] = frozenset({"images", "system"})
     dropped: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    thinking_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

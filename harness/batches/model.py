@@ -216,14 +216,14 @@ class BatchedModel(Metered):
         asker = _ASKER.get()
         if asker is None:
             return await self._live.generate(request)
-        call = _BatchedCall(self._desk, self._channel, asker, request, partial(self._meter.bound, request))
+        call = _BatchedCall(self._desk, self._channel, asker, request, partial(self._find_bound, request))
         with asker.count_call(), turn_aside(call):
             result = await super().generate(request)
         if call.answered:
             result = replace(result, usage=replace(result.usage, batch=True))
         return result
 
-    async def _try_held(
+    async def _try(
         self, attempt: Callable[[], Awaitable[_T | Failure]], call: Call, request: Request | None
     ) -> _T | Failure:
         """Read the answer of one try; a request that no batch can hold or answer is this sample's error."""
@@ -244,6 +244,10 @@ class BatchedModel(Metered):
         # the wait that a server asked for is over, and in a batch a refusal for its rate is one more try
         return replace(result, transient=result.transient or result.throttled, throttled=False, retry_after=None)
 
+    def _find_bound(self, request: Request) -> Decimal | None:
+        """The most dollars that a request may cost in a batch."""
+        return self._meter.bound(request, self.info.thinking_tokens)
+
     def _count(self, result: object) -> None:
         """Count what an attempt cost, unless an earlier walk has read the same answer.
 
@@ -257,6 +261,10 @@ class BatchedModel(Metered):
                 continue
             dollars: Decimal | None = Decimal()
             if whose == call.taken[-1] and isinstance(result, Response | Failure):
-                dollars = self._meter.count(replace(result.usage, batch=True), result.model)
+                dollars = self._meter.count(
+                    replace(result.usage, batch=True),
+                    result.model,
+                    answered=isinstance(result, Response) or bool(result.text),
+                )
             self._desk.settle(whose, dollars)
         call.taken.clear()

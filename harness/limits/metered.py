@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar, cast
@@ -160,7 +161,7 @@ class MeteredCalls:
         while True:
             self.breaker.check()
             try:
-                result = await self._try_held(attempt, call, request)
+                result = await self._try(attempt, call, request)
             except Forbidden as error:
                 if not self._endpoints.has_answered(self._of):
                     if not self._before():
@@ -185,28 +186,16 @@ class MeteredCalls:
             backoff = min(self._policy.longest, base * 2 ** (max(tries, throttled) - 1))
             await anyio.sleep(max(wait, random.uniform(0, backoff)))
 
-    async def _try_held(
+    async def _try(
         self, attempt: Callable[[], Awaitable[_T | Failure]], call: Call, request: Request | None
     ) -> _T | Failure:
-        """Make one try, with its dollars set aside. Raises BudgetSpent if it may not be paid for."""
-        if request is None:
-            return await self._try(attempt, call, Ticket())
-        load = self._meter.weigh(request)
-        await self._meter.hold(load)
-        usage: Usage | None = None
-        reported = ""
-        try:
-            result = await self._try(attempt, call, Ticket(load.tokens))
-            if isinstance(result, Response | Failure):
-                usage, reported = result.usage, result.model
-            return result
-        finally:
-            self._meter.settle(load, usage, reported)
-
-    async def _try(self, attempt: Callable[[], Awaitable[_T | Failure]], call: Call, ticket: Ticket) -> _T | Failure:
-        """Make one try in a slot. Raises EndpointDown if the provider asks for too long a wait."""
-        async with self.endpoint.slot(urgent=self._urgent, ticket=ticket) as started:
-            passes = self.endpoint.passes
+        """Make one try in a slot. Raises EndpointDown if the provider asks for too long a wait, BudgetSpent."""
+        ticket = Ticket() if request is None else Ticket(self._meter.weigh(request).tokens)
+        async with (
+            self.endpoint.slot(urgent=self._urgent, ticket=ticket) as entered,
+            self._hold_dollars(request) as heard,
+        ):
+            started, passes = max(entered, time.monotonic()), self.endpoint.passes
             seconds = math.inf if self.info.local else self._policy.deadline
             result: _T | Failure = Failure(
                 outcome="error", reason="deadline", message=f"no answer in {seconds:g} s", transient=True
@@ -214,6 +203,7 @@ class MeteredCalls:
             with anyio.move_on_after(seconds):
                 result = await attempt()
             if isinstance(result, Response | Failure):
+                heard.append(result)
                 counts = clean_usage(result.usage)
                 took = counts.input_tokens + counts.output_tokens
                 if took or (isinstance(result, Failure) and result.throttled):  # else the provider does not count
@@ -237,6 +227,27 @@ class MeteredCalls:
                 remedy="run it again after that time: stored answers are kept",
             )
         return result
+
+    @asynccontextmanager
+    async def _hold_dollars(self, request: Request | None) -> AsyncGenerator[list[Response | Failure]]:
+        """Hold the most dollars of one try while the body makes it and appends its result. Raises BudgetSpent.
+
+        It is weighed in its slot, not in the queue: there the dearest call so far, and what the model adds to an
+        answer, are known best. It waits only for calls on the wire, which have their slots and need nothing else.
+        """
+        heard: list[Response | Failure] = []
+        if request is None:
+            yield heard
+            return
+        load = self._meter.weigh(request, self.info.thinking_tokens)
+        await self._meter.hold(load)
+        try:
+            yield heard
+        finally:
+            usage = heard[0].usage if heard else None
+            said = heard[0].model if heard else ""
+            answered = bool(heard) and (isinstance(heard[0], Response) or bool(heard[0].text))
+            self._meter.settle(load, usage, said, answered=answered)
 
     def _end(self, failure: Failure, remedy: str = "") -> Failure:
         """Count a call that failed after all tries. Raises EndpointDown at the error limit."""

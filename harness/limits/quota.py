@@ -99,23 +99,23 @@ class Load:
 class Meter(Protocol):
     """Weighs the calls of one model before they start, and learns what they took."""
 
-    def weigh(self, request: Request) -> Load:
-        """What a call with this request is expected to take."""
+    def weigh(self, request: Request, thinking: int = 0) -> Load:
+        """What a call with this request is expected to take; `thinking` is `ModelInfo.thinking_tokens`."""
         ...
 
     async def hold(self, load: Load) -> None:
         """Wait until the call may be paid for. Raises BudgetSpent if it never may."""
         ...
 
-    def settle(self, load: Load, usage: Usage | None, reported: str = "") -> None:
-        """Learn what a held call took; None for a call that was given up."""
+    def settle(self, load: Load, usage: Usage | None, reported: str = "", *, answered: bool = False) -> None:
+        """Learn what a held call took; None for a call that was given up. If it was answered, it took tokens."""
         ...
 
-    def bound(self, request: Request) -> Decimal | None:
+    def bound(self, request: Request, thinking: int = 0) -> Decimal | None:
         """The most dollars that a request may cost in a batch, 0 if nobody sells it; None if unknown."""
         ...
 
-    def count(self, usage: Usage, reported: str = "") -> Decimal | None:
+    def count(self, usage: Usage, reported: str = "", *, answered: bool = False) -> Decimal | None:
         """Learn what an answer of a batch took; returns its dollars, None if unknown."""
         ...
 
@@ -127,7 +127,7 @@ class FreeMeter:
         self.rule = rule or find_image_rule("")
         self._calls = self._tokens = 0
 
-    def weigh(self, request: Request) -> Load:
+    def weigh(self, request: Request, thinking: int = 0) -> Load:  # noqa: ARG002
         """The mean of the calls so far; at first what the request's text, images and token limit may take."""
         if self._calls >= _ENOUGH:
             return Load(tokens=round(self._tokens / self._calls))
@@ -136,18 +136,25 @@ class FreeMeter:
     async def hold(self, load: Load) -> None:
         """Nothing is to be paid."""
 
-    def settle(self, load: Load, usage: Usage | None, reported: str = "") -> None:  # noqa: ARG002
+    def settle(
+        self,
+        load: Load,  # noqa: ARG002
+        usage: Usage | None,
+        reported: str = "",  # noqa: ARG002
+        *,
+        answered: bool = False,  # noqa: ARG002
+    ) -> None:
         """Count the tokens of an answer."""
         counts = None if usage is None else clean_usage(usage)
         if counts is not None and counts.input_tokens:
             self._calls += 1
             self._tokens += counts.input_tokens + counts.output_tokens
 
-    def bound(self, request: Request) -> Decimal | None:  # noqa: ARG002
+    def bound(self, request: Request, thinking: int = 0) -> Decimal | None:  # noqa: ARG002
         """Unknown."""
         return None
 
-    def count(self, usage: Usage, reported: str = "") -> Decimal | None:  # noqa: ARG002
+    def count(self, usage: Usage, reported: str = "", *, answered: bool = False) -> Decimal | None:  # noqa: ARG002
         """Unknown."""
         return None
 

@@ -57,6 +57,11 @@ def clean_usage(usage: Usage) -> Usage:
     return Usage(**{name: count or 0 for name, count in counts.items()}, batch=bool(usage.batch))
 
 
+def has_counts(usage: Usage) -> bool:
+    """Whether the input and the output are numbers of tokens, also 0."""
+    return _to_count(usage.input_tokens) is not None and _to_count(usage.output_tokens) is not None
+
+
 def _to_count(value: object) -> int | None:
     """A number of tokens; None for what cannot be one."""
     try:

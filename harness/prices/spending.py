@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from harness.contracts import Provider
 from harness.errors import HarnessError
 from harness.limits.quota import Budget, FreeMeter, Load
-from harness.limits.tokens import clean_usage, count_output, count_request, find_image_rule
+from harness.limits.tokens import clean_usage, count_output, count_request, find_image_rule, has_counts
 from harness.prices.book import NoPrice, PriceBook, Rates, Seller, now
 from harness.types import Request, Usage
 
@@ -36,7 +36,8 @@ class Spending:
         spent: learns what each call took.
 
     Attributes:
-        cost: dollars of this invocation's calls, as far as their price is known; also of tries that failed.
+        cost: dollars of this invocation's calls, as far as their price is known; also of tries that failed. With a
+            limit, an answer whose tokens nobody knows counts as the most that it can have cost.
     """
 
     def __init__(
@@ -79,12 +80,13 @@ class PriceMeter(FreeMeter):
             spending.book.find_price(ref, seller, at=now()), Rates
         )
 
-    def weigh(self, request: Request) -> Load:
+    def weigh(self, request: Request, thinking: int = 0) -> Load:
         """Expected tokens, and with a limit the most dollars: its own bound, and no less than the dearest call yet."""
         load = super().weigh(request)
         if not self._limited:
             return load
-        most = Usage(input_tokens=count_request(request, self.rule)[1], output_tokens=count_output(request))
+        output = count_output(request) + thinking
+        most = Usage(input_tokens=count_request(request, self.rule)[1], output_tokens=output)
         bound = self._spending.find_cost(self._ref, self._seller, most) or Decimal()
         return replace(load, dollars=max(bound, self._dearest))
 
@@ -93,29 +95,37 @@ class PriceMeter(FreeMeter):
         if self._limited:
             await self._spending.budget.hold(load.dollars)
 
-    def settle(self, load: Load, usage: Usage | None, reported: str = "") -> None:
-        """Count what the call took."""
+    def settle(self, load: Load, usage: Usage | None, reported: str = "", *, answered: bool = False) -> None:
+        """Count what the call took; with a limit its bound, if the provider does not say."""
         cost = Decimal()
         if usage is not None:
             super().settle(load, clean_usage(usage))
             cost = self._spending.count(self._ref, self._seller, usage, reported) or cost
+            if self._limited and not _is_whole(usage, answered=answered):
+                self._spending.cost += max(load.dollars - cost, Decimal())
+                cost = max(load.dollars, cost)
             self._dearest = max(self._dearest, cost)
         if self._limited:
             self._spending.budget.settle(load.dollars, cost)
 
-    def bound(self, request: Request) -> Decimal | None:
+    def bound(self, request: Request, thinking: int = 0) -> Decimal | None:
         """The most dollars of a request in a batch, by batch rates, and no less than the dearest call yet."""
-        tokens, output = count_request(request, self.rule)[1], count_output(request)
+        tokens, output = count_request(request, self.rule)[1], count_output(request) + thinking
         rates = self._spending.book.find_price(self._ref, self._seller, at=now(), batch=True, tokens=tokens)
         if isinstance(rates, NoPrice):
             return Decimal() if rates.own else None
         return max(rates.cost(Usage(input_tokens=tokens, output_tokens=output)), self._dearest)
 
-    def count(self, usage: Usage, reported: str = "") -> Decimal | None:
-        """Count what an answer of a batch took."""
+    def count(self, usage: Usage, reported: str = "", *, answered: bool = False) -> Decimal | None:
+        """Count what an answer of a batch took; None also if the provider does not say."""
         cost = self._spending.count(self._ref, self._seller, usage, reported)
         self._dearest = max(self._dearest, cost or Decimal())
-        return cost
+        return cost if _is_whole(usage, answered=answered) else None
+
+
+def _is_whole(usage: Usage, *, answered: bool) -> bool:
+    """Whether the tokens of a call are known: they are counts, and an answer has used some of both."""
+    return has_counts(usage) and not (answered and not (usage.input_tokens and usage.output_tokens))
 
 
 def check_prices(book: PriceBook, sellers: Iterable[tuple[str, Seller]], limit: float, *, batch: bool = False) -> None:

@@ -49,6 +49,7 @@ class Thinking:
         fixed: whether the user set the budget.
         forms: parameter values still to try; the first is sent.
         found: whether the model thinks without being asked.
+        heard: whether it has answered.
     """
 
     wanted: Literal["auto", "on", "off"] = "auto"
@@ -56,6 +57,7 @@ class Thinking:
     fixed: bool = False
     forms: tuple[Json, ...] = ()
     found: bool = False
+    heard: bool = False
 
     @staticmethod
     def of(settings: Settings) -> Thinking:
@@ -85,6 +87,11 @@ class Thinking:
     def room(self) -> int:
         """Tokens added to the answer's."""
         return self.budget if self.on or self.found else 0
+
+    @property
+    def most(self) -> int:
+        """Tokens that may be added to the answer's; before the first answer a model may yet be found to think."""
+        return self.room if self.heard or self.wanted == "off" else self.budget
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -160,10 +167,12 @@ class Dialect:
         gone = frozenset(name for name, value in never.items() if value is not None)
         return self if gone <= self.dropped else replace(self, dropped=self.dropped | gone)
 
-    def after_thinking(self) -> Dialect:
-        """The dialect after a model thought; unasked thinking gets extra tokens."""
-        known = self.thinking.on or self.thinking.found
-        return self if known else replace(self, thinking=replace(self.thinking, found=True))
+    def after_answer(self, *, thought: bool) -> Dialect:
+        """The dialect after an answer; unasked thinking gets extra tokens."""
+        found = self.thinking.found or (thought and not self.thinking.on)
+        if self.thinking.heard and found == self.thinking.found:
+            return self
+        return replace(self, thinking=replace(self.thinking, found=found, heard=True))
 
     def after_refusal(self, rejected: Rejected, sent: Mapping[str, Json]) -> Dialect:
         """The dialect after a refusal; the same if the refusal is not recognised."""

@@ -102,6 +102,7 @@ class AnthropicModel:
             max_images=_IMAGES if most is None and self._connection.official else most,
             can=frozenset(ability for ability, there in can.items() if there),
             dropped=self._dialect.dropped,
+            thinking_tokens=self._dialect.thinking.most,
             notes=self._dialect.thinking.notes,
         )
 
@@ -145,8 +146,7 @@ class AnthropicModel:
             answer = read_answer(reply, tool=tool, think_tags=self._settings["think_tags"])
             if isinstance(answer, Failure):
                 return answer
-            if answer.thought:
-                self._dialect = self._dialect.after_thinking()
+            self._dialect = self._dialect.after_answer(thought=answer.thought)
             room = self._dialect.parameters(request)["max_tokens"]
             if not (answer.cut and answer.thought and room > sent["max_tokens"]):
                 return answer

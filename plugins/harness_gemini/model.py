@@ -329,6 +329,7 @@ class GeminiModel:
             max_images=self._settings["max_images"],
             can=frozenset(ability for ability, there in can.items() if there),
             dropped=self._dialect.dropped,
+            thinking_tokens=self._dialect.room,
             notes=(filters, *((_SPENT,) if self._spent else ())),
         )
 

@@ -486,6 +486,8 @@ def test_a_limit_in_dollars_submits_what_fits_and_a_larger_one_goes_on_to_the_en
 ) -> None:
     with opened(vendor, tmp_path) as world:
         prices = price(world)
+        if vendor.scheme == "anthropic":  # else the first requests may cost tokens for thinking that later ones do not
+            prices = (*prices, "-M", "thinking=off", "-J", "thinking=off")
         assert world.finish("free", *prices)[-1] == 0
         assert world.server.batches
         most = max(find_bounds(tmp_path / "free"))

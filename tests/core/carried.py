@@ -33,6 +33,7 @@ class Server:
     at_once: int = 0
     most: int = 0
     concurrency: int | None = None
+    thinking_tokens: int = 0
 
     @property
     def texts(self) -> list[str]:
@@ -40,7 +41,9 @@ class Server:
 
     @property
     def info(self) -> ModelInfo:
-        return ModelInfo(ref="seen/x", endpoint="seen", concurrency=self.concurrency)
+        return ModelInfo(
+            ref="seen/x", endpoint="seen", concurrency=self.concurrency, thinking_tokens=self.thinking_tokens
+        )
 
     async def generate(self, request: Request) -> Response | Failure:
         self.asked.append(request)

@@ -423,6 +423,38 @@ def test_a_shard_spends_its_part_of_a_limit_and_asks_nothing_beyond(tmp_path: Pa
     assert 1 <= len(server.asked) <= 0.02 / EACH
 
 
+def test_a_limit_holds_though_the_provider_adds_tokens_for_thinking(tmp_path: Path) -> None:
+    each = Usage(input_tokens=20, output_tokens=8192 + 400, reasoning_tokens=8192)
+    server = Server(lambda text: Response(text=f"yes {text}", usage=each), thinking_tokens=8192)
+    with pytest.raises(BudgetSpent):
+        go(server, tmp_path / "run", task=fake_task(numbered(100)), prices=PRICES, max_usd=0.5, policy=Policy())
+    assert 0.3 < len(server.asked) * (20 * 2 + 8592 * 8) / 1e6 <= 0.5
+
+
+def test_a_waiting_call_is_weighed_again_once_its_slot_is_free(tmp_path: Path) -> None:
+    dear = Usage(input_tokens=20, output_tokens=10_000)  # the server heeds no limit of tokens
+    server = Server(lambda text: Response(text=f"yes {text}", usage=dear))
+    policy = Policy(start=1, cap=1, base=0, longest=0)
+    with pytest.raises(BudgetSpent):
+        go(server, tmp_path / "run", task=fake_task(numbered(100)), prices=PRICES, max_usd=0.5, policy=policy)
+    assert len(server.asked) == 6  # of $0.08
+
+
+@pytest.mark.parametrize("odd", [0, None, -1, 1e30, 10**400, "many"])
+@pytest.mark.parametrize("names", [("input_tokens", "output_tokens"), ("output_tokens",)])
+def test_with_a_limit_an_answer_whose_tokens_are_not_said_counts_at_its_bound(
+    odd: Any, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    usage = replace(Usage(input_tokens=20, output_tokens=10), **dict.fromkeys(names, odd))
+    server, folder = Server(lambda text: Response(text=f"yes {text}", usage=usage)), tmp_path / "run"
+    policy = Policy(start=20, base=0, longest=0)
+    for _ in range(2):  # the next command knows of it
+        with pytest.raises(BudgetSpent):
+            go(server, folder, task=fake_task(numbered(100)), prices=PRICES, max_usd=0.1, policy=policy)
+        assert len(server.asked) in (11, 12)
+    assert 0.08 < (RunFolder(folder).load_run().history[0].spent_usd or 0) <= 0.1
+
+
 def test_a_limit_below_what_is_spent_is_refused_with_the_figures(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     go(Server(billed), folder, prices=PRICES)

@@ -196,14 +196,16 @@ def takes(**refused: str) -> Callable[[Call], str | Reply]:
 
 async def test_thinking_is_the_model_s_own_affair_unless_it_is_asked_for() -> None:
     async with served() as (model, server):
+        assert model.info.thinking_tokens == 8192  # it may be found to think
         await model.generate(ASKED)
-        assert (model.info.notes, model.info.dropped) == ((), frozenset())
+        assert (model.info.notes, model.info.dropped, model.info.thinking_tokens) == ((), frozenset(), 0)
     assert "thinking" not in server.calls[0].parameters
 
 
 async def test_thinking_is_split_off_and_has_tokens_beside_the_answer_s() -> None:
     async with served(message("yes", thinking="Let me see."), thinking="on") as (model, server):
         found = await get_response(model, ASKED)
+        assert model.info.thinking_tokens == 8192
     assert (found.text, found.reasoning) == ("yes", "Let me see.")
     parameters = server.calls[0].parameters
     assert parameters["thinking"] == {"type": "adaptive", "display": "summarized"}
@@ -296,6 +298,7 @@ def thinker(needs: int) -> Callable[[Call], Reply]:
 async def test_an_answer_that_thinking_left_no_room_for_is_asked_for_again_with_room() -> None:
     async with served(thinker(5000)) as (model, server):
         found = [await model.generate(ASKED) for _ in range(2)]
+        assert model.info.thinking_tokens == 8192
         [note] = model.info.notes
     assert [answer.text for answer in found if isinstance(answer, Response)] == ["yes", "yes"]
     assert [call.parameters["max_tokens"] for call in server.calls] == [64, 64 + 8192, 64 + 8192]

@@ -345,6 +345,7 @@ async def test_the_product_s_own_filters_are_asked_for_by_sending_none() -> None
 async def test_a_budget_of_thinking_is_added_to_the_answer_s() -> None:
     async with served(thinking_budget=100, include_thoughts=True) as (model, server):
         await model.generate(ASKED)
+        assert model.info.thinking_tokens == 100
     assert server.calls[0].config["maxOutputTokens"] == 164
     assert server.calls[0].config["thinkingConfig"] == {"thinkingBudget": 100, "includeThoughts": True}
 
