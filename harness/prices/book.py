@@ -111,6 +111,15 @@ class Seller:
             return Seller(scheme=scheme, address=address, own=f"it runs on a server of yours, {host}")
         return Seller(scheme=scheme, address=address)
 
+    @property
+    def unsure(self) -> str:
+        """A host that counts as the user's by its name alone, so that it may pass calls on to somebody who sells them.
+
+        Empty for an address of this machine or of a private network, and for a model without a server.
+        """
+        host = (urlsplit(self.address).hostname or "") if self.own else ""
+        return "" if not host or host == "localhost" or host.endswith(".localhost") or _is_private(host) else host
+
     def as_json(self) -> dict[str, Json]:
         """The form in run.json."""
         given = {"scheme": self.scheme, "address": self.address, "own": self.own}
@@ -124,10 +133,14 @@ class Seller:
 
 def _is_own(host: str) -> bool:
     """Whether a host is of this machine or of a private network."""
+    return _is_private(host) or "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
+
+
+def _is_private(host: str) -> bool:
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
-        return "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

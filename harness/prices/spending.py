@@ -139,10 +139,14 @@ def check_prices(book: PriceBook, sellers: Iterable[tuple[str, Seller]], limit: 
     """
     for ref, seller in sellers:
         found = book.find_price(ref, seller, at=now(), batch=batch)
-        if isinstance(found, NoPrice) and not found.own:
+        if isinstance(found, NoPrice) and (not found.own or seller.unsure):
+            why = found.why
+            if found.own:
+                why = f"{seller.unsure} may be a gateway to models that are sold, and {ref} has no price"
+            free = "; if nobody sells it, with input: 0 and output: 0" if found.own else ""
             batches = ", batch: {input: …, output: …}" if batch else ""
             raise HarnessError(
-                f"--max-usd {limit:g} cannot be kept: {found.why}",
+                f"--max-usd {limit:g} cannot be kept: {why}",
                 remedy=f"give it in harness.yaml, in dollars per million tokens, as prices: {{{ref}: {{input: …,"
-                f" output: …{batches}, source: https://…, date: 2026-11-30}}}}; or leave --max-usd out",
+                f" output: …{batches}, source: https://…, date: 2026-11-30}}}}{free}; or leave --max-usd out",
             )

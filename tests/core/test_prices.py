@@ -22,6 +22,7 @@ from harness.limits.tokens import clean_usage, count_request, find_image_rule
 from harness.models import ModelSpec
 from harness.prices import NoPrice, PriceBook, Rates, Seller, read_prices
 from harness.prices.costs import CostSum, cost_json, table_name
+from harness.prices.spending import check_prices
 from harness.runs.costs import count_spent
 from harness.runs.dry_run import Load, dry_run
 from harness.runs.merging import merge_async
@@ -476,6 +477,31 @@ def test_an_unknown_price_is_refused_before_a_call_with_the_remedy(tmp_path: Pat
         go(server, tmp_path / "run", max_usd=1.0)
     assert "prices: {seen/x: {input: …, output: …" in caught.value.remedy
     assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("address", "sure"),
+    [
+        ("http://localhost:8000/v1", True),
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://[::1]:8000/v1", True),
+        ("http://10.0.0.7/v1", True),
+        ("http://litellm:4000", False),
+        ("https://gateway.internal/v1", False),
+        ("http://box.local/v1", False),
+    ],
+)
+def test_a_limit_needs_the_price_of_a_server_that_is_the_users_by_its_name_alone(address: str, sure: bool) -> None:
+    seller = Seller.of(replace(fake_provider("no"), scheme="openai"), {"base_url": address})
+    assert seller.own
+    if sure:
+        check_prices(PriceBook(), [("openai/m", seller)], 5)
+        return
+    with pytest.raises(HarnessError, match="may be a gateway to models that are sold, and openai/m has no") as caught:
+        check_prices(PriceBook(), [("openai/m", seller)], 5)
+    assert "if nobody sells it, with input: 0 and output: 0" in caught.value.remedy
+    free = read_prices({"openai/m": {"input": 0, "output": 0, "source": "ours", "date": "2026-11-30"}}, "test")
+    check_prices(PriceBook(free), [("openai/m", seller)], 5)
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
