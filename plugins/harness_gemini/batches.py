@@ -124,7 +124,8 @@ class GeminiBatches:
             return
         with tempfile.TemporaryFile() as content:
             sink: Any = _Limited(content)
-            await self._manage(lambda: self._client.aio.files.download(file=file, destination=sink))
+            files: Any = self._client.aio.files
+            await self._manage(lambda: files.download(file=file, destination=sink))
             content.seek(0)
             for each in read_results(content, _read_line):
                 yield each
