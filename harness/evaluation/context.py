@@ -69,6 +69,7 @@ class RunContext:
         model_notes: notes from the model's provider.
         batches: where requests are put that are asked in batches; None asks all live.
         spending: prices the calls and limits their dollars.
+        note_judges: writes down who answers the judges' calls, before there is one.
     """
 
     options: Options
@@ -93,6 +94,7 @@ class RunContext:
     model_notes: tuple[str, ...] = ()
     batches: BatchDesk | None = None
     spending: Spending = field(default_factory=Spending)
+    note_judges: Callable[[Sequence[OpenJudge]], None] = lambda _: None
 
     @property
     def choices(self) -> list[JudgeChoice]:
@@ -157,6 +159,7 @@ class RunContext:
             for choice in self.choices:
                 await judges.open(choice)
             self.judges = list(judges.all)
+            self.note_judges(self.judges)
             yield judges
 
     def _new_judges(self, stack: AsyncExitStack) -> OpenJudges:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -21,13 +23,19 @@ from harness.prices.costs import MODEL, CostSum, read_sellers
 from harness.prices.spending import Spending, Spent, check_prices
 from harness.store.folder import RunFolder, repeated_judge
 from harness.store.records import calls_of
-from harness.store.run_file import RunFile
+from harness.store.run_file import Invocation, RunFile
 
 
-def open_costs(file: RunFile, book: PriceBook) -> dict[str, CostSum]:
-    """Sums for the dollars of a run's model and of each of its judges that asks one."""
+def open_costs(file: RunFile, book: PriceBook, *, opened: bool = False) -> dict[str, CostSum]:
+    """Sums for the dollars of a run's model and of each of its judges that asks one.
+
+    With `opened`, also of judges that a command opened, though it ended before its results.
+    """
     sellers = read_sellers(file.prices)
     refs = {MODEL: file.model.ref}
+    if opened:
+        noted = cast("Mapping[str, Mapping[str, Any]]", file.prices.get("sellers") or {})
+        refs |= {name: str(each["ref"]) for name, each in noted.items() if "ref" in each}
     refs |= {judge: str(ref) for judge, card in file.judges.items() if (ref := card.get("model"))}
     return {name: CostSum(book, ref, sellers.get(name)) for name, ref in refs.items()}
 
@@ -86,20 +94,54 @@ def check_limit(options: Options, folder: RunFolder, models: Iterable[Resolved])
 def count_spent(folder: RunFolder, file: RunFile | None, book: PriceBook) -> Decimal:
     """Dollars that a run folder has cost, as far as prices are known.
 
-    Every line counts, also an answer that a later one replaced. An invocation that says it spent more is believed: it
-    knows of tries that failed. So are the answers of batches that were read, though no line may hold them yet. A batch
-    whose results are gone counts at the most that it may have cost.
+    Every line counts, also an answer that a later one replaced. A command that noted more than the lines of its time is
+    believed: it knows of tries that failed. A command that was killed noted nothing, so its lines count beside what
+    others noted. The answers of batches that were read count, though no line may hold them yet. A batch whose results
+    are gone counts at the most that it may have cost.
     """
     if file is None:
         return Decimal()
-    costs = open_costs(file, book)
+    noted = _join_periods(file.history)
+    costs = [open_costs(file, book, opened=True) for _ in range(len(noted) + 1)]  # the last: of no command's time
     for who, line in _load_paid_lines(folder.path):
-        if who in costs and (calls := calls_of(line)):
+        at = _read_time(str(line["at"]))
+        place = next((n for n, each in enumerate(noted) if each.start <= at < each.end), -1)
+        if who in costs[place] and (calls := calls_of(line)):
             models = cast("list[str]", line["models"] if "models" in line else [line["model"]])
-            costs[who].add(line, calls, reported=models[0] if len(models) == 1 else "", answered=False)
-    lines = sum((cost.known or Decimal() for cost in costs.values()), Decimal())
-    noted = sum((Decimal(str(entry.spent_usd or 0)) for entry in file.history), Decimal())
-    return max(lines, noted, sum(read_costs(folder.path).values(), Decimal())) + list_batches(folder.path).lost
+            costs[place][who].add(line, calls, reported=models[0] if len(models) == 1 else "", answered=False)
+    sums = [sum((cost.known or Decimal() for cost in each.values()), Decimal()) for each in costs]
+    total = sum((max(lines, each.dollars) for lines, each in zip(sums, noted, strict=False)), sums[-1])
+    return max(total, sum(read_costs(folder.path).values(), Decimal())) + list_batches(folder.path).lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Period:
+    """The time of one command that noted its dollars, or of several that overlap, such as the shards of a run."""
+
+    start: datetime
+    end: datetime
+    dollars: Decimal
+
+
+def _join_periods(history: Iterable[Invocation]) -> list[_Period]:
+    noted = [entry for entry in history if entry.spent_usd]
+    periods: list[_Period] = []
+    for entry in sorted(noted, key=lambda each: _read_time(each.started)):
+        start, dollars = _read_time(entry.started), Decimal(str(entry.spent_usd))
+        end = _read_time(entry.finished) + timedelta(seconds=1)  # both are whole seconds, rounded down
+        if periods and start < periods[-1].end:
+            last = periods.pop()
+            start, end, dollars = last.start, max(last.end, end), last.dollars + dollars
+        periods.append(_Period(start=start, end=end, dollars=dollars))
+    return periods
+
+
+def _read_time(text: str) -> datetime:
+    """A moment of run.json or of a line; one that cannot be read is in no command's time."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _load_paid_lines(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -368,6 +368,7 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
         writer: writes the run folder.
         resolved: the model to ask; None to judge only.
     """
+    context.note_judges = writer.note_judges
     with context.progress, writer.held, _close_desk(context):
         if writer.is_ours:
             writer.hold()

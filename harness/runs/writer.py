@@ -18,6 +18,7 @@ from harness.data.places import data_folder
 from harness.data.provenance import check_revision, find_origin
 from harness.errors import HarnessError, describe_error, find_plugin_error
 from harness.evaluation.context import RunContext
+from harness.evaluation.judges import OpenJudge
 from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.plan import SplitJob, SuiteMembers
 from harness.evaluation.splits import SplitPlan
@@ -141,6 +142,23 @@ class RunWriter:
 
         self.folder.rewrite_run(change)
         self.is_ours = True
+
+    def note_judges(self, judges: Sequence[OpenJudge]) -> None:
+        """Note the judges' models and who answers them, so that their dollars are known if this process is killed."""
+        sellers = {judge.id: (str(judge.card["model"]), judge.seller) for judge in judges if judge.seller}
+        if not sellers:
+            return
+
+        def change(old: RunFile | None) -> RunFile:
+            run = _require_run(old, self.folder)
+            prices = _update_prices(run.prices, sellers, self.options)
+            known = {
+                name: {**each, "ref": sellers[name][0]} if name in sellers else each
+                for name, each in prices["sellers"].items()
+            }
+            return replace(run, prices={**prices, "sellers": known})
+
+        self.folder.rewrite_run(change)
 
     def note_stop(self, context: RunContext, error: BaseException, *, end: str = "stopped") -> None:
         """If the folder is ours, note that the invocation ended early; change nothing else."""

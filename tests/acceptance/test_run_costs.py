@@ -3,12 +3,17 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.evaluation.options import Options
+from harness.models import ModelSpec
+from harness.runs.costs import count_spent, open_book
+from harness.store.folder import RunFolder
 from harness.testing.faults import Reply, json_reply
 from harness.testing.server import Call, ChatServer
 from tests.acceptance import plays
@@ -91,6 +96,30 @@ def test_a_limit_in_dollars_ends_the_command_with_3_and_a_sentence_and_the_same_
     ended = run(server, tmp_path, "--max-usd", "1", "--no-probe")
     assert ended.code == 0, ended.err
     assert len(server.calls) == ANSWERS
+
+
+def test_the_verdicts_of_a_killed_command_count_in_what_its_folder_has_cost(tmp_path: Path) -> None:
+    folder, copy = tmp_path / "run", tmp_path / "killed"
+
+    def play(call: Call) -> Reply:
+        if call.model == "judge" and not plays.is_probe(call):  # as it lies there when a kill comes
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(folder, copy)
+        return bill(call)
+
+    with ChatServer(play) as server:
+        judged = ("--judge", "mis=openai/judge", "-J", f"base_url={server.base_url}", "--phases", "sequential")
+        assert run(server, tmp_path, *judged, "--concurrency", "1").code in (0, 3)
+    killed = RunFolder(copy)
+    assert killed.load_run().judges == {}
+    (path,) = copy.glob("*/verdicts-mis-*.jsonl")
+    calls = sum(json.loads(line)["usage"]["input_tokens"] for line in path.read_text().splitlines()) / 900
+    assert calls > 1
+    options = Options(model=ModelSpec(ref="openai/subject"), tasks=("mis",))
+    spent = count_spent(killed, killed.load_run(), open_book(options, killed.run))
+    assert float(spent) == pytest.approx(ANSWERS * ONE_ANSWER + calls * ONE_VERDICT)
+    sellers = RunFolder(folder).load_run().prices["sellers"]
+    assert not any("ref" in each for each in sellers.values())  # the judges' cards say it in the end
 
 
 def test_a_limit_with_an_unknown_price_is_refused_with_the_line_to_write(server: ChatServer, tmp_path: Path) -> None:

@@ -471,6 +471,28 @@ def test_an_answer_that_was_asked_again_counts_twice_in_what_a_folder_cost(tmp_p
     assert float(count_spent(run, run.load_run(), PriceBook(PRICES))) == pytest.approx(20 * EACH)
 
 
+def test_what_a_killed_command_wrote_counts_beside_what_others_noted(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    go(Server(billed), folder.path, prices=PRICES)
+    before = {"started": "2026-11-30T10:00:00+00:00", "finished": "2026-11-30T10:05:00+00:00"}
+
+    def count(*changes: dict[str, Any]) -> float:
+        """What the folder has cost, had its commands noted this."""
+        file = folder.load_run()
+        file = replace(file, history=tuple(replace(file.history[0], **each) for each in changes))
+        return float(count_spent(folder, file, PriceBook(PRICES)))
+
+    lines = 10 * EACH
+    assert count() == pytest.approx(lines)
+    assert count({}) == pytest.approx(lines)
+    assert count({"spent_usd": 3.0}) == pytest.approx(3)  # also tries that failed
+    assert count({"spent_usd": lines / 2}) == pytest.approx(lines)
+    assert count({**before, "spent_usd": 3.0}) == pytest.approx(3 + lines)
+    assert count({**before, "spent_usd": 3.0}, {"spent_usd": 1.0}) == pytest.approx(4)
+    assert count({**before, "spent_usd": 3.0}, {**before, "spent_usd": 1.0}) == pytest.approx(4 + lines)  # shards
+    assert count({**before, "spent_usd": 3.0, "finished": "once"}) == pytest.approx(3 + lines)
+
+
 def test_an_unknown_price_is_refused_before_a_call_with_the_remedy(tmp_path: Path) -> None:
     server = Server(billed)
     with pytest.raises(HarnessError, match="cannot be kept: no price list is known for the scheme seen") as caught:
