@@ -209,6 +209,7 @@ class Invocation(_Entry):
         options: its options, by which `harness rerun` repeats it (`harness.runs.recorded`); {} for labels of people,
             and in files of older versions.
         spent_usd: dollars of its calls whose price is known, failed tries and lost answers included; None for none.
+            Under `--max-usd`, answers whose tokens nobody knows count as the most that they can have cost.
     """
 
     started: str
