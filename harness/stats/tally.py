@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from harness.stats.units import Ints, Units
 
 _DIGITS = 10  #: results are rounded here: far below any meaning, just above the rounding of floating point
-_FOLDS: tuple[Literal["worst", "majority"], ...] = ("worst", "majority")
+FOLDS: tuple[Literal["worst", "majority"], ...] = ("worst", "majority")
 #: the reading over epochs that is worst; there is none where neither direction is better
-_WORST: Mapping[Better, Literal["any", "all"]] = {"lower": "any", "higher": "all"}
+WORST: Mapping[Better, Literal["any", "all"]] = {"lower": "any", "higher": "all"}
 
 
 def main_metric(metrics: Sequence[Metric]) -> Metric:
@@ -110,8 +110,8 @@ class Tally:
         shares = {share for choices in columns.choices.values for share in choices}
         is_binary = metric.unit == "%" and shares <= {(0, 0), (0, 1), (1, 1)} and not metric.over_epochs
         if main and self._epochs > 1 and is_binary and (metric.group is None or metric.combine != "sum"):
-            for fold in _FOLDS:
-                combine = fold if fold == "majority" else _WORST.get(metric.better)
+            for fold in FOLDS:
+                combine = fold if fold == "majority" else WORST.get(metric.better)
                 if combine is not None:
                     why = explain_groups(table, columns, rows, of="epochs of a sample")
                     yield f"{metric.name}_{fold}", fold_epochs(table, columns, rows, combine), False, why

@@ -203,23 +203,23 @@ def fold_epochs(table: Table, columns: MetricColumns, rows: Ints, combine: Combi
     by_epoch = _epoch_key(table, columns, rows)
     first, _ = group_rows(by_epoch)
     each = combine_units(record_units(table, columns, rows), by_epoch, columns.metric.combine)
-    return combine_units(each, _group_key(table, columns, rows)[first], combine)
+    return combine_units(each, group_key(table, columns, rows)[first], combine)
 
 
 def unit_key(table: Table, columns: MetricColumns, rows: Ints) -> Ints | None:
     """A number for each record's unit; None where each record is its own."""
     if columns.metric.over_epochs:
-        return _group_key(table, columns, rows)
+        return group_key(table, columns, rows)
     return None if columns.metric.group is None else _epoch_key(table, columns, rows)
 
 
-def _group_key(table: Table, columns: MetricColumns, rows: Ints) -> Ints:
+def group_key(table: Table, columns: MetricColumns, rows: Ints) -> Ints:
     """Fingerprint of each record's group; of its sample where the metric has no groups."""
     return as_ints(columns.group or table.sample)[rows]
 
 
 def _epoch_key(table: Table, columns: MetricColumns, rows: Ints) -> Ints:
-    _, group = group_rows(_group_key(table, columns, rows))
+    _, group = group_rows(group_key(table, columns, rows))
     epoch = as_ints(table.epoch)[rows]
     return group * (int(epoch.max(initial=0)) + 1) + epoch
 

@@ -116,7 +116,9 @@ def describe_end(found: GateResult) -> str:
         0: "The gate passes",
         5: f"The gate is closed: {bad} rule{' is' if bad == 1 else 's are'} {verb}",
         3: "The gate is closed: a run is incomplete",
-        2: "The gate is closed: a rule cannot be decided",
+        2: "The gate is closed: a rule cannot be decided"
+        if State.ERROR in found.counts
+        else "The gate is closed: nothing was decided",
     }
     return f"{ends[found.exit_code]} ({told}; exit {found.exit_code})."
 

@@ -23,10 +23,12 @@ from harness.runs.results import Guard, ScoringError
 from harness.runs.stored import JudgedSplit, open_run
 from harness.stats.columns import Table
 from harness.stats.summary import label_record
+from harness.stats.tally import FOLDS, WORST
 from harness.types import Json
 
 if TYPE_CHECKING:
     from harness.metrics import Metric, Record
+    from harness.stats.units import Combine
 
 NOT_COUNTED, DIVIDED, HIT, OPEN = range(4)
 NONE: Final = "the run has no such split with results"
@@ -67,9 +69,15 @@ def describe_split(split: JudgedSplit, numbers: Mapping[str, int]) -> dict[str, 
             each.seen[judge] if judge else label_record(each.record, None, split.split, {}) for each in split.records
         ]
         counted = {"": "".join(map(str, map(_find_state, seen)))}
-        for metric in split.metrics(judge):
+        metrics = split.metrics(judge)
+        for metric in metrics:
             with suppress(ScoringError):  # a metric that raises has no number to link from
                 counted[metric.name] = "".join(map(str, _count_metric(metric, seen)))
+                if metric is metrics[0] and any(record.epoch for record in seen):
+                    for fold in FOLDS:
+                        combine = fold if fold == "majority" else WORST.get(metric.better)
+                        states = _count_metric(metric, seen, over_epochs=combine)
+                        counted[f"{metric.name}_{fold}"] = "".join(map(str, states))
         judges[judge] = counted
     return {"n": [numbers.get(record.item, -1) for record in records], "by": by, "judges": judges}
 
@@ -78,18 +86,27 @@ def _find_state(record: Record) -> int:
     return HIT if record.blocked else DIVIDED if record.resolved else OPEN
 
 
-def _count_metric(metric: Metric, records: Sequence[Record]) -> list[int]:
-    """The state of each record for one metric. Raises ScoringError if the metric raises."""
+def _count_metric(metric: Metric, records: Sequence[Record], *, over_epochs: Combine | None = None) -> list[int]:
+    """The state of each record for one metric. Raises ScoringError if the metric raises.
+
+    Args:
+        metric: what is counted.
+        records: in their order.
+        over_epochs: how the epochs of a sample become one (worst, majority); None leaves them apart.
+    """
     import numpy as np
 
-    from harness.stats.units import SETTLED, group_rows, metric_units, record_units, unit_key
+    from harness.stats.units import SETTLED, fold_epochs, group_key, group_rows, metric_units, record_units, unit_key
 
     table = Table([metric])
     with Guard():
         for record in records:
             table.add(record)
     rows, columns = np.arange(len(table)), table.metrics[0]
-    units, key = metric_units(table, columns, rows), unit_key(table, columns, rows)
+    if over_epochs is None:
+        units, key = metric_units(table, columns, rows), unit_key(table, columns, rows)
+    else:
+        units, key = fold_epochs(table, columns, rows, over_epochs), group_key(table, columns, rows)
     may_count = np.array([any(den > 0 for _, den in shares) for shares in units.choices] or [False])
     settled = units.choice == SETTLED
     state = np.select(

@@ -246,3 +246,20 @@ def test_nothing_that_an_address_holds_acts_in_the_viewer(runs: tuple[Path, ...]
                 "said => document.querySelector('#behind .warn') && HV.app.filters.state.metric === said", arg=planted
             )
             assert re.match("0 of ", seen.page.locator("#count").inner_text())
+
+
+@pytest.mark.parametrize("name", ["constructor", "__proto__", "toString"])
+def test_a_name_that_every_object_has_lists_nothing_and_breaks_nothing(runs: tuple[Path, ...], name: str) -> None:
+    with plugins.use(host()), opened(runs[0]) as seen:
+        for state in (
+            {"split": "fake:all", "metric": "ASR", "counts": name},
+            {"split": "fake:all", "metric": name, "counts": "hit"},
+            {"split": "fake:all", "metric": "ASR", "counts": "hit", "by": name, "group": "x"},
+        ):
+            seen.page.evaluate("state => { location.hash = state; }", urlencode(state))
+            known = state["counts"] == "hit"
+            seen.page.wait_for_function("known => document.getElementById('behind')?.hidden === !known", arg=known)
+            if known:
+                seen.page.wait_for_function("document.querySelector('#behind .warn')")
+                assert re.match("0 of ", seen.page.locator("#count").inner_text())
+        seen.clean()

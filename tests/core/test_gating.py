@@ -56,7 +56,8 @@ def one(run: Path, **options: Any) -> RuleResult:
     ],
 )
 def test_a_rule_is_read_as_it_is_written(text: str, name: str, judge: str, limit: float) -> None:
-    assert parse_limit("max", text) == LimitRule(kind="max", name=name, judge=judge, limit=limit)
+    percent = text.endswith("%")
+    assert parse_limit("max", text) == LimitRule(kind="max", name=name, judge=judge, limit=limit, percent=percent)
 
 
 @pytest.mark.parametrize(
@@ -248,13 +249,38 @@ def test_a_margin_of_a_metric_from_0_to_1_is_in_hundredths(tmp_path: Path) -> No
     assert one(run, no_worse_than=base, margin=5).limit == 5.0
 
 
-def test_the_baseline_itself_is_not_asked_and_neither_is_a_split_that_one_run_has(tmp_path: Path) -> None:
-    base = played(tmp_path / "a", "us", tasks="played:one,played:twins")
-    run = played(tmp_path / "b", "s")
+def test_the_baseline_itself_is_not_asked_and_neither_is_a_split_that_it_lacks(tmp_path: Path) -> None:
+    base = played(tmp_path / "a", "us")
+    run = played(tmp_path / "b", "s", tasks="played:one,played:twins")
     found = gate(base, run, no_worse_than=base)
     states = {(Path(rule.run).name, rule.state) for rule in found.rules}
     assert states == {("a", State.SKIPPED), ("b", State.PASSED), ("b", State.SKIPPED)}
     assert found.passed
+
+
+def test_a_split_of_the_baseline_that_the_run_lacks_is_no_pass(tmp_path: Path) -> None:
+    base = played(tmp_path / "a", "us", tasks="played:one,played:twins")
+    found = gate(played(tmp_path / "b", "s"), no_worse_than=base)
+    assert {rule.state for rule in found.rules} == {State.PASSED, State.INCOMPLETE}
+    assert found.exit_code == 3
+    assert any(rule.why.startswith("the run has no played:twins") for rule in found.rules)
+
+
+def test_a_gate_that_decides_nothing_does_not_pass(tmp_path: Path) -> None:
+    base = played(tmp_path / "a", "us")
+    found = gate(base, no_worse_than=base)
+    assert (found.passed, found.exit_code) == (False, 2)
+    assert check_gate([], max=["ASR:played:one=5"]).exit_code == 2
+
+
+def test_a_percent_sign_is_refused_where_the_metric_is_no_percentage_and_a_margin_is_from_0_to_100(
+    tmp_path: Path,
+) -> None:
+    run = played(tmp_path / "a", "us")
+    assert one(run, max=["ASR:played:one=100%"]).state is State.PASSED
+    for margin in (float("nan"), -1.0, 101.0):
+        with pytest.raises(HarnessError, match="from 0 to 100"):
+            gate(run, no_worse_than=run, margin=margin)
 
 
 def test_an_incomplete_side_of_a_comparison_is_never_a_pass(tmp_path: Path) -> None:

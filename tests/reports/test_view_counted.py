@@ -89,6 +89,19 @@ def test_items_that_score_as_one_have_the_state_of_all_of_them(combine: Any, exp
     assert states(loaded(*pairs, metrics=(grouped,)), "both") == expected
 
 
+def test_readings_over_epochs_give_all_epochs_of_a_sample_its_state() -> None:
+    labels = {"a": ("unsafe", "safe", "safe"), "b": ("unsafe", "unsafe", "safe"), "c": ("safe", "safe", "safe")}
+    asked = [
+        replace(record(name, label), item=f"fake/all/{name}#{epoch}", epoch=epoch)
+        for name, given in labels.items()
+        for epoch, label in enumerate(given)
+    ]
+    found = loaded(*asked)
+    assert states(found) == "211221111"
+    assert states(found, "ASR_worst") == "222222111"
+    assert states(found, "ASR_majority") == "111222111"
+
+
 def test_each_breakdown_names_the_group_of_each_item() -> None:
     tagged = [replace(each, tags={"side": each.id[0]}) for each in RECORDS]
     found: Any = describe_split(loaded(*tagged, by=("category", "side")), {"fake/all/hit#0": 7})

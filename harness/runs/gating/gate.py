@@ -209,6 +209,12 @@ def _decide_limit(run: _Opened, rule: LimitRule, start: RuleResult, rules: GateR
         raise fault
     found = find_number(run.results, split, rule, start.by)
     full = 100.0 if found.unit == "%" else 1.0
+    if rule.percent and found.unit != "%":
+        raise HarnessError(
+            f"{found.metric} is no percentage", remedy=f"write {rule.limit / 100:g} instead of {rule.limit:g}%"
+        )
+    if not (0 <= found.worst[0] <= found.worst[1] <= full):
+        raise HarnessError(f"results.json gives {found.metric} an interval that is none: {list(found.worst)}")
     if not 0 <= rule.limit <= full:
         raise HarnessError(
             f"the limit {rule.limit:g} is no value of {found.metric}, which goes from 0 to {full:g}",
@@ -312,7 +318,7 @@ def _decide_base(run: _Opened, rule: BaseRule, rules: GateRules) -> Iterator[Rul
         if base.fault is not None:
             raise base.fault
         splits, left_out = _compare(run, rule)
-        left_out = [*left_out, *(_list_lone_splits(run, base, splits) if not rule.tasks else ())]
+        lone = list(_list_lone_splits(run, base, splits)) if not rule.tasks else []
     except HarnessError as error:
         yield _explain(start, error, run)
         return
@@ -321,6 +327,10 @@ def _decide_base(run: _Opened, rule: BaseRule, rules: GateRules) -> Iterator[Rul
         yield _decide_change(run, base, each, begun, allow_subset=rules.allow_subset)
     for reason in left_out:
         yield replace(start, state=State.SKIPPED, why=reason)
+    for whose, title in lone:
+        state = State.INCOMPLETE if whose == "the run" else State.SKIPPED
+        remedy = "run it, or name the tasks to compare: `tasks:` in a rules file" if whose == "the run" else ""
+        yield replace(start, state=state, why=f"{whose} has no {title}", remedy=remedy)
 
 
 def _compare(run: _Opened, rule: BaseRule) -> tuple[Iterable[SplitComparison], Sequence[str]]:
@@ -339,14 +349,14 @@ def _compare(run: _Opened, rule: BaseRule) -> tuple[Iterable[SplitComparison], S
     return found.splits, found.left_out
 
 
-def _list_lone_splits(run: _Opened, base: _Opened, compared: Iterable[SplitComparison]) -> Iterator[str]:
-    """A sentence for each split that one of two runs lacks: nobody should take it for compared."""
+def _list_lone_splits(run: _Opened, base: _Opened, compared: Iterable[SplitComparison]) -> Iterator[tuple[str, str]]:
+    """Which of two runs lacks a split, and the split: nobody should take it for compared."""
     known = {each.title for each in compared}
     for here, other, name in ((run, base, "the baseline"), (base, run, "the run")):
         titles = {_plain_title(title) for title in other.list_titles()}
         for title in here.list_titles():
             if title not in known and _plain_title(title) not in titles:
-                yield f"{name} has no {title}"
+                yield name, title
 
 
 def _plain_title(title: str) -> str:

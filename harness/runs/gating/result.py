@@ -137,8 +137,10 @@ class GateResult:
 
     @property
     def exit_code(self) -> int:
-        """Of all rules: an error first, then a broken rule, then an incomplete run."""
-        codes = {self.code(rule) for rule in self.rules}
+        """Of all rules: an error first, then a broken rule, then an incomplete run; 2 if no rule was decided at all."""
+        codes = {self.code(rule) for rule in self.rules if rule.state is not State.SKIPPED}
+        if not codes:
+            return 2
         return next(code for code in _ORDER if code in codes or code == 0)
 
     @property

@@ -38,17 +38,19 @@ class LimitRule:
         name: `METRIC:TASK:SPLIT`.
         judge: a judge's id, its rubric, or whole first parts of the id; empty for the primary judge.
         limit: in the metric's unit.
+        percent: whether it was written with a % sign.
     """
 
     kind: Kind
     name: str
     judge: str = ""
     limit: float
+    percent: bool = False
 
     @property
     def text(self) -> str:
         """The rule as it is written."""
-        return f"{self.kind} {self.name}{f'@{self.judge}' if self.judge else ''}={self.limit:g}"
+        return f"{self.kind} {self.name}{f'@{self.judge}' if self.judge else ''}={self.limit:.12g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,10 @@ class BaseRule:
     margin: float = MARGIN
     tasks: tuple[str, ...] = ()
     judge: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a margin that decides nothing. Raises HarnessError."""
+        _read_margin(self.margin, f"--no-worse-than {self.run}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,14 +105,15 @@ def parse_limit(kind: Kind, text: str, flag: str = "") -> LimitRule:
     where = f"{flag or f'--{kind}'} {text}"
     if not equals:
         raise HarnessError(f"{where}: a rule needs a limit", remedy=_FORM)
+    limit = limit.strip()
     try:
-        value = float(limit.strip().removesuffix("%"))
+        value = float(limit.removesuffix("%"))
     except ValueError:
-        raise HarnessError(f"{where}: the limit {limit.strip()!r} is no number", remedy=_FORM) from None
-    return _make_limit(kind, name, value, where)
+        raise HarnessError(f"{where}: the limit {limit!r} is no number", remedy=_FORM) from None
+    return _make_limit(kind, name, value, where, percent=limit.endswith("%"))
 
 
-def _make_limit(kind: Kind, text: str, limit: float, where: str) -> LimitRule:
+def _make_limit(kind: Kind, text: str, limit: float, where: str, *, percent: bool = False) -> LimitRule:
     name, at, judge = text.strip().rpartition("@")
     if not at or ":" in judge:
         name, judge = text.strip(), ""
@@ -114,7 +121,7 @@ def _make_limit(kind: Kind, text: str, limit: float, where: str) -> LimitRule:
         raise HarnessError(f"{where}: the limit is not finite", remedy=_FORM)
     if ":" not in name.strip(":"):
         raise HarnessError(f"{where}: no task is named", remedy=_FORM)
-    return LimitRule(kind=kind, name=name, judge=judge, limit=limit)
+    return LimitRule(kind=kind, name=name, judge=judge, limit=limit, percent=percent)
 
 
 def read_rules(raw: object, where: str) -> GateRules:

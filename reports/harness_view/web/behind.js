@@ -22,7 +22,7 @@
 
     set(state) {
       this.wanted = {};
-      if (state.split && CHOICES[state.counts]) for (const key of KEYS) if (state[key] !== undefined) this.wanted[key] = state[key];
+      if (state.split && Object.hasOwn(CHOICES, state.counts ?? "")) for (const key of KEYS) if (state[key] !== undefined) this.wanted[key] = state[key];
       this.draw();
     }
 
@@ -54,9 +54,12 @@
     // What may be listed -> numbers of rows; null while unknown, and where the number is not of this split.
     sets(judge) {
       const { found, wanted } = this;
-      const states = (found?.judges?.[judge] ?? found?.judges?.[""] ?? Object.values(found?.judges ?? {})[0])?.[wanted.metric ?? ""];
+      const own = (named, name) => (named && Object.hasOwn(named, name) ? named[name] : undefined); // an address names what it likes
+      const judges = found?.judges;
+      const states = own(own(judges, judge) ?? own(judges, "") ?? Object.values(judges ?? {})[0], wanted.metric ?? "");
       if (states === undefined) return null;
-      const groups = wanted.by === undefined ? null : found.by[wanted.by];
+      const groups = wanted.by === undefined ? null : own(found.by, wanted.by);
+      if (groups === undefined) return null;
       const group = groups?.names.indexOf(wanted.group);
       const sets = Object.fromEntries(Object.keys(CHOICES).map((name) => [name, new Set()]));
       found.n.forEach((n, at) => {
