@@ -160,7 +160,7 @@ def test_the_forest_has_a_diamond_for_each_number_by_people() -> None:
     (forest,) = [each for each in draw_figures(boards(EVERY)) if each.name == "forest-mis-test"]
     assert "diamonds below are what people's labels say, with 95% intervals, of 2 models;" in forest.caption
     assert forest.table[0] == ("Model", "ASR % ↓", "By people", "n")
-    assert ("x/a", "80.0 [77.4, 82.4]", "73.0 [69.0, 77.2]", "1,000") in forest.table
+    assert ("x/a", "80.0 [77.4, 82.4], 800 of 1,000", "73.0 [69.0, 77.2]", "1,000") in forest.table
     assert forest.svg.count('stroke-dasharray="3 2"') == 2
     assert forest.svg.count(f'fill="{LIGHT.people}"') == 2
     (plain,) = [each for each in draw_figures(boards([PLAIN, ALONE])) if each.name == "forest-mis-test"]
