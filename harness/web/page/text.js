@@ -6,7 +6,7 @@
   const EACH = new RegExp(HIDDEN.source, "g");
   const LINES = 200;
   const LETTERS = 20000;
-  const STEP = 500000;
+  const STEP = 100000;
 
   // Put a text into an element; what was in it goes.
   function fill(element, text) {
