@@ -35,8 +35,8 @@ class RunCost:
     def format(self) -> str:
         """In a line, without the model: `$0.66 · $5.50 for 1,000 answers · prices of genai-prices 0.2.3`."""
         if self.usd is None:
-            known = "" if self.known_usd is None else f"at least {format_usd(self.known_usd)}, "
-            return f"{known}not known in all: {self.why}"
+            known = "" if self.known_usd is None else f"at least {format_usd(self.known_usd)}, the rest is "
+            return f"{known}not known ({self.why})"
         parts = [format_usd(self.usd)]
         if self.per_1000 is not None:
             parts.append(f"{format_usd(self.per_1000)} for 1,000 answers")

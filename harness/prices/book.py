@@ -319,7 +319,7 @@ class PriceBook:
 
     def _find_vendor(self, seller: Seller) -> TableProvider | NoPrice:
         if not seller.address and seller.scheme not in _VENDORS:
-            return NoPrice(f"no price list is known for the scheme {seller.scheme}")
+            return NoPrice(f"the scheme {seller.scheme} has no price list")
         from genai_prices.data_snapshot import find_provider_by_id, get_snapshot
 
         self.used_table = True

@@ -107,7 +107,7 @@ def test_a_model_without_batch_rates_has_no_price_in_a_batch_though_it_has_one_a
     ("ref", "seller", "why"),
     [
         ("openai/nope", OPENAI, "has no price of nope at OpenAI"),
-        ("fake/m", Seller(scheme="fake"), "no price list is known for the scheme fake"),
+        ("fake/m", Seller(scheme="fake"), "the scheme fake has no price list"),
         ("me/m", Seller(scheme="openai", address="https://llm.example.org/v1"), "has no prices of llm.example.org"),
         ("openai/gpt-image-1", OPENAI, "not priced by tokens of text alone: "),
     ],
@@ -394,7 +394,7 @@ def test_a_run_with_the_users_prices_says_what_it_cost(tmp_path: Path) -> None:
 
 def test_a_run_without_a_price_says_so_and_costs_nothing_known(tmp_path: Path) -> None:
     usage = go(Server(billed), tmp_path / "run").results["usage"]
-    assert (usage["cost_usd"], usage["cost_why"]) == (None, "model: no price list is known for the scheme seen")
+    assert (usage["cost_usd"], usage["cost_why"]) == (None, "model: the scheme seen has no price list")
     assert "known_usd" not in usage
 
 
@@ -495,7 +495,7 @@ def test_what_a_killed_command_wrote_counts_beside_what_others_noted(tmp_path: P
 
 def test_an_unknown_price_is_refused_before_a_call_with_the_remedy(tmp_path: Path) -> None:
     server = Server(billed)
-    with pytest.raises(HarnessError, match="cannot be kept: no price list is known for the scheme seen") as caught:
+    with pytest.raises(HarnessError, match="cannot be kept: the scheme seen has no price list") as caught:
         go(server, tmp_path / "run", max_usd=1.0)
     assert "prices: {seen/x: {input: …, output: …" in caught.value.remedy
     assert not server.asked
@@ -592,7 +592,7 @@ def test_an_unknown_price_leaves_the_dollars_of_a_forecast_open_and_says_why(tmp
     with plugins.use(host_of(Server().provider, fake_task(numbered(10)), fake_judge())):
         found = dry_run(asked).loads[0].forecast
     assert found is not None
-    assert (found.usd, found.usd_why) == (None, "no price list is known for the scheme seen")
+    assert (found.usd, found.usd_why) == (None, "the scheme seen has no price list")
 
 
 def test_the_probe_of_an_earlier_start_says_the_time_of_a_call(tmp_path: Path) -> None:
