@@ -361,7 +361,8 @@ def test_where_nobody_knows_the_number_the_provider_decides(seen: Seen) -> None:
 def test_lineage_replicas_and_devices_are_the_cores_and_never_reach_the_provider(seen: Seen) -> None:
     vlm, plain = (plugins.current().provider(scheme) for scheme in ("vlm", "plain"))
     every = ["tuned_from", "trained_on"]  # has these from the core
-    assert [setting.name for setting in list_settings(vlm)] == ["images_per_prompt", *every, "replicas", "devices"]
+    places = ["replicas", "devices", "gpus", "shared", "remote_python"]
+    assert [setting.name for setting in list_settings(vlm)] == ["images_per_prompt", *every, *places]
     assert [setting.name for setting in list_settings(plain)] == every
 
 
