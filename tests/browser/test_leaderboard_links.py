@@ -258,8 +258,8 @@ def test_a_name_that_every_object_has_lists_nothing_and_breaks_nothing(runs: tup
         ):
             seen.page.evaluate("state => { location.hash = state; }", urlencode(state))
             known = state["counts"] == "hit"
-            seen.page.wait_for_function("known => document.getElementById('behind')?.hidden === !known", arg=known)
+            seen.page.wait_for_function("(known) => document.getElementById('behind')?.hidden === !known", arg=known)
             if known:
-                seen.page.wait_for_function("document.querySelector('#behind .warn')")
+                seen.page.wait_for_function("() => document.querySelector('#behind .warn')")
                 assert re.match("0 of ", seen.page.locator("#count").inner_text())
         seen.clean()
