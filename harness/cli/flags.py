@@ -331,8 +331,9 @@ def _task_settings_flag(text: str) -> Callable[[_F], _F]:
     return _settings_flag("-T", "task_settings", "NAME.KEY=VALUE", text, dotted=True)
 
 
-def _tasks_flag(text: str) -> Callable[[_F], _F]:
-    return click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help=text)
+def tasks_option(text: str) -> Callable[[_F], _F]:
+    """`--tasks NAME[:SPLIT][,…]`, as a tuple of names."""
+    return click.option("--task", "--tasks", "tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help=text)
 
 
 _data_flag = click.option(
@@ -473,7 +474,7 @@ def run_flags(function: _F) -> _F:
             metavar="FILE.yaml",
             help="List of {model, settings, strategy}; if one fails, the rest still run.",
         ),
-        _tasks_flag("Tasks or single splits, or suites: see `harness tasks`."),
+        tasks_option("Tasks or single splits, or suites: see `harness tasks`."),
         _settings_flag("-M", "model_settings", "KEY=VALUE", "Setting of the model's provider.", dotted=False),
         click.option("--strategy", default="", metavar="NAME", help="Strategy around the model."),
         _settings_flag("-S", "strategy_settings", "KEY=VALUE", "Setting of the strategy.", dotted=False),
@@ -519,7 +520,7 @@ def judge_flags(function: _F) -> _F:
     """Add the flags of `harness judge`."""
     return add_flags(
         function,
-        _tasks_flag("Only these of the run's tasks."),
+        tasks_option("Only these of the run's tasks."),
         click.option(
             "--combine",
             type=click.Choice(["majority"]),

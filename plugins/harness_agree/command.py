@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import Names
+from harness.cli.flags import Names, tasks_option
 from harness.cli.options import load_host, plugin_options, show_examples
 from harness.text import say
 
@@ -26,7 +26,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "agree", epilog=show_examples("harness agree runs/base", "harness agree runs/base --export sheet.csv --sample 100")
 )
 @click.argument("runs", type=click.Path(path_type=Path, file_okay=False), nargs=-1, required=True, metavar="RUN…")
-@click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Only these of the runs' tasks.")
+@tasks_option("Only these of the runs' tasks.")
 @click.option(
     "--judges", type=Names(), default="", metavar="NAME[,…]", help="Only these judges: an id, or all of a rubric."
 )

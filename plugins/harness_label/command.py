@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from harness import HarnessError
-from harness.cli.flags import Names
+from harness.cli.flags import tasks_option
 from harness.cli.options import load_host, plugin_options, show_examples
 from harness.text import say
 
@@ -47,7 +47,7 @@ _USES: Final = {
 )
 @click.argument("runs", type=click.Path(path_type=Path, file_okay=False), nargs=-1, required=True, metavar="RUN…")
 @click.option("--as", "person", default="", metavar="NAME", help="Who labels; the judge is human-NAME.")
-@click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Only these of the runs' tasks.")
+@tasks_option("Only these of the runs' tasks.")
 @click.option(
     "--n",
     type=click.IntRange(1),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from harness.cli.flags import Names
+from harness.cli.flags import Names, tasks_option
 from harness.cli.options import load_host, plugin_options, show_examples
 from harness.errors import UnknownName
 from harness.settings import nearest
@@ -47,15 +47,7 @@ _WIDTH: Final = 160  #: columns where there is no terminal
 @click.option(
     "--model", "models", type=Names(), default="", metavar="TEXT[,…]", help="Only models with this text or pattern."
 )
-@click.option(
-    "--task",
-    "--tasks",
-    "tasks",
-    type=Names(),
-    default="",
-    metavar="NAME[:SPLIT][,…]",
-    help="Only runs of these, and only their numbers.",
-)
+@tasks_option("Only runs of these, and only their numbers.")
 @click.option(
     "--state",
     "states",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import Devices, Names, suites_flag, with_schemes, with_suites
+from harness.cli.flags import Devices, suites_flag, tasks_option, with_schemes, with_suites
 from harness.cli.options import plugin_options, show_examples
 from harness.errors import HarnessError
 from harness.text import one_line, say
@@ -32,15 +32,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.argument("run", type=_FOLDER)
 @click.option("--output", type=_FOLDER, help="The new run folder.  [default: RUN-rerun, beside the run]")
 @click.option("--model", default="", metavar="SCHEME/NAME", help="Ask this model instead, in the same way.")
-@click.option(
-    "--task",
-    "--tasks",
-    "tasks",
-    type=Names(),
-    default="",
-    metavar="NAME[:SPLIT][,…]",
-    help="Only these tasks instead.",
-)
+@tasks_option("Only these tasks instead.")
 @click.option(
     "--judge",
     "judges",

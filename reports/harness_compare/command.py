@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import Names, RunPlace
+from harness.cli.flags import RunPlace, tasks_option
 from harness.cli.options import load_host, plugin_options, show_examples
 from harness.errors import HarnessError
 from harness.text import say
@@ -39,15 +39,7 @@ _LISTED = 5  #: flips of each way, without --show
     ),
 )
 @click.argument("runs", type=RunPlace(), nargs=-1, required=True, metavar="A B [C...]")
-@click.option(
-    "--task",
-    "--tasks",
-    "tasks",
-    type=Names(),
-    default="",
-    metavar="NAME[:SPLIT][,…]",
-    help="Only these; default: all that the runs share.",
-)
+@tasks_option("Only these; default: all that the runs share.")
 @click.option(
     "--group-by",
     default="none",

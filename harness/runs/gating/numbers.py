@@ -161,6 +161,21 @@ def find_number(results: Results, split: FoundSplit, rule: LimitRule, by: Source
         raise HarnessError(f"{split.metric} has no number: {body.get('why') or 'the results do not say why'}")
     if ci95 is None or worst is None:
         raise HarnessError(f"{split.metric} has no interval, so nothing can be decided by it")
+    ends = (value, value) if bounds is None else (bounds[0], bounds[1])
+    return _make_number(split, judge, body, value, ci95, bounds=ends, worst=(worst[0], worst[1]), notes=notes)
+
+
+def _make_number(
+    split: FoundSplit,
+    judge: str,
+    body: Mapping[str, Any],
+    value: float,
+    ci95: Sequence[float],
+    *,
+    bounds: tuple[float, float],
+    worst: tuple[float, float],
+    notes: Sequence[str],
+) -> FoundNumber:
     return FoundNumber(
         task=split.task,
         split=split.split,
@@ -169,8 +184,8 @@ def find_number(results: Results, split: FoundSplit, rule: LimitRule, by: Source
         unit=body["unit"],
         value=value,
         ci95=(ci95[0], ci95[1]),
-        bounds=(value, value) if bounds is None else (bounds[0], bounds[1]),
-        worst=(worst[0], worst[1]),
+        bounds=bounds,
+        worst=worst,
         notes=tuple(notes),
         better=str(body.get("better") or ""),
         main=bool(body.get("main")),
@@ -238,20 +253,9 @@ def _find_number_by_people(split: FoundSplit, judge: str, body: Mapping[str, Any
     notes = [*_list_notes(split), f"by people: {corrected['labels']} labels", *(corrected.get("notes") or ())]
     if corrected.get("alpha") is None:
         notes.append("one person labelled: agreement unknown")
-    return FoundNumber(
-        task=split.task,
-        split=split.split,
-        metric=split.metric,
-        judge=judge,
-        unit=body["unit"],
-        value=value,
-        ci95=(ends[0], ends[1]),
-        bounds=(value * share, value * share + full * missing / max(records, 1)),
-        worst=(low, high + full * missing / max(records, 1)),
-        notes=tuple(notes),
-        better=str(body.get("better") or ""),
-        main=bool(body.get("main")),
-    )
+    open_share = full * missing / max(records, 1)
+    bounds, worst = (value * share, value * share + open_share), (low, high + open_share)
+    return _make_number(split, judge, body, value, ends, bounds=bounds, worst=worst, notes=notes)
 
 
 def _list_notes(split: FoundSplit) -> list[str]:
