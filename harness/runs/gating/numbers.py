@@ -161,8 +161,8 @@ def find_number(results: Results, split: FoundSplit, rule: LimitRule, by: Source
         raise HarnessError(f"{split.metric} has no number: {body.get('why') or 'the results do not say why'}")
     if ci95 is None or worst is None:
         raise HarnessError(f"{split.metric} has no interval, so nothing can be decided by it")
-    ends = (value, value) if bounds is None else (bounds[0], bounds[1])
-    return _make_number(split, judge, body, value, ci95, bounds=ends, worst=(worst[0], worst[1]), notes=notes)
+    edges = (value, value) if bounds is None else (bounds[0], bounds[1])
+    return _make_number(split, judge, body, value, ci95, bounds=edges, worst=(worst[0], worst[1]), notes=notes)
 
 
 def _make_number(
