@@ -1,13 +1,13 @@
-"""Asking in batches: the run folder's log of batches, the desk that fills and collects them, and the model above it."""
+"""Asking in batches: the log of a run folder's batches, the queue that fills and collects them, and the model above."""
 
-from harness.batches.desk import BatchDesk, BatchesPending
 from harness.batches.log import BatchLog, BatchRecord, list_batches
 from harness.batches.model import Asker, BatchedModel, ask_in_batches
+from harness.batches.queue import BatchesPending, BatchQueue
 
 __all__ = [
     "Asker",
-    "BatchDesk",
     "BatchLog",
+    "BatchQueue",
     "BatchRecord",
     "BatchedModel",
     "BatchesPending",

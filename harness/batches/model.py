@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import anyio
 import anyio.lowlevel
 
-from harness.batches.desk import BatchDesk, Channel, NoResult, TooLargeForBatch
 from harness.batches.log import NAME, WHO
+from harness.batches.queue import BatchQueue, Channel, NoResult, TooLargeForBatch
 from harness.contracts import Model
 from harness.http.batching import BatchAnswer, find_call, turn_aside
 from harness.keys import canonical, request_to_json
@@ -115,12 +115,12 @@ _LIVE: Final = _Live()
 
 
 @contextmanager
-def ask_in_batches(desk: BatchDesk | None, *scope: object) -> Generator[Asker | _Live]:
+def ask_in_batches(queue: BatchQueue | None, *scope: object) -> Generator[Asker | _Live]:
     """Let the batched models that the body asks know whose requests they are.
 
-    The body ends early, without an error, if it has to wait: then the asker is `pending`. Without a desk all is live.
+    The body ends early, without an error, if it has to wait: then the asker is `pending`. Without a queue all is live.
     """
-    if desk is None:
+    if queue is None:
         yield _LIVE
         return
     with anyio.CancelScope() as cancel:
@@ -136,9 +136,9 @@ class _BatchedCall:
     """The attempts at one request, in order; see `harness.http.batching.BatchCall`."""
 
     def __init__(
-        self, desk: BatchDesk, channel: Channel, asker: Asker, request: Request, bound: Callable[[], Decimal | None]
+        self, queue: BatchQueue, channel: Channel, asker: Asker, request: Request, bound: Callable[[], Decimal | None]
     ) -> None:
-        self._desk = desk
+        self._queue = queue
         self._channel = channel
         self._asker = asker
         self.place = asker.place(request)
@@ -150,7 +150,7 @@ class _BatchedCall:
         self.taken: list[str] = []  # whose answers this attempt has taken
 
     async def take(self, body: Body) -> BatchAnswer:
-        """The answer to the next attempt. Raises as `BatchDesk.add`, and waits if there is none yet."""
+        """The answer to the next attempt. Raises as `BatchQueue.add`, and waits if there is none yet."""
         content = bytes(body)
         bare = content
         for marker in self._markers:
@@ -159,7 +159,7 @@ class _BatchedCall:
         while True:
             whose = sha256(f"{self._channel.name}\0{self.place}\0{self._attempts}".encode()).hexdigest()[:WHO]
             self._attempts += 1
-            found = self._desk.log.find(whose)
+            found = self._queue.log.find(whose)
             if found is None:
                 break
             answer, asked = found
@@ -173,20 +173,20 @@ class _BatchedCall:
             largest = max(self._images, key=lambda image: len(image.opened.data))
             what = f" (its largest image, {largest.path}, {len(largest.opened.data) / 1e6:.3g} MB)"
         packed = self._channel.side.pack(name, body)
-        await self._desk.add(self._channel, name, packed, what, self._bound())
+        await self._queue.add(self._channel, name, packed, what, self._bound())
         await self._asker.wait()
         raise AssertionError("unreachable")
 
 
 class BatchedModel(Metered):
-    """A Model whose requests go through a batch desk; calls outside of `ask_in_batches` are live.
+    """A Model whose requests go through a batch queue; calls outside of `ask_in_batches` are live.
 
     The tries of a call are those of a live one, each in a batch of its own. No slot is taken and nothing is waited for.
 
     Args:
         model: a model with a batch side.
         endpoints: as of `Metered`.
-        desk: keeps the batches.
+        queue: keeps the batches.
         channel: of this model.
         urgent: as of `Metered`.
         before: as of `Metered`.
@@ -197,7 +197,7 @@ class BatchedModel(Metered):
         self,
         model: Model,
         endpoints: Endpoints,
-        desk: BatchDesk,
+        queue: BatchQueue,
         channel: Channel,
         *,
         urgent: bool = False,
@@ -205,7 +205,7 @@ class BatchedModel(Metered):
         meter: Meter | None = None,
     ) -> None:
         super().__init__(model, endpoints, urgent=urgent, before=before, meter=meter)
-        self._desk = desk
+        self._queue = queue
         self._channel = channel
         self._live = Metered(model, endpoints, urgent=urgent, before=before, meter=meter)
         self._live.breaker = self.breaker
@@ -216,7 +216,7 @@ class BatchedModel(Metered):
         asker = _ASKER.get()
         if asker is None:
             return await self._live.generate(request)
-        call = _BatchedCall(self._desk, self._channel, asker, request, partial(self._find_bound, request))
+        call = _BatchedCall(self._queue, self._channel, asker, request, partial(self._find_bound, request))
         with asker.count_call(), turn_aside(call):
             result = await super().generate(request)
         if call.answered:
@@ -257,7 +257,7 @@ class BatchedModel(Metered):
         if not isinstance(call, _BatchedCall):
             return
         for whose in call.taken:
-            if self._desk.log.is_counted(whose):
+            if self._queue.log.is_counted(whose):
                 continue
             dollars: Decimal | None = Decimal()
             if whose == call.taken[-1] and isinstance(result, Response | Failure):
@@ -266,5 +266,5 @@ class BatchedModel(Metered):
                     result.model,
                     answered=isinstance(result, Response) or bool(result.text),
                 )
-            self._desk.settle(whose, dollars)
+            self._queue.settle(whose, dollars)
         call.taken.clear()

@@ -15,7 +15,7 @@ from functools import partial
 import anyio
 import anyio.to_thread
 
-from harness.batches import BatchDesk
+from harness.batches import BatchQueue
 from harness.contracts import Model
 from harness.evaluation.judges import OpenJudge, OpenJudges
 from harness.evaluation.options import Options
@@ -92,7 +92,7 @@ class RunContext:
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
     dropped: frozenset[str] = frozenset()
     model_notes: tuple[str, ...] = ()
-    batches: BatchDesk | None = None
+    batches: BatchQueue | None = None
     spending: Spending = field(default_factory=Spending)
     note_judges: Callable[[Sequence[OpenJudge]], None] = lambda _: None
 

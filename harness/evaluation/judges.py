@@ -18,7 +18,7 @@ import anyio.abc
 
 from harness import descriptors, plugins, settings
 from harness import rubric as rubrics
-from harness.batches import BatchDesk, BatchedModel
+from harness.batches import BatchedModel, BatchQueue
 from harness.contracts import Decision, Judge, Model, Rubric
 from harness.errors import BudgetSpent, HarnessError, PluginError, UnknownName, describe_error, unwrap_groups
 from harness.evaluation.options import Options
@@ -367,7 +367,7 @@ class OpenJudges:
         stack: AsyncExitStack,
         images: Mapping[str, int | None] | None = None,
         judged: Callable[[str], bool] = lambda _: False,
-        batches: BatchDesk | None = None,
+        batches: BatchQueue | None = None,
     ) -> None:
         self._batches = batches
         self._options = options

@@ -18,7 +18,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from harness import descriptors
-from harness.batches import BatchDesk, ask_in_batches
+from harness.batches import BatchQueue, ask_in_batches
 from harness.contracts import Model, Split
 from harness.errors import BadImage, BudgetSpent, HarnessError, PluginError, TooManyOpen, describe_deed
 from harness.evaluation.judges import OpenJudge
@@ -180,7 +180,7 @@ class SplitContext:
     stop: Stop
     kept: Callable[[], Iterable[Mapping[str, Any]]]
     pending: list[PendingAnswer] = field(default_factory=list[PendingAnswer])
-    batches: BatchDesk | None = None
+    batches: BatchQueue | None = None
 
     def is_retried(self, journal: Journal, stored: tuple[int, str]) -> bool:
         """Whether a stored line is asked for again: by its state, and never twice in one cycle of batches."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from harness.prices import PriceBook, read_prices
 from harness.prices.costs import MODEL, CostSum, read_sellers
 from harness.prices.spending import Spending, Spent, check_prices
 from harness.store.folder import RunFolder, repeated_judge
+from harness.store.journal import load_objects
 from harness.store.records import calls_of
 from harness.store.run_file import Invocation, RunFile
 
@@ -150,11 +150,6 @@ def _load_paid_lines(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         who = MODEL
         if path.name != "responses.jsonl":
             who = repeated_judge(path.name.removeprefix("verdicts-").removesuffix(".jsonl"))
-        with path.open("rb") as file:
-            for raw in file:
-                try:
-                    line: object = json.loads(raw)
-                except ValueError:
-                    continue
-                if isinstance(line, dict) and {"usage", "at"} <= line.keys():
-                    yield who, cast("dict[str, Any]", line)
+        for line in load_objects(path):
+            if {"usage", "at"} <= line.keys():
+                yield who, line

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,7 @@ from harness.evaluation.splits import JudgeChoice
 from harness.limits.tokens import NO_IMAGES, UNLIMITED, Sizes, count_output, count_request, count_text, find_image_rule
 from harness.prices.forecast import CallSize, measure_calls
 from harness.store.folder import RunFolder, repeated_judge
+from harness.store.journal import load_objects
 from harness.store.records import calls_of
 from harness.store.run_file import RunFile
 from harness.types import Image, Response, Sample, Usage
@@ -106,19 +106,10 @@ def _measure(lines: Iterator[Mapping[str, Any]], *, whole: bool = False) -> list
 
 
 def _load_lines(path: Path, split: str, most: int | None = MOST_LINES) -> Iterator[dict[str, Any]]:
-    """Whole lines of a journal that belong to a split."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for raw in islice(file, most):
-            try:
-                line: object = json.loads(raw)
-            except ValueError:
-                continue
-            if isinstance(line, dict):
-                body = cast("dict[str, Any]", line)
-                if body.get("split") == split and "usage" in body:
-                    yield body
+    """Lines of a journal that belong to a split; of its first `most` lines."""
+    for line in islice(load_objects(path), most):
+        if line.get("split") == split and "usage" in line:
+            yield line
 
 
 def _pick_samples(job: SplitJob, most: int) -> list[Sample]:

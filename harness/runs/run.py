@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness import plugins
-from harness.batches import BatchDesk, BatchedModel, BatchesPending, list_batches
+from harness.batches import BatchedModel, BatchesPending, BatchQueue, list_batches
 from harness.batches.log import LOG
 from harness.contracts import Model, Results, RunInfo
 from harness.errors import HarnessError, unwrap_groups
@@ -369,13 +369,13 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
         resolved: the model to ask; None to judge only.
     """
     context.note_judges = writer.note_judges
-    with context.progress, writer.held, _close_desk(context):
+    with context.progress, writer.held, _close_queue(context):
         if writer.is_ours:
             writer.hold()
         async with context.observers:
             try:
                 if resolved is None and context.options.batch:
-                    _open_desk(context)
+                    _open_queue(context)
                 with unwrap_groups():
                     await (context.judge() if resolved is None else _evaluate(context, resolved, writer))
                     context.stop.check()
@@ -386,7 +386,7 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
                     folder=context.folder.path,
                     results=before,
                     exit_code=3,
-                    notes=tuple(dict.fromkeys((*context.notes, *_list_desk_notes(context)))),
+                    notes=tuple(dict.fromkeys((*context.notes, *_list_queue_notes(context)))),
                     pending="\n  ".join((str(pending), *(f"first: {command}" for command in pending.commands))),
                 )
             except BaseException as error:
@@ -399,15 +399,15 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
     context.notes += [f"{line}; its traceback is in {context.folder.log_file}" for line in writer.errors.lines()]
     if writer.aside is not None:
         context.notes.append(f"the previous run of this folder is now in {writer.aside}")
-    context.notes += _list_desk_notes(context)
+    context.notes += _list_queue_notes(context)
     code, notes = build_notes(context, computed, context.folder.path)
     return Run(folder=context.folder.path, results=computed.results, exit_code=code, notes=tuple(notes))
 
 
-def _open_desk(context: RunContext) -> BatchDesk:
+def _open_queue(context: RunContext) -> BatchQueue:
     """Open the folder's batches for this invocation. Raises HarnessError if another process has them open."""
     if context.batches is None:
-        context.batches = BatchDesk(
+        context.batches = BatchQueue(
             context.folder.path,
             context.options.policy,
             tell=context.progress.note,
@@ -418,7 +418,7 @@ def _open_desk(context: RunContext) -> BatchDesk:
 
 
 @contextmanager
-def _close_desk(context: RunContext) -> Generator[None]:
+def _close_queue(context: RunContext) -> Generator[None]:
     try:
         yield
     finally:
@@ -426,7 +426,7 @@ def _close_desk(context: RunContext) -> Generator[None]:
             context.batches.close()
 
 
-def _list_desk_notes(context: RunContext) -> list[str]:
+def _list_queue_notes(context: RunContext) -> list[str]:
     return [] if context.batches is None else context.batches.notes
 
 
@@ -467,10 +467,10 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
         side = resolved.batches_of(inner) if context.options.batch else None
         probes = context.options.probe and (side is None or side.live)
         if side is not None and not context.options.fresh and (context.folder.path / LOG).exists():
-            desk = _open_desk(context)
-            await desk.attach(resolved.channel, resolved.spec.ref, side)
-            desk.check_idle()
-            probes = probes and not (desk.log.gathered and context.folder.load_run().probe)
+            queue = _open_queue(context)
+            await queue.attach(resolved.channel, resolved.spec.ref, side)
+            queue.check_idle()
+            probes = probes and not (queue.log.gathered and context.folder.load_run().probe)
         if probes and not resolved.provider.given:
             model, policy = resolved.wrap(inner), context.options.policy
             probe = await probe_model(
@@ -488,10 +488,10 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
         writer.write_model(identity, resolved, inner, context.jobs)
         metered = Metered(inner, context.endpoints, before=context.folder.has_answers, meter=open_meter())
         if side is not None:
-            desk = _open_desk(context)
-            channel = await desk.attach(resolved.channel, resolved.spec.ref, side)
+            queue = _open_queue(context)
+            channel = await queue.attach(resolved.channel, resolved.spec.ref, side)
             metered = BatchedModel(
-                inner, context.endpoints, desk, channel, before=context.folder.has_answers, meter=open_meter()
+                inner, context.endpoints, queue, channel, before=context.folder.has_answers, meter=open_meter()
             )
         context.breaker = metered.breaker
         try:

@@ -14,7 +14,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from harness.errors import HarnessError
 from harness.files import LOOK_SECONDS, HeldLock, lock_file, lock_path, read_lines
@@ -212,3 +212,14 @@ def encode_line(line: Mapping[str, Json], path: Path) -> bytes:
 def load_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Parse each whole line of a file; yields none for a missing file."""
     return map(json.loads, read_lines(path))
+
+
+def load_objects(path: Path) -> Iterator[dict[str, Any]]:
+    """Parse each whole line of a file that is a JSON object; others, and a missing file, are passed over."""
+    for line in read_lines(path):
+        try:
+            found: object = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            yield cast("dict[str, Any]", found)

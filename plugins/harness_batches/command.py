@@ -92,12 +92,11 @@ def _describe_end(each: CancelledBatch) -> str:
 
 
 def _print_table(records: list[BatchRecord]) -> None:
-    import sys
-
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from harness.board.tables import print_drawing
 
     table = Table(box=box.SIMPLE)
     for name in ("model", "batch", "state"):
@@ -114,7 +113,7 @@ def _print_table(records: list[BatchRecord]) -> None:
             f"{record.answered if record.stage == 'collected' else record.done:,}",
             _format_age(time.time() - record.submitted),
         )
-    Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False).print(table)
+    print_drawing(lambda console: console.print(table), _WIDTH)
 
 
 def _format_age(seconds: float) -> str:

@@ -113,8 +113,9 @@ def test_pairing_saves_samples_and_clusters_cost_them() -> None:
 def test_seeds_help_where_answers_vary_and_cannot_help_below_what_seeds_differ_by() -> None:
     model = PowerModel(rate=0.3, correlation=0.2, within=0.4, seed_sd=0.01)
     sizes = [plan_records(PowerModel(**{**as_dict(model), "seeds": m}), "detect", 0.06).records for m in (3, 5, 10)]
-    assert None not in sizes
-    assert sizes == sorted(sizes, key=lambda size: -(size or 0))
+    known = [size for size in sizes if size is not None]
+    assert len(known) == 3
+    assert known == sorted(known, reverse=True)
     far = PowerModel(rate=0.3, seeds=2, seed_sd=0.05)
     assert plan_records(far, "detect", 0.03).records is None
 
@@ -132,8 +133,9 @@ def test_a_difference_that_leaves_the_range_of_rates_is_planned_the_other_way() 
 def test_five_pairs_can_show_no_difference_and_more_pairs_show_smaller_ones() -> None:
     assert find_detectable(5, 0.5) is None
     found = [find_detectable(n, 0.3) for n in (6, 10, 50, 500)]
-    assert None not in found
-    assert found == sorted(found, key=lambda size: -(size or 0))
+    known = [size for size in found if size is not None]
+    assert len(known) == 4
+    assert known == sorted(known, reverse=True)
 
 
 def test_a_table_of_pairs_has_the_wanted_margins_and_correlation() -> None:

@@ -1,4 +1,4 @@
-"""The desk and the model above it, with a side that answers at once: what is asked together, and what is told apart."""
+"""The queue and the model above it, with a side that answers at once: what is asked together, what is told apart."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from harness.batches import BatchDesk, BatchedModel, BatchesPending, ask_in_batches, list_batches
-from harness.batches import desk as desks
+from harness.batches import BatchedModel, BatchesPending, BatchQueue, ask_in_batches, list_batches
+from harness.batches import queue as queues
 from harness.batches.log import BatchLog, read_costs
 from harness.contracts import ModelInfo
 from harness.errors import BudgetSpent, Forbidden, HarnessError
@@ -87,27 +87,28 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.side = Side()
+        self.policy = Policy()
 
     async def walk(self, *samples: tuple[str, list[list[str]]]) -> dict[str, list[list[str]]]:
         """Ask the rounds of each sample, the texts of a round at once; the answers of those that got all."""
-        desk = BatchDesk(self.folder, Policy(), tell=lambda _: None)
+        queue = BatchQueue(self.folder, self.policy, tell=lambda _: None)
         done: dict[str, list[list[str]]] = {}
         try:
             model = Echo(self.side)
-            channel = await desk.attach("c", model.info.ref, self.side)
-            batched = BatchedModel(model, Endpoints(Policy()), desk, channel)
-            desk.begin_walk()
+            channel = await queue.attach("c", model.info.ref, self.side)
+            batched = BatchedModel(model, Endpoints(Policy()), queue, channel)
+            queue.begin_walk()
             for name, rounds in samples:
                 answers: list[list[str]] = []
-                with ask_in_batches(desk, name) as asker:
+                with ask_in_batches(queue, name) as asker:
                     for texts in rounds:
                         answers.append(await self._ask_at_once(batched, texts))
                 if not asker.pending:
                     done[name] = answers
             with suppress(BatchesPending):
-                await desk.finish_walk()
+                await queue.finish_walk()
         finally:
-            desk.close()
+            queue.close()
         return done
 
     async def _ask_at_once(self, model: BatchedModel, texts: list[str]) -> list[str]:
@@ -156,12 +157,12 @@ async def test_nothing_is_submitted_again_while_it_is_on_its_way(tmp_path: Path)
 
 
 async def test_a_second_process_is_refused_while_one_asks(tmp_path: Path) -> None:
-    desk = BatchDesk(tmp_path, Policy(), tell=lambda _: None)
+    queue = BatchQueue(tmp_path, Policy(), tell=lambda _: None)
     try:
         with pytest.raises(HarnessError, match="another process asks in batches"):
-            BatchDesk(tmp_path, Policy(), tell=lambda _: None)
+            BatchQueue(tmp_path, Policy(), tell=lambda _: None)
     finally:
-        desk.close()
+        queue.close()
 
 
 async def test_a_cycle_that_ended_leaves_nothing_unfinished(tmp_path: Path) -> None:
@@ -174,7 +175,7 @@ async def test_a_cycle_that_ended_leaves_nothing_unfinished(tmp_path: Path) -> N
 
 
 async def test_a_submission_that_nobody_can_find_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(queues, "SETTLE_SECONDS", 0.0)
     world = World(tmp_path)
     submit, world.side.submit = world.side.submit, None  # type: ignore[method-assign,assignment] # dies in it
     with pytest.raises(TypeError):
@@ -184,6 +185,45 @@ async def test_a_submission_that_nobody_can_find_is_made_again(tmp_path: Path, m
     await world.walk(("s", [["a"]]))
     assert await world.walk(("s", [["a"]])) == {"s": [["A"]]}
     assert [part.stage for part in list_batches(tmp_path).parts.values()] == ["dropped", "collected"]
+
+
+async def test_a_submission_that_cannot_be_looked_up_stays_announced_and_is_found_by_the_next_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "SETTLE_SECONDS", 0.0)
+    world = World(tmp_path)
+    world.side = side = Unmarked(arrives=True)
+    side.lost = 1
+    find = side.find
+
+    async def refuse(mark: str, **_: object) -> str | None:
+        raise CallFailed(Failure(outcome="error", reason="http_500", message=f"no list for {mark[:0]}you"))
+
+    side.find = refuse  # type: ignore[method-assign,assignment]
+    with pytest.raises(HarnessError, match="the list of batches cannot be read: http_500: no list for you") as caught:
+        await world.walk(("a", [["one"]]))
+    assert "batches and their answers are kept" in caught.value.remedy
+    assert [part.stage for part in list_batches(tmp_path).parts.values()] == ["submitting"]
+    side.find = find  # type: ignore[method-assign]
+    side.batches.pop()  # the other run's
+    assert await world.walk(("a", [["one"]])) == {"a": [["ONE"]]}
+    assert len(side.batches) == 1, "it was not made twice"
+
+
+async def test_a_submission_is_tried_as_often_as_the_policy_says_and_then_given_up(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    tries: list[str] = []
+
+    async def fail(file: Path, mark: str) -> str:
+        tries.append(f"{file.name} {mark}")
+        raise CallFailed(Failure(outcome="error", reason="http_503", message="busy", transient=True))
+
+    world.side.submit = fail  # type: ignore[method-assign]
+    world.policy = Policy(tries=3, base=0.0)
+    with pytest.raises(HarnessError, match="echo/echo: a batch cannot be submitted: http_503: busy"):
+        await world.walk(("s", [["a"]]))
+    assert len(tries) == 3
+    assert [part.stage for part in list_batches(tmp_path).parts.values()] == ["dropped"]
 
 
 NAME = "0123456789abcdef" * 3 + "0123456789ab"
@@ -237,17 +277,17 @@ def name_request(number: int) -> str:
 
 async def fill(folder: Path, side: Side, budget: Budget, *numbers: int, dollars: Decimal | None = ONE) -> None:
     """Put requests of one dollar at most into a batch."""
-    desk = BatchDesk(folder, Policy(), tell=lambda _: None, budget=budget)
+    queue = BatchQueue(folder, Policy(), tell=lambda _: None, budget=budget)
     try:
-        channel = await desk.attach("c", "echo/echo", side)
-        desk.begin_walk()
+        channel = await queue.attach("c", "echo/echo", side)
+        queue.begin_walk()
         for number in numbers:
             name = name_request(number)
-            await desk.add(channel, name, json.dumps({"name": name, "body": "b"}).encode(), "", dollars)
+            await queue.add(channel, name, json.dumps({"name": name, "body": "b"}).encode(), "", dollars)
         with suppress(BatchesPending, BudgetSpent):
-            await desk.finish_walk()
+            await queue.finish_walk()
     finally:
-        desk.close()
+        queue.close()
 
 
 async def test_a_request_counts_at_its_most_until_its_answer_is_read_whatever_command_submitted_it(
@@ -334,7 +374,7 @@ class Unmarked(Side):
 async def test_a_batch_of_another_run_that_was_taken_for_ours_is_left_and_ours_is_searched_on(
     arrives: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desks, "SETTLE_SECONDS", 0)
+    monkeypatch.setattr(queues, "SETTLE_SECONDS", 0)
     world = World(tmp_path)
     world.side = side = Unmarked(arrives=arrives)
     side.lost = 1

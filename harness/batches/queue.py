@@ -1,4 +1,4 @@
-"""Fills batches with the requests of a walk, submits them, and collects their answers.
+"""The queue of a run's batches: fills them with the requests of a walk, submits them, and collects their answers.
 
 A walk goes over all samples as a live run does. A request whose answer a batch has brought is answered at once; any
 other is put into a part, and its sample waits. A part that is full is submitted while the walk goes on, so the disk
@@ -83,7 +83,7 @@ class Channel:
     size: int = 0
 
 
-class BatchDesk:
+class BatchQueue:
     """The batches of one invocation.
 
     Args:
@@ -274,31 +274,29 @@ class BatchDesk:
 
     async def _send(self, channel: Channel, part: str) -> None:
         """Give an announced part to the provider, once."""
-        path, tries, found = self.log.requests_file(part), 0, None
-        while True:
-            tries += 1
-            try:
-                batch = await channel.side.submit(path, part)
-                break
-            except CallFailed as failed:
-                # the batch may have been made, though no answer came back
-                if failed.failure.reason in _UNHEARD:
-                    await anyio.sleep(SETTLE_SECONDS)
-                found = await self._find(channel, self.log.parts[part])
-                if found is not None:
-                    batch = found
-                    break
-                if not failed.failure.transient or tries >= self._policy.tries:
-                    self._drop(part, str(failed))
-                    raise HarnessError(
-                        f"{channel.model}: a batch cannot be submitted: {failed}",
-                        remedy="run the same command again: what was submitted is kept",
-                    ) from failed
-                await anyio.sleep(max(failed.failure.retry_after or 0.0, self._back_off(tries)))
-            except HarnessError:
-                self._drop(part, "it could not be submitted")
-                raise
-        self.log.note_submitted(part, batch, found=found is not None)
+        path, found, unsure = self.log.requests_file(part), False, False
+
+        async def find_made(failed: CallFailed) -> str | None:
+            # the batch may have been made, though no answer came back
+            nonlocal found, unsure
+            unsure = True
+            if failed.failure.reason in _UNHEARD:
+                await anyio.sleep(SETTLE_SECONDS)
+            batch = await self._find(channel, self.log.parts[part])
+            found, unsure = batch is not None, False
+            return batch
+
+        try:
+            batch = await self._try(
+                lambda: channel.side.submit(path, part),
+                f"{channel.model}: a batch cannot be submitted",
+                instead=find_made,
+            )
+        except HarnessError as error:
+            if not unsure:  # else the next command looks for it
+                self._drop(part, error.what)
+            raise
+        self.log.note_submitted(part, batch, found=found)
 
     def _drop(self, part: str, why: str, *, count: bool = False, paid: bool = False) -> None:
         """Give a part up; what it may have cost is spent, or free again."""
@@ -311,7 +309,7 @@ class BatchDesk:
             lambda: channel.side.find(
                 record.part, count=record.requests, since=record.submitted - SETTLE_SECONDS, known=known
             ),
-            f"{channel.model}: the list of batches",
+            f"{channel.model}: the list of batches cannot be read",
         )
 
     def _discard(self, channel: Channel) -> None:
@@ -348,7 +346,7 @@ class BatchDesk:
         """Look at one batch; whether it has ended."""
         what = f"{channel.model}: batch {record.batch}"
         try:
-            state = await self._try(lambda: channel.side.poll(record.batch), what)
+            state = await self._try(lambda: channel.side.poll(record.batch), f"{what} cannot be read")
         except Forbidden as gone:
             if await self._is_refused(channel):
                 raise
@@ -369,7 +367,7 @@ class BatchDesk:
             return await self.log.collect(record.part, channel.side.results(record.batch))
 
         try:
-            collected = await self._try(collect, f"{what}: its results")
+            collected = await self._try(collect, f"{what}: its results cannot be read")
         except Forbidden as gone:
             if await self._is_refused(channel):
                 raise
@@ -404,7 +402,8 @@ class BatchDesk:
         """Whether the provider refuses all calls about batches, so that one that is forbidden is not gone."""
         try:
             await self._try(
-                lambda: channel.side.find("0" * 16, count=-1, since=time.time() + 1e6, known=()), channel.model
+                lambda: channel.side.find("0" * 16, count=-1, since=time.time() + 1e6, known=()),
+                f"{channel.model}: the list of batches cannot be read",
             )
         except Forbidden:
             return True
@@ -438,21 +437,34 @@ class BatchDesk:
         known = [(self._channels.get(part.channel), part.batch) for part in self.log.list_open()]
         return tuple(filter(None, (channel.side.advise(batch) for channel, batch in known if channel and batch)))
 
-    async def _try(self, call: Callable[[], Awaitable[_T]], what: str) -> _T:
-        """Await a call that may be repeated, with the policy's tries. Raises HarnessError."""
-        tries = 0
+    async def _try(
+        self,
+        call: Callable[[], Awaitable[_T]],
+        what: str,
+        *,
+        instead: Callable[[CallFailed], Awaitable[_T | None]] | None = None,
+    ) -> _T:
+        """Await a call about a batch, with the policy's tries. Raises HarnessError.
+
+        Args:
+            call: makes one try.
+            what: what cannot be done if it fails, for the error.
+            instead: finds what a failed try may have made all the same; None if it made nothing.
+        """
+        tries, longest = 0, self._policy.longest
         while True:
             tries += 1
             try:
                 return await call()
             except CallFailed as failed:
+                made = None if instead is None else await instead(failed)
+                if made is not None:
+                    return made
                 if not failed.failure.transient or tries >= self._policy.tries:
                     remedy = "run the same command again: batches and their answers are kept"
-                    raise HarnessError(f"{what} cannot be read: {failed}", remedy=remedy) from failed
-                await anyio.sleep(max(failed.failure.retry_after or 0.0, self._back_off(tries)))
-
-    def _back_off(self, tries: int) -> float:
-        return random.uniform(0, min(self._policy.longest, self._policy.base * 2**tries))
+                    raise HarnessError(f"{what}: {failed}", remedy=remedy) from failed
+                wait = failed.failure.retry_after or 0.0
+                await anyio.sleep(max(wait, random.uniform(0, min(longest, self._policy.base * 2**tries))))
 
 
 def _count(number: int, word: str, words: str = "") -> str:
