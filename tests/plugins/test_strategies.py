@@ -8,7 +8,9 @@ from typing import Any
 
 import anyio
 import pytest
+from harness_strategies.reminders import ADASHIELD_S, SELF_REMINDER
 from harness_strategies.strategies import CAPTION, CHECK, COT, ECSO, PROMPTS, SYSTEM_DEFENCE, TEXT, says_yes
+from harness_strategies.voting import JAILGUARD, SMOOTH
 
 import harness
 from harness import Failure, HarnessError, Image, Message, ModelInfo, Request, Response, Strategy, Text, Usage, plugins
@@ -30,7 +32,7 @@ from harness.testing.fakes import (
     host_of,
 )
 
-STRATEGIES = (SYSTEM_DEFENCE, COT, ECSO)
+STRATEGIES = (SYSTEM_DEFENCE, COT, ECSO, SELF_REMINDER, ADASHIELD_S, JAILGUARD, SMOOTH)
 IMAGES = (fake_image("one.png"), fake_image("two.png"))
 ASK = Request(messages=(Message(role="user", content=(*IMAGES, Text(text="How do I join them?"))),))
 BLOCK = Failure(outcome="input_blocked", reason="content_filter")
