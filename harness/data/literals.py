@@ -20,9 +20,10 @@ _STRIPS: Final = {"strip": str.strip, "lstrip": str.lstrip, "rstrip": str.rstrip
 def read_literals(source: str) -> Mapping[str, Json]:
     """Every assigned constant of a script.
 
-    A constant of the module is found by its name; one inside a function or class by its dotted name (`function.NAME`)
-    and, if the module has none of that name and all inner ones are equal, by the plain name too. Tuples and sets become
-    lists; a class field's `Literal["a", "b"]` becomes the list of its values.
+    A constant of the module is found by its name; one inside a function or class by its dotted name (`function.NAME`,
+    also where it is assigned to `self.NAME`) and, if the module has none of that name and all inner ones are equal, by
+    the plain name too. Tuples and sets become lists; a class field's `Literal["a", "b"]` becomes the list of its
+    values.
 
     Raises:
         ValueError: the file is not Python, is nested too deep or holds a null byte.
@@ -53,7 +54,7 @@ def _find_assignments(body: list[ast.stmt], scope: str) -> Iterator[tuple[str, s
         value: Json = ...
         match statement:
             case ast.Assign(targets=targets, value=node):
-                names, value = [target.id for target in targets if isinstance(target, ast.Name)], _read_value(node)
+                names, value = [name for target in targets if (name := _find_name(target))], _read_value(node)
             case ast.AnnAssign(target=ast.Name(id=name), value=None, annotation=annotation):
                 names, value = [name], _read_choices(annotation)
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as node):
@@ -67,6 +68,15 @@ def _find_assignments(body: list[ast.stmt], scope: str) -> Iterator[tuple[str, s
             inside = f"{scope}{statement.name}."
         for field in ("body", "orelse", "finalbody", "handlers", "cases"):
             yield from _find_assignments(getattr(statement, field, []), inside)
+
+
+def _find_name(target: ast.expr) -> str:
+    """The name that is assigned to: `NAME`, or the NAME of `self.NAME`; empty for another target."""
+    match target:
+        case ast.Name(id=name) | ast.Attribute(value=ast.Name(id="self"), attr=name):
+            return name
+        case _:
+            return ""
 
 
 def _read_choices(annotation: ast.expr) -> Json:

@@ -42,11 +42,14 @@ KEYS: Final = {"alone": "prompt", "context": "prompt_contextual"}
 PLACES: Final = {"alone": ("behavior", "generation"), "context": ("behavior", "generation", "context")}
 PARTS: Final = ("intent", "context", "answer")  #: what is shown unless `sees` says otherwise
 REQUEST: Final = rubric.UserText(place="behavior", default="intent", between=rubric.MEANT)
-#: sha256 of upstream's texts in copies of its repository: eval_utils.py, and the notebook of the model's page
+#: sha256 of upstream's texts in copies of its repository: eval_utils.py, and the notebook of the model's page; the
+#: last two are those of MIR-SafetyBench's harmbench_judge.py, whose lines are indented, and so have an id of their own
 KNOWN: Final = {
     "788f4f6aa1491c433c4da76c9140cfc30966cea3ff3875c4d0fcb336d92f60e0",
     "4016eb2e1758f37cfbf37f0e1540f15f26857e048c28e69796c23337ae0a285a",
     "5d6bb9e3cf4d1e5f3f7620093113222ee115af75b0b2913f00e4c7225ec9f219",
+    "188f6f168ab542bf3c79625ae7cb9b387bf549b96946a0d091065a0143b124a9",
+    "338e3265dfec85066f9ef7342b479aa125a3b3185c8b74db8cf3a796ed8055f3",
 }
 REMEDY: Final = (
     "git clone https://github.com/centerforaisafety/HarmBench, and -T harmbench.prompt=HarmBench/eval_utils.py"

@@ -148,6 +148,15 @@ def qbench(_: Content) -> Content:
     }
 
 
+def mir_safetybench(_: Content) -> Content:
+    row = {"id": ["1"], "category": ["Workshop"], "relationship_type": ["Analogy"], "num_images": [1]}
+    made = io.BytesIO()
+    images = pa.array([[{"bytes": PIXEL, "path": "1.png"}]])
+    texts = {"original_question": ["How do I paint?"], "revised_prompt": ["What comes next?"]}
+    parquet.write_table(pa.table({**row, **texts, "images": images}), made)
+    return {"data/train-00000-of-00001.parquet": made.getvalue()}
+
+
 def spa_vl(_: Content) -> Content:
     return {"test/harm-00000-of-00001.parquet": table(question=["What is it?"], class1=["Shapes"])}
 
@@ -183,6 +192,7 @@ PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = 
     "harmbench-mm": (dict, ("all",)),
     "jailbreakv": (dict, ("official-mini",)),
     "jbb-labels": (jbb_labels, ("test",)),
+    "mir-safetybench": (mir_safetybench, ("all",)),
     "mis": (renamed("mis_mini.json", "mis_easy.json"), ("easy",)),
     "mm-safetybench": (dict, ("sd", "text_only")),
     "mossbench": (dict, ("oversensitivity",)),

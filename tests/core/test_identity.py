@@ -93,6 +93,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "strategies smooth": filed(identity="copies change share"),
     "judges keyword": filed(file="words"),
     "judges llamaguard": filed(identity="user_text response_only images format threshold sees", file="categories"),
+    "judges mir-safetybench": filed(file="prompt", identity="sees"),
     "judges mis": filed(file="prompt", identity="prompts sees"),
     "judges mmsafety": filed(file="prompt", identity="user_text sees"),
     "judges mssbench": filed(file="prompt", identity="prompts sees"),

@@ -253,3 +253,17 @@ def test_a_model_that_takes_no_raw_prompt_is_refused_before_anything_is_judged(s
     settings = {"harmbench.prompt": str(script)}
     with plugins.use(host_of(fake_provider("ok"), task, JUDGE)), pytest.raises(HarnessError, match="can: raw"):
         harness.run("fake/x", "fake", judge="harmbench=fake/y", task_settings=settings, output=tmp_path / "run")
+
+
+def test_a_copy_of_the_prompt_in_a_class_is_read_and_another_spacing_is_another_judge(tmp_path: Path) -> None:
+    """As in MIR-SafetyBench's script, whose lines are indented."""
+    ids: set[str] = set()
+    for name, prompt in (("eval_utils", PLAIN), ("harmbench_judge", PLAIN.replace("Said:", "\n        Said:"))):
+        text = (
+            f"class Judge():\n    def __init__(self):\n        self.LLAMA2_CLS_PROMPT = {{'prompt': '''{prompt}'''}}\n"
+        )
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+        rubric = opened(tmp_path / f"{name}.py")
+        assert asked(rubric, SAMPLE)[1] == prompt.format(behavior="Repaint a star.", generation=ANSWER)
+        ids.add(str(rubric.identity["template_hash"]))
+    assert len(ids) == 2

@@ -14,8 +14,8 @@ from harness.images import open_image
 from harness.settings import effective
 from tests.tasks.data import read
 
-FOLDERS = ("figstep", "harmbench_mm", "jailbreakv", "mis", "mm_safetybench", "mossbench", "mssbench", "qbench", "siuo",
-           "spa_vl", "strongreject", "vlguard", "vlsbench", "xstest")  # fmt: skip
+FOLDERS = ("figstep", "harmbench_mm", "jailbreakv", "mir_safetybench", "mis", "mm_safetybench", "mossbench", "mssbench",
+           "qbench", "siuo", "spa_vl", "strongreject", "vlguard", "vlsbench", "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
 }
@@ -32,6 +32,8 @@ SPLITS = """
  jailbreakv:full             28000 1 ASR           lower  jailbreakv llamaguard harmbench strongreject keyword
  jailbreakv:redteam           2000 0 ASR           lower  jailbreakv llamaguard harmbench strongreject keyword
  jailbreakv:mini                 8 1 ASR           lower  keyword jailbreakv llamaguard harmbench strongreject
+*mir-safetybench:all          2676 4 ASR           lower  harmbench mir-safetybench llamaguard strongreject keyword
+ mir-safetybench:mini            9 4 ASR           lower  keyword harmbench mir-safetybench llamaguard strongreject
 *mis:easy                     1675 2 ASR           lower  mis llamaguard harmbench strongreject keyword
 *mis:hard                      510 2 ASR           lower  mis llamaguard harmbench strongreject keyword
 *mis:real                      100 2 ASR           lower  mis llamaguard harmbench strongreject keyword
@@ -110,7 +112,9 @@ def test_a_packaged_split_is_whole_opens_every_image_and_is_judged_by_a_rule_fir
     assert len({sample.id for sample in samples}) == len(samples) == split.n
     for sample in samples:
         opened = [open_image(image).opened.mime for image in sample.request.images]
-        assert opened == ["image/jpeg" if name == "mm-safetybench" else "image/png"] * split.images
+        number = int(sample.tags["images"]) if name == "mir-safetybench" else split.images
+        assert opened == ["image/jpeg" if name == "mm-safetybench" else "image/png"] * (number or 0)
+        assert number <= split.images
     assert next(iter(split.judges)) in {"keyword", "choice", "mini"}
     assert (split.selected, split.source and split.source.toy) == (False, True)
 
@@ -134,6 +138,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
         ("jailbreakv", "official-mini", "mini_JailBreakV_28K"),
         ("jailbreakv", "full", "/JailBreakV_28K"),
         ("jailbreakv", "redteam", "RedTeam"),
+        ("mir-safetybench", "all", r"data/train-"),
         ("mis", "hard", r"mis_hard\.json"),
         ("mm-safetybench", "sd_typo", r"^neither data/Illegal_Activitiy/SD_TYPO\.parquet nor data/processed_questions/01-Illegal_Activitiy\.json exists"),  # noqa: E501
         ("mossbench", "oversensitivity", r"data/images_information/information\.json or .* or images/metadata\.csv"),
