@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Literal, Self
 
 from harness.errors import HarnessError
 
@@ -32,6 +33,22 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BLOCK: Final = 1 << 16
 #: a process that only looks whether a lock is held takes it for a moment; a writer waits for it so long
 LOOK_SECONDS: Final = 0.5
+
+
+def find_user_folder(kind: Literal["config", "data"]) -> Path:
+    """The user's folder of that kind, as platformdirs says; it may be missing.
+
+    Each start of the command asks for it, and on Linux the import of platformdirs takes longer than the answer.
+    """
+    if sys.platform == "linux":
+        variable, usual = {"config": ("XDG_CONFIG_HOME", "~/.config"), "data": ("XDG_DATA_HOME", "~/.local/share")}[
+            kind
+        ]
+        given = os.environ.get(variable, "").strip()
+        return Path(given if given.startswith("/") else usual).expanduser() / "harness"
+    import platformdirs
+
+    return platformdirs.user_config_path("harness") if kind == "config" else platformdirs.user_data_path("harness")
 
 
 @contextmanager

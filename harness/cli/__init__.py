@@ -6,6 +6,7 @@ A core command is `command` in the module with its name, or one of the lists in 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -51,6 +52,8 @@ class Commands(Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now; plugins are loaded only for a name that is not core."""
+        if cmd_name not in _LISTS or cmd_name in OPEN:
+            gc.enable()
         if cmd_name in CORE:
             module = importlib.import_module(f"{__name__}.{'listing' if cmd_name in _LISTS else cmd_name}")
             command = getattr(module, _LISTS.get(cmd_name, "command"))
@@ -143,6 +146,8 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     from .ending import INTERRUPTED, end_idle_workers, end_soon, exit_code, leave_threads
 
+    if args is None:
+        gc.disable()  # what start-up makes stays: help and lists end before there is anything to collect
     _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -17,7 +17,7 @@ from typing import Final
 from harness.contracts import DataSource, Split, Task
 from harness.data.built import drop_published_sizes, find_built_set
 from harness.errors import BadData, HarnessError, MissingData
-from harness.files import lock_file, report_write_errors
+from harness.files import find_user_folder, lock_file, report_write_errors
 from harness.types import Sample, Settings
 
 LOCK: Final = ".fetch.lock"  #: in a folder that one command at a time writes into
@@ -29,9 +29,7 @@ def data_folder(given: Path | None = None) -> Path:
         return given.expanduser()
     if named := os.environ.get("HARNESS_DATA"):
         return Path(named).expanduser()
-    from platformdirs import user_data_path
-
-    return user_data_path("harness")
+    return find_user_folder("data")
 
 
 @contextmanager

@@ -8,7 +8,6 @@ Distributions are read one at a time, so another package's broken metadata does 
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import importlib.util
 import os
 import re
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from harness.errors import HarnessError, describe_error
+from harness.plugins.distributions import find_distributions, load_entry, parse_entries
 from harness.settings import nearest
 from harness.text import one_line
 
@@ -164,9 +164,10 @@ def normalize_name(distribution: str) -> str:
 def find_installed(report: Callable[[Fault], None]) -> list[Source]:
     """Every entry point of the group, from every distribution on the path; the first distribution of a name wins."""
     found: dict[str, list[Source]] = {}
-    for distribution in importlib.metadata.distributions():
+    for distribution in find_distributions():
         with guard(_UNREADABLE, "find", report):
-            if f"[{GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
+            listed = distribution.read_text("entry_points.txt") or ""
+            if f"[{GROUP}]" not in listed:
                 continue
             # Read only the two lines with name and version: parsing all metadata takes ten times as long.
             text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
@@ -176,8 +177,10 @@ def find_installed(report: Callable[[Fault], None]) -> list[Source]:
             name = normalize_name(named[1]) if named else "unnamed"
             version, site = versioned[1] if versioned else "unknown", str(distribution.locate_file(""))
             known = partial(Source, distribution=name, version=version, site=site)
-            entries = distribution.entry_points.select(group=GROUP)
-            found.setdefault(name, [known(name=e.name, entry=e.name, value=e.value, load=e.load) for e in entries])
+            entries = parse_entries(listed, GROUP)
+            found.setdefault(
+                name, [known(name=e, entry=e, value=to, load=partial(load_entry, to)) for e, to in entries]
+            )
     return [source for sources in found.values() for source in sources]
 
 

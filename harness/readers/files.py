@@ -13,14 +13,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from harness import descriptors
 from harness.errors import BadImage
 from harness.files import resolve_name
-from harness.readers import archives
-from harness.readers.archives import FAULTS, READ_LIMIT, Archive, Member, open_archive
 from harness.types import Files, Image
+
+if TYPE_CHECKING:
+    from harness.readers.archives import Archive, Member
 
 IN_PARQUET: Final = ".parquet#"  #: between a parquet file and the place of an image in it
 
@@ -92,6 +93,8 @@ class _Located:
     def read(self) -> bytes:
         if self.member:
             return self.member.read()
+        from harness.readers.archives import READ_LIMIT
+
         with Path(self.name).open("rb") as file:
             return file.read(min(self.size, READ_LIMIT))  # a read allocates as much as it is asked for
 
@@ -131,6 +134,8 @@ class DataFiles:
             BadImage: missing, outside_root, too_many_bytes or unreadable.
             TooManyOpen: no file can be opened any more.
         """
+        from harness.readers.archives import FAULTS, READ_LIMIT  # zipfile is not needed to offer a task
+
         found = self._locate_or_fail(path)
         if found.size > READ_LIMIT:
             raise BadImage(path, "too_many_bytes", f"{found.size} bytes, at most {READ_LIMIT} are read")
@@ -175,6 +180,7 @@ class DataFiles:
         found = self._in_folder(path, table + ".parquet")
         if found is None:
             return None
+        from harness.readers.archives import Member
         from harness.readers.cells import FAULTS, open_table
 
         try:
@@ -217,6 +223,8 @@ class DataFiles:
 
     def _all_archives(self) -> tuple[list[Archive], str]:
         """The archives, and the faults of those that cannot be read."""
+        from harness.readers.archives import FAULTS, open_archive
+
         with self._lock:
             if self._archives is None:
                 found: list[Archive] = []
@@ -231,6 +239,8 @@ class DataFiles:
             return self._archives
 
     def _archive_paths(self) -> Iterator[Path]:
+        from harness.readers import archives
+
         if self._root.is_file():
             yield self._root.absolute()
             return

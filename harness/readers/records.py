@@ -13,7 +13,6 @@ show the same image.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -270,6 +269,8 @@ def _read_lines(name: str, text: str) -> Iterator[Json]:
 
 
 def _read_table(name: str, text: str) -> Iterator[Json]:
+    import csv  # not needed to offer a task
+
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if name.lower().endswith(".tsv") else ",")
     try:
         yield from ({key: value for key, value in line.items() if key is not None} for line in reader)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from harness.contracts import Suite
 from harness.errors import HarnessError, UnknownName
+from harness.files import find_user_folder
 from harness.plugins.host import Host
 from harness.plugins.loader import Source
 from harness.plugins.registry import NAME, SUITES
-from harness.prices.book import read_price
 from harness.schemes import Row
 from harness.settings import nearest, spread
 
@@ -106,9 +106,7 @@ def _check_mapping(raw: object, where: str) -> dict[str, Any]:
 
 def user_config() -> Path:
     """The path of the user's config file, which may be missing."""
-    from platformdirs import user_config_path
-
-    return user_config_path("harness") / "harness.yaml"
+    return find_user_folder("config") / "harness.yaml"
 
 
 def load_config(explicit: Path | None, known: Callable[[], Collection[str]]) -> dict[str, Any]:
@@ -133,6 +131,8 @@ def _read_file(path: Path, known: Collection[str]) -> dict[str, Any]:
         return {}
     if not isinstance(loaded, dict):
         raise HarnessError("the config must be a mapping of flags to values", where=str(path))
+    from harness.prices.book import read_price  # not needed where there is no config
+
     values = {str(key): value for key, value in cast("dict[object, Any]", loaded).items()}
     for key in values:
         if key not in known:

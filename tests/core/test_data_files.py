@@ -19,7 +19,7 @@ import pytest
 
 from harness.errors import BadImage
 from harness.images import open_image
-from harness.readers import archives, files
+from harness.readers import archives
 from harness.readers.files import first_of, open_files
 from harness.testing.fakes import PIXEL, fake_image
 from harness.types import Image
@@ -144,7 +144,7 @@ def test_a_pipe_a_device_and_a_folder_are_unreadable_and_nothing_waits_for_them(
 def test_a_file_of_implausible_size_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "READ_LIMIT", 5)
+    monkeypatch.setattr(archives, "READ_LIMIT", 5)
     zipped(tmp_path / "more.zip", {"b.png": b"second"})
     (tmp_path / "a.png").write_bytes(b"second")
     assert fault(tmp_path, "a.png") == fault(tmp_path, "b.png") == "too_many_bytes"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
+import platformdirs
 import pytest
 
 from harness import descriptors
@@ -20,6 +21,7 @@ from harness.errors import HarnessError, TooManyOpen
 from harness.files import (
     AppendFile,
     atomic_write,
+    find_user_folder,
     is_full,
     lock_file,
     lock_path,
@@ -323,3 +325,13 @@ def test_all_clients_together_keep_no_more_connections_than_files_may_be_open() 
     assert note.startswith(
         f"a gets {first.endpoint.slots} calls at once, not 500: this process may open only 256 files"
     )
+
+
+@pytest.mark.parametrize("given", ["/tmp/own", "relative", "", None])
+def test_the_users_folders_are_those_of_platformdirs(monkeypatch: pytest.MonkeyPatch, given: str | None) -> None:
+    for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+        if given is not None:
+            monkeypatch.setenv(variable, given)
+    assert find_user_folder("config") == platformdirs.user_config_path("harness")
+    assert find_user_folder("data") == platformdirs.user_data_path("harness")

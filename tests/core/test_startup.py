@@ -67,6 +67,23 @@ def test_tasks_are_listed_without_what_talks_to_servers_or_downloads() -> None:
     assert [name for name in found["modules"] if name.startswith(("harness.http", "harness.data.downloads"))] == []
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("tasks", "list")])
+def test_start_up_does_without_slow_parts_of_the_standard_library_and_prices(arguments: tuple[str, ...]) -> None:
+    found = said(PROGRAM, *arguments)
+    assert isinstance(found, dict)
+    slow = {"importlib.metadata", "email", "zipfile", "tempfile", "socket", "csv", "decimal", "platformdirs"}
+    assert slow & set(found["modules"]) == set()
+    assert [name for name in found["modules"] if name.startswith("harness.prices")] == []
+
+
+def test_garbage_is_collected_while_a_command_works(tmp_path: Path) -> None:
+    plugin = tmp_path / "shows.py"
+    source = "import gc\nimport click\nfrom harness import hookimpl\n@hookimpl\ndef harness_commands(cli):\n"
+    plugin.write_text(source + "    cli.command('collects')(lambda: click.echo(gc.isenabled()))\n", "utf-8")
+    command = [sys.executable, "-m", "harness", "--plugin", str(plugin), "collects"]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "True\n"
+
+
 def test_help_of_a_core_command_loads_no_plugin() -> None:
     found = said(PROGRAM, "tasks", "--help")
     assert isinstance(found, dict)
