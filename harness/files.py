@@ -40,11 +40,9 @@ def find_user_folder(kind: Literal["config", "data"]) -> Path:
 
     Each start of the command asks for it, and on Linux the import of platformdirs takes longer than the answer.
     """
-    if sys.platform == "linux":
-        variable, usual = {"config": ("XDG_CONFIG_HOME", "~/.config"), "data": ("XDG_DATA_HOME", "~/.local/share")}[
-            kind
-        ]
-        given = os.environ.get(variable, "").strip()
+    if "linux" in sys.platform:
+        given = os.environ.get(f"XDG_{kind.upper()}_HOME", "")
+        usual = "~/.config" if kind == "config" else "~/.local/share"
         return Path(given if given.startswith("/") else usual).expanduser() / "harness"
     import platformdirs
 

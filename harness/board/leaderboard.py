@@ -284,9 +284,12 @@ def name_apart(rows: Sequence[Row]) -> Iterator[Row]:
     named = _name_by_options(rows)
     for row in named:
         twins = [other for other in named if (other.model, other.judge.id) == (row.model, row.judge.id)]
-        # runs of one model that were asked in one way differ in how much of the split was asked, or when they ended
+        # Runs of one model that were asked in one way differ in how much of the split was asked, in their folder, or in
+        # when they ended: results from Python have no folder, and folders of two places may have one name.
         if len({_format_subset(twin) for twin in twins}) > 1:
             yield replace(row, model=_add_detail(row.model, _format_subset(row)))
+        elif row.folder and len({twin.folder for twin in twins}) == len(twins) > 1:
+            yield replace(row, model=_add_detail(row.model, f"folder {row.folder}"))
         elif len({twin.finished for twin in twins}) > 1:
             yield replace(row, model=_add_detail(row.model, f"finished {row.finished}"))
         else:

@@ -305,6 +305,11 @@ def read_results(path: Path) -> Results:
     return results if _has_run(path.parent) else {**results, "bare": True}
 
 
+def read_folders(paths: Iterable[Path]) -> list[Results]:
+    """Several results.json as `read_results`, each with the name of its folder in `folder`, which tells rows apart."""
+    return [{**read_results(path), "folder": path.absolute().parent.name} for path in paths]
+
+
 def _has_run(folder: Path) -> bool:
     """Whether the lines of the run are there, so that its results can be computed again."""
     return (folder / "run.json").is_file() and any(folder.glob("*/responses.jsonl"))

@@ -163,6 +163,7 @@ class Row:
         seeds: of a mean over runs that differ in a seed alone: (ref, seed) of each run.
         files: hash of the model's files; empty if they are not known, or if there is an adapter on them.
         base_files: the same of the model it was tuned from, as declared.
+        folder: name of its run folder; empty for results that do not come out of one, and for several runs.
         bare: its results.json is without the lines of its run, so it cannot be computed again.
         cautions: reasons to doubt the number.
         finished: when the run's last invocation ended, ISO 8601.
@@ -216,6 +217,7 @@ class Row:
     seeds: tuple[tuple[str, str], ...] = ()
     files: str = ""
     base_files: str = ""
+    folder: str = ""
     bare: bool = False
     cautions: tuple[Caution, ...] = ()
     finished: str = ""
@@ -371,6 +373,7 @@ def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, prima
         seeds=tuple((str(each["ref"]), str(each["seed"])) for each in model.get("seeds") or ()),
         files=_files_digest(identity),
         base_files=str(training.get("base_files") or ""),
+        folder=one_line(str(section.run.get("folder") or "")),
         bare=bool(section.run.get("bare")),
         finished=str(section.run.get("finished") or ""),
         local=_is_local(identity),

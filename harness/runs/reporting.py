@@ -12,7 +12,7 @@ from typing import Final
 
 from harness import plugins
 from harness.board.figure_links import LINKED, link_figures
-from harness.board.results import find_results, read_results
+from harness.board.results import find_results, read_folders, read_results
 from harness.contracts import Rendered, Report, Results
 from harness.errors import HarnessError
 from harness.plugins.host import Host
@@ -99,7 +99,7 @@ def report(
 
 def load_results(paths: Sequence[Path], group_by: str, tell: Callable[[str], None] | None = None) -> Sequence[Results]:
     """The results to render, runs that differ in a seed alone as one; `tell` gets what could not be averaged."""
-    results = [read_results(path) for path in paths]
+    results = read_folders(paths)
     if group_by == "none" or len(results) < 2:
         return results
     from harness.runs.seed_groups import group_runs

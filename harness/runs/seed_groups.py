@@ -188,6 +188,7 @@ class _Average:
                 tuple(range(len(self.results))),
                 {
                     **first,
+                    "folder": "",  # it is of several
                     "model": {**first["model"], "ref": name_group(refs), "seeds": members},
                     "finished": max(str(result.get("finished") or "") for result in self.results),
                     "tasks": tasks,

@@ -11,7 +11,7 @@ from html import escape, unescape
 from typing import Final
 
 from harness import SampleLinks, plugins
-from harness.board.results import FILE, read_results
+from harness.board.results import FILE, read_folders
 from harness.contracts import Report
 from harness.errors import HarnessError
 from harness.runs.seed_groups import group_runs
@@ -48,7 +48,7 @@ def render_leaderboard(indexes: Sequence[RunIndex]) -> str:
             "no run here has results yet", remedy="open this page again when a run has ended: it then writes them"
         )
     paths = [index.folder / FILE for index in having]
-    grouped = group_runs(paths, [read_results(path) for path in paths])
+    grouped = group_runs(paths, read_folders(paths))
     names = [tuple(having[place].name for place in places) for places in grouped.members]
     return report.linked(grouped.results, SampleLinks(viewer=VIEWER, runs=names))
 

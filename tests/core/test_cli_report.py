@@ -55,6 +55,16 @@ def test_several_runs_make_one_leaderboard_on_stdout(runs: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("ending", ["md", "csv"])
+def test_two_runs_of_one_model_are_named_by_their_folders(runs: Path, tmp_path: Path, ending: str) -> None:
+    for name in ("a", "b"):
+        body = split(judged({"unsafe": 100, "safe": 900}, main="unsafe"), judge="mis-j-1f3a9c2e")
+        write(runs / name / "results.json", results("x/one", {"mis": {"easy": body}}))
+    report(runs / "a", runs / "b", "--output", tmp_path / f"out.{ending}")
+    written = (tmp_path / f"out.{ending}").read_text("utf-8")
+    assert ["x/one (folder a)" in written, "x/one (folder b)" in written] == [True, True]
+
+
 def test_a_pattern_takes_the_runs_with_results_and_leaves_out_the_rest(runs: Path) -> None:
     assert report(runs / "*").stdout == report(runs / "a", runs / "b").stdout
 

@@ -184,6 +184,17 @@ def test_two_runs_that_differ_in_nothing_else_are_named_by_when_they_ended() -> 
     assert ranks(made) == {"x/a (finished 2026-01-01T00:01:00Z)": 1, "x/a (finished 2026-02-01T00:00:00Z)": 2}
 
 
+def test_two_runs_that_differ_in_nothing_else_are_named_by_their_folders() -> None:
+    first, second = ({**run("x/a", number), "folder": name} for number, name in ((100, "monday"), (500, "friday")))
+    assert ranks(board(first, second)) == {"x/a (folder monday)": 1, "x/a (folder friday)": 2}
+
+
+def test_folders_of_one_name_tell_no_runs_apart_so_their_ends_do() -> None:
+    first, second = ({**run("x/a", number), "folder": "base"} for number in (100, 500))
+    made = board(first, {**second, "finished": "2026-02-01T00:00:00Z"})
+    assert ranks(made) == {"x/a (finished 2026-01-01T00:01:00Z)": 1, "x/a (finished 2026-02-01T00:00:00Z)": 2}
+
+
 def test_what_nobody_judged_stands_unranked_with_those_it_would_belong_to() -> None:
     waiting = run("x/b", 0, 0, judge="", unscored={"unjudged": 1000})
     assert classes(waiting, run("x/a", 100)) == {"": {"x/a": 1, "x/b": None}}
