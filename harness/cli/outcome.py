@@ -15,6 +15,8 @@ from .ending import exit_code
 from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from harness.contracts import Results
     from harness.runs.dry_run import DryRun, Load
     from harness.runs.run import Run
@@ -145,10 +147,9 @@ def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
                 tell(f"note: {each.over_limit}")
         return
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    from harness.board.tables import WIDTH
+    from harness.board.tables import WIDTH, print_drawing
 
     table = Table(box=box.SIMPLE)
     for name in ("model", "as", "opened in", "task"):
@@ -164,8 +165,7 @@ def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
         numbers = (load.samples, calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)
         table.add_row(load.who, load.role, load.where, load.task, *(str(number) for number in numbers))
     if table.row_count:
-        out = results_stream()
-        Console(file=out, width=None if out.isatty() else WIDTH).print(table)
+        print_drawing(lambda console: console.print(table), WIDTH, results_stream())
     print_forecasts(loads)
     missing = [each.over_limit for each in every]
     missing += [text for load in loads for text in (load.left_out, load.incomplete)]
@@ -177,12 +177,11 @@ def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
 def print_forecasts(loads: Sequence[Load]) -> None:
     """Print tokens, dollars and time of the calls that are left, for each model and judge, and what they rest on."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from harness.board.costs import NOT_SOLD, is_not_sold
     from harness.board.display import format_count, format_duration
-    from harness.board.tables import WIDTH
+    from harness.board.tables import WIDTH, print_drawing
     from harness.prices.forecast import add_ranges
 
     table = Table(box=box.SIMPLE)
@@ -221,9 +220,6 @@ def print_forecasts(loads: Sequence[Load]) -> None:
         )
     if not table.row_count:
         return
-    out = results_stream()
-    console = Console(file=out, width=None if out.isatty() else WIDTH, highlight=False)
-    console.print(table)
     lines: list[str] = []
     for (is_foreseen, what), who in rests.items():
         of = "; ".join(who)
@@ -233,8 +229,13 @@ def print_forecasts(loads: Sequence[Load]) -> None:
     if dollars:
         low, high = add_ranges(dollars)
         lines.insert(0, f"in all: ${low:.2f} to ${high:.2f}{', without what has no price' if has_unknown else ''}")
-    for line in lines:
-        console.print(f"  {line}", markup=False)
+
+    def draw(console: Console) -> None:
+        console.print(table)
+        for line in lines:
+            console.print(f"  {line}", markup=False)
+
+    print_drawing(draw, WIDTH, results_stream())
 
 
 def _format_range(ends: tuple[_N, _N], form: Callable[[_N], str]) -> str:

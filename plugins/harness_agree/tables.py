@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.board.display import ARROWS, NOTHING, format_estimate, format_share, format_value
+from harness.board.tables import WIDTH, print_drawing
 from harness.runs.agreement import Disagreement, JudgePair, MetricByJudge, SplitAgreement
 from harness.runs.agreement_json import Texts
 from harness.runs.people import PEOPLE, PeopleAgreement, ReferenceAccuracy, list_figures
@@ -20,21 +19,13 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-WIDTH = 120  #: columns without a terminal
 SHOWN = 5  #: differing items of a split, unless --show says otherwise
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def print_tables(splits: Sequence[SplitAgreement], texts: Texts, most: int | None, *, runs: int = 1) -> None:
     """Print all splits on stdout; see `draw_tables`."""
-    from rich.console import Console
-
-    if sys.stdout.isatty():
-        draw_tables(Console(highlight=False), splits, texts, most, runs=runs)
-        return
-    out = io.StringIO()
-    draw_tables(Console(file=out, width=WIDTH, highlight=False, color_system=None), splits, texts, most, runs=runs)
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines()))
+    print_drawing(lambda console: draw_tables(console, splits, texts, most, runs=runs), WIDTH)
 
 
 def draw_tables(

@@ -160,12 +160,11 @@ def _shown_numbers(run: ListedRun) -> list[MainNumber]:
 
 
 def _print_table(runs: Iterable[ListedRun], folder: str) -> None:
-    import sys
-
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from harness.board.tables import print_drawing
 
     table = Table(box=box.SIMPLE, pad_edge=False)
     table.add_column("run", overflow="fold")
@@ -186,8 +185,7 @@ def _print_table(runs: Iterable[ListedRun], folder: str) -> None:
             _format_dollars(run),
             _format_when(run.when),
         )
-    is_terminal = sys.stdout.isatty()
-    Console(width=None if is_terminal else _WIDTH, highlight=False).print(table)
+    print_drawing(lambda console: console.print(table), _WIDTH)
 
 
 def _format_dollars(run: ListedRun) -> str:
