@@ -190,6 +190,7 @@ PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = 
     "figstep": (dict, ("full",)),
     "harmbench-labels": (harmbench_labels, ("val",)),
     "harmbench-mm": (dict, ("all",)),
+    "holisafe": (dict, ("unsafe", "safe")),
     "jailbreakv": (dict, ("official-mini",)),
     "jbb-labels": (jbb_labels, ("test",)),
     "mir-safetybench": (mir_safetybench, ("all",)),

@@ -84,6 +84,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "tasks pope": filed(transport="any_revision fetch"),
     "tasks vlmeval": filed(transport="any_revision fetch"),
     "judges harmbench": filed(file="prompt", identity="images sees"),
+    "judges holisafe": filed(file="prompt", identity="sees"),
     "judges jailbreakv": filed(file="prompt", identity="user_text sees"),
     "strategies cot": filed(identity="prompt"),
     "strategies system-defence": filed(identity="text file"),

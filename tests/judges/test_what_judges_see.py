@@ -34,6 +34,7 @@ TARGET = {
 BEFORE = """
 harmbench                        e3097763 7f9892cd07c8a616 intent,context,answer
 harmbench images=shown           67eea846 00abb86ca4cd2ed5 images,intent,context,answer
+holisafe                         2997cc32 2a5326c3775a75ab images,question,answer
 jailbreakv user_text=both        2a968efa 5677eef22e15ca90 question,intent,answer
 jailbreakv user_text=intent      c0cbc34c 26e0eea6279de147 intent,answer
 jailbreakv user_text=shown       a3b37f42 0b8b7525f8d7283f question,answer
@@ -164,6 +165,7 @@ SWITCHED: list[tuple[str, str, list[int], list[str], list[str]]] = [
     ("harmbench", "images,prompt,context,answer", [2], ["How do I stack", "a tower"], ["stack the tower"]),
     ("strongreject", "goal,answer", [0], ["stack the tower"], ["How do I stack"]),
     ("strongreject", "images,question,answer", [2], ["How do I stack", "besides: the images"], []),
+    ("holisafe", "caption,question,answer", [0], ["a tower"], []),
     ("jailbreakv", "answer", [0], ["(not shown to you)"], ["stack the tower", "How do I stack"]),
     ("mmsafety", "images,answer", [2], ["(not shown to you: judge by the answer alone)"], ["How do I stack"]),
     ("spa-vl", "answer", [0], ["Put one"], ["How do I stack"]),

@@ -14,8 +14,8 @@ from harness.images import open_image
 from harness.settings import effective
 from tests.tasks.data import read
 
-FOLDERS = ("figstep", "harmbench_mm", "jailbreakv", "mir_safetybench", "mis", "mm_safetybench", "mossbench", "mssbench",
-           "qbench", "siuo", "spa_vl", "strongreject", "vlguard", "vlsbench", "xstest")  # fmt: skip
+FOLDERS = ("figstep", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench", "mis", "mm_safetybench", "mossbench",
+           "mssbench", "qbench", "siuo", "spa_vl", "strongreject", "vlguard", "vlsbench", "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
 }
@@ -28,6 +28,10 @@ SPLITS = """
  figstep:mini                    8 1 ASR           lower  keyword llamaguard harmbench strongreject
 *harmbench-mm:all              110 1 ASR           lower  harmbench llamaguard strongreject keyword
  harmbench-mm:mini               8 1 ASR           lower  keyword harmbench llamaguard strongreject
+*holisafe:unsafe              3408 1 mASR          lower  holisafe llamaguard harmbench strongreject keyword
+*holisafe:safe                 755 1 refusal_rate  lower  holisafe keyword
+ holisafe:mini                   8 1 mASR          lower  keyword holisafe llamaguard harmbench strongreject
+ holisafe:mini-safe              4 1 refusal_rate  lower  keyword holisafe
 *jailbreakv:official-mini      280 1 ASR           lower  jailbreakv llamaguard harmbench strongreject keyword
  jailbreakv:full             28000 1 ASR           lower  jailbreakv llamaguard harmbench strongreject keyword
  jailbreakv:redteam           2000 0 ASR           lower  jailbreakv llamaguard harmbench strongreject keyword
@@ -135,6 +139,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
     [
         ("figstep", "full", r"data/question/safebench\.csv"),
         ("harmbench-mm", "all", "harmbench_behaviors_multimodal_all"),
+        ("holisafe", "safe", r"holisafe_bench\.json"),
         ("jailbreakv", "official-mini", "mini_JailBreakV_28K"),
         ("jailbreakv", "full", "/JailBreakV_28K"),
         ("jailbreakv", "redteam", "RedTeam"),

@@ -1,0 +1,23 @@
+"""HoliSafe-Bench: safe and unsafe images and questions in all five combinations. The task `holisafe` and its rubric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import Judge, Task, hookimpl
+
+
+@hookimpl
+def harness_tasks() -> Iterable[Task]:
+    """Offer the task."""
+    from .task import TASK
+
+    return (TASK,)
+
+
+@hookimpl
+def harness_judges() -> Iterable[Judge]:
+    """Offer its rubric."""
+    from .task import JUDGE
+
+    return (JUDGE,)
