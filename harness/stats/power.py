@@ -118,7 +118,7 @@ def _list_other_rates(rate: float, goal: Goal, size: float) -> list[float | None
         return [rate]
     if goal != "detect":
         return [None]
-    return [other for other in (rate + size, rate - size) if -_NEARLY <= other <= 1 + _NEARLY]
+    return [min(1.0, max(0.0, other)) for other in (rate + size, rate - size) if -_NEARLY <= other <= 1 + _NEARLY]
 
 
 def find_power(
@@ -146,14 +146,17 @@ def find_power(
         return _find_power_of_seeds(model, goal, size, records, other_rate=other_rate, lower_is_better=lower_is_better)
     n = max(1, floor(records / model.design_effect + _NEARLY))
     if goal == "width":
-        return _find_power_of_width(n, model.rate, size)
-    if goal == "limit":
-        return _find_power_of_limit(n, model.rate, size, most=lower_is_better)
-    other = other_rate if other_rate is not None else model.rate + (size if goal == "detect" else 0.0)
-    cells = split_pairs(model.rate, min(1.0, max(0.0, other)), model.correlation)
-    if goal == "detect":
-        return find_mcnemar_power(n, cells[1] + cells[2], abs(cells[1] - cells[2]))
-    return _find_power_of_margin(n, cells, size)
+        chance = _find_power_of_width(n, model.rate, size)
+    elif goal == "limit":
+        chance = _find_power_of_limit(n, model.rate, size, most=lower_is_better)
+    else:
+        other = other_rate if other_rate is not None else model.rate + (size if goal == "detect" else 0.0)
+        cells = split_pairs(model.rate, min(1.0, max(0.0, other)), model.correlation)
+        if goal == "detect":
+            chance = find_mcnemar_power(n, cells[1] + cells[2], abs(cells[1] - cells[2]))
+        else:
+            chance = _find_power_of_margin(n, cells, size)
+    return min(1.0, chance)  # a sum of many parts may exceed 1 by the last digit
 
 
 def find_reach(

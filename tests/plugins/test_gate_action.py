@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from click.testing import CliRunner
 
 from harness.cli import cli
 
-ACTION = Path(__file__).parents[2] / ".github" / "actions" / "gate" / "action.yml"
+ROOT = Path(__file__).parents[2]
+ACTION = ROOT / ".github" / "actions" / "gate" / "action.yml"
 INPUT = re.compile(r"\$\{\{ inputs\.([a-z-]+)")
 
 
@@ -71,6 +73,17 @@ def test_each_input_is_used_and_none_is_pasted_into_a_script() -> None:
     action = load()
     assert set(INPUT.findall(ACTION.read_text(encoding="utf-8"))) == set(action["inputs"])
     assert not any("${{" in step["run"] for step in action["runs"]["steps"])
+
+
+def test_the_workflow_of_the_page_names_the_action_by_its_path_and_only_inputs_that_it_has() -> None:
+    page = (ROOT / "docs" / "gates.md").read_text(encoding="utf-8")
+    block = page[page.index("    jobs:\n") :].partition("\n\n")[0]
+    steps = yaml.safe_load(textwrap.dedent(block))["jobs"]["gate"]["steps"]
+    (step,) = (each for each in steps if each.get("id") == "gate")
+    assert ROOT / step["uses"] / "action.yml" == ACTION
+    inputs = load()["inputs"]
+    assert set(step["with"]) <= set(inputs)
+    assert {name for name, about in inputs.items() if about.get("required")} <= set(step["with"])
 
 
 @pytest.mark.parametrize(("rule", "code", "passed"), [("ASR:mis:mini=40", 0, "true"), ("ASR:mis:mini=0", 5, "false")])

@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 
 import click
+import jsonschema
 import pytest
 from click.testing import CliRunner
 
 from harness.cli import cli
 from harness.errors import HarnessError
 from tests.core.compared import WORLD, changed, played
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "power.schema.json").read_text(encoding="utf-8"))
 
 
 def power(*flags: str | Path) -> str:
@@ -62,3 +65,45 @@ def test_a_goal_is_needed_and_a_limit_that_the_rate_breaks_is_refused() -> None:
         power("--task", "mis:test", "--rate", "6", "--limit", "5")
     with pytest.raises(HarnessError, match="not above the limit"):
         power("--task", "mis:test", "--metric", "RSR", "--rate", "80", "--limit", "90")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("mis:test", "--rate", "3", "--detect", "3", "--margin", "2", "--limit", "5", "--width", "4"),
+        ("mis:test", "--rate", "20", "--detect", "10", "--seed-sd", "1", "--correlation", "0.5", "--power", "90"),
+        ("mis:test", "--rate", "50", "--detect", "60"),
+        ("mis:test", "--metric", "RSR", "--rate", "95", "--limit", "90"),
+        ("played:one", "--rate", "0", "--width", "5"),
+        ("played:one", "--rate", "100", "--detect", "1"),
+    ],
+    ids=[
+        "every goal",
+        "seeds",
+        "out of reach",
+        "a limit from below",
+        "a split without a published size",
+        "at the end of the scale",
+    ],
+)
+def test_the_json_is_as_its_schema_says(flags: tuple[str, ...]) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(json.loads(power("--task", *flags, "--json")), SCHEMA)
+
+
+def test_the_json_of_plans_from_runs_is_as_its_schema_says(tmp_path: Path) -> None:
+    runs = [played(tmp_path / f"run{number}", answers) for number, answers in enumerate(("ussu", "usss"))]
+    against = [word for run in runs for word in ("--against", str(run))]
+    whole = json.loads(power("--task", "played:one", *against, "--width", "30", "--limit", "99", "--json"))
+    jsonschema.validate(whole, SCHEMA)
+    assert whole["basis"]["rate_ci95"] is not None
+    changed(runs[0], lambda results: results["usage"].update(cost_usd=12.0), "results.json")
+    jsonschema.validate(json.loads(power("--task", "played:one", *against, "--width", "30", "--json")), SCHEMA)
+
+
+def test_the_schema_names_each_key_of_the_json_and_no_other() -> None:
+    printed = json.loads(power("--task", "mis:test", "--rate", "3", "--detect", "3", "--json"))
+    parts = SCHEMA["$defs"]
+    assert set(printed) == set(SCHEMA["properties"])
+    assert set(printed["plans"][0]) == set(parts["plan"]["properties"])
+    assert set(printed["basis"]) == set(parts["basis"]["properties"]) - {"cost_why"}
