@@ -60,6 +60,8 @@ class BatchPlay(ChatServer):
         refuse: (batch) -> why it fails as a whole, or None.
         vanished: ids of batches whose results are gone.
         hook: called with the name of each step of a batch; a test kills the client there.
+        show: changes what is said of a batch, made, looked at or listed.
+        write: changes the lines of results.
         lost_answers: how many batches are made with an answer that gets lost at a gateway.
         batches: each batch by its id.
         paid: how often each question was answered.
@@ -72,6 +74,8 @@ class BatchPlay(ChatServer):
         self.refuse: Callable[[Batch], tuple[str, str] | None] = lambda _batch: None
         self.vanished: set[str] = set()
         self.hook: Callable[[str], None] = lambda _step: None
+        self.show: Callable[[dict[str, Any]], Any] = lambda said: said
+        self.write: Callable[[list[bytes]], list[bytes]] = lambda lines: lines
         self.lost_answers = 0
         self.batches: dict[str, Batch] = {}
         self.paid = Counter[str]()
@@ -210,7 +214,7 @@ class OpenAIBatchServer(BatchPlay):
             "purpose": "batch", "status": "processed",
         }  # fmt: skip
 
-    def _show(self, batch: Batch, status: str) -> dict[str, Any]:
+    def _show(self, batch: Batch, status: str) -> Any:
         ended = status in ("completed", "expired", "cancelled")
         errors = None
         if batch.failed:
@@ -218,14 +222,14 @@ class OpenAIBatchServer(BatchPlay):
             errors = {"object": "list", "data": [{"code": code, "message": message, "line": 1, "param": None}]}
         answers = batch.answers or {}
         good = [name for name, reply in answers.items() if reply is not None and reply.status < 300]
-        return {
+        return self.show({
             "id": batch.id, "object": "batch", "endpoint": "/v1/chat/completions", "input_file_id": "file-x",
             "completion_window": "24h", "status": status, "created_at": batch.created, "errors": errors,
             "metadata": dict(batch.metadata),
             "output_file_id": f"out-{batch.id}" if ended and good else None,
             "error_file_id": f"err-{batch.id}" if ended and len(good) < len(answers) else None,
             "request_counts": {"total": len(batch.requests), "completed": len(good), "failed": 0},
-        }  # fmt: skip
+        })  # fmt: skip
 
     def _download(self, name: str) -> web.Response:
         kind, _, batch_id = name.partition("-")
@@ -238,7 +242,7 @@ class OpenAIBatchServer(BatchPlay):
             good = reply is not None and reply.status < 300
             if good == (kind == "out"):
                 lines.append(self._line(request, reply))
-        return web.Response(body=b"".join(line + b"\n" for line in lines))
+        return web.Response(body=b"".join(line + b"\n" for line in self.write(lines)))
 
     def _line(self, name: str, reply: Reply | None) -> bytes:
         if reply is None:
@@ -306,11 +310,12 @@ class AnthropicBatchServer(BatchPlay, MessagesServer):
             if batch.id in self.vanished or batch.answers is None:
                 return self.gone(path)
             self.step("download")
-            return web.Response(body=b"".join(self._line(*each) for each in reversed(batch.answers.items())))
+            lines = [self._line(*each) for each in reversed(batch.answers.items())]
+            return web.Response(body=b"".join(self.write(lines)))
         self.step("poll")
         return web.json_response(self._show(batch, ended=self.look(batch) == "ended"))
 
-    def _show(self, batch: Batch, *, ended: bool) -> dict[str, Any]:
+    def _show(self, batch: Batch, *, ended: bool) -> Any:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(batch.created))
         done = len(batch.answers or {}) if ended else 0
         counts = {
@@ -320,12 +325,12 @@ class AnthropicBatchServer(BatchPlay, MessagesServer):
             "canceled": 0,
             "expired": 0,
         }
-        return {
+        return self.show({
             "id": batch.id, "type": "message_batch", "processing_status": "ended" if ended else "in_progress",
             "request_counts": counts, "created_at": at, "expires_at": at, "ended_at": at if ended else None,
             "archived_at": None, "cancel_initiated_at": None,
             "results_url": f"{self.url}/v1/messages/batches/{batch.id}/results" if ended else None,
-        }  # fmt: skip
+        })  # fmt: skip
 
     def _line(self, name: str, reply: Reply | None) -> bytes:
         if reply is None:
@@ -398,7 +403,8 @@ class GeminiBatchServer(BatchPlay):
             if batch is None or batch.answers is None or batch.id in self.vanished:
                 return self.gone(path)
             self.step("download")
-            return web.Response(body=b"".join(self._line(*each) for each in reversed(batch.answers.items())))
+            lines = [self._line(*each) for each in reversed(batch.answers.items())]
+            return web.Response(body=b"".join(self.write(lines)))
         if found := re.fullmatch(r"/batches/(\w+)(:cancel)?", path):
             batch = self.batches.get(found[1])
             if batch is None:
@@ -426,7 +432,7 @@ class GeminiBatchServer(BatchPlay):
             headers={"x-goog-upload-status": "final"},
         )
 
-    def _show(self, batch: Batch, state: str) -> dict[str, Any]:
+    def _show(self, batch: Batch, state: str) -> Any:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(batch.created))
         ended = state == "BATCH_STATE_SUCCEEDED"
         shown: dict[str, Any] = {
@@ -436,7 +442,7 @@ class GeminiBatchServer(BatchPlay):
         }  # fmt: skip
         if ended:
             shown["output"] = {"responsesFile": f"files/{batch.id}"}
-        return {"name": f"batches/{batch.id}", "metadata": shown, "done": ended}
+        return self.show({"name": f"batches/{batch.id}", "metadata": shown, "done": ended})
 
     def _line(self, name: str, reply: Reply | None) -> bytes:
         if reply is None:

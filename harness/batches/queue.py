@@ -22,11 +22,13 @@ from typing import IO, Final, TypeVar
 import anyio
 
 from harness.batches.log import WHO, BatchLog, BatchRecord, ForeignBatch
+from harness.batches.side import CheckedBatches
 from harness.errors import BudgetSpent, Forbidden, HarnessError
 from harness.files import report_write_errors
-from harness.http.batching import Batches, CallFailed
+from harness.http.batching import Batches, CallFailed, wrong_shape
 from harness.limits.endpoints import Policy
 from harness.limits.quota import Budget
+from harness.text import one_line
 
 _T = TypeVar("_T")
 FIRST_SECONDS: float = 10.0  #: between the first looks at a batch; each later wait is half as long again
@@ -76,7 +78,7 @@ class Channel:
 
     name: str
     model: str
-    side: Batches
+    side: CheckedBatches
     part: str = ""
     file: IO[bytes] | None = None
     names: dict[str, Decimal | None] = field(default_factory=dict[str, "Decimal | None"])
@@ -140,10 +142,11 @@ class BatchQueue:
 
     async def attach(self, name: str, model: str, side: Batches) -> Channel:
         """The channel of an open model; collects its batches that have ended. Raises HarnessError."""
+        checked = CheckedBatches(side)
         if name not in self._channels:
-            self._channels[name] = Channel(name=name, model=model, side=side)
+            self._channels[name] = Channel(name=name, model=model, side=checked)
             await self._look(self._channels[name])
-        self._channels[name].side = side
+        self._channels[name].side = checked
         return self._channels[name]
 
     def check_idle(self) -> None:
@@ -276,6 +279,12 @@ class BatchQueue:
         """Give an announced part to the provider, once."""
         path, found, unsure = self.log.requests_file(part), False, False
 
+        async def submit() -> str:
+            batch = await channel.side.submit(path, part)
+            if batch in self._list_known():
+                raise wrong_shape(f"the provider gave it the id {batch}, which another batch of this run has")
+            return batch
+
         async def find_made(failed: CallFailed) -> str | None:
             # the batch may have been made, though no answer came back
             nonlocal found, unsure
@@ -288,7 +297,7 @@ class BatchQueue:
 
         try:
             batch = await self._try(
-                lambda: channel.side.submit(path, part),
+                submit,
                 f"{channel.model}: a batch cannot be submitted",
                 instead=find_made,
             )
@@ -304,13 +313,17 @@ class BatchQueue:
         self._set_aside()
 
     async def _find(self, channel: Channel, record: BatchRecord) -> str | None:
-        known = self.log.foreign | {part.batch for part in self.log.parts.values() if part.batch}
+        known = self._list_known()
         return await self._try(
             lambda: channel.side.find(
                 record.part, count=record.requests, since=record.submitted - SETTLE_SECONDS, known=known
             ),
             f"{channel.model}: the list of batches cannot be read",
         )
+
+    def _list_known(self) -> set[str]:
+        """The ids of all batches of this run, and of those of others that were taken for one."""
+        return self.log.foreign | {part.batch for part in self.log.parts.values() if part.batch}
 
     def _discard(self, channel: Channel) -> None:
         """Delete the part that was never announced; the next walk gathers its requests again."""
@@ -352,7 +365,7 @@ class BatchQueue:
                 raise
             return self._give_up(record, f"the provider no longer knows it: {gone.what}", count=True)
         if state.state == "open":
-            self.log.note_state(record.part, done=state.done, said=state.message)
+            self.log.note_state(record.part, done=min(state.done, record.requests), said=state.message)
             return False
         if state.state == "failed":
             if state.later:
@@ -460,10 +473,13 @@ class BatchQueue:
                 made = None if instead is None else await instead(failed)
                 if made is not None:
                     return made
-                if not failed.failure.transient or tries >= self._policy.tries:
+                given = failed.failure.retry_after
+                wait = given if given is not None and given > 0 else 0.0  # NaN gives 0
+                too_long = wait > self._policy.patience
+                if not failed.failure.transient or tries >= self._policy.tries or too_long:
                     remedy = "run the same command again: batches and their answers are kept"
-                    raise HarnessError(f"{what}: {failed}", remedy=remedy) from failed
-                wait = failed.failure.retry_after or 0.0
+                    asked = f"; it asks to wait {wait:.0f} s" if too_long else ""
+                    raise HarnessError(f"{what}: {one_line(str(failed), 500)}{asked}", remedy=remedy) from failed
                 await anyio.sleep(max(wait, random.uniform(0, min(longest, self._policy.base * 2**tries))))
 
 

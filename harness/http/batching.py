@@ -10,23 +10,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol, cast, runtime_checkable
+from typing import IO, TYPE_CHECKING, Final, Literal, Protocol, TypeVar, cast, runtime_checkable
 
+from harness.http.reading import REPLY_LIMIT
 from harness.http.status import as_mapping, as_text
 from harness.types import Failure, Json
 
 if TYPE_CHECKING:
     from harness.http.client import Body
 
+_T = TypeVar("_T")
 #: bytes of a result file that are read
 RESULTS_LIMIT: Final = 2 << 30
 #: codes of requests that a batch never ran: they are asked again
 UNASKED = frozenset({"batch_expired", "batch_cancelled", "batch_canceled"})
+MOST_LINES: Final = 1_000_000  #: of a result file; a batch has at most 100,000 requests
+MOST_LISTED: Final = 10_000  #: batches of a provider's list that are looked through for one
+MOST_DONE: Final = 1_000_000_000  #: requests that a batch may be said to have answered
 _NAME = re.compile(rb'"(?:custom_id|key)"\s*:\s*"([0-9a-f]{60})"')
 
 
@@ -142,6 +147,37 @@ class BatchCall(Protocol):
 _CALL: ContextVar[BatchCall | None] = ContextVar("batched call", default=None)
 
 
+def as_count(value: object) -> int:
+    """A count that a provider gives; 0 if it is none."""
+    return min(max(0, value), MOST_DONE) if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def as_status(value: object) -> int | None:
+    """An HTTP status that a provider gives; None if it is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599 else None
+
+
+def wrong_shape(message: str) -> CallFailed:
+    """The error for an answer about batches that cannot be right; no other try helps."""
+    return CallFailed(Failure(outcome="error", reason="wrong_shape", message=message))
+
+
+def check_answered(batch: str, answered: object) -> None:
+    """Raise CallFailed if a provider was asked for one batch and shows another."""
+    if answered != batch:
+        raise wrong_shape(f"the provider was asked for this batch and shows {str(answered)!r:.80}")
+
+
+async def list_found(batches: AsyncIterable[_T]) -> AsyncIterator[_T]:
+    """A provider's list of batches, up to a limit. Raises CallFailed beyond it."""
+    count = 0
+    async for batch in batches:
+        count += 1
+        if count > MOST_LISTED:
+            raise wrong_shape(f"the provider lists more than {MOST_LISTED:,} batches of the last hours")
+        yield batch
+
+
 def find_call() -> BatchCall | None:
     """The batched call that runs here; None for a live one."""
     return _CALL.get()
@@ -163,26 +199,33 @@ def pack_chat(name: str, body: Body, url: str = "/v1/chat/completions") -> bytes
     return head + b', "body": ' + bytes(body) + b"}"
 
 
-def read_chat_results(lines: Iterable[bytes]) -> Iterator[tuple[str, BatchAnswer | None]]:
+def read_chat_results(content: IO[bytes]) -> Iterator[tuple[str, BatchAnswer | None]]:
     """The lines of a result file or an error file of OpenAI's form, as `read_results`."""
-    return read_results(lines, _read_chat_line)
+    return read_results(content, _read_chat_line)
 
 
 def read_results(
-    lines: Iterable[bytes], read: Callable[[Json], tuple[str, BatchAnswer | None] | None]
+    content: IO[bytes], read: Callable[[Json], tuple[str, BatchAnswer | None] | None]
 ) -> Iterator[tuple[str, BatchAnswer | None]]:
     """The requests' names and answers of a file of JSON lines.
 
     A line that is not JSON is what a live call would get as an answer that is not JSON, if it still shows which request
-    it is for. Else that request has no result.
+    it is for. Else that request has no result. So is a line that is longer than any answer; no more of it is read.
 
     Args:
-        lines: of the file, such as the open file itself.
+        content: the open file.
         read: reads a line's JSON; None for a line of another shape.
+
+    Raises CallFailed for a file of more lines than any batch has.
     """
-    for line in lines:
-        if not line.strip():
-            continue
+    count, beginning = 0, True
+    while line := content.readline(REPLY_LIMIT):
+        whole, beginning = beginning, line.endswith(b"\n")
+        if not whole or not line.strip():
+            continue  # the rest of a line that is too long, or nothing
+        count += 1
+        if count > MOST_LINES:
+            raise wrong_shape(f"its results have more than {MOST_LINES:,} lines")
         try:
             found = read(json.loads(line))
         except (ValueError, RecursionError):
@@ -199,12 +242,12 @@ def _read_chat_line(payload: Json) -> tuple[str, BatchAnswer | None] | None:
     name, response, error = as_text(line.get("custom_id")), as_mapping(line.get("response")), line.get("error")
     if not name or not (response or error):
         return None
-    status: Json = response.get("status_code")
+    status = as_status(response.get("status_code"))
     body: object = response.get("body")
     if error and body is None:
         if not response and as_text(as_mapping(error).get("code")) in UNASKED:
             return name, None
-        status = status if isinstance(status, int) and status >= 300 else 500
+        status = status if status is not None and status >= 300 else 500
         inner = as_mapping(error).get("error", error)
         body = {"error": cast("Json", inner) if isinstance(inner, dict) else {"message": str(inner)}}
-    return name, BatchAnswer(status=status if isinstance(status, int) else 200, body=json.dumps(body).encode())
+    return name, BatchAnswer(status=status or 200, body=json.dumps(body).encode())

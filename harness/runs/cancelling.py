@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from harness.batches import BatchLog, BatchRecord, list_batches
+from harness.batches.side import CheckedBatches
 from harness.errors import HarnessError
 from harness.evaluation.judges import GENERATION, select_settings
 from harness.evaluation.options import JudgeOptions, Options
@@ -70,7 +71,7 @@ async def cancel_batches(folder: Path, ids: Collection[str] = ()) -> list[Cancel
     for channel in dict.fromkeys(part.channel for part in chosen):
         resolved = models[channel]
         async with resolved.open(images=0) as model:
-            side = resolved.batches_of(model)
+            side = CheckedBatches(resolved.batches_of(model))
             found += [await _cancel(side, part) for part in chosen if part.channel == channel]
     with suppress(HarnessError):  # a process that waits for them notes it itself
         log = BatchLog(folder)

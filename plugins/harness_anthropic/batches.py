@@ -14,16 +14,26 @@ from typing import Any, Final
 
 from harness import Json
 from harness.http import Body, SdkConnection
-from harness.http.batching import RESULTS_LIMIT, BatchAnswer, BatchLimits, BatchState, CallFailed, read_results
+from harness.http.batching import (
+    RESULTS_LIMIT,
+    BatchAnswer,
+    BatchLimits,
+    BatchState,
+    as_count,
+    check_answered,
+    list_found,
+    read_results,
+    wrong_shape,
+)
 from harness.http.reading import read_into
 from harness.http.status import as_mapping, as_text
-from harness.types import Failure
 
 from .messages import STATUSES
 
 _PATH: Final = "/v1/messages/batches"
 _SKEW: Final = 100.0  # seconds by which the clocks of both sides may differ
 _OPEN: Final = frozenset({"in_progress", "canceling"})
+_COUNTS: Final = ("processing", "succeeded", "errored", "canceled", "expired")
 _UNASKED: Final = frozenset({"expired", "canceled"})
 
 
@@ -61,7 +71,7 @@ class AnthropicBatches:
         )
         found = _parse(content)
         if not as_text(found.get("id")):
-            raise _wrong_shape("a batch was made and has no id")
+            raise wrong_shape("a batch was made and has no id")
         return as_text(found.get("id"))
 
     async def find(self, mark: str, *, count: int, since: float, known: Collection[str]) -> str | None:
@@ -69,9 +79,9 @@ class AnthropicBatches:
         del mark
 
         async def search() -> str | None:
-            async for batch in self._client.messages.batches.list(limit=100):
-                counts, made = batch.request_counts, batch.created_at.timestamp()
-                total = counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired
+            async for batch in list_found(self._client.messages.batches.list(limit=100)):
+                made = batch.created_at.timestamp()
+                total = sum(as_count(getattr(batch.request_counts, name, 0)) for name in _COUNTS)
                 if made < since - _SKEW:
                     return None
                 if total == count and batch.id not in known:
@@ -83,12 +93,13 @@ class AnthropicBatches:
     async def poll(self, batch: str) -> BatchState:
         """How far a batch is."""
         found = await self._connection.manage(lambda: self._client.messages.batches.retrieve(batch))
+        check_answered(batch, found.id)
         said = str(found.processing_status)
         if said in _OPEN:
             return BatchState(state="open", message=said)
         if said != "ended":
-            raise _wrong_shape(f"a batch is {said!r:.50}, which this version of the harness does not know")
-        return BatchState(state="ended", done=found.request_counts.succeeded, message=said)
+            raise wrong_shape(f"a batch is {said!r:.50}, which this version of the harness does not know")
+        return BatchState(state="ended", message=said)
 
     async def results(self, batch: str) -> AsyncIterator[tuple[str, BatchAnswer | None]]:
         """Answers in any order. They are asked for at this server, whatever address it gives for them."""
@@ -124,11 +135,7 @@ def _parse(content: bytes) -> dict[str, Json]:
     try:
         return dict(as_mapping(json.loads(content)))
     except ValueError:
-        raise _wrong_shape("not JSON") from None
-
-
-def _wrong_shape(message: str) -> CallFailed:
-    return CallFailed(Failure(outcome="error", reason="wrong_shape", message=message))
+        raise wrong_shape("not JSON") from None
 
 
 def _measure(file: Path) -> int:

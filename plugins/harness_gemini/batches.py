@@ -16,11 +16,22 @@ from typing import Any, BinaryIO, Final, TypeVar
 import aiohttp
 import anyio
 from google.auth.exceptions import GoogleAuthError
-from google.genai import client, errors
+from google.genai import client, errors, types
 
 from harness import Json
 from harness.http import MIB, Address, Body, Unreadable, unreachable
-from harness.http.batching import RESULTS_LIMIT, BatchAnswer, BatchLimits, BatchState, CallFailed, read_results
+from harness.http.batching import (
+    RESULTS_LIMIT,
+    BatchAnswer,
+    BatchLimits,
+    BatchState,
+    CallFailed,
+    as_status,
+    check_answered,
+    list_found,
+    read_results,
+    wrong_shape,
+)
 from harness.http.status import as_mapping, as_text
 from harness.types import Failure
 
@@ -84,7 +95,7 @@ class GeminiBatches:
             )
         )
         if not made.name:
-            raise _wrong_shape("a job was made and has no name")
+            raise wrong_shape("a job was made and has no name")
         return made.name
 
     async def find(self, mark: str, *, count: int, since: float, known: Collection[str]) -> str | None:
@@ -92,7 +103,7 @@ class GeminiBatches:
         del count, known
 
         async def search() -> str | None:
-            async for job in await self._client.aio.batches.list(config={"page_size": 100}):
+            async for job in list_found(await self._client.aio.batches.list(config={"page_size": 100})):
                 if job.display_name == _name(mark):
                     return job.name
                 if job.create_time is not None and job.create_time.timestamp() < since - 3600:
@@ -103,7 +114,7 @@ class GeminiBatches:
 
     async def poll(self, batch: str) -> BatchState:
         """How far a job is."""
-        job = await self._manage(lambda: self._client.aio.batches.get(name=batch))
+        job = await self._get(batch)
         said = "" if job.state is None else str(job.state.value)
         word = said.removeprefix("JOB_STATE_").lower()
         if not said or said in _OPEN:
@@ -111,14 +122,14 @@ class GeminiBatches:
         if said in _ENDED:
             return BatchState(state="ended", message=word)
         if said != "JOB_STATE_FAILED":
-            raise _wrong_shape(f"a job is {said!r:.50}, which this version of the harness does not know")
+            raise wrong_shape(f"a job is {said!r:.50}, which this version of the harness does not know")
         why = "no reason is given" if job.error is None else f"{job.error.code}: {job.error.message}"
         full = job.error is not None and job.error.code in (8, 429)
         return BatchState(state="failed", message=self._address.redact(why), later=full)
 
     async def results(self, batch: str) -> AsyncIterator[tuple[str, BatchAnswer | None]]:
         """The answers of the job's file; none for a job without one, as after it expired."""
-        job = await self._manage(lambda: self._client.aio.batches.get(name=batch))
+        job = await self._get(batch)
         file = None if job.dest is None else job.dest.file_name
         if not file:
             return
@@ -133,6 +144,11 @@ class GeminiBatches:
     async def cancel(self, batch: str) -> None:
         """Ask for its end."""
         await self._manage(lambda: self._client.aio.batches.cancel(name=batch))
+
+    async def _get(self, batch: str) -> types.BatchJob:
+        job = await self._manage(lambda: self._client.aio.batches.get(name=batch))
+        check_answered(batch, job.name)
+        return job
 
     async def _manage(self, call: Callable[[], Awaitable[_T]]) -> _T:
         """Make one call of the SDK about files or jobs. Raises CallFailed, HarnessError."""
@@ -171,10 +187,6 @@ def _name(mark: str) -> str:
     return f"harness-{mark}"
 
 
-def _wrong_shape(message: str) -> CallFailed:
-    return CallFailed(Failure(outcome="error", reason="wrong_shape", message=message))
-
-
 def _read_line(payload: Json) -> tuple[str, BatchAnswer | None] | None:
     """A request's key and what became of it."""
     line = as_mapping(payload)
@@ -186,5 +198,6 @@ def _read_line(payload: Json) -> tuple[str, BatchAnswer | None] | None:
     code = error.get("code")
     if code == _CANCELLED:
         return name, None
-    status = code if isinstance(code, int) and code >= 300 else _STATUSES.get(code if isinstance(code, int) else 2, 500)
+    given = as_status(code)
+    status = given if given is not None and given >= 300 else _STATUSES.get(code if isinstance(code, int) else 2, 500)
     return name, BatchAnswer(status=status, body=json.dumps({"error": {**error, "code": status}}).encode())

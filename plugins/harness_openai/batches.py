@@ -17,12 +17,14 @@ from harness.http.batching import (
     BatchAnswer,
     BatchLimits,
     BatchState,
-    CallFailed,
+    as_count,
+    check_answered,
+    list_found,
     pack_chat,
     read_chat_results,
+    wrong_shape,
 )
 from harness.http.reading import read_into
-from harness.types import Failure
 
 _ENDPOINT: Final = "/v1/chat/completions"
 _MARK: Final = "harness_part"  # key of the batch's metadata
@@ -73,14 +75,15 @@ class OpenAIBatches:
                 extra_headers=headers,
             )
         )
-        return str(made.id)
+        return made.id  # type: ignore[no-any-return] # checked by the caller
 
     async def find(self, mark: str, *, count: int, since: float, known: Collection[str]) -> str | None:
         """The id of the batch with this mark; the list begins with the newest."""
         del count, known
 
         async def search() -> str | None:
-            async for batch in self._client.batches.list(limit=100, extra_headers=self._connection.headers):
+            listed = self._client.batches.list(limit=100, extra_headers=self._connection.headers)
+            async for batch in list_found(listed):
                 metadata: Mapping[str, str] = batch.metadata or {}
                 if metadata.get(_MARK) == mark:
                     return str(batch.id)
@@ -95,13 +98,12 @@ class OpenAIBatches:
         found = await self._retrieve(batch)
         said = str(found.status)
         if said in _OPEN:
-            counts = found.request_counts
-            return BatchState(state="open", done=(counts.completed + counts.failed) if counts else 0, message=said)
+            done = sum(as_count(getattr(found.request_counts, name, 0)) for name in ("completed", "failed"))
+            return BatchState(state="open", done=done, message=said)
         if said in _ENDED:
             return BatchState(state="ended", message=said)
         if said != "failed":
-            what = f"a batch is {said!r:.50}, which this version of the harness does not know"
-            raise CallFailed(Failure(outcome="error", reason="wrong_shape", message=what))
+            raise wrong_shape(f"a batch is {said!r:.50}, which this version of the harness does not know")
         errors: Sequence[Any] = (found.errors.data if found.errors else None) or ()
         texts = [f"{each.code}: {each.message}" + (f" (line {each.line})" if each.line else "") for each in errors]
         said = self._connection.address.redact("; ".join(texts[:3]) or "no reason is given")
@@ -125,6 +127,8 @@ class OpenAIBatches:
         )
 
     async def _retrieve(self, batch: str) -> Any:
-        return await self._connection.manage(
+        found = await self._connection.manage(
             lambda: self._client.batches.retrieve(batch, extra_headers=self._connection.headers)
         )
+        check_answered(batch, found.id)
+        return found

@@ -6,6 +6,7 @@ and results.json are the same, apart from times and from what says that a batch 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -460,6 +461,158 @@ def assert_resolved(world: World, name: str) -> None:
         assert {item.outcome for item in upstream.items(world.folder / name / "mis", split)} <= {
             "answered", "empty", "input_blocked", "output_blocked",
         }  # fmt: skip
+
+
+# ---- what a provider says that cannot be right -----------------------------------------------------------------------
+
+
+def put_id(said: dict[str, Any], found: Any) -> dict[str, Any]:
+    """What is said of a batch, with another id in it."""
+    if "metadata" in said and "displayName" in said["metadata"]:
+        return {**said, "name": found, "metadata": {**said["metadata"], "name": found}}
+    return {**said, "id": found}
+
+
+def put_state(said: dict[str, Any], state: Any) -> dict[str, Any]:
+    if "displayName" in said.get("metadata", {}):
+        return {**said, "metadata": {**said["metadata"], "state": state}}
+    return {**said, "processing_status" if "processing_status" in said else "status": state}
+
+
+def refuse(world: World) -> str:
+    """What the command says when it cannot go on; it never looks like a bug."""
+    ended = commands.harness_here(*world.words("run", "--batch"))
+    assert ended.code == 2, ended.err
+    assert "Traceback" not in ended.err
+    assert "this is a bug" not in ended.err
+    assert "batches and their answers are kept" in ended.err
+    return " ".join(ended.err.split())
+
+
+@pytest.mark.parametrize("vendor", [OPENAI, ANTHROPIC], ids=lambda vendor: vendor.scheme)
+def test_counts_that_cannot_be_right_change_nothing(vendor: Vendor, tmp_path: Path) -> None:
+    names = ("total", "completed", "failed", "processing", "succeeded", "errored", "canceled", "expired")
+    odd: Iterator[Any] = itertools.cycle([-5, 10**30, "7", None, 2.5, [1], {"a": 1}, True])
+    with opened(vendor, tmp_path) as world:
+        world.server.looks = 6
+        shown = 0
+
+        def show(said: dict[str, Any]) -> dict[str, Any]:
+            nonlocal shown
+            shown += 1
+            return {**said, "request_counts": dict.fromkeys(names, next(odd)) if shown % 3 else "nonsense"}
+
+        world.server.show = show
+        assert world.finish("run", "--wait") == [0]
+        assert shown >= 12
+        for event in read(tmp_path / "run" / "batches.jsonl"):
+            assert 0 <= event.get("done", 0) <= 12
+        assert_as_live(world, "run")
+
+
+@every_vendor
+@pytest.mark.parametrize("odd", ["another", "state", "list", "nothing"])
+def test_an_answer_about_a_batch_that_cannot_be_right_is_a_sentence_and_the_next_command_goes_on(
+    odd: str, vendor: Vendor, tmp_path: Path
+) -> None:
+    changes: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "another": lambda said: put_id(said, "batches/batch_99"),
+        "state": lambda said: put_state(said, "BATCH_STATE_DREAMING\x1b[31m" * 90),
+        "list": lambda said: [said],
+        "nothing": lambda _: {},
+    }
+    with opened(vendor, tmp_path) as world:
+        world.server.looks = 0
+        assert commands.harness_here(*world.words("run", "--batch")).code == 3
+        world.server.show = changes[odd]
+        said = refuse(world)
+        assert "cannot be read: " in said
+        assert "\x1b" not in said
+        assert len(said) < 2000
+        world.server.show = lambda each: each
+        assert world.finish("run")[-1] == 0
+        assert len(world.server.batches) == 2
+        assert_as_live(world, "run")
+
+
+@every_vendor
+@pytest.mark.parametrize("odd", [None, "a\nb"], ids=repr)
+def test_a_batch_that_is_made_without_a_usable_id_is_found_and_not_made_twice(
+    odd: Any, vendor: Vendor, tmp_path: Path
+) -> None:
+    with opened(vendor, tmp_path) as world:
+
+        def show(said: dict[str, Any]) -> dict[str, Any]:
+            if world.server.steps[-1] == "created":
+                world.server.steps.append("shown")
+                return put_id(said, odd)
+            return said
+
+        world.server.show = show
+        assert world.finish("run")[-1] == 0
+        assert world.server.steps.count("shown") == 2
+        assert len(world.server.batches) == 2
+        assert_as_live(world, "run")
+
+
+@every_vendor
+def test_an_id_that_another_batch_has_is_not_taken_and_the_batch_is_found(
+    vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, _, name = vendor.limits.rpartition(".")
+    monkeypatch.setattr(
+        getattr(__import__(module, fromlist=[name]), name), "limits", BatchLimits(requests=7, bytes=200_000_000)
+    )
+    with opened(vendor, tmp_path) as world:
+        first = "batches/batch_1" if vendor is GEMINI else "batch_1"
+
+        def show(said: dict[str, Any]) -> dict[str, Any]:
+            if world.server.steps[-1] == "created":
+                world.server.steps.append("shown")
+                return put_id(said, first)
+            return said
+
+        world.server.show = show
+        assert world.finish("run")[-1] == 0
+        assert len(world.server.batches) == 4
+        assert max(world.server.paid.values()) == 1
+        assert_as_live(world, "run")
+
+
+@every_vendor
+def test_lines_that_are_doubled_foreign_or_no_results_change_nothing(vendor: Vendor, tmp_path: Path) -> None:
+    with opened(vendor, tmp_path) as world:
+
+        def write(lines: list[bytes]) -> list[bytes]:
+            key = "key" if vendor is GEMINI else "custom_id"
+            doubled = [line.replace(b'"content"', b'"contents"') for line in lines]
+            others = [{**json.loads(line), key: f"{number:060x}"} for number, line in enumerate(lines)]
+            foreign = [json.dumps(other).encode() + b"\n" for other in others]
+            odd = [
+                b"1" * 5000 + b"\n",
+                b"null\n",
+                b"[[[\n",
+                b"{}\n",
+                b'{"%s": 5}\n' % key.encode(),
+                b"[" * 5000 + b"\n",
+            ]
+            return [*odd, *foreign, *lines, *doubled, *foreign]
+
+        world.server.write = write
+        assert world.finish("run")[-1] == 0
+        assert len(world.server.batches) == 2
+        assert_as_live(world, "run")
+
+
+def test_a_list_of_batches_that_cannot_be_read_leaves_the_batch_to_the_next_command(tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+        world.server.lost_answers = 1
+        world.server.show = lambda said: {**said, "metadata": "nonsense", "created_at": "now"}
+        assert "the list of batches cannot be read: " in refuse(world)
+        world.server.show = lambda said: said
+        assert world.finish("run")[-1] == 0
+        assert len(world.server.batches) == 2
+        assert_as_live(world, "run")
 
 
 # ---- a limit in dollars --------------------------------------------------------------------------------------------

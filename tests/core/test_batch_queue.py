@@ -6,7 +6,9 @@ import json
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -17,7 +19,15 @@ from harness.batches.log import BatchLog, read_costs
 from harness.contracts import ModelInfo
 from harness.errors import BudgetSpent, Forbidden, HarnessError
 from harness.http import Body, encode
-from harness.http.batching import BatchAnswer, BatchLimits, BatchState, CallFailed, find_call, read_chat_results
+from harness.http.batching import (
+    BatchAnswer,
+    BatchLimits,
+    BatchState,
+    CallFailed,
+    find_call,
+    list_found,
+    read_chat_results,
+)
 from harness.limits import Endpoints, Policy
 from harness.limits.quota import Budget
 from harness.types import Failure, Message, Request, Response, Text
@@ -177,8 +187,13 @@ async def test_a_cycle_that_ended_leaves_nothing_unfinished(tmp_path: Path) -> N
 async def test_a_submission_that_nobody_can_find_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queues, "SETTLE_SECONDS", 0.0)
     world = World(tmp_path)
-    submit, world.side.submit = world.side.submit, None  # type: ignore[method-assign,assignment] # dies in it
-    with pytest.raises(TypeError):
+    submit = world.side.submit
+
+    async def die(file: Path, mark: str) -> str:
+        raise KeyboardInterrupt(f"{file}, {mark}")
+
+    world.side.submit = die  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
         await world.walk(("s", [["a"]]))
     world.side.submit = submit  # type: ignore[method-assign]
     assert [part.stage for part in list_batches(tmp_path).parts.values()] == ["submitting"]
@@ -254,15 +269,116 @@ def test_each_line_of_a_result_file_is_what_a_live_call_would_have_got(
     line: dict[str, object], expected: tuple[int, object] | None
 ) -> None:
     content = json.dumps({"custom_id": NAME, **line}).encode()
-    [(name, answer)] = read_chat_results([b"\n", content + b"\n"])
+    [(name, answer)] = read_chat_results(BytesIO(b"\n" + content + b"\n"))
     assert name == NAME
     assert (answer and (answer.status, json.loads(answer.body))) == expected
 
 
 def test_a_torn_line_is_an_answer_that_is_not_json_and_one_without_a_name_is_none() -> None:
     torn = json.dumps({"custom_id": NAME, "response": {"status_code": 200, "body": {}}})[:-9].encode()
-    assert [(name, answer and answer.body) for name, answer in read_chat_results([torn])] == [(NAME, torn)]
-    assert list(read_chat_results([b"nonsense\n", b"{}\n", b"[1]\n"])) == []
+    assert [(name, answer and answer.body) for name, answer in read_chat_results(BytesIO(torn))] == [(NAME, torn)]
+    assert list(read_chat_results(BytesIO(b"nonsense\n{}\n[1]\n"))) == []
+
+
+@pytest.mark.parametrize("odd", [-5, 0, 99, 600, 10**9, "200", 2.0, True, [200], None])
+def test_a_status_that_http_lacks_is_that_of_an_answer_or_with_an_error_of_a_server_at_fault(odd: object) -> None:
+    lines = [
+        {"custom_id": NAME, "response": {"status_code": odd, "body": {"a": 1}}},
+        {"custom_id": NAME, "response": {"status_code": odd, "body": None}, "error": {"message": "no"}},
+    ]
+    content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    found = [answer for _, answer in read_chat_results(BytesIO(content))]
+    assert [answer and answer.status for answer in found] == [200, 500]
+
+
+def test_a_line_that_is_longer_than_any_answer_is_read_no_further_and_the_next_one_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("harness.http.batching.REPLY_LIMIT", 200)
+    long = json.dumps({"custom_id": NAME, "response": {"status_code": 200, "body": "x" * 10_000}}).encode()
+    short = json.dumps({"custom_id": NAME[::-1], "response": {"status_code": 200, "body": 1}}).encode()
+    first, second = read_chat_results(BytesIO(long + b"\n" + short + b"\n"))
+    assert first == (NAME, BatchAnswer(status=200, body=long[:200]))
+    assert second == (NAME[::-1], BatchAnswer(status=200, body=b"1"))
+
+
+def test_a_file_of_more_lines_than_any_batch_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.http.batching.MOST_LINES", 10)
+    assert list(read_chat_results(BytesIO(b"{}\n" * 10))) == []
+    with pytest.raises(CallFailed, match="its results have more than 10 lines"):
+        list(read_chat_results(BytesIO(b"{}\n" * 11)))
+
+
+async def test_a_list_of_batches_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.http.batching.MOST_LISTED", 10)
+
+    async def list_batch() -> AsyncIterator[str]:
+        while True:
+            yield "batch_1"
+
+    listed = list_found(list_batch())
+    assert [await anext(listed) for _ in range(10)] == ["batch_1"] * 10
+    with pytest.raises(CallFailed, match="lists more than 10 batches"):
+        await anext(listed)
+
+
+@pytest.mark.parametrize("odd", [None, "", 5, "a\nb", "\x1b[2J", "x" * 10_000, ["batch_1"], "\ud800"], ids=repr)
+async def test_an_id_that_cannot_be_one_is_looked_up_and_else_refused(odd: Any, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    submit = world.side.submit
+
+    async def misname(file: Path, mark: str) -> Any:
+        await submit(file, mark)
+        return odd
+
+    world.side.submit = misname  # type: ignore[method-assign]
+    with pytest.raises(HarnessError, match="a batch cannot be submitted: wrong_shape: a batch has the id"):
+        await world.walk(("s", [["a"]]))
+    [part] = list_batches(tmp_path).parts.values()
+    assert (part.stage, part.batch) == ("dropped", "")
+
+
+async def test_what_a_side_raises_is_an_error_with_a_sentence(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await world.walk(("s", [["a"]]))
+
+    async def poll(batch: str) -> BatchState:
+        raise AttributeError(f"'list' object has no attribute 'status' of {batch}")
+
+    world.side.poll = poll  # type: ignore[method-assign]
+    with pytest.raises(HarnessError, match="an answer about batches cannot be read: AttributeError: 'list' object"):
+        await world.walk(("s", [["a"]]))
+
+
+async def test_a_provider_that_asks_to_wait_for_years_is_not_waited_for(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await world.walk(("s", [["a"]]))
+
+    async def poll(batch: str) -> BatchState:
+        failure = Failure(outcome="error", reason="http_429", message=batch, transient=True, retry_after=1e9)
+        raise CallFailed(failure)
+
+    world.side.poll = poll  # type: ignore[method-assign]
+    with pytest.raises(HarnessError, match="batch 0 cannot be read: http_429: 0; it asks to wait 1000000000 s"):
+        await world.walk(("s", [["a"]]))
+
+
+@pytest.mark.parametrize("odd", [3, -7, 10**40, "9", None], ids=str)
+async def test_a_batch_has_at_most_as_many_results_as_requests_whatever_its_provider_says(
+    odd: Any, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    await world.walk(("s", [["a"]]), ("t", [["b"]]))
+
+    async def poll(batch: str) -> BatchState:
+        return BatchState(state="open", done=odd, message=f"{batch} \x1b[31m runs" * 500)
+
+    world.side.poll = poll  # type: ignore[method-assign]
+    await world.walk(("s", [["a"]]))
+    [part] = list_batches(tmp_path).unfinished
+    assert 0 <= part.done <= 2
+    assert "\x1b" not in part.said
+    assert len(part.said) <= 300
 
 
 # ---- dollars ---------------------------------------------------------------------------------------------------------
