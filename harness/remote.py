@@ -8,6 +8,9 @@ only what has changed.
 A reader fetches what the manifest names into a folder of the cache, one for each state of the copy, checks each hash,
 and reads that folder. It stays unchanged while it is read, whatever is uploaded meanwhile.
 
+What is at an address is not trusted. A manifest has a bound and is checked field by field, no more of a file is read
+than its manifest says, and what does not fit on the disk is not begun.
+
 Any address of fsspec will do: `s3://`, `gs://`, `sftp://`, `file://`. Only upload and download touch it; journals are
 appended to and locked, which an object store cannot do.
 """
@@ -39,6 +42,7 @@ _BLOCK: Final = 1 << 20
 _KEPT: Final = 3  # states of one copy in the cache
 _TRIES: Final = 3  # a copy may be replaced while it is fetched
 _LARGEST_MANIFEST: Final = 50_000_000
+_HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +274,7 @@ class _Place:
         self.root = str(root).rstrip("/")
 
     def read(self, name: str, most: int) -> bytes | None:
-        """A file's content; None if it is missing."""
+        """A file's content, no more than this many bytes of it; None if it is missing."""
         self._files.invalidate_cache()
         try:
             with self._files.open(f"{self.root}/{name}", "rb") as file:
@@ -290,9 +294,13 @@ class _Place:
         self._files.makedirs(target.rpartition("/")[0], exist_ok=True) if self._is_local() else None
         self._files.put_file(str(path), target)
 
-    def get(self, name: str, path: Path) -> None:
-        """Copy a file here."""
-        self._files.get_file(f"{self.root}/{name}", str(path))
+    def get(self, name: str, path: Path, most: int) -> None:
+        """Copy a file here, and no more than one byte over this many of it: then it is another file."""
+        with self._files.open(f"{self.root}/{name}", "rb") as source, path.open("wb") as target:
+            left = most + 1
+            while left and (block := source.read(min(left, _BLOCK))):
+                target.write(block)
+                left -= len(block)
 
     def remove(self, name: str) -> None:
         """Delete a file; one that is gone is no error."""
@@ -361,21 +369,26 @@ def _report(url: str, what: str) -> Generator[None]:
 
 def _read_manifest(place: _Place) -> _Manifest | None:
     """The manifest of a copy; None if there is none. Raises HarnessError for another file of that name."""
-    data = place.read(MANIFEST, _LARGEST_MANIFEST)
+    data = place.read(MANIFEST, _LARGEST_MANIFEST + 1)
     if data is None:
         return None
     try:
+        if len(data) > _LARGEST_MANIFEST:
+            raise ValueError(f"it has more than {_LARGEST_MANIFEST // 10**6} MB")
         raw: Any = json.loads(data)
         if raw["schema"] != SCHEMA:
             raise ValueError(f"schema {raw['schema']!r}")
-        files = {
-            _check_name(name): _File(bytes=int(file["bytes"]), sha256=str(file["sha256"]))
-            for name, file in raw["files"].items()
-        }
-        return _Manifest(whole=bool(raw["whole"]), of=str(raw["of"]), files=files)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        files = {_check_name(name): _parse_file(name, file) for name, file in raw["files"].items()}
+        for name in files:
+            if folder := next((str(each) for each in PurePosixPath(name).parents if str(each) in files), None):
+                raise ValueError(f"it names {folder!r} as a file and as a folder")
+        if odd := [name for name, kind in (("whole", bool), ("of", str)) if not isinstance(raw[name], kind)]:
+            raise ValueError(f"`{odd[0]}` is {raw[odd[0]]!r:.80}")
+        return _Manifest(whole=raw["whole"], of=raw["of"], files=files)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        said = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise HarnessError(
-            f"{MANIFEST} is not the manifest of a copy: {error}",
+            f"{MANIFEST} is not the manifest of a copy: {said[:300]}",
             where=show_address(place.root),
             remedy="give the address that --upload named",
         ) from None
@@ -384,9 +397,20 @@ def _read_manifest(place: _Place) -> _Manifest | None:
 def _check_name(name: str) -> str:
     """A file's name in a manifest. Raises ValueError if it could lead out of the folder."""
     parts = name.split("/")
-    if "\\" in name or "\0" in name or any(not part or part.startswith(".") for part in parts):
+    if "\\" in name or "\0" in name or name == MANIFEST or any(not part or part.startswith(".") for part in parts):
         raise ValueError(f"it names {name!r}")
+    name.encode()  # half of a pair of surrogates is no name
     return name
+
+
+def _parse_file(name: str, raw: Mapping[str, Any]) -> _File:
+    """A file of a manifest. Raises ValueError for a size or a hash that cannot be."""
+    size, sha256 = raw["bytes"], raw["sha256"]
+    if type(size) is not int or size < 0:
+        raise ValueError(f"{name} has {size!r:.80} bytes")
+    if not isinstance(sha256, str) or not _HASH.fullmatch(sha256):
+        raise ValueError(f"the sha256 of {name} is {sha256!r:.80}")
+    return _File(bytes=size, sha256=sha256)
 
 
 def _require_whole(manifest: _Manifest | None, url: str) -> _Manifest:
@@ -406,13 +430,24 @@ def _require_whole(manifest: _Manifest | None, url: str) -> _Manifest:
 
 
 def _fetch(place: _Place, manifest: _Manifest, folder: Path, base: Path) -> None:
-    """Bring a folder to the state of a manifest. Raises _ChangedError for a file that is not the manifest's."""
+    """Bring a folder to the state of a manifest.
+
+    Raises:
+        _ChangedError: a file is not the manifest's.
+        HarnessError: the disk has no room for it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     known = _find_cached(base)
-    for name, file in manifest.files.items():
-        path = folder / name
-        if path.is_file() and path.stat().st_size == file.bytes and _measure(path) == file:
-            continue
+    lacking = [name for name, file in manifest.files.items() if not _has(folder / name, file)]
+    wanted, free = sum(manifest.files[name].bytes for name in lacking), shutil.disk_usage(folder).free
+    if wanted > free:
+        raise HarnessError(
+            f"what is to be fetched has {wanted / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free here",
+            where=show_address(place.root),
+            remedy=f"make room on the disk of {folder}",
+        )
+    for name in lacking:
+        path, file = folder / name, manifest.files[name]
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{path.name}.{os.getpid()}.fetched")
         try:
@@ -422,7 +457,7 @@ def _fetch(place: _Place, manifest: _Manifest, folder: Path, base: Path) -> None
                     break
             else:
                 try:
-                    place.get(name, scratch)
+                    place.get(name, scratch, file.bytes)
                 except FileNotFoundError:
                     raise _ChangedError(name) from None
             if _measure(scratch) != file:
@@ -433,6 +468,10 @@ def _fetch(place: _Place, manifest: _Manifest, folder: Path, base: Path) -> None
     for name, path in _list_files(folder):
         if name not in manifest.files:
             path.unlink()
+
+
+def _has(path: Path, file: _File) -> bool:
+    return path.is_file() and path.stat().st_size == file.bytes and _measure(path) == file
 
 
 def _find_cached(base: Path) -> dict[tuple[str, int], list[Path]]:

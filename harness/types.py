@@ -16,11 +16,12 @@ Json = Any  #: what json.loads gives
 SettingType = type[bool] | type[int] | type[float] | type[str] | type[Path]
 Settings = Mapping[str, Any]  #: declared settings with their parsed values
 Role = Literal["system", "user", "assistant"]
-Outcome = Literal["answered", "input_blocked", "output_blocked", "empty", "bad_sample", "error"]
+Outcome = Literal["answered", "input_blocked", "output_blocked", "empty", "bad_sample", "error", "unanswered"]
 UnscoredState = Literal["judge_refused", "judge_blocked", "judge_unparsable", "judge_error"]
 Fidelity = Literal["upstream", "own", "modified"]
 Ability = Literal["images", "raw", "choices", "schema", "prefill", "draw", "system"]  #: what a model may or may not do
 
+#: of an item with a line; one without a line is `unanswered`
 OUTCOMES: tuple[Outcome, ...] = ("answered", "input_blocked", "output_blocked", "empty", "bad_sample", "error")
 UNSCORED: tuple[UnscoredState, ...] = ("judge_refused", "judge_blocked", "judge_unparsable", "judge_error")
 BLOCKED: frozenset[str] = frozenset({"input_blocked", "output_blocked"})

@@ -148,6 +148,7 @@ class _Outcomes(_Strict):
     empty: _Count
     bad_sample: _Count
     error: _Count
+    unanswered: _Count = 0
 
 
 class _SplitData(_Strict):

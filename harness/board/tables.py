@@ -36,7 +36,7 @@ _GAP: Final = 2  #: columns between two cells
 _LEAST: Final = 20  #: columns of a model's name before a metric is left out for it
 _MOST: Final = 40  #: columns that names get to stay apart before a metric is left out for it
 _PARTS: Final = re.compile(r"([/\-: @,=()]+)")  #: what separates the parts of a model's name
-_MISSING: Final = ("empty", "bad_sample", "error")
+_MISSING: Final = ("empty", "bad_sample", "error", "unanswered")
 _MARKS: Final = {"best": "*", "second": "°", "": ""}
 _STYLES: Final = {"best": "bold green", "second": "cyan", "": ""}
 _BY_PEOPLE: Final = "· by people"

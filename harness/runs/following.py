@@ -141,7 +141,9 @@ class _TaskFollower:
         """A placeholder for an item that could not be read."""
         split, sample, epoch = who
         asked = self.asked.get(who) or {"id": sample, "split": split, "epoch": epoch, "category": "", "key": ""}
-        return Item(answer=Answer(display=self.folder.display, asked=asked, response=None), said={}, label="")
+        return Item(
+            answer=Answer(display=self.folder.display, asked=asked, response=None), said={}, label="", damaged=True
+        )
 
     def _list_asked(self, split: str) -> Iterable[Mapping[str, Any]]:
         return [asked for (name, _, _), asked in self.asked.items() if name == split]

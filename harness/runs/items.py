@@ -67,11 +67,13 @@ class Item:
         answer: the question and how generation ended.
         said: judge id -> its reply, the primary judge first; a judge that has not seen the answer is missing.
         label: its label under the primary judge, also for blocks and empty answers; empty while unresolved.
+        damaged: whether a line of it cannot be read; its outcome is then `error`.
     """
 
     answer: Answer
     said: Mapping[str, JudgeReply]
     label: str
+    damaged: bool = False
 
     @property
     def item(self) -> str:
@@ -81,7 +83,7 @@ class Item:
     @property
     def outcome(self) -> str:
         """How generation ended."""
-        return self.answer.outcome
+        return "error" if self.damaged else self.answer.outcome
 
     @property
     def flags(self) -> tuple[str, ...]:

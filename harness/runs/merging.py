@@ -40,16 +40,15 @@ from harness.limits.endpoints import Policy
 from harness.progress.lines import Progress
 from harness.runs.additions import recompute_results
 from harness.runs.costs import join_prices
-from harness.runs.notes import format_judge_command
+from harness.runs.notes import FAILED, format_judge_command
 from harness.runs.results import ComputedResults, compute_results
 from harness.runs.run import Run, judge_async
 from harness.runs.selection import load_jobs
-from harness.runs.shard_answers import ShardedRun
-from harness.runs.shard_set import ShardRun, ShardSet, hold_shards, list_numbers, load_shards
+from harness.runs.shard_set import ShardedRun, ShardRun, ShardSet, hold_shards, list_numbers, load_shards
 from harness.runs.stored import StoredRun
 from harness.runs.writer import format_time
 from harness.stats.draw import FILE as DRAW
-from harness.store.folder import RunFolder, file_name
+from harness.store.folder import RunFolder, check_inside, file_name
 from harness.store.journal import encode_line
 from harness.store.journal import place as place_of
 from harness.store.listing import Asked
@@ -96,6 +95,7 @@ async def merge_async(
     root = folder / SHARDS
     if not root.is_dir():
         load_shards(folder)  # says that there is none
+    _check_disk(root)
     busy = HarnessError("another process merges these shards", where=str(folder), remedy="wait until it has ended")
     with lock_file(root / _LOCK, busy=busy):
         if (root / _WHOLE).is_dir():
@@ -180,6 +180,8 @@ class _Merge:
             for display in dict.fromkeys(title.rpartition(":")[0] for title in self.shards.titles):
                 name = file_name(display)
                 (scratch.path / name).mkdir()
+                for path in (self.place.path / name, *(self.place.path / name).glob("*.jsonl")):
+                    check_inside(self.place.path, path)
                 asked = self._list_open(display, jobs, left, file, contents)
                 self._check_listed(display)
                 sources: dict[str, list[Path]] = {}
@@ -217,7 +219,13 @@ class _Merge:
                 where=str(self.place.path),
                 remedy="move its run.json, results.json and task folders away, or give the shards another --output",
             )
-        sizes: Mapping[str, int] = old.merged["files"]
+        sizes: Mapping[str, int] = old.merged.get("files")
+        if not isinstance(sizes, Mapping) or not all(type(size) is int and size >= 0 for size in sizes.values()):
+            raise HarnessError(
+                "run.json is damaged: it does not say how much of each file came from the shards",
+                where=str(self.place.path / "run.json"),
+                remedy="restore it; or move it away with results.json and the task folders, and merge again",
+            )
         for path in self.place.path.glob("*/*.jsonl"):
             if path.name.startswith(_PERSONS) or path.stat().st_size != sizes.get(_name_of(path)):
                 return old
@@ -417,7 +425,9 @@ class _Merge:
             unasked = sum(self._count_unasked(title) for title in titles)
             lacks = f"what it lacks of {', '.join(titles)} is unresolved"
             if unasked:
-                lacks += f", not asked {unasked} (shard {listed}/{self.shards.count}), which the table counts as error"
+                lacks += (
+                    f", not asked {unasked} (shard {listed}/{self.shards.count}), which the table counts as unanswered"
+                )
             yield (
                 f"{named} of {self.shards.count} {what}: {lacks}; run "
                 f"{self.shards.format_command(numbers[0])}, then merge again"
@@ -429,15 +439,26 @@ class _Merge:
         return sum(answer.response is None for answer in read_answers(self.place.task(display), name, ()))
 
 
+def _check_disk(root: Path) -> None:
+    """Raise HarnessError if the merged run could not be moved out of the folder of the shards."""
+    if root.stat().st_dev != root.parent.stat().st_dev:
+        raise HarnessError(
+            f"{SHARDS} lies on another disk than its run, so the merged run cannot be moved from there in one step",
+            where=str(root),
+            remedy=f"let {SHARDS} be a folder here; the folders of the shards in it may be links to other disks",
+        )
+
+
 def _move_into(place: RunFolder, whole: Path) -> None:
     """Put a merged run that is whole in its place. Goes on where an earlier process was killed."""
     with place.hold_alone():
         # until all is moved there is no run: nobody reads, judges or verifies half of one
         if (whole / "run.json").exists():
+            paths = sorted(whole.glob("*/*.jsonl"))
+            targets = [check_inside(place.path, place.path / path.parent.name / path.name) for path in paths]
             (place.path / "results.json").unlink(missing_ok=True)
             (place.path / "run.json").unlink(missing_ok=True)
-            for path in sorted(whole.glob("*/*.jsonl")):
-                target = place.path / path.parent.name / path.name
+            for path, target in zip(paths, targets, strict=True):
                 target.parent.mkdir(exist_ok=True)
                 path.replace(target)
             (whole / "run.json").replace(place.path / "run.json")
@@ -636,7 +657,7 @@ def _list_incomplete(results: Mapping[str, Any], titles: Sequence[str]) -> Itera
         split = results["tasks"].get(display, {}).get("splits", {}).get(name)
         if split is not None and not split["complete"]:
             left = {state: count for state, count in split["verdicts"].items() if count and state != "scored"}
-            left |= {name: split["outcomes"][name] for name in ("error", "bad_sample") if split["outcomes"][name]}
+            left |= {name: count for name in FAILED if (count := split["outcomes"].get(name, 0))}
             coverage = "nothing was asked" if split["coverage"] is None else f"coverage {split['coverage']:.1%}"
             listed = ", ".join((coverage, *(f"{state} {count}" for state, count in left.items())))
             yield f"{title} is incomplete: {listed}; run the shards again and merge, or judge the merged run again"

@@ -6,7 +6,7 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from harness import plugins
 from harness.contracts import Results
@@ -29,6 +29,7 @@ from harness.store.shards import find_base
 from harness.text import one_line
 
 _WIDTH = 60  #: longest reason, in letters
+FAILED: Final = ("bad_sample", "error", "unanswered")  #: outcomes without an answer that another run may bring
 
 
 def find_main_reasons(run: RunFolder, plan: SplitPlan, judge: str = "") -> Mapping[str, str]:
@@ -106,7 +107,7 @@ def _list_incomplete(context: RunContext, computed: ComputedResults, folder: Pat
             continue  # a shard without a cluster of this split lacks nothing
         judges = context.judges_of.get((plan.display, plan.name), ())
         if job.deferred and not judges:
-            failed = split["outcomes"]["bad_sample"] + split["outcomes"]["error"]
+            failed = sum(split["outcomes"].get(name, 0) for name in FAILED)
             if split["records"] and failed / split["records"] > 1 - context.options.min_coverage:
                 yield f"{plan.title} is incomplete: {failed} of {split['records']} are not answered; run it again"
             continue
@@ -187,7 +188,7 @@ def _explain_incomplete(
     if view["coverage"] is None:
         return "nothing was asked; run it again"
     found = {
-        **{name: split["outcomes"][name] for name in ("bad_sample", "error")},
+        **{name: split["outcomes"].get(name, 0) for name in FAILED},
         **{state: count for state, count in view["verdicts"].items() if state != "scored"},
     }
     left = {name: count for name, count in found.items() if count}
@@ -207,7 +208,7 @@ def _explain_incomplete(
     if (left.keys() - {"unjudged"} or any(judge.dead is not None for judge in short)) if limited else left:
         fault = short[0].fault if short and "judge_error" in left else None
         first = f"fix plugin {fault.plugin}, then " if fault else ""
-        retried = sorted(set(left) - ALWAYS_RETRIED - {"unjudged"})
+        retried = sorted(set(left) - ALWAYS_RETRIED - {"unjudged", "unanswered"})
         retry = f", with --retry {','.join(retried)} for the rest" if retried else ""
         remedies.append(f"{first}run it again{retry}")
     if limited:

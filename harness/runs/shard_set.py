@@ -2,27 +2,37 @@
 
 Shards that differ would make one number of two evaluations, so each difference is refused, with the shard and the
 command that mends it. A shard that has not ended is no difference: its questions stay open.
+
+A shard may come from another machine, so it is not trusted. No run writes a link, a pipe or a device; one of them in a
+shard is refused, wherever it leads, before anything there is opened. The folder of a shard may itself be a link: so
+shards are gathered from several disks.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from harness.errors import HarnessError, IdentityMismatch
-from harness.evaluation.options import Shard
+from harness.evaluation.options import MOST_SHARDS, Shard
 from harness.runs.shards import format_shard
+from harness.runs.stored import StoredRun
+from harness.store.bulk import read_task
 from harness.store.folder import RunFolder, list_differences
+from harness.store.reader import Answer
 from harness.store.run_file import RunFile, SplitEntry, TaskEntry
 from harness.store.shards import SHARDS, list_shards
 from harness.types import Json
 
-_FLAG = "--shard"
+_FLAG: Final = "--shard"
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +113,32 @@ class ShardSet:
         return f"the command of the other shards with {_FLAG} {shard}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardedRun(StoredRun):
+    """A merged run whose lines are still in its shards, read shard by shard in the memory that one of them needs.
+
+    Attributes:
+        shards: their folders.
+    """
+
+    shards: Sequence[Path] = field(default_factory=list[Path])
+
+    def judges_of(self, display: str) -> tuple[str, ...]:
+        """Ids of all judges with a file in a shard."""
+        found = {judge for path in self.shards for judge in RunFolder(path).task(display).judges()}
+        return tuple(sorted(found))
+
+    def repeats_of(self, display: str, judge: str) -> tuple[str, ...]:
+        """Ids of a judge's repeats with a file in a shard, in order."""
+        found = (RunFolder(path).task(display).repeats(judge) for path in self.shards)
+        return max(found, key=len, default=())
+
+    def task_answers(self, display: str, judges: Sequence[str]) -> Iterator[Answer]:
+        """Each asked item of a task, shard by shard."""
+        for path in self.shards:
+            yield from read_task(RunFolder(path).task(display), tuple(self.file.tasks[display].splits), judges)
+
+
 @contextmanager
 def hold_shards(base: Path) -> Generator[ShardSet]:
     """Read and check the shards below a run's folder, which nobody changes or moves away during the body.
@@ -110,7 +146,7 @@ def hold_shards(base: Path) -> Generator[ShardSet]:
     Raises as `load_shards`, and HarnessError if another process writes to a shard.
     """
     with ExitStack() as stack:
-        found = list_shards(base)
+        found = _find_shards(base)
         for path in found.values():
             stack.enter_context(RunFolder(path).hold_at_rest())
         yield load_shards(base, found)
@@ -124,11 +160,11 @@ def load_shards(base: Path, found: Mapping[Shard, Path] | None = None) -> ShardS
         found: the folder of each shard; None to look for them.
 
     Raises:
-        HarnessError: there is none, none has ended, they are of several numbers, one is foreign or copied, or they
-            differ in what they asked, how, or in which version.
+        HarnessError: there is none, none has ended, they are of several numbers, one is foreign, copied or damaged, or
+            they differ in what they asked, how, or in which version.
         IdentityMismatch: they are of two models.
     """
-    found = list_shards(base) if found is None else found
+    found = _find_shards(base) if found is None else found
     if not found:
         raise HarnessError(
             "there are no shards here",
@@ -157,6 +193,33 @@ def load_shards(base: Path, found: Mapping[Shard, Path] | None = None) -> ShardS
     return shards
 
 
+def _find_shards(base: Path) -> dict[Shard, Path]:
+    """The folder of each shard. Raises HarnessError for a name that no shard has, and for what no run writes."""
+    found = list_shards(base)
+    for (number, count), path in found.items():
+        if not number < count <= MOST_SHARDS:
+            raise HarnessError(
+                "no shard has this name",
+                where=str(path),
+                remedy=f"move it away: of n shards the first is 0-of-n, and n is at most {MOST_SHARDS:,}",
+            )
+        for folder, _, _ in os.walk(path):
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        leads = f"a link to {Path(entry.path).readlink()}"
+                    elif not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+                        leads = "neither a file nor a folder"
+                    else:
+                        continue
+                    raise HarnessError(
+                        f"this is {leads}, and no run puts one into a shard, so it is not read",
+                        where=entry.path,
+                        remedy="put the file itself in its place, or take it away",
+                    )
+    return found
+
+
 def _load_shard(shard: Shard, folder: RunFolder) -> ShardRun:
     file = folder.load_run()
     if file.redacted:
@@ -173,7 +236,50 @@ def _load_shard(shard: Shard, folder: RunFolder) -> ShardRun:
             where=str(folder.path),
             remedy=f"move it away, and run shard {format_shard(shard)} itself",
         )
+    if said := next(_list_faults(file), ""):
+        raise HarnessError(
+            f"run.json is damaged: {said}",
+            where=str(folder.path),
+            remedy=f"restore it, or move the folder away and run shard {format_shard(shard)} again",
+        )
     return ShardRun(shard=shard, folder=folder, file=file)
+
+
+def _list_faults(file: RunFile) -> Iterator[str]:
+    """What a run.json says of its shard that cannot be."""
+    for title, entry in file.shard["splits"].items():
+        display, _, name = title.rpartition(":")
+        if display not in file.tasks or name not in file.tasks[display].splits:
+            yield f"its shard has {title}, which was not asked"
+            continue
+        if not isinstance(entry, Mapping):
+            yield f"its shard says {entry!r:.60} of {title}"
+            continue
+        counts: Mapping[str, Any] = dict(entry)
+        samples, here = (counts.get(key) for key in ("samples", "here"))
+        if type(samples) is not int or type(here) is not int or not 0 <= here <= samples:
+            yield f"its shard has {here!r:.60} of {samples!r:.60} samples of {title}"
+        for digest in (counts.get("listing"), file.tasks[display].splits[name].content or "0" * 64):
+            if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+                yield f"a hash of {title} is {digest!r:.80}"
+        deferred = counts.get("deferred")
+        if not isinstance(deferred, list) or not all(map(_is_deferred, deferred)):
+            yield f"the rubrics that it left to the merged run are {deferred!r:.80}"
+
+
+def _is_deferred(raw: Any) -> bool:
+    """Whether this is a rubric that a shard left to the merged run, as `harness.runs.shards` writes it."""
+    if not isinstance(raw, Mapping):
+        return False
+    kinds: Mapping[str, type | tuple[type, ...]] = {
+        "rubric": str,
+        "model": (str, type(None)),
+        "settings": Mapping,
+        "judge_settings": Mapping,
+        "primary": bool,
+    }
+    entry: Mapping[str, Any] = dict(raw)
+    return all(name in entry and isinstance(entry[name], kind) for name, kind in kinds.items())
 
 
 def _check_model(shards: ShardSet, run: ShardRun) -> None:

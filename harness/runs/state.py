@@ -144,7 +144,7 @@ def _list_missing(file: RunFile, results: Mapping[str, Any]) -> Iterator[str]:
 
 def _describe_incomplete(split: Mapping[str, Any]) -> str:
     counts = {
-        **{name: split["outcomes"][name] for name in ("bad_sample", "error")},
+        **{name: split["outcomes"].get(name, 0) for name in ("bad_sample", "error", "unanswered")},
         **{state: count for state, count in split["verdicts"].items() if state != "scored"},
     }
     coverage = split["coverage"]

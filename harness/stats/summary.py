@@ -55,7 +55,7 @@ class JudgedItem:
     """One asked item with each judge's decision.
 
     Attributes:
-        record: without a label; the outcome of an item without an answer is `error`.
+        record: without a label; the outcome of an item without an answer is `unanswered`.
         verdicts: judge id -> its current decision; a judge that is missing has not seen the answer.
         flags: judge id -> its flags of the answer; a judge without flags may be missing.
         answer_hash: of the answer's text; needed only in splits with a draw for people.
@@ -382,7 +382,9 @@ class SplitSummary:
             "subset": None if ran.subset is None else dict(ran.subset),
             "epochs": ran.epochs,
             "records": self._outcomes.total(),
-            "outcomes": {name: self._outcomes[name] for name in OUTCOMES},
+            "outcomes": {
+                name: self._outcomes[name] for name in (*OUTCOMES, *sorted(self._outcomes.keys() - set(OUTCOMES)))
+            },
             "flags": {name: self._flags[name] for name in (*FLAGS, *sorted(self._flags.keys() - set(FLAGS)))},
             "settings": dict(ran.settings),
             "template_hash": split.template_hash,

@@ -65,8 +65,8 @@ class Answer:
 
     @property
     def outcome(self) -> str:
-        """How generation ended; an item without a line is an error, as in results.json."""
-        return "error" if self.response is None else str(self.response["outcome"])
+        """How generation ended; an item without a line is `unanswered`, as in results.json."""
+        return "unanswered" if self.response is None else str(self.response["outcome"])
 
     @property
     def text(self) -> str:

@@ -236,7 +236,7 @@ def decision_of(line: Mapping[str, Any]) -> Decision:
 
 
 def record_of(task: str, asked: Mapping[str, Any], response: Mapping[str, Any] | None) -> Record:
-    """An asked item as a metrics record, not yet labelled; without a response line it is an unresolved error."""
+    """An asked item as a metrics record, not yet labelled; without a response line it is `unanswered`."""
     return Record(
         item=item(task, asked["split"], asked["id"], asked["epoch"]),
         id=asked["id"],
@@ -246,6 +246,6 @@ def record_of(task: str, asked: Mapping[str, Any], response: Mapping[str, Any] |
         tags=asked["tags"],
         cluster=asked["cluster"],
         target=asked["target"],
-        outcome=response["outcome"] if response else "error",
+        outcome=response["outcome"] if response else "unanswered",
         flags=frozenset(response["flags"] if response else ()),
     )

@@ -147,6 +147,8 @@ def _list_columns(board: Board) -> Iterator[Column[Row]]:
     yield Column("Complete", lambda row: row.complete)
     yield Column("Blocked", lambda row: row.blocked, _COUNT)
     yield Column("Errors", lambda row: row.outcomes.get("error", 0) + row.outcomes.get("bad_sample", 0), _COUNT)
+    if any(row.outcomes.get("unanswered") for row in board.rows):
+        yield Column("Unanswered", lambda row: row.outcomes.get("unanswered", 0), _COUNT)
     yield Column("Judge", lambda row: row.judge.label)
     yield Column("Input wording", lambda row: row.fidelity)
     yield Column("Not ranked because", lambda row: row.unranked)

@@ -34,7 +34,7 @@ from harness.text import one_line, plain
 from harness.types import BLOCKED, Json
 
 _LONGEST: Final = 80  #: most characters of a title in a file name
-_FAILED: Final = ("error", "bad_sample")
+_FAILED: Final = ("error", "bad_sample", "unanswered")
 _NO_LINE: Final[Mapping[str, Any]] = {
     "flags": [],
     "usage": {},
@@ -160,7 +160,7 @@ def build_results(rows: Iterable[Row]) -> evallog.EvalResults:
     """One score per judge; the score's metadata holds metrics without a value, with their bounds."""
     found = list(rows)
     first = found[0]
-    failed = sum(first.outcomes.get(name, 0) for name in ("error", "bad_sample"))
+    failed = sum(first.outcomes.get(name, 0) for name in _FAILED)
     scores = [_build_score(row) for row in found]
     return evallog.EvalResults(total_samples=first.records, completed_samples=first.records - failed, scores=scores)
 

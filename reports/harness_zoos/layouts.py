@@ -74,6 +74,7 @@ def _count_records(row: Row) -> dict[str, Number]:
         **({} if row.coverage is None else {"coverage": row.coverage}),
         "blocked": row.blocked,
         "errors": row.outcomes.get("error", 0) + row.outcomes.get("bad_sample", 0),
+        **({"unanswered": waiting} if (waiting := row.outcomes.get("unanswered", 0)) else {}),
         "unresolved": 0 if main is None else main.unresolved,
     }
 

@@ -78,10 +78,10 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
 
 
-def test_an_asked_item_without_a_line_is_an_unresolved_error_with_its_groups(folder: Folder) -> None:
+def test_an_asked_item_without_a_line_is_unanswered_with_its_groups(folder: Folder) -> None:
     folder.ask("a")
     (row,) = folder.rows()
-    assert (row.record.outcome, row.record.resolved, row.verdicts) == ("error", False, {})
+    assert (row.record.outcome, row.record.resolved, row.verdicts) == ("unanswered", False, {})
     assert (row.record.item, row.record.category) == ("fake/all/a#0", "odd")
     assert (row.record.tags, row.record.cluster, row.record.target) == ({"where": "here"}, "a", "a")
 
@@ -136,9 +136,9 @@ def test_each_epoch_is_a_row(folder: Folder) -> None:
     folder.ask("a", epochs=3)
     folder.answer("a", Response(text="fine"), epoch=1)
     assert [(row.record.epoch, row.record.outcome) for row in folder.rows()] == [
-        (0, "error"),
+        (0, "unanswered"),
         (1, "answered"),
-        (2, "error"),
+        (2, "unanswered"),
     ]
 
 

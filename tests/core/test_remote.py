@@ -228,6 +228,74 @@ def test_a_manifest_never_leads_out_of_the_folder(name: str, tmp_path: Path, buc
         fetch_folder(bucket)
 
 
+def put_manifest(change: Any) -> None:
+    manifest = read_manifest()
+    change(manifest)
+    fsspec.filesystem("memory").pipe_file("/bucket/run/manifest.json", json.dumps(manifest).encode())
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"whole": "false"}, "`whole` is 'false'"),
+        ({"whole": 1}, "`whole` is 1"),
+        ({"whole": None}, "`whole` is None"),
+        ({"of": ["a"]}, "`of` is"),
+        ({"files": []}, "not the manifest of a copy"),
+        ({"schema": "harness.manifest/2"}, "schema"),
+        ({"files": {"a": {"bytes": 1}}}, "it has no 'sha256'"),
+        *(
+            ({"files": {"a": {"bytes": size, "sha256": "0" * 64}}}, "a has .* bytes")
+            for size in (-1, 1.5, "1", True, None)
+        ),
+        *(
+            ({"files": {"a": {"bytes": 1, "sha256": value}}}, "the sha256 of a is")
+            for value in ("00", 0, "G" * 64, "A" * 64, None)
+        ),
+        ({"files": {name: {"bytes": 1, "sha256": "0" * 64} for name in ("a", "a/b")}}, "'a' as a file and as a folder"),
+        ({"files": {MANIFEST: {"bytes": 1, "sha256": "0" * 64}}}, "it names 'manifest.json'"),
+        ({"files": {"\ud800": {"bytes": 1, "sha256": "0" * 64}}}, "not the manifest of a copy"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_a_manifest_is_checked_field_by_field(fields: dict[str, Any], said: str, tmp_path: Path, bucket: str) -> None:
+    upload_folder(make_folder(tmp_path / "run"), bucket, of="a")
+    put_manifest(lambda manifest: manifest.update(fields))
+    with pytest.raises(HarnessError, match=said) as caught:
+        fetch_folder(bucket)
+    assert "is not the manifest of a copy" in str(caught.value)
+
+
+def test_a_manifest_without_a_bound_is_not_read_to_its_end(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_folder(make_folder(tmp_path / "run"), bucket, of="a")
+    monkeypatch.setattr(remote, "_LARGEST_MANIFEST", 1_000_000)
+    fsspec.filesystem("memory").pipe_file("/bucket/run/manifest.json", b'{"schema": "' + b"x" * 5_000_000)
+    with pytest.raises(HarnessError, match="not the manifest of a copy: it has more than 1 MB"):
+        fetch_folder(bucket)
+    fsspec.filesystem("memory").pipe_file("/bucket/run/manifest.json", b"[" * 900_000)
+    with pytest.raises(HarnessError, match="not the manifest of a copy"):
+        fetch_folder(bucket)
+
+
+def test_no_more_of_a_file_is_fetched_than_its_manifest_says(tmp_path: Path, bucket: str) -> None:
+    upload_folder(make_folder(tmp_path / "run"), bucket, of="a")
+    fsspec.filesystem("memory").pipe_file("/bucket/run/results.json", b"x" * 5_000_000)
+    place: Any = remote._Place(bucket)  # pyright: ignore[reportPrivateUsage]
+    place.get("results.json", tmp_path / "got", 2)
+    assert (tmp_path / "got").stat().st_size == 3
+    with pytest.raises(HarnessError, match=r"results\.json is not what the manifest says"):
+        fetch_folder(bucket)
+
+
+def test_a_copy_that_is_larger_than_the_disk_is_not_begun(tmp_path: Path, bucket: str) -> None:
+    upload_folder(make_folder(tmp_path / "run"), bucket, of="a")
+    put_manifest(lambda manifest: manifest["files"]["results.json"].update(bytes=10**18))
+    with pytest.raises(HarnessError, match=r"(?s)has 1,000,000,000\.0 GB, and .* GB are free here.*make room"):
+        fetch_folder(bucket)
+
+
 def test_a_reader_keeps_its_state_of_a_copy_while_another_is_uploaded(tmp_path: Path, bucket: str) -> None:
     folder = make_folder(tmp_path / "run")
     upload_folder(folder, bucket, of="a")
