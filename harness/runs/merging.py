@@ -219,7 +219,7 @@ class _Merge:
                 where=str(self.place.path),
                 remedy="move its run.json, results.json and task folders away, or give the shards another --output",
             )
-        sizes: Mapping[str, int] = old.merged.get("files")
+        sizes: Any = old.merged.get("files")
         if not isinstance(sizes, Mapping) or not all(type(size) is int and size >= 0 for size in sizes.values()):
             raise HarnessError(
                 "run.json is damaged: it does not say how much of each file came from the shards",

@@ -136,7 +136,7 @@ def test_what_a_missing_shard_would_have_asked_is_unresolved_and_its_command_is_
     assert merge(tmp_path / "run").exit_code == 0
     go(Server(), tmp_path / "whole")
     assert comparable(tmp_path / "run") == comparable(tmp_path / "whole")
-    assert "unanswered" not in split(run := harness.load_run(tmp_path / "run"))["outcomes"], run
+    assert "unanswered" not in split(harness.load_run(tmp_path / "run"))["outcomes"]
 
 
 def test_the_table_and_each_report_of_an_early_merge_say_unanswered_and_not_error(tmp_path: Path) -> None:
