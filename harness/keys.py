@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from harness.types import Generation, Image, Json, Request, Sample, Text
+from harness.types import Generation, Image, Json, Message, Request, Sample, Text
 
 VERSION = "k1"
 _REDACTED = re.compile(r"\[\d+ characters, sha256 ([0-9a-f]{64})\]")
@@ -74,16 +74,8 @@ def cluster_of(sample: Sample) -> str:
 def request_to_json(request: Request) -> Mapping[str, Json]:
     """A request as plain JSON: images by their sha256, or by the path and the fault of one that cannot be opened."""
 
-    def part_to_json(part: Text | Image) -> Mapping[str, Json]:
-        if isinstance(part, Text):
-            return {"text": part.text}
-        return {"image": part.content.sha256} if part.content is not None else {"missing": part.path}
-
     return {
-        "messages": [
-            {"role": message.role, "content": [part_to_json(part) for part in message.content]}
-            for message in request.messages
-        ],
+        "messages": messages_to_json(request.messages),
         "settings": flat_fields(request.settings),
         "schema": request.schema,
         "raw": request.raw,
@@ -92,17 +84,31 @@ def request_to_json(request: Request) -> Mapping[str, Json]:
     }
 
 
+def messages_to_json(messages: tuple[Message, ...]) -> list[Mapping[str, Json]]:
+    """Messages as plain JSON: images by their sha256, or by the path of one that cannot be opened."""
+
+    def part_to_json(part: Text | Image) -> Mapping[str, Json]:
+        if isinstance(part, Text):
+            return {"text": part.text}
+        return {"image": part.content.sha256} if part.content is not None else {"missing": part.path}
+
+    return [{"role": message.role, "content": [part_to_json(part) for part in message.content]} for message in messages]
+
+
 def flat_fields(value: Generation) -> dict[str, Json]:
     """The fields of a flat value; `dataclasses.asdict` copies deeply, which costs more than a whole sample."""
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
-def messages_digest(request: Request) -> str:
-    """Digest of the messages alone: what the data says, whatever model is asked and however."""
-    return digest(request_to_json(request)["messages"])
+def messages_digest(request: Request, turns: tuple[Message, ...] = ()) -> str:
+    """Digest of the messages and turns alone: what the data says, whatever model is asked and however."""
+    messages = messages_to_json(request.messages)
+    return digest({"messages": messages, "turns": messages_to_json(turns)} if turns else messages)
 
 
-def request_key(*, request: Request, task: str, version: str, model: str, epoch: int) -> str:
+def request_key(
+    *, request: Request, task: str, version: str, model: str, epoch: int, turns: tuple[Message, ...] = ()
+) -> str:
     """The key of one record: everything that can change the answer and nothing else.
 
     Args:
@@ -111,7 +117,15 @@ def request_key(*, request: Request, task: str, version: str, model: str, epoch:
         version: of the task.
         model: the model identity's digest.
         epoch: 0-based; another epoch is another draw.
+        turns: of a dialogue, with their images opened. The model's replies follow from the rest, so they are not in it.
     """
-    return digest(
-        {"request": request_to_json(request), "task": task, "version": version, "model": model, "epoch": epoch}
-    )
+    asked: dict[str, Json] = {
+        "request": request_to_json(request),
+        "task": task,
+        "version": version,
+        "model": model,
+        "epoch": epoch,
+    }
+    if turns:
+        asked["turns"] = messages_to_json(turns)
+    return digest(asked)

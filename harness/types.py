@@ -174,7 +174,8 @@ class Response:
         seconds: duration of the call that gave the answer.
         choices: log-probability of each of the request's `choices`.
         notes: what was done to the request on the way, such as an image that was scaled down.
-        steps: what the model answered in a strategy's earlier steps, by the step's name and in order; never judged.
+        steps: what the model answered in a strategy's earlier steps, by the step's name and in order; never judged. Of
+            a dialogue also the replies before the last, `turn-1` and on, which are a part of what a judge is shown.
     """
 
     text: str
@@ -224,11 +225,14 @@ class Sample:
     Attributes:
         id: unique within its split and stable over versions of the data file.
         split: the split it belongs to.
-        request: what the model is asked; its images are opened by the engine.
+        request: what the model is asked, first if there are turns; its images are opened by the engine.
         category: the breakdown every report shows.
         tags: all else that metrics group, stratify or break down by.
         cluster: what is resampled and paired together; empty means the sample itself.
         target: what a rule or a rubric compares with; plain JSON.
+        turns: what the user says after the model's reply to the request, one after another; each reply is carried on.
+            A user's turn with an assistant's after it is not asked: that reply is given. The last is the user's. See
+            `harness.dialogues`.
     """
 
     id: str
@@ -238,6 +242,17 @@ class Sample:
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     cluster: str = ""
     target: Json = None
+    turns: tuple[Message, ...] = ()
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The messages of the request and the turns: all that the data says."""
+        return (*self.request.messages, *self.turns)
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """All images of the request and the turns, in the order the model sees them."""
+        return tuple(part for message in self.messages for part in message.content if isinstance(part, Image))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

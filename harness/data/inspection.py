@@ -20,9 +20,10 @@ from harness.data.hub import matches
 from harness.data.places import read_samples
 from harness.data.provenance import Provenance
 from harness.data.upstream import FOLDER
+from harness.dialogues import map_images
 from harness.errors import BadImage, HarnessError
 from harness.images import open_image
-from harness.keys import digest, request_to_json
+from harness.keys import digest, messages_to_json, request_to_json
 from harness.readers.archives import suffix
 from harness.types import Image, Settings
 
@@ -101,14 +102,11 @@ def check_split(task: Task, name: str, split: Split, root: Path, settings: Setti
         for sample in read_samples(task, split.data or root, name, settings):
             check.samples += 1
             clusters.add(sample.cluster or sample.id)
-            messages = tuple(
-                replace(
-                    message,
-                    content=tuple(open_once(part) if isinstance(part, Image) else part for part in message.content),
-                )
-                for message in sample.request.messages
-            )
-            contents.append(digest(request_to_json(replace(sample.request, messages=messages))))
+            opened_sample = map_images(sample, open_once)
+            content = request_to_json(opened_sample.request)
+            if opened_sample.turns:
+                content = {**content, "turns": messages_to_json(opened_sample.turns)}
+            contents.append(digest(content))
     except HarnessError as error:
         check.error = error
         return check

@@ -353,8 +353,10 @@ def survey_samples(samples: Iterable[Sample], limit: int | None, shard: Shard | 
         if limit is not None:
             categories[cluster] = min(sample.category, categories.get(cluster, sample.category))
         needs |= find_needs(sample.request)
+        if sample.images:
+            needs.add("images")
         by_cluster = limit is not None or shard is not None
-        sizes.append((cluster if by_cluster else "", len(sample.request.images)))
+        sizes.append((cluster if by_cluster else "", len(sample.images)))
         ids.append(sample.id if shard is not None else "")
     taken = None if limit is None else frozenset(islice(take_turns(categories.items()), limit))
     within = [place for place, (cluster, _) in enumerate(sizes) if taken is None or cluster in taken]

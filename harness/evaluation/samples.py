@@ -20,12 +20,14 @@ import anyio.to_thread
 from harness import descriptors
 from harness.batches import BatchQueue, ask_in_batches
 from harness.contracts import Model, Split
+from harness.dialogues import join_replies, map_images
 from harness.errors import BadImage, BudgetSpent, HarnessError, PluginError, TooManyOpen, describe_deed
+from harness.evaluation.conversation import ask
 from harness.evaluation.judges import OpenJudge
 from harness.images import open_image
 from harness.keys import messages_digest, request_key
 from harness.limits.endpoints import Endpoints
-from harness.limits.metered import Breaker, count_calls, try_once
+from harness.limits.metered import Breaker, count_calls
 from harness.metrics import NOT_COUNTED, Metric, Record, Share, is_share
 from harness.plugins.observers import Observers
 from harness.progress.lines import Progress
@@ -41,10 +43,9 @@ from harness.store.records import (
     record_of,
     response_line,
     response_of,
-    sanitize_numbers,
     verdict_line,
 )
-from harness.types import Failure, Generation, Image, Message, Part, Response, Sample, Text, Verdict
+from harness.types import Failure, Generation, Image, Message, Response, Sample, Text, Verdict
 
 #: retried on every resume; all others only with `--retry`
 ALWAYS_RETRIED = frozenset({"error", "bad_sample", "judge_error"})
@@ -111,11 +112,11 @@ class PendingAnswer:
     """An answer to judge.
 
     Attributes:
-        sample: the listed sample; its images are not open.
+        sample: the listed sample, a dialogue with its replies; its images are not open.
         response: the answer.
         epoch: 0-based.
         key: the request's key.
-        answer: hash of the answer's text.
+        answer: hash of the answer's text, and of the replies before it.
         record: the metrics' record, not yet labelled.
     """
 
@@ -261,9 +262,9 @@ class _WorkerPool:
 async def evaluate_sample(context: SplitContext, listed: Sample, answered: Callable[[], None]) -> None:
     """Answer one sample and judge it, epoch by epoch; calls `answered` after each model call."""
     opened, fault = listed, None
-    if listed.request.images:
+    if listed.images:
         opened, fault = await anyio.to_thread.run_sync(open_images, listed)
-    content = messages_digest(opened.request)
+    content = messages_digest(opened.request, opened.turns)
     sample = add_run_settings(opened, context.generation, context.system)
     for epoch in range(context.epochs):
         key = request_key(
@@ -272,6 +273,7 @@ async def evaluate_sample(context: SplitContext, listed: Sample, answered: Calla
             version=context.version,
             model=context.model_identity,
             epoch=epoch,
+            turns=sample.turns,
         )
         asked = item_line(sample, epoch, key)
         if context.listing is not None:
@@ -287,9 +289,14 @@ async def evaluate_sample(context: SplitContext, listed: Sample, answered: Calla
         context.progress.answered(context.display, context.name, outcome, share=share, fresh=fresh)
         if outcome == "answered" and isinstance(result, Response):
             answer = PendingAnswer(
-                sample=listed, response=result, epoch=epoch, key=key, answer=answer_hash(result), record=record
+                sample=join_replies(listed, result),
+                response=result,
+                epoch=epoch,
+                key=key,
+                answer=answer_hash(result),
+                record=record,
             )
-            await judge_answer(context, sample, fault, answer)
+            await judge_answer(context, join_replies(sample, result), fault, answer)
 
 
 async def get_answer(
@@ -311,7 +318,7 @@ async def get_answer(
         result: Response | Failure
         with ask_in_batches(context.batches, *scope) as asker:
             if fault is None:
-                result = sanitize_numbers(await try_once(context.model, sample.request))
+                result = await ask(context.model, sample)
             else:
                 result = Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
     if asker.pending:
@@ -327,7 +334,7 @@ async def judge_answer(context: SplitContext, sample: Sample, fault: BadImage | 
 
     Args:
         context: the split's context.
-        sample: the sample with open images, for judges that see them.
+        sample: the sample with open images, for judges that see them; a dialogue with its replies.
         fault: why the first broken image could not be opened; then no judge gets a new question.
         answer: the model's answer; collected for rubrics that score a split at once.
     """
@@ -409,20 +416,14 @@ def open_images(sample: Sample) -> tuple[Sample, BadImage | None]:
     """Open a sample's images; also return the fault of the first that cannot be opened."""
     faults: list[BadImage] = []
 
-    def open_part(part: Part) -> Part:
-        if not isinstance(part, Image):
-            return part
+    def open_or_note(image: Image) -> Image:
         try:
-            return open_image(part)
+            return open_image(image)
         except BadImage as fault:
             faults.append(fault)
-            return part
+            return image
 
-    messages = tuple(
-        replace(message, content=tuple(open_part(part) for part in message.content))
-        for message in sample.request.messages
-    )
-    return replace(sample, request=replace(sample.request, messages=messages)), faults[0] if faults else None
+    return map_images(sample, open_or_note), faults[0] if faults else None
 
 
 def add_run_settings(sample: Sample, generation: Generation, system: str) -> Sample:

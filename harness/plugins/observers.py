@@ -18,8 +18,9 @@ import anyio
 import anyio.to_thread
 
 from harness.contracts import Results, RunInfo
+from harness.dialogues import map_images
 from harness.plugins.loader import Fault, Source, guard, make_fault
-from harness.types import Failure, Image, Response, Sample, Unscored, Verdict
+from harness.types import Failure, Response, Sample, Unscored, Verdict
 
 Event = tuple[str, Mapping[str, Any]]
 
@@ -146,12 +147,6 @@ class Observers:
 
 def _without_bytes(sample: Sample) -> Sample:
     """The sample without its images' bytes, so that the queue does not hold the data set in memory."""
-    if all(image.content is None for image in sample.request.images):
+    if all(image.content is None for image in sample.images):
         return sample
-    messages = tuple(
-        replace(
-            message, content=tuple(replace(p, content=None) if isinstance(p, Image) else p for p in message.content)
-        )
-        for message in sample.request.messages
-    )
-    return replace(sample, request=replace(sample.request, messages=messages))
+    return map_images(sample, lambda image: replace(image, content=None))

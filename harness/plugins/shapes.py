@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from harness.contracts import DataSource, Group, ModelInfo, Paper, Rubric, Split
+from harness.dialogues import find_dialogue_fault
 from harness.metrics import Better, Metric
 from harness.plugins.registry import describe_value
 from harness.settings import nearest
@@ -86,7 +87,9 @@ def describe_wrong(given: object, wanted: type[Any]) -> str:
         return describe_type(given, wanted)
     for field, value in _find_wrong(given, {Sample: _SAMPLE, ModelInfo: _INFO, Rubric: _RUBRIC}[wanted]):
         return f"it returned a {wanted.__name__} whose {field} is {value!r:.100}"
-    why = _describe_wrong_messages(given.request) if isinstance(given, Sample) else ""
+    why = ""
+    if isinstance(given, Sample):
+        why = _describe_wrong_messages(given.request.messages) or _describe_wrong_turns(given)
     return f"it returned a Sample {why}" if why else ""
 
 
@@ -141,9 +144,18 @@ def _find_wrong(given: object, fields: _Fields) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def _describe_wrong_messages(request: Request) -> str:
-    """What is wrong with a sample's messages and their parts; empty if nothing is."""
-    messages = cast("object", request.messages)
+def _describe_wrong_turns(sample: Sample) -> str:
+    """What is wrong with a sample's turns; empty if nothing is."""
+    turns = cast("object", sample.turns)
+    if isinstance(turns, tuple) and not turns:
+        return ""
+    if not isinstance(turns, tuple):
+        return f"whose turns are {turns!r:.100}, not a tuple of Message"
+    return _describe_wrong_messages(sample.turns) or find_dialogue_fault(sample)
+
+
+def _describe_wrong_messages(messages: object) -> str:
+    """What is wrong with messages and their parts; empty if nothing is."""
     if not isinstance(messages, _SEVERAL) or not messages:
         return f"whose messages are {messages!r:.100}"
     for message in cast("tuple[object, ...]", messages):

@@ -5,6 +5,7 @@ from harness.rubric.prompts import identity, judge
 from harness.rubric.replies import Fields, Form, Kind, ReplySchema, repair_request, unparsable
 from harness.rubric.sees import MEANT, PARTS, SEES, UserText, caption, intent, normalize_sees, question
 from harness.rubric.templates import fill, harmless, headless, heads_of, looks_like_verdict
+from harness.rubric.turns import each_turn
 
 __all__ = [
     "MEANT",
@@ -17,6 +18,7 @@ __all__ = [
     "UserText",
     "caption",
     "classifier",
+    "each_turn",
     "fill",
     "harmless",
     "headless",

@@ -8,6 +8,9 @@ The parts are one mechanism for all rubrics that ask a model, so that what a jud
 setting a rubric shows what it always did, and its id is what it was. A choice that an older setting can say, such as
 `mmsafety.user_text=intent`, has that setting's id; any other is part of the id as the parts in one order.
 
+Of a dialogue the question is the whole conversation up to the last turn, as a text with the images' places in it, and
+the answer is the last reply.
+
 Nothing is left out in silence: an unknown part, none at all, one that a rubric cannot do without or has no place for,
 and one that no sample of a split holds are refused, each in a sentence.
 """
@@ -18,6 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from harness.dialogues import format_conversation
 from harness.errors import HarnessError
 from harness.settings import nearest
 from harness.types import Json, Sample, Setting, Settings, Text
@@ -127,7 +131,9 @@ def describe_part(name: str) -> str:
 
 
 def question(sample: Sample) -> str:
-    """What the sample's user says, without the images."""
+    """What the sample's user says, without the images; the whole conversation so far if there are replies in it."""
+    if any(message.role == "assistant" for message in sample.request.messages):
+        return format_conversation(sample.request.messages)
     spoken = (message for message in sample.request.messages if message.role == "user")
     return "\n".join(part.text for message in spoken for part in message.content if isinstance(part, Text))
 
@@ -154,7 +160,7 @@ def caption(sample: Sample) -> str:
 def find_parts(sample: Sample) -> frozenset[str]:
     """The parts that a sample holds, of those that may be missing."""
     has = {
-        "images": bool(sample.request.images),
+        "images": bool(sample.images),
         "caption": any(_read_target(sample, name) for name in _CAPTIONS)
         or bool(sample.tags.get("caption", "").strip()),
         "question": bool(question(sample).strip()),

@@ -9,6 +9,7 @@ from functools import partial
 
 from harness.board.costs import format_usd
 from harness.data.inspection import size_warning
+from harness.dialogues import list_requests
 from harness.errors import BadImage
 from harness.evaluation.judges import resolve_settings
 from harness.evaluation.options import Options
@@ -127,7 +128,7 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
     most_calls: int | None = 0
     for sample in job.samples():
         missing_before = missing
-        for image in sample.request.images:
+        for image in sample.images:
             try:
                 weight += image.files.stamp(image.path)[1]
             except BadImage:
@@ -135,9 +136,10 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
         if missing > missing_before:
             spoiled += 1
             continue
-        least, most = _count_calls(found.resolved, sample.request)
-        calls += least
-        most_calls = None if most is None or most_calls is None else most_calls + most
+        for request in list_requests(sample):
+            least, most = _count_calls(found.resolved, request)
+            calls += least
+            most_calls = None if most is None or most_calls is None else most_calls + most
 
     def load(who: Resolved, role: str, *, shown: bool) -> Load:
         return Load(
@@ -233,7 +235,7 @@ def _forecast(
 
 
 def _count_calls(resolved: Resolved, request: Request) -> tuple[int, int | None]:
-    """The fewest and most calls for one answer. Raises PluginError if the strategy returns no valid numbers."""
+    """The fewest and most calls for an answer or a turn. Raises PluginError if the strategy gives no valid numbers."""
     strategy = resolved.strategy
     if strategy is None:
         return 1, 1

@@ -8,17 +8,28 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, cast
 
+from harness.dialogues import imagine_answer, join_replies, list_requests
 from harness.errors import BadImage
 from harness.evaluation.plan import SplitJob
 from harness.evaluation.probe import NO_IMAGE, ONE_IMAGE, PROBE_QUESTION
 from harness.evaluation.splits import JudgeChoice
-from harness.limits.tokens import NO_IMAGES, UNLIMITED, Sizes, count_output, count_request, count_text, find_image_rule
+from harness.limits.tokens import (
+    NO_IMAGES,
+    UNLIMITED,
+    ImageRule,
+    Sizes,
+    Span,
+    count_output,
+    count_request,
+    count_text,
+    find_image_rule,
+)
 from harness.prices.forecast import CallSize, measure_calls
 from harness.store.folder import RunFolder, repeated_judge
 from harness.store.journal import load_objects
 from harness.store.records import calls_of
 from harness.store.run_file import RunFile
-from harness.types import Image, Response, Sample, Usage
+from harness.types import Image, Sample, Usage
 
 MOST_LINES: Final = 2000  #: of earlier answers to look at
 MOST_SAMPLES: Final = 200  #: whose images are looked at for a rule
@@ -120,11 +131,12 @@ def _pick_samples(job: SplitJob, most: int) -> list[Sample]:
 
 def _size_by_rule(job: SplitJob, ref: str, system: str, file: RunFile | None, sizes: Sizes | None) -> CallSize:
     rule = find_image_rule(ref)
-    spans = [count_request(sample.request, rule, sizes) for sample in _pick_samples(job, MOST_SAMPLES)]
+    limit = job.plan.generation.max_tokens
+    samples = _pick_samples(job, MOST_SAMPLES)
+    spans = [span for sample in samples for span in _count_turns(sample, rule, sizes, limit or UNLIMITED)]
     extra = count_text([system]) if system else (0, 0)
     count = max(1, len(spans))
     low, high = (sum(span[end] for span in spans) / count + extra[end] for end in (0, 1))
-    limit = job.plan.generation.max_tokens
     bound = (
         f"an output of at most max_tokens ({limit})" if limit else f"an output of {UNLIMITED} tokens (no limit is set)"
     )
@@ -136,6 +148,13 @@ def _size_by_rule(job: SplitJob, ref: str, system: str, file: RunFile | None, si
         rests_on = f"the published rule for images ({rule.name}; {_NOT_CHECKED}), {rests_on}"
     size = CallSize(input_tokens=(low, high), output_tokens=(1, limit or UNLIMITED), rests_on=rests_on)
     return _refine_by_probe(size, job, file) if file is not None else size
+
+
+def _count_turns(sample: Sample, rule: ImageRule, sizes: Sizes | None, limit: int) -> Iterator[Span]:
+    """Input tokens of each call; in a dialogue with 1 to `limit` tokens for each of the model's replies before it."""
+    for before, request in enumerate(list_requests(sample)):
+        low, high = count_request(request, rule, sizes)
+        yield low + before, high + before * limit
 
 
 def _refine_by_probe(size: CallSize, job: SplitJob, file: RunFile) -> CallSize:
@@ -153,8 +172,12 @@ def _refine_by_probe(size: CallSize, job: SplitJob, file: RunFile) -> CallSize:
     if shown and survey is not None and survey.images:
         question = count_text([(NO_IMAGE, ONE_IMAGE, PROBE_QUESTION)[shown]])
         one = [max(1.0, (usage.input_tokens - part) / shown) for part in (question[1], question[0])]
+        samples, limit = _pick_samples(job, MOST_SAMPLES), job.plan.generation.max_tokens or UNLIMITED
         each = survey.images / max(1, survey.samples)
-        texts = [count_request(s.request, NO_IMAGES) for s in _pick_samples(job, MOST_SAMPLES)]
+        if any(sample.turns for sample in samples):  # an image is sent again in each later turn
+            sent = [len(request.images) for sample in samples for request in list_requests(sample)]
+            each = sum(sent) / max(1, len(sent))
+        texts = [span for sample in samples for span in _count_turns(sample, NO_IMAGES, None, limit)]
         text = [sum(span[end] for span in texts) / max(1, len(texts)) for end in (0, 1)]
         low, high = text[0] + each * one[0] * 0.5, text[1] + each * one[1] * 2
         rests_on = (
@@ -175,7 +198,8 @@ def _size_verdicts_by_rule(job: SplitJob, choice: JudgeChoice, ref: str, *, loca
             return "its rubric scores a whole split at once"
         ask = (rubric.ask_local if local else None) or rubric.ask
         for sample in _pick_samples(job, MOST_SAMPLES // 4):
-            short, long = (ask(sample, Response(text=text)) for text in ("No.", "word " * (limit * 4 // 5)))
+            answers = (imagine_answer(sample, text) for text in ("No.", "word " * (limit * 4 // 5)))
+            short, long = (ask(join_replies(sample, answer), answer) for answer in answers)
             spans.append(
                 (
                     sum(count_request(request, rule, _read_size)[0] for request in short),

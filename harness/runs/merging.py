@@ -557,7 +557,7 @@ def _add_contents(file: RunFile, contents: Mapping[str, int]) -> RunFile:
 def _list_items(sample: Sample, job: SplitJob, file: RunFile) -> Iterator[tuple[dict[str, Json], str]]:
     """The lines of asked.jsonl of one sample, as its run would write them; the hash of its data with the first."""
     opened, _ = open_images(sample)
-    content = messages_digest(opened.request).rpartition(":")[2]
+    content = messages_digest(opened.request, opened.turns).rpartition(":")[2]
     asked = add_run_settings(opened, job.plan.generation, file.overrides.system)
     for epoch in range(job.epochs):
         key = request_key(
@@ -566,6 +566,7 @@ def _list_items(sample: Sample, job: SplitJob, file: RunFile) -> Iterator[tuple[
             version=job.plan.task.version,
             model=file.identity_digest,
             epoch=epoch,
+            turns=asked.turns,
         )
         yield item_line(asked, epoch, key), content if epoch == 0 else "0"
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
+from harness.dialogues import format_conversation
 from harness.keys import digest, item, text_hash
 from harness.store.folder import TaskFolder
 from harness.store.journal import Journal
 from harness.store.records import line_hash
+from harness.types import Message, Text
 
 TOGETHER = "together"  #: field of a verdict line: the digest of all answers scored with it
 ScoredAnswer = tuple[str, str, str]  #: sample id, key of the question, hash of the answer
@@ -75,8 +78,10 @@ class Answer:
 
     @property
     def question(self) -> str:
-        """The texts of the prompt in order; an image appears as its path in brackets."""
+        """The texts of the prompt in order, of a dialogue with its replies; an image is its path in brackets."""
         parts: list[Mapping[str, Any]] = [] if self.response is None else self.response["prompt"]
+        if any(part["role"] == "assistant" for part in parts):
+            return format_conversation(_build_messages(parts))
         return "\n".join(part["text"] if "text" in part else f"[image: {part['image']}]" for part in parts)
 
     @property
@@ -89,6 +94,15 @@ class Answer:
         """The key of a verdict on the answer."""
         asked = self.asked
         return asked["split"], asked["id"], asked["epoch"], asked["key"], self.hash
+
+
+def _build_messages(parts: Iterable[Mapping[str, Any]]) -> list[Message]:
+    """The messages of a stored prompt, with an image as its path in brackets."""
+    found: list[Message] = []
+    for role, group in groupby(parts, key=lambda part: part["role"]):
+        texts = (part["text"] if "text" in part else f"[image: {part['image']}]" for part in group)
+        found.append(Message(role=role, content=tuple(Text(text=text) for text in texts)))
+    return found
 
 
 class AnswerReader:

@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from harness.contracts import Decision
+from harness.dialogues import carry_on, find_replies
 from harness.errors import HarnessError
-from harness.keys import cluster_of, item, text_hash
+from harness.keys import canonical, cluster_of, item, text_hash
 from harness.limits.tokens import clean_usage
 from harness.metrics import Record
 from harness.types import Failure, Json, Outcome, Response, Sample, Text, Unscored, Usage, Verdict
@@ -125,13 +126,16 @@ def response_line(
         }
     else:
         own = {"flags": [], "reason": result.reason, "message": result.message, "steps": dict(result.steps)}
-    prompt: list[Json] = [
-        {"role": message.role, "text": part.text}
-        if isinstance(part, Text)
-        else {"role": message.role, "image": part.path, "sha256": part.content.sha256 if part.content else None}
-        for message in sample.request.messages
-        for part in message.content
-    ]
+    prompt: list[Json] = []
+    for message, turn in carry_on(sample, find_replies(result.steps)):
+        of_turn: dict[str, Json] = {"turn": turn} if turn else {}  # a reply of the model, which it was sent again
+        for part in message.content:
+            own_part: dict[str, Json] = (
+                {"text": part.text}
+                if isinstance(part, Text)
+                else {"image": part.path, "sha256": part.content.sha256 if part.content else None}
+            )
+            prompt.append({"role": message.role, **own_part, **of_turn})
     return {
         "id": sample.id,
         "split": sample.split,
@@ -185,13 +189,18 @@ def failure_of(line: Mapping[str, Any]) -> Failure:
 
 
 def answer_hash(response: Response) -> str:
-    """The hash that ties a verdict to the judged text."""
-    return text_hash(response.text)
+    """The hash that ties a verdict to the judged text, and in a dialogue to the replies before it."""
+    return _hash_answer(response.text, response.steps)
 
 
 def line_hash(line: Mapping[str, Any]) -> str:
     """`answer_hash` of a stored answer; a redacted line has it too."""
-    return str(line[TAKEN_OUT]) if TAKEN_OUT in line else text_hash(line["text"])
+    return str(line[TAKEN_OUT]) if TAKEN_OUT in line else _hash_answer(line["text"], line.get("steps", {}))
+
+
+def _hash_answer(text: str, steps: Mapping[str, str]) -> str:
+    replies = find_replies(steps)
+    return text_hash(canonical([*replies.items(), text]) if replies else text)
 
 
 def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: Judgement) -> dict[str, Json]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +32,7 @@ from harness.contracts import (
     Trainer,
     Training,
 )
+from harness.dialogues import imagine_answer, join_replies, map_images
 from harness.errors import HarnessError
 from harness.images import open_image
 from harness.keys import canonical, request_to_json
@@ -40,7 +40,7 @@ from harness.plugins.shapes import describe_wrong_calls
 from harness.rubric.templates import strip_markers
 from harness.settings import effective
 from harness.stats.summary import suite_results
-from harness.types import Failure, Image, Request, Response, Sample, Settings, Unscored, Verdict
+from harness.types import Failure, Request, Response, Sample, Settings, Unscored, Verdict
 
 from .fakes import FakeModel, fake_sample
 from .model_checks import check_painter, check_provider
@@ -111,12 +111,9 @@ def check_judge(
             _check_scorer(problems, rubric, given)
         for sample, answer in product(given, ANSWERS) if rubric.scope == "sample" else ():
             with problems.at(f"sample {sample.id}, answer {answer[:20]!r}"):
-                messages = tuple(
-                    replace(each, content=tuple(open_image(p) if isinstance(p, Image) else p for p in each.content))
-                    for each in sample.request.messages
-                )
-                opened = replace(sample, request=replace(sample.request, messages=messages))
-                _check_answer(problems, judge, rubric, opened, Response(text=answer), replies, may_decline=may_decline)
+                given_answer = imagine_answer(sample, answer)
+                opened = join_replies(map_images(sample, open_image), given_answer)
+                _check_answer(problems, judge, rubric, opened, given_answer, replies, may_decline=may_decline)
     problems.raise_found()
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from harness import plugins
 from harness.contracts import Judge, Split, Suite, Task
+from harness.dialogues import find_dialogue_fault
 from harness.errors import BadImage, MissingData
 from harness.images import open_image
-from harness.keys import canonical, cluster_of, request_to_json
+from harness.keys import canonical, cluster_of, messages_to_json, request_to_json
 from harness.labels import UNKNOWN, find_misfits, moves
 from harness.metrics import Metric, Record, Share
 from harness.plugins.host import Host
@@ -93,8 +94,12 @@ def _check_samples(
     ids = [sample.id for sample in samples]
     problems.require(len(set(ids)) == len(ids), "ids are not unique")
     problems.require(all(each == each.strip() and each.isprintable() and each for each in ids), "an id is not plain")
-    second = [(sample.id, canonical(request_to_json(sample.request))) for sample in task.samples(root, name, settings)]
-    first = [(sample.id, canonical(request_to_json(sample.request))) for sample in samples]
+
+    def spell(sample: Sample) -> tuple[str, str, str]:
+        return sample.id, canonical(request_to_json(sample.request)), canonical(messages_to_json(sample.turns))
+
+    second = [spell(sample) for sample in task.samples(root, name, settings)]
+    first = [spell(sample) for sample in samples]
     problems.require(first == second, "a second listing gives other ids or other requests")
     runs = [name for name, _ in groupby(map(cluster_of, samples))]
     problems.require(len(set(runs)) == len(runs), "a cluster's samples are not together")
@@ -105,7 +110,7 @@ def _check_samples(
             _check_sample(problems, sample, name, split)
     for sample in samples[:OPENED_LIMIT]:
         with problems.at(f"sample {sample.id}"):
-            for image in sample.request.images:
+            for image in sample.images:
                 try:
                     open_image(image)
                 except BadImage as error:
@@ -114,11 +119,13 @@ def _check_samples(
 
 
 def _check_sample(problems: Problems, sample: Sample, name: str, split: Split) -> None:
-    images = len(sample.request.images)
+    images = len(sample.images)
     problems.require(sample.split == name, f"says it is of split {sample.split!r}")
     most = split.images
     problems.require(most is None or images <= most, f"holds {images} images, the split says {most}")
     problems.require(sample.request.messages, "asks nothing")
+    if sample.turns and (fault := find_dialogue_fault(sample)):
+        problems.add(f"is a sample {fault}")
     canonical(sample.target)
     for value in (*sample.tags, *sample.tags.values(), sample.category, sample.cluster):
         problems.require_type(value, str, "a tag, category or cluster is a")

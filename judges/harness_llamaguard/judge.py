@@ -137,13 +137,20 @@ def build_request(
         policy: the user's categories, sent as a raw prompt; None uses the model's own template.
     """
     said = ([] if user is None else [user(sample)]) + [response.text]
+    if user is rubric.question and any(message.role == "assistant" for message in sample.request.messages):
+        spoken = (message for message in sample.request.messages if message.role != "system")
+        said = ["\n".join(part.text for part in each.content if isinstance(part, Text)) for each in spoken]
+        said.append(response.text)
     turns = [rubric.headless(_MARKER.sub("< ", text), HEADS) for text in said]
     if policy is not None:
         prompt = Text(text=policy.build_prompt(turns))
         return Request(messages=(Message(role="user", content=(prompt,)),), settings=LIMITS, raw=True)
     first = Message(role="user", content=(*(sample.request.images if images else ()), Text(text=turns[0])))
-    answers = (Message(role="assistant", content=(Text(text=text),)) for text in turns[1:])
-    return Request(messages=(first, *answers), settings=LIMITS)
+    later = (
+        Message(role="user" if number % 2 else "assistant", content=(Text(text=text),))
+        for number, text in enumerate(turns[1:])
+    )
+    return Request(messages=(first, *later), settings=LIMITS)
 
 
 def read_reply(text: str, categories: tuple[str, ...] = OWN) -> Verdict | Unscored:

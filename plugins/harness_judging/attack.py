@@ -14,7 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
@@ -25,7 +25,6 @@ import numpy as np
 
 from harness import (
     HarnessError,
-    Image,
     Json,
     Judge,
     Request,
@@ -41,6 +40,7 @@ from harness import (
 )
 from harness.contracts import Decision
 from harness.data.places import find_own_splits, read_samples
+from harness.dialogues import imagine_answer, join_replies, map_images
 from harness.evaluation.judges import UNWEIGHED, OpenJudge, OpenJudges
 from harness.evaluation.options import Options
 from harness.evaluation.splits import JudgeChoice, check_task_settings, complete_settings, split_judge
@@ -279,7 +279,7 @@ def _choose(text: str, options: Options, questions: int) -> tuple[JudgeChoice, s
         settings=complete_settings("judge", judge, options),
         root=options.root(name),
         translation={},
-        images=max((len(sample.request.images) for sample in samples), default=0),
+        images=max((len(sample.images) for sample in samples), default=0),
     )
     return choice, title, samples
 
@@ -313,14 +313,8 @@ def _list_packaged(task: Task) -> Iterator[tuple[str, Split]]:
 
 
 def _open_images(sample: Sample) -> Sample:
-    messages = tuple(
-        replace(
-            message,
-            content=tuple(open_image(part) if isinstance(part, Image) else part for part in message.content),
-        )
-        for message in sample.request.messages
-    )
-    return replace(sample, request=replace(sample.request, messages=messages))
+    opened = map_images(sample, open_image)
+    return join_replies(opened, imagine_answer(opened, "I see."))
 
 
 async def _attack(

@@ -136,7 +136,7 @@ async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) 
         by_dataset.setdefault(str(name), []).append(row)
     for number, (dataset, answered) in enumerate(by_dataset.items()):
         # a data set lies next to its images; one without images, in the judge's root, the open set's
-        images = (image for row in answered for image in row.sample.request.images)
+        images = (image for row in answered for image in row.sample.images)
         data = next((image.files.root for image in images), root)
         place = folder / f"scored{number}"
         file = place.with_suffix(".json")

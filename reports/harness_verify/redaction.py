@@ -507,7 +507,8 @@ def _keep_calls(line: Raw) -> dict[str, Json]:
 
 def _redact_part(part: Raw) -> dict[str, Json]:
     """A part of a prompt: an image by its hash, its path by the path's hash."""
-    role = redact_value(part["role"])
+    role = {"role": redact_value(part["role"])}
+    turn = {"turn": redact_value(part["turn"])} if "turn" in part else {}  # a reply of the model
     if "image" in part:
-        return {"role": role, "image": redact_text(str(part["image"])), "sha256": redact_value(part["sha256"])}
-    return {"role": role, "text": redact_text(part["text"])}
+        return {**role, "image": redact_text(str(part["image"])), "sha256": redact_value(part["sha256"]), **turn}
+    return {**role, "text": redact_text(part["text"]), **turn}

@@ -222,16 +222,17 @@ def _add_test(test: ReferenceTest, references: References, marks: MarkStore, tel
     for split in splits:
         for sample in read_samples(task, offered[split].data or root, split, settings):
             found = list[ImageMark]()
-            for image in sample.request.images:
+            for image in sample.images:
                 with suppress(BadImage):
                     found.append(marks.get(image))
             # the last turn holds the question, without the common beginning of all items
-            texts = [part.text for part in sample.request.messages[-1].content if isinstance(part, Text)]
+            said = (sample.request.messages[-1], *(each for each in sample.turns if each.role == "user"))
+            texts = [part.text for message in said for part in message.content if isinstance(part, Text)]
             target = as_mapping(sample.target)
             first, second = target.get("object1"), target.get("object2")
             objects = (first, second) if isinstance(first, str) and isinstance(second, str) else None
             explicit = spell_out(texts[-1], objects) if objects and texts else ""
-            lost = len(sample.request.images) - len(found)
+            lost = len(sample.images) - len(found)
             item = f"{split}/{sample.id}"
             references.add(name, item, texts, found, objects=objects, explicit=explicit, broken=lost)
             items, broken = items + 1, broken + lost
