@@ -431,6 +431,9 @@ class Strategy:
         settings: keys of `-S`.
         calls: (request, settings) -> how often the inner model is asked for one answer, at least and at most, with None
             for no bound: a dry run counts by it. Without it, the strategy asks at least once.
+        needs: abilities that the model must have; without them a run is refused before anything is asked.
+        check: (a listed request, settings) -> why no run with the strategy may ask it, such as that the strategy was
+            made from it; empty if it may. The images are not open. One such request refuses the run.
     """
 
     name: str
@@ -439,6 +442,8 @@ class Strategy:
     wrap: Callable[[Model, Settings], Model]
     settings: tuple[Setting, ...] = ()
     calls: Callable[[Request, Settings], tuple[int, int | None]] | None = None
+    needs: frozenset[Ability] = frozenset()
+    check: Callable[[Request, Settings], str] | None = None
 
 
 Rendered = str | bytes | Mapping[str, bytes]  #: text or bytes of one file, or file name -> bytes of several

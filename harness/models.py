@@ -16,7 +16,7 @@ from harness.keys import digest, text_hash
 from harness.prices import Seller
 from harness.replicas.launch import Launch
 from harness.replicas.placement import SETTINGS, Placement, format_devices
-from harness.types import Json, Setting
+from harness.types import Json, Request, Setting
 
 if TYPE_CHECKING:
     from harness.limits.endpoints import Policy, Tell
@@ -162,6 +162,11 @@ class Resolved:
                     what = f"-S {name}: the file cannot be read as UTF-8 text"
                     raise HarnessError(what, where=str(file)) from error
         return {"name": self.strategy.name, "version": self.strategy.version, "settings": values}
+
+    def find_fault(self, request: Request) -> str:
+        """Why no run with its strategy may ask a request of the data; empty if it may."""
+        check = None if self.strategy is None else self.strategy.check
+        return "" if check is None else check(request, self.strategy_settings)
 
     def wrap(self, model: Model) -> Model:
         """The model with its strategy around it."""

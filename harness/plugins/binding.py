@@ -285,6 +285,7 @@ def bind(item: _T, source: Source) -> _T:
             fields = {
                 "wrap": update_wrapper(wrap, item.wrap),
                 "calls": item.calls and call(f"calls of {what}", item.calls, wrong=describe_wrong_calls),
+                "check": item.check and call(f"check of {what}", item.check, str),
             }
         case Report():
             what, wrong = f"report {item.name!r}", _describe_wrong_files

@@ -86,7 +86,7 @@ MODELS = PluginKind(name="models", word="provider", type=Provider, calls=("open"
 TASKS = PluginKind(name="tasks", word="task", type=Task, calls=("samples",))
 SUITES = PluginKind(name="suites", word="suite", type=Suite, calls=())
 JUDGES = PluginKind(name="judges", word="judge", type=Judge, calls=("open",), may=("normalize",))
-STRATEGIES = PluginKind(name="strategies", word="strategy", type=Strategy, calls=("wrap",), may=("calls",))
+STRATEGIES = PluginKind(name="strategies", word="strategy", type=Strategy, calls=("wrap",), may=("calls", "check"))
 REPORTS = PluginKind(
     name="reports", word="report", type=Report, calls=(), may=("render", "samples", "figures", "matrix", "linked")
 )
@@ -149,6 +149,9 @@ def _check_fields(kind: PluginKind[Any], name: str, item: object) -> None:
     splits: object = getattr(item, "splits", {})
     if not isinstance(splits, Mapping) and not callable(splits):
         raise TypeError(f"{owner}: splits is {describe_value(splits)}, neither a mapping nor callable")
+    needs: object = getattr(item, "needs", None)
+    if needs is not None and not isinstance(needs, frozenset | set):
+        raise TypeError(f"{owner}: needs is {describe_value(needs)}, not a set of abilities")
     if (paper := getattr(item, "paper", None)) is not None:
         from harness.plugins.shapes import find_paper_faults
 

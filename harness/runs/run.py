@@ -259,6 +259,7 @@ def prepare_run(options: Options) -> PreparedRun:
     if options.fresh:
         folder.check_alone()  # before anything is opened or spent
     listed = list_splits(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
+    check_requests(resolved, listed.jobs)
     choices = [choice for job in listed.jobs for choice in job.plan.judges]
     file = None if options.fresh else folder.run
     check_limit(options, folder, [resolved, *list_judge_models(choices, options)])
@@ -269,6 +270,19 @@ def prepare_run(options: Options) -> PreparedRun:
     return PreparedRun(
         asked=asked, resolved=resolved, folder=folder, listed=listed, notes=tuple(notes), book=open_book(options, file)
     )
+
+
+def check_requests(resolved: Resolved, jobs: Iterable[SplitJob]) -> None:
+    """Raise HarnessError if the model's strategy may not be asked a request of a split, taken by the run or not."""
+    if resolved.strategy is None or resolved.strategy.check is None:
+        return
+    for job in jobs:
+        for sample in job.plan.samples():
+            if why := resolved.find_fault(sample.request):
+                raise HarnessError(
+                    f"strategy {resolved.strategy.name} may not be used on {job.plan.title}: sample {sample.id}: {why}",
+                    remedy="leave the split out, or use another strategy",
+                )
 
 
 def default_folder(options: Options) -> Path:
@@ -460,6 +474,7 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
     open_meter = partial(context.spending.open_meter, resolved.spec.ref, resolved.provider, resolved.settings)
     async with resolved.open(images=most_images) as inner:
         context.endpoints.watch(inner)
+        _check_strategy(resolved, inner)
         _check_abilities(context, inner)
         identity = resolved.identity(inner)
         context.digest = digest(identity)
@@ -503,6 +518,18 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
                 context.dropped |= context.batches.log.refused
             context.model_notes = inner.info.notes
             context.endpoints.listen()
+
+
+def _check_strategy(resolved: Resolved, model: Model) -> None:
+    """Refuse the run if the model lacks an ability that its strategy needs."""
+    strategy = resolved.strategy
+    missing = frozenset[str]() if strategy is None else strategy.needs - model.info.can
+    if strategy is not None and missing:
+        lacks = ", ".join(_LACKS.get(name, f"cannot {name}") for name in sorted(missing))
+        raise HarnessError(
+            f"strategy {strategy.name} cannot be put around {model.info.ref}: it {lacks}",
+            remedy="use a model that does, or another strategy",
+        )
 
 
 def _check_abilities(context: RunContext, model: Model) -> None:

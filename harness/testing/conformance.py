@@ -40,7 +40,7 @@ from harness.plugins.shapes import describe_wrong_calls
 from harness.rubric.templates import strip_markers
 from harness.settings import effective
 from harness.stats.summary import suite_results
-from harness.types import Failure, Request, Response, Sample, Settings, Unscored, Verdict
+from harness.types import Failure, ModelInfo, Request, Response, Sample, Settings, Unscored, Verdict
 
 from .fakes import FakeModel, fake_sample
 from .model_checks import check_painter, check_provider
@@ -202,16 +202,25 @@ def _check_scorer(problems: Problems, rubric: Rubric, samples: Sequence[Sample])
         anyio.run(score, Path(folder))
 
 
-def check_strategy(strategy: Strategy, *, settings: Mapping[str, Any] | None = None) -> None:
-    """Whether a strategy keeps its contract: it wraps a model, and failures pass through it."""
+def check_strategy(strategy: Strategy, *, settings: Mapping[str, Any] | None = None, may_decline: bool = False) -> None:
+    """Whether a strategy keeps its contract: it wraps a model, and failures pass through it.
+
+    `may_decline` is for one that needs a setting which is not given, and then raises HarnessError.
+    """
     problems = Problems(f"strategy {strategy.name!r}")
     check_described(problems, strategy.version, strategy.description, strategy.settings)
     values = effective(strategy.settings, settings or {}, owner=f"strategy {strategy.name}")
     failure = Failure(outcome="input_blocked", reason="content_filter")
     for said in ("an answer", failure):
         with problems.at(f"around a model that gives {said if isinstance(said, str) else 'a Failure'}"):
-            inner = FakeModel([said])
-            model = strategy.wrap(inner, values)
+            able = ModelInfo(ref="fake/model", endpoint="fake", can=strategy.needs | ModelInfo(ref="", endpoint="").can)
+            inner = FakeModel([said], able)
+            try:
+                model = strategy.wrap(inner, values)
+            except HarnessError:
+                if may_decline:
+                    continue
+                raise
             problems.require(model.info.ref == inner.info.ref, "the model's ref changes")
             problems.require(model.info.endpoint == inner.info.endpoint, "the endpoint changes: slots are shared by it")
             given = anyio.run(model.generate, fake_sample().request)
@@ -219,6 +228,10 @@ def check_strategy(strategy: Strategy, *, settings: Mapping[str, Any] | None = N
             problems.require(inner.asked, "the model was never asked")
             if said is failure:
                 problems.require(isinstance(given, Failure), "turns a Failure into an answer")
+    if strategy.check is not None:
+        with problems.at("check"):
+            for sample in (fake_sample(), fake_sample(images=2)):
+                problems.require_type(strategy.check(sample.request, values), str, "gives a")
     if strategy.calls is not None:
         with problems.at("calls"):
             for sample in (fake_sample(), fake_sample(images=2)):

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from harness import Strategy, hookimpl
+
+if TYPE_CHECKING:
+    import click
 
 
 @hookimpl
 def harness_strategies() -> Iterable[Strategy]:
     """Offer the strategies."""
+    from .adaptive import ADASHIELD_A
     from .reminders import ADASHIELD_S, SELF_REMINDER
     from .strategies import COT, ECSO, SYSTEM_DEFENCE
     from .voting import JAILGUARD, SMOOTH
 
-    return (SYSTEM_DEFENCE, COT, ECSO, SELF_REMINDER, ADASHIELD_S, JAILGUARD, SMOOTH)
+    return (SYSTEM_DEFENCE, COT, ECSO, SELF_REMINDER, ADASHIELD_S, ADASHIELD_A, JAILGUARD, SMOOTH)
+
+
+@hookimpl
+def harness_commands(cli: click.Group) -> None:
+    """Add `harness defences`."""
+    from .command import command
+
+    cli.add_command(command)

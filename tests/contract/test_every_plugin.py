@@ -39,6 +39,7 @@ from tests.core.published import COMMIT, DataSet, Published, tar_gz
 from tests.tasks.mm_safetybench_data import hub as mm_safetybench
 
 HOST = Host.load(tell=lambda _: None)
+DECLINING = ("adashield-a", "eta")  #: strategies that need a file or a model, which their own tests make
 ASKABLE = {"mini": "base"}  #: models that answer here, without a key or a network
 PAINTABLE = {"mini": "painter"}  #: models that draw here, without a key or a network
 TARGETS = {"yesno": {"answer": "yes"}}  #: what a judge compares with that no packaged split asks for
@@ -49,7 +50,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "tasks": lambda task: check_task(task, host=HOST),
     "suites": lambda suite: check_suite(suite, host=HOST),
     "judges": lambda judge: check_judge(judge, samples_for(judge), may_decline=judge.name == "people"),
-    "strategies": check_strategy,
+    "strategies": lambda strategy: check_strategy(strategy, may_decline=strategy.name in DECLINING),
     "reports": check_report,
     "painters": lambda painter: check_painter(painter, PAINTABLE.get(painter.scheme, "")),
     "builders": check_builder,

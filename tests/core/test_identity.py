@@ -90,6 +90,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "strategies system-defence": filed(identity="text file"),
     "strategies self-reminder": filed(identity="form prompt"),
     "strategies adashield-s": filed(identity="form prompt"),
+    "strategies adashield-a": filed(identity="pool form threshold", transport="clip device"),
     "strategies jailguard": filed(identity="copies mutate threshold similarity"),
     "strategies smooth": filed(identity="copies change share"),
     "judges keyword": filed(file="words"),

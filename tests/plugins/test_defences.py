@@ -356,3 +356,25 @@ def test_a_spent_budget_ends_the_calls_that_are_sent_at_once_without_a_group_of_
 def test_random_numbers_are_those_of_the_request_and_the_salt() -> None:
     drawn = Counter(seed_random(request, salt).random() for request in (ASK, WORDS, ASK) for salt in "ab")
     assert sorted(drawn.values()) == [1, 1, 2, 2]
+
+
+def test_a_strategy_that_needs_what_the_model_cannot_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    asks: list[Request] = []
+
+    def answer(request: Request) -> Response:
+        asks.append(request)
+        return Response(text="ok")
+
+    needy = Strategy(
+        name="needy",
+        version="1",
+        description="needs prefill",
+        wrap=lambda model, _: model,
+        needs=frozenset({"prefill"}),
+    )
+    with (
+        plugins.use(host_of(needy, fake_provider(answer), fake_task(), fake_judge())),
+        pytest.raises(HarnessError, match="strategy needy cannot be put around fake/any: it does not support prefill"),
+    ):
+        harness.run("fake/any", "fake", strategy="needy", output=tmp_path / "run")
+    assert (asks, list((tmp_path / "run").glob("*/responses.jsonl"))) == ([], [])
