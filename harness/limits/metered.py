@@ -32,6 +32,8 @@ from harness.types import BLOCKED, OUTCOMES, Failure, Request, Response, Usage
 _T = TypeVar("_T")
 _COUNT: ContextVar[CallCount | None] = ContextVar("count", default=None)
 _FAILED: Final = frozenset(OUTCOMES) - {"answered", "empty"}
+#: reasons of failures after which the provider may have made an answer: it came too late, or could not be read
+_LOST: Final = frozenset({"deadline", "timeout", "too_large", "encoding", "not_json", "wrong_shape"})
 _RESPONSE: Final[Mapping[str, type[Any] | tuple[type[Any], ...]]] = {
     "text": str,
     "reasoning": str,
@@ -243,11 +245,20 @@ class MeteredCalls:
         await self._meter.hold(load)
         try:
             yield heard
-        finally:
-            usage = heard[0].usage if heard else None
-            said = heard[0].model if heard else ""
-            answered = bool(heard) and (isinstance(heard[0], Response) or bool(heard[0].text))
-            self._meter.settle(load, usage, said, answered=answered)
+        except Exception:  # it was never sent, or was refused
+            self._meter.settle(load, None)
+            raise
+        except BaseException:  # given up on the wire
+            self._meter.lose(load, request, self.info.thinking_tokens)
+            raise
+        answer = heard[0] if heard else None
+        if isinstance(answer, Failure) and answer.reason in _LOST and not answer.text and answer.usage == Usage():
+            self._meter.lose(load, request, self.info.thinking_tokens)
+        elif answer is None:
+            self._meter.settle(load, None)
+        else:
+            answered = isinstance(answer, Response) or bool(answer.text)
+            self._meter.settle(load, answer.usage, answer.model, answered=answered)
 
     def _end(self, failure: Failure, remedy: str = "") -> Failure:
         """Count a call that failed after all tries. Raises EndpointDown at the error limit."""

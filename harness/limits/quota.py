@@ -111,6 +111,10 @@ class Meter(Protocol):
         """Learn what a held call took; None for a call that was given up. If it was answered, it took tokens."""
         ...
 
+    def lose(self, load: Load, request: Request, thinking: int = 0) -> None:
+        """Learn that no answer to a held call came, though the provider may have made one and may bill it."""
+        ...
+
     def bound(self, request: Request, thinking: int = 0) -> Decimal | None:
         """The most dollars that a request may cost in a batch, 0 if nobody sells it; None if unknown."""
         ...
@@ -150,6 +154,9 @@ class FreeMeter:
             self._calls += 1
             self._tokens += counts.input_tokens + counts.output_tokens
 
+    def lose(self, load: Load, request: Request, thinking: int = 0) -> None:
+        """Nothing is to be paid."""
+
     def bound(self, request: Request, thinking: int = 0) -> Decimal | None:  # noqa: ARG002
         """Unknown."""
         return None
@@ -170,11 +177,13 @@ class Budget:
 
     Attributes:
         spent: dollars so far, without calls on the wire.
+        unanswered: the part of them that is the most of calls without an answer, which may not be billed.
     """
 
     def __init__(self, limit: Decimal | None = None, *, spent: Decimal = Decimal()) -> None:
         self.limit = limit
         self.spent = spent
+        self.unanswered = Decimal()
         self._before = spent
         self._held = Decimal()
         self._aside = Decimal()  # for batches
@@ -234,6 +243,8 @@ class Budget:
 
     def _explain(self, dollars: Decimal) -> BudgetSpent:
         before = f", ${self._before:.4f} of it in earlier commands" if self._before else ""
+        if self.unanswered:
+            before += f", up to ${self.unanswered:.4f} of it for calls without an answer, which may be billed"
         batches = f", batches may cost up to ${self._aside:.4f}" if self._aside else ""
         return BudgetSpent(
             f"stopped by --max-usd {self.limit}: ${self.spent:.4f} is spent{before}{batches}, and the next call"

@@ -114,11 +114,17 @@ def to_number(dollars: Decimal) -> float:
     return float(round(dollars, 8))
 
 
-def cost_json(book: PriceBook, model: CostSum, judges: Mapping[str, CostSum], samples: int) -> dict[str, Json]:
+def cost_json(
+    book: PriceBook,
+    model: CostSum,
+    judges: Mapping[str, CostSum],
+    samples: int,
+    unanswered: Decimal = Decimal(),
+) -> dict[str, Json]:
     """The dollars of a whole run, for `usage` of results.json.
 
     `cost_usd` is what all calls cost that somebody sells; it is null if the price of one is unknown, or if none is
-    sold. Calls on machines of the user's are not in it.
+    sold. Calls on machines of the user's are not in it, and neither are those without an answer (`unanswered`).
     """
     parts = {MODEL: model, **judges}
     known = [dollars for part in parts.values() if (dollars := part.known) is not None]
@@ -135,12 +141,13 @@ def cost_json(book: PriceBook, model: CostSum, judges: Mapping[str, CostSum], sa
         **({"known_usd": to_number(total)} if known and not whole else {}),
         **({"cost_why": "; ".join(why)} if why else {}),
         **({"usd_per_1000_samples": to_number(1000 * total / samples)} if whole and samples else {}),
+        **({"unanswered_usd": to_number(unanswered)} if unanswered else {}),
         **({"prices": describe_book(book)} if book.used_table or book.used else {}),
     }
 
 
 #: keys of `usage` in results.json that depend on prices
-DOLLARS: Final = frozenset({"cost_usd", "known_usd", "cost_why", "usd_per_1000_samples", "prices"})
+DOLLARS: Final = frozenset({"cost_usd", "known_usd", "cost_why", "usd_per_1000_samples", "unanswered_usd", "prices"})
 
 
 def remove_dollars(usage: Mapping[str, Json]) -> dict[str, Json]:

@@ -38,6 +38,7 @@ class Spending:
     Attributes:
         cost: dollars of this invocation's calls, as far as their price is known; also of tries that failed. With a
             limit, an answer whose tokens nobody knows counts as the most that it can have cost.
+        unanswered: the most dollars of its calls that got no answer, though the provider may bill them; not in `cost`.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Spending:
         self.book = book or PriceBook()
         self.budget = budget or Budget()
         self.cost = Decimal()
+        self.unanswered = Decimal()
         self._spent = spent
 
     def open_meter(self, ref: str, provider: Provider, settings: Mapping[str, Any]) -> PriceMeter:
@@ -85,10 +87,7 @@ class PriceMeter(FreeMeter):
         load = super().weigh(request)
         if not self._limited:
             return load
-        output = count_output(request) + thinking
-        most = Usage(input_tokens=count_request(request, self.rule)[1], output_tokens=output)
-        bound = self._spending.find_cost(self._ref, self._seller, most) or Decimal()
-        return replace(load, dollars=max(bound, self._dearest))
+        return replace(load, dollars=max(self._find_most(request, thinking), self._dearest))
 
     async def hold(self, load: Load) -> None:
         """Wait until the budget allows the call. Raises BudgetSpent."""
@@ -107,6 +106,20 @@ class PriceMeter(FreeMeter):
             self._dearest = max(self._dearest, cost)
         if self._limited:
             self._spending.budget.settle(load.dollars, cost)
+
+    def lose(self, load: Load, request: Request, thinking: int = 0) -> None:
+        """Count the most that a call without an answer can have cost."""
+        most = max(load.dollars, self._find_most(request, thinking))
+        self._spending.unanswered += most
+        if self._limited:
+            self._spending.budget.unanswered += most
+            self._spending.budget.settle(load.dollars, most)
+
+    def _find_most(self, request: Request, thinking: int) -> Decimal:
+        """The most dollars of a live call, by its own size; 0 if nobody sells it, or its price is unknown."""
+        output = count_output(request) + thinking
+        most = Usage(input_tokens=count_request(request, self.rule)[1], output_tokens=output)
+        return self._spending.find_cost(self._ref, self._seller, most) or Decimal()
 
     def bound(self, request: Request, thinking: int = 0) -> Decimal | None:
         """The most dollars of a request in a batch, by batch rates, and no less than the dearest call yet."""

@@ -97,7 +97,7 @@ def count_spent(folder: RunFolder, file: RunFile | None, book: PriceBook) -> Dec
     Every line counts, also an answer that a later one replaced. A command that noted more than the lines of its time is
     believed: it knows of tries that failed. A command that was killed noted nothing, so its lines count beside what
     others noted. The answers of batches that were read count, though no line may hold them yet. A batch whose results
-    are gone counts at the most that it may have cost.
+    are gone counts at the most that it may have cost, and so does a call that got no answer.
     """
     if file is None:
         return Decimal()
@@ -111,7 +111,13 @@ def count_spent(folder: RunFolder, file: RunFile | None, book: PriceBook) -> Dec
             costs[place][who].add(line, calls, reported=models[0] if len(models) == 1 else "", answered=False)
     sums = [sum((cost.known or Decimal() for cost in each.values()), Decimal()) for each in costs]
     total = sum((max(lines, each.dollars) for lines, each in zip(sums, noted, strict=False)), sums[-1])
-    return max(total, sum(read_costs(folder.path).values(), Decimal())) + list_batches(folder.path).lost
+    total = max(total, sum(read_costs(folder.path).values(), Decimal()))
+    return total + list_batches(folder.path).lost + sum_unanswered(file.history)
+
+
+def sum_unanswered(history: Iterable[Invocation]) -> Decimal:
+    """The most dollars of all calls of a run that got no answer."""
+    return sum((Decimal(str(entry.unanswered_usd or 0)) for entry in history), Decimal())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

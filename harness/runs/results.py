@@ -20,7 +20,7 @@ from harness.evaluation.splits import MappedSplits, SplitPlan
 from harness.metrics import Pairing
 from harness.prices import PriceBook, read_prices
 from harness.prices.costs import MODEL, CostSum, cost_json
-from harness.runs.costs import open_costs
+from harness.runs.costs import open_costs, sum_unanswered
 from harness.runs.environment import harness_version
 from harness.runs.stored import StoredRun, build_judged_item, describe_split_run
 from harness.stats.draw import FILE as DRAW
@@ -29,7 +29,7 @@ from harness.stats.summary import JudgedItem, SplitRun, TaskSummary, UsageSum, b
 from harness.store.folder import repeated_judge
 from harness.store.reader import Answer
 from harness.store.records import calls_of
-from harness.store.run_file import TaskEntry
+from harness.store.run_file import RunFile, TaskEntry
 from harness.types import Json
 
 if TYPE_CHECKING:
@@ -272,13 +272,13 @@ def _build_results(
         plugins=file.plugins,
         tasks=tasks,
         suites={name: suite_results(tuple(suite.rubrics), suite.mean, tasks) for name, suite in file.suites.items()},
-        usage=_build_usage(usage, {judge: took for judge, took in spent.items() if took.spend.calls}, book),
+        usage=_build_usage(usage, {judge: took for judge, took in spent.items() if took.spend.calls}, book, file),
         wall_s=round(sum(entry.seconds for entry in file.history), 3),
         shard=None if file.part is None else {"index": file.part[0], "of": file.part[1]},
     )
 
 
-def _build_usage(usage: RunUsage, judges: Mapping[str, UsageTotal], book: PriceBook) -> dict[str, Json]:
+def _build_usage(usage: RunUsage, judges: Mapping[str, UsageTotal], book: PriceBook, file: RunFile) -> dict[str, Json]:
     """`usage` of results.json, with its dollars."""
     made = usage_json(usage.model.spend, {judge: took.spend for judge, took in judges.items()})
     if usage.model.cost is None:
@@ -288,7 +288,7 @@ def _build_usage(usage: RunUsage, judges: Mapping[str, UsageTotal], book: PriceB
     return {
         "model": {**made["model"], **usage.model.cost.as_json()},
         "judges": {judge: {**each, **dollars.get(judge, {})} for judge, each in made["judges"].items()},
-        **cost_json(book, usage.model.cost, costs, usage.samples),
+        **cost_json(book, usage.model.cost, costs, usage.samples, sum_unanswered(file.history)),
     }
 
 

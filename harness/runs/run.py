@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness import plugins
 from harness.batches import BatchedModel, BatchesPending, BatchQueue, list_batches
 from harness.batches.log import LOG
+from harness.board.costs import format_usd
 from harness.contracts import Model, Results, RunInfo
 from harness.errors import HarnessError, unwrap_groups
 from harness.evaluation.context import RunContext
@@ -414,6 +415,8 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
     if writer.aside is not None:
         context.notes.append(f"the previous run of this folder is now in {writer.aside}")
     context.notes += _list_queue_notes(context)
+    if lost := computed.results["usage"].get("unanswered_usd"):
+        context.notes.append(f"calls that got no answer may be billed: up to {format_usd(lost)}, not part of the cost")
     code, notes = build_notes(context, computed, context.folder.path)
     return Run(folder=context.folder.path, results=computed.results, exit_code=code, notes=tuple(notes))
 

@@ -256,6 +256,7 @@ class RunWriter:
             if self.judging is None
             else record_options(self.judging, "judge"),
             spent_usd=to_number(context.spending.cost) if context.spending.cost else None,
+            unanswered_usd=to_number(context.spending.unanswered) if context.spending.unanswered else None,
         )
 
         def change(old: RunFile | None) -> RunFile:

@@ -210,6 +210,8 @@ class Invocation(_Entry):
             and in files of older versions.
         spent_usd: dollars of its calls whose price is known, failed tries and lost answers included; None for none.
             Under `--max-usd`, answers whose tokens nobody knows count as the most that they can have cost.
+        unanswered_usd: the most dollars of calls that got no answer, though their provider may bill them; not in
+            `spent_usd`. None for none.
     """
 
     started: str
@@ -222,11 +224,13 @@ class Invocation(_Entry):
     launch: str = ""
     options: Mapping[str, Json] = field(default_factory=dict[str, Json])
     spent_usd: float | None = None
+    unanswered_usd: float | None = None
 
     @staticmethod
     def from_json(raw: object) -> Invocation:
         """Read an entry. Raises ValueError if it is invalid."""
-        values: dict[str, Any] = {"options": {}, "spent_usd": None, **_object(raw, "an invocation")}
+        own = _object(raw, "an invocation")
+        values: dict[str, Any] = {"options": {}, "spent_usd": None, "unanswered_usd": None, **own}
         for name in values.keys() & {"command", "tasks"}:
             values[name] = tuple(values[name])
         return _read(Invocation, {"launch": "", **values}, "an invocation")
@@ -315,7 +319,7 @@ class RunFile(_Entry):
 #: fields that the file omits if they are empty or false
 _LEFT_OUT = (
     *("checked", "data", "drawn", "given", "judge", "launch", "maps", "merged", "options", "outcome_labels", "prices"),
-    *("probe", "running", "shard", "spent_usd", "suites", "training"),
+    *("probe", "running", "shard", "spent_usd", "suites", "training", "unanswered_usd"),
 )
 _E = TypeVar("_E", bound=_Entry)
 

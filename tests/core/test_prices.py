@@ -9,29 +9,33 @@ from typing import Any
 
 import anyio
 import genai_prices
+import jsonschema
 import pytest
 import yaml
 from genai_prices.data_snapshot import get_snapshot
 
 from harness import plugins
+from harness.contracts import ModelInfo
 from harness.errors import BudgetSpent, HarnessError, UnknownName
 from harness.evaluation.options import Options
-from harness.limits import Policy
+from harness.limits import Endpoints, Policy
+from harness.limits.metered import Metered
 from harness.limits.quota import Budget, Quota
 from harness.limits.tokens import clean_usage, count_request, find_image_rule
 from harness.models import ModelSpec
 from harness.prices import NoPrice, PriceBook, Rates, Seller, read_prices
 from harness.prices.costs import CostSum, cost_json, table_name
-from harness.prices.spending import check_prices
+from harness.prices.spending import PriceMeter, Spending, check_prices
 from harness.runs.costs import count_spent
 from harness.runs.dry_run import Load, dry_run
 from harness.runs.merging import merge_async
 from harness.runs.verification import verify_run
 from harness.store.folder import RunFolder
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
-from harness.types import Failure, Response, Usage
+from harness.types import Failure, Request, Response, Usage
 from tests.core.carried import Server, go, numbered
 
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json").read_text(encoding="utf-8"))
 OPENAI = Seller(scheme="openai")
 AT = "2026-12-01T10:00:00.000+00:00"
 OWN = {"seen/x": {"input": 2, "output": 8, "cache_read": 0.5, "source": "https://x.org", "date": date(2026, 11, 30)}}
@@ -365,7 +369,9 @@ def test_a_call_waits_for_dollars_that_calls_on_the_wire_may_leave() -> None:
 def test_once_a_call_does_not_fit_none_starts_any_more() -> None:
     async def run() -> None:
         budget = Budget(Decimal(10), spent=Decimal(6))
-        with pytest.raises(BudgetSpent, match=r"\$6.0000 is spent, \$6.0000 of it in earlier commands|is spent"):
+        with pytest.raises(
+            BudgetSpent, match=r"\$6.0000 is spent, \$6.0000 of it in earlier commands, and the next call"
+        ):
             await budget.hold(Decimal(5))
         with pytest.raises(BudgetSpent):
             await budget.hold(Decimal(1))
@@ -456,6 +462,85 @@ def test_with_a_limit_an_answer_whose_tokens_are_not_said_counts_at_its_bound(
     spent = RunFolder(folder).load_run().history[0].spent_usd
     assert spent is not None
     assert 0.08 < spent <= 0.1
+
+
+LATE = Failure(outcome="error", reason="timeout", message="no answer in time")
+MOST = (7 * 2 + 1024 * 8) / 1e6  #: about the most dollars of a call, by its text and its token limit
+
+
+def answer_but(failure: Failure, *late: str) -> Server:
+    """A server that answers all but these questions."""
+    return Server(lambda text: failure if text in late else billed(text))
+
+
+@pytest.mark.parametrize("reason", ["timeout", "deadline", "not_json", "wrong_shape", "too_large", "encoding"])
+@pytest.mark.parametrize("limit", [None, 1.0])
+def test_a_call_without_an_answer_is_no_part_of_the_cost_and_its_most_stands_beside_it(
+    reason: str, limit: float | None, tmp_path: Path
+) -> None:
+    server = answer_but(replace(LATE, reason=reason), "question 3", "question 7")
+    folder = tmp_path / "run"
+    run = go(server, folder, task=fake_task(numbered(10)), prices=PRICES, max_usd=limit)
+    assert len(server.asked) == 10
+    usage = run.results["usage"]
+    assert usage["cost_usd"] == pytest.approx(8 * EACH)
+    assert usage["unanswered_usd"] == pytest.approx(2 * MOST, rel=0.02)
+    assert any("calls that got no answer may be billed: up to $0.016" in note for note in run.notes)
+    file = RunFolder(folder).load_run()
+    assert file.history[0].unanswered_usd == usage["unanswered_usd"]
+    assert file.history[0].spent_usd == pytest.approx(8 * EACH)
+    spent = float(count_spent(RunFolder(folder), file, PriceBook(PRICES)))
+    assert spent == pytest.approx(8 * EACH + usage["unanswered_usd"])
+    jsonschema.validate(json.loads((folder / "results.json").read_text()), SCHEMA)
+    again = go(Server(billed), folder, task=fake_task(numbered(10)), prices=PRICES, max_usd=limit)
+    assert again.results["usage"]["cost_usd"] == pytest.approx(10 * EACH)
+    assert again.results["usage"]["unanswered_usd"] == usage["unanswered_usd"], "the folder keeps it"
+
+
+@pytest.mark.parametrize("reason", ["http_400", "http_500", "rate_limit", "connection"])
+def test_a_call_that_was_refused_or_never_came_there_costs_nothing(reason: str, tmp_path: Path) -> None:
+    server = answer_but(replace(LATE, reason=reason), "question 3")
+    run = go(server, tmp_path / "run", task=fake_task(numbered(10)), prices=PRICES, max_usd=1.0)
+    assert run.results["usage"]["cost_usd"] == pytest.approx(9 * EACH)
+    assert "unanswered_usd" not in run.results["usage"]
+
+
+def test_a_limit_counts_calls_without_an_answer_as_spent_and_says_so(tmp_path: Path) -> None:
+    server, folder = Server(lambda _: LATE), tmp_path / "run"
+    task, policy = fake_task(numbered(100)), Policy(start=1, base=0, longest=0, breaker=1000)
+    said = r"stopped by --max-usd 0.05: \$0.0\d+ is spent, up to \$0.0\d+ of it for calls without an answer"
+    with pytest.raises(BudgetSpent, match=said):
+        go(server, folder, task=task, prices=PRICES, max_usd=0.05, policy=policy)
+    assert len(server.asked) == 6  # of $0.0082
+    with pytest.raises(BudgetSpent, match=r"of it in earlier commands"):
+        go(server, folder, task=task, prices=PRICES, max_usd=0.05, policy=policy)
+    assert len(server.asked) == 6
+    assert RunFolder(folder).load_run().history[0].spent_usd is None
+
+
+def test_calls_that_nobody_sells_leave_nothing_unanswered(tmp_path: Path) -> None:
+    run = go(answer_but(LATE, "question 3"), tmp_path / "run", task=fake_task(numbered(10)))
+    assert "unanswered_usd" not in run.results["usage"]
+
+
+def test_a_call_that_is_given_up_on_the_wire_counts_at_its_most() -> None:
+    class Slow:
+        info = ModelInfo(ref="seen/x", endpoint="slow")
+
+        async def generate(self, request: Request) -> Response | Failure:
+            await anyio.sleep_forever()
+            raise AssertionError(request)
+
+    async def run() -> Spending:
+        spending = Spending(PriceBook(PRICES), Budget(Decimal(1)))
+        meter = PriceMeter(spending, "seen/x", Seller(scheme="seen"))
+        with anyio.move_on_after(0.05):
+            await Metered(Slow(), Endpoints(Policy()), meter=meter).generate(fake_sample("a").request)
+        return spending
+
+    spending = anyio.run(run)
+    assert 0 < spending.unanswered == spending.budget.spent == spending.budget.unanswered
+    assert spending.cost == 0
 
 
 def test_a_limit_below_what_is_spent_is_refused_with_the_figures(tmp_path: Path) -> None:
