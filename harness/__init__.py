@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from harness.runs.sweeping.result import Sweep
     from harness.runs.verification import VerifiedRun, verify_run
     from harness.schemes import add_scheme, preset
+    from harness.task_files import load_task
     from harness.types import (
         Failure,
         Fidelity,
@@ -91,6 +92,7 @@ _HOME = {
     "limits": "Policy",
     "models": "open_model",
     "schemes": "add_scheme preset",
+    "task_files": "load_task",
     "readers": "distinct document open_files prompt rows together",
     "runs.reporting": "report",
     "runs.run": "Run",
@@ -179,6 +181,7 @@ __all__ = [
     "judge_run_async",
     "list_runs",
     "load_run",
+    "load_task",
     "merge_shards",
     "open_files",
     "open_model",

@@ -253,6 +253,9 @@ class Task:
         revision: (data root, splits) -> the revision of the data in the root, for the results; empty if it cannot tell.
             None means as it was fetched.
         paper: where the benchmark was published; None if it has no paper.
+        folder: its data root, unless the user names another; None for DIR/<name>.
+        rubrics: judges of its own, offered with it: those of a task file (`harness.load_task`).
+        file: the task file it was read from, as a run keeps it: `path`, `text` and `templates`; {} for one in Python.
     """
 
     name: str
@@ -266,6 +269,9 @@ class Task:
     published: Path | None = None
     revision: Callable[[Path, Sequence[str]], str] | None = None
     paper: Paper | None = None
+    folder: Path | None = None
+    rubrics: tuple[Judge, ...] = ()
+    file: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

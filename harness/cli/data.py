@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.data.built import find_built_set
-from harness.data.places import data_folder, find_own_splits, find_splits, read_samples
+from harness.data.places import data_folder, find_own_splits, find_root, find_splits, read_samples
 from harness.errors import BadData, HarnessError, MissingData, PluginError, UnknownName
 from harness.settings import effective, nearest
 
 from .flags import place_flags, with_suites
-from .options import Group, plugin_options, show_examples, split_names
+from .options import Group, load_host, plugin_options, show_examples, split_names
 from .stdout import show, tell
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Place:
         root = own.get("data")
         declared = {setting.name for setting in task.settings}
         self.task = task
-        self.root = Path(str(root)).expanduser() if root else data_folder(data) / task.name
+        self.root = Path(str(root)).expanduser() if root else find_root(task, data)
         known = {key: value for key, value in own.items() if key in declared}
         self.settings = effective(task.settings, known, owner=f"task {task.name}")
 
@@ -61,6 +61,20 @@ class Place:
         is_built = find_built_set(self.root) is not None
         own = {name: split for name, split in every.items() if split.data is None and (split.selected or not is_built)}
         return own or every
+
+
+def load_names(ctx: click.Context, names: Sequence[str], *, one: str = "") -> list[str]:
+    """The names of some tasks, those of task files read and offered.
+
+    Raises HarnessError for a file that is wrong, and with `one` for several.
+    """
+    from harness.evaluation.splits import load_task_files
+
+    load_host(ctx)
+    found = load_task_files(names)
+    if one and len(found) > 1:
+        raise HarnessError(f"{', '.join(names)} names {len(found)} tasks", remedy=one)
+    return found
 
 
 def _load_host(ctx: click.Context, given: Mapping[str, Any]) -> Host:
@@ -142,8 +156,9 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
 
     from .data_view import Verification, verification_as_json, verification_as_text
 
+    (name,) = names = load_names(ctx, [name], one="a folder holds several task files: name one of them")
     host = _load_host(ctx, task_settings)
-    task_name, _, split_name = name.partition(":")
+    task_name, _, split_name = names[0].partition(":")
     place = Place(host.task(task_name), data, task_settings)
     splits = place.splits(split_name)
     packaged = all(split.data is not None for split in splits.values())  # then the root is not read
@@ -205,9 +220,10 @@ def fetch(
 
     if source and not prompts:
         raise HarnessError("--from needs --prompts", remedy="put your data into its folder: see harness data list")
+    wanted = load_names(ctx, split_names(names))
     host = _load_host(ctx, task_settings)
     tasks: dict[str, None] = {}  # each once, even if named by itself, by a split and by a suite
-    for name in split_names(names):
+    for name in wanted:
         suite = find_suite(name)
         tasks.update(dict.fromkeys(each.partition(":")[0] for each in (suite.tasks if suite else (name,))))
     places = [Place(host.task(name), data, task_settings) for name in tasks]

@@ -44,6 +44,17 @@ class Names(ParamType):
         return split_names(value)
 
 
+class StoredNames(Names):
+    """Names of tasks in a stored run: `FILE.yaml` is the task that the file was."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Split at commas, without the files' folders and endings."""
+        from harness.task_files import drop_path
+
+        names = super().convert(value, param, ctx)
+        return tuple(drop_path(name) if "." in name else name for name in names)
+
+
 class Devices(ParamType):
     """Reads `0,1`, or a number or a list in the config, as text."""
 
@@ -331,9 +342,10 @@ def _task_settings_flag(text: str) -> Callable[[_F], _F]:
     return _settings_flag("-T", "task_settings", "NAME.KEY=VALUE", text, dotted=True)
 
 
-def tasks_option(text: str) -> Callable[[_F], _F]:
-    """`--tasks NAME[:SPLIT][,…]`, as a tuple of names."""
-    return click.option("--task", "--tasks", "tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help=text)
+def tasks_option(text: str, *, stored: bool = True) -> Callable[[_F], _F]:
+    """`--tasks NAME[:SPLIT][,…]`, as a tuple of names; of stored runs, a task file means the task of its name."""
+    kind = StoredNames() if stored else Names()
+    return click.option("--task", "--tasks", "tasks", type=kind, default="", metavar="NAME[:SPLIT][,…]", help=text)
 
 
 _data_flag = click.option(
@@ -474,7 +486,9 @@ def run_flags(function: _F) -> _F:
             metavar="FILE.yaml",
             help="List of {model, settings, strategy}; if one fails, the rest still run.",
         ),
-        tasks_option("Tasks or single splits, or suites: see `harness tasks`."),
+        tasks_option(
+            "Tasks or single splits, suites, task files or a folder of them: see `harness tasks`.", stored=False
+        ),
         _settings_flag("-M", "model_settings", "KEY=VALUE", "Setting of the model's provider.", dotted=False),
         click.option("--strategy", default="", metavar="NAME", help="Strategy around the model."),
         _settings_flag("-S", "strategy_settings", "KEY=VALUE", "Setting of the strategy.", dotted=False),

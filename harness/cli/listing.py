@@ -83,6 +83,11 @@ def list_command(listing: Listing[Any], text: str, example: str) -> click.Group:
             show_offers(listing.host(ctx), listing, (), as_json)
 
     def show_some(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
+        if listing.below is not None and names:
+            from harness.evaluation.splits import load_task_files
+
+            load_host(ctx)
+            names = tuple(load_task_files(names))
         as_json = as_json or (ctx.parent is not None and bool(ctx.parent.params.get("as_json")))
         show_offers(listing.host(ctx), listing, names, as_json)
 
@@ -180,10 +185,10 @@ def _render_details(host: Host, listing: Listing[_T], item: _T, plugin: str) -> 
 
 def _find_splits(task: Task) -> Mapping[str, Split] | str:
     """The splits at default settings, or why they cannot be listed."""
-    from harness.data.places import data_folder, find_splits
+    from harness.data.places import find_root, find_splits
 
     try:
-        splits = find_splits(task, effective(task.settings, {}, owner=f"task {task.name}"), data_folder() / task.name)
+        splits = find_splits(task, effective(task.settings, {}, owner=f"task {task.name}"), find_root(task))
         return {name: splits[name] for name in splits}
     except Exception as error:  # noqa: BLE001 - a plugin's code; the list still shows the others
         return f"unknown: {one_line(describe_error(error))}"

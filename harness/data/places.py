@@ -135,6 +135,11 @@ class _SeenIds:
         return True
 
 
+def find_root(task: Task, folder: Path | None = None) -> Path:
+    """A task's data root, where the user names none: its own folder, else DIR/<name>."""
+    return data_folder(folder) / task.name if task.folder is None else task.folder
+
+
 def is_fetchable(source: DataSource) -> bool:
     """Whether `harness data fetch` gets any of it."""
     return bool(source.hub or source.archive or source.urls)

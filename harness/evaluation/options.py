@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from harness.contracts import Task
 from harness.data.places import data_folder
 from harness.errors import HarnessError, UnknownName
 from harness.limits.endpoints import Policy
@@ -132,6 +133,10 @@ class Options:
         """The data folder of a task or a rubric: DIR/NAME, unless `-T NAME.data` names another."""
         given = self.given(name).get("data")
         return Path(str(given)).expanduser() if given else data_folder(self.data) / name
+
+    def task_root(self, task: Task) -> Path:
+        """The data folder of a task: as `root`, but one whose data lies beside its task file is there."""
+        return self.root(task.name) if task.folder is None or self.given(task.name).get("data") else task.folder
 
     def check(self) -> None:
         """Refuse values that no run can use. Raises HarnessError or UnknownName."""

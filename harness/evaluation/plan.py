@@ -33,6 +33,7 @@ from harness.evaluation.splits import (
     find_unmapped,
     format_left_out,
     list_asked_tasks,
+    load_task_files,
     select_maps,
     suite_place,
 )
@@ -76,6 +77,7 @@ class SuiteMembers:
 
 def make_plan(options: Options) -> RunPlan:
     """Resolve all tasks, suites, splits and judges of some options. Raises UnknownName or HarnessError."""
+    load_task_files(options.tasks)  # first, so that -T can name them
     check_task_settings(options.task_settings)
     options = replace(options, maps=select_maps(options.maps, options.judges))
     splits: dict[tuple[str, str], SplitPlan] = {}

@@ -19,6 +19,7 @@ from harness.errors import HarnessError, MissingData, UnknownName
 from harness.evaluation.options import Options
 from harness.labels import OWN, is_own_share, map_rubrics
 from harness.rubric.sees import ALSO, OPTIONAL, SEES, describe_part, find_parts
+from harness.task_files import expand_folders, is_task_path, split_name
 from harness.types import Generation, Sample, Settings
 
 #: keys of `-T NAME.key` that every task has
@@ -137,10 +138,10 @@ def build_split_plans(name: str, options: Options, mark: str | None = None) -> I
         MissingData: a built set has no such split.
         HarnessError: the task cannot list its splits, or runs nothing by its name alone.
     """
-    task_name, _, wanted = name.partition(":")
+    task_name, wanted = split_name(name)
     task = plugins.current().task(task_name)
     values = complete_settings("task", task, options)
-    root = options.root(task.name)
+    root = options.task_root(task)
     there = find_built_set(root)
     if mark is None:
         mark = there.mark if there else ""
@@ -160,14 +161,14 @@ def build_split_plans(name: str, options: Options, mark: str | None = None) -> I
         raise HarnessError(f"{task.name} has no default split", remedy=f"name a split: --tasks {task.name}:NAME")
     changed = settings.find_changed(task.settings, values)
     display = task.name + "".join(f"+{key}={value}" for key, value in changed.items())
-    for split_name in chosen:
-        maps = _find_maps(splits[split_name], options)
-        split = map_rubrics(splits[split_name], maps)
+    for each in chosen:
+        maps = _find_maps(splits[each], options)
+        split = map_rubrics(splits[each], maps)
         default = default_judge(split, task.name, options)
         yield SplitPlan(
             task=task,
             display=display + (mark if split.data is None else ""),
-            name=split_name,
+            name=each,
             split=split,
             splits=splits,
             settings=values,
@@ -443,9 +444,19 @@ def format_left_out(parts: Iterable[LeftOut]) -> list[str]:
     return [f"{', '.join(those)} not run: {why}" for why, those in titles.items()]
 
 
+def load_task_files(names: Iterable[str]) -> list[str]:
+    """The names, a task file's as `NAME` or `NAME:SPLIT`; its task is offered from then on. Raises HarnessError."""
+    found: list[str] = []
+    for name in expand_folders(names):
+        path, split = split_name(name)
+        task = plugins.current().task(path).name if is_task_path(path) else path
+        found.append(f"{task}:{split}" if split else task)
+    return found
+
+
 def list_asked_tasks(options: Options) -> Iterator[AskedTask]:
     """The tasks that the options name. Raises HarnessError for a suite that is wrongly defined."""
-    for name in options.tasks:
+    for name in load_task_files(options.tasks):
         suite = find_suite(name)
         if suite is None:
             yield AskedTask(name=name, options=options)

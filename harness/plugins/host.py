@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _Offers = tuple[dict[str, Registered[_T]], dict[str, list[Registered[_T]]]]  # offered by one plugin; offered by several
+TASK_FILES = (".yaml", ".yml")  #: endings of a task's name that is a path
 OBSERVERS = ("harness_run_started", "harness_response_added", "harness_verdict_added", "harness_run_finished")
 
 
@@ -113,8 +114,50 @@ class Host:
         return self._find(registry.MODELS, scheme)
 
     def task(self, name: str) -> Task:
-        """The task of that name; raises UnknownName, with its own text for a suite's name."""
+        """The task of that name, or of a task file; raises UnknownName, with its own text for a suite's name.
+
+        A path (`FILE.yaml`) is read, and its task offered from then on. Raises HarnessError for a file that is wrong.
+        """
+        if name.endswith(TASK_FILES):
+            return self.add_task_file(Path(name).expanduser())
         return self._find(registry.TASKS, name, registry.SUITES)
+
+    def add_task_file(self, path: Path) -> Task:
+        """Read a task file and offer its task. Raises HarnessError if it is wrong, or its name is taken."""
+        from harness.task_files import load_task
+
+        task = load_task(path)
+        there = self._own.get(f"file {task.name}")
+        if there is not None and there.value != str(path.absolute()):
+            raise HarnessError(
+                f"two task files are called {task.name!r}: {there.value} is the other",
+                where=str(path),
+                remedy="rename one of them, or run them one after the other",
+            )
+        self.offer_task(task)
+        return task
+
+    def offer_task(self, task: Task) -> None:
+        """Offer the task of a task file, and its rubric; replaces one of its name that another file gave.
+
+        Raises HarnessError if a plugin offers a task, suite or rubric of that name.
+        """
+        path = str(task.file["path"])
+        name = f"file {task.name}"
+        origin = Source(name=name, entry=name, distribution="task file", version=task.version, value=path)
+        try:
+            for kind in ("tasks", "suites", *(("judges",) if task.rubrics else ())):
+                single, several = self._read(KINDS[kind])
+                other = single.get(task.name)
+                if task.name in several or (other is not None and other.source.name not in self._own):
+                    what = f"a plugin offers the {KINDS[kind].word} {task.name!r} already"
+                    raise HarnessError(what, remedy="give your task file another name")
+            self.offer_own(registry.TASKS, task, origin)
+            for judge in task.rubrics:
+                self.offer_own(registry.JUDGES, judge, origin)
+        except HarnessError as error:
+            error.where = error.where or path
+            raise
 
     def suite(self, name: str) -> Suite:
         """The suite of that name; raises UnknownName."""
@@ -258,10 +301,18 @@ class Host:
                 with self._registry.guard(source, "offer"):
                     found = read_offers(kind, call({}), source)
                     offers += [replace(each, item=bind(each.item, source)) for each in found]
+            offers += self._list_rubrics() if kind is registry.JUDGES else ()
             _, several = self._offers[kind.name] = split_clashes(offers)
             for name, same in several.items():
                 self._report_clash(kind.word, name, [offer.source for offer in same])
         return self._offers[kind.name]
+
+    def _list_rubrics(self) -> list[Registered[Any]]:
+        """The rubrics that come with tasks."""
+        tasks = self._read(registry.TASKS)[0].values()
+        return [
+            Registered(name=judge.name, item=judge, source=each.source) for each in tasks for judge in each.item.rubrics
+        ]
 
     def _find(self, kind: PluginKind[_T], name: str, *others: PluginKind[Any]) -> _T:
         single, several = self._read(kind)

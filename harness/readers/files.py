@@ -8,6 +8,7 @@ out. A fault of one file is a BadImage, which costs one sample and never the run
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -16,13 +17,15 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from harness import descriptors
-from harness.errors import BadImage
+from harness.errors import BadImage, HarnessError
 from harness.files import resolve_name
 from harness.types import Files, Image
 
 if TYPE_CHECKING:
     from harness.readers.archives import Archive, Member
 
+#: the place of an image in a cell of a table: file, column, where the record begins, number in the cell
+CELL: Final = r"(?i)(.+\.(?:csv|tsv|jsonl|ndjson|json))#(.+?)/(\d{1,18})(?:/(\d{1,4}))?"
 IN_PARQUET: Final = ".parquet#"  #: between a parquet file and the place of an image in it
 
 
@@ -173,6 +176,8 @@ class DataFiles:
         relative = inside(path)
         if IN_PARQUET in relative:
             return self._in_parquet(path, *relative.split(IN_PARQUET, 1))
+        if "#" in relative and (cell := re.fullmatch(CELL, relative)):
+            return self._in_cell(path, cell)
         return self._in_folder(path, relative) or self._in_archives(path, relative)
 
     def _in_parquet(self, path: str, table: str, cell: str) -> _Located | None:
@@ -192,6 +197,25 @@ class DataFiles:
             return None
         member = Member(size=len(data), read=lambda: data)
         return _Located(f"{found.name}#{cell}", len(data), found.mtime_ns, member)
+
+    def _in_cell(self, path: str, cell: re.Match[str]) -> _Located | None:
+        """An image in base64 in a cell of a table (`harness.readers.tables`)."""
+        table, column, start, number = cell.groups()
+        found = self._in_folder(path, table)
+        if found is None:
+            return None
+        from harness.readers.archives import Member
+        from harness.readers.tables import FAULTS, read_cell
+
+        try:
+            data = read_cell(Path(found.name), column, int(start), int(number) if number else None)
+        except (*FAULTS, IndexError, StopIteration) as fault:
+            descriptors.check(fault)
+            raise BadImage(path, "unreadable", str(fault).strip() or type(fault).__name__) from None
+        except HarnessError as fault:
+            raise BadImage(path, "unreadable", fault.what) from None
+        member = Member(size=len(data), read=lambda: data)
+        return _Located(f"{found.name}#{cell[0].partition('#')[2]}", len(data), found.mtime_ns, member)
 
     def _in_folder(self, path: str, relative: str) -> _Located | None:
         if relative == ".":

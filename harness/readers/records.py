@@ -130,7 +130,7 @@ class Row:
         if value is None:
             raise self._error(name, "is missing")
         if not _is(value, kind):
-            raise self._error(name, _describe_mismatch(value, kind))
+            raise self._error(name, describe_mismatch(value, kind))
         return value
 
     def _error(self, name: str, what: str) -> BadData:
@@ -155,18 +155,18 @@ def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
     elif text.lstrip().startswith("{"):
         records = _read_lines(name, text)
     else:
-        records = value = _parse(name, text)
+        records = value = parse_json(name, text)
         if not _is(value, list):
-            raise BadData(f"the file {_describe_mismatch(value, list)} of records", where=name)
+            raise BadData(f"the file {describe_mismatch(value, list)} of records", where=name)
     return tuple(_make_row(record, name, number) for number, record in enumerate(records, 1))
 
 
 def document(files: DataFiles, *names: str) -> Row:
     """The first of these files that is there, as one JSON object; raises as `rows` does."""
     name, text = _read_text(files, names)
-    value = _parse(name, text)
+    value = parse_json(name, text)
     if not _is(value, dict):
-        raise BadData(f"the file {_describe_mismatch(value, dict)}", where=name)
+        raise BadData(f"the file {describe_mismatch(value, dict)}", where=name)
     return Row(values=value, place=name)
 
 
@@ -244,8 +244,8 @@ def _find_repeated_key(text: str) -> str:
     return f"record {number}"
 
 
-def _parse(name: str, text: str, *, line: str = "") -> Json:
-    """The JSON value of a file, or of the one `line` of it."""
+def parse_json(name: str, text: str, *, line: str = "") -> Json:
+    """The JSON value of a file, or of the one `line` of it. Raises BadData."""
     where = ", ".join(filter(None, (name, line)))
     try:
         return json.loads(text, object_pairs_hook=parse_object)
@@ -265,7 +265,7 @@ def _read_lines(name: str, text: str) -> Iterator[Json]:
     if not name.lower().endswith((".jsonl", ".ndjson")) and len(lines) > 1 and lines[0][1].strip() == "{":
         raise BadData("the file is an object, not a list of records", where=name)
     for number, line in lines:
-        yield _parse(name, line, line=f"line {number}")
+        yield parse_json(name, line, line=f"line {number}")
 
 
 def _read_table(name: str, text: str) -> Iterator[Json]:
@@ -281,7 +281,7 @@ def _read_table(name: str, text: str) -> Iterator[Json]:
 def _make_row(record: Json, place: str, number: int) -> Row:
     where = f"{place}, record {number}"
     if not _is(record, dict):
-        raise BadData(f"the record {_describe_mismatch(record, dict)}", where=where)
+        raise BadData(f"the record {describe_mismatch(record, dict)}", where=where)
     return Row(values=record, place=where, number=number)
 
 
@@ -289,7 +289,8 @@ def _is(value: Json, kind: type[Any]) -> bool:
     return isinstance(value, kind)  # no narrowing: what a JSON container holds stays Any to a type checker
 
 
-def _describe_mismatch(value: Json, kind: type[Any]) -> str:
+def describe_mismatch(value: Json, kind: type[Any]) -> str:
+    """What a value is, and what it should be."""
     return f"is {_KINDS[type(value)]}, not {_KINDS[kind]}"
 
 

@@ -35,6 +35,7 @@ from harness.rubric.sees import (
 from harness.rubric.templates import (
     Marker,
     Template,
+    TemplateFile,
     fence,
     load_template,
     random_marker,
@@ -92,7 +93,7 @@ def judge(
     name: str,
     version: str,
     description: str,
-    template: Path | Mapping[str, Path],
+    template: TemplateFile | Mapping[str, TemplateFile],
     fields: Mapping[str, Kind],
     label: Label,
     labels: tuple[str, ...] = (),
@@ -189,7 +190,7 @@ class JudgePrompt:
     """
 
     name: str
-    files: Mapping[str, Path]
+    files: Mapping[str, TemplateFile]
     reply: ReplySchema
     images: bool
     variant: Callable[[Sample], str] | None
@@ -262,7 +263,7 @@ class JudgePrompt:
         )
 
     def _load_templates(self, file: Path | None) -> Mapping[str, Template]:
-        files = self.files if file is None else dict.fromkeys(self.files, file)
+        files: Mapping[str, TemplateFile] = self.files if file is None else dict.fromkeys(self.files, file)
         plain = ("form", "variant") if self.variant else ("form",)
         names = (*ALWAYS, self.request.place, *self.values, *plain)
         return {name: load_template(each, names) for name, each in files.items()}

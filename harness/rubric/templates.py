@@ -21,8 +21,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from harness.errors import BadData, HarnessError
 from harness.keys import digest, text_hash
@@ -67,7 +66,15 @@ class Template:
     render: Callable[[Mapping[str, str]], str]
 
 
-def load_template(file: Path, names: Iterable[str], *required: str, owner: str = "this rubric") -> Template:
+class TemplateFile(Protocol):
+    """A template's file, or what was read from it; its text as `str` is its place."""
+
+    def read_text(self, encoding: str) -> str:
+        """The whole text."""
+        ...
+
+
+def load_template(file: TemplateFile, names: Iterable[str], *required: str, owner: str = "this rubric") -> Template:
     """Read a Jinja template and check it before the first call is paid for.
 
     Args:
@@ -89,7 +96,7 @@ def load_template(file: Path, names: Iterable[str], *required: str, owner: str =
         raise HarnessError(f"the file cannot be read: {reason}", where=str(file)) from error
     known = frozenset(names)
     try:
-        used = find_undeclared_variables(_environment().parse(text))
+        used = find_undeclared_variables(sandbox().parse(text))
         for name in sorted(used - known):
             raise HarnessError(
                 f"the template uses {name!r}, which {owner} does not show", where=str(file), remedy=nearest(name, known)
@@ -99,7 +106,7 @@ def load_template(file: Path, names: Iterable[str], *required: str, owner: str =
                 raise HarnessError(
                     f"the template never shows the {name}", where=str(file), remedy=f"write {{{{ {name} }}}} in it"
                 )
-        compiled = _environment().from_string(text)
+        compiled = sandbox().from_string(text)
         compiled.render(dict.fromkeys(known, "x"))
     except (TemplateError, *FAULTS) as error:
         line = getattr(error, "lineno", None)
@@ -109,7 +116,8 @@ def load_template(file: Path, names: Iterable[str], *required: str, owner: str =
 
 
 @cache
-def _environment() -> SandboxedEnvironment:
+def sandbox() -> SandboxedEnvironment:
+    """Where templates are filled in: without loader or globals, and an unknown name is an error."""
     from jinja2 import StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
 

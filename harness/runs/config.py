@@ -8,11 +8,10 @@ models, SCHEME/NAME, to what their tokens cost.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, cast
 
 from harness.contracts import Suite
 from harness.errors import HarnessError, UnknownName
@@ -22,13 +21,10 @@ from harness.plugins.loader import Source
 from harness.plugins.registry import NAME, SUITES
 from harness.schemes import Row
 from harness.settings import nearest, spread
-
-if TYPE_CHECKING:
-    import yaml
+from harness.yaml_files import load_yaml as load_yaml
 
 LOCAL = Path("harness.yaml")
 _FIELDS = ("tasks", "description", "task_settings", "judges", "mean")
-_MERGE: Final = "tag:yaml.org,2002:merge"  # the key `<<`, which may be repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,54 +145,3 @@ def _read_file(path: Path, known: Collection[str]) -> dict[str, Any]:
             rows = cast("dict[object, Any]", values[key]).items()
             values[key] = {str(name): read_row(str(name), raw, f"{path}: {key}.{name}") for name, raw in rows}
     return values
-
-
-def load_yaml(path: Path, what: str) -> object:
-    """The content of a YAML file.
-
-    Raises:
-        HarnessError: it cannot be read, is not YAML, is nested too deeply, or has a key twice. The message calls the
-            file `what`.
-    """
-    import yaml
-
-    class Named(io.StringIO):  # YAML's errors show a stream's name
-        name = path.name
-
-    try:
-        loader: Any = yaml.SafeLoader(Named(path.read_text(encoding="utf-8")))
-        node = loader.get_single_node()
-        _check_keys(node, path)
-        loaded: object = None if node is None else loader.construct_document(node)
-    except OSError as error:
-        raise HarnessError(f"cannot read {what}: {error.strerror}", where=str(path)) from None
-    except RecursionError:
-        raise HarnessError(f"{what} is nested too deeply", where=str(path), remedy="use fewer levels") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:  # ValueError: a number of thousands of digits
-        raise HarnessError(f"{what} is not YAML: {' '.join(str(error).split())}", where=str(path)) from None
-    return loaded
-
-
-def _check_keys(root: yaml.Node | None, path: Path) -> None:
-    """Raise HarnessError for a repeated key; YAML would silently use the last."""
-    import yaml
-
-    seen, left = set[int](), [root]
-    while left:
-        node = left.pop()
-        if id(node) in seen:  # an anchor's node is in several places, and may hold itself
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            left += node.value
-        elif isinstance(node, yaml.MappingNode):
-            lines: dict[tuple[str, str], int] = {}
-            for key, value in node.value:
-                left += (key, value)
-                if not isinstance(key.value, str) or key.tag == _MERGE:
-                    continue
-                name, line = (key.tag, key.value), key.start_mark.line + 1
-                if name in lines:
-                    what = f"the key {key.value!r} is repeated; it is first in line {lines[name]}"
-                    raise HarnessError(what, where=f"{path}, line {line}", remedy="remove one of them")
-                lines[name] = line

@@ -19,7 +19,7 @@ from typing import Any, Final
 from harness import plugins
 from harness.board.results import FILE, read_results
 from harness.contracts import Results, Split
-from harness.data.places import data_folder, find_splits
+from harness.data.places import find_root, find_splits
 from harness.errors import HarnessError, UnknownName
 from harness.runs.gating.numbers import FoundSplit, find_split, find_view
 from harness.runs.gating.rules import LimitRule
@@ -34,6 +34,7 @@ from harness.stats.power import (
     plan_records,
     with_seeds,
 )
+from harness.task_files import is_task_path, split_name
 from harness.types import Json
 
 SCHEMA: Final = "harness.power/1"
@@ -157,25 +158,26 @@ def read_basis(
 
 def _read_task(title: str, metric: str) -> PowerBasis:
     """From the task alone: its size and its metric."""
-    name, _, split_name = title.partition(":")
-    task = plugins.current().task(name.partition("+")[0])
+    named, wanted = split_name(title)
+    task = plugins.current().task(named if is_task_path(named) else named.partition("+")[0])
+    name = task.name if is_task_path(named) else named
     settings = effective(task.settings, {}, owner=f"task {task.name}")
     try:
-        splits: Mapping[str, Split] = find_splits(task, settings, data_folder() / task.name)
+        splits: Mapping[str, Split] = find_splits(task, settings, find_root(task))
     except HarnessError:  # its settings say what its splits are
         splits = {}
     known = list(splits)
-    if not split_name and len(known) == 1:
-        split_name = known[0]
+    if not wanted and len(known) == 1:
+        wanted = known[0]
     sources = {"correlation": "assumed", "design_effect": "assumed", "seed_sd": "assumed", "within": "assumed"}
     model = PowerModel(rate=0.5, within=WITHIN)
     if not splits:
         return PowerBasis(title=title, metric=metric, unit="%", better="lower", model=model, sources=sources)
-    if not split_name:
+    if not wanted:
         raise _ask_split(title, [f"{title}:{each}" for each in known])
-    if split_name not in splits:
-        raise UnknownName(f"{name} has no split {split_name!r}", remedy=nearest(split_name, known))
-    split = splits[split_name]
+    if wanted not in splits:
+        raise UnknownName(f"{name} has no split {wanted!r}", remedy=nearest(wanted, known))
+    split = splits[wanted]
     found = next((each for each in split.metrics if each.name == metric), None)
     if metric and found is None:
         names = [each.name for each in split.metrics]
@@ -184,7 +186,7 @@ def _read_task(title: str, metric: str) -> PowerBasis:
     sizes = [splits[part].n for part in split.parts] if split.parts else [split.n]
     counts = [size for size in sizes if size is not None]
     return PowerBasis(
-        title=f"{name}:{split_name}",
+        title=f"{name}:{wanted}",
         metric=main.name,
         unit=main.unit,
         better=main.better,

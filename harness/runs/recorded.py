@@ -21,6 +21,7 @@ from harness.limits.endpoints import Policy
 from harness.models import ModelSpec
 from harness.prices import OwnPrice, read_prices
 from harness.secrets import holds_key
+from harness.task_files import is_task_path, split_name
 from harness.types import Json
 
 Kind = Literal["run", "judge", "combine"]
@@ -64,6 +65,7 @@ def record_options(options: Options | JudgeOptions, kind: Kind) -> dict[str, Jso
         value = getattr(options, each.name)
         if each.name in LEFT_OUT or (value == _default(each)):
             continue
+        value = tuple(map(_make_absolute, value)) if each.name == "tasks" else value
         kept[each.name] = _without_keys(_to_json(value), each.name, keys)
     if keys:
         kept["keys"] = list(keys)
@@ -109,6 +111,15 @@ def _default(each: Field[Any]) -> Any:
     if each.default is not MISSING:
         return each.default
     return each.default_factory() if each.default_factory is not MISSING else MISSING
+
+
+def _make_absolute(task: str) -> str:
+    """A task file's name as it is found from everywhere; other names stay."""
+    path, split = split_name(task)
+    if not is_task_path(task):
+        return task
+    absolute = str(Path(path).expanduser().absolute()) + ("/" if path.endswith("/") else "")
+    return f"{absolute}:{split}" if split else absolute
 
 
 def _to_json(value: Any) -> Json:

@@ -29,6 +29,7 @@ from harness.runs.recorded import Kind, format_command, list_unflagged, name_fol
 from harness.runs.run import Run, judge_async, run_async
 from harness.runs.state import check_run_folder
 from harness.runs.stored import COMBINED
+from harness.runs.task_entries import find_changed_file
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile
 from harness.types import Json
@@ -351,6 +352,10 @@ def _list_changes(file: RunFile) -> Iterator[str]:
     if gone:
         yield f"plugins of the run that are not loaded now: {', '.join(gone)}"
     for display, entry in file.tasks.items():
+        if entry.file:
+            if changed := find_changed_file(entry):
+                yield f"{display} has another task file now, so its numbers do not compare: {changed}"
+            continue
         try:
             task = host.task(entry.task)
         except UnknownName:

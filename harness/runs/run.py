@@ -36,6 +36,7 @@ from harness.runs.notes import build_notes
 from harness.runs.results import to_frame
 from harness.runs.selection import plan_judging
 from harness.runs.state import State, find_state
+from harness.runs.task_entries import check_task_files
 from harness.runs.writer import RunWriter, claim_folder
 from harness.store.folder import RunFolder, file_name
 from harness.store.shards import check_count, shard_folder
@@ -256,6 +257,7 @@ def prepare_run(options: Options) -> PreparedRun:
         check_count(base, options.shard[1])
     folder = RunFolder(base if options.shard is None else shard_folder(base, options.shard))
     claim_folder(folder, options, resolved.requested, whole=False)
+    check_task_files(asked.splits, None if options.fresh else folder.run, folder.path)
     folder.check_writable("give --output a folder that can be written to")
     if options.fresh:
         folder.check_alone()  # before anything is opened or spent

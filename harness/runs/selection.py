@@ -28,10 +28,12 @@ from harness.evaluation.splits import (
 )
 from harness.keys import draw_order
 from harness.models import ModelSpec
+from harness.runs.task_entries import offer_stored_task
 from harness.settings import nearest
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, SplitEntry, SuiteEntry, TaskEntry
 from harness.store.shards import find_base
+from harness.task_files import drop_path
 from harness.types import Json
 
 
@@ -193,6 +195,7 @@ def _find_entry(run: RunFile, title: str) -> _Entry:
 
 def _find_named(task: str, known: Collection[str]) -> Collection[str]:
     """The parts of a run that a name of `--tasks` means. A suite that was not run means its tasks that were."""
+    task = drop_path(task)
     suite = None if task in known else find_suite(task)
     found = [name for name in (suite.tasks if suite else (task,)) if name in known]
     if not found:
@@ -203,6 +206,7 @@ def _find_named(task: str, known: Collection[str]) -> Collection[str]:
 def _build_job(folder: RunFolder, entry: _Entry, options: Options) -> SplitJob:
     """A job that judges the split, as it was asked, with these options."""
     task = entry.task.task
+    offer_stored_task(entry.task)
     plugins.current().task(task)  # report a missing plugin first, not settings that the user did not give
     then = {f"{task}.{key}": value for key, value in entry.task.settings.items()}
     data_folder, root = Path(entry.task.data.folder), Path(entry.task.data.root)

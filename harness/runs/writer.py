@@ -295,6 +295,7 @@ class RunWriter:
                 settings=settings.find_changed(plan.task.settings, plan.settings),
                 data=_build_data_entry(plan, self.options, tuple(splits)),
                 splits=splits,
+                file=dict(plan.task.file),
                 extra={} if old is None else old.extra,
             )
         return new
@@ -385,7 +386,7 @@ def _update_draws(old: Mapping[str, str], job: SplitJob, context: RunContext) ->
 
 def _build_data_entry(plan: SplitPlan, options: Options, splits: Sequence[str]) -> DataEntry:
     source = plan.task.source or DataSource()
-    root = options.root(plan.task.name).absolute()
+    root = options.task_root(plan.task).absolute()
     in_root = find_built_set(root)
     built = in_root if plan.split.data is None else None
     name, revision = ("", "") if in_root else find_origin(root)  # packaged data does not come from the set in the root

@@ -153,6 +153,7 @@ class TaskEntry(_Entry):
         settings: settings that differ from their defaults.
         data: the task's data.
         splits: name -> entry.
+        file: the task file as it was, `Task.file`; {} for a task in Python.
     """
 
     task: str
@@ -160,11 +161,12 @@ class TaskEntry(_Entry):
     settings: Mapping[str, Json]
     data: DataEntry
     splits: Mapping[str, SplitEntry]
+    file: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     @staticmethod
     def from_json(raw: object) -> TaskEntry:
         """Read an entry. Raises ValueError if it is invalid."""
-        values = _object(raw, "a task")
+        values = {"file": {}, **_object(raw, "a task")}
         splits = _object(values.get("splits"), "the splits of a task")
         data = {"checked": "", **_object(values.get("data"), "the data of a task")}
         values["data"] = _read(DataEntry, data, "the data of a task")
@@ -318,8 +320,8 @@ class RunFile(_Entry):
 
 #: fields that the file omits if they are empty or false
 _LEFT_OUT = (
-    *("checked", "data", "drawn", "given", "judge", "launch", "maps", "merged", "options", "outcome_labels", "prices"),
-    *("probe", "running", "shard", "spent_usd", "suites", "training", "unanswered_usd"),
+    *("checked", "data", "drawn", "file", "given", "judge", "launch", "maps", "merged", "options", "outcome_labels"),
+    *("prices", "probe", "running", "shard", "spent_usd", "suites", "training", "unanswered_usd"),
 )
 _E = TypeVar("_E", bound=_Entry)
 

@@ -32,7 +32,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.argument("run", type=_FOLDER)
 @click.option("--output", type=_FOLDER, help="The new run folder.  [default: RUN-rerun, beside the run]")
 @click.option("--model", default="", metavar="SCHEME/NAME", help="Ask this model instead, in the same way.")
-@tasks_option("Only these tasks instead.")
+@tasks_option("Only these tasks instead.", stored=False)
 @click.option(
     "--judge",
     "judges",

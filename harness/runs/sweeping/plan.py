@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from harness import plugins
+from harness.contracts import Task
 from harness.errors import HarnessError, UnknownName
 from harness.evaluation.judges import check_judges
 from harness.evaluation.options import Options
@@ -33,6 +34,7 @@ from harness.runs.config import load_yaml
 from harness.runs.run import default_folder, is_local
 from harness.settings import nearest, spread
 from harness.store.folder import file_name
+from harness.task_files import expand_folders, is_task_path, split_name
 
 #: keys of the file that are flags with one value
 _VALUES: Final[Mapping[str, str]] = {
@@ -320,6 +322,12 @@ def _check_questions(options: Options) -> bool:
     return any(is_local(choice.model) for choice in choices)
 
 
+def _list_task_files(names: Sequence[str]) -> list[Task]:
+    """The tasks of the task files among some names."""
+    paths = [split_name(name)[0] for name in expand_folders(names) if is_task_path(name)]
+    return [plugins.current().task(path) for path in paths]
+
+
 def _build_unit(
     values: Mapping[str, Any], entry: Mapping[str, Any], options: Options, folder: Path, *, apart: bool
 ) -> Unit:
@@ -334,7 +342,9 @@ def _build_unit(
         if key in values and key not in ("strategy", "data", "judge_repeat", "judge_vote", "min_coverage"):
             words += [flag, _join(values[key])]
     words += ["--tasks", ",".join(options.tasks)]
-    settings = {"model": dict(spec.settings), "words": [*words, *judging]}
+    settings: dict[str, Any] = {"model": dict(spec.settings), "words": [*words, *judging]}
+    if files := {task.name: task.version for task in _list_task_files(options.tasks)}:
+        settings["task_files"] = files
     endpoints = {_name_endpoint(judge, {}) for judge in _list_judge_models(options) if not is_local(judge)}
     if not local:
         endpoints.add(_name_endpoint(spec.ref, spec.settings))

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from harness import BadImage, Text, UnknownName, plugins
-from harness.data.places import data_folder, find_own_splits, read_samples
+from harness.data.places import find_own_splits, find_root, read_samples
 from harness.http.status import as_mapping
 from harness.readers import normalize_question
 from harness.settings import effective, nearest
+from harness.task_files import split_name
 from harness_builder.plan import Plan, ReferenceTest, config_key
 from harness_builder.steps.wording import alike_names, spell_out
 
@@ -210,10 +211,10 @@ def read_references(plan: Plan, marks: MarkStore, tell: Callable[[str], None]) -
 
 
 def _add_test(test: ReferenceTest, references: References, marks: MarkStore, tell: Callable[[str], None]) -> None:
-    name, _, wanted = test.task.partition(":")
+    name, wanted = split_name(test.task)
     task = plugins.current().task(name)
     settings: dict[str, Any] = effective(task.settings, {}, owner=f"task {task.name}")
-    root = test.data or data_folder() / task.name
+    root = test.data or find_root(task)
     offered = find_own_splits(task, settings, root)
     if wanted and wanted not in offered:
         raise UnknownName(f"task {task.name} has no split {wanted!r}", remedy=nearest(wanted, offered))
