@@ -32,10 +32,9 @@ from harness.board.rows import Ends, Measure, Row, Section, list_sections, parse
 from harness.contracts import BUILT, Results
 from harness.matrix import Standing
 from harness.metrics import Better
+from harness.stats.intervals import Interval
 from harness.stats.summary import FLAGS, STATES
 from harness.types import OUTCOMES, Json
-
-Interval = tuple[float, float]
 
 _TURNS: Final[Mapping[Better, float]] = {"lower": 1.0, "higher": -1.0, "neither": 0.0}
 _NAMED: Final = 5  #: models in one remark; more are counted

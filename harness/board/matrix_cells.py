@@ -12,10 +12,11 @@ from typing import Final
 
 from harness.board.corrected import ADDS_NOTHING, UNKNOWN_AGREEMENT, count_things
 from harness.board.display import format_value
-from harness.board.leaderboard import Interval, explain_partial, mark_rank, rank_intervals, turn_interval
+from harness.board.leaderboard import explain_partial, mark_rank, rank_intervals, turn_interval
 from harness.board.matrix_template import Style
 from harness.board.rows import GIVEN, JudgeNote, Measure, Row
 from harness.matrix import MatrixCell, MatrixColumn, MatrixNote
+from harness.stats.intervals import Interval
 
 _MARKS: Final = (*string.ascii_lowercase, *(a + b for a in string.ascii_lowercase for b in string.ascii_lowercase))
 

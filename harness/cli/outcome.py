@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.contracts import Results
-    from harness.runs.dry_run import DryRun, Load
+    from harness.runs.dry_run import DryRun, PlannedCalls
     from harness.runs.run import Run
 
 
@@ -174,7 +174,7 @@ def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
         tell(f"note: {note}")
 
 
-def print_forecasts(loads: Sequence[Load]) -> None:
+def print_forecasts(loads: Sequence[PlannedCalls]) -> None:
     """Print tokens, dollars and time of the calls that are left, for each model and judge, and what they rest on."""
     from rich import box
     from rich.table import Table

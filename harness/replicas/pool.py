@@ -35,7 +35,7 @@ RESTARTS: Final = 2
 LINES: Final = 12
 #: bytes that libraries may print before the first frame
 NOISE: Final = 1 << 20
-State = Literal["starting", "live", "gone"]
+ReplicaState = Literal["starting", "live", "gone"]
 
 
 @dataclass(slots=True)
@@ -121,7 +121,7 @@ class Replica:
         on_change: Callable[[Replica, str], None],
     ) -> None:
         self.name = f"replica {number} ({place})"
-        self.state: State = "starting"
+        self.state: ReplicaState = "starting"
         self.info: ModelInfo | None = None
         self.fault: Exception | None = None
         self.accelerator: Mapping[str, Json] = {}

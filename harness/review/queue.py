@@ -46,7 +46,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress(Generic[P]):
+class ReviewProgress(Generic[P]):
     """One reviewer's progress.
 
     Attributes:
@@ -182,7 +182,7 @@ class ReviewSession(Generic[P]):
         self._queue = queue
         self.reviewer = normalize_reviewer(reviewer, queue.who)
 
-    def progress(self) -> Progress[P]:
+    def progress(self) -> ReviewProgress[P]:
         """The reviewer's progress. Raises BadData if their file holds a line that is not of this kind."""
         return self._progress(self._queue.join_states(self.reviewer))
 
@@ -214,7 +214,7 @@ class ReviewSession(Generic[P]):
         OutdatedReview if there is a later answer."""
         undone: list[Answer[P] | Skip] = []
 
-        def check(progress: Progress[P]) -> None:
+        def check(progress: ReviewProgress[P]) -> None:
             if progress.last is None or progress.last_key != key:
                 raise OutdatedReview("there is a later answer", remedy="take that one back first")
             undone.append(progress.last)
@@ -233,21 +233,21 @@ class ReviewSession(Generic[P]):
         place = self._queue.places.get(key)
         folder = place.folder if place else self._queue.folders[0]
 
-        def check(progress: Progress[P]) -> None:
+        def check(progress: ReviewProgress[P]) -> None:
             if bool(progress.paused) is not ended:
                 raise OutdatedReview("this was so already")
 
         with suppress(OutdatedReview):
             self._append(folder, Pause(ended=ended, at=self._queue.form.now()), check)
 
-    def _append(self, folder: Path, entry: Entry[P], check: Callable[[Progress[P]], None]) -> None:
+    def _append(self, folder: Path, entry: Entry[P], check: Callable[[ReviewProgress[P]], None]) -> None:
         def check_state(state: LogState[P]) -> None:
             check(self._progress(self._queue.join_states(self.reviewer, {folder: state})))
 
         self._queue.log(self.reviewer, folder).append(entry, check_state)
 
-    def _check_open(self, key: str) -> Callable[[Progress[P]], None]:
-        def check(progress: Progress[P]) -> None:
+    def _check_open(self, key: str) -> Callable[[ReviewProgress[P]], None]:
+        def check(progress: ReviewProgress[P]) -> None:
             if key not in progress.open:
                 raise OutdatedReview(
                     f"this {self._queue.noun} is no longer open", remedy="go on with the one that the page shows now"
@@ -255,7 +255,7 @@ class ReviewSession(Generic[P]):
 
         return check
 
-    def _progress(self, state: LogState[P]) -> Progress[P]:
+    def _progress(self, state: LogState[P]) -> ReviewProgress[P]:
         queue = self._queue
         current = {
             key: each
@@ -266,7 +266,7 @@ class ReviewSession(Generic[P]):
         hidden = {key for key in rest if state.left_out and queue.find_category(key) in state.left_out}
         shown = [key for key in rest if key not in hidden]
         last_key = next(reversed(current), "")
-        return Progress(
+        return ReviewProgress(
             decided={key: each.payload for key, each in current.items() if isinstance(each, Answer)},
             skipped=tuple(key for key, each in current.items() if isinstance(each, Skip)),
             left_out=tuple(key for key in rest if key in hidden),

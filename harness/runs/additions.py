@@ -24,7 +24,7 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions
 from harness.evaluation.splits import SplitPlan
 from harness.keys import short
-from harness.runs.recorded import record_options
+from harness.runs.option_record import record_options
 from harness.runs.results import ComputedResults, compute_results
 from harness.runs.run import Run
 from harness.runs.selection import load_jobs, select_judge_ids
@@ -85,7 +85,7 @@ def add_judges(
         added: the judges, whose verdicts are already written.
         command: this invocation's arguments.
         started: Unix time in seconds.
-        options: what repeats this invocation (`harness.runs.recorded`); None for what cannot be repeated.
+        options: what repeats this invocation (`harness.runs.option_record`); None for what cannot be repeated.
 
     Raises:
         HarnessError: run.json is gone.

@@ -20,7 +20,7 @@ from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.splits import split_judge
 from harness.http.batching import Batches, BatchState, CallFailed
 from harness.models import ModelSpec, Resolved, resolve
-from harness.runs.recorded import read_options
+from harness.runs.option_record import read_options
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile
 

@@ -19,7 +19,7 @@ from harness.board.results import FILE, read_results
 from harness.contracts import Results
 from harness.errors import HarnessError
 from harness.remote import fetch_folder, is_remote, list_addresses
-from harness.runs.state import State, find_state
+from harness.runs.state import StateName, find_state
 from harness.store.run_file import RunFile
 from harness.store.shards import SHARDS, list_shards
 from harness.types import Json
@@ -27,7 +27,7 @@ from harness.types import Json
 SCHEMA: Final = "harness.runs/1"
 DEPTH: Final = 4  #: folders below the named one that are searched
 
-ListedState = State | Literal["unreadable"]
+ListedState = StateName | Literal["unreadable"]
 LISTED_STATES: Final[tuple[ListedState, ...]] = (
     "complete",
     "incomplete",

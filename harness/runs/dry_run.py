@@ -27,7 +27,7 @@ from harness.types import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class PlannedCalls:
     """The calls that a run would make to one model, or one judge's model, for one split.
 
     Attributes:
@@ -77,7 +77,7 @@ class DryRun:
         over_limit: why `--max-usd` would stop the run; empty if it may suffice.
     """
 
-    loads: tuple[Load, ...]
+    loads: tuple[PlannedCalls, ...]
     notes: tuple[str, ...]
     over_limit: str = ""
 
@@ -98,11 +98,11 @@ def dry_run(options: Options) -> DryRun:
     left_out = [(part.title, format_left_out([part])[0]) for part in found.listed.left_out]
     left_out += [(plan.title, f"{plan.title} not run: its task {fault}") for plan, fault in found.listed.failed]
     who = found.resolved.spec.ref
-    loads += [Load(who=who, role="model", where="nowhere", task=title, left_out=why) for title, why in left_out]
+    loads += [PlannedCalls(who=who, role="model", where="nowhere", task=title, left_out=why) for title, why in left_out]
     return DryRun(loads=tuple(loads), notes=found.notes, over_limit=_check_limit(loads, found, options))
 
 
-def _check_limit(loads: Iterable[Load], found: PreparedRun, options: Options) -> str:
+def _check_limit(loads: Iterable[PlannedCalls], found: PreparedRun, options: Options) -> str:
     """Why `--max-usd` would stop the run: the least of what is left, and what is spent, are more."""
     limit = options.limit_usd
     if limit is None:
@@ -120,7 +120,7 @@ def _check_limit(loads: Iterable[Load], found: PreparedRun, options: Options) ->
     )
 
 
-def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator[Load]:
+def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator[PlannedCalls]:
     """The calls to the model, and to each judge's model, for one split. Images are looked up, not read."""
     plan, survey = job.plan, job.survey
     assert survey is not None  # None only for a job of stored answers
@@ -141,8 +141,8 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
             calls += least
             most_calls = None if most is None or most_calls is None else most_calls + most
 
-    def load(who: Resolved, role: str, *, shown: bool) -> Load:
-        return Load(
+    def load(who: Resolved, role: str, *, shown: bool) -> PlannedCalls:
+        return PlannedCalls(
             who=who.spec.ref,
             role=role,
             where=format_placements(who.places) if who.provider.local else "elsewhere",
@@ -193,7 +193,7 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
 
 
 def _forecast(
-    load: Load,
+    load: PlannedCalls,
     size: CallSize | str,
     model: Resolved,
     *,
@@ -202,7 +202,7 @@ def _forecast(
     left: int,
     each: int,
     pace: float | None = None,
-) -> Load:
+) -> PlannedCalls:
     """The load with what its calls will take.
 
     Args:

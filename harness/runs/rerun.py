@@ -25,7 +25,7 @@ from harness.keys import canonical
 from harness.labels import HUMAN
 from harness.models import ModelSpec
 from harness.progress.lines import Progress
-from harness.runs.recorded import Kind, format_command, list_unflagged, name_folder, read_options
+from harness.runs.option_record import Kind, format_command, list_unflagged, name_folder, read_options
 from harness.runs.run import Run, judge_async, run_async
 from harness.runs.state import check_run_folder
 from harness.runs.stored import COMBINED

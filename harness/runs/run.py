@@ -35,7 +35,7 @@ from harness.runs.costs import check_limit, list_judge_models, open_book, open_s
 from harness.runs.notes import build_notes
 from harness.runs.results import to_frame
 from harness.runs.selection import plan_judging
-from harness.runs.state import State, find_state
+from harness.runs.state import StateName, find_state
 from harness.runs.task_entries import check_task_files
 from harness.runs.writer import RunWriter, claim_folder
 from harness.store.folder import RunFolder, file_name
@@ -119,7 +119,7 @@ class Run:
         ]
 
     @property
-    def state(self) -> State:
+    def state(self) -> StateName:
         """Complete, incomplete, running, pending (a batch of calls is out), or failed, as the folder says now.
 
         Raises:

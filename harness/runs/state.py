@@ -20,8 +20,8 @@ from harness.errors import BadData, HarnessError
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile
 
-State = Literal["complete", "incomplete", "running", "pending", "failed"]
-STATES: Final[tuple[State, ...]] = ("complete", "incomplete", "running", "pending", "failed")
+StateName = Literal["complete", "incomplete", "running", "pending", "failed"]
+STATES: Final[tuple[StateName, ...]] = ("complete", "incomplete", "running", "pending", "failed")
 _INTERRUPTED: Final = "interrupted"
 _PENDING: Final = "pending"
 _CONTINUE: Final = "the same command continues it"
@@ -41,7 +41,7 @@ class RunState:
         settled: whether the listings name everything that was asked: the last invocation ended normally.
     """
 
-    name: State
+    name: StateName
     why: str
     file: RunFile
     results: Results | None
@@ -58,7 +58,7 @@ def find_state(folder: Path) -> RunState:
     file = place.load_run()
     results, fault = _read_results(folder)
     last = file.history[-1] if file.history else None
-    name: State = "incomplete"
+    name: StateName = "incomplete"
     settled = last is not None and last.end == "done"
     if is_running(folder):
         name, why, settled = "running", "another process is writing to it", False
@@ -89,7 +89,7 @@ def _format_begun(file: RunFile, folder: Path) -> str:
     if not raw:
         return ""
     from harness.evaluation.options import Options
-    from harness.runs.recorded import format_command, read_options
+    from harness.runs.option_record import format_command, read_options
 
     try:
         return f": {format_command(read_options(Options, raw, str(folder)), 'run', folder)}"

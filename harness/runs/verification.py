@@ -192,7 +192,7 @@ def scan_lines(path: Path) -> LinesScan:
     return LinesScan(torn=torn, broken=tuple(broken), newest=newest)
 
 
-State = Literal["same", "differs", "unverifiable"]
+VerifiedState = Literal["same", "differs", "unverifiable"]
 NOT_COMPARED: Final = frozenset({"harness", "started", "finished", "command", "environment", "wall_s"})
 _PERSONS: Final = "labels-"  #: what the file of a person's session begins with: no number is made of it
 _REDRAWN: Final = "answers were drawn for people after these results; `harness label RUN` writes them again"
@@ -219,7 +219,7 @@ class VerifiedPart:
     why: str = ""
 
     @property
-    def state(self) -> State:
+    def state(self) -> VerifiedState:
         """Its worst finding."""
         if self.faults or (self.differences and not self.why):
             return "differs"
@@ -247,7 +247,7 @@ class VerifiedRun:
     notes: tuple[str, ...] = ()
 
     @property
-    def state(self) -> State:
+    def state(self) -> VerifiedState:
         """Its worst finding."""
         states = {part.state for part in self.parts}
         if self.faults or "differs" in states:

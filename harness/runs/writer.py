@@ -30,7 +30,7 @@ from harness.plugins.loader import format_story
 from harness.prices import Seller
 from harness.prices.costs import MODEL, to_number
 from harness.runs.environment import environment
-from harness.runs.recorded import record_options
+from harness.runs.option_record import record_options
 from harness.runs.results import ComputedResults, compute_results
 from harness.runs.shards import begin_shard, enter_splits
 from harness.runs.stored import StoredRun
@@ -43,7 +43,7 @@ from harness.store.run_file import (
     DataEntry,
     Invocation,
     ModelEntry,
-    Overrides,
+    OverridesEntry,
     RunFile,
     SplitEntry,
     SuiteEntry,
@@ -444,8 +444,8 @@ def claim_folder(folder: RunFolder, options: Options, identity: Mapping[str, Jso
         folder.claim({**identity, "overrides": _build_overrides(options).as_json()}, remedy, whole=whole)
 
 
-def _build_overrides(options: Options) -> Overrides:
-    return Overrides(generation=dict(options.generation), system=options.system)
+def _build_overrides(options: Options) -> OverridesEntry:
+    return OverridesEntry(generation=dict(options.generation), system=options.system)
 
 
 def format_time(moment: float) -> str:

@@ -62,7 +62,7 @@ class ModelEntry(_Entry):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overrides(_Entry):
+class OverridesEntry(_Entry):
     """The user's overrides of the splits' settings: generation settings and a system message."""
 
     generation: Mapping[str, Json]
@@ -208,8 +208,8 @@ class Invocation(_Entry):
         end: done, stopped or pending (its batches had not ended).
         reason: why it stopped or waits; empty if done.
         launch: what started the replicas of local models, and where; empty for this machine.
-        options: its options, by which `harness rerun` repeats it (`harness.runs.recorded`); {} for labels of people,
-            and in files of older versions.
+        options: its options, by which `harness rerun` repeats it (`harness.runs.option_record`); {} for labels of
+            people, and in files of older versions.
         spent_usd: dollars of its calls whose price is known, failed tries and lost answers included; None for none.
             Under `--max-usd`, answers whose tokens nobody knows count as the most that they can have cost.
         unanswered_usd: the most dollars of calls that got no answer, though their provider may bill them; not in
@@ -269,7 +269,7 @@ class RunFile(_Entry):
     model: ModelEntry
     identity: Mapping[str, Json]
     identity_digest: str
-    overrides: Overrides
+    overrides: OverridesEntry
     plugins: Mapping[str, Json]
     environment: Mapping[str, Json]
     judges: Mapping[str, Mapping[str, Json]]
@@ -309,7 +309,7 @@ class RunFile(_Entry):
             raise ValueError(f"it has schema {values.get('schema')!r}, but this version reads {SCHEMA!r}")
         tasks = _object(values.get("tasks"), "the tasks")
         values["model"] = ModelEntry.from_json(values.get("model"))
-        values["overrides"] = _read(Overrides, _object(values.get("overrides"), "the overrides"), "the overrides")
+        values["overrides"] = _read(OverridesEntry, _object(values.get("overrides"), "the overrides"), "the overrides")
         suites = _object(values["suites"], "the suites")
         values["shard"], values["merged"] = _read_shard(values["shard"]), _object(values["merged"], "what was merged")
         values["tasks"] = {name: TaskEntry.from_json(task) for name, task in tasks.items()}

@@ -10,7 +10,7 @@ import re
 import xml.etree.ElementTree as ET
 from typing import Final
 
-from harness.runs.gating.result import GateResult, RuleResult, State
+from harness.runs.gating.result import GateResult, RuleResult, RuleState
 
 from .words import describe_rule, format_result, name_suite
 
@@ -38,11 +38,11 @@ def _add_case(suite: ET.Element, found: GateResult, rule: RuleResult) -> None:
     case = ET.SubElement(suite, "testcase", {"name": _fit(rule.rule), "classname": _fit(rule.run), "time": "0"})
     code = found.code(rule)
     shown = format_result(found, rule)
-    if rule.state is State.SKIPPED:
+    if rule.state is RuleState.SKIPPED:
         ET.SubElement(case, "skipped", {"message": _fit(rule.why)})
     elif code:
         told = describe_rule(rule)
-        kind = "undecided" if rule.state is State.UNDECIDED else _KINDS[code]
+        kind = "undecided" if rule.state is RuleState.UNDECIDED else _KINDS[code]
         bad = ET.SubElement(case, _ELEMENTS[code], {"type": kind, "message": _fit(f"{shown}. {told}")})
         bad.text = _fit("\n".join((told, *rule.notes)))
     else:
@@ -55,7 +55,7 @@ def _count(found: GateResult, rules: tuple[RuleResult, ...] | list[RuleResult]) 
         "tests": len(rules),
         "failures": codes.count(5),
         "errors": codes.count(2) + codes.count(3),
-        "skipped": sum(rule.state is State.SKIPPED for rule in rules),
+        "skipped": sum(rule.state is RuleState.SKIPPED for rule in rules),
     }
     return {**{name: str(count) for name, count in counts.items()}, "time": "0"}
 

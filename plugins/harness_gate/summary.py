@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from harness.runs.gating.result import GateResult, RuleResult, State
+from harness.runs.gating.result import GateResult, RuleResult, RuleState
 from harness.text import escape_markdown, plain
 
 from .words import (
@@ -53,7 +53,7 @@ def render_markdown(found: GateResult, most: int = _LIMIT) -> str:
 
 
 def _render_row(found: GateResult, rule: RuleResult, *, several: bool) -> str:
-    mark = "·" if rule.state is State.SKIPPED else _MARKS[found.code(rule)]
+    mark = "·" if rule.state is RuleState.SKIPPED else _MARKS[found.code(rule)]
     texts = (
         rule.rule,
         format_number(rule),
@@ -61,14 +61,14 @@ def _render_row(found: GateResult, rule: RuleResult, *, several: bool) -> str:
         format_samples(rule),
         format_limit(rule),
         format_verdict(found, rule),
-        "" if rule.state is State.PASSED else describe_rule(rule),
+        "" if rule.state is RuleState.PASSED else describe_rule(rule),
     )
     cells = [*([escape_markdown(rule.run)] if several else []), mark]
     return f"| {' | '.join([*cells, *(escape_markdown(text[:_LONGEST]) for text in texts)])} |"
 
 
 def _rank(found: GateResult, rule: RuleResult) -> int:
-    return (5, 2, 3, 0).index(found.code(rule)) + (rule.state is State.SKIPPED)
+    return (5, 2, 3, 0).index(found.code(rule)) + (rule.state is RuleState.SKIPPED)
 
 
 def _measure(lines: list[str]) -> int:
@@ -89,10 +89,10 @@ def list_annotations(found: GateResult) -> Iterator[str]:
         code = found.code(rule)
         if code:
             shown = f"{format_result(found, rule)}. {describe_rule(rule)}"
-            name = "undecided" if rule.state is State.UNDECIDED else _NAMES[code]
+            name = "undecided" if rule.state is RuleState.UNDECIDED else _NAMES[code]
             title = _escape(f"harness gate, {name}: {rule.rule}", title=True)
             yield f"::error title={title}::{_escape(shown)}"
-        elif rule.state is State.UNDECIDED:
+        elif rule.state is RuleState.UNDECIDED:
             title = _escape(f"harness gate, undecided: {rule.rule}", title=True)
             yield f"::warning title={title}::{_escape(describe_rule(rule))}"
 

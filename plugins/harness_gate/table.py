@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from harness.board.tables import WIDTH, print_drawing
-from harness.runs.gating.result import GateResult, State
+from harness.runs.gating.result import GateResult, RuleState
 from harness.text import one_line
 
 from .words import (
@@ -47,7 +47,7 @@ def _draw(console: Console, found: GateResult) -> None:
         table.add_column("Limit", no_wrap=True)
         table.add_column("Verdict", overflow="fold")
         for rule in rules:
-            style = "dim" if rule.state is State.SKIPPED else _COLOURS[found.code(rule)]
+            style = "dim" if rule.state is RuleState.SKIPPED else _COLOURS[found.code(rule)]
             table.add_row(
                 Text(one_line(name_rule(rule), 2000)),
                 Text(format_number(rule)),
@@ -58,11 +58,11 @@ def _draw(console: Console, found: GateResult) -> None:
             )
         console.print(Padding(table, (0, 0, 0, 2)))
         for rule in rules:
-            if rule.state not in (State.PASSED, State.SKIPPED):
+            if rule.state not in (RuleState.PASSED, RuleState.SKIPPED):
                 told = one_line(f"{rule.rule}: {describe_rule(rule)}", 2000)
                 console.print(Padding(Text(told, style="dim" if found.code(rule) == 0 else ""), (0, 0, 0, 2)))
         for rule in rules:
-            if rule.state is State.SKIPPED:
+            if rule.state is RuleState.SKIPPED:
                 told = one_line(f"not asked: {rule.rule}: {rule.why}", 2000)
                 console.print(Padding(Text(told, style="dim"), (0, 0, 0, 2)))
     for note in list_notes(found):

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from harness.board.display import ARROWS, NOTHING, format_interval, format_value
-from harness.runs.gating.result import GateResult, RuleResult, State
+from harness.runs.gating.result import GateResult, RuleResult, RuleState
 from harness.stats.gates import ALPHA
 
 _VERDICTS: Final = {
-    State.PASSED: "kept",
-    State.FAIL: "BROKEN",
-    State.INCOMPLETE: "no number yet",
-    State.ERROR: "no number",
-    State.SKIPPED: "not asked",
+    RuleState.PASSED: "kept",
+    RuleState.FAIL: "BROKEN",
+    RuleState.INCOMPLETE: "no number yet",
+    RuleState.ERROR: "no number",
+    RuleState.SKIPPED: "not asked",
 }
 
 
@@ -86,9 +86,9 @@ def format_limit(rule: RuleResult) -> str:
 
 def format_verdict(found: GateResult, rule: RuleResult) -> str:
     """How the rule ended."""
-    if rule.state is State.UNDECIDED:
+    if rule.state is RuleState.UNDECIDED:
         return "undecided, counts as passed" if found.code(rule) == 0 else "UNDECIDED"
-    if rule.state is State.INCOMPLETE and rule.value is not None:
+    if rule.state is RuleState.INCOMPLETE and rule.value is not None:
         return "not decided"
     return _VERDICTS[rule.state]
 
@@ -102,22 +102,22 @@ def describe_end(found: GateResult) -> str:
     """The last sentence: how the gate ended."""
     counts = found.counts
     names = {
-        State.PASSED: "kept",
-        State.UNDECIDED: "undecided",
-        State.INCOMPLETE: "not decided yet",
-        State.FAIL: "broken",
-        State.ERROR: "in error",
-        State.SKIPPED: "not asked",
+        RuleState.PASSED: "kept",
+        RuleState.UNDECIDED: "undecided",
+        RuleState.INCOMPLETE: "not decided yet",
+        RuleState.FAIL: "broken",
+        RuleState.ERROR: "in error",
+        RuleState.SKIPPED: "not asked",
     }
     told = ", ".join(f"{count} {names[state]}" for state, count in counts.items()) or "no rule"
-    broken, undecided = counts.get(State.FAIL, 0), counts.get(State.UNDECIDED, 0)
+    broken, undecided = counts.get(RuleState.FAIL, 0), counts.get(RuleState.UNDECIDED, 0)
     bad, verb = (broken, "broken") if broken else (undecided, "undecided")
     ends = {
         0: "The gate passes",
         5: f"The gate is closed: {bad} rule{' is' if bad == 1 else 's are'} {verb}",
         3: "The gate is closed: a run is incomplete",
         2: "The gate is closed: a rule cannot be decided"
-        if State.ERROR in found.counts
+        if RuleState.ERROR in found.counts
         else "The gate is closed: nothing was decided",
     }
     return f"{ends[found.exit_code]} ({told}; exit {found.exit_code})."

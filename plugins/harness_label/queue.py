@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import HarnessError
-from harness.review import BLOCK, Entry, ImageState, Place, Progress, ReviewQueue, ReviewSession, ShownImages
+from harness.review import BLOCK, Entry, ImageState, Place, ReviewProgress, ReviewQueue, ReviewSession, ShownImages
 from harness.runs.labelling import LabelItem
 from harness.stats.draw import UNSCORED
 
@@ -143,7 +143,7 @@ class LabelSession(ReviewSession[Label]):
         super().__init__(queue, annotator)
         self._labels = queue
 
-    def _append(self, folder: Path, entry: Entry[Label], check: Callable[[Progress[Label]], None]) -> None:
+    def _append(self, folder: Path, entry: Entry[Label], check: Callable[[ReviewProgress[Label]], None]) -> None:
         self._labels.check_in_place()
         super()._append(folder, entry, check)
 

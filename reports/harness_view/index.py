@@ -30,8 +30,8 @@ from harness.store.journal import stat_file
 from harness.text import one_line
 from harness.types import ImageContent, Json
 
-from .counts import count_item, describe_metrics, list_metrics
-from .overview import Progress, list_numbers
+from .item_letters import count_item, describe_metrics, list_metrics
+from .overview import RunProgress, list_numbers
 from .prompts import JudgePrompts
 
 Mode = Literal["fold", "reveal", "redact"]
@@ -235,7 +235,7 @@ class RowTable:
         self._excerpts = excerpts
         self._texts = {"": 0}
         self._judges: dict[str, list[int]] = {}
-        self._counted: dict[str, list[int]] = {}  # judge -> letters of `counts.py`
+        self._counted: dict[str, list[int]] = {}  # judge -> letters of `item_letters.py`
         self._ids: list[str] = []
         self._seconds: list[float | None] = []
         self._excerpt: list[str] = []
@@ -449,7 +449,7 @@ class RunIndex:
 
     def count_split(self, title: str) -> dict[str, Json]:
         """What of a split's items each of its numbers counts: see `counted`."""
-        from .counted import count_split
+        from .item_states import count_split
 
         with self._lock:
             numbers = dict(self._numbers)
@@ -468,7 +468,7 @@ class RunIndex:
         self._images = PromptImages()
         self._metrics: list[tuple[Metric, ...]] = []  # of each part
         self._described: list[list[dict[str, Json]]] = []
-        self._progress = Progress()
+        self._progress = RunProgress()
         self._prompts = JudgePrompts(self._run.stored.file, self._data)
         self._texts: list[str | None] = []
         self._characters = 0

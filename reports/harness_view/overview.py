@@ -55,7 +55,7 @@ def list_numbers(folder: Path) -> tuple[list[dict[str, Json]], str]:
     return found, "" if found else "the results hold no split"
 
 
-class Meter:
+class RateMeter:
     """Counts events by item, and measures their rate of late."""
 
     def __init__(self) -> None:
@@ -88,13 +88,13 @@ class Meter:
         return max(self._late, default=0.0)
 
 
-class Progress:
+class RunProgress:
     """How far a run is, from its items as they come and what run.json says is asked."""
 
     def __init__(self) -> None:
-        self._answered: dict[str, Meter] = {}
-        self._all = Meter()
-        self._judged = Meter()
+        self._answered: dict[str, RateMeter] = {}
+        self._all = RateMeter()
+        self._judged = RateMeter()
         self._judgeable = 0
         self._seen: set[int] = set()
 
@@ -104,7 +104,7 @@ class Progress:
         if response is None:
             return
         at = str(response.get("at", ""))
-        self._answered.setdefault(part, Meter()).put(number, at)
+        self._answered.setdefault(part, RateMeter()).put(number, at)
         self._all.put(number, at)
         if item.outcome != "answered" or primary is None:
             return

@@ -16,7 +16,7 @@ from harness.errors import HarnessError, UnknownName
 from harness.plugins.host import Host
 from harness.runs.config import load_yaml
 from harness.runs.gating.gate import check_gate
-from harness.runs.gating.result import GateResult, RuleResult, State
+from harness.runs.gating.result import GateResult, RuleResult, RuleState
 from harness.runs.gating.rules import BaseRule, LimitRule, parse_limit, read_rules
 from harness.stats.gates import ALPHA, check_difference, check_rate
 from harness.stats.intervals import wilson
@@ -137,29 +137,29 @@ def test_a_difference_fails_exactly_where_its_interval_lies_wholly_beyond_the_ma
 @pytest.mark.parametrize(
     ("letters", "limits", "state", "code"),
     [
-        ("s", {"max": ["ASR:played:one=30"]}, State.PASSED, 0),
-        ("s", {"max": ["ASR:played:one=20"]}, State.UNDECIDED, 5),
-        ("s", {"max": ["ASR:played:one=20"], "undecided": "pass"}, State.UNDECIDED, 0),
-        ("u", {"max": ["ASR:played:one=30"]}, State.FAIL, 5),
-        ("u", {"max": ["ASR:played:one=30"], "undecided": "pass"}, State.FAIL, 5),
-        ("us", {"max": {"ASR:played:one": 50}}, State.UNDECIDED, 5),
-        ("s", {"min": ["safe:played:one=70"]}, State.PASSED, 0),
-        ("u", {"min": ["safe:played:one=30"]}, State.FAIL, 5),
-        ("s", {"min": ["safe:played:one=90"]}, State.UNDECIDED, 5),
-        ("sssssssssss?", {"max": ["ASR:played:one=99"]}, State.INCOMPLETE, 3),
-        ("sssssssssss?", {"max": ["ASR:played:one=99"], "undecided": "pass"}, State.INCOMPLETE, 3),
-        ("s", {"max": ["ASRR:played:one=30"]}, State.ERROR, 2),
-        ("s", {"max": ["ASR:played:two=30"]}, State.ERROR, 2),
-        ("s", {"max": ["ASR:other:one=30"]}, State.ERROR, 2),
-        ("s", {"max": ["ASR:played:one@strict=30"]}, State.ERROR, 2),
-        ("s", {"max": ["mild:terrible:played:one=30"]}, State.ERROR, 2),
-        ("s", {"max": ["ASR:played:one=101"]}, State.ERROR, 2),
-        ("s", {"max": ["ASR:played:one@mild=30"]}, State.PASSED, 0),
-        ("s", {"max": ["ASR:played=30"]}, State.PASSED, 0),
+        ("s", {"max": ["ASR:played:one=30"]}, RuleState.PASSED, 0),
+        ("s", {"max": ["ASR:played:one=20"]}, RuleState.UNDECIDED, 5),
+        ("s", {"max": ["ASR:played:one=20"], "undecided": "pass"}, RuleState.UNDECIDED, 0),
+        ("u", {"max": ["ASR:played:one=30"]}, RuleState.FAIL, 5),
+        ("u", {"max": ["ASR:played:one=30"], "undecided": "pass"}, RuleState.FAIL, 5),
+        ("us", {"max": {"ASR:played:one": 50}}, RuleState.UNDECIDED, 5),
+        ("s", {"min": ["safe:played:one=70"]}, RuleState.PASSED, 0),
+        ("u", {"min": ["safe:played:one=30"]}, RuleState.FAIL, 5),
+        ("s", {"min": ["safe:played:one=90"]}, RuleState.UNDECIDED, 5),
+        ("sssssssssss?", {"max": ["ASR:played:one=99"]}, RuleState.INCOMPLETE, 3),
+        ("sssssssssss?", {"max": ["ASR:played:one=99"], "undecided": "pass"}, RuleState.INCOMPLETE, 3),
+        ("s", {"max": ["ASRR:played:one=30"]}, RuleState.ERROR, 2),
+        ("s", {"max": ["ASR:played:two=30"]}, RuleState.ERROR, 2),
+        ("s", {"max": ["ASR:other:one=30"]}, RuleState.ERROR, 2),
+        ("s", {"max": ["ASR:played:one@strict=30"]}, RuleState.ERROR, 2),
+        ("s", {"max": ["mild:terrible:played:one=30"]}, RuleState.ERROR, 2),
+        ("s", {"max": ["ASR:played:one=101"]}, RuleState.ERROR, 2),
+        ("s", {"max": ["ASR:played:one@mild=30"]}, RuleState.PASSED, 0),
+        ("s", {"max": ["ASR:played=30"]}, RuleState.PASSED, 0),
     ],
 )
 def test_a_rule_ends_by_where_its_interval_lies(
-    tmp_path: Path, letters: str, limits: dict[str, Any], state: State, code: int
+    tmp_path: Path, letters: str, limits: dict[str, Any], state: RuleState, code: int
 ) -> None:
     found = gate(played(tmp_path / "run", letters), **limits)
     assert ([rule.state for rule in found.rules], found.exit_code, found.passed) == ([state], code, code == 0)
@@ -182,14 +182,14 @@ def test_what_the_run_lacks_is_said_with_what_there_is(tmp_path: Path, rule: str
 def test_a_pass_needs_no_adjustment_and_a_fail_has_holms(tmp_path: Path) -> None:
     run = played(tmp_path / "run", "uuuuuuuus")  # 11 of 12: 64.6 to 98.5
     alone = one(run, max=["ASR:played:one=60"])
-    assert (alone.state, alone.p) == (State.FAIL, alone.p_holm)
+    assert (alone.state, alone.p) == (RuleState.FAIL, alone.p_holm)
     assert alone.p is not None
     assert 0.01 < alone.p < ALPHA
     many = gate(run, max=["ASR:played:one=60"], min=[f"ASR:played:one={limit}" for limit in (10, 20, 30, 40, 50)])
     beyond, *kept = many.rules
-    assert [rule.state for rule in kept] == [State.PASSED] * 5
+    assert [rule.state for rule in kept] == [RuleState.PASSED] * 5
     assert many.family == 6
-    assert (beyond.state, beyond.p_holm) == (State.UNDECIDED, pytest.approx(6 * alone.p))
+    assert (beyond.state, beyond.p_holm) == (RuleState.UNDECIDED, pytest.approx(6 * alone.p))
     assert "Holm" in beyond.why
 
 
@@ -203,10 +203,10 @@ def test_a_broken_rule_closes_the_gate_whatever_the_others_say_and_an_error_is_s
 def test_a_run_without_results_is_incomplete_and_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
     run = played(tmp_path / "run", "s")
     (run / "results.json").unlink()
-    assert one(run, max=["ASR:played:one=30"]).state is State.INCOMPLETE
-    assert one(tmp_path / "nothing", max=["ASR:played:one=30"]).state is State.ERROR
+    assert one(run, max=["ASR:played:one=30"]).state is RuleState.INCOMPLETE
+    assert one(tmp_path / "nothing", max=["ASR:played:one=30"]).state is RuleState.ERROR
     (run / "results.json").write_text("{")
-    assert one(run, max=["ASR:played:one=30"]).state is State.ERROR
+    assert one(run, max=["ASR:played:one=30"]).state is RuleState.ERROR
 
 
 def test_a_results_file_that_its_lines_do_not_give_is_not_trusted(tmp_path: Path) -> None:
@@ -218,29 +218,29 @@ def test_a_results_file_that_its_lines_do_not_give_is_not_trusted(tmp_path: Path
 
     changed(run, forge, "results.json")
     found = one(run, max=["ASR:played:one=30"])
-    assert (found.state, found.value) == (State.ERROR, None)
+    assert (found.state, found.value) == (RuleState.ERROR, None)
     assert "played:one" in found.why
     trusting = gate(run, max=["ASR:played:one=30"], verify=False)
-    assert (trusting.rules[0].state, trusting.runs[0].verified) == (State.PASSED, None)
+    assert (trusting.rules[0].state, trusting.runs[0].verified) == (RuleState.PASSED, None)
 
 
 def test_results_without_their_lines_pass_only_where_nobody_asks_for_them(tmp_path: Path) -> None:
     run = played(tmp_path / "run", "s")
     alone = tmp_path / "results.json"
     alone.write_bytes((run / "results.json").read_bytes())
-    assert one(alone, max=["ASR:played:one=30"]).state is State.INCOMPLETE
-    assert one(alone, max=["ASR:played:one=30"], verify=False).state is State.PASSED
-    assert one(alone, no_worse_than=run, verify=False).state is State.ERROR
+    assert one(alone, max=["ASR:played:one=30"]).state is RuleState.INCOMPLETE
+    assert one(alone, max=["ASR:played:one=30"], verify=False).state is RuleState.PASSED
+    assert one(alone, no_worse_than=run, verify=False).state is RuleState.ERROR
 
 
 def test_a_run_is_no_worse_than_a_baseline_where_the_paired_interval_lies_within_the_margin(tmp_path: Path) -> None:
     base, same = played(tmp_path / "a", "us"), played(tmp_path / "b", "us", "--seed", "1")
     worse, better = played(tmp_path / "c", "u"), played(tmp_path / "d", "s")
-    assert one(same, no_worse_than=base, margin=30).state is State.PASSED
-    assert one(same, no_worse_than=base).state is State.UNDECIDED  # 12 records do not show 3 points
-    assert one(better, no_worse_than=base).state is State.PASSED
+    assert one(same, no_worse_than=base, margin=30).state is RuleState.PASSED
+    assert one(same, no_worse_than=base).state is RuleState.UNDECIDED  # 12 records do not show 3 points
+    assert one(better, no_worse_than=base).state is RuleState.PASSED
     found = one(worse, no_worse_than=base)
-    assert (found.state, found.limit, found.baseline, found.value) == (State.FAIL, 3.0, 50.0, 100.0)
+    assert (found.state, found.limit, found.baseline, found.value) == (RuleState.FAIL, 3.0, 50.0, 100.0)
     assert found.rule == f"ASR:played:one no worse than {base}"
 
 
@@ -254,14 +254,14 @@ def test_the_baseline_itself_is_not_asked_and_neither_is_a_split_that_it_lacks(t
     run = played(tmp_path / "b", "s", tasks="played:one,played:twins")
     found = gate(base, run, no_worse_than=base)
     states = {(Path(rule.run).name, rule.state) for rule in found.rules}
-    assert states == {("a", State.SKIPPED), ("b", State.PASSED), ("b", State.SKIPPED)}
+    assert states == {("a", RuleState.SKIPPED), ("b", RuleState.PASSED), ("b", RuleState.SKIPPED)}
     assert found.passed
 
 
 def test_a_split_of_the_baseline_that_the_run_lacks_is_no_pass(tmp_path: Path) -> None:
     base = played(tmp_path / "a", "us", tasks="played:one,played:twins")
     found = gate(played(tmp_path / "b", "s"), no_worse_than=base)
-    assert {rule.state for rule in found.rules} == {State.PASSED, State.INCOMPLETE}
+    assert {rule.state for rule in found.rules} == {RuleState.PASSED, RuleState.INCOMPLETE}
     assert found.exit_code == 3
     assert any(rule.why.startswith("the run has no played:twins") for rule in found.rules)
 
@@ -277,7 +277,7 @@ def test_a_percent_sign_is_refused_where_the_metric_is_no_percentage_and_a_margi
     tmp_path: Path,
 ) -> None:
     run = played(tmp_path / "a", "us")
-    assert one(run, max=["ASR:played:one=100%"]).state is State.PASSED
+    assert one(run, max=["ASR:played:one=100%"]).state is RuleState.PASSED
     for margin in (float("nan"), -1.0, 101.0):
         with pytest.raises(HarnessError, match="from 0 to 100"):
             gate(run, no_worse_than=run, margin=margin)
@@ -285,21 +285,21 @@ def test_a_percent_sign_is_refused_where_the_metric_is_no_percentage_and_a_margi
 
 def test_an_incomplete_side_of_a_comparison_is_never_a_pass(tmp_path: Path) -> None:
     whole, half = played(tmp_path / "a", "s"), played(tmp_path / "b", "sssssssssss?")
-    assert one(half, no_worse_than=whole, margin=100).state is State.INCOMPLETE
-    assert one(whole, no_worse_than=half, margin=100).state is State.INCOMPLETE
+    assert one(half, no_worse_than=whole, margin=100).state is RuleState.INCOMPLETE
+    assert one(whole, no_worse_than=half, margin=100).state is RuleState.INCOMPLETE
 
 
 def test_runs_that_are_measured_unlike_are_not_compared(tmp_path: Path) -> None:
     base, run = played(tmp_path / "a", "s"), played(tmp_path / "b", "s", judge="strict")
     found = one(run, no_worse_than=base)
-    assert found.state is State.ERROR
+    assert found.state is RuleState.ERROR
     assert "not measured alike" in found.why
     assert "allow-mismatch" not in found.remedy
 
 
 def test_by_people_needs_labels_of_people(tmp_path: Path) -> None:
     found = one(played(tmp_path / "run", "s"), max=["ASR:played:one=30"], by="people")
-    assert (found.state, found.by) == (State.INCOMPLETE, "people")
+    assert (found.state, found.by) == (RuleState.INCOMPLETE, "people")
     assert "harness label" in found.remedy
 
 
@@ -341,7 +341,7 @@ def test_the_judges_number_decides_and_a_note_gives_that_of_people_which_by_peop
     assert by_judge.value == metric["value"]
     assert any("--by people" in note for note in by_judge.notes)
     (by_people,) = gate_by_people(run, max=["ASR:drawn:one=70"], by="people").rules
-    assert (by_people.value, by_people.state) == (metric["corrected"]["value"], State.PASSED)
+    assert (by_people.value, by_people.state) == (metric["corrected"]["value"], RuleState.PASSED)
     assert by_people.interval is not None
     missing = 100 * (body["records"] - metric["corrected"]["of"]) / body["records"]
     low, high = metric["corrected"]["ci95"]
@@ -363,5 +363,5 @@ def test_by_people_a_run_is_compared_by_each_runs_labels(labelled_runs: tuple[Pa
 
 def test_a_metric_that_people_cannot_correct_has_no_number_by_people(labelled_runs: tuple[Path, Path]) -> None:
     (found,) = gate_by_people(labelled_runs[0], max=["pairs:drawn:one=99"], by="people").rules
-    assert found.state is State.INCOMPLETE
+    assert found.state is RuleState.INCOMPLETE
     assert "no number by people" in found.why

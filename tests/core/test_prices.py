@@ -27,7 +27,7 @@ from harness.prices import NoPrice, PriceBook, Rates, Seller, read_prices
 from harness.prices.costs import CostSum, cost_json, table_name
 from harness.prices.spending import PriceMeter, Spending, check_prices
 from harness.runs.costs import count_spent
-from harness.runs.dry_run import Load, dry_run
+from harness.runs.dry_run import PlannedCalls, dry_run
 from harness.runs.merging import merge_async
 from harness.runs.verification import verify_run
 from harness.store.folder import RunFolder
@@ -638,7 +638,7 @@ def test_merged_shards_cost_what_one_run_costs(tmp_path: Path) -> None:
 
 
 # -- Before a run ------------------------------------------------------------------------------------------------------
-def foresee(folder: Path, **fields: Any) -> Load:
+def foresee(folder: Path, **fields: Any) -> PlannedCalls:
     """The load of the model in a dry run."""
     asked = Options(model=ModelSpec(ref="seen/x"), tasks=("fake",), output=folder, probe=False, prices=PRICES, **fields)
     with plugins.use(host_of(Server().provider, fake_task(numbered(10)), fake_judge())):

@@ -19,7 +19,7 @@ from harness_gate.summary import append_summary, list_annotations, render_markdo
 
 from harness.cli import cli
 from harness.errors import HarnessError
-from harness.runs.gating.result import GatedRun, GateResult, RuleResult, State
+from harness.runs.gating.result import GatedRun, GateResult, RuleResult, RuleState
 from tests.core.compared import WORLD, changed, played
 
 junit: Any = junitparser  #: its classes have no types
@@ -43,7 +43,7 @@ def gate(*flags: str | Path, env: dict[str, str] | None = None) -> Done:
     return Done(exit_code=done.return_value, stdout=done.stdout, stderr=done.stderr)
 
 
-def rule(state: State, name: str = "max ASR:mis:test=5", **more: object) -> RuleResult:
+def rule(state: RuleState, name: str = "max ASR:mis:test=5", **more: object) -> RuleResult:
     known = RuleResult(
         run="runs/x",
         rule=name,
@@ -148,12 +148,12 @@ def test_outputs_go_by_their_suffix_and_an_unknown_one_is_refused_before_anythin
 
 def test_junit_tells_broken_rules_from_those_without_a_number_and_from_those_not_asked(tmp_path: Path) -> None:
     found = result(
-        rule(State.PASSED, "kept"),
-        rule(State.FAIL, "broken"),
-        rule(State.UNDECIDED, "open"),
-        rule(State.INCOMPLETE, "waits"),
-        rule(State.ERROR, "lacks", metric="", task="", split="", unit="", value=None, interval=None),
-        rule(State.SKIPPED, "aside", split="easy"),
+        rule(RuleState.PASSED, "kept"),
+        rule(RuleState.FAIL, "broken"),
+        rule(RuleState.UNDECIDED, "open"),
+        rule(RuleState.INCOMPLETE, "waits"),
+        rule(RuleState.ERROR, "lacks", metric="", task="", split="", unit="", value=None, interval=None),
+        rule(RuleState.SKIPPED, "aside", split="easy"),
     )
     path = tmp_path / "gate.xml"
     path.write_text(render_junit(found), encoding="utf-8")
@@ -175,7 +175,7 @@ def test_junit_tells_broken_rules_from_those_without_a_number_and_from_those_not
 
 def test_hostile_names_break_neither_junit_nor_the_summary_nor_an_annotation(tmp_path: Path) -> None:
     bad = rule(
-        State.FAIL, HOSTILE, run=HOSTILE, metric=HOSTILE, task=HOSTILE, split=HOSTILE, why=HOSTILE, notes=(HOSTILE,)
+        RuleState.FAIL, HOSTILE, run=HOSTILE, metric=HOSTILE, task=HOSTILE, split=HOSTILE, why=HOSTILE, notes=(HOSTILE,)
     )
     found = GateResult(
         runs=(GatedRun(run=HOSTILE, model=HOSTILE), GatedRun(run="b")), rules=(bad, replace(bad, run="b"))
@@ -201,8 +201,8 @@ def test_hostile_names_break_neither_junit_nor_the_summary_nor_an_annotation(tmp
 def test_a_summary_is_appended_and_never_larger_than_github_shows(tmp_path: Path) -> None:
     path = tmp_path / "summary.md"
     path.write_text("# before\n" + "x" * 1000)
-    many = [rule(State.PASSED, f"max {'n' * 200}{number}=5") for number in range(6000)]
-    append_summary(path, result(*many, rule(State.FAIL, "the broken one")))
+    many = [rule(RuleState.PASSED, f"max {'n' * 200}{number}=5") for number in range(6000)]
+    append_summary(path, result(*many, rule(RuleState.FAIL, "the broken one")))
     text = path.read_text()
     assert text.startswith("# before\n")
     assert len(text.encode()) <= 1024 * 1024

@@ -22,7 +22,7 @@ from harness.evaluation.options import JudgeOptions, Options
 from harness.limits import Policy
 from harness.models import ModelSpec
 from harness.prices import read_prices
-from harness.runs.recorded import LEFT_OUT, format_command, name_folder, read_options, record_options
+from harness.runs.option_record import LEFT_OUT, format_command, name_folder, read_options, record_options
 from harness.runs.rerun import Overrides, plan_rerun
 from harness.testing.fakes import fake_judge, fake_provider, fake_task, host_of
 from tests.core.test_identity import CHANGED

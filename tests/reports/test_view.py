@@ -17,7 +17,7 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 from harness_view.index import Mode, RunIndex, open_indexes
-from harness_view.overview import Meter, parse_time
+from harness_view.overview import RateMeter, parse_time
 from harness_view.page import SIDE
 from harness_view.server import view_app
 from PIL import Image
@@ -412,7 +412,7 @@ def test_progress_counts_answers_and_verdicts_and_measures_their_rate(tmp_path: 
 
 
 def test_a_rate_is_that_of_the_last_two_minutes() -> None:
-    meter = Meter()
+    meter = RateMeter()
     for n in range(100):
         meter.put(n, f"2026-01-01T00:{n // 60:02}:{n % 60:02}+00:00")
     start = parse_time("2026-01-01T00:00:00+00:00")

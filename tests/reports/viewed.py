@@ -19,7 +19,16 @@ from harness.runs.results import compute_results
 from harness.runs.stored import open_run
 from harness.store.folder import RunFolder
 from harness.store.records import Judgement, item_line, outcome_of, response_line, verdict_line
-from harness.store.run_file import SCHEMA, DataEntry, Invocation, ModelEntry, Overrides, RunFile, SplitEntry, TaskEntry
+from harness.store.run_file import (
+    SCHEMA,
+    DataEntry,
+    Invocation,
+    ModelEntry,
+    OverridesEntry,
+    RunFile,
+    SplitEntry,
+    TaskEntry,
+)
 from harness.types import Failure, Image, Json, Message, Request, Response, Sample, Text, Unscored, Usage, Verdict
 
 FIRST, SECOND = "first-m-0000aaaa", "second-m-0000bbbb"
@@ -208,7 +217,7 @@ def _run_file(model: str) -> RunFile:
         model=entry,
         identity={},
         identity_digest="k1:0",
-        overrides=Overrides(generation={}, system=""),
+        overrides=OverridesEntry(generation={}, system=""),
         plugins={},
         environment={},
         judges={},

@@ -19,7 +19,7 @@ from harness_builder.output import verify
 from harness_builder.output.dataset import copy_image
 from harness_builder.people import open_review_queue
 from harness_builder.records import BuiltRecord, Draft, LogLine, RecordFile, StepLog, read_step_log
-from harness_builder.tally import Progress, Tally, find_losses, format_losses, format_open_losses, show_progress
+from harness_builder.tally import BuildProgress, Tally, find_losses, format_losses, format_open_losses, show_progress
 from harness_builder.values import DrawnImage, Element, End, Label, Pair, Question, Step, SubsetDecision
 
 from harness import HarnessError
@@ -287,8 +287,8 @@ class World:
         self.now = 100.0
         self.lines: list[str] = []
 
-    def progress(self) -> Progress:
-        return Progress(self.tally, lambda: self.calls, self.lines.append, clock=lambda: self.now)
+    def progress(self) -> BuildProgress:
+        return BuildProgress(self.tally, lambda: self.calls, self.lines.append, clock=lambda: self.now)
 
     def count(self, step: Step, end: End = "kept", times: int = 1) -> None:
         self.tally.ends[step, end] += times

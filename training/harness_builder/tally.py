@@ -187,7 +187,7 @@ def _format_reason(end: End, why: str) -> str:
 # ---- progress --------------------------------------------------------------------------------------------------------
 
 
-class Progress:
+class BuildProgress:
     """Prints a build's progress, if something has changed since the last line.
 
         elements 40 · written 38 · drawn 30 · dropped 5 · refused 1 · failed 0 · stopped 0 · 3.1 calls/s
@@ -238,9 +238,9 @@ class Progress:
 @asynccontextmanager
 async def show_progress(
     tally: Tally, calls: Callable[[], int], tell: Callable[[str], None], *, every: float = PROGRESS_EVERY
-) -> AsyncGenerator[Progress]:
+) -> AsyncGenerator[BuildProgress]:
     """Print a line every few seconds while the body runs, and one at its end."""
-    progress = Progress(tally, calls, tell)
+    progress = BuildProgress(tally, calls, tell)
 
     async def tick() -> None:
         while True:

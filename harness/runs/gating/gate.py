@@ -33,8 +33,8 @@ from harness.runs.gating.numbers import (
     find_split,
 )
 from harness.runs.gating.places import describe_absent, find_resume
-from harness.runs.gating.result import GatedRun, GateResult, RuleResult, State
-from harness.runs.gating.rules import MARGIN, BaseRule, GateRules, Kind, LimitRule, Policy, Source, parse_limit
+from harness.runs.gating.result import GatedRun, GateResult, RuleResult, RuleState
+from harness.runs.gating.rules import MARGIN, BaseRule, GateRules, Kind, LimitRule, Source, UndecidedPolicy, parse_limit
 from harness.runs.run import Run
 from harness.runs.verification import VerifiedRun, verify_run
 from harness.stats.gates import ALPHA, LimitCheck, check_difference, check_rate
@@ -51,7 +51,7 @@ def check_gate(
     min: Limits = (),  # noqa: A002
     no_worse_than: Place | Sequence[Place] = (),
     margin: float = MARGIN,
-    undecided: Policy = "fail",
+    undecided: UndecidedPolicy = "fail",
     by: Source = "judge",
     allow_subset: bool = False,
     rules: GateRules | None = None,
@@ -191,7 +191,7 @@ def _open_run(place: Path, *, verify: bool) -> _Opened:
 def _decide_limits(run: _Opened, rules: GateRules) -> Iterator[RuleResult]:
     for rule in rules.limits:
         start = RuleResult(
-            run=run.about.run, rule=rule.text, kind=rule.kind, limit=rule.limit, by=rules.by, state=State.ERROR
+            run=run.about.run, rule=rule.text, kind=rule.kind, limit=rule.limit, by=rules.by, state=RuleState.ERROR
         )
         try:
             yield _decide_limit(run, rule, start, rules)
@@ -234,7 +234,7 @@ def _decide_limit(run: _Opened, rule: LimitRule, start: RuleResult, rules: GateR
         remedy = shlex.join(
             ["harness", "power", "--task", split.title, *metric, *judge, *goal, "--against", run.about.run]
         )
-    return replace(filled, state=State.PASSED if check.within else State.UNDECIDED, p=check.p, remedy=remedy)
+    return replace(filled, state=RuleState.PASSED if check.within else RuleState.UNDECIDED, p=check.p, remedy=remedy)
 
 
 def _list_doubts(rule: RuleResult) -> Iterator[str]:
@@ -251,7 +251,7 @@ def _leave_subset(rule: RuleResult, what: str) -> RuleResult:
     """The rule with its number and without a verdict: a part of a split says nothing sure of the whole."""
     return replace(
         rule,
-        state=State.INCOMPLETE,
+        state=RuleState.INCOMPLETE,
         why=what,
         remedy="run the whole split, merge the shards, or give --allow-subset",
         notes=tuple(note for note in rule.notes if note != what),
@@ -288,7 +288,7 @@ def _name_split(run: _Opened, rule: LimitRule, start: RuleResult) -> RuleResult:
 
 
 def _explain(start: RuleResult, error: HarnessError, run: _Opened) -> RuleResult:
-    state = State.INCOMPLETE if isinstance(error, Unfinished) else State.ERROR
+    state = RuleState.INCOMPLETE if isinstance(error, Unfinished) else RuleState.ERROR
     why = f"{error.what} ({error.where})" if error.where else error.what
     remedy = error.remedy
     if isinstance(error, Unanswered):
@@ -304,10 +304,10 @@ def _decide_base(run: _Opened, rule: BaseRule, rules: GateRules) -> Iterator[Rul
         base=str(rule.run),
         limit=rule.margin,
         by=rules.by,
-        state=State.ERROR,
+        state=RuleState.ERROR,
     )
     if run.place.resolve() == rule.run.resolve():
-        yield replace(start, state=State.SKIPPED, why="it is the baseline itself")
+        yield replace(start, state=RuleState.SKIPPED, why="it is the baseline itself")
         return
     try:
         if run.fault is not None:
@@ -326,9 +326,9 @@ def _decide_base(run: _Opened, rule: BaseRule, rules: GateRules) -> Iterator[Rul
         begun = replace(start, task=each.task, split=each.split)
         yield _decide_change(run, base, each, begun, allow_subset=rules.allow_subset)
     for reason in left_out:
-        yield replace(start, state=State.SKIPPED, why=reason)
+        yield replace(start, state=RuleState.SKIPPED, why=reason)
     for whose, title in lone:
-        state = State.INCOMPLETE if whose == "the run" else State.SKIPPED
+        state = RuleState.INCOMPLETE if whose == "the run" else RuleState.SKIPPED
         remedy = "run it, or name the tasks to compare: `tasks:` in a rules file" if whose == "the run" else ""
         yield replace(start, state=state, why=f"{whose} has no {title}", remedy=remedy)
 
@@ -382,9 +382,9 @@ def _decide_change(
         notes=("toy data: it shows the tool, and a number on it measures nothing",) if each.toy else (),
     )
     if each.pooled_in:
-        return replace(start, state=State.SKIPPED, why=f"its records are decided in {each.pooled_in}")
+        return replace(start, state=RuleState.SKIPPED, why=f"its records are decided in {each.pooled_in}")
     if found.better == "neither":
-        return replace(start, state=State.SKIPPED, why=f"neither direction of {found.metric} is better")
+        return replace(start, state=RuleState.SKIPPED, why=f"neither direction of {found.metric} is better")
     try:
         for letter, side in (("", run), (" of the baseline", base)):
             _check_complete(side, each, letter)
@@ -401,7 +401,7 @@ def _decide_change(
             if not allow_subset:
                 return replace(_leave_subset(decided, what), p=None)
             decided = replace(decided, notes=(*decided.notes, what))
-    if decided.state is State.UNDECIDED and 0 < margin / full < 1:
+    if decided.state is RuleState.UNDECIDED and 0 < margin / full < 1:
         words = ["harness", "power", "--task", each.title, "--margin", f"{100 * margin / full:g}"]
         remedy = shlex.join([*words, "--against", start.base, "--against", run.about.run])
         return replace(decided, remedy=remedy)
@@ -470,7 +470,7 @@ def _decide_difference(change: MetricChange, start: RuleResult, margin: float, f
         ci95=ci95,
         interval=worst,
         notes=tuple(notes),
-        state=State.PASSED if check.within else State.UNDECIDED,
+        state=RuleState.PASSED if check.within else RuleState.UNDECIDED,
         p=check.p,
     )
 
@@ -483,8 +483,10 @@ def _adjust(results: Sequence[RuleResult]) -> tuple[list[RuleResult], int]:
     decided: list[RuleResult] = []
     for place, each in enumerate(results):
         p = after.get(str(place))
-        if p is not None and each.state is State.UNDECIDED and p < ALPHA:
-            decided.append(replace(each, p_holm=p, state=State.FAIL, why=_describe(each, State.FAIL, p), remedy=""))
+        if p is not None and each.state is RuleState.UNDECIDED and p < ALPHA:
+            decided.append(
+                replace(each, p_holm=p, state=RuleState.FAIL, why=_describe(each, RuleState.FAIL, p), remedy="")
+            )
         elif p is not None:
             decided.append(replace(each, p_holm=p, why=_describe(each, each.state, p)))
         else:
@@ -492,10 +494,10 @@ def _adjust(results: Sequence[RuleResult]) -> tuple[list[RuleResult], int]:
     return decided, len(after)
 
 
-def _describe(rule: RuleResult, state: State, p: float) -> str:
-    if state is State.PASSED:
+def _describe(rule: RuleResult, state: RuleState, p: float) -> str:
+    if state is RuleState.PASSED:
         return "the interval lies wholly within the limit"
-    if state is State.FAIL:
+    if state is RuleState.FAIL:
         return "the interval lies wholly beyond the limit"
     if rule.p is not None and rule.p < ALPHA <= p:
         return f"the interval lies beyond the limit, but not after Holm's adjustment over all rules (p = {p:.2g})"

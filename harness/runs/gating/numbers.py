@@ -8,10 +8,10 @@ from typing import Any, Final, cast
 
 from harness.contracts import Results
 from harness.errors import HarnessError, UnknownName
-from harness.runs.gating.result import Interval
 from harness.runs.gating.rules import LimitRule, Source
 from harness.runs.selection import select_judge_ids
 from harness.settings import nearest
+from harness.stats.intervals import Interval
 
 _MOST: Final = 12  #: names that a message lists
 

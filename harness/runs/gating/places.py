@@ -18,7 +18,7 @@ from harness.evaluation.options import JudgeOptions, Options
 from harness.remote import fetch_folders, is_remote
 from harness.runs.catalog import find_run_folders
 from harness.runs.gating.numbers import Unanswered, Unfinished
-from harness.runs.recorded import format_command, read_options
+from harness.runs.option_record import format_command, read_options
 from harness.runs.shard_set import ShardRun, ShardSet
 from harness.store.folder import RunFolder
 from harness.store.shards import list_shards

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
-from harness.runs.gating.rules import Policy, Source
+from harness.runs.gating.rules import Source, UndecidedPolicy
 from harness.stats.gates import ALPHA
+from harness.stats.intervals import Interval
 from harness.types import Json
 
 SCHEMA: Final = "harness.gate/1"
-Interval = tuple[float, float]
 
 
-class State(Enum):
+class RuleState(Enum):
     """How a rule ended, the best first."""
 
     SKIPPED = "skipped"
@@ -27,7 +27,13 @@ class State(Enum):
 
 
 #: the exit code of a rule's end; an undecided rule has that of a pass or a fail
-_CODES: Final = {State.SKIPPED: 0, State.PASSED: 0, State.INCOMPLETE: 3, State.FAIL: 5, State.ERROR: 2}
+_CODES: Final = {
+    RuleState.SKIPPED: 0,
+    RuleState.PASSED: 0,
+    RuleState.INCOMPLETE: 3,
+    RuleState.FAIL: 5,
+    RuleState.ERROR: 2,
+}
 #: the code that wins, the first of them
 _ORDER: Final = (2, 5, 3, 0)
 
@@ -85,7 +91,7 @@ class RuleResult:
     interval: Interval | None = None
     p: float | None = None
     p_holm: float | None = None
-    state: State
+    state: RuleState
     why: str = ""
     remedy: str = ""
     notes: tuple[str, ...] = ()
@@ -125,20 +131,20 @@ class GateResult:
 
     runs: tuple[GatedRun, ...]
     rules: tuple[RuleResult, ...]
-    undecided: Policy = "fail"
+    undecided: UndecidedPolicy = "fail"
     by: Source = "judge"
     family: int = 0
 
     def code(self, rule: RuleResult) -> int:
         """The exit code of one rule: 0, 2 (no number), 3 (incomplete) or 5 (broken)."""
-        if rule.state is State.UNDECIDED:
+        if rule.state is RuleState.UNDECIDED:
             return 5 if self.undecided == "fail" else 0
         return _CODES[rule.state]
 
     @property
     def exit_code(self) -> int:
         """Of all rules: an error first, then a broken rule, then an incomplete run; 2 if no rule was decided at all."""
-        codes = {self.code(rule) for rule in self.rules if rule.state is not State.SKIPPED}
+        codes = {self.code(rule) for rule in self.rules if rule.state is not RuleState.SKIPPED}
         if not codes:
             return 2
         return next(code for code in _ORDER if code in codes or code == 0)
@@ -149,9 +155,9 @@ class GateResult:
         return self.exit_code == 0
 
     @property
-    def counts(self) -> Mapping[State, int]:
+    def counts(self) -> Mapping[RuleState, int]:
         """How many rules ended in each state that occurs."""
-        return {state: count for state in State if (count := sum(rule.state is state for rule in self.rules))}
+        return {state: count for state in RuleState if (count := sum(rule.state is state for rule in self.rules))}
 
     def as_json(self) -> dict[str, Json]:
         """`harness.gate/1`."""

@@ -20,7 +20,7 @@ from harness.remote import find_local
 from harness.settings import nearest
 
 Kind = Literal["max", "min"]
-Policy = Literal["fail", "pass"]
+UndecidedPolicy = Literal["fail", "pass"]
 Source = Literal["judge", "people"]
 
 MARGIN: Final = 3.0  #: points by which a run may be worse than the baseline
@@ -88,7 +88,7 @@ class GateRules:
 
     limits: tuple[LimitRule, ...] = ()
     bases: tuple[BaseRule, ...] = ()
-    undecided: Policy = "fail"
+    undecided: UndecidedPolicy = "fail"
     by: Source = "judge"
     allow_subset: bool = False
 

@@ -4,7 +4,7 @@
 {
   const KEYS = ["split", "metric", "counts", "by", "group"];
   const { make, theirs } = HV;
-  // what is listed -> the states that it lists, see counted.py; its name for a metric; its name for the samples themselves
+  // what is listed -> the states that it lists, see item_states.py; its name for a metric; its name for the samples themselves
   const CHOICES = {
     hit: ["2", "counted", "blocked"],
     all: ["12", "divided by", "resolved"],

@@ -6,7 +6,7 @@ merged = merge(queue.reviews())
 agreement = agreed(queue.reviews(first=True))
 """
 
-from harness.review import OutdatedReview, Progress
+from harness.review import OutdatedReview, ReviewProgress
 from harness.review.votes import Agreed, Pair
 
 from .consensus import Decided, Merged, Undecided, agreed, merge
@@ -23,8 +23,8 @@ __all__ = [
     "Merged",
     "OutdatedReview",
     "Pair",
-    "Progress",
     "Queue",
+    "ReviewProgress",
     "Undecided",
     "agreed",
     "from_csv",

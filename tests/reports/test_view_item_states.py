@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_view.counted import count_split, describe_split
+from harness_view.item_states import count_split, describe_split
 
 from harness import Metric, Record, rate
 from harness.runs.stored import JudgedRecord, JudgedSplit
