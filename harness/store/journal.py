@@ -119,7 +119,9 @@ class Journal:
         try:
             return dict(json.loads(data.partition(b"\n")[0]))
         except ValueError:
-            raise HarnessError("a line of the run folder is not JSON", where=f"{self.path}, byte {offset}") from None
+            what = "a line of the run folder is not JSON"
+            remedy = f"harness verify {self.path.parent.parent} names each damaged line"
+            raise HarnessError(what, where=f"{self.path}, byte {offset}", remedy=remedy) from None
 
     def find_line(self, *where: object) -> dict[str, Any] | None:
         """The current line with this key. Raises as `read`."""

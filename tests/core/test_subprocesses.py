@@ -128,7 +128,7 @@ async def test_it_is_gone_when_the_block_ends_and_may_have_been_given_time_to_en
         await child.receive_until(b"\n", 100)
         [process] = [each for each in psutil.Process().children() if each not in before]
     assert not process.is_running()
-    assert file.exists() or not close_seconds
+    assert file.exists() == (close_seconds > 0)
 
 
 async def test_it_is_gone_when_the_block_is_cancelled() -> None:

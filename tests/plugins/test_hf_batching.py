@@ -344,7 +344,7 @@ class TestOutOfMemory:
             with pytest.raises(HarnessError, match="out of memory with one request at a time") as caught:
                 await model.generate(asked("hello"))
         for way in ("max_pixels", "dtype", "load_in", "sharding"):
-            assert f"-M {way}" in caught.value.remedy or way in caught.value.remedy
+            assert way in caught.value.remedy
 
     async def test_weighs_choices_in_smaller_parts(self, tiny_vlm: str, starve: Starve) -> None:
         request = asked(picture(), "?", choices=("one", "two", "three", "four", "five"))

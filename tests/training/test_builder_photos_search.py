@@ -229,18 +229,20 @@ def test_a_model_is_known_by_its_weights_and_not_by_where_they_lie(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("model", "kind", "said"),
+    ("model", "kind", "said", "near"),
     [
-        ("", HarnessError, "need a model and its weights"),
-        ("ViT-B-32", HarnessError, "need a model and its weights"),
-        ("ViT-B-23:openai", UnknownName, "no model 'ViT-B-23'"),
-        ("ViT-B-32:openia", UnknownName, "no weights 'openia' of ViT-B-32"),
+        ("", HarnessError, "need a model and its weights", "ViT-B-32"),
+        ("ViT-B-32", HarnessError, "need a model and its weights", "ViT-B-32"),
+        ("ViT-B-23:openai", UnknownName, "no model 'ViT-B-23'", "ViT-B-32"),
+        ("ViT-B-32:openia", UnknownName, "no weights 'openia' of ViT-B-32", "'openai'"),
     ],
 )
-def test_a_model_that_is_not_there_is_named_with_the_nearest(model: str, kind: type[HarnessError], said: str) -> None:
+def test_a_model_that_is_not_there_is_named_with_the_nearest(
+    model: str, kind: type[HarnessError], said: str, near: str
+) -> None:
     with pytest.raises(kind, match=said) as caught:
         open_encoder(model)
-    assert "ViT-B-32" in str(caught.value) or "openai" in caught.value.remedy
+    assert near in str(caught.value)
 
 
 def test_weights_of_another_model_and_a_file_that_holds_none_are_said(tmp_path: Path, trained: str) -> None:
