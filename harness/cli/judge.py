@@ -43,17 +43,20 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
         raise click.UsageError("--combine asks no judge, so --judge-repeat has nothing to repeat")
     if given["members"] and not given["combine"]:
         raise click.UsageError("--members needs --combine majority")
+    from harness.runs.state import list_run_folders
+
     with_schemes(ctx)
     with_suites(ctx)
     given["prices"] = ctx.obj["prices"]
     check_upload(given["upload"])
-    if len(runs) > 1 and not given["combine"]:
-        ended, code = _judge_all(runs, given)
+    folders = list_run_folders(runs)
+    if len(folders) > 1 and not given["combine"]:
+        ended, code = _judge_all(folders, given)
     else:
-        ended, code = run_all([(str(folder), partial(_judge, folder, given)) for folder in runs])
+        ended, code = run_all([(str(folder), partial(_judge, folder, given)) for folder in folders])
     select = partial(_select_judged, tasks=given["tasks"]) if given["tasks"] else None
-    print_runs(ended, as_json=given["as_json"], several=len(runs) > 1, select=select)
-    return upload_runs(ended, given["upload"], code, several=len(runs) > 1)
+    print_runs(ended, as_json=given["as_json"], several=len(folders) > 1, select=select)
+    return upload_runs(ended, given["upload"], code, several=len(folders) > 1)
 
 
 def _select_judged(run: Run, *, tasks: tuple[str, ...]) -> Results:

@@ -7,8 +7,9 @@ that was killed is never taken for one that is running. All else follows from ru
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,6 +174,30 @@ def _find_last_time(path: Path) -> str:
         return str(json.loads(line)["at"])
     except (ValueError, KeyError, TypeError):  # longer than the tail, or edited
         return ""
+
+
+def list_run_folders(places: Iterable[Path]) -> list[Path]:
+    """The run folders that a command names, each once: folders, and patterns such as `runs/*`.
+
+    A pattern leaves out what is no run. A folder without a run and without runs below it is left to what opens it.
+
+    Raises:
+        HarnessError: runs lie in sub-folders, as those of a sweep do, or a pattern matches none.
+    """
+    found: list[Path] = []
+    for place in places:
+        if place.exists() or not glob.has_magic(str(place)):
+            if not (place / "run.json").is_file() and any(place.glob("*/run.json")):
+                remedy = f"its sub-folders hold runs: name one, or give all of them as '{place / '*'}'"
+                raise HarnessError("there is no run here", where=str(place), remedy=remedy)
+            found.append(place)
+            continue
+        matches = [Path(match) for match in sorted(glob.glob(str(place), recursive=True))]  # noqa: PTH207 - a user's
+        runs = [match for match in matches if (match / "run.json").is_file()]
+        if not runs:
+            raise HarnessError("no run matches", where=str(place), remedy="see the runs there are: harness runs")
+        found += runs
+    return list({folder.resolve(): folder for folder in found}.values())
 
 
 def check_run_folder(folder: Path) -> None:

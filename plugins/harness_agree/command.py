@@ -55,7 +55,9 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     and judges nothing.
     """
     _check_flags(ctx, given)
-    first, *others = runs
+    from harness.runs.state import list_run_folders
+
+    first, *others = runs = tuple(list_run_folders(runs))
     if others and (given["export"] or given["labels"]):
         flag = "--export" if given["export"] else "--import"
         raise click.UsageError(f"{flag} takes one run: a sheet holds the answers of one model")

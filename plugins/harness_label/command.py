@@ -90,12 +90,13 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     again. Exit codes: 0 done, 2 an error you can fix, 3 a label does not count or a task could not be scored.
     """
     use = _find_use(ctx, given)
-    if len(runs) > 1 and use in ("export", "import"):
-        raise click.UsageError(f"--{use} takes one run: the same items stand in several")
-    load_host(ctx)
+    from harness.runs.state import list_run_folders
     from harness.runs.stored import open_run
 
-    folders = list({folder.resolve(): folder for folder in runs}.values())
+    folders = list_run_folders(runs)
+    if (len(runs) > 1 or len(folders) > 1) and use in ("export", "import"):
+        raise click.UsageError(f"--{use} takes one run: the same items stand in several")
+    load_host(ctx)
     opened = [open_run(folder, given["tasks"]) for folder in folders]
     if use == "plan":
         _plan(opened, given)

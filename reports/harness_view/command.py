@@ -59,13 +59,15 @@ def view_command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) ->
     if folder and (given["port"] or given["no_browser"]):
         raise click.UsageError("--export serves nothing: --port and --no-browser have no effect with it")
     load_host(ctx)
+    from harness.runs.state import list_run_folders
+
     from .index import open_indexes
 
     if given["reveal"]:
         mode: Mode = "reveal"
     else:  # an export is redacted by default
         mode = "fold" if given["reveal"] is None and not folder else "redact"
-    indexes = open_indexes(list_places(runs), mode, given["data"])
+    indexes = open_indexes(list_run_folders(list_places(runs)), mode, given["data"])
     try:
         if folder is None:
             _serve(indexes, port=given["port"], browser=not given["no_browser"])
