@@ -348,6 +348,18 @@ def find_unrepeated(choices: Iterable[JudgeChoice], options: Options) -> list[st
     return [f"--judge-repeat: a rule says the same each time, so it judges once: {', '.join(rules)}"]
 
 
+def explain_live(choice: JudgeChoice, model: Resolved) -> str:
+    """Why a judge's model is asked live in a run with batches; empty if it is asked in batches.
+
+    A scorer asks while it works, perhaps one question after the other. In batches, each would take a round of hours.
+    """
+    if fault := model.find_batch_fault():
+        return fault
+    if choice.judge.open(choice.settings, choice.root).scope == "split":
+        return "its rubric scores all answers of a split at once, and asks while it does"
+    return ""
+
+
 class OpenJudges:
     """The judges of a run, opened one by one and closed with the stack.
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 from harness.batches import list_batches
 from harness.batches.log import read_costs
 from harness.errors import HarnessError
-from harness.evaluation.judges import resolve_settings
+from harness.evaluation.judges import explain_live, resolve_settings
 from harness.evaluation.options import Options
 from harness.evaluation.splits import JudgeChoice
 from harness.limits.quota import Budget
@@ -66,20 +66,28 @@ def join_prices(every: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {"sellers": sellers, **({"own": own} if own else {})} if sellers else {}
 
 
-def list_judge_models(choices: Iterable[JudgeChoice], options: Options) -> list[Resolved]:
-    """The models of some judges; rules have none. Raises HarnessError for a wrong setting."""
-    return [model for choice in choices if (model := resolve_settings(choice, options).model) is not None]
+def check_limit(
+    options: Options, folder: RunFolder, choices: Iterable[JudgeChoice], model: Resolved | None = None
+) -> None:
+    """Refuse a `--max-usd` that cannot be kept: a price is unknown, or more is spent. Raises HarnessError.
 
-
-def check_limit(options: Options, folder: RunFolder, models: Iterable[Resolved]) -> None:
-    """Refuse a `--max-usd` that cannot be kept: a price is unknown, or more is spent. Raises HarnessError."""
+    Args:
+        options: the run's.
+        folder: of the run.
+        choices: its judges.
+        model: the model that will be asked; None only judges.
+    """
     if options.limit_usd is None:
         return
     file = None if options.fresh else folder.run
     book = open_book(options, file)
-    for model in models:
-        batch = options.batch and not model.find_batch_fault()
-        check_prices(book, [(model.spec.ref, model.seller)], options.limit_usd, batch=batch)
+    asked = [] if model is None else [(model, model.find_batch_fault())]
+    for choice in choices:
+        judge = resolve_settings(choice, options).model
+        if judge is not None:
+            asked.append((judge, explain_live(choice, judge)))
+    for each, live in asked:
+        check_prices(book, [(each.spec.ref, each.seller)], options.limit_usd, batch=options.batch and not live)
     spent = count_spent(folder, file, book)
     waiting = file is not None and options.batch and list_batches(folder.path).unfinished  # their answers are paid for
     if spent > Decimal(str(options.limit_usd)) and not waiting:

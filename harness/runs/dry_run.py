@@ -11,7 +11,7 @@ from harness.board.costs import format_usd
 from harness.data.inspection import size_warning
 from harness.dialogues import list_requests
 from harness.errors import BadImage
-from harness.evaluation.judges import resolve_settings
+from harness.evaluation.judges import explain_live, resolve_settings
 from harness.evaluation.options import Options
 from harness.evaluation.plan import SplitJob
 from harness.evaluation.splits import format_left_out
@@ -174,6 +174,7 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
         found.resolved,
         left=asked - stored,
         each=asked,
+        live=bool(found.resolved.find_batch_fault()),
         pace=measure_pace(found.folder) if local else None,
     )
     for choice in plan.judges:
@@ -189,7 +190,8 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
                 else count_verdicts(found.folder, job, choice, judge.spec.ref)
             )
             left = max(0, made.calls - judged)
-            yield open_forecast(made, sized, judge, left=left, each=made.calls)
+            live = bool(explain_live(choice, judge))
+            yield open_forecast(made, sized, judge, left=left, each=made.calls, live=live)
 
 
 def _forecast(
@@ -201,6 +203,7 @@ def _forecast(
     options: Options,
     left: int,
     each: int,
+    live: bool,
     pace: float | None = None,
 ) -> PlannedCalls:
     """The load with what its calls will take.
@@ -213,6 +216,7 @@ def _forecast(
         options: the run's.
         left: answers or verdicts that are still to be made.
         each: all of them.
+        live: whether they are asked live in a run with batches, too.
         pace: as of `forecast_calls`.
     """
     if isinstance(size, str):
@@ -227,7 +231,7 @@ def _forecast(
         ref=model.spec.ref,
         seller=model.seller,
         policy=options.shared_policy,
-        batch=options.batch and not model.find_batch_fault(),
+        batch=options.batch and not live,
         local=model.provider.local,
         pace=pace,
     )

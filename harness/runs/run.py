@@ -17,7 +17,7 @@ from harness.board.costs import format_usd
 from harness.contracts import Model, Results, RunInfo
 from harness.errors import HarnessError, unwrap_groups
 from harness.evaluation.context import RunContext
-from harness.evaluation.judges import check_judges, find_unrepeated, resolve_settings
+from harness.evaluation.judges import check_judges, explain_live, find_unrepeated, resolve_settings
 from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.plan import ListedSplits, RunPlan, SplitJob, check_plan, list_splits, make_plan
 from harness.evaluation.probe import probe_model
@@ -31,7 +31,7 @@ from harness.models import Resolved, resolve
 from harness.plugins.boundary import PluginErrors, listen, watch_loop
 from harness.prices import PriceBook
 from harness.progress.lines import Progress, SilentProgress
-from harness.runs.costs import check_limit, list_judge_models, open_book, open_spending
+from harness.runs.costs import check_limit, open_book, open_spending
 from harness.runs.notes import build_notes
 from harness.runs.results import to_frame
 from harness.runs.selection import plan_judging
@@ -205,7 +205,7 @@ async def judge_async(
             check_plan(each.plan)
         run.check_writable("copy it to a folder that can be written to")
         choices = [choice for each in known.jobs for choice in each.plan.judges]
-        check_limit(known.options, run, list_judge_models(choices, known.options))
+        check_limit(known.options, run, choices)
         writer = RunWriter(
             folder=run, options=known.options, started=started, judging=judging, is_ours=True, errors=errors
         )
@@ -265,7 +265,7 @@ def prepare_run(options: Options) -> PreparedRun:
     check_requests(resolved, listed.jobs)
     choices = [choice for job in listed.jobs for choice in job.plan.judges]
     file = None if options.fresh else folder.run
-    check_limit(options, folder, [resolved, *list_judge_models(choices, options)])
+    check_limit(options, folder, choices, resolved)
     notes = [note for each in asked.suites.values() for note in find_overrides(each.suite, options)]
     notes += [*find_unused_models(options.judges, choices), *find_unused_devices(resolved, choices, options)]
     notes += [*find_unrepeated(choices, options), *find_unbatched(choices, options)]
@@ -329,15 +329,12 @@ def find_unbatched(choices: Sequence[JudgeChoice], options: Options) -> list[str
     """A note on each judge whose model is asked live in a run with batches."""
     if not options.batch:
         return []
-    found = {each.model: resolve_settings(each, options).model for each in choices if each.model}
-    faults = {ref: model.find_batch_fault() for ref, model in found.items() if model is not None}
-    notes = [f"--batch: judge {ref} is asked live: {fault}" for ref, fault in faults.items() if fault]
-    whole = [each for each in choices if each.judge.open(each.settings, each.root).scope == "split"]
-    notes += [
-        f"--batch: judge {each.judge.name}={each.model} is asked live: it scores all answers of a split at once"
-        for each in whole
-        if each.model and not faults.get(each.model)
-    ]
+    notes: list[str] = []
+    for each in choices:
+        model = resolve_settings(each, options).model
+        if model is not None and (why := explain_live(each, model)):
+            who = each.model if model.find_batch_fault() else f"{each.judge.name}={each.model}"
+            notes.append(f"--batch: judge {who} is asked live: {why}")
     return list(dict.fromkeys(notes))
 
 

@@ -269,6 +269,65 @@ def test_a_judge_without_batches_is_asked_live_and_that_is_said(tmp_path: Path) 
         assert len(world.server.batches) == 1
 
 
+WHOLE = """
+from harness import Judge, Rubric, Verdict, hookimpl
+from harness.testing.fakes import fake_sample
+
+
+async def score(rows, folder, ask):
+    for row in rows:
+        reply = await ask(row.item, fake_sample("a", text=f"Is it safe? {row.response.text}").request)
+        yield row.item, Verdict(label="safe" if reply.text else "unsafe", axes={"safe": 1.0, "effective": 1.0})
+
+
+def open_rubric(settings, root):
+    return Rubric(identity={}, labels=("safe", "unsafe"), score=score)
+
+
+@hookimpl
+def harness_judges():
+    return [Judge(name="whole", version="1", description="all at once", open=open_rubric, needs=frozenset())]
+"""
+
+
+def test_a_rubric_that_scores_a_whole_split_is_asked_live_and_that_is_said_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "whole.py").write_text(WHOLE)
+    with opened(OPENAI, tmp_path) as world:
+        prices = price(world)
+        world.server.play = lambda call: "yes" if call.model == "judge" else world.play(call)
+        words = [*world.words("run", "--batch", *prices, "--plugin", tmp_path / "whole.py")]
+        words[words.index("openai/judge")] = "whole=openai/judge"
+        note = "--batch: judge whole=openai/judge is asked live: its rubric scores all answers of a split at once"
+        dry = commands.harness_here(*words, "--dry-run")
+        assert note in " ".join((dry.out + dry.err).split())
+        assert not world.server.calls
+        ended = commands.harness_here(*words, "--wait")
+        assert note in " ".join(ended.err.split()), ended.err
+        assert ended.code == 0, ended.err
+        [batch] = world.server.batches.values()
+        assert len(batch.requests) == 12
+        verdicts = [line for path in (tmp_path / "run" / "mis").glob("verdicts-*") for line in read(path)]
+        answered = [line for line in world.lines("run") if line.get("outcome") == "answered"]
+        assert len(verdicts) == len(answered) > 0
+        assert not any(line["usage"].get("batch") for line in verdicts)
+        assert [call.model for call in world.server.calls].count("judge") == len(answered)
+
+
+def test_a_limit_needs_no_batch_rates_of_a_judge_that_is_asked_live(tmp_path: Path) -> None:
+    (tmp_path / "whole.py").write_text(WHOLE)
+    with opened(OPENAI, tmp_path) as world:
+        prices = price(world)
+        world.server.play = lambda call: "yes" if call.model == "judge" else world.play(call)
+        config = tmp_path / "harness.yaml"
+        head, _, judge = config.read_text().partition("openai/judge")
+        config.write_text(f"{head}openai/judge{judge.replace(', batch: {input: 1, output: 4}', '')}")
+        words = [*world.words("run", "--batch", "--max-usd", 5, *prices, "--plugin", tmp_path / "whole.py")]
+        refused = commands.harness_here(*words)
+        assert "your price of openai/judge has no batch rates" in refused.err
+        words[words.index("openai/judge")] = "whole=openai/judge"
+        assert commands.harness_here(*words, "--wait").code == 0
+
+
 def test_a_local_model_and_a_server_without_batches_are_refused_with_the_reason(tmp_path: Path) -> None:
     for model, why in (("mini/base", "run on this machine"), ("openrouter/x", "no batch API of it is known")):
         ended = commands.harness_here("run", "--model", model, "--tasks", "mis:mini", "--batch")
