@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from harness.board.corrected import count_things
 from harness.board.tables import WIDTH, print_drawing
+from harness.runs.sweeping.plan import NONE
 from harness.text import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.runs.sweeping.grids import Grid
     from harness.runs.sweeping.plan import SweepPlan
     from harness.runs.sweeping.records import Row
     from harness.runs.sweeping.result import Sweep
@@ -87,9 +89,44 @@ def _draw(console: Console, made: Sweep) -> None:
             format_duration(row.seconds) if row.seconds else "—",
         )
     console.print(table)
+    for grid in made.grids:
+        _draw_grid(console, grid)
     counts = ", ".join(f"{count} {state}" for state, count in made.counts.items())
     dollars = "" if made.cost_usd is None else f"; ${made.cost_usd:.2f} in all"
     console.print(Text(f"{count_things(len(made.rows), 'unit')}: {counts}{dollars}"))
+
+
+def _draw_grid(console: Console, grid: Grid) -> None:
+    """Draw one metric of a split: a row for each strategy, a column for each attack, and each row's calls."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.board.display import format_count, format_estimate, format_head
+
+    head = format_head(grid.metric, grid.unit, grid.better)
+    title = one_line(f"{grid.model} · {grid.task}:{grid.split} · {head} · judge {grid.judge or 'none'}")
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    table.add_column("defence", overflow="fold")
+    for attack in grid.attacks:
+        table.add_column(one_line(attack) if len(grid.attacks) > 1 or attack != NONE else head, justify="right")
+    table.add_column("calls", justify="right")
+    notes: list[str] = []
+    for strategy in grid.strategies:
+        cells = [grid.cells[strategy, attack] for attack in grid.attacks]
+        shown: list[Text] = []
+        for attack, cell in zip(grid.attacks, cells, strict=True):
+            mark = "" if cell.complete or cell.value is None else " (incomplete)"
+            shown.append(Text(format_estimate(cell.value, cell.ci95, grid.unit) + mark))
+            if cell.why:
+                where = strategy if attack == NONE else f"{strategy}, {attack}"
+                notes.append(one_line(f"{where}: {cell.why}", 200))
+        calls = [cell.calls for cell in cells if cell.calls is not None]
+        table.add_row(Text(one_line(strategy)), *shown, format_count(sum(calls)) if calls else "—")
+    console.print(Text(title, style="bold"))
+    console.print(table)
+    for note in notes:
+        console.print(Text(f"  {note}", style="yellow"))
 
 
 def _list_lines(row: Row) -> Iterator[str]:

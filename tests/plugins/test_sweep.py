@@ -126,9 +126,56 @@ def test_a_local_judge_is_opened_once_for_all_units_after_their_answers(world: W
     assert [line.partition(" ")[0] for line in world.lines("opened")].count("card/judge") == 1
 
 
+def test_an_axis_of_strategies_makes_a_unit_of_each_and_a_table_of_them(world: World) -> None:
+    axis = ["none", "self-reminder", {"strategy": "cot", "settings": {"prompt": "safety"}, "name": "careful"}]
+    more = {"strategies": axis, "judges": ["keyword"], "tasks": ["mis:mini"]}
+    ended = harness_here(*world.words(["toy/a", "toy/broken"], jobs=1, **more))
+    assert ended.code == 3, ended.err
+    jsonschema.validate(world.load(), SCHEMA)
+    done = {name: state for name, state in world.states().items() if name.startswith("toy-a")}
+    assert done == {"toy-a": "complete", "toy-a-self-reminder": "complete", "toy-a-careful": "complete"}
+    assert [unit["strategy"] for unit in world.load()["units"]] == ["none", "self-reminder", "careful"] * 2
+    asked = json.loads((world.output / "toy-a-careful" / "run.json").read_text())["model"]["strategy"]
+    assert (asked["name"], asked["settings"]) == ("cot", {"prompt": "safety"})
+    [grid] = world.load()["grids"]
+    assert (grid["model"], grid["split"], grid["metric"], grid["attacks"]) == ("toy-a", "mini", "ASR", ["none"])
+    stored = [
+        json.loads((world.output / unit / "results.json").read_text())["tasks"]["mis"]["splits"]["mini"]["metrics"][
+            "ASR"
+        ]
+        for unit in done
+    ]
+    assert [(cell["value"], cell["ci95"], cell["calls"]) for cell in grid["cells"]] == [
+        (each["value"], each["ci95"], 2) for each in stored
+    ]
+    assert re.search(r"toy-a · mis:mini · ASR % ↓ · judge keyword-\w+\n", ended.out)
+    assert re.search(r"careful +0\.0 \[0\.0, 65\.8\] +2\n", ended.out)
+    again = harness_here(*world.words(["toy/a"], metric="RR", **more))
+    assert again.code == 0, again.err
+    assert {grid["metric"] for grid in world.load()["grids"]} == {"RR"}
+    assert len(world.lines("asked")) == 6, "nothing is asked twice"
+
+
+def test_a_cell_without_a_number_says_why(world: World) -> None:
+    more = {"strategies": ["none", "self-reminder"], "judges": ["keyword"], "metric": "KPI"}
+    ended = harness_here(*world.words(["toy/a"], "--only", "toy-a", **more))
+    assert ended.code == 0, ended.err
+    [grid] = world.load()["grids"]
+    assert [cell["why"] for cell in grid["cells"]] == [
+        "it has no metric KPI",
+        "it is not among the units of this command",
+    ]
+    assert "self-reminder: it is not among the units of this command" in ended.out
+
+
 @pytest.mark.parametrize(
     ("models", "more", "told"),
     [
+        (["toy/a"], {"strategies": []}, "strategies"),
+        (["toy/a"], {"strategies": ["nothing"]}, "no strategy is called 'nothing'"),
+        (["toy/a"], {"strategies": ["cot", {"strategy": "cot"}]}, "two entries are called 'cot'"),
+        (["toy/a"], {"strategies": ["cot"], "strategy": "ecso"}, "has a strategy of its own"),
+        (["toy/a"], {"strategies": [{"strategy": "cot", "setting": {}}]}, "strategies.0"),
         (["toy/a"], {"limmit": 3}, "no key 'limmit'"),
         ([{"model": "toy/a", "gpu": 1}], {}, "did you mean 'gpus'"),
         (["toy/nothing*"], {}, "nothing matches"),

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, get_args
 
 from harness.errors import HarnessError, UnknownName
 from harness.evaluation.samples import Stop
+from harness.runs.sweeping.grids import build_grids
 from harness.runs.sweeping.plan import SweepPlan, plan_sweep
 from harness.runs.sweeping.pool import LocalPool, Work, find_slots, hold_output, list_plugin_flags
 from harness.runs.sweeping.records import Records, Row
@@ -102,6 +103,7 @@ def close_sweep(
         leaderboard=write_leaderboard(rows, plan.output, note) if page else None,
         finished=format_time(time.time()),
         notes=tuple(notes),
+        grids=build_grids(plan, rows),
     )
     if page:
         made.write()

@@ -9,7 +9,10 @@
     output: runs/sweep
     limit: 100
 
-All other keys are flags of `harness run`, with `_` for `-`, as in a config.
+All other keys are flags of `harness run`, with `_` for `-`, as in a config. `strategies` makes each model a unit for
+each of its entries; `none` is the model alone:
+
+    strategies: [none, self-reminder, {strategy: cot, settings: {prompt: safety}, name: safe-cot}]
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from harness.keys import digest
 from harness.models import ModelSpec
 from harness.runs.config import load_yaml
 from harness.runs.run import default_folder, is_local
-from harness.settings import nearest, spread
+from harness.settings import effective, nearest, spread
 from harness.store.folder import file_name
 from harness.task_files import expand_folders, is_task_path, split_name
 
@@ -73,10 +76,28 @@ _OWN: Final = (
     "memory",
     "judge_gpus",
     "slurm",
+    "strategies",
+    "metric",
 )
 KEYS: Final = (*_OWN, *_VALUES, *SHARED, *_SWITCHES, *_PAIRS, "map")
 _MODEL_KEYS: Final = ("model", "name", "settings", "strategy", "strategy_settings", "gpus", "memory")
+NONE: Final = "none"  #: of an axis: the model without a strategy
 _EXAMPLE: Final = "write a list such as [hf/./checkpoints/*, openai/NAME]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """An entry of an axis of a sweep.
+
+    Attributes:
+        label: what tables call it.
+        name: of the strategy; empty for none.
+        settings: of it.
+    """
+
+    label: str
+    name: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +115,9 @@ class Unit:
         local: whether its model runs on the machine of its process.
         endpoints: whom it asks over the network.
         digest: of all that says what is asked, so a unit is done only if it was asked the same.
+        source: what the same model is called in all units of the sweep.
+        strategy: its entry of the axis `strategies`; empty without the axis.
+        attack: its entry of the axis `attacks`; empty without the axis.
     """
 
     name: str
@@ -106,6 +130,9 @@ class Unit:
     local: bool
     endpoints: frozenset[str]
     digest: str
+    source: str = ""
+    strategy: str = ""
+    attack: str = ""
 
     @property
     def output(self) -> tuple[str, str]:
@@ -129,6 +156,9 @@ class SweepPlan:
         judge_gpus: GPUs of a judge that is opened for all units; None for one if there is any.
         slurm: options of sbatch.
         asking: endpoint -> units that ask it, of the whole sweep.
+        strategies: the axis of strategies, in the file's order; empty without it.
+        attacks: the axis of attacks.
+        metric: what the tables of the axes show; empty for each split's main metric.
     """
 
     source: Path | None
@@ -142,6 +172,9 @@ class SweepPlan:
     judge_gpus: int | None = None
     slurm: Mapping[str, str] = field(default_factory=dict[str, str])
     asking: Mapping[str, int] = field(default_factory=dict[str, int])
+    strategies: tuple[str, ...] = ()
+    attacks: tuple[str, ...] = ()
+    metric: str = ""
 
     def select(self, names: Sequence[str]) -> SweepPlan:
         """The sweep with these units alone. Raises UnknownName for a name that no unit has."""
@@ -187,17 +220,31 @@ def plan_sweep(given: Path | str | Mapping[str, Any], *, output: Path | None = N
     base = _build_options(values, ModelSpec(ref=""), where)
     units: list[Unit] = []
     apart = False
-    for number, (entry, ref) in enumerate(_list_models(values, where)):
+    strategies = _list_choices(values, "strategies", where)
+    for entry, ref in _list_models(values, where):
         spec = ModelSpec(
             ref=ref,
             settings={**values.get("model_settings", {}), **entry.get("settings", {})},
             strategy=str(entry.get("strategy", values.get("strategy", ""))),
             strategy_settings={**values.get("strategy_settings", {}), **entry.get("strategy_settings", {})},
         )
-        options = replace(base, model=spec)
-        if not number:
-            apart = _check_questions(options)
-        units.append(_build_unit(values, entry, options, folder, apart=apart))
+        if strategies and spec.strategy:
+            raise HarnessError(
+                f"{ref} has a strategy of its own, and the sweep has an axis of strategies",
+                where=f"{where}: strategies",
+                remedy="put it into the list",
+            )
+        alone = str(entry.get("name") or default_folder(replace(base, model=spec)).name)
+        for choice in strategies or (None,):
+            named: Mapping[str, Any] = entry
+            if choice is not None:
+                spec = replace(spec, strategy=choice.name, strategy_settings=choice.settings)
+                named = {**entry, "name": "-".join((alone, *([choice.label] if choice.name else [])))}
+            options = replace(base, model=spec)
+            if not units:
+                apart = _check_questions(options)
+            made = _build_unit(values, named, options, folder, apart=apart)
+            units.append(replace(made, source=alone, strategy="" if choice is None else choice.label))
     _check_folders(units, where)
     return SweepPlan(
         source=source,
@@ -211,6 +258,8 @@ def plan_sweep(given: Path | str | Mapping[str, Any], *, output: Path | None = N
         judge_gpus=values.get("judge_gpus"),
         slurm={str(name): _format(value) for name, value in values.get("slurm", {}).items()},
         asking=Counter(name for unit in units for name in unit.endpoints),
+        strategies=tuple(choice.label for choice in strategies),
+        metric=str(values.get("metric", "")),
     )
 
 
@@ -233,6 +282,11 @@ def _check_types(values: Mapping[str, Any], where: str) -> None:
         gpus: Annotated[int, Field(strict=True, ge=0)] | None = None
         memory: Annotated[float, Field(gt=0)] | None = None
 
+    class Around(BaseModel, extra="forbid"):
+        strategy: Annotated[str, Field(min_length=1)]
+        name: Annotated[str, Field(min_length=1)] | None = None
+        settings: dict[str, Any] = {}
+
     for number, entry in enumerate(cast("list[object]", values.get("models") or ())):
         if isinstance(entry, Mapping):
             for key in cast("Mapping[object, object]", entry):
@@ -250,6 +304,7 @@ def _check_types(values: Mapping[str, Any], where: str) -> None:
     flags |= dict.fromkeys(_SWITCHES, bool) | dict.fromkeys((*_PAIRS, "map", "slurm"), settings)
     flags |= {"models": list[str | Entry], "tasks": names, "judges": names, "output": str, "jobs": count}
     flags |= {"devices": str | int | list[str | int], "device_memory": Annotated[float, Field(gt=0)]}
+    flags |= {"strategies": Annotated[list[str | Around], Field(min_length=1)], "metric": str}
     flags |= {"judge_gpus": Annotated[int, Field(strict=True, ge=0)]}
     flags |= {"gpus": Annotated[int, Field(strict=True, ge=0)], "memory": Annotated[float, Field(gt=0)]}
     fields: dict[str, Any] = {f"key_{name}": (kind, None) for name, kind in flags.items()}
@@ -287,6 +342,32 @@ def _list_models(values: Mapping[str, Any], where: str) -> Iterator[tuple[Mappin
             )
         for path in found:
             yield entry, f"{scheme}/{path}"
+
+
+def _list_choices(values: Mapping[str, Any], axis: str, where: str) -> tuple[Choice, ...]:
+    """The entries of an axis; none without it.
+
+    Raises:
+        UnknownName: a strategy or a setting that nobody has.
+        HarnessError: two have one name, or a setting has a wrong value.
+    """
+    found: list[Choice] = []
+    for raw in values.get(axis) or ():
+        entry: Mapping[str, Any] = {"strategy": raw} if isinstance(raw, str) else raw
+        name = str(entry["strategy"])
+        label = str(entry.get("name") or name)
+        settings: Mapping[str, Any] = entry.get("settings", {})
+        declared = () if name == NONE else plugins.current().strategy(name).settings
+        effective(declared, settings, owner=f"strategy {name}")
+        found.append(Choice(label=label, name="" if name == NONE else name, settings=settings))
+    for label, count in Counter(choice.label for choice in found).items():
+        if count > 1:
+            raise HarnessError(
+                f"two entries are called {label!r}",
+                where=f"{where}: {axis}",
+                remedy="give one of them a name: {strategy: …, settings: …, name: …}",
+            )
+    return tuple(found)
 
 
 def _build_options(values: Mapping[str, Any], spec: ModelSpec, where: str) -> Options:

@@ -82,6 +82,7 @@ class Row:
         return {
             "name": self.unit.name,
             "model": self.unit.model,
+            **({"strategy": self.unit.strategy} if self.unit.strategy else {}),
             "folder": str(self.unit.folder),
             "state": self.state,
             "why": self.why or None,

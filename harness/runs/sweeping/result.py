@@ -13,6 +13,7 @@ from harness.board.results import FILE
 from harness.errors import HarnessError
 from harness.files import atomic_write
 from harness.runs.reporting import report
+from harness.runs.sweeping.grids import Grid
 from harness.runs.sweeping.records import STATES, Row
 from harness.types import Json
 
@@ -34,6 +35,7 @@ class Sweep:
         leaderboard: the page; None if no unit has results, or no report writes pages.
         submitted: ids of Slurm's jobs, if they run it.
         notes: what the user should read.
+        grids: tables of the axes; none without axes.
     """
 
     output: Path
@@ -44,6 +46,7 @@ class Sweep:
     leaderboard: Path | None = None
     submitted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    grids: tuple[Grid, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -80,6 +83,7 @@ class Sweep:
             "submitted": list(self.submitted),
             "notes": list(self.notes),
             "units": [row.as_json() for row in self.rows],
+            **({"grids": [grid.as_json() for grid in self.grids]} if self.grids else {}),
         }
 
     def write(self) -> None:

@@ -1,0 +1,193 @@
+"""What a sweep with axes shows: for each model and split one metric, defence by attack.
+
+A grid is of one judge: a run that another judge has read, or that lacks the metric, leaves its cell empty and says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.board.results import FILE, read_results
+from harness.errors import HarnessError
+from harness.runs.sweeping.plan import NONE, SweepPlan
+from harness.runs.sweeping.records import Row
+from harness.types import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One number of a grid.
+
+    Attributes:
+        value: the metric; None if there is none.
+        ci95: its interval.
+        n: samples of the split.
+        calls: of the model, for all splits of its run; None if unknown.
+        complete: whether enough of the split is resolved.
+        why: why there is no number; empty if there is one.
+    """
+
+    value: float | None = None
+    ci95: tuple[float, float] | None = None
+    n: int = 0
+    calls: int | None = None
+    complete: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """One metric of a split of one model.
+
+    Attributes:
+        model: its name in the sweep.
+        task: the task's displayed name.
+        split: the split.
+        judge: whose labels are counted; empty for none.
+        metric: the metric's name.
+        unit: `%` or `0-1`.
+        better: which direction is good.
+        strategies: the rows.
+        attacks: the columns.
+        cells: (strategy, attack) -> number.
+    """
+
+    model: str
+    task: str
+    split: str
+    judge: str
+    metric: str
+    unit: str
+    better: str
+    strategies: tuple[str, ...]
+    attacks: tuple[str, ...]
+    cells: Mapping[tuple[str, str], Cell]
+
+    def as_json(self) -> dict[str, Json]:
+        """The grid in sweep.json."""
+        return {
+            "model": self.model,
+            "task": self.task,
+            "split": self.split,
+            "judge": self.judge or None,
+            "metric": self.metric,
+            "unit": self.unit,
+            "better": self.better,
+            "strategies": list(self.strategies),
+            "attacks": list(self.attacks),
+            "cells": [
+                {
+                    "strategy": strategy,
+                    "attack": attack,
+                    "value": cell.value,
+                    "ci95": None if cell.ci95 is None else list(cell.ci95),
+                    "n": cell.n,
+                    "calls": cell.calls,
+                    "complete": cell.complete,
+                    "why": cell.why or None,
+                }
+                for strategy in self.strategies
+                for attack in self.attacks
+                for cell in [self.cells[strategy, attack]]
+            ],
+        }
+
+
+def build_grids(plan: SweepPlan, rows: Sequence[Row]) -> tuple[Grid, ...]:
+    """The grids of a sweep as it stands: models in the file's order, and splits in that of their results."""
+    if not plan.strategies and not plan.attacks:
+        return ()
+    grids: list[Grid] = []
+    for model in dict.fromkeys(row.unit.source for row in rows):
+        own = [row for row in rows if row.unit.source == model]
+        read = {(row.unit.strategy or NONE, row.unit.attack or NONE): _read(row) for row in own}
+        states = {(row.unit.strategy or NONE, row.unit.attack or NONE): row.why or row.state for row in own}
+        splits = list(dict.fromkeys(split for results in read.values() for split in _list_splits(results)))
+        for task, name in splits:
+            grids.append(_build_grid(plan, model, task, name, read, states))
+    return tuple(grids)
+
+
+_Read = Mapping[tuple[str, str], Mapping[str, Any] | None]
+
+
+def _build_grid(
+    plan: SweepPlan, model: str, task: str, name: str, read: _Read, states: Mapping[tuple[str, str], str]
+) -> Grid:
+    strategies, attacks = plan.strategies or (NONE,), plan.attacks or (NONE,)
+    first: Mapping[str, Any] | None = None
+    metric = ""
+    cells: dict[tuple[str, str], Cell] = {}
+    for place in [(strategy, attack) for strategy in strategies for attack in attacks]:
+        results = read.get(place)
+        split = None if results is None else _find_split(results, task, name)
+        if results is None or split is None:
+            cells[place] = Cell(why=states.get(place, "it is not among the units of this command"))
+            continue
+        metrics: Mapping[str, Any] = split["metrics"]
+        if first is None:
+            first, metric = split, plan.metric or _find_main(metrics)
+        figures: Mapping[str, Any] | None = metrics.get(metric)
+        if figures is None:
+            cells[place] = Cell(why=f"it has no metric {metric}")
+        elif split.get("judge") != first.get("judge"):
+            cells[place] = Cell(why=f"its judge is {split.get('judge')}")
+        else:
+            ends = figures.get("ci95")
+            cells[place] = Cell(
+                value=figures["value"],
+                ci95=None if ends is None else (ends[0], ends[1]),
+                n=split["n"],
+                calls=_count_calls(results),
+                complete=split["complete"],
+                why="" if figures["value"] is not None else str(figures.get("why") or "it has no value"),
+            )
+    told: Mapping[str, Any] = {} if first is None else first["metrics"].get(metric, {})
+    return Grid(
+        model=model,
+        task=task,
+        split=name,
+        judge="" if first is None else str(first.get("judge") or ""),
+        metric=metric,
+        unit=str(told.get("unit", "%")),
+        better=str(told.get("better", "neither")),
+        strategies=strategies,
+        attacks=attacks,
+        cells=cells,
+    )
+
+
+def _read(row: Row) -> Mapping[str, Any] | None:
+    """The results of a unit that was asked what the sweep asks now; None if it has none."""
+    if row.state not in ("complete", "incomplete") or not (row.unit.folder / FILE).is_file():
+        return None
+    try:
+        return read_results(row.unit.folder / FILE)
+    except HarnessError:
+        return None
+
+
+def _list_splits(results: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """The splits that are no part of a pooled one."""
+    tasks: Mapping[str, Any] = {} if results is None else results["tasks"]
+    for task, about in tasks.items():
+        pooled = {part for split in about["splits"].values() for part in split.get("parts") or ()}
+        yield from ((task, name) for name in about["splits"] if name not in pooled)
+
+
+def _find_split(results: Mapping[str, Any], task: str, name: str) -> Mapping[str, Any] | None:
+    found: Mapping[str, Any] | None = results["tasks"].get(task, {}).get("splits", {}).get(name)
+    return found
+
+
+def _find_main(metrics: Mapping[str, Any]) -> str:
+    return next((name for name, figures in metrics.items() if figures.get("main")), next(iter(metrics), ""))
+
+
+def _count_calls(results: Mapping[str, Any]) -> int | None:
+    usage: Mapping[str, Any] = results.get("usage") or {}
+    own: Mapping[str, Any] = usage.get("model") or {}
+    calls = own.get("calls")
+    return calls if isinstance(calls, int) else None
