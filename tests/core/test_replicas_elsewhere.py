@@ -388,6 +388,41 @@ def test_a_replica_that_srun_started_and_that_dies_is_started_again(monkeypatch:
     assert re.search(r"\(node n[12], CPU\) was killed by SIGKILL", ended.err)
 
 
+def test_a_run_under_srun_that_is_killed_leaves_no_replica_and_goes_on_to_the_same_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launchers.enter_job(monkeypatch)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    asked = (*words(*(f"say {n}" for n in range(40)), "hold gate"), "-M", f"folder={tmp_path}")
+    killed = (*asked, "--launch", "srun", "--output", "killed")
+    with (
+        subprocess.Popen(command(killed), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process,
+        gate.open("w"),  # opens once a replica holds the other end
+    ):
+        started = psutil.Process(process.pid).children(recursive=True)
+        replicas = [each for each in started if "replica" in each.cmdline()[-1]]
+        process.send_signal(signal.SIGKILL)
+        _, alive = psutil.wait_procs(started, timeout=30)
+    assert len(replicas) >= 2
+    assert alive == []
+    kept = Path("killed", "toy", "responses.jsonl").read_text(encoding="utf-8").splitlines()
+    assert 1 <= len(kept) <= 40
+    assert not Path("killed", "results.json").exists()
+    gate.unlink()
+    gate.write_text("", encoding="utf-8")
+    for run in (killed, (*asked, "--output", "whole")):
+        ended = harness_here(*run)
+        assert ended.code == 0, ended.err
+    lines = Path("killed", "toy", "responses.jsonl").read_text(encoding="utf-8").splitlines()
+    assert (lines[: len(kept)], len(lines)) == (kept, 41), "nothing is asked twice"
+    found = [json.loads(Path(name, "results.json").read_text(encoding="utf-8")) for name in ("killed", "whole")]
+    for results in found:
+        for name in ("command", "started", "finished", "wall_s"):
+            del results[name]
+    assert found[0] == found[1]
+
+
 # -- beside it
 
 

@@ -183,31 +183,41 @@ def test_an_address_that_nobody_answers_at_is_said(address: str, monkeypatch: py
     assert caught.value.where == address
 
 
-def test_local_ray_and_two_hosts_give_the_same_results(
+def test_local_ray_srun_two_hosts_and_shards_give_the_same_results(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launchers.install(tmp_path, monkeypatch)
     for name, folder in home(tmp_path).items():
         monkeypatch.setenv(name, folder)
     monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    launchers.enter_job(monkeypatch)
     ways: dict[str, list[str]] = {
+        "one": [],
         "two": ["-M", "replicas=2"],
         "ray": ["--launch", "ray", "-M", "gpus=1", "-M", "replicas=2"],
+        "srun": ["--launch", "srun"],
         "hosts": ["--host", "a", "--host", "b"],
+        "first": ["--host", "a", "--shard", "0/2"],
+        "second": ["--host", "b", "--shard", "1/2"],
+        "shards": [],
     }
     found: dict[str, object] = {}
     for name, flags in ways.items():
-        run = ["run", "--model", "mini/base", "--tasks", "mis:mini,mssbench:mini", "--judge", "mini", "--output", name]
-        run += ["--limit", "30"]
-        ended = harness_here(*run, *flags)
+        output = "run-shards" if "--shard" in flags else f"run-{name}"
+        run = ["run", "--model", "mini/base", "--tasks", "mis:mini,mssbench:mini", "--judge", "mini", "--limit", "12"]
+        ended = harness_here(*([*run, "--output", output, *flags] if name != "shards" else ["merge", output]))
         assert ended.code == 0, ended.err
         assert "raylet" not in ended.err
-        results = json.loads((tmp_path / name / "results.json").read_text())
-        for times in ("command", "started", "finished", "wall_s"):
-            del results[times]
-        found[name] = results
-    assert found["two"] == found["ray"] == found["hosts"]
-    history = json.loads((tmp_path / "ray" / "run.json").read_text())["history"]
+        if "--shard" not in flags:
+            results = json.loads((tmp_path / output / "results.json").read_text())
+            for times in ("command", "started", "finished", "wall_s"):
+                del results[times]
+            found[name] = results
+    assert set(found) == {"one", "two", "ray", "srun", "hosts", "shards"}
+    assert [name for name, results in found.items() if results != found["one"]] == []
+    history = json.loads((tmp_path / "run-ray" / "run.json").read_text())["history"]
     assert history[-1]["launch"] == "ray"
 
 
