@@ -348,6 +348,17 @@ def test_a_merge_writes_nothing_through_a_link(tmp_path: Path) -> None:
     assert list((tmp_path / "away").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", [".merge.lock", ".merging", ".merged"])
+def test_what_a_merge_makes_among_the_shards_is_never_a_link(name: str, tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2)
+    go(Server(), tmp_path / "another")
+    before = sorted(tmp_path.joinpath("another").rglob("*"))
+    (tmp_path / "run" / ".shards" / name).symlink_to(tmp_path / "another")
+    with pytest.raises(HarnessError, match="this is a link, and no merge makes one"):
+        merge(tmp_path / "run")
+    assert sorted(tmp_path.joinpath("another").rglob("*")) == before
+
+
 @pytest.mark.parametrize("name", ["2-of-2", "0-of-10001", "3-of-99999999999999999999"])
 def test_a_name_that_no_shard_has_is_refused(name: str, tmp_path: Path) -> None:
     run_all(tmp_path / "run", 2)
