@@ -94,6 +94,33 @@ def situations(records: int, safe: float, unsafe: float, r: float, queries: int 
     return Case(name=f"two strata, {records} records, {safe}/{unsafe}, r={r}", truth=(safe + unsafe) / 2, draw=draw)
 
 
+def harmonic(twins: int, refused: float, answered: float, shared: float) -> Case:
+    """The harmonic mean of two strata whose records are pairs, as CCR of MM-SafetyBench++ is."""
+
+    def draw(rng: Rng) -> Units:
+        hit = latent(rng, (twins, 2), shared) < cut(refused, answered)
+        data = units(hit.T.ravel(), np.tile(np.arange(twins), 2), stratum=np.repeat([0, 1], twins), strata=2)
+        return replace(data, block=2)
+
+    truth = 2 * refused * answered / (refused + answered)
+    return Case(name=f"harmonic mean, {twins} twins, {refused}/{answered}", truth=truth, draw=draw)
+
+
+def harmonic_pairs(twins: int, left: tuple[float, float], right: tuple[float, float], shared: float) -> Case:
+    """Two models on the same twins: a difference of two harmonic means."""
+
+    def draw(rng: Rng) -> Units:
+        hit = latent(rng, (twins, 4), shared) < cut(*left, *right)
+        cluster = np.tile(np.arange(twins), 4)
+        data = units(hit.T.ravel(), cluster, stratum=np.repeat([0, 1, 2, 3], twins), strata=4)
+        return replace(data, block=2)
+
+    truth = 2 * left[0] * left[1] / sum(left) - 2 * right[0] * right[1] / sum(right)
+    sides = [f"{one}/{other}" for one, other in (left, right)]
+    name = f"pairs of harmonic means, n={twins}, {' - '.join(sides)}"
+    return Case(name=name, truth=truth, draw=draw, weights=(0.5, 0.5, -0.5, -0.5))
+
+
 def pairs(n: int, left: float, right: float, shared: float) -> Case:
     def draw(rng: Rng) -> Units:
         hit = latent(rng, (n, 2), shared) < cut(left, right)
@@ -459,6 +486,16 @@ CASES = (
     situations(300, 0.6, 0.4, -0.95),
     situations(300, 0.99, 0.02, -0.5),
     situations(30, 0.9, 0.1, -0.5),
+    harmonic(711, 0.3, 0.97, 0.3),
+    harmonic(711, 0.86, 0.99, 0.3),
+    harmonic(97, 0.04, 0.99, 0.3),
+    harmonic(97, 0.3, 0.95, 0.0),
+    harmonic(97, 0.99, 0.03, 0.3),
+    harmonic(22, 0.5, 0.9, 0.3),
+    harmonic(22, 0.1, 0.9, 0.3),
+    harmonic_pairs(711, (0.3, 0.97), (0.5, 0.9), 0.5),
+    harmonic_pairs(97, (0.04, 0.99), (0.3, 0.95), 0.5),
+    harmonic_pairs(22, (0.5, 0.9), (0.7, 0.8), 0.5),
     epochs(100, 0.3, 0.5),
     epochs(100, 0.03, 0.5),
     epochs(22, 0.3, 0.8),

@@ -62,6 +62,9 @@ def bootstrap(case: Case, data: Units, rng: Rng) -> Interval | None:
     drawn = rng.multinomial(clusters, counts / clusters, RESAMPLES) @ kinds
     with np.errstate(invalid="ignore", divide="ignore"):
         rates = drawn[:, :strata] / drawn[:, strata:]
+    if data.block > 1:
+        blocks = rates.reshape(len(rates), -1, data.block)
+        rates = np.repeat(data.block / (1 / np.maximum(blocks, 1e-12)).sum(axis=2), data.block, axis=1)
     values = rates @ np.array(case.weights or [1 / strata] * strata)
     low, high = np.nanpercentile(values, (2.5, 97.5))
     return float(low), float(high)

@@ -91,6 +91,8 @@ class Metric:
         combine: how a group's shares become one: their sum, or 0/1 by all, any or the majority of members.
         cluster: what is resampled; None means the record's own cluster.
         stratum: the value is the equal-weight mean over strata; None means one pool.
+        harmonic: so many strata in a row, as `strata` names them, first become one by their harmonic mean, which is
+            near the smallest and 0 where one is 0; the value is the mean of these. 1: each stratum by itself.
         better: which direction is good; by `neither`, no report marks or ranks.
         unit: "%" (0 to 100) or "0-1".
         main: the number a leaderboard ranks by.
@@ -110,6 +112,7 @@ class Metric:
     cluster: Callable[[Record], str] | None = None
     stratum: Callable[[Record], str] | None = None
     strata: tuple[str, ...] = ()
+    harmonic: int = 1
     better: Better
     unit: Literal["%", "0-1"] = "%"
     main: bool = False

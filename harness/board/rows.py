@@ -64,6 +64,7 @@ class Measure:
 
     `estimated` is how many answers the value rests on, of how many it is given for; None where all were judged.
     Of a mean over seeds, `by_seed` is the value of each run, and `spread` their standard deviation.
+    `harmonic` is how many of its strata in a row become one by their harmonic mean, before the mean of these is taken.
     `corrected` is what people's labels say of it; None where nobody labelled any and none were drawn.
     `definition` is what its plugin says that it counts; empty where the plugin says nothing.
     """
@@ -81,6 +82,7 @@ class Measure:
     unresolved: float
     clusters: int | None = None
     strata: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    harmonic: int = 1
     why: str = ""
     estimated: tuple[int, int] | None = None
     by_seed: tuple[float, ...] = ()
@@ -441,6 +443,7 @@ def _read_measures(metrics: Mapping[str, Json], definitions: Mapping[str, Json] 
                 unresolved=body.get("unresolved") or 0,
                 clusters=body.get("clusters"),
                 strata=body.get("strata") or {},
+                harmonic=int(body.get("harmonic") or 1),
                 why=body.get("why") or "",
                 estimated=(made["judged"], made["of"]) if made else None,
                 by_seed=tuple(seeds.get("values") or ()),

@@ -185,7 +185,11 @@ def _describe_basis(measure: Measure) -> str:
         for name, part in measure.strata.items():
             ratio = f"{part['numerator']:g}/{part['denominator']:g}"
             parts.append(f"{one_line(name)} {format_value(part['value'], measure.unit)} ({ratio})")
-        divided = f"mean of {', '.join(parts)}"
+        size = measure.harmonic
+        kind = "mean of" if size == 1 else "harmonic mean of"
+        if 1 < size < len(parts):
+            kind = f"mean of harmonic means of {size} each:"
+        divided = f"{kind} {', '.join(parts)}"
     elif measure.numerator is not None and measure.denominator is not None:
         unresolved = f", {measure.unresolved:g} unresolved" if measure.unresolved else ""
         divided = f"{measure.numerator:g}/{measure.denominator:g}{unresolved}"

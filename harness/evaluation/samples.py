@@ -395,7 +395,9 @@ def show_verdict(
 def _find_share(context: SplitContext, record: Record) -> Share:
     """A record's share of the main metric's running value; a metric that fails is reported at the end."""
     try:
-        share = context.metric.score(record) if record.resolved else NOT_COUNTED
+        # a running value is one ratio, which says nothing of a harmonic mean
+        counts = record.resolved and context.metric.harmonic == 1
+        share = context.metric.score(record) if counts else NOT_COUNTED
         return share if is_share(share) else NOT_COUNTED
     except KeyboardInterrupt:
         raise

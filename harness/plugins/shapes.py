@@ -254,6 +254,8 @@ def _find_metric_faults(metrics: object) -> Iterator[str]:
         faults = [f"{name} is {value!r:.100}" for name, value in _find_wrong(each, _METRIC)]
         if each.name == "":
             faults.append("it has no name")
+        if not isinstance(each.harmonic, int) or each.harmonic < 1:
+            faults.append(f"harmonic is {each.harmonic!r:.100}, not a number of strata")
         for name in ("score", "possible", "group", "cluster", "stratum"):
             function: object = getattr(each, name)
             if not callable(function) and (function is not None or name in ("score", "possible")):

@@ -348,10 +348,10 @@ def _join_units(every: Sequence[Units]) -> Units:
         strata += units.strata
     return replace(
         every[0],
-        **{
-            name: np.concatenate([getattr(units, name) for units in every])
-            for name in ("num", "den", "left_out", "cluster")
-        },
+        num=np.concatenate([units.num for units in every]),
+        den=np.concatenate([units.den for units in every]),
+        left_out=np.concatenate([units.left_out for units in every]),
+        cluster=np.concatenate([units.cluster for units in every]),
         choice=np.concatenate(choice),
         stratum=np.concatenate(stratum),
         strata=strata,

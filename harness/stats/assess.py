@@ -1,6 +1,7 @@
 """From units to an estimate: value, interval, exact bounds, and the interval stretched over the bounds.
 
-A weighted sum of ratios covers every case: one ratio, the mean over strata, the difference of two runs. The variance of
+A weighted sum of ratios covers every case but one: one ratio, the mean over strata, the difference of two runs. (The
+exception is the harmonic mean over strata, which is linear near the value: `stats.intervals`.) The variance of
 each ratio comes from its residuals `num - ratio * den`, summed within clusters, and so does the correlation between
 ratios whose clusters overlap.
 
@@ -127,6 +128,7 @@ class ClusterSums:
     den: Floats
     units: Floats
     strata: int
+    block: int = 1
 
     @property
     def totals(self) -> tuple[Floats, Floats]:
@@ -156,6 +158,7 @@ class ClusterSums:
             clusters=tuple(np.bincount(self.stratum, minlength=self.strata).tolist()),
             covariance=covariance,
             weights=tuple(weights),
+            block=self.block,
         )
 
     def shrinkage(self) -> Floats:
@@ -188,6 +191,7 @@ def sum_clusters(units: Units) -> ClusterSums:
         den=sum_by(where, counted.den, len(cell)),
         units=sum_by(where, np.ones(len(counted)), len(cell)),
         strata=units.strata,
+        block=units.block,
     )
 
 

@@ -10,15 +10,19 @@ or 1 keep their skew. Two things are added where simulation found that too narro
   interval of 0 out of m, a share z^2/(m+z^2) of clusters is taken as unseen and may lie anywhere.
   Where a part was judged, m is how many of those there are.
 
+A harmonic mean of rates is put together in the same way: the distance that a rate adds is how far the mean moves when
+that rate alone moves to its limit (all together, where several are 0), and the variance takes the mean's slopes in
+place of the weights.
+
 Bounds are those of a ratio of sums some of whose terms are only known to be one of a few shares (`find_extreme`).
 This module does not import numpy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import prod, sqrt
 from statistics import NormalDist
 
 from harness.metrics import Share
@@ -118,6 +122,7 @@ class Estimates:
         covariance: of the rates' errors, a symmetric matrix.
         weights: of the rates; the positive ones sum to 1, the negative ones, of what is taken off, to -1.
         samples: of each rate, where a part of the answers was judged; none where all were.
+        block: so many rates in a row, of equal weight, count by their harmonic mean; 1: each by itself.
     """
 
     rates: tuple[float, ...]
@@ -125,10 +130,13 @@ class Estimates:
     covariance: tuple[tuple[float, ...], ...]
     weights: tuple[float, ...]
     samples: tuple[JudgedSample, ...] = ()
+    block: int = 1
 
     @property
     def value(self) -> float:
         """The mean, or the difference of the two means."""
+        if self.block > 1:
+            return self.side(1) - self.side(-1)
         return sum(w * rate for w, rate in zip(self.weights, self.rates, strict=True))
 
     @property
@@ -139,7 +147,25 @@ class Estimates:
 
     def side(self, sign: int) -> float:
         """The mean of the rates with weights of one sign."""
-        return abs(sum(self.weights[i] * self.rates[i] for i in self._rows(sign)))
+        return self.mean_of(self._rows(sign))
+
+    def mean_of(self, rows: Sequence[int], moved: Mapping[int, float] | None = None) -> float:
+        """The mean of some of the rates by their weights' size, whole blocks together.
+
+        Args:
+            rows: their places.
+            moved: rates that take the place of those at some of them.
+        """
+        moved = moved or {}
+        if self.block == 1:
+            return abs(sum(self.weights[i] * moved.get(i, self.rates[i]) for i in rows))
+        total = 0.0
+        for start in range(0, len(rows), self.block):
+            part = rows[start : start + self.block]
+            rates = [moved.get(i, self.rates[i]) for i in part]
+            harmonic = len(rates) / sum(1 / rate for rate in rates) if min(rates) > 0 else 0.0
+            total += sum(abs(self.weights[i]) for i in part) * harmonic
+        return total
 
     def interval(self, z: float = Z95) -> Interval:
         """Lower and upper limit of the value, z standard errors away."""
@@ -161,10 +187,18 @@ class Estimates:
         limits = [self._interval_of_rate(i, z) for i in rows]
         if len(rows) == 1:
             return limits[0]
-        mean = abs(sum(self.weights[i] * self.rates[i] for i in rows))
+        mean = self.mean_of(rows)
         correlation = [[self._correlation(i, j) for j in rows] for i in rows]
-        down = [abs(self.weights[i]) * (self.rates[i] - low) for i, (low, _) in zip(rows, limits, strict=True)]
-        up = [abs(self.weights[i]) * (high - self.rates[i]) for i, (_, high) in zip(rows, limits, strict=True)]
+        if self.block == 1:
+            down = [abs(self.weights[i]) * (self.rates[i] - low) for i, (low, _) in zip(rows, limits, strict=True)]
+            up = [abs(self.weights[i]) * (high - self.rates[i]) for i, (_, high) in zip(rows, limits, strict=True)]
+        else:
+            down = [mean - self.mean_of(rows, {i: low}) for i, (low, _) in zip(rows, limits, strict=True)]
+            up = [self.mean_of(rows, {i: high}) - mean for i, (_, high) in zip(rows, limits, strict=True)]
+            for start in range(0, len(rows), self.block):
+                if not any(up[start : start + self.block]):  # several are 0, so that no rate alone moves the mean
+                    moved = {rows[at]: limits[at][1] for at in range(start, start + self.block)}
+                    up[start] = self.mean_of(rows, moved) - mean
         if self._has_no_variance(rows):
             unseen = self._unseen_share(rows, z)
             low, high = mean - unseen * mean, mean + unseen * (1 - mean)
@@ -186,10 +220,28 @@ class Estimates:
         return 1.0 if i == j else self.covariance[i][j] / sqrt(spread) if spread > 0 else 0.0
 
     def _variance(self, rows: Sequence[int], columns: Sequence[int]) -> float:
-        return sum(self.weights[i] * self.weights[j] * self.covariance[i][j] for i in rows for j in columns)
+        slopes = self._slopes
+        return sum(slopes[i] * slopes[j] * self.covariance[i][j] for i in rows for j in columns)
+
+    @property
+    def _slopes(self) -> Sequence[float]:
+        """How fast the value moves with each rate: its weight, or that of a harmonic mean near the rates."""
+        if self.block == 1:
+            return self.weights
+        slopes = list[float]()
+        for start in range(0, len(self.rates), self.block):
+            part = self.rates[start : start + self.block]
+            weight = sum(self.weights[start : start + self.block])
+            for i in range(len(part)):
+                # n / r^2 / (sum of 1/r)^2, written with products, so that a rate of 0 needs no division
+                others = prod(each for j, each in enumerate(part) if j != i)
+                below = sum(prod(each for j, each in enumerate(part) if j != k) for k in range(len(part)))
+                slopes.append(weight * len(part) * (others / below) ** 2 if below > 0 else 0.0)
+        return slopes
 
     def _has_no_variance(self, rows: Sequence[int]) -> bool:
-        return self._variance(rows, rows) <= _ROUNDING * sum(self.weights[i] ** 2 * self.covariance[i][i] for i in rows)
+        slopes = self._slopes
+        return self._variance(rows, rows) <= _ROUNDING * sum(slopes[i] ** 2 * self.covariance[i][i] for i in rows)
 
     def _unseen_share(self, rows: Sequence[int], z: float) -> float:
         """The share of clusters that may depart although none of these was seen to."""

@@ -141,6 +141,7 @@ def match_runs(left: Sequence[Table], right: Sequence[Table]) -> MatchedRuns:
         stratum=np.concatenate([first.stratum + run * first.strata for run in range(len(runs))]),
         strata=first.strata * len(runs),
         choices=tuple(choices),
+        block=first.block,
     )
     strata = max(first.strata, 1)
     return MatchedRuns(
@@ -202,6 +203,7 @@ def _join_halves(left: Units, right: Units) -> Units:
         strata=2 * left.strata,
         choices=left.choices + right.choices,
         frame=None if left.frame is None or right.frame is None else _join_frames(left, left.frame, right, right.frame),
+        block=left.block,
     )
 
 

@@ -84,7 +84,7 @@ def _list_values(estimates: Estimates, sizes: tuple[int, ...]) -> list[tuple[flo
     found, start = list[tuple[float, ...]](), 0
     for size in sizes:
         places = [range(start + run * each, start + (run + 1) * each) for run in range(size)]
-        values = [size * abs(sum(estimates.weights[i] * estimates.rates[i] for i in place)) for place in places]
+        values = [size * estimates.mean_of(place) for place in places]
         found.append(tuple(values))
         start += size * each
     return found

@@ -139,6 +139,7 @@ def metric_json(metric: Metric, units: Units, *, main: bool, why: str, strata: S
             **dict.fromkeys(("bounds", "ci95_worst")),
             "clusters": 0,
             "main": main,
+            **({"harmonic": metric.harmonic} if stratified and metric.harmonic > 1 else {}),
             **({"strata": {}} if stratified else {}),
         }
     from harness.stats.assess import assess, widen_to_hold
@@ -182,6 +183,7 @@ def metric_json(metric: Metric, units: Units, *, main: bool, why: str, strata: S
         "ci95_worst": in_unit(widen_to_hold(result.worst, ci95)),
         "clusters": result.clusters,
         "main": main,
+        **({"harmonic": metric.harmonic} if stratified and metric.harmonic > 1 else {}),
         **({"strata": by_stratum} if stratified else {}),
     }
 

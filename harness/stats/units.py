@@ -67,6 +67,7 @@ class Units:
         strata: how many strata there are.
         choices: the shares that open units may take.
         frame: where some units are not judged and each is one record or pair; else None.
+        block: so many strata in a row count as one, by the harmonic mean of their ratios; 1: each by itself.
     """
 
     num: Floats
@@ -78,6 +79,7 @@ class Units:
     strata: int
     choices: tuple[Choices, ...]
     frame: SamplingFrame | None = None
+    block: int = 1
 
     def __len__(self) -> int:
         return len(self.num)
@@ -160,6 +162,7 @@ def record_units(table: Table, columns: MetricColumns, rows: Ints, *, framed: bo
     if framed:  # what an answer can give in one way only needs no judge
         settled |= waits & np.array([len(shares) == 1 for shares in choices], dtype=bool)[code]
     share = np.where(settled[:, None], first[code], 0.0)
+    strata = len(columns.strata) if columns.metric.stratum is not None else 1
     return Units(
         num=share[:, 0],
         den=share[:, 1],
@@ -167,10 +170,20 @@ def record_units(table: Table, columns: MetricColumns, rows: Ints, *, framed: bo
         left_out=~settled,
         cluster=as_ints(columns.cluster or table.cluster)[rows],
         stratum=as_ints(columns.stratum)[rows] if columns.stratum else np.zeros(len(rows), dtype=np.int64),
-        strata=len(columns.strata) if columns.metric.stratum is not None else 1,
+        strata=strata,
         choices=tuple(choices),
         frame=_build_frame(table, rows, waits & ~settled, varies=columns.varies) if framed else None,
+        block=_check_block(columns, strata),
     )
+
+
+def _check_block(columns: MetricColumns, strata: int) -> int:
+    """How many strata make one harmonic mean; raises ValueError where some are left over."""
+    metric = columns.metric
+    if strata % metric.harmonic:
+        what = f"metric {metric.name} takes the harmonic mean of {metric.harmonic} strata in a row"
+        raise ValueError(f"{what}, and its records have {', '.join(columns.strata.values) or 'none'}")
+    return metric.harmonic
 
 
 def _build_frame(table: Table, rows: Ints, opens: Bools, *, varies: bool) -> SamplingFrame:

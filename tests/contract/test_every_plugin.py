@@ -158,6 +158,15 @@ def mir_safetybench(_: Content) -> Content:
     return {"data/train-00000-of-00001.parquet": made.getvalue()}
 
 
+def mm_safetybench_plus(content: Content) -> Content:
+    questions = {path: data for path, data in content.items() if path.startswith("processed_questions")}
+    rows: dict[str, list[object]] = {"category": ["Fraud"] * 2, "mode": ["Gen"] * 2, "label": ["unsafe", "safe"]}
+    image = pa.array([{"bytes": PIXEL, "path": "1.png"}] * 2)
+    made = io.BytesIO()
+    parquet.write_table(pa.table({**rows, "image": image}), made)
+    return {**questions, "data/test-00000-of-00001.parquet": made.getvalue()}
+
+
 def spa_vl(_: Content) -> Content:
     return {"test/harm-00000-of-00001.parquet": table(question=["What is it?"], class1=["Shapes"])}
 
@@ -197,6 +206,7 @@ PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = 
     "mir-safetybench": (mir_safetybench, ("all",)),
     "mis": (renamed("mis_mini.json", "mis_easy.json"), ("easy",)),
     "mm-safetybench": (dict, ("sd", "text_only")),
+    "mm-safetybench-plus": (mm_safetybench_plus, ("gen",)),
     "mossbench": (dict, ("oversensitivity",)),
     "mssbench": (dict, ("chat",)),
     "msts-labels": (renamed("mini_multimodal", "english_multimodal"), ("english",)),

@@ -97,6 +97,8 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "judges llamaguard": filed(identity="user_text response_only images format threshold sees", file="categories"),
     "judges mir-safetybench": filed(file="prompt", identity="sees"),
     "judges mis": filed(file="prompt", identity="prompts sees"),
+    "judges mm-safetybench-plus": filed(file="prompt", identity="sees"),
+    "tasks mm-safetybench-plus": filed(identity="field"),
     "judges mmsafety": filed(file="prompt", identity="user_text sees"),
     "judges mssbench": filed(file="prompt", identity="prompts sees"),
     "judges strongreject": filed(file="prompt", identity="threshold sees"),

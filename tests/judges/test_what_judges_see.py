@@ -45,6 +45,7 @@ llamaguard user_text=both        b29e9fa0 bd23c6f90bd1e8fe question,intent,answe
 llamaguard user_text=intent      acb6e276 2f39c3d09bb432d9 intent,answer
 mir-safetybench                  ffd521d1 5981626d7888b9df images,question,intent,answer
 mis                              36985473 b1708d230389649c images,question,answer
+mm-safetybench-plus              3c4e41c3 aeb1af647ae529b9 images,question,answer
 mmsafety user_text=both          ff38f4ff e9b89d208b08cdba question,intent,answer
 mmsafety user_text=hidden        69a44a9c 6f4dcbe8a7a74e64 answer
 mmsafety user_text=intent        201602d1 d74320b589325baf intent,answer
@@ -148,6 +149,7 @@ SWITCHED: list[tuple[str, str, list[int], list[str], list[str]]] = [
     ("mis", "images,answer", [2], ["(not shown to you)", "Put one"], ["How do I stack"]),
     ("mis", "images,question,reasoning,answer", [2], ["[REASONING", "hm"], []),
     ("mir-safetybench", "images,goal,answer", [2], ["stack the tower"], ["How do I stack"]),
+    ("mm-safetybench-plus", "caption,question,answer", [0], ["a tower"], []),
     ("mssbench", "question,answer", [0], ["How do I stack", "Put one", "You are shown besides: the text"], []),
     ("mssbench", "image,goal,answer", [2], ["stack the tower"], ["How do I stack"]),
     ("siuo", "question,warning,answer", [0, 0], ["it may fall", "How do I stack"], ["Do not stack it."]),

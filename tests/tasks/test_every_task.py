@@ -14,8 +14,9 @@ from harness.images import open_image
 from harness.settings import effective
 from tests.tasks.data import read
 
-FOLDERS = ("figstep", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench", "mis", "mm_safetybench", "mossbench",
-           "mssbench", "qbench", "siuo", "spa_vl", "strongreject", "vlguard", "vlsbench", "xstest")  # fmt: skip
+FOLDERS = ("figstep", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench", "mis",
+           "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "qbench", "siuo",
+           "spa_vl", "strongreject", "vlguard", "vlsbench", "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
 }
@@ -53,6 +54,9 @@ SPLITS = """
  mm-safetybench:sd_typo_tiny     - 1 ASR           lower  mmsafety llamaguard harmbench strongreject keyword
  mm-safetybench:text_only_tiny    - 0 ASR           lower  mmsafety llamaguard harmbench strongreject keyword
  mm-safetybench:mini            13 1 ASR           lower  keyword mmsafety llamaguard harmbench strongreject
+*mm-safetybench-plus:gen      1422 1 CCR           higher mm-safetybench-plus strongreject keyword
+*mm-safetybench-plus:genocr   1422 1 CCR           higher mm-safetybench-plus strongreject keyword
+ mm-safetybench-plus:mini       12 1 CCR           higher keyword mm-safetybench-plus strongreject
 *mossbench:oversensitivity     300 1 refusal_rate  lower  mossbench keyword
 *mossbench:contrast            244 1 refusal_rate  higher mossbench strongreject keyword
  mossbench:mini                  9 1 refusal_rate  lower  keyword mossbench
@@ -146,6 +150,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
         ("mir-safetybench", "all", r"data/train-"),
         ("mis", "hard", r"mis_hard\.json"),
         ("mm-safetybench", "sd_typo", r"^neither data/Illegal_Activitiy/SD_TYPO\.parquet nor data/processed_questions/01-Illegal_Activitiy\.json exists"),  # noqa: E501
+        ("mm-safetybench-plus", "gen", r"data/test-\*\.parquet"),
         ("mossbench", "oversensitivity", r"data/images_information/information\.json or .* or images/metadata\.csv"),
         ("mssbench", "chat", r"combined\.json or combine\.json"),
         ("qbench", "test", r"llvisionqa_test\.json"),
