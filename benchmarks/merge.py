@@ -3,7 +3,7 @@
 Target: under 30 s and 500 MB. The reference is the same bytes read and written once by the same machine.
 
 The shards are written here, line by line as a run writes them: to answer a million questions would take the benchmark
-half an hour. One shard is a real run's, and the others are like it.
+ten minutes. One shard is a real run's, and the others are like it.
 """
 
 from __future__ import annotations
