@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from harness.contracts import (
         Answered,
         Ask,
+        Attack,
+        Attacked,
         Brush,
         Build,
         Builder,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         Task,
         Trainer,
         Training,
+        Variant,
     )
     from harness.errors import BadData, BadImage, HarnessError, MissingData, UnknownName
     from harness.hookspecs import hookimpl
@@ -99,8 +102,9 @@ _HOME = {
     "runs.sweeping.api": "sweep",
     "runs.sweeping.result": "Sweep",
     "runs.verification": "VerifiedRun verify_run",
-    "contracts": "Answered Ask Brush Build Builder Built DataSource Drawing Drawn Judge Model ModelInfo Painter "
-    "Paper Provider Report Results Rubric RunInfo SampleLinks Split Strategy Suite Task Trainer Training",
+    "contracts": "Answered Ask Attack Attacked Brush Build Builder Built DataSource Drawing Drawn Judge Model "
+    "ModelInfo Painter Paper Provider Report Results Rubric RunInfo SampleLinks Split Strategy Suite Task Trainer "
+    "Training Variant",
     "errors": "BadData BadImage HarnessError MissingData UnknownName",
     "hookspecs": "hookimpl",
     "metrics": "Metric Pairing Record rate",
@@ -112,6 +116,8 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.
 __all__ = [
     "Answered",
     "Ask",
+    "Attack",
+    "Attacked",
     "BadData",
     "BadImage",
     "Brush",
@@ -168,6 +174,7 @@ __all__ = [
     "UnknownName",
     "Unscored",
     "Usage",
+    "Variant",
     "Verdict",
     "VerifiedRun",
     "add_scheme",

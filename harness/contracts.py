@@ -1,8 +1,8 @@
 """What plugins offer: light descriptors that cost nothing to make and open the real thing on use.
 
 Providers open Models; Tasks yield Samples; Suites name several tasks; Judges open Rubrics; Strategies wrap Models;
-Reports render results. Trainers, Builders and Painters make new models, data and images: `harness.makers`. All are
-plain values or small Protocols.
+Attacks change what is asked; Reports render results. Trainers, Builders and Painters make new models, data and images:
+`harness.makers`. All are plain values or small Protocols.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ from harness.types import (
 from harness.types import ModelInfo as ModelInfo
 
 if TYPE_CHECKING:
+    from random import Random
+
     from harness.matrix import Matrix
 
 Group = Literal["safety", "over-refusal", "ability"]  #: what a split is about: may it do harm, refuse too much, or err
@@ -450,6 +452,82 @@ class Strategy:
     calls: Callable[[Request, Settings], tuple[int, int | None]] | None = None
     needs: frozenset[Ability] = frozenset()
     check: Callable[[Request, Settings], str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """Which variant of a sample an attack makes, and its source of chance.
+
+    Attributes:
+        epoch: 0-based; each epoch is another variant, if the attack has several.
+        key: what chance follows from: the attack's seed, the split, the sample and the epoch.
+        replies: what the model said to the requests of `Attack.ask`, in order.
+    """
+
+    epoch: int = 0
+    key: str = ""
+    replies: tuple[str, ...] = ()
+
+    def random(self, what: str = "") -> Random:
+        """A source of chance that is the same each time; another `what` gives an independent one."""
+        from random import Random
+
+        from harness.keys import text_hash
+
+        return Random(int(text_hash(f"{self.key}\0{what}"), 16))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attacked:
+    """What an attack made of a sample.
+
+    Attributes:
+        request: what the model is asked instead; each of its images is open (`harness.images.draw_image`).
+        notes: what a reader of this item must know, such as that the right answer may be another one now.
+    """
+
+    request: Request
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attack:
+    """Changes what the model is asked, on any task; judges keep the original sample. Part of the identity.
+
+    The functions get the sample as its task lists it: without the run's system message and sampling. The turns of a
+    dialogue are messages of its request, one after another, and stay as many. The functions are pure:
+    the same sample, settings and variant give the same request, on every machine with the same `facts`.
+
+    Attributes:
+        name: value of `--attack`.
+        version: raised when the same sample would be asked in another way.
+        description: one line.
+        apply: (sample with open images, settings, variant) -> what is asked instead. Raises BadImage for an image
+            whose pixels it cannot read.
+        check: (sample, settings) -> why it cannot take this sample, or an empty text; the images are not open. A run
+            is refused if it can take no sample of a split; else those that it cannot take end as `bad_sample`.
+        images: (sample, settings) -> most images that one request holds; None for as many as the sample.
+        ask: (sample with open images, settings) -> what the model is asked first; `Variant.replies` holds its replies.
+        calls: (sample, settings) -> how many requests `ask` gives; None for none.
+        facts: settings -> what else decides the request, such as the font that is used, for run.json. Raises
+            HarnessError for settings that no run can use.
+        settings: keys of `-A`.
+        variants: how many variants of a sample differ; None for as many as there are epochs.
+        control: it asks what an answer rests on, rather than to make a model fail.
+    """
+
+    name: str
+    version: str
+    description: str
+    apply: Callable[[Sample, Settings, Variant], Attacked]
+    check: Callable[[Sample, Settings], str] = lambda _sample, _settings: ""
+    images: Callable[[Sample, Settings], int] | None = None
+    ask: Callable[[Sample, Settings], list[Request]] | None = None
+    calls: Callable[[Sample, Settings], int] | None = None
+    facts: Callable[[Settings], Mapping[str, Json]] | None = None
+    settings: tuple[Setting, ...] = ()
+    variants: int | None = None
+    control: bool = False
 
 
 Rendered = str | bytes | Mapping[str, bytes]  #: text or bytes of one file, or file name -> bytes of several

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from harness.contracts import (
+    Attack,
     Builder,
     Judge,
     Painter,
@@ -61,6 +62,12 @@ def harness_judges() -> Iterable[Judge]:
 @hookspec
 def harness_strategies() -> Iterable[Strategy]:
     """Offer strategies: `--strategy NAME`."""
+    return ()
+
+
+@hookspec
+def harness_attacks() -> Iterable[Attack]:
+    """Offer attacks, which change what is asked: `--attack NAME`."""
     return ()
 
 

@@ -28,7 +28,17 @@ from harness.board.display import (
     format_value,
 )
 from harness.board.judging import explain_judging
-from harness.board.rows import Ends, Measure, Row, Section, list_sections, parse_ends, read_rows, strategy_name
+from harness.board.rows import (
+    Ends,
+    Measure,
+    Row,
+    Section,
+    attack_name,
+    list_sections,
+    parse_ends,
+    read_rows,
+    strategy_name,
+)
 from harness.contracts import BUILT, Results
 from harness.matrix import Standing
 from harness.metrics import Better
@@ -38,7 +48,7 @@ from harness.types import OUTCOMES, Json
 
 _TURNS: Final[Mapping[Better, float]] = {"lower": 1.0, "higher": -1.0, "neither": 0.0}
 _NAMED: Final = 5  #: models in one remark; more are counted
-_IN_THE_NAME: Final = frozenset({"strategy", "system"})  #: cautions that the row's name tells already
+_IN_THE_NAME: Final = frozenset({"attack", "strategy", "system"})  #: cautions that the row's name tells already
 _NO_ENDS: Final[Ends] = (None, None)
 _LETTERS: Final = (*string.ascii_uppercase, *(a + b for a in string.ascii_uppercase for b in string.ascii_uppercase))
 _Basis = tuple[tuple[str, str], ...]
@@ -300,7 +310,8 @@ def _name_by_options(rows: Sequence[Row]) -> list[Row]:
     """Each row's name as far as the model and its settings give it."""
 
     def base(row: Row) -> str:
-        name = " + ".join(part for part in (row.ref, row.strategy, "system prompt" if row.system else "") if part)
+        around = (f"attack {row.attack}" if row.attack else "", "system prompt" if row.system else "")
+        name = " + ".join(part for part in (row.ref, row.strategy, *around) if part)
         return f"{name} ({len(row.seeds)} seeds)" if row.seeds else name
 
     def detail(row: Row) -> str:
@@ -499,7 +510,7 @@ def means(results: Sequence[Results]) -> tuple[Mean, ...]:
     for result in results:
         suites: Mapping[str, Mapping[str, Any]] = result.get("suites") or {}
         ref: str = result["model"]["ref"]
-        strategy = strategy_name(result)
+        strategy, attack = strategy_name(result), attack_name(result)
         for suite, about in suites.items():
             body = about["mean"]
             if body is None:
@@ -509,7 +520,7 @@ def means(results: Sequence[Results]) -> tuple[Mean, ...]:
             found.append(
                 Mean(
                     suite=suite + "".join(f"{BUILT}{name}" for name in sets),
-                    model=" + ".join(part for part in (ref, strategy) if part),
+                    model=" + ".join(part for part in (ref, strategy, attack and f"attack {attack}") if part),
                     ref=ref,
                     strategy=strategy,
                     value=body["value"],

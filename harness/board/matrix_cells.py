@@ -64,7 +64,7 @@ def list_cautions(row: Row, measure: Measure, *, renamed: bool) -> Iterator[str]
     if row.n_expected is not None and row.n != row.n_expected and row.subset is None:
         yield f"{row.n} samples, where {row.n_expected} are published"
     for caution in row.cautions:
-        if renamed or caution.kind not in ("strategy", "system"):
+        if renamed or caution.kind not in ("attack", "strategy", "system"):
             yield caution.told
     if renamed and row.seeds:
         yield f"mean over {len(row.seeds)} seeds"

@@ -138,7 +138,8 @@ class Caution:
     """A reason to doubt a number.
 
     Attributes:
-        kind: `own_family`, `trained_on`, `sampling`, `strategy`, `system`, `names`, `not_drawn` or `unverifiable`.
+        kind: `own_family`, `trained_on`, `sampling`, `strategy`, `attack`, `system`, `names`, `not_drawn` or
+            `unverifiable`.
         told: the rest of a sentence that begins with the model.
     """
 
@@ -154,6 +155,7 @@ class Row:
         model: its shown name: the ref, the strategy, a system prompt, and what differs from other rows of this ref.
         ref: as the user wrote it.
         strategy: that wrapped the model; empty for none.
+        attack: that changed the questions; empty for none.
         system: message that was put before each request; empty for none.
         resolved: names the provider reported.
         model_revision: commit or hash of local files, else the names that the provider reported.
@@ -208,6 +210,7 @@ class Row:
     model: str
     ref: str
     strategy: str = ""
+    attack: str = ""
     system: str = ""
     resolved: tuple[str, ...] = ()
     model_revision: str = ""
@@ -364,6 +367,7 @@ def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, prima
         model=model["ref"],
         ref=model["ref"],
         strategy=strategy_name(section.run),
+        attack=attack_name(section.run),
         system=_system_message(identity),
         resolved=_texts(model.get("resolved")),
         model_revision=_model_revision(model),
@@ -465,6 +469,11 @@ def strategy_name(run: Results) -> str:
     return _name_of(run["model"].get("strategy"))
 
 
+def attack_name(run: Results) -> str:
+    """The attack that changed the questions of a run; empty for none."""
+    return _name_of(run["model"].get("attack"))
+
+
 def _read_judge(run: Results, judge: str) -> JudgeNote:
     known = _dict(_dict(run, "judges"), judge)
     if not known:
@@ -503,8 +512,18 @@ def _read_basis(section: Section, judge: str, note: JudgeNote) -> dict[str, str]
             if "map" in body
             else {}
         ),
+        **({"attack": describe_attack(section.run)} if section.run["model"].get("attack") else {}),
         **settings,
     }
+
+
+def describe_attack(run: Results) -> str:
+    """The attack of a run with its version and settings; empty for none."""
+    attack = run["model"].get("attack")
+    if not isinstance(attack, dict):
+        return str(attack or "")
+    given = ", ".join(f"{name}={_as_text(value)}" for name, value in _dict(attack, "settings").items())
+    return " ".join(filter(None, (_name_of(attack), str(attack.get("version") or ""), f"({given})" if given else "")))
 
 
 def _read_pairings(section: Section) -> dict[str, Json]:
@@ -611,6 +630,8 @@ def find_cautions(row: Row, task: str, source: str) -> Iterator[Caution]:
         yield Caution(kind="sampling", told="provider sampling (no temperature was set)")
     if row.strategy:
         yield Caution(kind="strategy", told=f"answers by the strategy {row.strategy}")
+    if row.attack:
+        yield Caution(kind="attack", told=f"asked under the attack {row.attack}")
     if row.system:
         yield Caution(kind="system", told="a system prompt stands before each request")
     if len(row.resolved) > 1:

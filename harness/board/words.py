@@ -22,6 +22,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "report), or the tested model itself",
     "trained_on": "the model was, as declared, trained on data of the test's source",
     "sampling": "the model refuses a temperature, so that its provider's sampling answered",
+    "attack": "an attack changed the questions, such as by moving their words into an image",
     "strategy": "a strategy asked the model in its own way, such as in two steps",
     "system": "a system prompt stood before each request",
     "names": "the provider answered under several names",

@@ -29,11 +29,12 @@ CORE = {
     "models": "List the providers of models, or show some in detail.",
     "tasks": "List the tasks and suites, or show some in detail.",
     "judges": "List the judges, or show some in detail.",
+    "attacks": "List the attacks and controls, or show some in detail.",
     "painters": "List the painters of builders, or show some in detail.",
     "plugins": "List plugins, diagnose them, or create a new one.",
     "doctor": "Show what this machine has and what is missing.",
 }
-_LISTS = {name: f"{name}_command" for name in ("models", "tasks", "judges", "painters")}  #: in `listing`
+_LISTS = {name: f"{name}_command" for name in ("models", "tasks", "judges", "attacks", "painters")}  #: in `listing`
 OPEN = ("judges",)  #: the lists to which plugins may add subcommands; help of all others loads no plugin
 
 

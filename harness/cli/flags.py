@@ -236,7 +236,7 @@ def _parse_map(text: str) -> tuple[str, dict[str, str]]:
 def config_keys(option: click.Option) -> tuple[str, ...]:
     """The config's keys of a flag: its long names with `_`; for a flag without one, its parameter's name.
 
-    So `-M -J -T -S` are `model_settings judge_settings task_settings strategy_settings`.
+    So `-M -J -T -S -A` are `model_settings judge_settings task_settings strategy_settings attack_settings`.
     """
     long = tuple(name[2:].replace("-", "_") for name in option.opts if name.startswith("--"))
     return long or (str(option.name),)
@@ -492,6 +492,8 @@ def run_flags(function: _F) -> _F:
         _settings_flag("-M", "model_settings", "KEY=VALUE", "Setting of the model's provider.", dotted=False),
         click.option("--strategy", default="", metavar="NAME", help="Strategy around the model."),
         _settings_flag("-S", "strategy_settings", "KEY=VALUE", "Setting of the strategy.", dotted=False),
+        click.option("--attack", default="", metavar="NAME", help="Attack that changes the questions, or a control."),
+        _settings_flag("-A", "attack_settings", "KEY=VALUE", "Setting of the attack.", dotted=False),
         click.option("--temperature", type=click.FloatRange(0), help="Override of the tasks' temperature."),
         click.option("--max-tokens", type=click.IntRange(1), help="Override of the tasks' token limit."),
         click.option("--system", default="", metavar="TEXT", help="System message put before each request."),

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import click
 
 from harness import plugins
-from harness.contracts import DataSource, Judge, Painter, Paper, Provider, Rubric, Split, Suite, Task
+from harness.contracts import Attack, DataSource, Judge, Painter, Paper, Provider, Rubric, Split, Suite, Task
 from harness.errors import BadData, UnknownName, describe_error
 from harness.plugins.host import Host
 from harness.settings import effective, nearest
@@ -134,6 +134,7 @@ def _refuse(host: Host, listing: Listing[Any], name: str, offers: Mapping[str, o
         "tasks": host.task,
         "judges": host.judge,
         "suites": host.suite,
+        "attacks": host.attack,
         "painters": host.painter,
         "builders": host.builder,
     }
@@ -442,6 +443,12 @@ _MODELS: Listing[Provider] = Listing(
     host=with_schemes,
     flags=schemes_flag,
 )
+
+
+def _name_attack_kind(attack: Attack) -> str:
+    return "control" if attack.control else "attack"
+
+
 _SUITES: Listing[Suite] = Listing(
     kind="suites",
     columns={"TASKS": lambda suite: " ".join(suite.tasks)},
@@ -475,7 +482,15 @@ _PAINTERS: Listing[Painter] = Listing(
     details=lambda painter: f"  {painter.scheme}/NAME, where a builder asks for a painter",
     flag=lambda _: "KEY: VALUE, beside the painter's name",
 )
+_ATTACKS: Listing[Attack] = Listing(
+    kind="attacks",
+    columns={"VERSION": lambda attack: attack.version, "KIND": _name_attack_kind},
+    facts=lambda attack: {"version": attack.version, "kind": _name_attack_kind(attack), "variants": attack.variants},
+    details=lambda attack: f"  {_name_attack_kind(attack)}; variants of a sample: {attack.variants or 'one an epoch'}",
+    flag=lambda attack: f"--attack {attack.name} -A KEY=VALUE",
+)
 models_command = list_command(_MODELS, "List the providers of models, or show some in detail.", "hf")
 tasks_command = list_command(_TASKS, "List the tasks and suites, or show some in detail.", "mis")
 judges_command = list_command(_JUDGES, "List the judges, or show some in detail.", "keyword")
+attacks_command = list_command(_ATTACKS, "List the attacks and controls, or show some in detail.", "typographic")
 painters_command = list_command(_PAINTERS, "List the painters of builders, or show some in detail.", "diffusers")

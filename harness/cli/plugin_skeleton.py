@@ -81,6 +81,17 @@ KINDS: Final[Mapping[str, Kind]] = {
         test="def test_the_strategy_keeps_its_contract() -> None:\n    check_strategy(STRATEGY)\n",
         test_imports={_SUITE: ("check_strategy",), "harness_$name": ("STRATEGY",)},
     ),
+    "attack": Kind(
+        offer="attacks",
+        readme="an attack, which changes what is asked, `--attack $name`",
+        imports={
+            "collections.abc": ("Iterable",),
+            "dataclasses": ("replace",),
+            "harness": ("Attack", "Attacked", "Sample", "Settings", "Text", "Variant"),
+        },
+        test="def test_the_attack_keeps_its_contract() -> None:\n    check_attack(ATTACK)\n",
+        test_imports={_SUITE: ("check_attack",), "harness_$name": ("ATTACK",)},
+    ),
     "report": Kind(
         offer="reports",
         readme="a report, `harness report --format $name`",

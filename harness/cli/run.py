@@ -73,6 +73,7 @@ def build_specs(given: dict[str, Any]) -> list[ModelSpec]:
 
 def build_options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Options:
     """The options of one run; each of several runs has its folder below `--output`."""
+    from harness.attacks import AttackSpec
     from harness.evaluation.options import Options
     from harness.metrics import MIN_COVERAGE
 
@@ -108,6 +109,7 @@ def build_options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> O
         command=("harness", *sys.argv[1:]),
         batch=given["batch"],
         wait=given["wait"],
+        attack=AttackSpec(name=given["attack"], settings=given["attack_settings"]),
     )
     if several and output is not None:
         from harness.runs.run import default_folder

@@ -15,6 +15,7 @@ from functools import partial
 import anyio
 import anyio.to_thread
 
+from harness.attacks import ResolvedAttack
 from harness.batches import BatchQueue
 from harness.contracts import Model
 from harness.evaluation.judges import OpenJudge, OpenJudges
@@ -70,6 +71,7 @@ class RunContext:
         batches: where requests are put that are asked in batches; None asks all live.
         spending: prices the calls and limits their dollars.
         note_judges: writes down who answers the judges' calls, before there is one.
+        attack: changes what the model is asked; None asks the samples as they are.
     """
 
     options: Options
@@ -95,6 +97,7 @@ class RunContext:
     batches: BatchQueue | None = None
     spending: Spending = field(default_factory=Spending)
     note_judges: Callable[[Sequence[OpenJudge]], None] = lambda _: None
+    attack: ResolvedAttack | None = None
 
     @property
     def choices(self) -> list[JudgeChoice]:
@@ -166,7 +169,8 @@ class RunContext:
         """The judges, not yet opened; each judge's model learns the most images that one request holds."""
         shown: dict[str, list[int]] = {}
         for job in self.jobs:
-            most = max(job.plan.split.images or 0, job.survey.most_images if job.survey else 0)
+            listed = job.survey.most_images if job.survey and self.attack is None else 0  # judges see the originals
+            most = max(job.plan.split.images or 0, listed)
             for choice in job.plan.judges:
                 if "images" in choice.needs():
                     shown.setdefault(choice.model, []).append(most)
@@ -226,6 +230,7 @@ class RunContext:
             stop=self.stop,
             kept=partial(folder.read_asked, plan.name) if listing is None else listing.old_items,
             batches=self.batches,
+            attack=self.attack,
         )
         waiting = 0 if self.batches is None else self.batches.pending
         metric: Metric | None = context.metric

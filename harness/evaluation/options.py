@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from harness.attacks import AttackSpec
 from harness.contracts import Task
 from harness.data.places import data_folder
 from harness.errors import HarnessError, UnknownName
@@ -65,6 +66,7 @@ class Options:
         command: the command's arguments; recorded, and shown after an interrupt.
         batch: ask through the providers' batch APIs, where they have one.
         wait: with `batch`, wait until all batches have ended.
+        attack: what changes the questions; its name is empty for nothing.
     """
 
     model: ModelSpec
@@ -97,6 +99,7 @@ class Options:
     command: tuple[str, ...] = ()
     batch: bool = False
     wait: bool = False
+    attack: AttackSpec = AttackSpec()
 
     @property
     def overrides(self) -> dict[str, Any]:

@@ -13,11 +13,13 @@ ordered by a hash alone, whatever their category.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NoReturn
 
+from harness.attacks import ResolvedAttack
 from harness.contracts import Ability, Suite
 from harness.errors import HarnessError, MissingData, PluginError
 from harness.evaluation.options import Options, Shard
@@ -223,7 +225,11 @@ class ListedSplits:
 
 
 def list_splits(
-    plans: Sequence[SplitPlan], options: Options, run: RunFile | None, left_out: Iterable[LeftOut] = ()
+    plans: Sequence[SplitPlan],
+    options: Options,
+    run: RunFile | None,
+    left_out: Iterable[LeftOut] = (),
+    attack: ResolvedAttack | None = None,
 ) -> ListedSplits:
     """List each split once and choose its samples; a split whose task raises goes to `failed`.
 
@@ -235,16 +241,17 @@ def list_splits(
         options: the user's options.
         run: run.json of the folder; None for a new folder.
         left_out: parts of suites whose splits are unknown.
+        attack: changes what the model is asked; None for nothing.
 
     Raises:
-        HarnessError: data is missing or broken, a rubric cannot be opened, nothing can be listed, or an earlier listing
-            cannot be kept.
+        HarnessError: data is missing or broken, a rubric cannot be opened, nothing can be listed, the attack can take
+            no sample of a split, or an earlier listing cannot be kept.
     """
     found = ListedSplits(jobs=[], failed=[], left_out=list(left_out))
     for plan in plans:
         try:
             try:
-                survey = survey_samples(plan.samples(), options.limit, options.shard)
+                survey = survey_samples(plan.samples(), options.limit, options.shard, attack)
             except Exception as error:
                 if isinstance(error, HarnessError) and not isinstance(error, PluginError):
                     raise
@@ -252,6 +259,8 @@ def list_splits(
                 continue
             job = defer_split_rubrics(SplitJob(plan=plan, epochs=options.epochs, survey=survey), options.shard)
             check_parts(plan)
+            if attack is not None:
+                check_taken(plan, survey, attack)
         except HarnessError as error:
             if not plan.suite:
                 raise
@@ -291,6 +300,23 @@ def raise_nothing_listed(found: ListedSplits) -> NoReturn:
     raise HarnessError("nothing that was asked can be run", remedy="\n  ".join(format_left_out(found.left_out)))
 
 
+def check_taken(plan: SplitPlan, survey: Survey, attack: ResolvedAttack) -> None:
+    """Refuse a split of which the attack can take no sample. Raises HarnessError."""
+    if survey.samples and survey.refused == survey.samples:
+        raise HarnessError(
+            f"attack {attack.attack.name} can take no sample of {plan.title}: {list_refusals(survey)}",
+            remedy="leave the split out, or take another attack: see `harness attacks list`",
+        )
+
+
+def list_refusals(survey: Survey) -> str:
+    """Why an attack cannot take samples, each reason with its samples."""
+    return "; ".join(
+        f"{why} ({', '.join(survey.named.get(why, ()))}{', …' if many > len(survey.named.get(why, ())) else ''})"
+        for why, many in survey.refusals.items()
+    )
+
+
 def _has_higher_limit(plan: SplitPlan, options: Options, run: RunFile | None) -> bool:
     """Whether the folder's listing of a split has a higher limit, which a lower one never shrinks."""
     task = None if run is None else run.tasks.get(plan.display)
@@ -319,6 +345,8 @@ class Survey:
         shard: the part of them that is evaluated; None for all.
         whole: how many samples all shards have together; 0 without a shard.
         listing: hash of the ids and clusters of these, in any order, 64 hex digits; empty without a shard.
+        refusals: why the attack cannot take samples -> how many of those taken.
+        named: the same reasons -> the first of these samples.
     """
 
     samples: int
@@ -330,6 +358,13 @@ class Survey:
     shard: Shard | None = None
     whole: int = 0
     listing: str = ""
+    refusals: Mapping[str, int] = field(default_factory=dict[str, int])
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+    @property
+    def refused(self) -> int:
+        """How many of the samples taken the attack cannot take."""
+        return sum(self.refusals.values())
 
     def takes(self, sample: Sample) -> bool:
         """Whether a sample is part of the run."""
@@ -344,25 +379,39 @@ def in_shard(cluster: str, shard: Shard | None) -> bool:
     return shard is None or int(text_hash(cluster), 16) % shard[1] == shard[0]
 
 
-def survey_samples(samples: Iterable[Sample], limit: int | None, shard: Shard | None = None) -> Survey:
-    """List a split once: count its samples and choose those that the limit and the shard take."""
+def survey_samples(
+    samples: Iterable[Sample], limit: int | None, shard: Shard | None = None, attack: ResolvedAttack | None = None
+) -> Survey:
+    """List a split once: count its samples and choose those that the limit and the shard take.
+
+    Images and abilities are those of what the attack makes of the samples.
+    """
     categories: dict[str, str] = {}
     sizes: list[tuple[str, int]] = []
     ids: list[str] = []
     needs: set[Ability] = set()
+    reasons: dict[int, tuple[str, str]] = {}
     for sample in samples:
         cluster = cluster_of(sample)
         if limit is not None:
             categories[cluster] = min(sample.category, categories.get(cluster, sample.category))
-        needs |= find_needs(sample.request)
-        if sample.images:
-            needs.add("images")
+        own, images = find_needs(sample.request), len(sample.images)
+        if attack is not None:
+            if why := attack.check(sample):
+                reasons[len(sizes)] = why, sample.id
+            images = 0 if why else attack.count_images(sample)
+            own -= {"images"}
+        if images:
+            own.add("images")
+        needs |= own
         by_cluster = limit is not None or shard is not None
-        sizes.append((cluster if by_cluster else "", len(sample.images)))
+        sizes.append((cluster if by_cluster else "", images))
         ids.append(sample.id if shard is not None else "")
     taken = None if limit is None else frozenset(islice(take_turns(categories.items()), limit))
     within = [place for place, (cluster, _) in enumerate(sizes) if taken is None or cluster in taken]
-    counted = [sizes[place][1] for place in within if in_shard(sizes[place][0], shard)]
+    here = [place for place in within if in_shard(sizes[place][0], shard)]
+    counted = [sizes[place][1] for place in here]
+    refused = [reasons[place] for place in here if place in reasons]
     listing = 0
     for place in within if shard is not None else ():
         listing += int(text_hash(f"{ids[place]}\0{sizes[place][0]}"), 16)
@@ -376,6 +425,8 @@ def survey_samples(samples: Iterable[Sample], limit: int | None, shard: Shard | 
         shard=shard,
         whole=0 if shard is None else len(within),
         listing="" if shard is None else f"{listing % 2**256:064x}",
+        refusals=dict(Counter(why for why, _ in refused)),
+        named={why: tuple(each for other, each in refused if other == why)[:3] for why, _ in refused},
     )
 
 

@@ -8,7 +8,7 @@ answer is never asked again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,6 +18,8 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from harness import descriptors
+from harness.attacks import STEP as ATTACK_STEP
+from harness.attacks import ResolvedAttack
 from harness.batches import BatchQueue, ask_in_batches
 from harness.contracts import Model, Split
 from harness.dialogues import join_replies, map_images
@@ -40,12 +42,13 @@ from harness.store.records import (
     failure_of,
     item_line,
     outcome_of,
+    prompt_to_json,
     record_of,
     response_line,
     response_of,
     verdict_line,
 )
-from harness.types import Failure, Generation, Image, Message, Response, Sample, Text, Verdict
+from harness.types import Failure, Generation, Image, Message, Response, Sample, Text, Verdict, add_usage
 
 #: retried on every resume; all others only with `--retry`
 ALWAYS_RETRIED = frozenset({"error", "bad_sample", "judge_error"})
@@ -159,6 +162,7 @@ class SplitContext:
         kept: lists the items asked in earlier runs, whether or not this run takes their samples.
         pending: answers for rubrics that score a split at once, collected meanwhile.
         batches: where requests are put that are asked in batches; None asks all live.
+        attack: changes what the model is asked; None asks the samples as they are.
     """
 
     display: str
@@ -182,6 +186,7 @@ class SplitContext:
     kept: Callable[[], Iterable[Mapping[str, Any]]]
     pending: list[PendingAnswer] = field(default_factory=list[PendingAnswer])
     batches: BatchQueue | None = None
+    attack: ResolvedAttack | None = None
 
     def is_retried(self, journal: Journal, stored: tuple[int, str]) -> bool:
         """Whether a stored line is asked for again: by its state, and never twice in one cycle of batches."""
@@ -278,7 +283,7 @@ async def evaluate_sample(context: SplitContext, listed: Sample, answered: Calla
         asked = item_line(sample, epoch, key)
         if context.listing is not None:
             context.listing.add(asked, content if epoch == 0 else "")
-        result, fresh = await get_answer(context, sample, fault, epoch, key)
+        result, fresh = await get_answer(context, opened, sample, fault, epoch, key)
         answered()
         if result is None:
             continue
@@ -300,11 +305,19 @@ async def evaluate_sample(context: SplitContext, listed: Sample, answered: Calla
 
 
 async def get_answer(
-    context: SplitContext, sample: Sample, fault: BadImage | None, epoch: int, key: str
+    context: SplitContext, opened: Sample, sample: Sample, fault: BadImage | None, epoch: int, key: str
 ) -> tuple[Response | Failure | None, bool]:
     """Return the stored answer, or get and store a new one; and whether it is new.
 
     The answer is None if none is stored and asking is off, or if it waits for a batch.
+
+    Args:
+        context: the split's context.
+        opened: the sample as its task lists it, with open images; an attack changes this one.
+        sample: the same with the run's settings and system message.
+        fault: why the first broken image could not be opened.
+        epoch: 0-based.
+        key: of the sample's answer.
     """
     journal = context.journals.responses
     stored = journal.find(sample.split, sample.id, epoch, key)
@@ -316,17 +329,59 @@ async def get_answer(
     scope = ("answer", context.display, sample.split, sample.id, key, -1 if stored is None else stored[0])
     with _expect_repeat(context.breaker, journal, stored), count_calls() as counted:
         result: Response | Failure
+        asked, notes = sample, None
         with ask_in_batches(context.batches, *scope) as asker:
-            if fault is None:
+            if fault is not None:
+                result = Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
+            elif context.attack is None:
                 result = await ask(context.model, sample)
             else:
-                result = Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
+                result, asked, notes = await _ask_attacked(context, context.attack, context.model, opened, epoch)
     if asker.pending:
         return None, False
-    line = response_line(sample, epoch, key, result, calls=counted.calls)
+    line = response_line(asked, epoch, key, result, calls=counted.calls)
+    if notes is not None:
+        line["attack"] = {"question": prompt_to_json(sample, result.steps), "notes": list(notes)}
     journal.append(line, sample.split, sample.id, epoch, key, state=str(line["outcome"]))
     context.observers.response_added(sample, result)
     return result, True
+
+
+async def _ask_attacked(
+    context: SplitContext, attack: ResolvedAttack, model: Model, opened: Sample, epoch: int
+) -> tuple[Response | Failure, Sample, tuple[str, ...] | None]:
+    """Ask what an attack makes of a sample.
+
+    Returns:
+        The result, the sample as it was asked, and the attack's notes; None if it could make nothing of the sample.
+    """
+    plain = add_run_settings(opened, context.generation, context.system)
+    first: list[Response] = []
+    try:
+        for request in attack.ask(opened):
+            asked = add_run_settings(replace(opened, request=request, turns=()), context.generation, context.system)
+            said = await ask(model, asked)
+            if isinstance(said, Failure):
+                return _add_steps(said, first), asked, None
+            first.append(said)
+        replies = tuple(each.text for each in first)
+        attacked = await anyio.to_thread.run_sync(attack.apply, opened, epoch, replies)
+    except PluginError as error:
+        return Failure(outcome="error", reason="attack_failed", message=error.what[:500]), plain, None
+    if isinstance(attacked, Failure):
+        return _add_steps(attacked, first), plain, None
+    changed, notes = attacked
+    changed = add_run_settings(changed, context.generation, context.system)
+    return _add_steps(await ask(model, changed), first), changed, notes
+
+
+def _add_steps(last: Response | Failure, before: Sequence[Response]) -> Response | Failure:
+    """A result with the tokens of all calls, and with what was said before as its first steps."""
+    if not before:
+        return last
+    usage = add_usage(last.usage, *(call.usage for call in before))
+    steps = {f"{ATTACK_STEP}{number}": call.text for number, call in enumerate(before, 1)}
+    return replace(last, usage=usage, steps={**steps, **last.steps})
 
 
 async def judge_answer(context: SplitContext, sample: Sample, fault: BadImage | None, answer: PendingAnswer) -> None:

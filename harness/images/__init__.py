@@ -68,6 +68,15 @@ def inline_image(name: str, data: bytes) -> Image:
     return Image(path=name, files=_InlineFile(data=data))
 
 
+def draw_image(name: str, data: bytes) -> Image:
+    """An open image whose bytes are in memory, for what an attack or a strategy draws.
+
+    Raises:
+        BadImage: as `open_image`.
+    """
+    return open_image(inline_image(name, data))
+
+
 def decode(content: ImageContent) -> PIL.Image.Image:
     """The pixels: RGB, turned upright as its EXIF says.
 

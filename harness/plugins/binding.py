@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Any, TypeVar, cast
 
 from harness.contracts import (
+    Attack,
+    Attacked,
     Builder,
     Built,
     Judge,
@@ -34,6 +36,7 @@ from harness.plugins.loader import Source, format_story
 from harness.plugins.registry import describe_value
 from harness.plugins.shapes import (
     describe_wrong,
+    describe_wrong_attacked,
     describe_wrong_calls,
     describe_wrong_decision,
     describe_wrong_requests,
@@ -243,6 +246,18 @@ def _bind_judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
     return {"open": update_wrapper(open_rubric, it.open)}
 
 
+def _bind_attack(boundary: Boundary, it: Attack) -> dict[str, Any]:
+    what, call = f"attack {it.name!r}", boundary.call
+    return {
+        "apply": call(f"apply of {what}", it.apply, Attacked, wrong=describe_wrong_attacked),
+        "check": call(f"check of {what}", it.check, str),
+        "images": it.images and call(f"images of {what}", it.images, int),
+        "ask": it.ask and call(f"ask of {what}", it.ask, wrong=describe_wrong_requests),
+        "calls": it.calls and call(f"calls of {what}", it.calls, int),
+        "facts": it.facts and call(f"facts of {what}", it.facts, Mapping),
+    }
+
+
 def _describe_wrong_files(rendered: object) -> str:
     """What is wrong with a report's files: each needs a name inside the folder, and bytes."""
     if not isinstance(rendered, Mapping):
@@ -287,6 +302,8 @@ def bind(item: _T, source: Source) -> _T:
                 "calls": item.calls and call(f"calls of {what}", item.calls, wrong=describe_wrong_calls),
                 "check": item.check and call(f"check of {what}", item.check, str),
             }
+        case Attack():
+            fields = _bind_attack(boundary, item)
         case Report():
             what, wrong = f"report {item.name!r}", _describe_wrong_files
             fields = {

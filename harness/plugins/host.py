@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.contracts import Builder, Judge, Painter, Provider, Report, RunInfo, Strategy, Suite, Task, Trainer
+from harness.contracts import Attack, Builder, Judge, Painter, Provider, Report, RunInfo, Strategy, Suite, Task, Trainer
 from harness.errors import HarnessError, UnknownName
 from harness.plugins import registry
 from harness.plugins.loader import Fault, PluginFilter, Source, find_installed, from_file, make_fault
@@ -170,6 +170,10 @@ class Host:
     def strategy(self, name: str) -> Strategy:
         """The strategy of that name; raises UnknownName."""
         return self._find(registry.STRATEGIES, name)
+
+    def attack(self, name: str) -> Attack:
+        """The attack of that name; raises UnknownName."""
+        return self._find(registry.ATTACKS, name)
 
     def report(self, name: str) -> Report:
         """The report of that name; raises UnknownName."""

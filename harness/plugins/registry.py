@@ -23,7 +23,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import pluggy
 
 from harness import hookspecs
-from harness.contracts import Builder, Judge, Painter, Provider, Report, Strategy, Suite, Task, Trainer
+from harness.contracts import Attack, Builder, Judge, Painter, Provider, Report, Strategy, Suite, Task, Trainer
 from harness.errors import UnknownName
 from harness.plugins.loader import (
     FILE,
@@ -87,6 +87,9 @@ TASKS = PluginKind(name="tasks", word="task", type=Task, calls=("samples",))
 SUITES = PluginKind(name="suites", word="suite", type=Suite, calls=())
 JUDGES = PluginKind(name="judges", word="judge", type=Judge, calls=("open",), may=("normalize",))
 STRATEGIES = PluginKind(name="strategies", word="strategy", type=Strategy, calls=("wrap",), may=("calls", "check"))
+ATTACKS = PluginKind(
+    name="attacks", word="attack", type=Attack, calls=("apply", "check"), may=("images", "ask", "calls", "facts")
+)
 REPORTS = PluginKind(
     name="reports", word="report", type=Report, calls=(), may=("render", "samples", "figures", "matrix", "linked")
 )
@@ -94,7 +97,8 @@ TRAINERS = PluginKind(name="trainers", word="trainer", type=Trainer, calls=("pla
 BUILDERS = PluginKind(name="builders", word="builder", type=Builder, calls=("build", "plan"))
 PAINTERS = PluginKind(name="painters", word="painter", type=Painter, calls=("open",), key="scheme")
 KINDS: dict[str, PluginKind[Any]] = {
-    kind.name: kind for kind in (MODELS, TASKS, SUITES, JUDGES, STRATEGIES, REPORTS, TRAINERS, BUILDERS, PAINTERS)
+    kind.name: kind
+    for kind in (MODELS, TASKS, SUITES, JUDGES, STRATEGIES, ATTACKS, REPORTS, TRAINERS, BUILDERS, PAINTERS)
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from harness.contracts import DataSource, Group, ModelInfo, Paper, Rubric, Split
+from harness.contracts import Attacked, DataSource, Group, ModelInfo, Paper, Rubric, Split
 from harness.dialogues import find_dialogue_fault
 from harness.metrics import Better, Metric
 from harness.plugins.registry import describe_value
@@ -103,6 +103,23 @@ def describe_wrong_calls(given: object) -> str:
         case _:
             pass
     return f"it returned {given!r:.100}, not how often it asks: at least and at most, such as (1, 3) or (1, None)"
+
+
+def describe_wrong_attacked(given: object) -> str:
+    """What is wrong with what an attack made of a sample; empty if nothing is."""
+    if not isinstance(given, Attacked):
+        return ""  # told by its type
+    request: object = given.request
+    if not isinstance(request, Request):
+        return f"it returned an Attacked whose request is {request!r:.100}"
+    if why := _describe_wrong_messages(request):
+        return f"it returned a request {why}"
+    if closed := [image.path for image in request.images if image.content is None]:
+        return f"it returned a request whose image {closed[0]!r:.100} is not open"
+    notes: object = given.notes
+    if not isinstance(notes, tuple) or not all(isinstance(note, str) for note in cast("tuple[object, ...]", notes)):
+        return f"it returned an Attacked whose notes are {notes!r:.100}"
+    return ""
 
 
 def describe_wrong_decision(given: object, labels: Collection[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
+from harness.attacks import AttackSpec
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options, Phases, Vote
 from harness.limits.endpoints import Policy
@@ -30,6 +31,8 @@ class RunOptions(TypedDict, total=False):
         task_settings: as `-T`: `NAME.key` -> value.
         strategy: the strategy around the model.
         strategy_settings: as `-S`.
+        attack: what changes the questions.
+        attack_settings: as `-A`.
         temperature: overrides the splits' value.
         max_tokens: overrides the splits' value.
         seed: sent to the provider.
@@ -63,6 +66,8 @@ class RunOptions(TypedDict, total=False):
     task_settings: Mapping[str, Any]
     strategy: str
     strategy_settings: Mapping[str, Any]
+    attack: str
+    attack_settings: Mapping[str, Any]
     temperature: float | None
     max_tokens: int | None
     seed: int | None
@@ -155,6 +160,7 @@ def _build_options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Opt
         policy=given.get("policy", Policy()),
         max_usd=given.get("max_usd"),
         prices=read_prices(given.get("prices", {}), "harness.run"),
+        attack=AttackSpec(name=given.get("attack", ""), settings=given.get("attack_settings", {})),
         command=("harness.run", model, ",".join(tasks)),
     )
 

@@ -124,10 +124,11 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
     """The calls to the model, and to each judge's model, for one split. Images are looked up, not read."""
     plan, survey = job.plan, job.survey
     assert survey is not None  # None only for a job of stored answers
-    calls, weight, missing, spoiled = 0, 0, 0, 0
+    calls, weight, missing, spoiled, originals = 0, 0, 0, 0, 0
     most_calls: int | None = 0
     for sample in job.samples():
         missing_before = missing
+        originals += len(sample.images)
         for image in sample.images:
             try:
                 weight += image.files.stamp(image.path)[1]
@@ -136,6 +137,14 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
         if missing > missing_before:
             spoiled += 1
             continue
+        if found.attack is not None:
+            if found.attack.check(sample):
+                spoiled += 1
+                continue
+            first = found.attack.count_first_calls(sample)
+            least, most = _count_calls(found.resolved, sample.request)
+            calls += least * first
+            most_calls = None if most is None or most_calls is None else most_calls + most * first
         for request in list_requests(sample):
             least, most = _count_calls(found.resolved, request)
             calls += least
@@ -150,8 +159,8 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
             samples=survey.samples,
             calls=(survey.samples - spoiled) * options.epochs,
             most_calls=None,
-            images=survey.images * options.epochs if shown else 0,
-            bytes=weight * options.epochs if shown else 0,
+            images=(survey.images if role == "model" else originals) * options.epochs if shown else 0,
+            bytes=weight * options.epochs if shown and (role != "model" or survey.images) else 0,
             missing=missing if shown else 0,
             note=size_warning(plan.title, survey.found, plan.split.n),
         )
@@ -253,7 +262,8 @@ def _find_gap(job: SplitJob, spoiled: int, found: PreparedRun, options: Options)
         return "" if job.survey and job.survey.whole else f"{plan.title} holds no samples"
     covered = (total - spoiled) / total
     if covered < options.min_coverage and not job.keep:
-        return f"{plan.title}: {spoiled} samples lack images, so coverage is {covered:.1%} at most"
+        what = "lack images" if found.attack is None else "lack images or cannot be attacked"
+        return f"{plan.title}: {spoiled} samples {what}, so coverage is {covered:.1%} at most"
     if not plan.judges and not job.deferred:
         waiting = [each.plan for each in found.listed.jobs if not (each.plan.judges or each.deferred)]
         return format_judge_command(waiting, options, found.folder.path)

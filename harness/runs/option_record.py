@@ -15,6 +15,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
 
+from harness.attacks import AttackSpec
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.limits.endpoints import Policy
@@ -164,6 +165,8 @@ def _from_json(name: str, raw: Any, default: Any, cwd: Path) -> Any:
         return ModelSpec(**given)
     if name == "policy":
         return Policy(**raw)
+    if name == "attack":
+        return AttackSpec(**raw)
     if name == "prices":
         return read_prices(raw, "run.json")
     if name == "data":
@@ -236,6 +239,8 @@ def _list_flags(options: Options | JudgeOptions) -> Iterator[str]:
                 yield from (f"--{name.replace('_', '-')}", _format_value(given))
         elif each.name == "shard":
             yield from ("--shard", f"{value[0]}/{value[1]}")
+        elif each.name == "attack":
+            yield from ("--attack", value.name, *_list_pairs("-A", value.settings))
         elif each.name in _SWITCHES:
             yield _SWITCHES[each.name]
         elif each.name == "policy":
@@ -262,7 +267,7 @@ def _format_value(value: Any) -> str:
 
 def list_unflagged(options: Options | JudgeOptions) -> list[str]:
     """The options that no flag gives, so that the command line alone does not say them."""
-    plain = {*FLAGS, *_SETTINGS, *_REPEATED, *_SWITCHES, "maps", "generation", "shard", "model", *LEFT_OUT}
+    plain = {*FLAGS, *_SETTINGS, *_REPEATED, *_SWITCHES, "maps", "generation", "shard", "model", "attack", *LEFT_OUT}
     others = [each.name for each in fields(options) if getattr(options, each.name) != _default(each)]
     left = [name for name in others if name not in plain]
     if "policy" in left:

@@ -267,6 +267,7 @@ def _build_results(
             "notes": list(file.model.notes),
             **({"training": dict(file.model.training)} if file.model.training else {}),
             **({"given": True} if file.model.given else {}),
+            **({"attack": file.model.attack} if file.model.attack else {}),
         },
         judges={judge: {**card, "resolved": sorted(spent[judge].models)} for judge, card in file.judges.items()},
         plugins=file.plugins,

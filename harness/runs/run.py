@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness import plugins
+from harness.attacks import ResolvedAttack, resolve_attack
 from harness.batches import BatchedModel, BatchesPending, BatchQueue, list_batches
 from harness.batches.log import LOG
 from harness.board.costs import format_usd
@@ -19,7 +20,15 @@ from harness.errors import HarnessError, unwrap_groups
 from harness.evaluation.context import RunContext
 from harness.evaluation.judges import check_judges, explain_live, find_unrepeated, resolve_settings
 from harness.evaluation.options import JudgeOptions, Options
-from harness.evaluation.plan import ListedSplits, RunPlan, SplitJob, check_plan, list_splits, make_plan
+from harness.evaluation.plan import (
+    ListedSplits,
+    RunPlan,
+    SplitJob,
+    check_plan,
+    list_refusals,
+    list_splits,
+    make_plan,
+)
 from harness.evaluation.probe import probe_model
 from harness.evaluation.samples import Stop
 from harness.evaluation.splits import JudgeChoice, find_overrides, find_unused_models
@@ -180,6 +189,7 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
         context.failed += found.listed.failed
         context.left_out += found.listed.left_out
         context.notes += found.notes
+        context.attack = found.attack
         return await _finish(context, writer, found.resolved)
 
 
@@ -231,6 +241,7 @@ class PreparedRun:
         listed: the splits, each listed once.
         notes: messages for the user about the options.
         book: the prices.
+        attack: changes what the model is asked; None for nothing.
     """
 
     asked: RunPlan
@@ -239,6 +250,7 @@ class PreparedRun:
     listed: ListedSplits
     notes: tuple[str, ...]
     book: PriceBook
+    attack: ResolvedAttack | None = None
 
 
 def prepare_run(options: Options) -> PreparedRun:
@@ -251,17 +263,19 @@ def prepare_run(options: Options) -> PreparedRun:
     options.check()
     asked = make_plan(options)
     resolved = resolve(options.model, devices=options.devices, launch=options.launcher)
+    attack = resolve_attack(options.attack)
     check_judges((choice for each in asked.splits for choice in each.judges), options)
     base = resolve_name(options.output or default_folder(options))
     if options.shard is not None:
         check_count(base, options.shard[1])
     folder = RunFolder(base if options.shard is None else shard_folder(base, options.shard))
-    claim_folder(folder, options, resolved.requested, whole=False)
+    own = None if attack is None else attack.identity
+    claim_folder(folder, options, {**resolved.requested, "attack": own}, whole=False)
     check_task_files(asked.splits, None if options.fresh else folder.run, folder.path)
     folder.check_writable("give --output a folder that can be written to")
     if options.fresh:
         folder.check_alone()  # before anything is opened or spent
-    listed = list_splits(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
+    listed = list_splits(asked.splits, options, None if options.fresh else folder.run, asked.left_out, attack)
     check_requests(resolved, listed.jobs)
     choices = [choice for job in listed.jobs for choice in job.plan.judges]
     file = None if options.fresh else folder.run
@@ -269,9 +283,16 @@ def prepare_run(options: Options) -> PreparedRun:
     notes = [note for each in asked.suites.values() for note in find_overrides(each.suite, options)]
     notes += [*find_unused_models(options.judges, choices), *find_unused_devices(resolved, choices, options)]
     notes += [*find_unrepeated(choices, options), *find_unbatched(choices, options)]
+    notes += [] if attack is None else list_attack_notes(attack, listed.jobs, options)
     check_batches(resolved, options, folder)
     return PreparedRun(
-        asked=asked, resolved=resolved, folder=folder, listed=listed, notes=tuple(notes), book=open_book(options, file)
+        asked=asked,
+        resolved=resolved,
+        folder=folder,
+        listed=listed,
+        notes=tuple(notes),
+        book=open_book(options, file),
+        attack=attack,
     )
 
 
@@ -293,8 +314,22 @@ def default_folder(options: Options) -> Path:
     spec = options.model
     name = resolve_name(Path(spec.name)).name if Path(spec.name).exists() else spec.name
     changed: dict[str, Any] = {**options.overrides, **resolve(spec).overrides}
+    if attack := resolve_attack(options.attack):
+        changed["attack"] = attack.identity
     suffix = f"-{short(changed, 6)}" if changed else ""
     return RUNS / f"{file_name(f'{spec.scheme}-{name}')}{suffix}"
+
+
+def list_attack_notes(attack: ResolvedAttack, jobs: Sequence[SplitJob], options: Options) -> Iterator[str]:
+    """Which samples the attack cannot take, and whether epochs repeat the same request."""
+    name, variants = attack.attack.name, attack.attack.variants
+    for job in jobs:
+        if job.survey is not None and job.survey.refused:
+            few = f"{job.survey.refused} of {job.survey.samples} samples of {job.plan.title}"
+            yield f"attack {name} cannot take {few}, which end as bad_sample: {list_refusals(job.survey)}"
+    if variants is not None and options.epochs > variants:
+        times = "once" if variants == 1 else f"in {variants} ways"
+        yield f"attack {name} changes a sample {times}: --epochs {options.epochs} asks the same again"
 
 
 def find_unused_devices(resolved: Resolved | None, choices: Iterable[JudgeChoice], options: Options) -> list[str]:
@@ -479,6 +514,8 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
         _check_strategy(resolved, inner)
         _check_abilities(context, inner)
         identity = resolved.identity(inner)
+        if context.attack is not None:
+            identity["attack"] = context.attack.identity
         context.digest = digest(identity)
         claim_folder(context.folder, context.options, identity)
         side = resolved.batches_of(inner) if context.options.batch else None

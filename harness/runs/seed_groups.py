@@ -105,7 +105,8 @@ def build_group_key(result: Results, by: str) -> str:
         overrides["generation"] = sampling
         if training.get("recipe"):  # the files of another seed's training are other files
             settings.pop("adapter", None)
-            return canonical([key.get("scheme"), settings, key.get("strategy"), overrides, training["recipe"]])
+            around = [key.get("strategy"), key.get("attack")]
+            return canonical([key.get("scheme"), settings, around, overrides, training["recipe"]])
     return canonical([model["ref"] if by == SEED else "", {**key, "settings": settings, "overrides": overrides}])
 
 

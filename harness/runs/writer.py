@@ -100,6 +100,7 @@ class RunWriter:
                 notes=() if old is None else old.model.notes,
                 training=resolved.training,
                 given=resolved.provider.given,
+                attack=identity.get("attack"),
             )
             new = RunFile(
                 schema=SCHEMA,

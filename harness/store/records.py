@@ -126,16 +126,6 @@ def response_line(
         }
     else:
         own = {"flags": [], "reason": result.reason, "message": result.message, "steps": dict(result.steps)}
-    prompt: list[Json] = []
-    for message, turn in carry_on(sample, find_replies(result.steps)):
-        of_turn: dict[str, Json] = {"turn": turn} if turn else {}  # a reply of the model, which it was sent again
-        for part in message.content:
-            own_part: dict[str, Json] = (
-                {"text": part.text}
-                if isinstance(part, Text)
-                else {"image": part.path, "sha256": part.content.sha256 if part.content else None}
-            )
-            prompt.append({"role": message.role, **own_part, **of_turn})
     return {
         "id": sample.id,
         "split": sample.split,
@@ -152,8 +142,29 @@ def response_line(
         "cluster": cluster_of(sample),
         "tags": dict(sample.tags),
         "target": sample.target,
-        "prompt": prompt,
+        "prompt": prompt_to_json(sample, result.steps),
     }
+
+
+def original_prompt(line: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The question of a response line as the task put it, and as judges read it: without the run's attack."""
+    attack: Mapping[str, Any] = line.get("attack") or {}
+    return list(attack.get("question") or line["prompt"])
+
+
+def prompt_to_json(sample: Sample, steps: Mapping[str, str]) -> list[Json]:
+    """The parts of a question as a line stores them: its texts, its images by path and hash, and a dialogue's replies."""
+    prompt: list[Json] = []
+    for message, turn in carry_on(sample, find_replies(steps)):
+        of_turn: dict[str, Json] = {"turn": turn} if turn else {}  # a reply of the model, which it was sent again
+        for part in message.content:
+            own_part: dict[str, Json] = (
+                {"text": part.text}
+                if isinstance(part, Text)
+                else {"image": part.path, "sha256": part.content.sha256 if part.content else None}
+            )
+            prompt.append({"role": message.role, **own_part, **of_turn})
+    return prompt
 
 
 def response_of(line: Mapping[str, Any]) -> Response:

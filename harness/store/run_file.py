@@ -44,6 +44,7 @@ class ModelEntry(_Entry):
         notes: its notes in all invocations.
         training: how it was trained, as declared: see `harness.lineage`.
         given: its answers are those of the data: see `Provider.given`.
+        attack: what changed its questions, with its settings and facts; None for nothing.
     """
 
     ref: str
@@ -53,11 +54,18 @@ class ModelEntry(_Entry):
     notes: tuple[str, ...]
     training: Mapping[str, Json] = field(default_factory=dict[str, Json])
     given: bool = False
+    attack: Json = None
 
     @staticmethod
     def from_json(raw: object) -> ModelEntry:
         """Read an entry. Raises ValueError if it is invalid."""
-        values: dict[str, Any] = {"notes": [], "training": {}, "given": False, **_object(raw, "the model")}
+        values: dict[str, Any] = {
+            "notes": [],
+            "training": {},
+            "given": False,
+            "attack": None,
+            **_object(raw, "the model"),
+        }
         return _read(ModelEntry, {**values, "notes": tuple(values["notes"])}, "the model")
 
 
@@ -320,8 +328,8 @@ class RunFile(_Entry):
 
 #: fields that the file omits if they are empty or false
 _LEFT_OUT = (
-    *("checked", "data", "drawn", "file", "given", "judge", "launch", "maps", "merged", "options", "outcome_labels"),
-    *("prices", "probe", "running", "shard", "spent_usd", "suites", "training", "unanswered_usd"),
+    *("attack", "checked", "data", "drawn", "file", "given", "judge", "launch", "maps", "merged", "options"),
+    *("outcome_labels", "prices", "probe", "running", "shard", "spent_usd", "suites", "training", "unanswered_usd"),
 )
 _E = TypeVar("_E", bound=_Entry)
 

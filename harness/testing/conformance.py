@@ -42,6 +42,7 @@ from harness.settings import effective
 from harness.stats.summary import suite_results
 from harness.types import Failure, ModelInfo, Request, Response, Sample, Settings, Unscored, Verdict
 
+from .attack_checks import check_attack
 from .fakes import FakeModel, fake_sample
 from .model_checks import check_painter, check_provider
 from .problems import NotConforming, Problems, check_described
@@ -50,6 +51,7 @@ from .task_checks import check_suite, check_task
 
 __all__ = [
     "NotConforming",
+    "check_attack",
     "check_builder",
     "check_judge",
     "check_painter",

@@ -24,6 +24,7 @@ from harness.data.places import is_fetchable
 from harness.plugins import Host
 from harness.settings import effective
 from harness.testing.conformance import (
+    check_attack,
     check_builder,
     check_judge,
     check_painter,
@@ -42,6 +43,7 @@ HOST = Host.load(tell=lambda _: None)
 DECLINING = ("adashield-a", "eta")  #: strategies that need a file or a model, which their own tests make
 ASKABLE = {"mini": "base"}  #: models that answer here, without a key or a network
 PAINTABLE = {"mini": "painter"}  #: models that draw here, without a key or a network
+ATTACKING = {"prepend-image": {"file": Path(__file__).parents[2] / "docs/pictures/matrix-12.png"}}
 TARGETS = {"yesno": {"answer": "yes"}}  #: what a judge compares with that no packaged split asks for
 
 
@@ -51,6 +53,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "suites": lambda suite: check_suite(suite, host=HOST),
     "judges": lambda judge: check_judge(judge, samples_for(judge), may_decline=judge.name == "people"),
     "strategies": lambda strategy: check_strategy(strategy, may_decline=strategy.name in DECLINING),
+    "attacks": lambda attack: check_attack(attack, settings=ATTACKING.get(attack.name)),
     "reports": check_report,
     "painters": lambda painter: check_painter(painter, PAINTABLE.get(painter.scheme, "")),
     "builders": check_builder,

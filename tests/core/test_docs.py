@@ -160,8 +160,8 @@ def test_every_hook_with_its_exact_arguments_is_a_heading_in_the_order_of_the_co
 
 
 def test_there_are_as_many_hooks_as_the_page_says() -> None:
-    assert len(HOOKS) == 14
-    assert "There are fourteen" in HOOKS_PAGE
+    assert len(HOOKS) == 15
+    assert "There are fifteen" in HOOKS_PAGE
 
 
 @pytest.mark.parametrize(("hook", "source"), EXAMPLES, ids=[name for name, _ in EXAMPLES])

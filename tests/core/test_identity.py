@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 import pytest
 
+from harness.attacks import AttackSpec
 from harness.contracts import ModelInfo
 from harness.evaluation.options import Options
 from harness.keys import canonical, item, request_key, request_to_json
@@ -86,6 +87,12 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "judges harmbench": filed(file="prompt", identity="images sees"),
     "judges holisafe": filed(file="prompt", identity="sees"),
     "judges jailbreakv": filed(file="prompt", identity="user_text sees"),
+    "attacks typographic": filed(identity="form text font"),
+    "attacks shuffle": filed(identity="what patches side seed"),
+    "attacks prepend-image": filed(identity="file"),
+    "attacks order": filed(identity="seed"),
+    "attacks blank": filed(identity="color"),
+    "attacks unrelated": filed(identity="seed"),
     "strategies cot": filed(identity="prompt"),
     "strategies system-defence": filed(identity="text file"),
     "strategies self-reminder": filed(identity="form prompt"),
@@ -112,7 +119,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
 }
 
 OPTIONS = filed(
-    identity="model judges judge_settings task_settings generation system",
+    identity="model judges judge_settings task_settings generation system attack",
     subset="tasks limit shard epochs maps",
     transport="data output fresh retry probe phases devices launch hosts ray_address min_coverage policy command "
     "judge_repeat judge_vote batch wait max_usd prices",
@@ -126,7 +133,7 @@ def declared() -> dict[str, tuple[Setting, ...]]:
     """The settings of everything that this distribution offers; a preset's are filed with those it was made of."""
     return {
         f"{kind} {getattr(item, 'name', None) or item.scheme}": item.settings
-        for kind in ("models", "tasks", "judges", "strategies")
+        for kind in ("models", "tasks", "judges", "strategies", "attacks")
         for item, plugin in HOST.offers(kind)
         if HOST.source(plugin).distribution == OURS and not getattr(item, "base", "")
     }
@@ -242,6 +249,7 @@ CHANGED: dict[str, Any] = {
     "wait": True,
     "policy": Policy(cap=1),
     "max_usd": 5.0,
+    "attack": AttackSpec(name="drop"),
     "prices": {"openai/x": OwnPrice(live=Rates(*[Decimal(1)] * 4), source="me", date="2026-11-30")},
     "command": ("harness",),
 }

@@ -1,8 +1,8 @@
 """Reads a run for a comparison: its splits, each under one judge; and finds what must be equal in two runs.
 
 Task version, task settings, data, the wording of the input and the judge define the measure: if they differ, the
-numbers of two runs are not comparable. Generation settings, a system prompt, a strategy and the model's settings belong
-to the compared model.
+numbers of two runs are not comparable. Generation settings, a system prompt, a strategy, an attack and the model's
+settings belong to the compared model: the samples stay the same, and so do the judges' questions.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from harness.runs.comparing.comparison import JudgedPart, Mismatch
 from harness.runs.selection import select_judge_ids
 from harness.runs.stored import JudgedSplit, StoredRun, open_run
 from harness.stats.summary import DrawWatch, label_record
+from harness.store.records import original_prompt
 from harness.store.run_file import RunFile, SplitEntry, TaskEntry
 from harness.text import one_line
 from harness.types import Json
@@ -98,7 +99,13 @@ class ComparedRun:
         strategy = self.file.model.strategy
         around = strategy if isinstance(strategy, str) else str(_to_object(strategy).get("name", ""))
         system = "system prompt" if self.file.overrides.system else ""
-        return " + ".join(part for part in (self.file.model.ref, around, system) if part)
+        attack = f"attack {self.attack}" if self.attack else ""
+        return " + ".join(part for part in (self.file.model.ref, around, system, attack) if part)
+
+    @property
+    def attack(self) -> str:
+        """The name of the attack that changed its questions; empty for none."""
+        return str(_to_object(self.file.model.attack).get("name", ""))
 
     def task(self, view: SplitView) -> TaskEntry:
         """The entry of a view's task in run.json."""
@@ -288,7 +295,7 @@ def _hash_questions(run: ComparedRun, view: SplitView) -> dict[tuple[str, str], 
     found: dict[tuple[str, str], str] = {}
     for name in view.split.parts or (view.name,):
         for answer in run.stored.answers(f"{view.display}:{name}"):
-            prompt: list[Mapping[str, Any]] = [] if answer.response is None else answer.response["prompt"]
+            prompt: list[Mapping[str, Any]] = [] if answer.response is None else original_prompt(answer.response)
             turns = [[part.get("text"), part.get("sha256")] for part in prompt if part["role"] != "system"]
             if turns:
                 found[name, answer.asked["id"]] = digest(turns)
@@ -305,6 +312,7 @@ def find_differences(a: ComparedRun, b: ComparedRun) -> Iterator[Mismatch]:
         ("the system prompt", systems[0], systems[1]),
         ("the strategy", _shorten(one.model.strategy), _shorten(other.model.strategy)),
         *_compare_fields("model setting", one.model.settings, other.model.settings),
+        ("the attack", _describe_attack(one), _describe_attack(other)),
         ("what its training left out", _shorten(held_out[0], 80), _shorten(held_out[1], 80)),
     ]
     if one.identity.get("fingerprint") != other.identity.get("fingerprint"):
@@ -337,6 +345,13 @@ def _compare_fields(what: str, one: Json, other: Json) -> Iterator[tuple[str, st
     for name in dict.fromkeys((*ours, *theirs)):
         if ours.get(name) != theirs.get(name):
             yield f"{what} {name}", _shorten(ours.get(name)), _shorten(theirs.get(name))
+
+
+def _describe_attack(file: RunFile) -> str:
+    """The attack of a run with its settings; empty for none."""
+    attack = _to_object(file.model.attack)
+    given = ", ".join(f"{name}={_shorten(value, 20)}" for name, value in _to_object(attack.get("settings")).items())
+    return f"{attack['name']} {attack['version']}{f' ({given})' if given else ''}" if attack else ""
 
 
 def _to_object(value: object) -> Mapping[str, Any]:
