@@ -112,7 +112,7 @@ def describe_wrong_attacked(given: object) -> str:
     request: object = given.request
     if not isinstance(request, Request):
         return f"it returned an Attacked whose request is {request!r:.100}"
-    if why := _describe_wrong_messages(request):
+    if why := _describe_wrong_messages(request.messages):
         return f"it returned a request {why}"
     if closed := [image.path for image in request.images if image.content is None]:
         return f"it returned a request whose image {closed[0]!r:.100} is not open"

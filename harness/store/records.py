@@ -153,7 +153,7 @@ def original_prompt(line: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def prompt_to_json(sample: Sample, steps: Mapping[str, str]) -> list[Json]:
-    """The parts of a question as a line stores them: its texts, its images by path and hash, and a dialogue's replies."""
+    """The parts of a question as a line stores them: texts, images by path and hash, and a dialogue's replies."""
     prompt: list[Json] = []
     for message, turn in carry_on(sample, find_replies(steps)):
         of_turn: dict[str, Json] = {"turn": turn} if turn else {}  # a reply of the model, which it was sent again
