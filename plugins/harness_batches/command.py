@@ -22,7 +22,9 @@ _STAGES: Final = {"submitting": "cyan", "open": "cyan", "collected": "green", "d
 
 
 _EXAMPLES: Final = show_examples(
-    "harness batches runs/openai-NAME", "harness batches RUN --json", "harness batches RUN --cancel"
+    "harness batches runs/openai-NAME",
+    "harness batches runs/openai-NAME --json",
+    "harness batches runs/openai-NAME --cancel",
 )
 
 
@@ -34,7 +36,8 @@ _EXAMPLES: Final = show_examples(
 def command(run: Path, ids: tuple[str, ...], *, cancel: bool, as_json: bool) -> None:
     """List the batches that a run has submitted, as they were when it last looked.
 
-    Nothing is asked. `harness run … --batch`, given again, looks at the open ones and collects their answers.
+    Nothing is asked. `harness run --model openai/NAME … --batch` makes such a run; given again, it looks at the open
+    batches and collects their answers.
 
     \b
     Exit codes: 0 done, 2 error or a batch that could not be cancelled.

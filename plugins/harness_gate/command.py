@@ -29,9 +29,8 @@ _SUMMARY: Final = "GITHUB_STEP_SUMMARY"
 @click.command(
     "gate",
     epilog=show_examples(
-        "harness gate runs/tuned --max ASR:mis:test=5 --min RSR:mis:test=90",
+        "harness gate runs/tuned --max ASR:mis:mini=5 --min RSR:mis:mini=90",
         "harness gate runs/tuned --no-worse-than runs/base --margin 2 --output gate.xml",
-        "harness gate runs/tuned --rules gate.yaml --summary --output gate.json",
     ),
 )
 @click.argument("runs", nargs=-1, required=True, metavar="RUN…")
@@ -91,6 +90,8 @@ _SUMMARY: Final = "GITHUB_STEP_SUMMARY"
 @click.pass_context
 def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int:
     """Decide whether runs keep limits, and are no worse than a baseline.
+
+    RUN is the folder of a run, as `harness run`, `harness rerun` or `harness merge` made it.
 
     A rule passes where the 95% interval, stretched over what is unresolved, lies wholly within the limit; it fails
     where it lies wholly beyond, also after Holm's adjustment; else it is undecided. Nothing is asked and nothing is

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, folder: str, **given: Any) -> int:
     """Make one run of the shards of a run, as one process would have made it.
 
-    FOLDER is what `--output` named for the shards. It asks no model. The shards stay as they are, and the same command
+    FOLDER is what `--output` named for the shards: `harness run … --output runs/big --shard 0/2`, and `1/2`, make
+    those of the examples. It asks no model. The shards stay as they are, and the same command
     merges them again. Exit codes: 0 done, 2 the shards do not belong together, 3 a shard is missing or answers wait for
     a judge.
     """

@@ -21,9 +21,9 @@ _GOALS: Final[tuple[Goal, ...]] = ("detect", "margin", "limit", "width")
 @click.command(
     "power",
     epilog=show_examples(
-        "harness power --task mis:test --detect 3 --against runs/base",
-        "harness power --task mis:test --rate 3 --limit 5 --width 4",
-        "harness power --task mis:test --detect 3 --against runs/base-s1 --against runs/base-s2 --seeds 3",
+        "harness power --task mis:mini --detect 3 --against runs/base",
+        "harness power --task mis:mini --rate 3 --limit 5 --width 4",
+        "harness power --task mis:mini --detect 20 --against runs/base --seeds 3",
     ),
 )
 @click.option("--task", "title", required=True, metavar="NAME:SPLIT", help="What is evaluated.")
@@ -73,7 +73,8 @@ def command(ctx: click.Context, /, title: str, **given: Any) -> int:
     """Say how many samples and seeds an evaluation needs, and what they cost.
 
     Rates, differences, widths and limits are in points of 100. A chance is exact for one run, or one pair of runs, also
-    at ten samples. What an earlier run does not say is assumed, and the output says so. It asks no model.
+    at ten samples. What an earlier run, which `harness run` made, does not say is assumed, and the output says so. It
+    asks no model.
     """
     goals: dict[Goal, float] = {goal: given[goal] for goal in _GOALS if given[goal] is not None}
     if not goals:

@@ -39,7 +39,7 @@ _WIDTH: Final = 160  #: columns where there is no terminal
     "runs",
     epilog=show_examples(
         "harness runs",
-        "harness runs results --model 'openai/*' --task mis:test --sort value",
+        "harness runs runs --model 'mini/*' --task mis:mini --sort value",
         "harness runs --state failed,incomplete --json",
     ),
 )

@@ -26,7 +26,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     epilog=show_examples(
         "harness rerun runs/base --dry-run",
         "harness rerun runs/base --output runs/again",
-        "harness rerun runs/base --model hf/./tuned --output runs/tuned",
+        "harness rerun runs/base --model mini/mirage --output runs/tuned",
     ),
 )
 @click.argument("run", type=_FOLDER)
@@ -62,7 +62,8 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
     """Repeat a run from its run.json, in a new folder.
 
     Model, tasks, judges, settings, seeds and limits are those that RUN recorded, whatever the config and the
-    environment say now; keys come from the environment. Exit codes are those of `harness run`.
+    environment say now; keys come from the environment. RUN is the folder that `harness run --output` named. Exit codes
+    are those of `harness run`.
     """
     with_schemes(ctx)
     with_suites(ctx)

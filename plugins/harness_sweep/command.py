@@ -39,7 +39,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
     "sweep",
     epilog=show_examples(
         "harness sweep sweep.yaml --dry-run",
-        "harness sweep sweep.yaml --devices 0,1,2,3",
+        "harness sweep sweep.yaml",
         "harness sweep sweep.yaml --executor slurm",
     ),
 )
@@ -85,9 +85,10 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
 def command(ctx: click.Context, /, file: Path, **given: Any) -> int:
     """Ask many models the same tasks, each in a run folder of its own.
 
-    FILE.yaml names models (also by patterns), tasks and judges. The failure of one unit is a row of the table, and the
-    same command goes on with what is not done. Exit codes: 0 all complete, 2 nothing could start, 3 some are not
-    complete, 130 interrupted.
+    FILE.yaml names models (also by patterns), tasks and judges, at least
+    `{models: [mini/base, mini/mirage], tasks: [mis:mini], output: runs/sweep}`. The failure of one unit is a row of the
+    table, and the same command goes on with what is not done. Exit codes: 0 all complete, 2 nothing could start, 3 some
+    are not complete, 130 interrupted.
     """
     with_schemes(ctx)
     with_suites(ctx)
