@@ -442,6 +442,8 @@ class Strategy:
         needs: abilities that the model must have; without them a run is refused before anything is asked.
         check: (a listed request, settings) -> why no run with the strategy may ask it, such as that the strategy was
             made from it; empty if it may. The images are not open. One such request refuses the run.
+        facts: settings -> what else decides the answers, such as the files of a model that it asks itself: part of the
+            identity. Raises HarnessError for settings that no run can use.
     """
 
     name: str
@@ -452,6 +454,7 @@ class Strategy:
     calls: Callable[[Request, Settings], tuple[int, int | None]] | None = None
     needs: frozenset[Ability] = frozenset()
     check: Callable[[Request, Settings], str] | None = None
+    facts: Callable[[Settings], Mapping[str, Json]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -161,7 +161,9 @@ class Resolved:
                 except (OSError, UnicodeDecodeError) as error:
                     what = f"-S {name}: the file cannot be read as UTF-8 text"
                     raise HarnessError(what, where=str(file)) from error
-        return {"name": self.strategy.name, "version": self.strategy.version, "settings": values}
+        facts = {} if self.strategy.facts is None else dict(self.strategy.facts(self.strategy_settings))
+        named: dict[str, Json] = {"name": self.strategy.name, "version": self.strategy.version, "settings": values}
+        return {**named, "facts": facts} if facts else named
 
     def find_fault(self, request: Request) -> str:
         """Why no run with its strategy may ask a request of the data; empty if it may."""

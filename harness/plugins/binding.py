@@ -301,6 +301,7 @@ def bind(item: _T, source: Source) -> _T:
                 "wrap": update_wrapper(wrap, item.wrap),
                 "calls": item.calls and call(f"calls of {what}", item.calls, wrong=describe_wrong_calls),
                 "check": item.check and call(f"check of {what}", item.check, str),
+                "facts": item.facts and call(f"facts of {what}", item.facts, Mapping),
             }
         case Attack():
             fields = _bind_attack(boundary, item)

@@ -86,7 +86,9 @@ MODELS = PluginKind(name="models", word="provider", type=Provider, calls=("open"
 TASKS = PluginKind(name="tasks", word="task", type=Task, calls=("samples",))
 SUITES = PluginKind(name="suites", word="suite", type=Suite, calls=())
 JUDGES = PluginKind(name="judges", word="judge", type=Judge, calls=("open",), may=("normalize",))
-STRATEGIES = PluginKind(name="strategies", word="strategy", type=Strategy, calls=("wrap",), may=("calls", "check"))
+STRATEGIES = PluginKind(
+    name="strategies", word="strategy", type=Strategy, calls=("wrap",), may=("calls", "check", "facts")
+)
 ATTACKS = PluginKind(
     name="attacks", word="attack", type=Attack, calls=("apply", "check"), may=("images", "ask", "calls", "facts")
 )

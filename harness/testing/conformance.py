@@ -230,6 +230,13 @@ def check_strategy(strategy: Strategy, *, settings: Mapping[str, Any] | None = N
             problems.require(inner.asked, "the model was never asked")
             if said is failure:
                 problems.require(isinstance(given, Failure), "turns a Failure into an answer")
+    if strategy.facts is not None:
+        with problems.at("facts"):
+            try:
+                problems.require_type(strategy.facts(values), Mapping, "gives a")
+            except HarnessError:
+                if not may_decline:
+                    raise
     if strategy.check is not None:
         with problems.at("check"):
             for sample in (fake_sample(), fake_sample(images=2)):

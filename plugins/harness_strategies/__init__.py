@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 def harness_strategies() -> Iterable[Strategy]:
     """Offer the strategies."""
     from .adaptive import ADASHIELD_A
+    from .eta import ETA
     from .reminders import ADASHIELD_S, SELF_REMINDER
     from .strategies import COT, ECSO, SYSTEM_DEFENCE
     from .voting import JAILGUARD, SMOOTH
 
-    return (SYSTEM_DEFENCE, COT, ECSO, SELF_REMINDER, ADASHIELD_S, ADASHIELD_A, JAILGUARD, SMOOTH)
+    return (SYSTEM_DEFENCE, COT, ECSO, SELF_REMINDER, ADASHIELD_S, ADASHIELD_A, JAILGUARD, SMOOTH, ETA)
 
 
 @hookimpl

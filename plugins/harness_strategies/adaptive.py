@@ -12,25 +12,13 @@ from typing import TYPE_CHECKING, Final
 from anyio import to_thread
 
 from harness import Failure, HarnessError, Model, Request, Response, Setting, Settings, Strategy
-from harness.extras import require_module
 
-from .around import StrategyModel, count_one_call
+from .around import StrategyModel, count_one_call, find_scorer
 from .reminders import FORM, shield
 
 if TYPE_CHECKING:
     from .embedding import Clip
     from .pool import Entry, Pool
-
-
-def open_clip(name: str) -> tuple[Path, str]:
-    """The folder of a CLIP model and the hash of its files. Raises HarnessError if it is not there."""
-    require_module("harness_strategies.embedding", "hf", by="CLIP")  # a missing package is named before the run
-    from harness.fingerprint import hash_folder
-    from harness.keys import digest
-    from harness.local.origin import folder_of
-
-    folder = folder_of(name, None, scheme="hf", adapter="")
-    return folder, digest(hash_folder(folder)).partition(":")[2]
 
 
 def find_nearest(pool: Pool, clip: Clip, request: Request) -> tuple[Entry, float]:
@@ -57,7 +45,7 @@ def _wrap(model: Model, settings: Settings) -> Model:
     pool = _get_pool(settings)
     if not pool.usable:
         raise HarnessError("the pool holds no defence", where=str(settings["pool"]))
-    folder, found = open_clip(settings["clip"] or pool.clip)
+    folder, found = find_scorer(settings["clip"] or pool.clip)
     if found != pool.clip_sha256:
         raise HarnessError(
             f"the pool was built with another CLIP model than {folder}",

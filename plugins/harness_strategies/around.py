@@ -12,6 +12,7 @@ import anyio
 
 from harness import Failure, HarnessError, Message, Model, ModelInfo, Request, Response, Settings, Text
 from harness.errors import BudgetSpent
+from harness.extras import require_module
 from harness.types import Part, add_usage
 
 Answer = Callable[[Model, Request], Awaitable[Response | Failure]]
@@ -123,6 +124,20 @@ def append_words(parts: tuple[Part, ...], words: str) -> tuple[Part, ...]:
     if parts and isinstance(end := parts[-1], Text):
         return (*parts[:-1], Text(text=f"{end.text}\n\n{words}"))
     return (*parts, Text(text=words))
+
+
+def find_scorer(name: str) -> tuple[Path, str]:
+    """The folder of a model of transformers that a strategy asks itself, and the hash of its files.
+
+    Raises HarnessError if the model is not there, or the extra `hf` is not installed.
+    """
+    require_module("harness_strategies.embedding", "hf", by=name)  # so that it is said before the run
+    from harness.fingerprint import hash_folder
+    from harness.keys import digest
+    from harness.local.origin import folder_of
+
+    folder = folder_of(name, None, scheme="hf", adapter="")
+    return folder, digest(hash_folder(folder)).partition(":")[2]
 
 
 def read_words(file: Path, what: str) -> str:

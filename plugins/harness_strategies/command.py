@@ -103,15 +103,14 @@ async def _build(asked: list[Query], checked: list[Query], given: dict[str, Any]
     from harness.limits import Policy
     from harness.models import ModelSpec, open_metered
 
-    from .adaptive import open_clip
-    from .around import read_words
+    from .around import find_scorer, read_words
     from .pool import Pool, Refinement, build_pool
     from .reminders import SHIELD
 
     if both := {query.key for query in asked} & {query.key for query in checked}:
         raise HarnessError(f"{len(both)} validation queries are training queries, too", where=str(given["validate"]))
     start = read_words(given["prompt"], "the first defence") if given["prompt"] else SHIELD
-    folder, sha256 = open_clip(given["clip"])
+    folder, sha256 = find_scorer(given["clip"])
     from .embedding import load_clip
 
     clip = load_clip(folder, given["device"])

@@ -1,8 +1,9 @@
-"""A CLIP model of transformers: puts images and texts into one space. Imported on use; needs the extra `hf`."""
+"""Models of transformers that strategies ask themselves: CLIP, and a reward model. Needs the extra `hf`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -20,6 +21,22 @@ from harness.types import Image
 
 Floats = npt.NDArray[np.float32]
 _LOADING: Final = Lock()
+_REWARD_TOKENS: Final = 4096  #: most tokens that a reward model reads
+
+
+@contextmanager
+def quiet_loading(what: str, folder: Path) -> Generator[None]:
+    """Show no progress bar of transformers. Raises HarnessError for a folder that cannot be loaded."""
+    models: Any = transformers
+    bars: bool = models.logging.is_progress_bar_enabled()
+    models.logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise HarnessError(f"this is no {what}: {error}", where=str(folder)) from error
+    finally:
+        if bars:
+            models.logging.enable_progress_bar()
 
 
 class Clip:
@@ -33,17 +50,10 @@ class Clip:
     def __init__(self, folder: Path, device: str) -> None:
         self._device = find_device(device)
         models: Any = transformers
-        bars: bool = models.logging.is_progress_bar_enabled()
-        models.logging.disable_progress_bar()
-        try:
+        with quiet_loading("CLIP model", folder):
             self._model: Any = models.CLIPModel.from_pretrained(folder).to(self._device).eval()
             self._words: Any = models.AutoTokenizer.from_pretrained(folder)
             self._pictures: Any = models.AutoImageProcessor.from_pretrained(folder)
-        except (OSError, ValueError, KeyError) as error:
-            raise HarnessError(f"this is no CLIP model: {error}", where=str(folder)) from error
-        finally:
-            if bars:
-                models.logging.enable_progress_bar()
         self._most: int = self._model.config.text_config.max_position_embeddings
         self._threads = choose_threads(self._model, None)
         self._lock = Lock()
@@ -84,6 +94,50 @@ def _to_array(features: Any) -> Floats:
     rows = getattr(features, "pooler_output", features)
     found: Floats = rows.float().cpu().numpy()
     return found
+
+
+class Reward:
+    """An open reward model: scores a reply to a prompt.
+
+    Args:
+        folder: of its files.
+        device: where it computes.
+        trusted: whether code in the folder may run.
+    """
+
+    def __init__(self, folder: Path, device: str, trusted: bool) -> None:
+        self._device = find_device(device)
+        models: Any = transformers
+        with quiet_loading("reward model", folder):
+            kind = models.AutoModelForSequenceClassification
+            self._model: Any = kind.from_pretrained(folder, trust_remote_code=trusted).to(self._device).eval()
+            self._words: Any = models.AutoTokenizer.from_pretrained(folder, trust_remote_code=trusted)
+        self._threads = choose_threads(self._model, None)
+        self._lock = Lock()
+
+    def score(self, prompt: str, reply: str) -> float:
+        """The score: the model's own `score`, or else its first logit."""
+        turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
+        with self._lock, limit_threads(self._threads), torch.inference_mode():
+            text = self._words.apply_chat_template(turns, tokenize=False)
+            given = self._words(
+                text, return_tensors="pt", truncation=True, max_length=_REWARD_TOKENS, add_special_tokens=False
+            )
+            wanted = {name: given[name].to(self._device) for name in ("input_ids", "attention_mask")}
+            out = self._model(**wanted)
+            found = out.score if hasattr(out, "score") else out.logits[0, 0]
+            return float(found.float().item())
+
+
+@cache
+def _load_reward(folder: Path, device: str, trusted: bool) -> Reward:
+    return Reward(folder, device, trusted)
+
+
+def load_reward(folder: Path, device: str, *, trusted: bool = False) -> Reward:
+    """The open model of a folder, loaded once in a process. Raises HarnessError if it is none."""
+    with _LOADING:
+        return _load_reward(folder, device, trusted)
 
 
 @cache

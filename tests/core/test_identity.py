@@ -98,6 +98,10 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "strategies self-reminder": filed(identity="form prompt"),
     "strategies adashield-s": filed(identity="form prompt"),
     "strategies adashield-a": filed(identity="pool form threshold", transport="clip device"),
+    "strategies eta": filed(
+        identity="least_reward unsafe_likeness candidates sentences weight temperature prefix",
+        transport="reward clip device trust_remote_code",
+    ),
     "strategies jailguard": filed(identity="copies mutate threshold similarity"),
     "strategies smooth": filed(identity="copies change share"),
     "judges keyword": filed(file="words"),

@@ -10,7 +10,8 @@ import anyio
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from harness_strategies.adaptive import ADASHIELD_A, find_nearest, open_clip
+from harness_strategies.adaptive import ADASHIELD_A, find_nearest
+from harness_strategies.around import find_scorer
 from harness_strategies.embedding import Clip, load_clip
 from harness_strategies.pool import (
     Entry,
@@ -85,7 +86,7 @@ def target(request: Request) -> str:
 
 
 def new_pool(folder: Path) -> Pool:
-    path, sha256 = open_clip(str(folder))
+    path, sha256 = find_scorer(str(folder))
     return Pool(clip=str(path), clip_sha256=sha256, made={"target": "fake/t"}, entries={})
 
 

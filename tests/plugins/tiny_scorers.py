@@ -34,3 +34,29 @@ def save_clip(folder: Path) -> Path:
         size32 = {"shortest_edge": 32}
         transformers.CLIPImageProcessor(size=size32, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
     return folder
+
+
+def save_reward(folder: Path) -> Path:
+    """A reward model: a Llama with one number at its end."""
+    words: Any = tokenizer()
+    torch.manual_seed(5)
+    config = transformers.LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=4096,
+        bos_token_id=None,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+        num_labels=1,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model: Any = transformers.LlamaForSequenceClassification(config)
+        for weight in model.parameters():
+            torch.nn.init.normal_(weight, std=0.3)
+        model.save_pretrained(folder)
+        words.save_pretrained(folder)
+    return folder
