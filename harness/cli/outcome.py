@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.contracts import Results
+    from harness.prices.forecast import Forecast
     from harness.runs.dry_run import DryRun, PlannedCalls
     from harness.runs.run import Run
 
@@ -138,7 +139,7 @@ def upload_runs(runs: Sequence[Run], url: str, code: int, *, several: bool) -> i
 
 
 def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
-    """Print samples, calls, images and bytes for each model and judge as a table; what is missing goes to stderr."""
+    """Print what each model and judge would be asked as a table; what is missing goes to stderr."""
     loads = [load for each in every for load in each.loads]
     if as_json:
         show(json.dumps([asdict(load) for load in loads], indent=1), raw=True)
@@ -146,27 +147,7 @@ def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
             if each.over_limit:
                 tell(f"note: {each.over_limit}")
         return
-    from rich import box
-    from rich.table import Table
-
-    from harness.board.tables import WIDTH, print_drawing
-
-    table = Table(box=box.SIMPLE)
-    for name in ("model", "as", "opened in", "task"):
-        table.add_column(name)
-    for name in ("samples", "calls", "images", "MB", "missing images"):
-        table.add_column(name, justify="right")
-    for load in loads:
-        if load.left_out:
-            continue
-        calls = str(load.calls)  # the fewest; a judge or a plugin's strategy may have no upper bound
-        if load.most_calls != load.calls:
-            calls = f"{calls}+" if load.most_calls is None else f"{calls} to {load.most_calls}"
-        numbers = (load.samples, calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)
-        table.add_row(load.who, load.role, load.where, load.task, *(str(number) for number in numbers))
-    if table.row_count:
-        print_drawing(lambda console: console.print(table), WIDTH, results_stream())
-    print_forecasts(loads)
+    print_calls([load for load in loads if not load.left_out])
     missing = [each.over_limit for each in every]
     missing += [text for load in loads for text in (load.left_out, load.incomplete)]
     notes = [*missing, *(load.note for load in loads), *(note for each in every for note in each.notes)]
@@ -174,68 +155,97 @@ def print_dry_runs(every: Sequence[DryRun], *, as_json: bool) -> None:
         tell(f"note: {note}")
 
 
-def print_forecasts(loads: Sequence[PlannedCalls]) -> None:
-    """Print tokens, dollars and time of the calls that are left, for each model and judge, and what they rest on."""
-    from rich import box
+def print_calls(loads: Sequence[PlannedCalls]) -> None:
+    """Print what each model and judge would be asked, and what that takes, in one table; below it what it rests on."""
+    if not loads:
+        return
     from rich.table import Table
 
-    from harness.board.costs import NOT_SOLD, is_not_sold
     from harness.board.display import format_count, format_duration
     from harness.board.tables import WIDTH, print_drawing
-    from harness.prices.forecast import add_ranges
 
-    table = Table(box=box.SIMPLE)
+    has = {
+        "stored": any(load.stored for load in loads),
+        "missing": any(load.missing for load in loads),
+        "tokens in": any(load.forecast is not None for load in loads),
+        "time": any(load.forecast is not None and load.forecast.seconds for load in loads),
+    }
+    has["tokens out"] = has["USD"] = has["tokens in"]
+    names = ("samples", "stored", "calls", "images", "MB", "missing", "tokens in", "tokens out", "USD", "time")
+    shown = [name for name in names if has.get(name, True)]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for name in ("model", "as", "task"):
         table.add_column(name, overflow="fold")
-    for name in ("stored", "calls left", "tokens in", "tokens out", "USD", "time"):
-        table.add_column(name, justify="right")
-    rests: dict[tuple[bool, str], list[str]] = {}  # (whether there is a forecast, on what it rests or why not)
-    unpriced: dict[str, str] = {}
-    dollars: list[tuple[float, float]] = []
+    for name in shown:
+        table.add_column(name, justify="right", no_wrap=True)
     for load in loads:
         found = load.forecast
-        if load.left_out or found is None:
-            if load.unforeseen:
-                rests.setdefault((False, load.unforeseen), []).append(f"{load.who} ({load.role}), {load.task}")
-            continue
-        rests.setdefault((True, found.rests_on), []).append(f"{load.who} ({load.role}), {load.task}")
-        if found.usd is not None:
-            dollars.append(found.usd)
-        else:
-            unpriced[load.who] = found.usd_why
-        table.add_row(
-            load.who,
-            load.role,
-            load.task,
-            str(load.stored) if load.role == "model" else "",
-            _format_range(found.calls, str),
-            _format_range(found.input_tokens, format_count),
-            _format_range(found.output_tokens, format_count),
-            _format_range(found.usd, lambda amount: f"{amount:.2f}")
-            if found.usd
-            else NOT_SOLD
-            if is_not_sold(found.usd_why)
-            else "?",
-            _format_range(found.seconds, format_duration) if found.seconds else "?",
-        )
-    if not table.row_count:
-        return
-    lines: list[str] = []
-    for (is_foreseen, what), who in rests.items():
-        of = "; ".join(who)
-        lines.append(f"The forecast of {of} rests on {what}." if is_foreseen else f"No forecast of {of}: {what}.")
-    lines += [f"no dollars of {who}: {why}" for who, why in unpriced.items()]
-    has_unknown = not all(is_not_sold(why) for why in unpriced.values())
-    if dollars:
-        low, high = add_ranges(dollars)
-        lines.insert(0, f"in all: ${low:.2f} to ${high:.2f}{', without what has no price' if has_unknown else ''}")
+        cells = {
+            "samples": str(load.samples),
+            "stored": str(load.stored) if load.role == "model" else "",
+            "calls": _format_calls(load),
+            "images": str(load.images),
+            "MB": f"{load.bytes / 1e6:.1f}",
+            "missing": str(load.missing),
+            "tokens in": "?" if found is None else _format_range(found.input_tokens, format_count),
+            "tokens out": "?" if found is None else _format_range(found.output_tokens, format_count),
+            "USD": "?" if found is None else _format_usd(found),
+            "time": _format_range(found.seconds, format_duration) if found and found.seconds else "?",
+        }
+        table.add_row(load.who, load.role, load.task, *(cells[name] for name in shown))
+    lines = list(_describe_calls(loads))
 
     def draw(console: Console) -> None:
+        console.print()
         console.print(table)
+        console.print()
         for line in lines:
-            console.print(f"  {line}", markup=False)
+            console.print(line, markup=False)
 
     print_drawing(draw, WIDTH, results_stream())
+
+
+def _format_calls(load: PlannedCalls) -> str:
+    """The calls that are left, as far as they are foreseen; else the fewest, which a strategy or a judge may exceed."""
+    if load.forecast is not None:
+        return _format_range(load.forecast.calls, str)
+    if load.most_calls is None:
+        return f"{load.calls}+"
+    return _format_range((load.calls, load.most_calls), str)
+
+
+def _format_usd(found: Forecast) -> str:
+    from harness.board.costs import NOT_SOLD, is_not_sold
+
+    if found.usd is not None:
+        return _format_range(found.usd, lambda amount: f"{amount:.2f}")
+    return NOT_SOLD if is_not_sold(found.usd_why) else "?"
+
+
+def _describe_calls(loads: Sequence[PlannedCalls]) -> Iterator[str]:
+    """The dollars of all, where models would run, and what each forecast rests on."""
+    from harness.board.costs import is_not_sold
+    from harness.prices.forecast import add_ranges
+
+    forecasts = [(load.who, load.forecast) for load in loads if load.forecast is not None]
+    unpriced = {who: found.usd_why for who, found in forecasts if found.usd is None}
+    if dollars := [found.usd for _, found in forecasts if found.usd is not None]:
+        low, high = add_ranges(dollars)
+        partly = not all(is_not_sold(why) for why in unpriced.values())
+        yield f"in all: ${low:.2f} to ${high:.2f}{', without what has no price' if partly else ''}"
+    places = {load.who: load.where for load in loads if load.where != "elsewhere"}
+    yield from (f"{who} is opened in {where}" for who, where in places.items())
+    rests: dict[tuple[bool, str], list[str]] = {}  # (whether there is a forecast, on what it rests or why not)
+    for load in loads:
+        of = f"{load.who} ({load.role}), {load.task}"
+        if load.forecast is not None:
+            rests.setdefault((True, load.forecast.rests_on), []).append(of)
+        elif load.unforeseen:
+            rests.setdefault((False, load.unforeseen), []).append(of)
+    for (is_foreseen, what), who in rests.items():
+        of = "; ".join(who)
+        yield f"The forecast of {of} rests on {what}." if is_foreseen else f"No forecast of {of}: {what}."
+    yield from (f"no dollars of {who}: {why}" for who, why in unpriced.items())
 
 
 def _format_range(ends: tuple[_N, _N], form: Callable[[_N], str]) -> str:

@@ -77,8 +77,13 @@ class SuiteMembers:
     mean: tuple[str, ...]
 
 
-def make_plan(options: Options) -> RunPlan:
-    """Resolve all tasks, suites, splits and judges of some options. Raises UnknownName or HarnessError."""
+def make_plan(options: Options, *, rehearse: bool = False) -> RunPlan:
+    """Resolve all tasks, suites, splits and judges of some options. Raises UnknownName or HarnessError.
+
+    Args:
+        options: the user's options.
+        rehearse: leave out a task whose data is missing, also one that the user names.
+    """
     load_task_files(options.tasks)  # first, so that -T can name them
     check_task_settings(options.task_settings)
     options = replace(options, maps=select_maps(options.maps, options.judges))
@@ -94,12 +99,11 @@ def make_plan(options: Options) -> RunPlan:
             plans = build_split_plans(entry.name, entry.options)
             found = [replace(plan, suite=name, rubric=entry.rubric) for plan in plans]
         except HarnessError as error:
-            if suite is None:
+            if suite is not None:
+                error.where = error.where or suite_place(suite)
+            if not isinstance(error, MissingData) or (suite is None and not rehearse):
                 raise
-            error.where = error.where or suite_place(suite)
-            if not isinstance(error, MissingData):
-                raise
-            left_out.append(LeftOut(title=entry.name, error=error))
+            left_out.append(LeftOut(title=entry.name, error=error, named=suite is None))
         for plan in found:
             one = splits.setdefault((plan.display, plan.name), plan)
             if one is not plan:  # named twice: keep the judges of both; if one names it outside a suite, so does it
@@ -111,24 +115,25 @@ def make_plan(options: Options) -> RunPlan:
     if not splits and not left_out:
         raise HarnessError("no task to run", remedy="give --tasks NAME[,NAME]: see `harness tasks list`")
     if unmapped := find_unmapped(options, (plan.split for plan in splits.values())):
-        return make_plan(replace(options, maps={**options.maps, **unmapped}))
+        return make_plan(replace(options, maps={**options.maps, **unmapped}), rehearse=rehearse)
     for plan in splits.values():
-        check_plan(plan)
+        check_plan(plan, rehearse=rehearse)
     suites = {name: _build_members(parts) for name, parts in asked.items()}
     return RunPlan(splits=tuple(splits.values()), left_out=tuple(left_out), suites=suites)
 
 
-def check_plan(plan: SplitPlan) -> None:
+def check_plan(plan: SplitPlan, *, rehearse: bool = False) -> None:
     """Refuse a split if no metric knows one of its labels. This opens its rubrics, and calls no model.
 
-    Raises HarnessError, also if a rubric cannot be opened. A part of a suite is then left out when it is listed.
+    Raises HarnessError, also if a rubric cannot be opened. A part of a suite is then left out when it is listed, and so
+    is what lacks data in a rehearsal.
     """
     given: dict[str, tuple[str, ...]] = {}
     for choice in plan.judges:
         try:
             given[choice.judge.name] = choice.judge.open(choice.settings, choice.root).labels
-        except HarnessError:
-            if not plan.suite:
+        except HarnessError as error:
+            if not plan.suite and not (rehearse and isinstance(error, MissingData)):
                 raise
     for rubric in plan.maps.keys() & given.keys():
         check_map(plan.title, plan.split, rubric, given[rubric])
@@ -230,6 +235,8 @@ def list_splits(
     run: RunFile | None,
     left_out: Iterable[LeftOut] = (),
     attack: ResolvedAttack | None = None,
+    *,
+    rehearse: bool = False,
 ) -> ListedSplits:
     """List each split once and choose its samples; a split whose task raises goes to `failed`.
 
@@ -242,6 +249,7 @@ def list_splits(
         run: run.json of the folder; None for a new folder.
         left_out: parts of suites whose splits are unknown.
         attack: changes what the model is asked; None for nothing.
+        rehearse: leave out a split whose data is missing, also one that the user names.
 
     Raises:
         HarnessError: data is missing or broken, a rubric cannot be opened, nothing can be listed, the attack can take
@@ -262,9 +270,9 @@ def list_splits(
             if attack is not None:
                 check_taken(plan, survey, attack)
         except HarnessError as error:
-            if not plan.suite:
+            if not plan.suite and not (rehearse and isinstance(error, MissingData)):
                 raise
-            found.left_out.append(LeftOut(title=plan.title, error=error))
+            found.left_out.append(LeftOut(title=plan.title, error=error, named=not plan.suite))
             continue
         keep = _has_higher_limit(plan, options, run)
         found.jobs.append(replace(job, keep=keep))
@@ -295,8 +303,9 @@ def raise_nothing_listed(found: ListedSplits) -> NoReturn:
         if by is None:
             raise HarnessError(what) from fault
         raise PluginError(what, where=f"plugin {by.plugin}", remedy=by.remedy, story=by.story) from fault
-    if len(found.left_out) == 1:
-        raise found.left_out[0].error
+    first, *others = found.left_out
+    if all(part.named and part.why == first.why for part in others):
+        raise first.error
     raise HarnessError("nothing that was asked can be run", remedy="\n  ".join(format_left_out(found.left_out)))
 
 

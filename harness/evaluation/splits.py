@@ -418,15 +418,19 @@ class AskedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A part of a suite that cannot run although others can: its data, or a package that reads it, is missing.
+    """What cannot run although others can: a part of a suite whose data, or a package that reads it, is missing.
+
+    In a dry run also a task that the user names, whose data is missing.
 
     Attributes:
         title: task and split.
         error: why it cannot run, and how to fix it.
+        named: whether the user names it, so that no run begins without it.
     """
 
     title: str
     error: HarnessError
+    named: bool = False
 
     @property
     def why(self) -> str:

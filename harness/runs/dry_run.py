@@ -75,31 +75,44 @@ class DryRun:
         loads: one for each model and split.
         notes: what the user should read before the run.
         over_limit: why `--max-usd` would stop the run; empty if it may suffice.
+        refused: whether no run would begin, since the data of a task that the user names is missing.
     """
 
     loads: tuple[PlannedCalls, ...]
     notes: tuple[str, ...]
     over_limit: str = ""
+    refused: bool = False
 
     @property
     def exit_code(self) -> int:
         """The run's exit code if all is answered and judged: 3 if it would still be incomplete, or stop before."""
+        if self.refused:
+            return 2
         return 3 if self.over_limit or any(load.left_out or load.incomplete for load in self.loads) else 0
 
 
 def dry_run(options: Options) -> DryRun:
     """Do all that a run does before it opens a model, and list the calls it would make.
 
+    A task whose data is missing is left out and named; then the run itself would not begin.
+
     Raises:
         HarnessError: what `run` would raise before it opens a model, or if nothing can be run.
     """
-    found = prepare_run(options)
+    found = prepare_run(options, rehearse=True)
     loads = [load for job in found.listed.jobs for load in _list_loads(job, found, options)]
-    left_out = [(part.title, format_left_out([part])[0]) for part in found.listed.left_out]
+    missing = found.listed.left_out
+    lines = {each.why: format_left_out(part for part in missing if part.why == each.why)[0] for each in missing}
+    left_out = [(part.title, lines[part.why]) for part in missing]
     left_out += [(plan.title, f"{plan.title} not run: its task {fault}") for plan, fault in found.listed.failed]
     who = found.resolved.spec.ref
     loads += [PlannedCalls(who=who, role="model", where="nowhere", task=title, left_out=why) for title, why in left_out]
-    return DryRun(loads=tuple(loads), notes=found.notes, over_limit=_check_limit(loads, found, options))
+    return DryRun(
+        loads=tuple(loads),
+        notes=found.notes,
+        over_limit=_check_limit(loads, found, options),
+        refused=any(part.named for part in found.listed.left_out),
+    )
 
 
 def _check_limit(loads: Iterable[PlannedCalls], found: PreparedRun, options: Options) -> str:

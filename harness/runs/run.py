@@ -253,15 +253,17 @@ class PreparedRun:
     attack: ResolvedAttack | None = None
 
 
-def prepare_run(options: Options) -> PreparedRun:
+def prepare_run(options: Options, *, rehearse: bool = False) -> PreparedRun:
     """Do all that a run does before it opens a model; a dry run does the same, so both fail alike.
+
+    A rehearsal leaves out what lacks data, so that a dry run can forecast the rest.
 
     Raises:
         UnknownName, HarnessError: for problems that the user can fix, before anything is spent.
         IdentityMismatch: the folder belongs to another model, as far as known yet.
     """
     options.check()
-    asked = make_plan(options)
+    asked = make_plan(options, rehearse=rehearse)
     resolved = resolve(options.model, devices=options.devices, launch=options.launcher)
     attack = resolve_attack(options.attack)
     check_judges((choice for each in asked.splits for choice in each.judges), options)
@@ -275,7 +277,8 @@ def prepare_run(options: Options) -> PreparedRun:
     folder.check_writable("give --output a folder that can be written to")
     if options.fresh:
         folder.check_alone()  # before anything is opened or spent
-    listed = list_splits(asked.splits, options, None if options.fresh else folder.run, asked.left_out, attack)
+    known = None if options.fresh else folder.run
+    listed = list_splits(asked.splits, options, known, asked.left_out, attack, rehearse=rehearse)
     check_requests(resolved, listed.jobs)
     choices = [choice for job in listed.jobs for choice in job.plan.judges]
     file = None if options.fresh else folder.run

@@ -11,12 +11,14 @@ import anyio
 import pytest
 
 from harness import Judge, Rubric, Strategy, Suite, plugins
-from harness.contracts import Model
+from harness.cli.outcome import print_dry_runs
+from harness.contracts import Model, Task
 from harness.errors import HarnessError, IdentityMismatch, MissingData
 from harness.evaluation.options import Options
 from harness.models import ModelSpec
+from harness.prices.forecast import Forecast
 from harness.readers import open_files
-from harness.runs.dry_run import dry_run
+from harness.runs.dry_run import DryRun, PlannedCalls, dry_run
 from harness.runs.run import run_async
 from harness.store.folder import RunFolder
 from harness.testing.fakes import PIXEL, fake_judge, fake_provider, fake_sample, fake_task, host_of
@@ -226,3 +228,78 @@ def test_a_dry_run_leaves_nothing_where_the_folder_would_be(tmp_path: Path) -> N
 def test_a_folder_that_can_be_made_several_deep_is_made(tmp_path: Path) -> None:
     go(Server(), tmp_path / "a" / "b" / "run")
     assert (tmp_path / "a" / "b" / "run" / "results.json").exists()
+
+
+def lacking(name: str) -> Task:
+    """A task whose data is not there."""
+
+    def list_nothing() -> Iterator[Sample]:
+        raise MissingData(f"the data of {name} is not on this machine: x", remedy=f"harness data fetch {name}\n1 MB")
+
+    return fake_task(list_nothing, name=name)
+
+
+def test_a_dry_run_forecasts_what_can_be_listed_and_names_what_lacks_data_with_its_command(tmp_path: Path) -> None:
+    with plugins.use(host_of(fake_provider("no"), fake_judge(), GOOD, lacking("far"), lacking("away"))):
+        found = dry_run(options(tmp_path, "good", "far", "away"))
+        assert found.exit_code == 2, "as the run would end"
+        good, *left_out = found.loads
+        assert (good.task, good.samples, good.left_out) == ("good:all", 1, "")
+        assert good.forecast is not None
+        assert [each.left_out for each in left_out] == [
+            "far:all not run: the data of far is not on this machine; harness data fetch far",
+            "away:all not run: the data of away is not on this machine; harness data fetch away",
+        ]
+        with pytest.raises(MissingData, match="the data of far is not on this machine"):
+            anyio.run(partial(run_async, options(tmp_path, "good", "far", "away")))
+        with pytest.raises(MissingData, match="the data of far") as caught:
+            dry_run(options(tmp_path, "far"))
+        assert caught.value.remedy.startswith("harness data fetch far")
+        with pytest.raises(HarnessError, match="nothing that was asked can be run") as none:
+            dry_run(options(tmp_path, "far", "away"))
+        assert "harness data fetch far" in none.value.remedy
+        assert "harness data fetch away" in none.value.remedy
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_leaves_out_a_task_whose_rubric_lacks_upstreams_words(tmp_path: Path) -> None:
+    with plugins.use(host_of(fake_provider("no"), fake_judge(), WORDED, GOOD, WORDY)):
+        found = dry_run(options(tmp_path, "good", "wordy", judges=("worded=fake/j",)))
+    assert [load.task for load in found.loads if not load.left_out] == ["good:all"]
+    assert "harness data fetch fake --prompts" in found.loads[-1].left_out
+    assert found.exit_code == 2
+
+
+def show(*loads: PlannedCalls, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    print_dry_runs([DryRun(loads=loads, notes=())], as_json=False)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_dry_run_is_one_table_with_the_columns_that_say_something(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = PlannedCalls(who="a/m", role="model", where="elsewhere", task="t:all", samples=4, calls=4, most_calls=4)
+    known = Forecast(
+        calls=(3, 3),
+        input_tokens=(30, 60),
+        output_tokens=(3, 6),
+        usd=(0.5, 1.5),
+        usd_why="",
+        seconds=(3, 6),
+        rests_on="the text",
+    )
+    bare = show(replace(plain, unforeseen="it is new", most_calls=None), capsys=capsys)
+    assert [line.split() for line in bare if line.startswith(("model", "a/m"))] == [
+        ["model", "as", "task", "samples", "calls", "images", "MB"],
+        ["a/m", "model", "t:all", "4", "4+", "0", "0.0"],
+    ]
+    assert bare[-1] == "No forecast of a/m (model), t:all: it is new."
+    priced = replace(plain, forecast=known, stored=1, missing=2)
+    whole = show(priced, replace(plain, who="b/m", where="this process"), capsys=capsys)
+    (head,) = (line for line in whole if line.startswith("model"))
+    assert head.split("  ")[-1].strip() == "time"
+    for name in ("samples", "stored", "calls", "images", "MB", "missing", "tokens in", "tokens out", "USD"):
+        assert f" {name} " in head
+    (row,) = (line for line in whole if line.startswith("a/m"))
+    ranges = "30 to 60 3 to 6 0.50 to 1.50 0:03 to 0:06"
+    assert row.split() == ["a/m", "model", "t:all", "4", "1", "3", "0", "0.0", "2", *ranges.split()]
+    assert "in all: $0.50 to $1.50" in whole
+    assert "b/m is opened in this process" in whole
