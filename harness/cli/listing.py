@@ -491,6 +491,32 @@ _ATTACKS: Listing[Attack] = Listing(
 )
 models_command = list_command(_MODELS, "List the providers of models, or show some in detail.", "hf")
 tasks_command = list_command(_TASKS, "List the tasks and suites, or show some in detail.", "mis")
+
+
+@tasks_command.command(
+    "new",
+    epilog=show_examples(
+        "harness tasks new kitchen.yaml --from questions.csv", "harness tasks new arc.yaml --from lm_eval_task.yaml"
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The data: CSV, TSV, JSON, JSON lines or parquet; a report of garak, an export of PyRIT; or lm-eval's YAML.",
+)
+def _write_new(file: Path, source: Path) -> int:
+    """Write a task file: a task without Python, from the columns that a data file has.
+
+    Says what it guessed, and reads the whole file by it. Exit 3 if that fails: then correct the task file.
+    """
+    from .task_draft import write_draft
+
+    return write_draft(file, source)
+
+
 judges_command = list_command(_JUDGES, "List the judges, or show some in detail.", "keyword")
 attacks_command = list_command(_ATTACKS, "List the attacks and controls, or show some in detail.", "typographic")
 painters_command = list_command(_PAINTERS, "List the painters of builders, or show some in detail.", "diffusers")

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from harness.contracts import Judge, Rubric
 from harness.errors import HarnessError
+from harness.readers import normalize_question
 from harness.rubric import judge as make_judge
 from harness.rubric.replies import Kind, unparsable
 from harness.rubric.templates import TemplateFile
@@ -17,6 +18,8 @@ from harness.settings import nearest
 from harness.types import Json, Request, Response, Sample, Settings, Unscored, Verdict
 from harness.yaml_files import YamlText
 
+MATCHED: Final = ("exact", "contains")  #: kinds that a rule of the file's own judges
+RIGHT: Final = ("right", "wrong")  #: its labels
 _KINDS: Final[Mapping[str, Kind]] = {"text": str, "true-false": bool}
 _READ: Final = 20_000  #: characters of a reply that a pattern searches
 
@@ -56,6 +59,31 @@ def build_judge(name: str, given: Mapping[str, Any], template: TemplateFile, yam
     if "parse" not in given:
         return made
     return _parse_by_pattern(made, given["parse"], labels, yaml)
+
+
+def build_match(name: str, kind: str) -> Judge:
+    """The rule of the kinds `exact` and `contains`: whether an answer equals the target, or holds it.
+
+    Case, white space, and punctuation at the end do not count. A target may be a list, one of which is enough.
+    """
+
+    def decide(sample: Sample, response: Response) -> str:
+        target = cast("Mapping[str, Json]", sample.target)["answer"]
+        wanted = [normalize_question(str(each)) for each in (target if isinstance(target, list) else [target])]
+        said = normalize_question(response.text)
+        held = [said == each if kind == "exact" else _holds(said, each) for each in wanted]
+        return "right" if any(held) else "wrong"
+
+    meanings = {"right": f"The answer {'is' if kind == 'exact' else 'holds'} the right one.", "wrong": "It does not."}
+    if kind == "exact":
+        meanings["wrong"] = "The answer is another one."
+    about = f"a rule of the task file {name}: the answer {'equals' if kind == 'exact' else 'holds'} the target"
+    return Judge.simple(name, version=f"1-{kind}", description=about, labels=meanings, decide=decide)
+
+
+def _holds(said: str, wanted: str) -> bool:
+    """Whether a text holds another as whole words."""
+    return re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", said) is not None
 
 
 def _build_fields(given: Mapping[str, Any], labels: tuple[str, ...], yaml: YamlText) -> dict[str, Kind]:

@@ -21,6 +21,7 @@ from harness.readers import Row
 from harness.types import Json
 
 LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+HINTED: Final = "{% if row.get('hint') %}Hint: {{ row.get('hint') }}\n{% endif %}{{ question }}"
 PREVIOUS: Final = "previous"  #: the column with the turns before the last one
 
 
@@ -42,7 +43,7 @@ KNOWN: Final[Mapping[str, Layout]] = {
     "vlmevalkit": Layout(
         defaults={
             "id": "index",
-            "question": "question",
+            "question": HINTED,
             "images": {"column": "image", "as": "base64"},
             "answer": "answer",
         }
@@ -89,7 +90,7 @@ def _read_garak(rows: Iterable[Row]) -> Iterator[Row]:
         if kind not in ("attempt", "hit"):
             other = other or row.place
             continue
-        name = row.text("uuid" if kind == "attempt" else "attempt_id")
+        name = row.text("uuid" if kind == "attempt" else "attempt_id", default=f"attempt-{row.number}")
         if name in seen:
             continue
         seen.add(name)

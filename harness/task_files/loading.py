@@ -26,7 +26,7 @@ from harness.metrics import Metric, rate
 from harness.readers import inside
 from harness.settings import nearest
 from harness.task_files import samples
-from harness.task_files.judging import build_judge
+from harness.task_files.judging import MATCHED, RIGHT, build_judge, build_match
 from harness.task_files.layouts import KNOWN
 from harness.task_files.samples import ImageSource, Reading, SplitSource
 from harness.task_files.schema import check_schema
@@ -49,12 +49,14 @@ NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")  #: as names of plugins' 
 ONE: Final = "test"  #: the split of a task file that names none
 UNCHECKED: Final = "its records are files of your own, which no commit names"
 UNPINNED: Final = "the task file names no revision"
+_ANSWERED: Final = ("choice", "yes-no", *MATCHED)  # kinds that compare with a right answer
 _SCORING: Final = ("kind", "group", "judges", "metrics", "labels", "blocked_as", "empty_as")
 _DEFAULTS: Final[Mapping[str, Judges]] = {
     "attack": HARM_JUDGES,
     "over-refusal": REFUSAL_RULE,
     "choice": {"choice": {}},
     "yes-no": {"yesno": {}},
+    **{kind: {} for kind in MATCHED},
     "comparison": {"pairwise": {}},
 }
 
@@ -63,6 +65,7 @@ _KIND_SPLITS: Final[Mapping[str, Callable[[Judges], Split]]] = {
     "over-refusal": over_refusal,
     "choice": right_answers,
     "yes-no": right_answers,
+    **dict.fromkeys(MATCHED, right_answers),
     "comparison": comparison,
 }
 
@@ -235,8 +238,16 @@ class TaskFile:
                 what = f"by names {each!r}, which is neither category nor a tag of this file"
                 raise HarnessError(what, where=yaml.find(("by", number)), remedy=nearest(each, known))
         answer = given.get("answer", "")
-        if "answer" not in values and kind not in ("choice", "yes-no"):
+        if "answer" not in values and kind not in _ANSWERED:
             answer = ""
+        if kind in _ANSWERED and not answer:
+            remedy = "write answer: the column of the right one"
+            raise HarnessError(f"the kind {kind} needs an answer", where=yaml.find(("kind",)), remedy=remedy)
+        choices = given.get("choices")
+        fixed = _items(_mapping(choices).get("texts"))
+        if kind == "choice" and not choices and layout != "vlmevalkit":
+            remedy = "write choices: the columns of the options"
+            raise HarnessError("the kind choice needs choices", where=yaml.find(("kind",)), remedy=remedy)
         return Reading(
             yaml=yaml,
             task=self.name,
@@ -249,10 +260,20 @@ class TaskFile:
             category=given.get("category", ""),
             cluster=given.get("cluster", ""),
             tags=tags,
-            target=target,
-            choices=_list(given["choices"]) if "choices" in given else (),
-            answer=answer,
+            target={
+                key: compile_words(
+                    text, yaml.find(("target", key) if key in _mapping(values.get("target")) else ("target",))
+                )
+                for key, text in target.items()
+            },
+            choices=tuple(
+                compile_words(each, yaml.find(("choices",)))
+                for each in (() if fixed or not choices else _list(choices))
+            ),
+            options=fixed,
+            answer=compile_words(answer, yaml.find(("answer",))) if answer else None,
             yes_no=kind == "yes-no",
+            matched=kind in MATCHED,
             checked=values["data"].get("images", "checked") == "checked",
             hub=bool(values["data"].get("hub")),
             implied=frozenset(defaults.keys() - values.keys()),
@@ -264,7 +285,7 @@ class TaskFile:
         named = _mapping(splits.get("values")) if isinstance(splits.get("column"), str) else splits
         own: list[str] = [each.get("kind", "") for each in named.values() if each]
         kinds = [each for each in dict.fromkeys((self.values.get("kind", ""), *own)) if each]
-        odd = [kind for kind in kinds if kind in ("choice", "yes-no", "comparison")]
+        odd = [kind for kind in kinds if kind in _ANSWERED or kind == "comparison"]
         if odd and len(kinds) > 1:
             what = f"the splits are of the kinds {', '.join(kinds)}, whose answers are read in different ways"
             raise HarnessError(what, where=self.yaml.find(("splits",)), remedy="write two task files")
@@ -351,6 +372,8 @@ class TaskFile:
         by = tuple(self.values.get("by", ("category",) if reading.category else ()))
         if kind:
             split = _KIND_SPLITS[kind](judges)
+            if kind in MATCHED:
+                split = replace(split, metrics=split.metrics[:1])  # no answer is unreadable to it
             if metrics and any(metric.main for metric in metrics):
                 split = replace(split, metrics=tuple(replace(metric, main=False) for metric in split.metrics))
             extra = tuple(scoring.get("labels", ()))
@@ -410,13 +433,14 @@ class TaskFile:
         else:
             listed: dict[str, Any] = _mapping(given) or dict.fromkeys(_items(given))
             named = {name: known.get(name, {}) if words is None else words for name, words in listed.items()}
-        own: Judges = {judge.name: self.values["rubric"].get("map", {})} if judge else {}
+        own: Judges = {judge.name: self.values.get("rubric", {}).get("map", {})} if judge else {}
         return {**own, **named}
 
     def _build_judge(self, reading: Reading) -> Judge | None:
         rubric: Any = self.values.get("rubric")
         if rubric is None:
-            return None
+            kind = self._find_kind()
+            return build_match(self.name, kind) if kind in MATCHED else None
         for number, name in enumerate(rubric.get("values", ())):
             known = (*reading.target, *(("answer",) if reading.answer else ()))
             if name not in known:
@@ -518,7 +542,7 @@ def _build_metrics(given: Mapping[str, Any], *, with_kind: bool) -> Iterator[Met
 
 def _list_labels(values: Mapping[str, Any]) -> tuple[str, ...]:
     """All labels of the rubric of a file."""
-    return tuple(values["rubric"]["labels"])
+    return tuple(values["rubric"]["labels"]) if "rubric" in values else RIGHT
 
 
 def _list(value: object) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from harness.readers.files import IN_PARQUET
 from harness.readers.tables import as_list, is_place, read_header, read_table, suffix
 from harness.settings import nearest
 from harness.task_files.layouts import KNOWN, LETTERS, PREVIOUS, arrange, relative_path
-from harness.task_files.words import Words, read_text
+from harness.task_files.words import Words, name_column, read_text
 from harness.types import Image, Json, Message, Part, Request, Sample, Text
 from harness.yaml_files import Place, YamlText
 
@@ -82,10 +82,12 @@ class Reading:
         identity: the column of the ids.
         category, cluster: columns.
         tags: tag -> column.
-        target: name -> column.
-        choices: a column with a list, or a column for each option.
-        answer: the column of the right answer.
+        target: name -> column or template.
+        choices: a column or a template with a list, or a column for each option.
+        options: the same options for each record.
+        answer: the right answer.
         yes_no: whether the answer is yes or no.
+        matched: whether the answer is what a model's answer equals or holds; then it may be a list.
         checked: whether a missing image ends the listing.
         hub: whether the data is fetched.
         implied: keys that the layout gave, whose columns may be absent.
@@ -102,10 +104,12 @@ class Reading:
     category: str = ""
     cluster: str = ""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
-    target: Mapping[str, str] = field(default_factory=dict[str, str])
-    choices: tuple[str, ...] = ()
-    answer: str = ""
+    target: Mapping[str, Words] = field(default_factory=dict[str, Words])
+    choices: tuple[Words, ...] = ()
+    options: tuple[str, ...] = ()
+    answer: Words | None = None
     yes_no: bool = False
+    matched: bool = False
     checked: bool = True
     hub: bool = False
     implied: frozenset[str] = frozenset()
@@ -176,13 +180,12 @@ def _open_rows(reading: Reading, files: DataFiles, name: str) -> tuple[tuple[str
 def _fit(reading: Reading, columns: Sequence[str], name: str, source: SplitSource) -> Reading:
     """The reading for a file with these columns. Raises BadData for a column that the file does not have."""
     if reading.layout == "vlmevalkit":
-        letters = tuple(letter for letter in LETTERS if letter in columns)
+        letters = tuple(name_column(letter) for letter in LETTERS if letter in columns)
         if not reading.choices and not reading.yes_no:
             reading = replace(reading, choices=letters)
         if "images" in reading.implied and "image" not in columns and "image_path" in columns:
             (image,) = reading.images
-            path = Words(columns=("image_path",), fill=lambda row, _: read_text(row, "image_path"))
-            reading = replace(reading, images=(replace(image, words=path, base64=False),))
+            reading = replace(reading, images=(replace(image, words=name_column("image_path"), base64=False),))
     there = frozenset(columns)
     named: list[tuple[Place, Iterable[str]]] = [
         (("id",), [reading.identity] if reading.identity else []),
@@ -192,9 +195,9 @@ def _fit(reading: Reading, columns: Sequence[str], name: str, source: SplitSourc
         (("category",), [reading.category] if reading.category else []),
         (("cluster",), [reading.cluster] if reading.cluster else []),
         *((("tags", tag), [column]) for tag, column in reading.tags.items()),
-        *((("target", key), [column]) for key, column in reading.target.items()),
-        (("choices",), reading.choices),
-        (("answer",), [reading.answer] if reading.answer else []),
+        *((("target", key), words.columns) for key, words in reading.target.items()),
+        *((("choices",), words.columns) for words in reading.choices),
+        (("answer",), reading.answer.columns if reading.answer else []),
         (("splits", "column"), [source.column] if source.column else []),
         (("splits",), [column for column in source.where if column != source.column]),
     ]
@@ -237,12 +240,12 @@ class _Maker:
         options = self._read_options(row)
         shown = "\n".join(f"({letter}) {text}" for letter, text in options.items())
         text = reading.question.fill(row, {"options": shown})
-        if not text.strip():
+        images = [image for source in reading.images for image in self._find_images(row, source)]
+        if not text.strip() and not (images and KNOWN[reading.layout].columns):
             field_name = reading.question.columns[0] if not reading.question.template else "question"
             raise BadData(f"field {field_name!r} is blank", where=f"{row.place}, field {field_name}")
         if options and "options" not in reading.question.uses:
             text += QUIZ.replace("{options}", shown)
-        images = [image for source in reading.images for image in self._find_images(row, source)]
         content = self._order(row, text, images)
         tags = {tag: read_text(row, column) for tag, column in reading.tags.items()}
         return Sample(
@@ -271,17 +274,20 @@ class _Maker:
 
     def _read_options(self, row: Row) -> dict[str, str]:
         reading = self._reading
-        if len(reading.choices) == 0:
+        if reading.options:
+            return dict(zip(LETTERS, reading.options, strict=False))
+        if not reading.choices:
             return {}
-        first = reading.choices[0]
-        place = f"{row.place}, field {first}"
-        if len(reading.choices) > 1:
-            texts = [read_text(row, column) for column in reading.choices]
+        first, *others = reading.choices
+        name = first.columns[0] if first.columns else "choices"
+        place = f"{row.place}, field {name}"
+        if others:
+            texts = [words.fill(row, {}) for words in reading.choices]
         else:
             try:
-                texts = [str(each) for each in as_list(row.values.get(first))]
+                texts = [str(each) for each in as_list(first.fill(row, {}) if first.template else row.values.get(name))]
             except ValueError as error:
-                raise BadData(f"field {first!r} is {error}", where=place) from None
+                raise BadData(f"field {name!r} is {error}", where=place) from None
         while texts and not texts[-1].strip():
             texts.pop()
         if len(texts) < 2 or len(texts) > len(LETTERS) or not all(text.strip() for text in texts):
@@ -291,10 +297,19 @@ class _Maker:
 
     def _build_target(self, row: Row, options: Mapping[str, str]) -> Json:
         reading = self._reading
-        target: dict[str, Json] = {key: row.values.get(column) for key, column in reading.target.items()}
-        if reading.answer:
-            said = read_text(row, reading.answer, default=None).strip()
-            place = f"{row.place}, field {reading.answer}"
+        target: dict[str, Json] = {
+            key: words.fill(row, {}) if words.template else row.values.get(words.columns[0])
+            for key, words in reading.target.items()
+        }
+        if reading.answer is not None:
+            column = reading.answer.columns[0] if reading.answer.columns else "answer"
+            place = f"{row.place}, field {column}"
+            value: Json = None if reading.answer.template else row.values.get(column)
+            if isinstance(value, list) and reading.matched and value:
+                return {**target, "answer": [str(each) for each in cast("Sequence[Json]", value)]}
+            said = reading.answer.fill(row, {}).strip()
+            if not said:
+                raise BadData(f"field {column!r} is missing", where=place)
             if options:
                 target |= {"answer": _find_letter(said, options, place), "options": dict(options)}
             elif reading.yes_no:
@@ -382,9 +397,9 @@ class _Maker:
         return found
 
     def _order(self, row: Row, text: str, images: Sequence[Image]) -> tuple[Part, ...]:
-        words = Text(text=text)
         if self._reading.order != "marks":
-            return (*images, words) if self._reading.order == "images first" else (words, *images)
+            words = (Text(text=text),) if text.strip() else ()
+            return (*images, *words) if self._reading.order == "images first" else (*words, *images)
         marks = list(_MARK.finditer(text))
         if len(marks) != len(images):
             what = f"the question has {len(marks)} marks <image>, and the record {len(images)} images"

@@ -17,7 +17,7 @@ from harness.types import Json
 from harness.yaml_files import Place, YamlText
 
 Schema = Mapping[str, Any]
-KINDS: Final = ("attack", "over-refusal", "choice", "yes-no", "comparison")
+KINDS: Final = ("attack", "over-refusal", "choice", "yes-no", "exact", "contains", "comparison")
 LAYOUTS: Final = ("table", "vlmevalkit", "garak", "pyrit")
 
 
@@ -193,12 +193,20 @@ SCHEMA: Final[Schema] = {
             ),
             "by": _list("breakdowns: category, or tags", _WORD),
             "target": _one_of(
-                "what a judge compares with: a column, or name -> column", _WORD, _map("name -> column", _WORD)
+                "what a judge compares with: a column or a template, or name -> one of these",
+                _WORD,
+                _map("name -> column or template", _WORD),
             ),
             "choices": _one_of(
-                "the options: a column with a list, or a column for each", _WORD, _list("columns", _WORD)
+                "the options: a column or a template with a list, a column for each, or the same texts for each record",
+                _WORD,
+                _list("columns", _WORD),
+                _object("fixed options", {"texts": _list("the options", _WORD)}, "texts"),
             ),
-            "answer": _text("the column with the right answer: letter, number from 0, or text of an option; yes or no"),
+            "answer": _text(
+                "the right answer, a column or a template: letter, number from 0, or text of an option; yes or no; "
+                "what an answer equals (kind exact) or holds (kind contains)"
+            ),
             "generation": _object(
                 "how an answer is sampled, unless the user says otherwise",
                 {
@@ -262,7 +270,6 @@ SCHEMA: Final[Schema] = {
         },
         "description",
         "data",
-        "question",
     ),
 }
 _NAMES: Final = {

@@ -41,9 +41,12 @@ def is_template(text: str) -> bool:
 
 def compile_words(text: str, where: str) -> Words:
     """A column, or a template. Raises HarnessError for a template that cannot be read."""
-    if not is_template(text):
-        return Words(columns=(text,), fill=lambda row, _: read_text(row, text))
-    return compile_template(text, where)
+    return compile_template(text, where) if is_template(text) else name_column(text)
+
+
+def name_column(column: str) -> Words:
+    """A column."""
+    return Words(columns=(column,), fill=lambda row, _: read_text(row, column))
 
 
 def compile_template(text: str, where: str) -> Words:

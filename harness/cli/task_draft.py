@@ -1,0 +1,47 @@
+"""`harness tasks new`: writes a task file from a data file, and reads the data by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.data.places import find_root, read_samples
+from harness.errors import HarnessError, MissingData
+from harness.task_files import load_task
+from harness.task_files.draft import draft_task
+
+from .stdout import show, table, tell
+
+
+def write_draft(file: Path, source: Path) -> int:
+    """Write a task file, say what was guessed, and list its splits: 0, or 3 if the data cannot be read by it.
+
+    Raises HarnessError if there is a file already, or nothing can be guessed.
+    """
+    if file.suffix not in (".yaml", ".yml"):
+        raise HarnessError(f"{file} does not end with .yaml", remedy=f"write {file.with_suffix('.yaml')}")
+    if file.exists():
+        raise HarnessError("there is a file already", where=str(file), remedy="name another one, or delete it")
+    draft = draft_task(file, source)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(draft.text, encoding="utf-8")
+    show(f"wrote {file}")
+    rows = [[guess.key, str(guess.value).replace("\n", "\\n"), guess.why] for guess in draft.guesses]
+    show(table(["KEY", "GUESSED", "BECAUSE"], rows))
+    for note in draft.notes:
+        tell(f"note: {note}")
+    try:
+        task = load_task(file)
+        splits = task.splits if isinstance(task.splits, Mapping) else {}
+        for name in splits:
+            images: list[int] = []
+            images += (len(sample.request.images) for sample in read_samples(task, find_root(task), name, {}))
+            shown = f"{min(images)} to {max(images)}" if len(set(images)) > 1 else str(next(iter(images), 0))
+            show(f"{task.name}:{name} holds {len(images)} samples; images of each: {shown}")
+    except MissingData as error:
+        tell(f"note: its data is not here yet: {error.remedy or error.what}")
+    except HarnessError as error:
+        tell(f"the data cannot be read by it yet: {error}")
+        return 3
+    tell(f"try it: harness run --tasks {file} --model mini/base")
+    return 0
