@@ -1,10 +1,12 @@
-"""`make docs`: put each command's --help into its page, between <!-- help --> and <!-- /help -->.
+"""`make docs`: put each command's --help into its page, between <!-- help --> and <!-- /help -->, and the schema of
+task files into `task.schema.json`.
 
 A test runs the same functions and fails when a page is stale.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -12,8 +14,10 @@ from pathlib import Path
 import click
 
 from harness.cli import cli
+from harness.task_files.schema import SCHEMA
 
 PAGES = Path(__file__).parent / "commands"
+TASK_SCHEMA = Path(__file__).with_name("task.schema.json")
 BLOCK = re.compile(r"<!-- help -->.*?<!-- /help -->", re.DOTALL)
 
 
@@ -48,6 +52,7 @@ def main() -> int:
         new = filled(page, name)
         changed += new != page
         path.write_text(new, encoding="utf-8")
+    TASK_SCHEMA.write_text(json.dumps(SCHEMA, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     sys.stdout.write(f"{len(paths)} pages, {changed} changed\n")
     return 0
 

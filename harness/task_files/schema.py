@@ -151,7 +151,7 @@ SCHEMA: Final[Schema] = {
                     "title": _text("as the paper prints it"),
                     "key": _text("BibTeX key", pattern="^[A-Za-z][A-Za-z0-9_.:-]*$"),
                     "authors": _list("in order, Given Family", _WORD),
-                    "year": {"type": "integer", "minimum": 1900, "maximum": 2200},
+                    "year": {"type": "integer", "minimum": 1900, "maximum": 2200, "description": "of publication"},
                     "venue": _text("the proceedings"),
                     "journal": _text("the journal"),
                     "arxiv": _text('its arXiv id, in quotes: "2501.18533"'),
@@ -210,9 +210,9 @@ SCHEMA: Final[Schema] = {
             "generation": _object(
                 "how an answer is sampled, unless the user says otherwise",
                 {
-                    "temperature": {"type": "number", "minimum": 0},
-                    "max_tokens": {"type": "integer", "minimum": 1},
-                    "top_p": {"type": "number", "minimum": 0, "maximum": 1},
+                    "temperature": {"type": "number", "minimum": 0, "description": "0 takes the likeliest"},
+                    "max_tokens": {"type": "integer", "minimum": 1, "description": "most tokens of an answer"},
+                    "top_p": {"type": "number", "minimum": 0, "maximum": 1, "description": "nucleus sampling"},
                     "stop": _list("texts that end an answer", _WORD),
                 },
             ),
