@@ -214,7 +214,7 @@ async def test_a_submission_that_cannot_be_looked_up_stays_announced_and_is_foun
     async def refuse(mark: str, **_: object) -> str | None:
         raise CallFailed(Failure(outcome="error", reason="http_500", message=f"no list for {mark[:0]}you"))
 
-    side.find = refuse  # type: ignore[method-assign,assignment]
+    side.find = refuse  # type: ignore[method-assign]
     with pytest.raises(HarnessError, match="the list of batches cannot be read: http_500: no list for you") as caught:
         await world.walk(("a", [["one"]]))
     assert "batches and their answers are kept" in caught.value.remedy
