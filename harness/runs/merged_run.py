@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 from harness.errors import HarnessError
 from harness.files import read_lines
@@ -114,8 +114,9 @@ def find_earlier(place: RunFolder, shards: ShardSet) -> EarlierMerge | None:
             where=str(place.path),
             remedy="move its run.json, results.json and task folders away, or give the shards another --output",
         )
-    sizes: Any = old.merged.get("files")
-    if not isinstance(sizes, Mapping) or not all(type(size) is int and size >= 0 for size in sizes.values()):
+    files: object = old.merged.get("files")
+    sizes = cast("Mapping[str, Any]", files) if isinstance(files, Mapping) else {"": None}
+    if not all(type(size) is int and size >= 0 for size in sizes.values()):
         raise HarnessError(
             "run.json is damaged: it does not say how much of each file came from the shards",
             where=str(place.path / "run.json"),
@@ -162,7 +163,7 @@ def build_run_file(
     for title in shards.titles:
         display, _, name = title.rpartition(":")
         having = shards.having(title)
-        own = {} if earlier is None else earlier.find_splits(display, shards.titles)
+        own: Mapping[str, SplitEntry] = {} if earlier is None else earlier.find_splits(display, shards.titles)
         entry = tasks.get(display) or replace(having[0].file.tasks[display], splits=own)
         was = None if old is None or display not in old.tasks else old.tasks[display].splits.get(name)
         tasks[display] = replace(entry, splits={**entry.splits, name: _merge_split(title, having, was)})

@@ -18,7 +18,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from harness.errors import HarnessError, IdentityMismatch
 from harness.evaluation.options import MOST_SHARDS, Shard
@@ -255,15 +255,15 @@ def _list_faults(file: RunFile) -> Iterator[str]:
         if not isinstance(entry, Mapping):
             yield f"its shard says {entry!r:.60} of {title}"
             continue
-        counts: Mapping[str, Any] = dict(entry)
+        counts = cast("Mapping[str, Any]", entry)
         samples, here = (counts.get(key) for key in ("samples", "here"))
         if type(samples) is not int or type(here) is not int or not 0 <= here <= samples:
             yield f"its shard has {here!r:.60} of {samples!r:.60} samples of {title}"
         for digest in (counts.get("listing"), file.tasks[display].splits[name].content or "0" * 64):
             if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
                 yield f"a hash of {title} is {digest!r:.80}"
-        deferred = counts.get("deferred")
-        if not isinstance(deferred, list) or not all(map(_is_deferred, deferred)):
+        deferred: object = counts.get("deferred")
+        if not isinstance(deferred, list) or not all(map(_is_deferred, cast("Sequence[Any]", deferred))):
             yield f"the rubrics that it left to the merged run are {deferred!r:.80}"
 
 
@@ -278,7 +278,7 @@ def _is_deferred(raw: Any) -> bool:
         "judge_settings": Mapping,
         "primary": bool,
     }
-    entry: Mapping[str, Any] = dict(raw)
+    entry = cast("Mapping[str, Any]", raw)
     return all(name in entry and isinstance(entry[name], kind) for name, kind in kinds.items())
 
 
