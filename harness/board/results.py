@@ -218,7 +218,7 @@ class _Model(_Strict):
     identity: str | _Identity | None = None
     settings: dict[str, Any] = {}
     strategy: str | dict[str, Any] | None = None
-    attack: str | dict[str, Any] | None = None
+    attack: dict[str, Any] | None = None
     notes: _Texts = None
     training: _Training | None = None
     seeds: list[_Member] | None = None

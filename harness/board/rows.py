@@ -519,11 +519,10 @@ def _read_basis(section: Section, judge: str, note: JudgeNote) -> dict[str, str]
 
 def describe_attack(run: Results) -> str:
     """The attack of a run with its version and settings; empty for none."""
-    attack = run["model"].get("attack")
-    if not isinstance(attack, dict):
-        return str(attack or "")
+    attack = _dict(run["model"], "attack")
     given = ", ".join(f"{name}={_as_text(value)}" for name, value in _dict(attack, "settings").items())
-    return " ".join(filter(None, (_name_of(attack), str(attack.get("version") or ""), f"({given})" if given else "")))
+    named = (str(attack.get("name") or ""), str(attack.get("version") or ""), f"({given})" if given else "")
+    return " ".join(filter(None, named))
 
 
 def _read_pairings(section: Section) -> dict[str, Json]:

@@ -109,14 +109,14 @@ def describe_wrong_attacked(given: object) -> str:
     """What is wrong with what an attack made of a sample; empty if nothing is."""
     if not isinstance(given, Attacked):
         return ""  # told by its type
-    request: object = given.request
-    if not isinstance(request, Request):
-        return f"it returned an Attacked whose request is {request!r:.100}"
+    request = given.request
+    if why := describe_type(request, Request) if not isinstance(cast("object", request), Request) else "":
+        return f"it returned an Attacked whose request is {request!r:.100}: {why}"
     if why := _describe_wrong_messages(request.messages):
         return f"it returned a request {why}"
     if closed := [image.path for image in request.images if image.content is None]:
         return f"it returned a request whose image {closed[0]!r:.100} is not open"
-    notes: object = given.notes
+    notes = cast("object", given.notes)
     if not isinstance(notes, tuple) or not all(isinstance(note, str) for note in cast("tuple[object, ...]", notes)):
         return f"it returned an Attacked whose notes are {notes!r:.100}"
     return ""

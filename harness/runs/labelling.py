@@ -32,7 +32,7 @@ from harness.settings import effective
 from harness.stats.draw import FILE, LARGEST, UNSCORED, FrameAnswer, SplitDraw, digest_frame, draw_answers
 from harness.stats.summary import label_record
 from harness.store.reader import Answer
-from harness.store.records import decision_of
+from harness.store.records import decision_of, original_prompt
 from harness.types import Image, ImageContent, Verdict
 
 #: what people are told where no rubric says more
@@ -409,7 +409,8 @@ def write_question(answer: Answer) -> str:
 
 
 def _list_parts(answer: Answer) -> Sequence[Mapping[str, Any]]:
-    return () if answer.response is None else answer.response["prompt"]
+    """As the task puts the question: people judge it as a judge does, without the run's attack."""
+    return () if answer.response is None else original_prompt(answer.response)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

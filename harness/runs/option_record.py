@@ -166,7 +166,7 @@ def _from_json(name: str, raw: Any, default: Any, cwd: Path) -> Any:
     if name == "policy":
         return Policy(**raw)
     if name == "attack":
-        return AttackSpec(**raw)
+        return AttackSpec(name=raw["name"], settings=_find_files(raw.get("settings", {}), cwd))
     if name == "prices":
         return read_prices(raw, "run.json")
     if name == "data":
@@ -178,6 +178,13 @@ def _from_json(name: str, raw: Any, default: Any, cwd: Path) -> Any:
     if isinstance(default, tuple) or name == "tasks":
         return tuple(tuple(cast("Sequence[Any]", each)) if isinstance(each, list) else each for each in raw)
     return raw
+
+
+def _find_files(settings: Mapping[str, Any], cwd: Path) -> dict[str, Any]:
+    """Settings with a relative path of a file as seen from here."""
+    there = {name: cwd / value for name, value in settings.items() if isinstance(value, str) and value}
+    lost = {name: str(path) for name, path in there.items() if path.is_file() and not Path(settings[name]).exists()}
+    return {**settings, **lost}
 
 
 def _find_model(ref: str, cwd: Path) -> str:

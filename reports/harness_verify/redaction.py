@@ -50,6 +50,7 @@ _WHY: Final = "why"  #: why a metric has no value: a sentence of the harness
 _CARD: Final = ("rubric", "version", "template_hash", "fidelity", "sees")
 _FLAGS: Final = (
     *("--tasks", "--judge", "--limit", "--epochs", "--temperature", "--max-tokens", "--seed", "--strategy"),
+    "--attack",
     *("--concurrency", "--phases", "--min-coverage", "--judge-limit", "--retry", "--combine"),
     *("--sample", "--judge-repeat", "--judge-vote"),
 )  #: flags with names and numbers as values; other flags lose their values
@@ -314,6 +315,7 @@ def _redact_model(model: Raw) -> dict[str, Json]:
         "settings": redact_value(model["settings"]),
         "strategy": redact_value(model["strategy"]),
         "notes": [redact_text(note) for note in model.get("notes") or ()],
+        **({"attack": redact_value(model["attack"])} if model.get("attack") else {}),
     }
     if training:
         more = {
@@ -333,7 +335,7 @@ def _redact_identity(identity: Json) -> Json:
         return redact_value(identity)
     given = cast("Raw", identity)
     return {
-        **_redact_keys(given, ("scheme", "base", "settings", "strategy", "fingerprint")),
+        **_redact_keys(given, ("scheme", "base", "settings", "strategy", "attack", "fingerprint")),
         "name": redact_name(str(given.get("name") or "")),
         "overrides": _redact_overrides(given.get("overrides") or {}),
     }
@@ -453,6 +455,7 @@ class LineRedactor:
             "model": redact_name(str(line["model"] or "")),
             **self._redact_groups(line),
             "prompt": [_redact_part(part) for part in line["prompt"]],
+            **({"attack": _redact_attacked(line["attack"])} if line.get("attack") else {}),
         }
 
     def redact_verdict(self, line: Raw) -> dict[str, Json]:
@@ -503,6 +506,12 @@ def _keep_who(line: Raw) -> dict[str, Json]:
 
 def _keep_calls(line: Raw) -> dict[str, Json]:
     return _keep_counts({"calls": line["calls"]}) if "calls" in line else {}
+
+
+def _redact_attacked(attack: Raw) -> dict[str, Json]:
+    """The original question beside what an attack made of it, and the attack's notes."""
+    question = [_redact_part(part) for part in attack.get("question") or ()]
+    return {"question": question, "notes": [redact_text(str(note)) for note in attack.get("notes") or ()]}
 
 
 def _redact_part(part: Raw) -> dict[str, Json]:

@@ -27,9 +27,11 @@ from harness.readers import DataFiles, open_files
 from harness.runs.following import RunFollower, RunSplit
 from harness.runs.items import Item
 from harness.store.journal import stat_file
+from harness.store.run_file import RunFile
 from harness.text import one_line
 from harness.types import ImageContent, Json
 
+from .attacked import AttackedImages
 from .item_letters import count_item, describe_metrics, list_metrics
 from .overview import RunProgress, list_numbers
 from .prompts import JudgePrompts
@@ -91,10 +93,12 @@ def describe_item(item: Item, part: RunSplit, *, redacted: bool) -> dict[str, Js
     }
     if redacted:
         return found
-    tags, groups = get_tags(item), get_breakdowns(part)
+    tags, groups, original = get_tags(item), get_breakdowns(part), get_original(item)
     return {
         **found,
         "prompt": [dict(each) for each in prompt],
+        **({"original": [dict(each) for each in original]} if original else {}),
+        **({"attack_notes": list(notes)} if (notes := get_attack_notes(item)) else {}),
         "answer": item.answer.text,
         "tags": tags,
         "folded": [name for name, value in tags.items() if is_text(value) and name not in groups],
@@ -107,6 +111,19 @@ def get_prompt(item: Item) -> Sequence[Mapping[str, Any]]:
     """The sent texts and images, in order; empty if none."""
     prompt: Sequence[Mapping[str, Any]] = (item.answer.response or {}).get("prompt", ())
     return prompt
+
+
+def get_original(item: Item) -> Sequence[Mapping[str, Any]]:
+    """The texts and images as the task puts them, if the run's attack changed what was asked; else none."""
+    attack: Mapping[str, Any] = (item.answer.response or {}).get("attack") or {}
+    question: Sequence[Mapping[str, Any]] = attack.get("question", ())
+    return question
+
+
+def get_attack_notes(item: Item) -> Sequence[str]:
+    """What the run's attack notes on an item."""
+    attack: Mapping[str, Any] = (item.answer.response or {}).get("attack") or {}
+    return [str(note) for note in attack.get("notes", ())]
 
 
 def find_question(item: Item) -> str:
@@ -179,17 +196,26 @@ class MissingImage:
 class PromptImages:
     """The images in a run's prompts; filled as its items are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: RunFile) -> None:
         self._places: dict[tuple[str, str], tuple[Path | None, str]] = {}
+        self._drawn: dict[tuple[str, str], tuple[Item, RunSplit]] = {}  # what an attack drew, and of which item
+        self._attacked = AttackedImages(file)
 
     def add(self, item: Item, part: RunSplit) -> None:
         """Record the places of one item's images."""
-        for each in get_prompt(item):
+        original = get_original(item)
+        for each in original or get_prompt(item):
             if each.get("image") and each.get("sha256"):
                 self._places.setdefault((part.display, str(each["sha256"])), (part.root, str(each["image"])))
+        for each in get_prompt(item) if original else ():
+            if each.get("image") and each.get("sha256"):
+                self._drawn.setdefault((part.display, str(each["sha256"])), (item, part))
 
     def load(self, display: str, sha256: str) -> ImageContent | MissingImage:
         """The image with this hash in a prompt of the task. Raises KeyError if none has it."""
+        if (display, sha256) not in self._places:
+            drawn = self._attacked.draw(*self._drawn[display, sha256], sha256)
+            return MissingImage(why=one_line(drawn)) if isinstance(drawn, str) else drawn
         root, path = self._places[display, sha256]
         if root is None:
             return MissingImage(why="where its data lies is not known")
@@ -465,7 +491,7 @@ class RunIndex:
         self._rows = RowTable(excerpts=not self._redacted)
         self._parts: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
-        self._images = PromptImages()
+        self._images = PromptImages(self._run.stored.file)
         self._metrics: list[tuple[Metric, ...]] = []  # of each part
         self._described: list[list[dict[str, Json]]] = []
         self._progress = RunProgress()

@@ -128,7 +128,7 @@ def _export_run(index: RunIndex, number: int, folder: Path, images: dict[str, st
                     judge["prompt"] = index.build_prompt(item["item"], judge["judge"])
         _write_data(folder, f"items-{number}-{file}", items)
         for item in items:
-            for part in item.get("prompt", ()):
+            for part in (*item.get("prompt", ()), *item.get("original", ())):
                 sha256 = part.get("sha256")
                 if "image" in part and sha256 and sha256 not in images:
                     image, name = index.load_image(item["task"], sha256), f"images/{sha256}.jpg"

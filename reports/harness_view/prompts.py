@@ -21,7 +21,7 @@ from harness.readers import open_files
 from harness.runs.following import RunSplit
 from harness.runs.items import Item
 from harness.settings import effective
-from harness.store.records import response_of
+from harness.store.records import original_prompt, response_of
 from harness.store.run_file import RunFile
 from harness.types import Image, ImageContent, Json, Message, Request, Response, Sample, Text
 
@@ -121,7 +121,7 @@ def _build_sample(item: Item, part: RunSplit) -> Sample:
     asked, response = item.answer.asked, item.answer.response or {}
     files = open_files(part.root or Path())
     messages: list[Message] = []
-    for each in response["prompt"]:
+    for each in original_prompt(response):
         content: Text | Image
         if "text" in each:
             content = Text(text=each["text"])

@@ -21,7 +21,9 @@ from .index import (
     MissingImage,
     PromptImages,
     describe_item,
+    get_attack_notes,
     get_breakdowns,
+    get_original,
     get_prompt,
     get_seconds,
     get_tags,
@@ -117,7 +119,7 @@ def to_json(stored: StoredItem, *, reveal: bool) -> dict[str, Json]:
 
 def _check_images(stored: StoredItem) -> list[dict[str, str]]:
     """Path, hash and state of each image of an item, in order; each file is opened and hashed."""
-    images = PromptImages()
+    images = PromptImages(stored.file)
     images.add(stored.item, stored.part)
     states: list[dict[str, str]] = []
     for part in get_prompt(stored.item):
@@ -139,6 +141,10 @@ def _list_texts(stored: StoredItem) -> Iterator[tuple[str, str]]:
     for part in get_prompt(stored.item):
         if "text" in part:
             yield ("question" if part["role"] == "user" else str(part["role"])), str(part["text"])
+    for part in get_original(stored.item):
+        if "text" in part:
+            yield ("original" if part["role"] == "user" else f"original {part['role']}"), str(part["text"])
+    yield from (("attack note", note) for note in get_attack_notes(stored.item))
     yield "answer", answer.text
     for name in ("message", "reasoning", "notes", "steps"):
         value: Json = response.get(name)

@@ -76,10 +76,26 @@
         box.append(make("p", "folded", `Redacted: ${several(item.images, "image")}, ${several(item.texts, "text")}`));
         return box;
       }
-      const images = item.prompt.filter((part) => "image" in part).length;
+      this.parts(box, run, item, item.prompt);
+      if (!item.prompt.length) box.append(make("p", "empty", "Nothing is stored of what was asked."));
+      if (item.original) box.append(this.original(run, item));
+      return box;
+    }
+
+    // The question as the task puts it, where the run's attack changed what was asked; judges read this one.
+    original(run, item) {
+      const box = make("details", "original", make("summary", "", "As the task puts it, and as judges read it"));
+      for (const note of item.attack_notes || []) box.append(make("p", "warn", theirs(note)));
+      this.parts(box, run, item, item.original);
+      return box;
+    }
+
+    // The texts and images of a prompt in order, each role named once.
+    parts(box, run, item, prompt) {
+      const images = prompt.filter((part) => "image" in part).length;
       let role = "", seen = 0;
       let row = null;
-      for (const part of item.prompt) {
+      for (const part of prompt) {
         if (part.role && part.role !== role) {
           role = part.role;
           box.append(make("p", "role", theirs(role)));
@@ -93,8 +109,6 @@
           box.append(this.words(part.text));
         }
       }
-      if (!item.prompt.length) box.append(make("p", "empty", "Nothing is stored of what was asked."));
-      return box;
     }
 
     image(run, item, part, place, of) {
