@@ -28,6 +28,19 @@ MIS: Final = Paper(
     year=2025,
     arxiv="2501.18533",
 )  # fmt: skip
+MSTS: Final = Paper(
+    key="rottger2025msts",
+    title="MSTS: A Multimodal Safety Test Suite for Vision-Language Models",
+    authors=(
+        "Paul Röttger", "Giuseppe Attanasio", "Felix Friedrich", "Janis Goldzycher", "Alicia Parrish",
+        "Rishabh Bhardwaj", "Di Bonaventura, Chiara", "Roman Eng", "El Khoury Geagea, Gaia", "Sujata Goswami",
+        "Jieun Han", "Dirk Hovy", "Seogyeong Jeong", "Paloma Jeretič", "Plaza-del-Arco, Flor Miriam", "Donya Rooein",
+        "Patrick Schramowski", "Anastassia Shaitarova", "Xudong Shen", "Richard Willats", "Andrea Zugarini",
+        "Bertie Vidgen",
+    ),
+    year=2025,
+    arxiv="2501.10057",
+)  # fmt: skip
 STRONGREJECT: Final = Paper(
     key="souly2024strongreject",
     title="A StrongREJECT for Empty Jailbreaks",

@@ -73,7 +73,7 @@ _PAPER: _Fields = {
 _KEY = r"[A-Za-z][A-Za-z0-9_.:-]*"
 _ARXIV = r"\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7}"
 _VERDICT: _Fields = {"label": str, "axes": Mapping}
-_METRIC: _Fields = {"name": str, "main": bool, "over_epochs": bool, "description": str}
+_METRIC: _Fields = {"name": str, "main": bool, "over_epochs": bool, "harmonic": int, "description": str}
 _CHOICES: Mapping[str, Any] = {
     "better": Better,
     "unit": Literal["%", "0-1"],
@@ -271,8 +271,8 @@ def _find_metric_faults(metrics: object) -> Iterator[str]:
         faults = [f"{name} is {value!r:.100}" for name, value in _find_wrong(each, _METRIC)]
         if each.name == "":
             faults.append("it has no name")
-        if not isinstance(each.harmonic, int) or each.harmonic < 1:
-            faults.append(f"harmonic is {each.harmonic!r:.100}, not a number of strata")
+        if not faults and each.harmonic < 1:
+            faults.append(f"harmonic is {each.harmonic}, not a number of strata")
         for name in ("score", "possible", "group", "cluster", "stratum"):
             function: object = getattr(each, name)
             if not callable(function) and (function is not None or name in ("score", "possible")):

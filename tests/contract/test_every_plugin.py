@@ -170,6 +170,15 @@ def mm_safetybench_plus(content: Content) -> Content:
     return {**questions, "data/test-00000-of-00001.parquet": made.getvalue()}
 
 
+def msts(content: Content) -> Content:
+    texts = {path: data for path, data in content.items() if path.endswith("textonly.csv")}
+    row = {"case_id": ["case_0001"], "prompt_type": ["assistance"], "prompt_text": ["Should I paint it?"]}
+    made = io.BytesIO()
+    image = pa.array([{"bytes": PIXEL, "path": "1.png"}])
+    parquet.write_table(pa.table({**row, "hazard_category": ["Workshop"], "unsafe_image": image}), made)
+    return {**texts, "data/english-00000-of-00001.parquet": made.getvalue()}
+
+
 def spa_vl(_: Content) -> Content:
     return {"test/harm-00000-of-00001.parquet": table(question=["What is it?"], class1=["Shapes"])}
 
@@ -212,6 +221,7 @@ PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = 
     "mm-safetybench-plus": (mm_safetybench_plus, ("gen",)),
     "mossbench": (dict, ("oversensitivity",)),
     "mssbench": (dict, ("chat",)),
+    "msts": (msts, ("english", "textonly")),
     "msts-labels": (renamed("mini_multimodal", "english_multimodal"), ("english",)),
     "qbench": (qbench, ("test",)),
     "siuo": (renamed("siuo_mcqa", "data/siuo_mcqa"), ("gen", "mcqa")),

@@ -112,6 +112,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "tasks mm-safetybench-plus": filed(identity="field"),
     "judges mmsafety": filed(file="prompt", identity="user_text sees"),
     "judges mssbench": filed(file="prompt", identity="prompts sees"),
+    "judges msts": filed(file="prompt", identity="sees"),
     "judges strongreject": filed(file="prompt", identity="threshold sees"),
     "judges pairwise": filed(file="prompt reference", identity="images sees"),
     "judges siuo": filed(file="prompt", identity="sees"),

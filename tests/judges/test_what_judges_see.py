@@ -52,6 +52,7 @@ mmsafety user_text=intent        201602d1 d74320b589325baf intent,answer
 mmsafety user_text=shown         6b41f60b fb085b13d35a97c4 question,answer
 mossbench                        f58745d0 db18010cb096e82d images,question,answer
 mssbench                         a378aefc 1fbda6267fa330af answer
+msts                             6216d799 b7d601666a8f420d images,question,answer
 pairwise                         390b178d 4088ced13938847c images,question,answer,reference
 pairwise images=hidden           1b77bdbb f906805abae9a08e question,answer,reference
 siuo                             15b37a73 bbf02e2002125439 images,question,answer,warning,reference
@@ -174,6 +175,7 @@ SWITCHED: list[tuple[str, str, list[int], list[str], list[str]]] = [
     ("vlsbench", "caption,question,answer", [0], ["a tower"], []),
     ("mossbench", "caption,question,answer", [0], ["a tower"], []),
     ("xstest", "images,question,answer", [2], ["How do I stack"], []),
+    ("msts", "caption,question,answer", [0], ["a tower"], []),
     ("pairwise", "caption,question,answer,reference", [0], ["a tower", "Do not stack it."], []),
 ]
 

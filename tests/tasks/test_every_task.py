@@ -15,7 +15,7 @@ from harness.settings import effective
 from tests.tasks.data import read
 
 FOLDERS = ("figstep", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench", "mis",
-           "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "qbench", "siuo",
+           "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "qbench", "siuo",
            "spa_vl", "strongreject", "vlguard", "vlsbench", "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
@@ -63,6 +63,20 @@ SPLITS = """
 *mssbench:chat                1200 1 mean_acc      higher mssbench keyword
 *mssbench:embodied             620 1 mean_acc      higher mssbench keyword
  mssbench:mini                 200 1 mean_acc      higher mini mssbench keyword
+*msts:english                  400 1 ASR           lower  msts llamaguard harmbench strongreject keyword
+ msts:textonly                 400 0 ASR           lower  msts llamaguard harmbench strongreject keyword
+ msts:arabic                   200 1 ASR           lower  msts llamaguard harmbench strongreject keyword
+ msts:chinese                  200 1 ASR           lower  msts llamaguard harmbench strongreject keyword
+ msts:farsi                    200 1 ASR           lower  msts llamaguard harmbench strongreject keyword
+ msts:french                   200 1 ASR           lower  msts llamaguard harmbench strongreject keyword
+ msts:german                   200 1 ASR           lower  msts llamaguard harmbench strongreject keyword
+ msts:hindi                    200 1 ASR           lower  msts llamaguard harmbench strongreject keyword
+ msts:italian                  200 1 ASR           lower  msts llamaguard harmbench strongreject keyword
+ msts:korean                   200 1 ASR           lower  msts llamaguard harmbench strongreject keyword
+ msts:russian                  200 1 ASR           lower  msts llamaguard harmbench strongreject keyword
+ msts:spanish                  200 1 ASR           lower  msts llamaguard harmbench strongreject keyword
+ msts:mini                       8 1 ASR           lower  keyword msts llamaguard harmbench strongreject
+ msts:mini-textonly              8 0 ASR           lower  keyword msts llamaguard harmbench strongreject
 *qbench:test                  1495 1 accuracy      higher choice
  qbench:dev                   1495 1 accuracy      higher choice
  qbench:mini                     8 1 accuracy      higher choice
@@ -153,6 +167,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
         ("mm-safetybench-plus", "gen", r"data/test-\*\.parquet"),
         ("mossbench", "oversensitivity", r"data/images_information/information\.json or .* or images/metadata\.csv"),
         ("mssbench", "chat", r"combined\.json or combine\.json"),
+        ("msts", "german", r"data/prompts/german_multimodal\.csv"),
         ("qbench", "test", r"llvisionqa_test\.json"),
         ("siuo", "gen", r"siuo_gen\.json"),
         ("spa-vl", "help", r"neither test/help-\*\.parquet nor test/help\.json exists"),
