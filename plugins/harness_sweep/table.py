@@ -107,9 +107,10 @@ def _draw_grid(console: Console, grid: Grid) -> None:
     head = format_head(grid.metric, grid.unit, grid.better)
     title = one_line(f"{grid.model} · {grid.task}:{grid.split} · {head} · judge {grid.judge or 'none'}")
     table = Table(box=box.SIMPLE, pad_edge=False)
-    table.add_column("defence", overflow="fold")
+    crossed = grid.attacks != (NONE,)
+    table.add_column("defence / attack" if crossed else "defence", overflow="fold")
     for attack in grid.attacks:
-        table.add_column(one_line(attack) if len(grid.attacks) > 1 or attack != NONE else head, justify="right")
+        table.add_column(one_line(attack) if crossed else head, justify="right")
     table.add_column("calls", justify="right")
     notes: list[str] = []
     for strategy in grid.strategies:

@@ -156,6 +156,34 @@ def test_an_axis_of_strategies_makes_a_unit_of_each_and_a_table_of_them(world: W
     assert len(world.lines("asked")) == 6, "nothing is asked twice"
 
 
+def test_two_axes_make_a_table_of_defence_by_attack(world: World) -> None:
+    more = {
+        "strategies": ["none", "self-reminder"],
+        "attacks": ["none", {"attack": "shuffle", "settings": {"seed": 3}, "name": "mixed"}, "drop"],
+        "judges": ["keyword"],
+    }
+    ended = harness_here(*world.words(["toy/a"], jobs=1, **more))
+    assert ended.code == 0, ended.err
+    jsonschema.validate(world.load(), SCHEMA)
+    units = [(unit["name"], unit["strategy"], unit["attack"]) for unit in world.load()["units"]]
+    assert units == [
+        ("toy-a", "none", "none"),
+        ("toy-a-mixed", "none", "mixed"),
+        ("toy-a-drop", "none", "drop"),
+        ("toy-a-self-reminder", "self-reminder", "none"),
+        ("toy-a-self-reminder-mixed", "self-reminder", "mixed"),
+        ("toy-a-self-reminder-drop", "self-reminder", "drop"),
+    ]
+    results = json.loads((world.output / "toy-a-self-reminder-mixed" / "results.json").read_text())
+    assert (results["model"]["strategy"]["name"], results["model"]["attack"]["name"]) == ("self-reminder", "shuffle")
+    assert results["model"]["attack"]["settings"]["seed"] == 3
+    [grid] = world.load()["grids"]
+    places = [(cell["strategy"], cell["attack"], cell["n"]) for cell in grid["cells"]]
+    assert places == [(row, column, 2) for row in more["strategies"] for column in ("none", "mixed", "drop")]
+    assert re.search(r"defence / attack +none +mixed +drop +calls\n", ended.out)
+    assert re.search(r"self-reminder( +0\.0 \[0\.0, 65\.8\]){3} +6\n", ended.out)
+
+
 def test_a_cell_without_a_number_says_why(world: World) -> None:
     more = {"strategies": ["none", "self-reminder"], "judges": ["keyword"], "metric": "KPI"}
     ended = harness_here(*world.words(["toy/a"], "--only", "toy-a", **more))
@@ -176,6 +204,9 @@ def test_a_cell_without_a_number_says_why(world: World) -> None:
         (["toy/a"], {"strategies": ["cot", {"strategy": "cot"}]}, "two entries are called 'cot'"),
         (["toy/a"], {"strategies": ["cot"], "strategy": "ecso"}, "has a strategy of its own"),
         (["toy/a"], {"strategies": [{"strategy": "cot", "setting": {}}]}, "strategies.0"),
+        (["toy/a"], {"strategies": [{"strategy": "cot", "settings": {"promt": "safety"}}]}, "promt"),
+        (["toy/a"], {"attacks": ["nothing"]}, "no attack is called 'nothing'"),
+        (["toy/a"], {"attacks": ["drop"], "attack": "blank"}, "and an axis of attacks"),
         (["toy/a"], {"limmit": 3}, "no key 'limmit'"),
         ([{"model": "toy/a", "gpu": 1}], {}, "did you mean 'gpus'"),
         (["toy/nothing*"], {}, "nothing matches"),

@@ -9,10 +9,11 @@
     output: runs/sweep
     limit: 100
 
-All other keys are flags of `harness run`, with `_` for `-`, as in a config. `strategies` makes each model a unit for
-each of its entries; `none` is the model alone:
+All other keys are flags of `harness run`, with `_` for `-`, as in a config. `strategies` and `attacks` are axes:
+each model is a unit for each pair of their entries; `none` is the model alone, and the questions as they are:
 
     strategies: [none, self-reminder, {strategy: cot, settings: {prompt: safety}, name: safe-cot}]
+    attacks: [none, typographic]
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ import glob
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, cast
 
 from harness import plugins
+from harness.attacks import AttackSpec
 from harness.contracts import Task
 from harness.errors import HarnessError, UnknownName
 from harness.evaluation.judges import check_judges
@@ -38,6 +41,7 @@ from harness.runs.run import default_folder, is_local
 from harness.settings import effective, nearest, spread
 from harness.store.folder import file_name
 from harness.task_files import expand_folders, is_task_path, split_name
+from harness.types import Setting
 
 #: keys of the file that are flags with one value
 _VALUES: Final[Mapping[str, str]] = {
@@ -54,6 +58,7 @@ _VALUES: Final[Mapping[str, str]] = {
     "judge_vote": "--judge-vote",
     "max_usd": "--max-usd",
     "strategy": "--strategy",
+    "attack": "--attack",
 }
 #: flags that bound an endpoint, which units at work at the same time share
 SHARED: Final[Mapping[str, str]] = {"concurrency": "--concurrency", "rpm": "--rpm", "tpm": "--tpm"}
@@ -63,6 +68,7 @@ _PAIRS: Final[Mapping[str, str]] = {
     "judge_settings": "-J",
     "task_settings": "-T",
     "strategy_settings": "-S",
+    "attack_settings": "-A",
 }
 _OWN: Final = (
     "models",
@@ -77,11 +83,13 @@ _OWN: Final = (
     "judge_gpus",
     "slurm",
     "strategies",
+    "attacks",
     "metric",
 )
 KEYS: Final = (*_OWN, *_VALUES, *SHARED, *_SWITCHES, *_PAIRS, "map")
 _MODEL_KEYS: Final = ("model", "name", "settings", "strategy", "strategy_settings", "gpus", "memory")
-NONE: Final = "none"  #: of an axis: the model without a strategy
+_IN_LIST: Final = "put it into the list"
+NONE: Final = "none"  #: of an axis: no strategy, or no attack
 _EXAMPLE: Final = "write a list such as [hf/./checkpoints/*, openai/NAME]"
 
 
@@ -91,7 +99,7 @@ class Choice:
 
     Attributes:
         label: what tables call it.
-        name: of the strategy; empty for none.
+        name: of the strategy or the attack; empty for none.
         settings: of it.
     """
 
@@ -220,7 +228,9 @@ def plan_sweep(given: Path | str | Mapping[str, Any], *, output: Path | None = N
     base = _build_options(values, ModelSpec(ref=""), where)
     units: list[Unit] = []
     apart = False
-    strategies = _list_choices(values, "strategies", where)
+    strategies, attacks = (_list_choices(values, axis, where) for axis in ("strategies", "attacks"))
+    if attacks and base.attack.name:
+        raise HarnessError("the sweep has an attack, and an axis of attacks", where=f"{where}: attack", remedy=_IN_LIST)
     for entry, ref in _list_models(values, where):
         spec = ModelSpec(
             ref=ref,
@@ -229,22 +239,23 @@ def plan_sweep(given: Path | str | Mapping[str, Any], *, output: Path | None = N
             strategy_settings={**values.get("strategy_settings", {}), **entry.get("strategy_settings", {})},
         )
         if strategies and spec.strategy:
-            raise HarnessError(
-                f"{ref} has a strategy of its own, and the sweep has an axis of strategies",
-                where=f"{where}: strategies",
-                remedy="put it into the list",
-            )
+            what = f"{ref} has a strategy of its own, and the sweep has an axis of strategies"
+            raise HarnessError(what, where=f"{where}: strategies", remedy=_IN_LIST)
         alone = str(entry.get("name") or default_folder(replace(base, model=spec)).name)
-        for choice in strategies or (None,):
-            named: Mapping[str, Any] = entry
-            if choice is not None:
-                spec = replace(spec, strategy=choice.name, strategy_settings=choice.settings)
-                named = {**entry, "name": "-".join((alone, *([choice.label] if choice.name else [])))}
+        for strategy, attack in product(strategies or (None,), attacks or (None,)):
             options = replace(base, model=spec)
+            if strategy is not None:
+                wrapped = replace(spec, strategy=strategy.name, strategy_settings=strategy.settings)
+                options = replace(options, model=wrapped)
+            if attack is not None:
+                options = replace(options, attack=AttackSpec(name=attack.name, settings=attack.settings))
+            chosen = [choice for choice in (strategy, attack) if choice is not None]
+            named = "-".join((alone, *(choice.label for choice in chosen if choice.name)))
             if not units:
                 apart = _check_questions(options)
-            made = _build_unit(values, named, options, folder, apart=apart)
-            units.append(replace(made, source=alone, strategy="" if choice is None else choice.label))
+            made = _build_unit(values, {**entry, "name": named} if chosen else entry, options, folder, apart=apart)
+            labels = ("" if choice is None else choice.label for choice in (strategy, attack))
+            units.append(replace(made, source=alone, **dict(zip(("strategy", "attack"), labels, strict=True))))
     _check_folders(units, where)
     return SweepPlan(
         source=source,
@@ -259,6 +270,7 @@ def plan_sweep(given: Path | str | Mapping[str, Any], *, output: Path | None = N
         slurm={str(name): _format(value) for name, value in values.get("slurm", {}).items()},
         asking=Counter(name for unit in units for name in unit.endpoints),
         strategies=tuple(choice.label for choice in strategies),
+        attacks=tuple(choice.label for choice in attacks),
         metric=str(values.get("metric", "")),
     )
 
@@ -282,10 +294,15 @@ def _check_types(values: Mapping[str, Any], where: str) -> None:
         gpus: Annotated[int, Field(strict=True, ge=0)] | None = None
         memory: Annotated[float, Field(gt=0)] | None = None
 
-    class Around(BaseModel, extra="forbid"):
-        strategy: Annotated[str, Field(min_length=1)]
+    class Named(BaseModel, extra="forbid"):
         name: Annotated[str, Field(min_length=1)] | None = None
         settings: dict[str, Any] = {}
+
+    class Around(Named):
+        strategy: Annotated[str, Field(min_length=1)]
+
+    class Against(Named):
+        attack: Annotated[str, Field(min_length=1)]
 
     for number, entry in enumerate(cast("list[object]", values.get("models") or ())):
         if isinstance(entry, Mapping):
@@ -305,6 +322,7 @@ def _check_types(values: Mapping[str, Any], where: str) -> None:
     flags |= {"models": list[str | Entry], "tasks": names, "judges": names, "output": str, "jobs": count}
     flags |= {"devices": str | int | list[str | int], "device_memory": Annotated[float, Field(gt=0)]}
     flags |= {"strategies": Annotated[list[str | Around], Field(min_length=1)], "metric": str}
+    flags |= {"attacks": Annotated[list[str | Against], Field(min_length=1)]}
     flags |= {"judge_gpus": Annotated[int, Field(strict=True, ge=0)]}
     flags |= {"gpus": Annotated[int, Field(strict=True, ge=0)], "memory": Annotated[float, Field(gt=0)]}
     fields: dict[str, Any] = {f"key_{name}": (kind, None) for name, kind in flags.items()}
@@ -348,24 +366,27 @@ def _list_choices(values: Mapping[str, Any], axis: str, where: str) -> tuple[Cho
     """The entries of an axis; none without it.
 
     Raises:
-        UnknownName: a strategy or a setting that nobody has.
+        UnknownName: a strategy, an attack or a setting that nobody has.
         HarnessError: two have one name, or a setting has a wrong value.
     """
+    kind, host = {"strategies": "strategy", "attacks": "attack"}[axis], plugins.current()
     found: list[Choice] = []
     for raw in values.get(axis) or ():
-        entry: Mapping[str, Any] = {"strategy": raw} if isinstance(raw, str) else raw
-        name = str(entry["strategy"])
-        label = str(entry.get("name") or name)
+        entry: Mapping[str, Any] = {kind: raw} if isinstance(raw, str) else raw
+        name = str(entry[kind])
         settings: Mapping[str, Any] = entry.get("settings", {})
-        declared = () if name == NONE else plugins.current().strategy(name).settings
-        effective(declared, settings, owner=f"strategy {name}")
+        declared: tuple[Setting, ...] = ()
+        if name != NONE:
+            declared = (host.strategy(name) if kind == "strategy" else host.attack(name)).settings
+        effective(declared, settings, owner=f"{kind} {name}")
+        label = str(entry.get("name") or name)
         found.append(Choice(label=label, name="" if name == NONE else name, settings=settings))
     for label, count in Counter(choice.label for choice in found).items():
         if count > 1:
             raise HarnessError(
                 f"two entries are called {label!r}",
                 where=f"{where}: {axis}",
-                remedy="give one of them a name: {strategy: …, settings: …, name: …}",
+                remedy=f"give one of them a name: {{{kind}: …, settings: …, name: …}}",
             )
     return tuple(found)
 
@@ -391,6 +412,7 @@ def _build_options(values: Mapping[str, Any], spec: ModelSpec, where: str) -> Op
         system=str(values.get("system", "")),
         data=None if data is None else Path(str(data)).expanduser(),
         batch=bool(values.get("batch")),
+        attack=AttackSpec(name=str(values.get("attack", "")), settings=values.get("attack_settings", {})),
     )
 
 
@@ -418,9 +440,11 @@ def _build_unit(
     words = ["--model", spec.ref, *_list_pairs("-M", spec.settings)]
     if spec.strategy:
         words += ["--strategy", spec.strategy, *_list_pairs("-S", spec.strategy_settings)]
+    if options.attack.name:
+        words += ["--attack", options.attack.name, *_list_pairs("-A", options.attack.settings)]
     judging = _list_judging(values, options)
     for key, flag in _VALUES.items():
-        if key in values and key not in ("strategy", "data", "judge_repeat", "judge_vote", "min_coverage"):
+        if key in values and key not in ("strategy", "attack", "data", "judge_repeat", "judge_vote", "min_coverage"):
             words += [flag, _join(values[key])]
     words += ["--tasks", ",".join(options.tasks)]
     settings: dict[str, Any] = {"model": dict(spec.settings), "words": [*words, *judging]}

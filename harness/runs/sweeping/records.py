@@ -83,6 +83,7 @@ class Row:
             "name": self.unit.name,
             "model": self.unit.model,
             **({"strategy": self.unit.strategy} if self.unit.strategy else {}),
+            **({"attack": self.unit.attack} if self.unit.attack else {}),
             "folder": str(self.unit.folder),
             "state": self.state,
             "why": self.why or None,
