@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from harness.data.places import find_root, read_samples
+from harness.data.places import find_own_splits, find_root, read_samples
 from harness.errors import HarnessError, MissingData
 from harness.task_files import load_task
 from harness.task_files.draft import draft_task
@@ -32,8 +31,7 @@ def write_draft(file: Path, source: Path) -> int:
         tell(f"note: {note}")
     try:
         task = load_task(file)
-        splits = task.splits if isinstance(task.splits, Mapping) else {}
-        for name in splits:
+        for name in find_own_splits(task, {}, find_root(task)):
             images: list[int] = []
             images += (len(sample.request.images) for sample in read_samples(task, find_root(task), name, {}))
             shown = f"{min(images)} to {max(images)}" if len(set(images)) > 1 else str(next(iter(images), 0))

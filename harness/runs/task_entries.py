@@ -78,7 +78,7 @@ def _list_values(place: str, old: Json, new: Json) -> Iterator[str]:
         for key in [*one, *(each for each in other if each not in one)]:
             yield from _list_values(f"{place}.{key}" if place else key, one.get(key), other.get(key))
     elif old != new:
-        yield f"{place} was {_show(old)}, now {_show(new)}"
+        yield f"{place} was {_show(cast('object', old))}, now {_show(cast('object', new))}"
 
 
 def _show(value: object) -> str:

@@ -174,7 +174,7 @@ class TaskEntry(_Entry):
     @staticmethod
     def from_json(raw: object) -> TaskEntry:
         """Read an entry. Raises ValueError if it is invalid."""
-        values = {"file": {}, **_object(raw, "a task")}
+        values: dict[str, Any] = {"file": {}, **_object(raw, "a task")}
         splits = _object(values.get("splits"), "the splits of a task")
         data = {"checked": "", **_object(values.get("data"), "the data of a task")}
         values["data"] = _read(DataEntry, data, "the data of a task")

@@ -69,7 +69,8 @@ def build_match(name: str, kind: str) -> Judge:
 
     def decide(sample: Sample, response: Response) -> str:
         target = cast("Mapping[str, Json]", sample.target)["answer"]
-        wanted = [normalize_question(str(each)) for each in (target if isinstance(target, list) else [target])]
+        listed = cast("Sequence[Json]", target) if isinstance(target, list) else [target]
+        wanted = [normalize_question(str(each)) for each in listed]
         said = normalize_question(response.text)
         held = [said == each if kind == "exact" else _holds(said, each) for each in wanted]
         return "right" if any(held) else "wrong"

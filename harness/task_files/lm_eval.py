@@ -6,7 +6,7 @@ written answer and runs nothing, so a number on it is no number of lm-eval: `har
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -117,7 +117,7 @@ def _read_answers(
         choices = given.get("doc_to_choice")
         if isinstance(choices, _Function) or not choices:
             raise HarnessError("doc_to_choice is no list, column or template", remedy="write choices yourself")
-        made["choices"] = {"texts": [str(each) for each in choices]} if isinstance(choices, list) else choices
+        made["choices"] = {"texts": list(map(str, _items(choices)))} if _items(choices) else choices
         guesses.append(Guess(key="choices", value=made["choices"], why="doc_to_choice"))
         notes.append("lm-eval compares log-probabilities of the options; here the model writes a letter")
         return {"kind": "choice"}
@@ -126,8 +126,8 @@ def _read_answers(
     length = next((sampling[name] for name in _LENGTHS if sampling.get(name)), None)
     generation |= {"max_tokens": int(length)} if length else {}
     generation |= {"temperature": float(sampling["temperature"])} if sampling.get("temperature") is not None else {}
-    stops: Any = sampling.get("until")
-    generation |= {"stop": [str(each) for each in stops]} if isinstance(stops, list) and stops else {}
+    stops = _items(sampling.get("until"))
+    generation |= {"stop": list(map(str, stops))} if stops else {}
     if generation:
         made["generation"] = generation
         guesses.append(Guess(key="generation", value=generation, why="generation_kwargs"))
@@ -137,6 +137,11 @@ def _read_answers(
             f"its metrics are not supported: {', '.join(odd)}; kind: exact counts answers that equal the target"
         )
     return {"kind": "exact"}
+
+
+def _items(value: object) -> Sequence[Any]:
+    """The items of a list; none of another value."""
+    return cast("Sequence[Any]", value) if isinstance(value, list) else ()
 
 
 @dataclass(frozen=True, slots=True)

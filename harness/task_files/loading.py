@@ -339,7 +339,7 @@ class TaskFile:
             place: Place = ("splits", "values", name) if column else ("splits", name)
             own = _mapping(_mapping(named).get(name))
             wanted: dict[str, Any] = own.get("where", {})
-            where = {key: tuple(map(_to_text, _list(value))) for key, value in wanted.items()}
+            values = {key: tuple(map(_to_text, _list(value))) for key, value in wanted.items()}
             split = _name_split(name) if column else name
             if split in found:
                 what = f"two values of {column!r} would be called the split {split!r}"
@@ -349,7 +349,7 @@ class TaskFile:
                 own,
                 SplitSource(
                     files=_list(own["files"]) if "files" in own else files,
-                    where={**where, column: (name,)} if column else where,
+                    where={**values, column: (name,)} if column else values,
                     known=known,
                     column=column,
                 ),
@@ -381,11 +381,11 @@ class TaskFile:
             split = replace(split, metrics=(*split.metrics, *metrics), labels=labels)
         else:
             split = self._build_own_split(scoring, where, judges, metrics, judge)
-        for key in ("blocked_as", "empty_as"):
-            if key in scoring:
-                split = replace(split, **{key: Verdict(label=scoring[key])})
-        if "blocked_as" in scoring and "empty_as" not in scoring:
-            split = replace(split, empty_as=split.blocked_as)
+        if "blocked_as" in scoring:
+            blocked = Verdict(label=scoring["blocked_as"])
+            split = replace(split, blocked_as=blocked, empty_as=blocked)
+        if "empty_as" in scoring:
+            split = replace(split, empty_as=Verdict(label=scoring["empty_as"]))
         split = replace(
             split,
             n=own.get("n"),

@@ -312,16 +312,16 @@ def _check(text: YamlText, place: Place, value: Json, schema: Schema) -> None:
             remedy = f"at least {least:g}" + (f", at most {most:g}" if "maximum" in schema else "")
             raise HarnessError(f"{value} is out of range", where=text.find(place), remedy=remedy)
     elif isinstance(value, list):
-        items = cast("list[Json]", value)
+        items = cast("Sequence[Json]", value)
         if len(items) < schema.get("minItems", 0):
             raise HarnessError("the list is empty", where=text.find(place), remedy=_about(schema))
         for number, item in enumerate(items):
             _check(text, (*place, number), item, schema["items"])
     elif isinstance(value, dict):
-        _check_keys(text, place, cast("dict[Any, Json]", value), schema)
+        _check_keys(text, place, cast("Mapping[Any, Json]", value), schema)
 
 
-def _check_keys(text: YamlText, place: Place, value: dict[Any, Json], schema: Schema) -> None:
+def _check_keys(text: YamlText, place: Place, value: Mapping[Any, Json], schema: Schema) -> None:
     known: Mapping[str, Schema] = schema.get("properties", {})
     others = schema.get("additionalProperties", False)
     if not value and schema.get("minProperties"):

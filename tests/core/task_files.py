@@ -65,10 +65,9 @@ def write_rows(file: Path, rows: Sequence[Mapping[str, Any]] = ROWS) -> None:
 
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".parquet":
-        import pyarrow as pa
-        from pyarrow import parquet
+        import pandas as pd
 
-        parquet.write_table(pa.Table.from_pylist(list(rows)), file)
+        pd.DataFrame(list(rows)).to_parquet(file, index=False)
     elif file.suffix == ".json":
         file.write_text(json.dumps(list(rows)), encoding="utf-8")
     elif file.suffix == ".jsonl":

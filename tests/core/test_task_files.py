@@ -287,7 +287,7 @@ def test_the_line_of_a_key_is_the_line_it_stands_on(tmp_path: Path) -> None:
     assert caught.value.where == f"{path}, line 4: data.layuot"
 
 
-BAD_ROWS: list[tuple[list[dict[str, Any]], dict[str, Any], str, str]] = [
+BAD_ROWS: list[tuple[list[Mapping[str, Any]], dict[str, Any], str, str]] = [
     ([{**ROWS[0], "id": "b"}, ROWS[1]], {}, "the id 'b' is also that of questions.csv, record 1", "record 2, field id"),
     ([{**ROWS[0], "question": " "}], {}, "field 'question' is blank", "record 1, field question"),
     ([{**ROWS[0], "image": "gone.png"}], {}, "the image 'pictures/gone.png' is not there", "record 1, field image"),
@@ -304,7 +304,7 @@ BAD_ROWS: list[tuple[list[dict[str, Any]], dict[str, Any], str, str]] = [
 
 @pytest.mark.parametrize(("rows", "more", "what", "where"), BAD_ROWS)
 def test_what_is_wrong_in_the_data_is_said_with_file_record_and_field(
-    tmp_path: Path, rows: list[dict[str, Any]], more: dict[str, Any], what: str, where: str
+    tmp_path: Path, rows: list[Mapping[str, Any]], more: dict[str, Any], what: str, where: str
 ) -> None:
     path = write_kitchen(tmp_path, **more)
     write_rows(tmp_path / "questions.csv", rows)
