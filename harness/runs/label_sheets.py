@@ -79,7 +79,7 @@ def write_sheet(run: StoredRun, file: Path, items: Mapping[str, Sequence[str]]) 
                     "question": found[name].question,
                     "answer": found[name].text,
                     "labels": labels,
-                    "answer_hash": mark_answer(found[name].text),
+                    "answer_hash": mark_answer(found[name].hash),
                 }
                 writer.writerow({column: escape_cell(text) for column, text in row.items()})
 
@@ -98,9 +98,9 @@ def open_new(file: Path, what: str) -> Generator[IO[str]]:
         raise HarnessError(f"cannot write {what}", where=str(error), remedy="give another --export") from None
 
 
-def mark_answer(text: str) -> str:
-    """A hash that ties a row to its answer text; no spreadsheet reads it as a number."""
-    return f"sha256:{text_hash(text)[:16]}"
+def mark_answer(answer: str) -> str:
+    """The short form of an answer's hash, which ties a row to it; no spreadsheet reads it as a number."""
+    return f"sha256:{answer[:16]}"
 
 
 def _iterate_answered(run: StoredRun, plan: SplitPlan) -> Iterator[Answer]:
@@ -277,7 +277,7 @@ def _find_skipped(
         answer = found.get(row.item)
         if answer is None or row.label or row.item in first or answer.outcome != "answered":
             continue
-        fits = row.answer_hash in ("", mark_answer(answer.text))
+        fits = row.answer_hash in ("", mark_answer(answer.hash))
         if fits and (row.skipped or place < last.get(_title(answer), 0)):
             skipped[row.item] = answer
     return tuple(skipped.values())
@@ -304,7 +304,7 @@ def _check_answer(row: LabelRow, answer: Answer | None) -> Answer:
         raise ValueError(f"{name} is not an item of this run")
     if answer.outcome != "answered":
         raise ValueError(f"{name} has no answer to label: it ended as {answer.outcome}")
-    if row.answer_hash not in ("", mark_answer(answer.text)):
+    if row.answer_hash not in ("", mark_answer(answer.hash)):
         raise ValueError(f"{name} now has another answer than the sheet")
     return answer
 

@@ -31,7 +31,7 @@ from harness.runs.stored import HUMAN, StoredRun, build_judged_item, describe_sp
 from harness.settings import effective
 from harness.stats.draw import FILE, LARGEST, UNSCORED, FrameAnswer, SplitDraw, digest_frame, draw_answers
 from harness.stats.summary import label_record
-from harness.store.reader import Answer
+from harness.store.reader import Answer, format_prompt
 from harness.store.records import decision_of, original_prompt
 from harness.types import Image, ImageContent, Verdict
 
@@ -399,13 +399,8 @@ def _find_verdict(answer: Answer, judge: str, translation: Mapping[str, str]) ->
 
 
 def write_question(answer: Answer) -> str:
-    """The texts of the prompt in order, with a numbered place for each image."""
-    lines: list[str] = []
-    images = 0
-    for part in _list_parts(answer):
-        images += "image" in part
-        lines.append(str(part["text"]) if "text" in part else f"[image {images}]")
-    return "\n".join(lines)
+    """The texts of the prompt in order, of a dialogue with its replies, and a numbered place for each image."""
+    return format_prompt(_list_parts(answer), lambda number, _part: f"[image {number}]")
 
 
 def _list_parts(answer: Answer) -> Sequence[Mapping[str, Any]]:

@@ -80,9 +80,7 @@ class Answer:
     def question(self) -> str:
         """The texts of the prompt in order, of a dialogue with its replies; an image is its path in brackets."""
         parts: list[Mapping[str, Any]] = [] if self.response is None else self.response["prompt"]
-        if any(part["role"] == "assistant" for part in parts):
-            return format_conversation(_build_messages(parts))
-        return "\n".join(part["text"] if "text" in part else f"[image: {part['image']}]" for part in parts)
+        return format_prompt(parts, lambda _number, part: f"[image: {part['image']}]")
 
     @property
     def hash(self) -> str:
@@ -96,13 +94,24 @@ class Answer:
         return asked["split"], asked["id"], asked["epoch"], asked["key"], self.hash
 
 
-def _build_messages(parts: Iterable[Mapping[str, Any]]) -> list[Message]:
-    """The messages of a stored prompt, with an image as its path in brackets."""
+def format_prompt(parts: Iterable[Mapping[str, Any]], name_image: Callable[[int, Mapping[str, Any]], str]) -> str:
+    """The texts of a stored prompt in order, of a dialogue with who says them.
+
+    Args:
+        parts: of a line's `prompt`.
+        name_image: (number from 1, part) -> what stands in place of an image.
+    """
     found: list[Message] = []
+    images = 0
     for role, group in groupby(parts, key=lambda part: part["role"]):
-        texts = (part["text"] if "text" in part else f"[image: {part['image']}]" for part in group)
-        found.append(Message(role=role, content=tuple(Text(text=text) for text in texts)))
-    return found
+        texts: list[Text] = []
+        for part in group:
+            images += "image" in part
+            texts.append(Text(text=str(part["text"]) if "text" in part else name_image(images, part)))
+        found.append(Message(role=role, content=tuple(texts)))
+    if any(message.role == "assistant" for message in found):
+        return format_conversation(found)
+    return "\n".join(part.text for message in found for part in message.content if isinstance(part, Text))
 
 
 class AnswerReader:

@@ -119,7 +119,7 @@ def _make_task(item: LabelItem, folder: Path, gone: dict[str, str]) -> dict[str,
             "question": plain(question),
             "images": images,
             "answer": plain(item.answer),
-            "answer_hash": mark_answer(item.answer),
+            "answer_hash": mark_answer(item.answer_hash),
         }
     }
 

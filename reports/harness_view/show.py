@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from harness.board.display import NOTHING
+from harness.dialogues import find_replies, name_reply
 from harness.errors import UnknownName
 from harness.keys import canonical
 from harness.runs.following import RunFollower, RunSplit
@@ -138,19 +139,29 @@ def _list_texts(stored: StoredItem) -> Iterator[tuple[str, str]]:
     """Each text of an item with its kind, in order of events; some may be empty."""
     answer = stored.item.answer
     asked, response = answer.asked, answer.response or {}
-    for part in get_prompt(stored.item):
+    prompt = get_prompt(stored.item)
+    talk, turn, before = any(part["role"] == "assistant" for part in prompt), 0, ""
+    for part in prompt:
+        turn += part["role"] == "user" != before
+        before = part["role"]
         if "text" in part:
-            yield ("question" if part["role"] == "user" else str(part["role"])), str(part["text"])
+            what = "question" if part["role"] == "user" else str(part["role"])
+            if talk and part["role"] != "system":
+                speaker = "user" if part["role"] == "user" else "reply" if "turn" in part else "given reply"
+                what = f"turn {turn}, {speaker}"
+            yield what, str(part["text"])
     for part in get_original(stored.item):
         if "text" in part:
             yield ("original" if part["role"] == "user" else f"original {part['role']}"), str(part["text"])
     yield from (("attack note", note) for note in get_attack_notes(stored.item))
     yield "answer", answer.text
+    said = find_replies(cast("Mapping[str, str]", response.get("steps") or {}))  # they stand in the conversation
     for name in ("message", "reasoning", "notes", "steps"):
         value: Json = response.get(name)
         if isinstance(value, Mapping):
             steps = cast("Mapping[str, Json]", value)
-            yield from ((f"step {step}", _format_json(text)) for step, text in steps.items())
+            shown = {name_reply(turn) for turn in said}
+            yield from ((f"step {step}", _format_json(text)) for step, text in steps.items() if step not in shown)
         elif isinstance(value, list):
             yield from (("note", _format_json(note)) for note in cast("Sequence[Json]", value))
         elif value:

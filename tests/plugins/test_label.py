@@ -597,7 +597,7 @@ class TestLabelStudio:
     ) -> None:
         with plugins.use(Host.load([SOURCE])):
             answer = next(each for each in open_run(run, ()).answers("twice:one"))
-        data = {"item": answer.item, "answer_hash": mark_answer(answer.text)}
+        data = {"item": answer.item, "answer_hash": mark_answer(answer.hash)}
         spoilt = spoil([task_of({"data": data}, "safe")])
         file = tmp_path / "bad.json"
         file.write_text(spoilt if isinstance(spoilt, str) else json.dumps(spoilt))

@@ -90,15 +90,18 @@
       return box;
     }
 
-    // The texts and images of a prompt in order, each role named once.
+    // The texts and images of a prompt in order, each speaker named once.
     parts(box, run, item, prompt) {
       const images = prompt.filter((part) => "image" in part).length;
-      let role = "", seen = 0;
+      const talk = prompt.some((part) => part.role === "assistant");
+      let said = "", seen = 0, turn = 0;
       let row = null;
       for (const part of prompt) {
-        if (part.role && part.role !== role) {
-          role = part.role;
-          box.append(make("p", "role", theirs(role)));
+        const speaker = `${part.role}${part.turn || ""}`;
+        if (part.role && speaker !== said) {
+          said = speaker;
+          if (part.role === "user") turn++;
+          box.append(talk ? this.speaker(item, part, turn) : make("p", "role", theirs(part.role)));
           row = null;
         }
         if ("image" in part) {
@@ -109,6 +112,21 @@
           box.append(this.words(part.text));
         }
       }
+    }
+
+    // Who speaks in a dialogue: the user's turn, a reply of the model with what judges say of it, or a given one.
+    speaker(item, part, turn) {
+      if (part.role === "system") return make("p", "role", theirs(part.role));
+      const line = make("p", "role turn", make("b", "", `Turn ${turn}`));
+      line.append(part.role === "user" ? " · user" : part.turn ? " · model's reply" : " · reply from the data");
+      if (part.role === "assistant" && part.turn) line.append(...this.ofTurn(item, part.turn));
+      return line;
+    }
+
+    // What judges say of the reply of one turn, where they judge each.
+    ofTurn(item, turn) {
+      return item.judges.filter((said) => typeof said.axes[`turn-${turn}`] === "string")
+        .flatMap((said) => [" ", make("span", "tag", make("span", "what", `${said.judge}: `), theirs(said.axes[`turn-${turn}`]))]);
     }
 
     image(run, item, part, place, of) {
@@ -140,13 +158,15 @@
 
     answer(item) {
       const box = make("section", "", make("h3", "", "Answer"));
+      const turns = (item.prompt || []).some((part) => part.turn) ? countTurns(item.prompt) : 0;
+      if (turns) box.append(make("p", "role turn", make("b", "", `Turn ${turns}`), " · model's last reply", ...this.ofTurn(item, turns)));
       if (item.reason) box.append(make("p", "dim", "why: ", theirs(item.reason)));
       if (item.answer === undefined) box.append(make("p", "folded", "Redacted"));
       else if (item.answer && this.revealed()) this.reply(box, item);
       else if (item.answer) box.append(folded(item.answer));
       else box.append(make("p", "empty", "No text."));
       for (const [name, title] of [["message", "Message"], ["reasoning", "Reasoning"], ["steps", "Steps"], ["notes", "Notes"]]) {
-        const value = item[name];
+        const value = name === "steps" && item.steps ? otherSteps(item.steps) : item[name];
         if (value && (typeof value === "string" || Object.keys(value).length)) box.append(this.more(title, shown(value)));
       }
       return box;
@@ -281,6 +301,12 @@
       return make("dd", "", isText && !this.revealed() ? make("span", "dim", "folded") : theirs(text));
     }
   }
+
+  // How often the user speaks.
+  const countTurns = (prompt) => prompt.filter((part, at) => part.role === "user" && prompt[at - 1]?.role !== "user").length;
+
+  // The steps that are no reply of a dialogue: those stand in the conversation.
+  const otherSteps = (steps) => Object.fromEntries(Object.entries(steps).filter(([name]) => !/^turn-\d+$/.test(name)));
 
   // A rule asks no model.
   const asksModel = (said) => said.raw?.length || said.models.length;
