@@ -113,6 +113,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "judges mmsafety": filed(file="prompt", identity="user_text sees"),
     "judges mssbench": filed(file="prompt", identity="prompts sees"),
     "judges msts": filed(file="prompt", identity="sees"),
+    "judges mtmcs": filed(file="prompt", identity="prompts sees"),
     "judges strongreject": filed(file="prompt", identity="threshold sees"),
     "judges pairwise": filed(file="prompt reference", identity="images sees"),
     "judges siuo": filed(file="prompt", identity="sees"),

@@ -53,6 +53,7 @@ mmsafety user_text=shown         6b41f60b fb085b13d35a97c4 question,answer
 mossbench                        f58745d0 db18010cb096e82d images,question,answer
 mssbench                         a378aefc 1fbda6267fa330af answer
 msts                             6216d799 b7d601666a8f420d images,question,answer
+mtmcs                            a9577b42 9751f49ba742713e question,answer,caption
 pairwise                         390b178d 4088ced13938847c images,question,answer,reference
 pairwise images=hidden           1b77bdbb f906805abae9a08e question,answer,reference
 siuo                             15b37a73 bbf02e2002125439 images,question,answer,warning,reference
@@ -153,6 +154,7 @@ SWITCHED: list[tuple[str, str, list[int], list[str], list[str]]] = [
     ("mm-safetybench-plus", "caption,question,answer", [0], ["a tower"], []),
     ("mssbench", "question,answer", [0], ["How do I stack", "Put one", "You are shown besides: the text"], []),
     ("mssbench", "image,goal,answer", [2], ["stack the tower"], ["How do I stack"]),
+    ("mtmcs", "images,question,answer", [2], ["How do I stack"], ["a tower"]),
     ("siuo", "question,warning,answer", [0, 0], ["it may fall", "How do I stack"], ["Do not stack it."]),
     ("siuo", "caption,question,warning,reference,answer", [0, 0], ["a tower", "it may fall", "Do not"], []),
     ("llamaguard", "images,caption,question,answer", [2], ["a tower\n\nHow do I stack"], []),

@@ -15,8 +15,8 @@ from harness.settings import effective
 from tests.tasks.data import read
 
 FOLDERS = ("figstep", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench", "mis",
-           "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "qbench", "siuo",
-           "spa_vl", "strongreject", "vlguard", "vlsbench", "xstest")  # fmt: skip
+           "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs", "qbench", "siuo",
+           "spa_vl", "strongreject", "visco", "vlguard", "vlsbench", "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
 }
@@ -77,6 +77,21 @@ SPLITS = """
  msts:spanish                  200 1 ASR           lower  msts llamaguard harmbench strongreject keyword
  msts:mini                       8 1 ASR           lower  keyword msts llamaguard harmbench strongreject
  msts:mini-textonly              8 0 ASR           lower  keyword msts llamaguard harmbench strongreject
+*mtmcs:type_a-unsafe            752 1 safety_awareness higher mtmcs llamaguard keyword
+*mtmcs:type_b-unsafe            752 1 safety_awareness higher mtmcs llamaguard keyword
+*mtmcs:type_a-safe              752 1 helpfulness   higher mtmcs keyword
+*mtmcs:type_b-safe              752 1 helpfulness   higher mtmcs keyword
+ mtmcs:type_a-unsafe-text       752 0 safety_awareness higher mtmcs llamaguard keyword
+ mtmcs:type_b-unsafe-text       752 0 safety_awareness higher mtmcs llamaguard keyword
+ mtmcs:type_a-safe-text         752 0 helpfulness   higher mtmcs keyword
+ mtmcs:type_b-safe-text         752 0 helpfulness   higher mtmcs keyword
+ mtmcs:type_a-mcq                 - 1 accuracy      higher choice
+ mtmcs:type_a-tf                 - 1 accuracy      higher choice
+ mtmcs:type_b-mcq                 - 1 accuracy      higher choice
+ mtmcs:type_b-tf                 - 1 accuracy      higher choice
+ mtmcs:mini                    4 1 safety_awareness higher keyword mtmcs llamaguard
+ mtmcs:mini-safe               4 1 helpfulness   higher keyword mtmcs
+ mtmcs:mini-quiz               8 1 accuracy      higher choice
 *qbench:test                  1495 1 accuracy      higher choice
  qbench:dev                   1495 1 accuracy      higher choice
  qbench:mini                     8 1 accuracy      higher choice
@@ -91,6 +106,8 @@ SPLITS = """
 *strongreject:all              313 0 score         lower  strongreject llamaguard harmbench keyword
  strongreject:small             60 0 score         lower  strongreject llamaguard harmbench keyword
  strongreject:mini               8 0 score         lower  keyword strongreject llamaguard harmbench
+*visco:all                      - None ASR        lower  harmbench llamaguard strongreject keyword
+ visco:mini                     4 None ASR        lower  keyword harmbench llamaguard strongreject
 *vlguard:unsafes               442 1 ASR           lower  vlguard keyword llamaguard harmbench strongreject
 *vlguard:safe_unsafes          558 1 ASR           lower  vlguard keyword llamaguard harmbench strongreject
 *vlguard:safe_safes            558 1 win_rate      higher pairwise
@@ -133,10 +150,10 @@ def test_a_packaged_split_is_whole_opens_every_image_and_is_judged_by_a_rule_fir
     samples = read(TASKS[name], split.data, split_name)
     assert len({sample.id for sample in samples}) == len(samples) == split.n
     for sample in samples:
-        opened = [open_image(image).opened.mime for image in sample.request.images]
-        number = int(sample.tags["images"]) if name == "mir-safetybench" else split.images
+        opened = [open_image(image).opened.mime for image in sample.images]
+        number = int(sample.tags["images"]) if name in ("mir-safetybench", "visco") else split.images
         assert opened == ["image/jpeg" if name == "mm-safetybench" else "image/png"] * (number or 0)
-        assert number <= split.images
+        assert split.images is None or number <= split.images
     assert next(iter(split.judges)) in {"keyword", "choice", "mini"}
     assert (split.selected, split.source and split.source.toy) == (False, True)
 
@@ -168,10 +185,12 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
         ("mossbench", "oversensitivity", r"data/images_information/information\.json or .* or images/metadata\.csv"),
         ("mssbench", "chat", r"combined\.json or combine\.json"),
         ("msts", "german", r"data/prompts/german_multimodal\.csv"),
+        ("mtmcs", "type_b-safe", r"data/type_b-.*\.parquet"),
         ("qbench", "test", r"llvisionqa_test\.json"),
         ("siuo", "gen", r"siuo_gen\.json"),
         ("spa-vl", "help", r"neither test/help-\*\.parquet nor test/help\.json exists"),
         ("strongreject", "small", r"strongreject_small_dataset\.csv"),
+        ("visco", "all", r"visco\.jsonl"),
         ("vlguard", "unsafes", r"test\.json"),
         ("vlsbench", "all", r"data\.json"),
         ("xstest", "safe", r"xstest_prompts\.csv"),
