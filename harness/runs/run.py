@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -305,7 +305,9 @@ def check_requests(resolved: Resolved, jobs: Iterable[SplitJob]) -> None:
         return
     for job in jobs:
         for sample in job.plan.samples():
-            if why := resolved.find_fault(sample.request):
+            later = (replace(sample.request, messages=(turn,)) for turn in sample.turns)
+            why = next(filter(None, map(resolved.find_fault, (sample.request, *later))), "")
+            if why:
                 raise HarnessError(
                     f"strategy {resolved.strategy.name} may not be used on {job.plan.title}: sample {sample.id}: {why}",
                     remedy="leave the split out, or use another strategy",

@@ -218,6 +218,21 @@ def test_a_strategy_of_several_steps_goes_round_by_round_and_each_step_is_paid_o
         assert len(world.server.batches) >= most, "each walk gets one call further"
 
 
+@pytest.mark.parametrize(("name", "later"), [("smooth", 0), ("jailguard", 1)])
+def test_copies_that_a_defence_asks_at_once_go_into_one_batch(name: str, later: int, tmp_path: Path) -> None:
+    with opened(OPENAI, tmp_path) as world:
+        world.finish("plain")
+        plain = len(world.server.batches)
+        world.server.paid.clear()
+        more = ("--strategy", name, "-S", "copies=3")
+        world.finish("run", *more)
+        assert len(world.server.batches) == 2 * plain + later
+        assert max(world.server.paid.values()) == 1
+        assert commands.harness_here(*world.words("live", *more)).code == 0
+        assert_as_live(world, "run")
+        assert {line["calls"] for line in read(tmp_path / "run" / "mis" / "responses.jsonl")} <= {3, 3 + later}
+
+
 def test_a_killed_strategy_keeps_its_first_step(tmp_path: Path) -> None:
     with opened(OPENAI, tmp_path) as world:
         kill_at(world, "create", 2, "--strategy", "ecso")

@@ -254,8 +254,8 @@ def plan_sweep(given: Path | str | Mapping[str, Any], *, output: Path | None = N
             if not units:
                 apart = _check_questions(options)
             made = _build_unit(values, {**entry, "name": named} if chosen else entry, options, folder, apart=apart)
-            labels = ("" if choice is None else choice.label for choice in (strategy, attack))
-            units.append(replace(made, source=alone, **dict(zip(("strategy", "attack"), labels, strict=True))))
+            around, against = (choice.label if choice is not None else "" for choice in (strategy, attack))
+            units.append(replace(made, source=alone, strategy=around, attack=against))
     _check_folders(units, where)
     return SweepPlan(
         source=source,
