@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from harness import Image, Message, Request, Sample, Setting, Text
+from harness.attacks import MAY_CHANGE
 from harness.images import draw_image
 from harness.types import Json, Part, Settings
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 NO_CHAT: Final = "the request is raw, so it has no turns"
 NO_IMAGE: Final = "it holds no image"
 NO_TEXT: Final = "its question has no text"
-#: what is noted where another order or number of images may make another answer right
-MAY_CHANGE: Final = "label may change"
 SEED: Final = Setting(name="seed", type=int, default=0, identity=True, help="another seed draws other variants")
 _NUMBERED: Final = (
     r"first|second|third|fourth|fifth|sixth|last|former|latter|previous|next|\d+(?:st|nd|rd|th)|"

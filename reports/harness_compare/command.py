@@ -36,6 +36,7 @@ _LISTED = 5  #: flips of each way, without --show
         "harness compare runs/base runs/tuned",
         "harness compare 'runs/base-s*' 'runs/tuned-s*' --output difference.html",
         "harness compare runs/* --group-by seed",
+        "harness compare --controls runs/plain runs/drop runs/blank",
     ),
 )
 @click.argument("runs", type=RunPlace(), nargs=-1, required=True, metavar="A B [C...]")
@@ -63,6 +64,11 @@ _LISTED = 5  #: flips of each way, without --show
     "--common-errors",
     is_flag=True,
     help="Where people labelled both runs: also the difference if the judge errs alike on both, with tests of that.",
+)
+@click.option(
+    "--controls",
+    is_flag=True,
+    help="One table: each model's run beside its runs under attacks and controls, in any order.",
 )
 @click.option(
     "--show",
@@ -94,12 +100,14 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     """
     output: Path | None = given["output"]
     name = given["name"] or _find_format(output)
-    if len(runs) < 2:
+    if len(runs) < 2 and not given["controls"]:
         raise click.UsageError("give two runs or more: the baseline, then the others")
     if name in _WITHOUT_ITEMS and (given["reveal"] or given["show"] is not None):
         flag = "reveal" if given["reveal"] else "show"
         raise click.UsageError(f"--{flag} has no effect: {_WITHOUT_ITEMS[name]} lists no items")
     load_host(ctx)
+    if given["controls"]:
+        return _compare_controls([path for run in runs for path in _list_runs(run)], name, given)
     from harness.runs.comparing.compare import compare
 
     options = {key: given[key] for key in ("tasks", "by", "judge", "allow_mismatch", "common_errors")}
@@ -112,17 +120,45 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     elif output is None:
         click.echo(_render(found, name, given), nl=False)
     else:
-        from harness.files import atomic_write, report_write_errors
-
-        with report_write_errors(output, what="cannot write the comparison", remedy="give another --output"):
-            atomic_write(output, _render(found, name, given), sync=False)
-        say(f"wrote {output}", err=True)
+        _write(output, _render(found, name, given))
     changes = [change for each in found.splits for change in each.changes.values()]
     if given["common_errors"] and not any(change.people and change.people.common for change in changes):
         say("note: --common-errors shows nothing: people's labels give no metric a number in both runs", err=True)
     for title, fault in found.unscored.items():
         say(f"note: {title} could not be compared: the task raised {fault}", err=True)
     return 3 if found.unscored else 0
+
+
+def _compare_controls(runs: list[Path], name: str, given: dict[str, Any]) -> int:
+    """Print or write the table of controls."""
+    from harness.remote import find_local
+    from harness.runs.comparing.controls import compare_controls
+
+    from .controls import print_controls, render_controls
+
+    useless = [flag for flag in ("by", "allow_mismatch", "common_errors", "reveal") if given[flag]]
+    useless += ["show"] * (given["show"] is not None) + ["group_by"] * (given["group_by"] != "none")
+    if useless:
+        raise click.UsageError(f"--{useless[0].replace('_', '-')} has no effect with --controls")
+    if name in ("html", "latex"):
+        raise click.UsageError(f"--controls has no {name} form: give terminal, markdown, csv or json")
+    table = compare_controls([find_local(run) for run in runs], tasks=given["tasks"], judge=given["judge"])
+    output: Path | None = given["output"]
+    if output is not None:
+        _write(output, render_controls(table, name))
+    elif name == "terminal":
+        print_controls(table)
+    else:
+        click.echo(render_controls(table, name), nl=False)
+    return 0
+
+
+def _write(output: Path, text: str) -> None:
+    from harness.files import atomic_write, report_write_errors
+
+    with report_write_errors(output, what="cannot write the comparison", remedy="give another --output"):
+        atomic_write(output, text, sync=False)
+    say(f"wrote {output}", err=True)
 
 
 def _find_format(output: Path | None) -> str:

@@ -478,6 +478,10 @@ def list_notes(found: Comparison) -> Iterator[str]:
 def list_asides(found: Comparison) -> Iterator[str]:
     """How the models differ, and what was left out."""
     yield from (f"differs: {each.text}" for each in found.differing)
+    for letter in (side.letter for side in found.runs[1:]):
+        if [each.what for each in found.differing if each.run == letter] == ["the attack"]:
+            base = found.baseline.letter
+            yield f"the same samples, and only the attack differs: {letter} - {base} is the difference that it makes"
     yield from (f"left out: {each}" for each in found.left_out)
 
 

@@ -13,11 +13,12 @@ import pytest
 from harness_attacks.controls import BLANK, CAPTION_ONLY, DROP, ORDER, UNRELATED, UNSAID
 from harness_attacks.inserted import PREPEND_IMAGE
 from harness_attacks.shuffled import SHUFFLE, shuffle
-from harness_attacks.turns import MAY_CHANGE, find_place
+from harness_attacks.turns import find_place
 from harness_attacks.typographic import SIDE, TYPOGRAPHIC, WORDS, draw_text, has_letter, spell, wrap
 
 import harness
 from harness import Attack, Attacked, HarnessError, Image, Message, Request, Sample, Text, Variant, plugins
+from harness.attacks import MAY_CHANGE
 from harness.drawings import draw, png
 from harness.images import decode, draw_image
 from harness.keys import canonical, request_to_json
