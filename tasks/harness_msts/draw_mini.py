@@ -47,11 +47,11 @@ def draw_data(folder: Path) -> None:
             shown.append({**case, **named, "unsafe_image_id": image, "prompt_text": text.format(deed, "this")})
             told.append({**case, **named, "prompt_text": text.format(deed, f"a {thing}")})
     for name, records in (("english_multimodal", shown), ("english_textonly", told)):
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, list(records[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)
-        (folder / f"data/prompts/{name}.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
+        (folder / f"data/prompts/{name}.csv").write_text(table.getvalue(), encoding="utf-8", newline="")
 
 
 main = mini_command(draw_data, __doc__)
