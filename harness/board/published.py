@@ -9,7 +9,7 @@ A task names a YAML file (`Task.published`), which may hold the tables of severa
         task: mis                     # may be left out where the file is one task's
         metrics: [ASR, HR, RSR, RR]
         whole: true                   # the metrics of a row sum to 100
-        n: {easy: 1675}               # samples of a split, of which each number is a percentage
+        n: {easy: 1675}               # samples of a split, of which each number is a percentage; or metric -> samples
         rows:
           Model A: {easy: [92.90, 0.24, 6.69, 0.18]}
           Model B: {easy: {values: [18.57], implied: {ASR: 52/280}, note: "…"}}
@@ -136,41 +136,51 @@ def _read_table(task: str, table: Mapping[str, Any], source: PublishedSource) ->
         for metric, text in row.get("implied", {}).items():
             numerator, denominator = text.split("/")
             implied[metric] = int(numerator), int(denominator)
-        n, unit = table.get("n", {}).get(split), 10.0 ** -decimals[split]
+        given: Any = table.get("n", {}).get(split)
+        sizes: Mapping[str, int] = {}
+        if given is not None:
+            sizes = cast("Mapping[str, int]", given if isinstance(given, Mapping) else dict.fromkeys(metrics, given))
+        unit = 10.0 ** -decimals[split]
         yield PublishedRow(
             task=task,
             split=split,
             model=model,
             values=values,
             implied=implied,
-            slips=tuple(_find_slips(values, implied, n=n, unit=unit, whole=table.get("whole", False))),
+            slips=tuple(_find_slips(values, implied, sizes=sizes, unit=unit, whole=table.get("whole", False))),
             note=row.get("note", ""),
             source=source,
         )
 
 
 def _find_slips(
-    values: Mapping[str, float], implied: Mapping[str, tuple[int, int]], *, n: int | None, unit: float, whole: bool
+    values: Mapping[str, float],
+    implied: Mapping[str, tuple[int, int]],
+    *,
+    sizes: Mapping[str, int],
+    unit: float,
+    whole: bool,
 ) -> Iterator[str]:
     """What is wrong with a row.
 
     Args:
         values: metric -> number, as printed.
         implied: metric -> (numerator, denominator).
-        n: samples of the split, where that is known.
+        sizes: metric -> samples that it is a percentage of, where that is known.
         unit: of the last decimal.
         whole: the numbers sum to 100.
     """
     if whole:
-        is_exact = n is not None and round(100 / unit) % n == 0  # percentages of n samples that need no rounding
+        # percentages of so many samples that they need no rounding
+        is_exact = bool(sizes) and all(round(100 / unit) % n == 0 for n in sizes.values())
         total, allowed = sum(values.values()), (0.0 if is_exact else unit / 2) * len(values)
         if abs(total - 100) > allowed + _CLOSE:
             yield f"sums to {total:g}, not 100"
-    if n is None:
-        return
     for metric, value in values.items():
-        if metric not in implied and abs(100 * round(value * n / 100) / n - value) > unit + _CLOSE:
+        n = sizes.get(metric)
+        if n is not None and metric not in implied and abs(100 * round(value * n / 100) / n - value) > unit + _CLOSE:
             yield f"{metric} {value:g} is no k of {n}"
     for metric, (numerator, denominator) in implied.items():
-        if denominator < n:
+        n = sizes.get(metric)
+        if n is not None and denominator < n:
             yield f"{metric} is {numerator} of {denominator}, not of {n}"

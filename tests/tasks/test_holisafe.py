@@ -221,5 +221,5 @@ def test_the_sites_column_masr_is_the_pooled_rate_but_for_two_rows() -> None:
     assert off == ["LLaVA-v1.5-13B"]
     for row in means:
         assert sum(row.values[name] for name in sizes) / 4 == pytest.approx(row.values["mASR"], abs=0.0101)
-    safe = [row for row in published(TASK) if row.split == "safe"]
-    assert [row for row in safe if row.slips] == []
+    marked = [(row.model, len(row.slips)) for row in published(TASK) if row.slips]
+    assert marked == [("LLaVA-v1.5-13B", 1), ("Gemma3-27B-IT", 1), ("SPA-VL-DPO-7B", 2)]
