@@ -113,12 +113,18 @@ def _draw_grid(console: Console, grid: Grid) -> None:
         table.add_column(one_line(attack) if crossed else head, justify="right")
     table.add_column("calls", justify="right")
     notes: list[str] = []
+    changed = False
     for strategy in grid.strategies:
         cells = [grid.cells[strategy, attack] for attack in grid.attacks]
         shown: list[Text] = []
         for attack, cell in zip(grid.attacks, cells, strict=True):
             mark = "" if cell.complete or cell.value is None else " (incomplete)"
-            shown.append(Text(format_estimate(cell.value, cell.ci95, grid.unit) + mark))
+            text = Text(format_estimate(cell.value, cell.ci95, grid.unit) + mark)
+            if cell.change is not None:
+                sign = "+" if cell.change > 0 else ""
+                text.append(f"\n{sign}{format_estimate(cell.change, cell.change_ci95, grid.unit)}", style="dim")
+                changed = True
+            shown.append(text)
             if cell.why:
                 where = strategy if attack == NONE else f"{strategy}, {attack}"
                 notes.append(one_line(f"{where}: {cell.why}", 200))
@@ -126,8 +132,12 @@ def _draw_grid(console: Console, grid: Grid) -> None:
         table.add_row(Text(one_line(strategy)), *shown, format_count(sum(calls)) if calls else "—")
     console.print(Text(title, style="bold"))
     console.print(table)
+    if changed:
+        legend = "second lines: paired difference from none above, or in the first row from none at its left"
+        console.print(Text(f"  {legend if crossed else 'second lines: paired difference from none'}; unadjusted"))
     for note in notes:
         console.print(Text(f"  {note}", style="yellow"))
+    console.print()
 
 
 def _list_lines(row: Row) -> Iterator[str]:

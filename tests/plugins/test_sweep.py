@@ -182,6 +182,32 @@ def test_two_axes_make_a_table_of_defence_by_attack(world: World) -> None:
     assert places == [(row, column, 2) for row in more["strategies"] for column in ("none", "mixed", "drop")]
     assert re.search(r"defence / attack +none +mixed +drop +calls\n", ended.out)
     assert re.search(r"self-reminder( +0\.0 \[0\.0, 65\.8\]){3} +6\n", ended.out)
+    changes = [(cell["change"], cell["strategy"], cell["attack"]) for cell in grid["cells"]]
+    assert [place for change, *place in changes if change is None] == [["none", "none"]]
+    shown = (world.output / "defences.md").read_text()
+    assert re.search(r"\| self-reminder +\|( 0\.0 \[0\.0, 65\.8\] +\|){3}\n", shown)
+    assert "\\multicolumn{3}{c}{mis:mini}" in (world.output / "defences.tex").read_text()
+
+
+def test_the_changes_of_a_table_are_those_of_a_comparison(world: World) -> None:
+    import harness
+
+    more = {"strategies": ["none", "jailguard"], "attacks": ["none", "drop"], "judges": ["keyword"], "limit": 8}
+    ended = harness_here(*world.words(["mini/base"], jobs=1, **more))
+    assert ended.code == 0, ended.err
+    [grid] = world.load()["grids"]
+    found = {(cell["strategy"], cell["attack"]): (cell["change"], cell["change_ci95"]) for cell in grid["cells"]}
+    pairs = {
+        ("none", "drop"): ("mini-base", "mini-base-drop"),
+        ("jailguard", "none"): ("mini-base", "mini-base-jailguard"),
+        ("jailguard", "drop"): ("mini-base-drop", "mini-base-jailguard-drop"),
+    }
+    for place, (base, other) in pairs.items():
+        [split] = harness.compare(world.output / base, world.output / other).splits
+        change = split.changes["ASR"].paired
+        assert change.ci95 is not None
+        assert found[place] == (change.difference, list(change.ci95))
+    assert found["jailguard", "drop"][0] < 0, "what drop leaves of the questions, the copies do not agree on"
 
 
 def test_a_cell_without_a_number_says_why(world: World) -> None:

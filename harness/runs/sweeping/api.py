@@ -16,7 +16,7 @@ from harness.runs.sweeping.grids import build_grids
 from harness.runs.sweeping.plan import SweepPlan, plan_sweep
 from harness.runs.sweeping.pool import LocalPool, Work, find_slots, hold_output, list_plugin_flags
 from harness.runs.sweeping.records import Records, Row
-from harness.runs.sweeping.result import Sweep, write_leaderboard
+from harness.runs.sweeping.result import Sweep, write_grids, write_leaderboard
 from harness.runs.sweeping.slurm import Script, build_scripts, submit
 from harness.runs.writer import format_time
 from harness.settings import nearest
@@ -107,6 +107,7 @@ def close_sweep(
     )
     if page:
         made.write()
+        write_grids(made.grids, plan.output)
     return made
 
 

@@ -6,14 +6,20 @@ A grid is of one judge: a run that another judge has read, or that lacks the met
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
 
+from harness.board.display import format_interval, format_value
 from harness.board.results import FILE, read_results
 from harness.errors import HarnessError
+from harness.matrix import Matrix, MatrixCell, MatrixColumn, MatrixNote, MatrixRow
+from harness.metrics import Better
 from harness.runs.sweeping.plan import NONE, SweepPlan
 from harness.runs.sweeping.records import Row
 from harness.types import Json
+
+_INCOMPLETE: Final = MatrixNote(mark="a", text="Incomplete: too few of its samples are resolved.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +33,15 @@ class Cell:
         calls: of the model, for all splits of its run; None if unknown.
         complete: whether enough of the split is resolved.
         why: why there is no number; empty if there is one.
+        change: what the defence changes under this attack, or without a defence the attack: the paired difference from
+            the cell above it with `none`, or from that left of it; None if there is no such cell, or none of both.
+        change_ci95: its interval.
     """
 
     value: float | None = None
     ci95: tuple[float, float] | None = None
+    change: float | None = None
+    change_ci95: tuple[float, float] | None = None
     n: int = 0
     calls: int | None = None
     complete: bool = False
@@ -60,7 +71,7 @@ class Grid:
     judge: str
     metric: str
     unit: str
-    better: str
+    better: Better
     strategies: tuple[str, ...]
     attacks: tuple[str, ...]
     cells: Mapping[tuple[str, str], Cell]
@@ -83,6 +94,8 @@ class Grid:
                     "attack": attack,
                     "value": cell.value,
                     "ci95": None if cell.ci95 is None else list(cell.ci95),
+                    "change": cell.change,
+                    "change_ci95": None if cell.change_ci95 is None else list(cell.change_ci95),
                     "n": cell.n,
                     "calls": cell.calls,
                     "complete": cell.complete,
@@ -105,9 +118,108 @@ def build_grids(plan: SweepPlan, rows: Sequence[Row]) -> tuple[Grid, ...]:
         read = {(row.unit.strategy or NONE, row.unit.attack or NONE): _read(row) for row in own}
         states = {(row.unit.strategy or NONE, row.unit.attack or NONE): row.why or row.state for row in own}
         splits = list(dict.fromkeys(split for results in read.values() for split in _list_splits(results)))
-        for task, name in splits:
-            grids.append(_build_grid(plan, model, task, name, read, states))
+        made = [_build_grid(plan, model, task, name, read, states) for task, name in splits]
+        folders = {(row.unit.strategy or NONE, row.unit.attack or NONE): row.unit.folder for row in own}
+        changes = _compare({place: folders[place] for place, results in read.items() if results is not None})
+        grids += [_add_changes(grid, changes) for grid in made]
     return tuple(grids)
+
+
+#: (strategy, attack) -> (task, split, metric) -> the paired difference and its interval
+_Changes = Mapping[tuple[str, str], Mapping[tuple[str, str, str], tuple[float, tuple[float, float] | None]]]
+
+
+def _compare(folders: Mapping[tuple[str, str], Path]) -> _Changes:
+    """What each defence changes under its attack, and what each attack changes without a defence."""
+    from harness.runs.comparing.compare import compare
+
+    found: dict[tuple[str, str], dict[tuple[str, str, str], tuple[float, tuple[float, float] | None]]] = {}
+    for (strategy, attack), folder in folders.items():
+        base = folders.get((NONE, attack) if strategy != NONE else (NONE, NONE))
+        if base is None or base == folder:
+            continue
+        try:
+            compared = compare(base, folder)
+        except HarnessError:
+            continue  # the runs were measured differently, or have no question in common
+        found[strategy, attack] = {
+            (split.task, split.split, metric): (change.paired.difference, change.paired.ci95)
+            for split in compared.splits
+            for metric, change in split.changes.items()
+            if change.paired.difference is not None
+        }
+    return found
+
+
+def _add_changes(grid: Grid, changes: _Changes) -> Grid:
+    cells: dict[tuple[str, str], Cell] = {}
+    for place, cell in grid.cells.items():
+        difference, ends = changes.get(place, {}).get((grid.task, grid.split, grid.metric), (None, None))
+        cells[place] = cell if cell.value is None else replace(cell, change=difference, change_ci95=ends)
+    return replace(grid, cells=cells)
+
+
+def build_matrix(grids: Sequence[Grid]) -> Matrix:
+    """The grids as one paper table: a row for each strategy of each model, a column for each attack on each split."""
+    splits = list(dict.fromkeys((grid.task, grid.split, grid.metric) for grid in grids))
+    placed = {(grid.model, grid.task, grid.split, grid.metric): grid for grid in grids}
+    models = list(dict.fromkeys(grid.model for grid in grids))
+    strategies, attacks = (grids[0].strategies, grids[0].attacks) if grids else ((), ())
+    columns: list[MatrixColumn] = []
+    for task, split, metric in splits:
+        grid = next(each for each in grids if (each.task, each.split, each.metric) == (task, split, metric))
+        head = f"{metric} {'%' if grid.unit == '%' else ''}".strip()
+        for attack in attacks:
+            crossed = attacks != (NONE,)
+            columns.append(
+                MatrixColumn(
+                    group=f"{task}:{split}" if crossed else "",
+                    over=head if crossed else f"{task}:{split}",
+                    head=attack if crossed else head,
+                    task=task,
+                    split=split,
+                    metric=metric,
+                    unit=grid.unit,
+                    better=grid.better,
+                    judge=grid.judge,
+                )
+            )
+    rows: list[MatrixRow] = []
+    for model in models:
+        for number, strategy in enumerate(strategies):
+            cells: list[MatrixCell] = []
+            for task, split, metric in splits:
+                found = placed.get((model, task, split, metric))
+                cells += [_fill(None if found is None else found.cells[strategy, attack], found) for attack in attacks]
+            section = model if number == 0 and len(models) > 1 else ""
+            rows.append(MatrixRow(name=strategy, model=model, section=section, cells=tuple(cells)))
+    judges = list(dict.fromkeys(grid.judge for grid in grids if grid.judge))
+    facts = [f"Model: {models[0]}."] if len(models) == 1 else []
+    facts += [f"Judged by {', '.join(judges)}."] if judges else []
+    facts.append("Brackets: 95% interval. A dash: no number; sweep.json says why.")
+    open_ = any(not cell.complete and cell.value is not None for grid in grids for cell in grid.cells.values())
+    return Matrix(
+        title="Defences and attacks" if attacks != (NONE,) else "Defences",
+        label="defences",
+        columns=tuple(columns),
+        rows=tuple(rows),
+        facts=tuple(facts),
+        notes=(_INCOMPLETE,) if open_ else (),
+    )
+
+
+def _fill(cell: Cell | None, grid: Grid | None) -> MatrixCell:
+    if cell is None or grid is None or cell.value is None:
+        return MatrixCell()
+    marks = () if cell.complete else (_INCOMPLETE,)
+    return MatrixCell(
+        notes=tuple(note.mark for note in marks),
+        told=tuple(note.text for note in marks),
+        number=format_value(cell.value, grid.unit),
+        interval=format_interval(cell.ci95, grid.unit),
+        value=cell.value,
+        ci95=cell.ci95,
+    )
 
 
 _Read = Mapping[tuple[str, str], Mapping[str, Any] | None]
@@ -152,7 +264,7 @@ def _build_grid(
         judge="" if first is None else str(first.get("judge") or ""),
         metric=metric,
         unit=str(told.get("unit", "%")),
-        better=str(told.get("better", "neither")),
+        better=told.get("better", "neither"),
         strategies=strategies,
         attacks=attacks,
         cells=cells,

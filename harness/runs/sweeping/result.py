@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from harness import plugins
 from harness.board.results import FILE
 from harness.errors import HarnessError
 from harness.files import atomic_write
 from harness.runs.reporting import report
-from harness.runs.sweeping.grids import Grid
+from harness.runs.sweeping.grids import Grid, build_matrix
 from harness.runs.sweeping.records import STATES, Row
 from harness.types import Json
 
 SCHEMA: Final = "harness.sweep/1"
 SWEEP_FILE: Final = "sweep.json"
 LEADERBOARD: Final = "leaderboard.html"
+GRIDS: Final = "defences"  #: the tables of the axes, without their ending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,18 @@ class Sweep:
     def write(self) -> None:
         """Write sweep.json."""
         atomic_write(self.output / SWEEP_FILE, json.dumps(self.as_json(), ensure_ascii=False, indent=1) + "\n")
+
+
+def write_grids(grids: Sequence[Grid], output: Path) -> None:
+    """Write the tables of the axes for a paper: Markdown and LaTeX, as far as a report is there for them."""
+    if not grids:
+        return
+    table = build_matrix(grids)
+    for report_, _ in plugins.current().offers("reports"):
+        if report_.name in ("markdown", "latex") and report_.matrix is not None:
+            drawn = report_.matrix(table)
+            if isinstance(drawn, str):
+                atomic_write(output / f"{GRIDS}{report_.suffix}", drawn)
 
 
 def write_leaderboard(rows: list[Row], output: Path, tell: Callable[[str], None]) -> Path | None:
