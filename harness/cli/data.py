@@ -261,6 +261,9 @@ def _fetch_data(place: Place, revision: str) -> None:
     if source is None:
         show(f"{name}: comes with the harness")
         return
+    if place.task.folder is not None:
+        show(f"{name}: its data lies beside its task file, in {place.root}")
+        return
     if not is_fetchable(source):
         raise HarnessError(f"the data of {name} cannot be fetched", remedy=explain_fetch(name, source, place.root))
     licence = f"licence: {source.licence or 'not stated'}"

@@ -183,6 +183,9 @@ def _read_header(file: IO[bytes], name: str) -> tuple[tuple[str, ...], int]:
         columns = tuple((cell.decode() if isinstance(cell, bytes) else cell).strip() for cell in found[1])
     except UnicodeDecodeError as error:
         raise BadData(f"the header is not UTF-8: {error}", where=name) from None
+    if len(columns) == 1 and ";" in columns[0]:
+        remedy = "write it with commas, or with tabs as .tsv"
+        raise BadData("the header looks separated by semicolons", where=name, remedy=remedy)
     if len(set(columns)) < len(columns):
         twice = next(column for number, column in enumerate(columns) if column in columns[:number])
         raise BadData(f"the header names the column {twice!r} twice", where=name)

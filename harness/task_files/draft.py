@@ -104,7 +104,7 @@ def draft_task(file: Path, source: Path) -> Draft:
         from harness.task_files.lm_eval import draft_from_lm_eval
 
         return draft_from_lm_eval(source)
-    if not source.is_file():
+    if not source.is_file() and "*" not in source.name:
         raise HarnessError(
             "there is no such data file", where=str(source), remedy=f"known kinds: {', '.join(SUFFIXES)}"
         )
@@ -114,7 +114,8 @@ def draft_task(file: Path, source: Path) -> Draft:
         raise HarnessError("the data is not in the task file's folder, nor below it", where=str(source), remedy=remedy)
     name = source.absolute().relative_to(folder).as_posix()
     files = open_files(folder)
-    rows = list(islice(read_table(files, name), _LOOKED_AT))
+    first = next(iter(files.matching(name)), name)
+    rows = list(islice(read_table(files, first), _LOOKED_AT))
     if not rows:
         raise HarnessError("the data file holds no records", where=str(source))
     layout = _guess_layout(name, rows)
@@ -197,7 +198,8 @@ def _draft_table(seen: _Seen, layout: str) -> Draft:
     elif column := seen.find(_REFERENCES, _is_text):
         guess("target", {"reference": column}, "by its name")
     if column := seen.find(_SPLITS, _has_few_values):
-        every = dict.fromkeys(str(row.values.get(column)) for row in read_table(seen.files, seen.name))
+        rows = (row for name in seen.files.matching(seen.name) for row in read_table(seen.files, name))
+        every = dict.fromkeys(str(row.values.get(column)) for row in rows)
         guess("splits", {"column": column, "values": list(every)}, f"{len(every)} values")
     rest = [column for column in seen.columns if column not in seen.taken]
     notes = [f"not used: {', '.join(rest)}"] if rest else []

@@ -146,6 +146,8 @@ class TaskFile:
         text: as the file has it.
         values: its content.
         templates: name -> text.
+        known_version: of the file that this one was reduced from (`redact`); empty for a whole one.
+        known_words: hash of that file's own words.
     """
 
     path: Path
@@ -153,6 +155,8 @@ class TaskFile:
     text: str
     values: Mapping[str, Any]
     templates: Mapping[str, str]
+    known_version: str = ""
+    known_words: str = ""
 
     @staticmethod
     def read(path: Path) -> TaskFile:
@@ -163,7 +167,9 @@ class TaskFile:
     def restore(stored: Mapping[str, Json]) -> TaskFile:
         """A file as a run kept it (`Task.file`); what is there now is not read. Raises HarnessError."""
         texts = {str(name): str(text) for name, text in cast("Mapping[str, Json]", stored["templates"]).items()}
-        return TaskFile._parse(Path(str(stored["path"])), str(stored["text"]), texts)
+        found = TaskFile._parse(Path(str(stored["path"])), str(stored["text"]), texts)
+        version, words = (str(stored.get(key, "")) for key in ("version", "template_hash"))
+        return replace(found, known_version=version, known_words=words)
 
     @staticmethod
     def _parse(path: Path, text: str, texts: Mapping[str, str] | None) -> TaskFile:
@@ -185,8 +191,43 @@ class TaskFile:
     @property
     def version(self) -> str:
         """The file's own version, and a hash of all it says."""
+        if self.known_version:
+            return self.known_version
         whole = digest({"file": self.values, "templates": dict(self.templates)})
         return f"{self.values.get('version', '1')}+{whole.partition(':')[2][:12]}"
+
+    def redact(self) -> dict[str, Json]:
+        """What a run without texts keeps: enough to score its lines, and nothing of what is asked or where it lies."""
+        import yaml
+
+        values = self.values
+        kind, reading = self._find_kind(), self._build_reading(self.values["data"].get("layout", "table"))
+        kept: dict[str, Any] = {
+            "description": "redacted",
+            "data": {"files": "redacted.csv"},
+            "question": "question",
+            **{key: values[key] for key in (*_SCORING, "by", "version") if key in values},
+            **{key: key for key in ("category", "cluster") if key in values},
+        }
+        if tags := _mapping(values.get("tags")) or dict.fromkeys(_items(values.get("tags"))):
+            kept["tags"] = dict.fromkeys(tags, "tag")
+        kept |= {"images": "image"} if reading.images else {}
+        kept |= {"answer": "answer"} if kind in _ANSWERED else {}
+        kept |= {"choices": ["A", "B"]} if kind == "choice" else {}
+        kept |= {"n": values["n"]} if "n" in values else {}
+        if "splits" in values:
+            own = ("n", "selected", *_SCORING)
+            splits = {name: said for name, (_, said, _) in self._list_splits().items()}
+            kept["splits"] = {name: {key: said[key] for key in own if key in said} for name, said in splits.items()}
+        templates: dict[str, Json] = {}
+        if rubric := _mapping(values.get("rubric")):
+            labels: list[str] = list(rubric["labels"])
+            kept["rubric"] = {"template": "redacted.j2", "labels": labels}
+            kept["rubric"] |= {"map": rubric["map"]} if "map" in rubric else {}
+            templates = {"redacted.j2": "{{ answer }}"}
+        dumped: str = yaml.safe_dump(kept, sort_keys=False)  # pyright: ignore[reportUnknownMemberType]
+        told = {"version": self.version, "template_hash": self._hash_own_words(reading)}
+        return {"path": self.path.name, "text": dumped, "templates": templates, **told}
 
     def build(self) -> Task:
         """The task. Raises HarnessError with file, line and key."""
@@ -366,7 +407,7 @@ class TaskFile:
         judges = self._find_judges(scoring, kind, judge)
         metrics = tuple(_build_metrics(scoring.get("metrics", {}), with_kind=bool(kind)))
         images = 0 if not reading.images else None
-        words = self._find_own_words(reading)
+        words = self._hash_own_words(reading)
         sampling: dict[str, Any] = dict(self.values.get("generation", {}))
         sampling["stop"] = tuple(sampling.get("stop", ()))
         by = tuple(self.values.get("by", ("category",) if reading.category else ()))
@@ -396,7 +437,7 @@ class TaskFile:
             description=own.get("description", ""),
             group=scoring.get("group", split.group),
             fidelity="own" if words else None,
-            template_hash=text_hash(words) if words else "",
+            template_hash=words,
         )
         given = {judge.name: _list_labels(self.values)} if judge else {}
         for wrong, near in find_misfits(split, given):
@@ -451,13 +492,14 @@ class TaskFile:
         template = _Template(text=self.templates[file], place=str(self.path.parent / file))
         return build_judge(self.name, rubric, template, self.yaml)
 
-    @staticmethod
-    def _find_own_words(reading: Reading) -> str:
-        """The words that the file adds to the data's; empty for none."""
+    def _hash_own_words(self, reading: Reading) -> str:
+        """The hash of the words that the file adds to the data's; empty for none."""
+        if self.known_version:
+            return self.known_words
         words = [each.template for each in (reading.question, reading.system) if each and each.template]
         if (reading.choices or reading.layout == "vlmevalkit") and "options" not in reading.question.uses:
             words.append(samples.QUIZ)
-        return "\n".join(words)
+        return text_hash("\n".join(words)) if words else ""
 
     def _build_source(self) -> DataSource:
         values, data = self.values, self.values["data"]
@@ -560,7 +602,9 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _to_text(value: Any) -> str:
-    return "true" if value is True else "false" if value is False else str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _name_split(value: str) -> str:

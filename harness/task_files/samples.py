@@ -15,7 +15,7 @@ from harness.readers.files import IN_PARQUET
 from harness.readers.tables import as_list, is_place, read_header, read_table, suffix
 from harness.settings import nearest
 from harness.task_files.layouts import KNOWN, LETTERS, PREVIOUS, arrange, relative_path
-from harness.task_files.words import Words, name_column, read_text
+from harness.task_files.words import Words, name_column, read_text, read_value
 from harness.types import Image, Json, Message, Part, Request, Sample, Text
 from harness.yaml_files import Place, YamlText
 
@@ -298,7 +298,7 @@ class _Maker:
     def _build_target(self, row: Row, options: Mapping[str, str]) -> Json:
         reading = self._reading
         target: dict[str, Json] = {
-            key: words.fill(row, {}) if words.template else row.values.get(words.columns[0])
+            key: words.fill(row, {}) if words.template else read_value(row, words.columns[0])
             for key, words in reading.target.items()
         }
         if reading.answer is not None:

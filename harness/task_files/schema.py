@@ -329,7 +329,7 @@ def _check_keys(text: YamlText, place: Place, value: Mapping[Any, Json], schema:
     for key, each in value.items():
         if not isinstance(key, str):
             what = f"the key {key!r} is {_NAMES[_kind(key)]}, not a text"
-            raise HarnessError(what, where=text.find(place), remedy=f'write it in quotes: "{key}"')
+            raise HarnessError(what, where=text.find(place), remedy=_quote(key))
         if key not in known and others is False:
             owner = f"{place[-1]} has" if place else "a task file has"
             raise UnknownName(f"{owner} no key {key!r}", where=text.find((*place, key)), remedy=nearest(key, known))
@@ -388,10 +388,16 @@ def _mismatch(text: YamlText, place: Place, value: Json, kinds: Sequence[str]) -
     wanted = " or ".join(_NAMES[kind] for kind in kinds)
     is_now = _NAMES.get(_kind(value), "a date")
     quoted = "string" in kinds and _kind(value) in ("integer", "number", "boolean", "date")
-    remedy = f'write it in quotes: "{value}"' if quoted else ""
+    remedy = _quote(value) if quoted else ""
     return HarnessError(
         f"{'the file' if not place else 'the value'} is {is_now}, not {wanted}", where=text.find(place), remedy=remedy
     )
+
+
+def _quote(value: object) -> str:
+    if isinstance(value, bool):
+        return f'write it in quotes, such as "{"yes" if value else "no"}": YAML takes yes, no, on and off for true and false'
+    return f'write it in quotes: "{value}"'
 
 
 def _about(schema: Schema) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 
 from harness.errors import BadData, HarnessError
 from harness.readers import Row
@@ -71,9 +72,15 @@ def compile_template(text: str, where: str) -> Words:
     return Words(columns=columns, fill=fill, uses=frozenset(used & set(EXTRA)), template=text)
 
 
+def read_value(row: Row, column: str) -> Json:
+    """A value as it is; the NaN that stands for nothing in a table of numbers is null."""
+    value = row.values.get(column)
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
 def read_text(row: Row, column: str, *, default: str | None = "") -> str:
     """A value as text; numbers and truth values as they are written in JSON. Raises BadData for lists and objects."""
-    value = row.values.get(column)
+    value = read_value(row, column)
     if value is None:
         if default is None:
             raise BadData(f"field {column!r} is missing", where=f"{row.place}, field {column}")

@@ -24,6 +24,7 @@ from harness.keys import is_redacted, redact_text
 from harness.secrets import LIKE_KEY, VENDOR_KEY, without_secrets
 from harness.store.folder import file_name, repeated_judge
 from harness.store.records import TAKEN_OUT, line_hash
+from harness.task_files import TaskFile
 from harness.types import Json
 
 Raw = Mapping[str, Any]
@@ -220,6 +221,7 @@ class FileRedactor:
             **{key: redact_value(task[key]) for key in ("task", "version", "settings")},
             "data": {"root": "", "folder": "", **_redact_data(task["data"])},
             "splits": splits,
+            **({"file": TaskFile.restore(task["file"]).redact()} if task.get("file") else {}),
         }
 
     def _redact_task(self, task: Raw) -> dict[str, Json]:

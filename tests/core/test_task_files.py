@@ -115,6 +115,13 @@ def test_a_template_fills_in_columns_and_shows_template_syntax_of_the_data_as_it
     assert asked(found[0]) == ["{{ 7 * 7 }} (3)"]
 
 
+def test_a_number_that_is_none_is_null_and_a_whole_one_has_no_point(tmp_path: Path) -> None:
+    write_rows(tmp_path / "d.parquet", [{"id": 1.0, "q": "x", "n": float("nan")}, {"id": 2.0, "q": "y", "n": 3.0}])
+    given: dict[str, Any] = {"data": {"files": "d.parquet"}, "question": "q", "images": None, "category": "n"}
+    found = read(write_file(tmp_path, **given, target={"n": "n"}))
+    assert [(each.id, each.category, each.target) for each in found] == [("1", "", {"n": None}), ("2", "3", {"n": 3.0})]
+
+
 def test_a_question_and_a_system_text_may_lie_beside_the_file(tmp_path: Path) -> None:
     path = write_kitchen(tmp_path, question={"file": "question.j2"}, system="You are in the {{ room }}.")
     (tmp_path / "question.j2").write_text("Look: {{ question }}")
@@ -246,6 +253,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"data": {"files": "q.csv", "layout": "lm-eval"}}, "'lm-eval' is not one of its values", "did you mean"),
     ({"images": {"column": "image", "as": "bytes"}}, "'bytes' is not one of its values", "known: base64"),
     ({"category": 3}, "the value is a whole number, not a text", 'write it in quotes: "3"'),
+    ({"judges": {"harmbench": {True: "unsafe"}}}, "the key True is true or false", 'such as "yes"'),
     ({"generation": {"temperature": -1}}, "-1 is out of range", "at least 0"),
     ({"kind": "atack"}, "'atack' is not one of its values", "did you mean 'attack'?"),
     ({"kind": None}, "nothing says how answers are scored", "write kind"),
@@ -321,6 +329,7 @@ def test_what_is_wrong_in_the_data_is_said_with_file_record_and_field(
         ("q.csv", 'id,question,image,room\na,"b\n', "not CSV"),
         ("q.csv", "id,id\n", "the column 'id' twice"),
         ("q.csv", "", "the file is empty"),
+        ("q.csv", "id;question;image\n", "separated by semicolons"),
         ("q.jsonl", '{"id": 1}\n[2]\n', "the record is a list, not an object"),
         ("q.jsonl", '{"id": \n', "not JSON"),
         ("q.json", '{"a": 1}', "no one list of records"),

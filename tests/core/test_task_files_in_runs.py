@@ -97,6 +97,45 @@ def test_a_stored_run_is_read_by_the_file_it_was_made_with(run: Run, tmp_path: P
     assert "kitchen:test" in run("runs", ".", "--tasks", "kitchen.yaml")[1]
 
 
+@pytest.mark.parametrize(
+    "more", [{}, {"splits": {"one": {"where": {"id": ["a", "b"]}}, "two": {"where": {"id": "c"}}}}]
+)
+def test_a_redacted_export_holds_nothing_of_what_is_asked_and_is_verified(
+    run: Run, tmp_path: Path, more: dict[str, Any]
+) -> None:
+    (tmp_path / "r.j2").write_text("Secret words. {{ question }} {{ answer }} {{ form }}")
+    rubric = {"template": "r.j2", "labels": ["safe", "unsafe"]}
+    write_kitchen(tmp_path, rubric=rubric, question="Look: {{ question }}", by=["category"], **more)
+    assert ask(run, "--judge", "keyword")[0] == 0
+    assert run("export", "out", "--output", "out.zip")[0] == 0
+    shutil.unpack_archive("out.zip", "unpacked")
+    (folder,) = {path.parent for path in Path("unpacked").rglob("run.json")}
+    text = (folder / "run.json").read_text()
+    assert [word for word in ("Secret", "Look:", "pictures", "questions.csv", str(tmp_path)) if word in text] == []
+    code, out, err = run("verify", folder)
+    assert (code, "same" in out) == (0, True), out + err
+
+
+def test_a_file_beside_its_data_has_nothing_to_fetch(run: Run, tmp_path: Path) -> None:
+    write_kitchen(tmp_path)
+    code, out, _ = run("data", "fetch", "kitchen.yaml")
+    assert (code, "lies beside its task file" in out) == (0, True)
+
+
+def test_a_sweep_and_shards_ask_by_a_task_file(run: Run, tmp_path: Path) -> None:
+    write_kitchen(tmp_path)
+    Path("sweep.yaml").write_text("models: [mini/base, mini/mirage]\ntasks: [kitchen.yaml]\noutput: swept\n")
+    code, _, err = run("sweep", "sweep.yaml")
+    assert (code, sorted(path.parent.name for path in Path("swept").glob("*/results.json"))) == (
+        0, ["mini-base", "mini-mirage"]
+    ), err  # fmt: skip
+    for number in (0, 1):
+        assert ask(run, "--shard", f"{number}/2")[0] == 0
+    code, out, err = run("merge", "out")
+    assert (code, "kitchen:test" in out) == (0, True), err
+    assert "same" in run("verify", "out")[1]
+
+
 def test_runs_by_two_states_of_a_file_are_not_compared_as_one(run: Run, tmp_path: Path) -> None:
     write_kitchen(tmp_path)
     assert ask(run, output="one")[0] == 0
