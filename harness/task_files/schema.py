@@ -396,7 +396,8 @@ def _mismatch(text: YamlText, place: Place, value: Json, kinds: Sequence[str]) -
 
 def _quote(value: object) -> str:
     if isinstance(value, bool):
-        return f'write it in quotes, such as "{"yes" if value else "no"}": YAML takes yes, no, on and off for true and false'
+        word = "yes" if value else "no"
+        return f'write it in quotes, such as "{word}": YAML takes yes, no, on and off for true and false'
     return f'write it in quotes: "{value}"'
 
 
