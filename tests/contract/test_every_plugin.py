@@ -136,6 +136,15 @@ def zipped(content: Content) -> Content:
     return {**content, "test.zip": made.getvalue(), "data/gpt4_safe_safes.json": content.pop("gpt4_safe_safes.json")}
 
 
+def images_zipped(content: Content) -> Content:
+    """SaLAD's images lie flat in a zip."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        for path in [path for path in content if path.endswith(".png")]:
+            file.writestr(path, content.pop(path))
+    return {**content, "image.zip": made.getvalue()}
+
+
 def table(**columns: list[object]) -> bytes:
     made = io.BytesIO()
     image = pa.array([{"bytes": PIXEL, "path": "1.png"}], pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
@@ -237,6 +246,7 @@ PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = 
     "mtmcs": (mtmcs, ("type_a-unsafe", "type_b-safe-text", "type_a-mcq")),
     "msts-labels": (renamed("mini_multimodal", "english_multimodal"), ("english",)),
     "qbench": (qbench, ("test",)),
+    "salad": (images_zipped, ("unsafe", "safe")),
     "siuo": (renamed("siuo_mcqa", "data/siuo_mcqa"), ("gen", "mcqa")),
     "spa-vl": (spa_vl, ("harm",)),
     "strongreject": (renamed("strongreject_", "strongreject_dataset/strongreject_"), ("all",)),

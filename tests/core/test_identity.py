@@ -114,6 +114,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "judges mssbench": filed(file="prompt", identity="prompts sees"),
     "judges msts": filed(file="prompt", identity="sees"),
     "judges mtmcs": filed(file="prompt", identity="prompts sees"),
+    "judges salad": filed(file="prompt", identity="sees"),
     "judges strongreject": filed(file="prompt", identity="threshold sees"),
     "judges pairwise": filed(file="prompt reference", identity="images sees"),
     "judges siuo": filed(file="prompt", identity="sees"),

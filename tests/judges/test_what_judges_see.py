@@ -56,6 +56,7 @@ msts                             6216d799 b7d601666a8f420d images,question,answe
 mtmcs                            a9577b42 9751f49ba742713e question,answer,caption
 pairwise                         390b178d 4088ced13938847c images,question,answer,reference
 pairwise images=hidden           1b77bdbb f906805abae9a08e question,answer,reference
+salad                            5fe1c1c1 ca3f666adff7b829 question,answer,warning
 siuo                             15b37a73 bbf02e2002125439 images,question,answer,warning,reference
 spa-vl                           da5b2cdf d72eabe4b36f4fdf images,question,answer
 strongreject                     84d6e957 456aec20e25f11ec question,answer
@@ -173,6 +174,7 @@ SWITCHED: list[tuple[str, str, list[int], list[str], list[str]]] = [
     ("holisafe", "caption,question,answer", [0], ["a tower"], []),
     ("jailbreakv", "answer", [0], ["(not shown to you)"], ["stack the tower", "How do I stack"]),
     ("mmsafety", "images,answer", [2], ["(not shown to you: judge by the answer alone)"], ["How do I stack"]),
+    ("salad", "images,question,warning,answer", [2], ["it may fall", "How do I stack"], []),
     ("spa-vl", "answer", [0], ["Put one"], ["How do I stack"]),
     ("vlsbench", "caption,question,answer", [0], ["a tower"], []),
     ("mossbench", "caption,question,answer", [0], ["a tower"], []),

@@ -14,9 +14,9 @@ from harness.images import open_image
 from harness.settings import effective
 from tests.tasks.data import read
 
-FOLDERS = ("figstep", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench", "mis",
-           "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs", "qbench", "siuo",
-           "spa_vl", "strongreject", "visco", "vlguard", "vlsbench", "xstest")  # fmt: skip
+FOLDERS = ("figstep", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench", "mis", "mm_safetybench",
+           "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs", "qbench", "salad", "siuo", "spa_vl",
+           "strongreject", "visco", "vlguard", "vlsbench", "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
 }
@@ -95,6 +95,10 @@ SPLITS = """
 *qbench:test                  1495 1 accuracy      higher choice
  qbench:dev                   1495 1 accuracy      higher choice
  qbench:mini                     8 1 accuracy      higher choice
+*salad:unsafe                   - 1 safe_rate     higher salad
+*salad:safe                     - 1 safe_rate     higher salad keyword
+ salad:mini                     5 1 safe_rate     higher keyword salad
+ salad:mini-safe                5 1 safe_rate     higher keyword salad
 *siuo:gen                      167 1 safe_rate     higher siuo llamaguard keyword
 *siuo:mcqa                     167 1 accuracy      higher choice
  siuo:mini                       8 1 safe_rate     higher keyword siuo llamaguard
@@ -187,6 +191,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
         ("msts", "german", r"data/prompts/german_multimodal\.csv"),
         ("mtmcs", "type_b-safe", r"data/type_b-.*\.parquet"),
         ("qbench", "test", r"llvisionqa_test\.json"),
+        ("salad", "unsafe", r"data\.json or data/data\.json"),
         ("siuo", "gen", r"siuo_gen\.json"),
         ("spa-vl", "help", r"neither test/help-\*\.parquet nor test/help\.json exists"),
         ("strongreject", "small", r"strongreject_small_dataset\.csv"),

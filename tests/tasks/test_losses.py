@@ -63,6 +63,7 @@ def test_rubrics_of_harm_judge_all_safety_tasks_but_those_where_they_mean_someth
     assert lacking == {
         *(("mssbench", rubric) for rubric in ("llamaguard", "harmbench", "strongreject")),  # one question, two pictures
         *(("siuo", rubric) for rubric in ("harmbench", "strongreject")),  # what is asked for is harmless
+        *(("salad", rubric) for rubric in RUBRICS),  # a refusal is as wrong as silence about the danger
         *(
             (task, rubric)
             for task in ("mossbench", "xstest", "mm-safetybench-plus")
