@@ -299,6 +299,18 @@ def partly_strata(answers: int, blocks: int, judged: int, rates: tuple[float, ..
     return Case(name=name, truth=truth, draw=draw)
 
 
+def partly_harmonic(twins: int, judged: int, refused: float, answered: float, shared: float) -> Case:
+    """The harmonic mean of two strata whose records are pairs, of which the same part is judged."""
+
+    def draw(rng: Rng) -> Units:
+        hit = latent(rng, (twins, 2), shared) < cut(refused, answered)
+        seen = np.isin(np.arange(twins), rng.choice(twins, judged, replace=False))
+        return replace(_join([_frame_part(hit[:, half], np.arange(twins), seen, 0) for half in (0, 1)]), block=2)
+
+    truth = 2 * refused * answered / (refused + answered)
+    return Case(name=f"harmonic mean, {judged} judged of {twins} twins, {refused}/{answered}", truth=truth, draw=draw)
+
+
 def partly_pairs(pairs_: int, blocks: int, judged: int, left: float, right: float, shared: float) -> Case:
     """Two models on the same items, of which the same part is judged; a filter stops both on some."""
 
@@ -419,10 +431,13 @@ def _join(drawn: list[Units], strata: int | None = None) -> Units:
     """Several frames in one: parts of one ratio where `strata` is 1, else a stratum each."""
     frames = [each.frame for each in drawn if each.frame is not None]
     place = np.repeat(np.arange(len(drawn)), [len(each) for each in drawn])
-    names = ("num", "den", "choice", "left_out", "cluster")
     return replace(
         drawn[0],
-        **{name: np.concatenate([getattr(each, name) for each in drawn]) for name in names},
+        num=np.concatenate([each.num for each in drawn]),
+        den=np.concatenate([each.den for each in drawn]),
+        choice=np.concatenate([each.choice for each in drawn]),
+        left_out=np.concatenate([each.left_out for each in drawn]),
+        cluster=np.concatenate([each.cluster for each in drawn]),
         stratum=place if strata is None else np.zeros(len(place), dtype=np.int64),
         strata=len(drawn) if strata is None else strata,
         frame=SamplingFrame(
@@ -447,6 +462,9 @@ PARTLY = (
     partly_strata(300, 30, 60, (0.9, 0.1)),
     partly_strata(300, 30, 60, (0.02, 0.6, 0.3)),
     partly_strata(150, 0, 40, tuple(float(rate) for rate in np.linspace(0.02, 0.6, 13))),
+    partly_harmonic(711, 100, 0.3, 0.97, 0.3),
+    partly_harmonic(711, 100, 0.05, 0.99, 0.3),
+    partly_harmonic(711, 40, 0.6, 0.9, 0.3),
     partly_pairs(1552, 102, 100, 0.6, 0.3, 0.6),
     partly_pairs(1552, 102, 400, 0.1, 0.07, 0.6),
     partly_pairs(1552, 102, 400, 0.02, 0.02, 0.6),

@@ -63,6 +63,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"metrics": (replace(ASR, better="hihger"),)}, "metric 'ASR': better is 'hihger': did you mean 'higher'?"),
     ({"metrics": (replace(ASR, unit="percent"),)}, "metric 'ASR': unit is 'percent': known: %, 0-1"),
     ({"metrics": (replace(ASR, combine="al"),)}, "metric 'ASR': combine is 'al': did you mean 'all'?"),
+    ({"metrics": (replace(ASR, harmonic=0),)}, "metric 'ASR': harmonic is 0, not a number of strata"),
     ({"metrics": (replace(ASR, score=None),)}, "metric 'ASR': score is None, not a function"),
     ({"metrics": (replace(ASR, labels="unsafe"),)}, "metric 'ASR': labels is 'unsafe', not a tuple of texts"),
     ({"blocked_as": "blocked"}, "blocked_as is 'blocked'"),

@@ -138,7 +138,7 @@ def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_imag
     extracted(tmp_path, records, images=False)
     start = time.process_time()
     assert sum(1 for _ in TASK.samples(tmp_path, "all", {})) == 20_000
-    assert time.process_time() - start < 6  # 1 s alone
+    assert time.process_time() - start < 3  # 0.6 s alone
     extracted(tmp_path, records[:2_000], images=False)
     tracemalloc.start()
     for _ in TASK.samples(tmp_path, "all", {}):
