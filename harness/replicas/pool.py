@@ -216,11 +216,13 @@ class Replica:
             return await self._find_end(child, greeted=greeted)
         if frame.kind == "failed":
             return _end_by_error(_read_error(frame.body, self.name, self._place.machine), final=True)
-        info = wire.info_from_json(frame.body["info"])
+        try:
+            info, versions, accelerator = _read_ready(frame)
+        except ValueError as error:
+            return _end_by_odd_frame(self.name, error, final=True)
         if self.info is not None and info.fingerprint != self.info.fingerprint:
             return _end_by_error(_other_files_error(self.name), final=True)
-        self.info, self._child, self.versions = info, child, frame.body["versions"]
-        self.accelerator = frame.body["accelerator"]
+        self.info, self._child, self.versions, self.accelerator = info, child, versions, accelerator
         self.state = "live"
         child.close_seconds = GRACE + 1  # for its model to be closed
         self._on_change(self, "")
@@ -238,13 +240,19 @@ class Replica:
             if frame.kind == "failed":
                 error = _read_error(frame.body, self.name, self._place.machine)
                 return _end_by_error(error, final=not self._answered)
-            if "not_shared" in frame.body:
-                self._send_bytes(child, frame)
-                continue
-            if "info" in frame.body:
-                self.info = wire.info_from_json(frame.body["info"])
-                self._on_change(self, "")
-            call, answer = self._calls.get(frame.number), wire.answer_from_json(frame.body)
+            try:
+                if frame.kind != "answer" or not _is_object(frame.body):
+                    raise ValueError("no answer")
+                if "not_shared" in frame.body:
+                    self._send_bytes(child, frame)
+                    continue
+                if "info" in frame.body:
+                    self.info = wire.info_from_json(frame.body["info"])
+                    self._on_change(self, "")
+                answer = wire.answer_from_json(frame.body)
+            except ValueError as error:
+                return _end_by_odd_frame(self.name, error, over=frame.number)
+            call = self._calls.get(frame.number)
             if isinstance(answer, HarnessError) and not isinstance(answer, Forbidden):
                 return _end_by_error(answer, over=frame.number, final=not self._answered)
             self._answered = True
@@ -321,6 +329,17 @@ def _other_form_error(name: str) -> HarnessError:
     )
 
 
+def _end_by_odd_frame(name: str, error: ValueError, *, over: int | None = None, final: bool = False) -> _End:
+    why = f"sends what no replica sends ({str(error)[:200]})"
+    return _End(why=why, error=_odd_frame_error(name, why), over=over, final=final)
+
+
+def _odd_frame_error(name: str, why: str) -> HarnessError:
+    """It runs, and what it sends means nothing."""
+    remedy = "install the same version of the harness there, and see that nothing else writes to its standard output"
+    return HarnessError(f"{name} {why}", remedy=remedy)
+
+
 def _end_by_error(error: Exception, *, final: bool, over: int | None = None) -> _End:
     if isinstance(error, PluginError):
         what = error.said
@@ -329,12 +348,30 @@ def _end_by_error(error: Exception, *, final: bool, over: int | None = None) -> 
     return _End(why=f"says: {what}", error=error, over=over, final=final)
 
 
+def _read_ready(frame: Frame) -> tuple[ModelInfo, Mapping[str, str], Mapping[str, Json]]:
+    """What a replica says of its model, its packages, and what it runs on. Raises ValueError for anything else."""
+    if frame.kind != "ready" or not _is_object(frame.body):
+        raise ValueError("no description of a model")
+    info, versions, accelerator = (frame.body.get(name) for name in ("info", "versions", "accelerator"))
+    if not (_is_object(info) and _is_object(versions) and _is_object(accelerator)):
+        raise ValueError("no description of a model")
+    json.dumps(frame.body, allow_nan=False)  # run.json will hold it
+    return wire.info_from_json(info), versions, accelerator
+
+
+def _is_object(value: Json) -> bool:
+    return isinstance(value, Mapping)
+
+
 def _read_error(body: Json, name: str, machine: str) -> Exception:
     """The error that ended a replica; its place names the machine, if that is another one."""
-    if "bug" in body:
+    if _is_object(body) and "bug" in body:
         return RuntimeError(f"{name} failed: {body['bug']}")
-    error = wire.answer_from_json(body)
-    assert isinstance(error, HarnessError)
+    error: object = None
+    with suppress(ValueError):
+        error = wire.answer_from_json(body if _is_object(body) else {})
+    if not isinstance(error, HarnessError):
+        return _odd_frame_error(name, "sends what no replica sends (no error)")
     if machine and machine not in error.what:
         error.where = ", ".join(filter(None, (error.where, machine)))
     return error

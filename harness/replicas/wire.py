@@ -13,9 +13,9 @@ import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, TypeVar, cast
+from typing import Any, BinaryIO, Final, Literal, TypeVar, cast, get_args
 
 import anyio.to_thread
 
@@ -49,6 +49,7 @@ MARK: Final = b"\x00harness replica "
 FORM: Final = b"2"
 GREETING: Final = MARK + FORM + b"\n"
 _LENGTH: Final = struct.Struct(">I")
+_LONGEST: Final = 1 << 28  #: bytes of a header that a replica sends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +86,36 @@ def read_frame(source: BinaryIO) -> Frame | None:
 
     try:
         (length,) = _LENGTH.unpack(exactly(_LENGTH.size))
-        kind, number, body, sizes = json.loads(exactly(length))
-        return Frame(kind=kind, number=number, body=body, blobs=tuple(exactly(size) for size in sizes))
+        frame, sizes = _parse_header(exactly(length))
+        return replace(frame, blobs=tuple(exactly(size) for size in sizes))
     except EOFError:
         return None
 
 
 async def receive_frame(exactly: Callable[[int], Awaitable[bytes]]) -> Frame:
-    """The next frame of an asynchronous stream, whose own errors pass."""
+    """The next frame of an asynchronous stream, whose own errors pass. Raises ValueError for what is no frame."""
     (length,) = _LENGTH.unpack(await exactly(_LENGTH.size))
-    kind, number, body, sizes = json.loads(await exactly(length))
-    return Frame(kind=kind, number=number, body=body, blobs=tuple([await exactly(size) for size in sizes]))
+    if length > _LONGEST:
+        raise ValueError(f"a header of {length:,} bytes")
+    frame, sizes = _parse_header(await exactly(length))
+    return replace(frame, blobs=tuple([await exactly(size) for size in sizes]))
+
+
+def _parse_header(data: bytes) -> tuple[Frame, Sequence[int]]:
+    """A frame without its blobs, and their sizes. Raises ValueError for what is no header."""
+    try:
+        raw: Any = json.loads(data)
+    except RecursionError:
+        raise ValueError("a header that is nested too deep") from None
+    try:
+        kind, number, body, sizes = raw
+        if kind not in get_args(FrameKind) or type(number) is not int or any(type(size) is not int for size in sizes):
+            raise ValueError("a header of another form")
+        if any(size < 0 for size in sizes):
+            raise ValueError("a header with sizes that cannot be")
+    except TypeError:
+        raise ValueError("a header of another form") from None
+    return Frame(kind=kind, number=number, body=body), sizes
 
 
 def _plain(value: object) -> Json:
@@ -360,16 +380,19 @@ def answer_to_json(answer: Response | Failure | HarnessError) -> Json:
 
 
 def answer_from_json(body: Mapping[str, Json]) -> Response | Failure | HarnessError:
-    """The answer or error again."""
-    if "error" in body:
-        told = dict(body["error"])
-        return find_error_class(told.pop("type"))(told.pop("what"), **told)
-    kind = "failure" if "failure" in body else "response"
-    said = body[kind]
-    usage = Usage(**said["usage"])
-    if kind == "failure":
-        return _build(Failure, said, usage=usage)
-    return _build(Response, said, usage=usage, flags=frozenset(said["flags"]), notes=tuple(said["notes"]))
+    """The answer or error again. Raises ValueError for what is neither."""
+    try:
+        if "error" in body:
+            told = {name: str(value) for name, value in dict(body["error"]).items()}
+            return find_error_class(told.pop("type"))(told.pop("what"), **told)
+        kind = "failure" if "failure" in body else "response"
+        said = body[kind]
+        usage = Usage(**said["usage"])
+        if kind == "failure":
+            return _build(Failure, said, usage=usage)
+        return _build(Response, said, usage=usage, flags=frozenset(said["flags"]), notes=tuple(said["notes"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no answer: {error}") from error
 
 
 def find_error_class(name: str) -> type[HarnessError]:
@@ -384,9 +407,17 @@ def info_to_json(info: ModelInfo) -> Json:
 
 
 def info_from_json(body: Mapping[str, Json]) -> ModelInfo:
-    """The same again."""
-    sets = {name: frozenset(body[name]) for name in ("can", "dropped")}
-    return _build(ModelInfo, body, **sets, notes=tuple(body["notes"]))
+    """The same again. Raises ValueError for what tells of no model."""
+    try:
+        sets = {name: frozenset(body[name]) for name in ("can", "dropped")}
+        info = _build(ModelInfo, body, **sets, notes=tuple(body["notes"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no description of a model: {error}") from error
+    for name, least in (("concurrency", 1), ("max_images", 0), ("thinking_tokens", 0)):
+        number: object = getattr(info, name)
+        if number is not None and (type(number) is not int or number < least):
+            raise ValueError(f"{name} is {number!r:.60}")
+    return info
 
 
 def _build(kind: type[_T], body: Mapping[str, Json], **instead: Any) -> _T:

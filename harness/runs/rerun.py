@@ -41,6 +41,10 @@ _TRANSPORT: Final = frozenset(
 )
 
 _HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+#: settings of providers, judges and strategies that a stranger should not decide
+_RUN_CODE: Final = frozenset({"trust_remote_code", "remote_python", "python", "model_path"})
+_LIBRARIES: Final = frozenset({"args", "engine", "model_args"})
+_ADDRESSES: Final = frozenset({"base_url", "azure_endpoint"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,14 +155,23 @@ def list_risks(options: Options | JudgeOptions) -> Iterator[str]:
             own = name.rpartition(".")[2]
             if value and own.endswith("_env"):
                 yield f"{name}={value}: sends what this variable of the environment holds"
-            elif value and own in ("trust_remote_code", "remote_python"):
+            elif value and own in _RUN_CODE:
                 yield f"{name}={value}: runs code"
-            elif value and own == "base_url" and urlsplit(str(value)).hostname not in _HERE:
+            elif value and own in _LIBRARIES:
+                yield f"{name}={value}: a library's own arguments may run code or name an address"
+            elif value and own in _ADDRESSES and _find_host(value) not in _HERE:
                 yield f"{name}={value}: sends all questions there"
     for host in options.hosts:
         yield f"--host {host}: starts processes there"
     if options.ray_address:
         yield f"--ray-address {options.ray_address}: starts processes there"
+
+
+def _find_host(address: object) -> str | None:
+    try:
+        return urlsplit(str(address)).hostname
+    except ValueError:  # it is no address, and nobody knows what a library makes of it
+        return None
 
 
 def _read_steps(file: RunFile, folder: Path, notes: list[str]) -> Iterator[Step]:

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,68 @@ def test_srun_asks_for_the_replicas_part_of_its_node() -> None:
 
 
 # -- over ssh
+
+GARBAGE = """
+import json, struct, sys
+def send(*parts):
+    header = json.dumps(parts).encode()
+    sys.stdout.buffer.write(struct.pack(">I", len(header)) + header)
+    sys.stdout.buffer.flush()
+def take():
+    *_, sizes = head = json.loads(sys.stdin.buffer.read(*struct.unpack(">I", sys.stdin.buffer.read(4))))
+    sys.stdin.buffer.read(sum(sizes))
+    return head[1]
+sys.stdout.buffer.write(GREETING)
+INFO = {"ref": "toy/plain", "endpoint": "e", "fingerprint": {}, "can": [], "dropped": [], "notes": []}
+def ready(**more):
+    send("ready", 0, {"info": {**INFO, **more}, "versions": {}, "accelerator": {}}, [])
+take()
+"""
+
+
+def play_garbage(played: Path, program: str) -> None:
+    """Each host's replica greets, and then does this."""
+    script = played / "garbage.py"
+    script.write_text(GARBAGE.replace("GREETING", repr(wire.GREETING)) + program, encoding="utf-8")
+    (played / "programs" / "ssh").write_text(f"#!/bin/sh\nexec {sys.executable} {script}\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("sys.stdout.buffer.write(struct.pack('>I', 1) + b'5')", "ended with exit code 0"),
+        ("sys.stdout.buffer.write(struct.pack('>I', 99999) + b'[' * 99999)", "ended with exit code 0"),
+        ("sys.stdout.buffer.write(b'\\xff' * 4 + b'x' * 99999)", "ended with exit code 0"),
+        ("send('ready', 0, {}, ['x'])", "ended with exit code 0"),
+        ("send('other', 0, {}, [])", "ended with exit code 0"),
+        ("send('ready', 0, None, [])", "sends what no replica sends"),
+        ("send('ready', 0, {'info': {}, 'versions': {}, 'accelerator': {}}, [])", "no description of a model"),
+        ("ready(more=1)", "unexpected keyword argument 'more'"),
+        ("ready(concurrency=-1); take()", "concurrency is -1"),
+        ("ready(fingerprint={'a': float('nan')})", "sends what no replica sends"),
+        ("send('failed', 0, None, [])", "sends what no replica sends"),
+        ("send('failed', 0, {'error': {'type': 5, 'what': 'x'}}, [])", "error: x (host a)"),
+    ],
+)
+def test_a_replica_that_sends_garbage_while_it_opens_is_named_and_is_no_bug(
+    program: str, said: str, played: Path
+) -> None:
+    play_garbage(played, program)
+    ended = harness_here(*words("say x"), *hosts("a"))
+    assert ended.code == 2, ended.err
+    assert said in ended.err
+    assert "this is a bug" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "answer", ["None", "{}", "{'response': {'text': 'x', 'usage': {'zz': 1}}}", "{'failure': {'odd': 1, 'usage': {}}}"]
+)
+def test_a_replica_that_answers_garbage_costs_that_request_alone(answer: str, played: Path) -> None:
+    play_garbage(played, f"ready()\nwhile True: send('answer', take(), {answer}, [])")
+    ended = harness_here(*words("say x"), *hosts("a"))
+    assert ended.code == 3, ended.err
+    assert "sends what no replica sends" in ended.err
+    assert "error 1 (replica_died)" in ended.err
 
 
 def test_hosts_answer_as_one_model_and_the_run_says_where_they_were() -> None:

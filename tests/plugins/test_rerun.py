@@ -267,6 +267,30 @@ def test_what_a_stranger_recorded_of_addresses_secrets_and_code_needs_a_word_of_
     assert "needs --trust: api_key_env=SOME_SECRET" in call(str(run.folder), "--dry-run").stderr
 
 
+@pytest.mark.usefixtures("fakes")
+@pytest.mark.parametrize(
+    ("ref", "setting", "value"),
+    [
+        ("vlmeval/M", "python", "/tmp/theirs"),
+        ("vlmeval/M", "model_path", "their/weights"),
+        ("vlmeval/M", "args", '{"api_base": "http://there.example"}'),
+        ("lm-eval/M", "model_args", "pretrained=x,trust_remote_code=True"),
+        ("vllm/M", "engine", '{"trust_remote_code": true}'),
+        ("openai/M", "azure_endpoint", "https://there.example"),
+        ("openai/M", "base_url", "http://["),
+    ],
+)
+def test_settings_that_hand_a_library_code_or_an_address_need_a_word_of_trust_too(
+    ref: str, setting: str, value: str
+) -> None:
+    run = harness.run("fake/x", "fake")
+    options = {"model": {"ref": ref, "settings": {setting: value}}}
+    edit(run.folder / "run.json", lambda body: body["history"][0]["options"].update(options))
+    [risk] = plan_rerun(run.folder, output=Path("again")).risks
+    assert risk.startswith(f"{setting}={value}: ")
+    assert "give --trust" in str(call(str(run.folder), "--output", "again").exception)
+
+
 def test_a_shown_command_hides_no_character() -> None:
     shown = format_command(replace(WHOLE, system="\x1b[31mred\u202e it's"), "run", Path("there"))
     assert "$'\\U0000001b[31mred\\U0000202e it\\'s'" in shown
