@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 #: a provider that declares this setting gets the most images that one request of the run holds
 IMAGES: Final = "images_per_prompt"
+_LACKS: Final[Mapping[str, str]] = {
+    "choices": "weighs no choices",
+    "draw": "draws no images",
+    "images": "takes no images",
+    "prefill": "does not support prefill",
+    "raw": "does not support raw prompts",
+    "schema": "does not support structured output",
+    "system": "does not support system messages",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,9 +179,24 @@ class Resolved:
         check = None if self.strategy is None else self.strategy.check
         return "" if check is None else check(request, self.strategy_settings)
 
+    def check_strategy(self, model: Model) -> None:
+        """Raise HarnessError if the open model lacks an ability that its strategy needs."""
+        missing = frozenset[str]() if self.strategy is None else self.strategy.needs - model.info.can
+        if self.strategy is not None and missing:
+            raise HarnessError(
+                f"strategy {self.strategy.name} cannot be put around {model.info.ref}: it {describe_lacks(missing)}",
+                remedy="use a model that does, or another strategy",
+            )
+
     def wrap(self, model: Model) -> Model:
-        """The model with its strategy around it."""
+        """The model with its strategy around it. Raises HarnessError if the strategy cannot be put around it."""
+        self.check_strategy(model)
         return model if self.strategy is None else self.strategy.wrap(model, self.strategy_settings)
+
+
+def describe_lacks(missing: Iterable[str]) -> str:
+    """What a model without these abilities does not do, for an error."""
+    return ", ".join(_LACKS.get(name, f"cannot {name}") for name in sorted(missing))
 
 
 def list_settings(provider: Provider) -> tuple[Setting, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,7 +36,7 @@ from harness.files import resolve_name
 from harness.keys import digest, short
 from harness.limits.endpoints import Endpoints
 from harness.limits.metered import Metered
-from harness.models import Resolved, resolve
+from harness.models import Resolved, describe_lacks, resolve
 from harness.plugins.boundary import PluginErrors, listen, watch_loop
 from harness.prices import PriceBook
 from harness.progress.lines import Progress, SilentProgress
@@ -58,15 +58,6 @@ RUNS = Path("runs")
 _SHOWN: Final = 3  #: main numbers in a run's repr
 _ROWS: Final = 20  #: and in its table
 _NAME: Final = 80  #: letters of a name in them
-_LACKS: Final[Mapping[str, str]] = {
-    "choices": "weighs no choices",
-    "draw": "draws no images",
-    "images": "takes no images",
-    "prefill": "does not support prefill",
-    "raw": "does not support raw prompts",
-    "schema": "does not support structured output",
-    "system": "does not support system messages",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -305,11 +296,11 @@ def check_requests(resolved: Resolved, jobs: Iterable[SplitJob]) -> None:
         return
     for job in jobs:
         for sample in job.plan.samples():
-            later = (replace(sample.request, messages=(turn,)) for turn in sample.turns)
-            why = next(filter(None, map(resolved.find_fault, (sample.request, *later))), "")
-            if why:
+            requests = [sample.request, *(replace(sample.request, messages=(turn,)) for turn in sample.turns)]
+            reasons = [why for request in requests if (why := resolved.find_fault(request))]
+            if reasons:
                 raise HarnessError(
-                    f"strategy {resolved.strategy.name} may not be used on {job.plan.title}: sample {sample.id}: {why}",
+                    f"strategy {resolved.strategy.name} may not be used on {job.plan.title}: sample {sample.id}: {reasons[0]}",
                     remedy="leave the split out, or use another strategy",
                 )
 
@@ -516,7 +507,7 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
     open_meter = partial(context.spending.open_meter, resolved.spec.ref, resolved.provider, resolved.settings)
     async with resolved.open(images=most_images) as inner:
         context.endpoints.watch(inner)
-        _check_strategy(resolved, inner)
+        resolved.check_strategy(inner)
         _check_abilities(context, inner)
         identity = resolved.identity(inner)
         if context.attack is not None:
@@ -564,18 +555,6 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
             context.endpoints.listen()
 
 
-def _check_strategy(resolved: Resolved, model: Model) -> None:
-    """Refuse the run if the model lacks an ability that its strategy needs."""
-    strategy = resolved.strategy
-    missing = frozenset[str]() if strategy is None else strategy.needs - model.info.can
-    if strategy is not None and missing:
-        lacks = ", ".join(_LACKS.get(name, f"cannot {name}") for name in sorted(missing))
-        raise HarnessError(
-            f"strategy {strategy.name} cannot be put around {model.info.ref}: it {lacks}",
-            remedy="use a model that does, or another strategy",
-        )
-
-
 def _check_abilities(context: RunContext, model: Model) -> None:
     """Refuse the run if the model takes fewer images than a sample holds, or lacks an ability."""
     added = {"system"} if context.options.system else set[str]()
@@ -585,9 +564,8 @@ def _check_abilities(context: RunContext, model: Model) -> None:
             continue
         missing = (found.needs | added) - model.info.can
         if missing:
-            lacks = ", ".join(_LACKS.get(name, f"cannot {name}") for name in sorted(missing))
             raise HarnessError(
-                f"{model.info.ref} cannot answer {job.plan.title}: it {lacks}",
+                f"{model.info.ref} cannot answer {job.plan.title}: it {describe_lacks(missing)}",
                 remedy="use a model that can: the harness never drops part of a question",
             )
         most = model.info.max_images

@@ -140,6 +140,14 @@ CALLS: dict[str, tuple[Callable[[Any], Any], Callable[[Host], object]]] = {
         lambda f: plain(Strategy, wrap=f),
         lambda host: host.strategy("odd").wrap(FakeModel(), {}),
     ),
+    "check of strategy 'odd'": (
+        lambda f: plain(Strategy, wrap=lambda model, _: model, check=f),
+        lambda host: (host.strategy("odd").check or does(""))(REQUEST, {}),
+    ),
+    "facts of strategy 'odd'": (
+        lambda f: plain(Strategy, wrap=lambda model, _: model, facts=f),
+        lambda host: (host.strategy("odd").facts or does({}))({}),
+    ),
     "render of report 'odd'": (lambda f: plain(Report, render=f), lambda host: host.report("odd").render([])),  # type: ignore[misc]
     "train of trainer 'odd'": (
         lambda f: plain(Trainer, plan=does(""), train=f),

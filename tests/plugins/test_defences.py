@@ -21,6 +21,7 @@ import harness
 from harness import Failure, HarnessError, Image, Message, Request, Response, Strategy, Text, Usage, plugins
 from harness.errors import BudgetSpent
 from harness.images import decode, inline_image
+from harness.models import ModelSpec, resolve
 from harness.settings import effective
 from harness.testing.fakes import FakeModel, Said, Script, fake_judge, fake_provider, fake_sample, fake_task, host_of
 
@@ -274,6 +275,31 @@ def test_spacys_similarity_is_refused_before_the_run_where_it_is_not_installed(m
         asked(JAILGUARD, "x", similarity="spacy")
 
 
+def test_spacys_similarity_is_taken_from_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+    from types import SimpleNamespace
+
+    asked_of: list[str] = []
+
+    class Doc:
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+        def similarity(self, other: "Doc") -> float:
+            return 1.0 if self.text == other.text else 0.5
+
+    def load(name: str) -> Any:
+        asked_of.append(name)
+        return Doc
+
+    monkeypatch.setitem(sys.modules, "spacy", SimpleNamespace(load=load))
+    given, _ = asked(JAILGUARD, ["one"] * 7 + ["two", "last"], similarity="spacy")
+    matrix = [[1.0 if (one == 7) == (other == 7) else 0.5 for other in range(8)] for one in range(8)]
+    assert asked_of == ["en_core_web_md"]
+    assert given.steps["divergence"] == f"{reference(matrix):.4f}"
+    assert given.reason == "defence", "it is more than 0.025"
+
+
 # smooth
 
 
@@ -378,3 +404,8 @@ def test_a_strategy_that_needs_what_the_model_cannot_is_refused_before_anything_
     ):
         harness.run("fake/any", "fake", strategy="needy", output=tmp_path / "run")
     assert (asks, list((tmp_path / "run").glob("*/responses.jsonl"))) == ([], [])
+    with (
+        plugins.use(host_of(needy, fake_provider(answer))),
+        pytest.raises(HarnessError, match="does not support prefill"),
+    ):
+        resolve(ModelSpec(ref="fake/any", strategy="needy")).wrap(FakeModel())
