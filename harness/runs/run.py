@@ -299,8 +299,9 @@ def check_requests(resolved: Resolved, jobs: Iterable[SplitJob]) -> None:
             requests = [sample.request, *(replace(sample.request, messages=(turn,)) for turn in sample.turns)]
             reasons = [why for request in requests if (why := resolved.find_fault(request))]
             if reasons:
+                what = f"strategy {resolved.strategy.name} may not be used on {job.plan.title}"
                 raise HarnessError(
-                    f"strategy {resolved.strategy.name} may not be used on {job.plan.title}: sample {sample.id}: {reasons[0]}",
+                    f"{what}: sample {sample.id}: {reasons[0]}",
                     remedy="leave the split out, or use another strategy",
                 )
 
