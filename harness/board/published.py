@@ -105,13 +105,15 @@ def published(task: Task) -> tuple[PublishedRow, ...]:
 def find_references(board: Board, tasks: Iterable[Task]) -> tuple[PublishedRow, ...]:
     """The published rows of a board's task and split, in the order of their file; none where its task is not loaded.
 
-    A task whose settings are changed has none: the numbers are of another task. A file that cannot be read gives none
-    here; `published` says what is wrong with it.
+    A task whose settings are changed has none, nor has a board under an attack: the numbers are of another task. A file
+    that cannot be read gives none here; `published` says what is wrong with it.
 
     Args:
         board: one class of a split; published rows belong to none and are shown with each.
         tasks: all that are offered.
     """
+    if any(row.attack for row in board.rows):
+        return ()
     found = next((task for task in tasks if task.name == board.task), None)
     try:
         rows = () if found is None or not re.fullmatch(r"[\w.-]+", board.task) else published(found)

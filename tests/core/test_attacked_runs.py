@@ -9,10 +9,17 @@ from random import Random
 from typing import Any
 
 import anyio
+import jsonschema
 import pytest
+from click.testing import CliRunner
 
+import harness
 from harness import hookimpl, plugins
 from harness.attacks import NOT_TAKEN, AttackSpec, resolve_attack
+from harness.batches import queue as queues
+from harness.board.leaderboard import boards
+from harness.board.published import find_references
+from harness.cli import cli
 from harness.contracts import Attack, Attacked, Judge, ModelInfo, Rubric, Variant
 from harness.drawings import draw, png
 from harness.errors import HarnessError, IdentityMismatch, UnknownName
@@ -20,6 +27,7 @@ from harness.evaluation.options import Options
 from harness.images import draw_image
 from harness.limits import Policy
 from harness.models import ModelSpec
+from harness.replicas.wire import request_to_json
 from harness.runs.comparing.compare import compare
 from harness.runs.dry_run import dry_run
 from harness.runs.merging import merge_shards
@@ -28,7 +36,8 @@ from harness.runs.run import Run, default_folder, judge_async, run_async
 from harness.runs.verification import verify_run
 from harness.testing.conformance import NotConforming, check_attack
 from harness.testing.fakes import fake_image, fake_judge, fake_provider, fake_sample, fake_task, host_of
-from harness.types import Failure, Image, Message, Request, Response, Sample, Setting, Settings, Text, Verdict
+from harness.types import Failure, Image, Message, Request, Response, Role, Sample, Setting, Settings, Text, Verdict
+from tests.batching import OpenAIBatchServer
 
 SIGN = draw_image("sign.png", png(draw("red", "ring", Random(1), 32)))
 LOUD = Setting(name="loud", type=bool, default=False, identity=True, help="in capitals")
@@ -458,3 +467,136 @@ def test_the_pictures_of_an_attack_are_not_read_from_the_data(tmp_path: Path) ->
     go(tmp_path, asked)
     image: Image = asked.requests[0].images[0]
     assert image.files.stamp(image.path)[0].startswith("inline:"), "shared replicas get it as bytes"
+
+
+# what reads a run
+
+
+def test_an_attacked_run_has_a_table_of_its_own_without_published_rows(tmp_path: Path) -> None:
+    results = [
+        harness.run("mini/base", "mis:mini", attack=attack, output=tmp_path / (attack or "plain"), limit=4).results
+        for attack in ("", "drop", "blank")
+    ]
+    found = boards(results)
+    assert [row.model for board in found for row in board.rows] == [
+        "mini/base",
+        "mini/base + attack drop",
+        "mini/base + attack blank",
+    ]
+    assert all(len(board.rows) == 1 for board in found)
+    assert {board.apart for board in found} == {"attack unset", "attack drop 1", "attack blank 1 (color=white)"}
+    schema = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json").read_text("utf-8"))
+    for each in results:
+        jsonschema.validate(each, schema)
+    full = replace(found[1], task="mis", split="easy")
+    tasks = [task for task, _ in plugins.Host.load(tell=lambda _: None).offers("tasks")]
+    assert find_references(full, tasks) == ()
+    assert find_references(replace(full, rows=found[0].rows), tasks) != ()
+
+
+def test_the_rows_of_an_attacked_run_are_flagged(tmp_path: Path) -> None:
+    results = harness.run("mini/base", "mis:mini", attack="drop", output=tmp_path, limit=2).results
+    (board,) = boards([results])
+    assert "asked under the attack drop" in [caution.told for caution in board.rows[0].cautions]
+
+
+# dialogues
+
+
+def speak(role: Role, *parts: Image | str) -> Message:
+    return Message(role=role, content=tuple(Text(text=part) if isinstance(part, str) else part for part in parts))
+
+
+def dialogue() -> Sample:
+    first, third = fake_image("first.png"), fake_image("third.png", png(draw("blue", "star", Random(2), 32)))
+    turns = (speak("user", "two"), speak("assistant", "given"), speak("user", third, "three"))
+    return Sample(id="talk", split="all", request=Request(messages=(speak("user", first, "one"),)), turns=turns)
+
+
+def shout(sample: Sample, _settings: Settings, _variant: Variant) -> Attacked:
+    """Every text of the user in capitals, and a sign before every image."""
+    messages: list[Message] = []
+    for turn in sample.request.messages:
+        parts: list[Text | Image] = []
+        for part in turn.content:
+            parts += [SIGN, part] if isinstance(part, Image) else [Text(text=part.text.upper())]
+        messages.append(replace(turn, content=tuple(parts)) if turn.role == "user" else turn)
+    return Attacked(request=replace(sample.request, messages=tuple(messages)))
+
+
+SHOUTED = replace(
+    SIGNED, apply=shout, check=lambda sample, _: "" if len(sample.request.messages) == 4 else "not all turns"
+)
+
+
+def test_every_turn_of_a_dialogue_is_changed_and_judges_read_the_original_conversation(tmp_path: Path) -> None:
+    asked = Asked()
+    both = replace(SHOUTED, images=lambda sample, _: 2 * len(sample.request.images))
+    task = fake_task(lambda: [dialogue()], judges={"back": {}}, images=None)
+    go(tmp_path, asked, asks_back(), task=task, descriptor=both, judges=("back=fake/judge",))
+    first, second, judged = asked.requests
+    assert [part.text for part in first.messages[0].content if isinstance(part, Text)] == ["ONE"]
+    assert [message.role for message in second.messages] == ["user", "assistant", "user", "assistant", "user"]
+    assert [image.path for image in second.images] == ["sign.png", "first.png", "sign.png", "third.png"]
+    assert second.messages[1].content == (Text(text="yes"),)
+    assert [part.text for part in judged.messages[0].content if isinstance(part, Text)] == ["three", "yes"]
+    (line,) = read_lines(tmp_path)
+    assert [part["text"] for part in line["prompt"] if "text" in part] == ["ONE", "yes", "TWO", "given", "THREE"]
+    question = line["attack"]["question"]
+    assert [part["text"] for part in question if "text" in part] == ["one", "yes", "two", "given", "three"]
+
+
+def test_an_attack_that_changes_the_turns_of_a_dialogue_fails_that_sample_by_name(tmp_path: Path) -> None:
+    fewer = replace(
+        SHOUTED,
+        apply=lambda sample, *_: Attacked(request=replace(sample.request, messages=sample.request.messages[:1])),
+        images=lambda *_: 2,
+    )
+    go(tmp_path, Asked(), task=fake_task(lambda: [dialogue()], images=None), descriptor=fewer)
+    (line,) = read_lines(tmp_path)
+    assert (line["outcome"], line["reason"]) == ("error", "attack_failed")
+    assert "gave a dialogue other turns" in line["message"]
+
+
+# ways of asking
+
+
+def test_in_batches_the_same_is_asked_as_live_the_first_questions_included(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(queues, "FIRST_SECONDS", 0.02)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    found: list[list[dict[str, Any]]] = []
+    with OpenAIBatchServer() as server:
+        server.play = lambda call: f"a picture of {len(call.images)}"
+        where = ("--model", "openai/subject", "-M", f"base_url={server.base_url}", "--tasks", "mis:mini")
+        for way in ((), ("--batch", "--wait")):
+            folder = tmp_path / f"to{len(way)}"
+            words = [
+                "run",
+                *where,
+                "--attack",
+                "caption-only",
+                "--limit",
+                "2",
+                "--no-probe",
+                "--output",
+                str(folder),
+                *way,
+            ]
+            assert CliRunner().invoke(cli, words, standalone_mode=False).return_value == 0
+            text = (folder / "mis" / "responses.jsonl").read_text("utf-8")
+            kept = ("id", "key", "prompt", "text", "steps", "attack", "calls")
+            lines = [{name: line[name] for name in kept} for line in map(json.loads, text.splitlines())]
+            found.append(sorted(lines, key=lambda line: str(line["id"])))
+    assert found[0] == found[1]
+    assert [line["calls"] for line in found[1]] == [3, 3]
+    assert found[0][0]["steps"] == {"attack 1": "a picture of 1", "attack 2": "a picture of 1"}
+
+
+def test_replicas_that_read_images_by_path_get_drawn_ones_as_bytes() -> None:
+    request = Request(messages=(Message(role="user", content=(SIGN, Text(text="x"))),))
+    body, blobs = request_to_json(request, shared=True)
+    assert blobs == (SIGN.opened.data,)
+    assert "file" not in body["messages"][0]["content"][0]
