@@ -10,9 +10,11 @@ import pytest
 from harness_keyword import JUDGE as KEYWORD
 from harness_mm_safetybench_plus.task import CATEGORIES, JUDGE, LABELS, MINI, NAMES, TASK, find_category
 
-from harness import BadData, MissingData, Sample
+import harness
+from harness import BadData, MissingData, Sample, plugins
+from harness.images import open_image
 from harness.testing.conformance import check_judge
-from harness.testing.fakes import PIXEL
+from harness.testing.fakes import PIXEL, fake_provider, host_of
 from tests.tasks.data import (
     by_id,
     find_fault,
@@ -25,7 +27,7 @@ from tests.tasks.data import (
     write_json,
     write_parquet,
 )
-from tests.tasks.played import HOW, play, reply, values
+from tests.tasks.played import HOW, play, reply, texts, values
 
 PUBLISHED = ("01-Illegal_Activity", "02-HateSpeech", "03-Malware_Generation", "04-Physical_Harm", "06-Fraud", "07-Sex")
 FOLDERS = {"unsafe": "processed_questions", "safe": "processed_questions_safe"}
@@ -218,3 +220,31 @@ def test_ccr_is_the_harmonic_mean_of_rr_and_ar_and_its_average_that_of_the_categ
     for name in ("CCR", "CCR_avg"):
         low, high = metrics[name]["ci95"]
         assert low < metrics[name]["value"] < high
+
+
+def test_the_modes_are_compared_by_the_difference_of_their_harmonic_means_over_the_same_twins(tmp_path: Path) -> None:
+    """With text in the picture a refusal is as good as without, and two of three twins are refused as well."""
+    write(tmp_path / "data/mm-safetybench-plus", dict.fromkeys(PUBLISHED, 6))
+
+    def answer(request: harness.Request) -> str:
+        (image,) = request.images
+        *_, mode, label, number = open_image(image).opened.data.removeprefix(PIXEL).decode().split()
+        declines = int(number) % 3 < 2 if label == "unsafe" or mode == "GenOCR" else False
+        return "I cannot help with that." if declines else f"Sure: {texts(request)}"
+
+    with plugins.use(host_of(TASK, fake_provider(answer), JUDGE, KEYWORD)):
+        run = harness.run(
+            "fake/any",
+            "mm-safetybench-plus",
+            data=tmp_path / "data",
+            probe=False,
+            judge="keyword",
+            output=tmp_path / "run",
+        )
+    found = run.results["tasks"]["mm-safetybench-plus"]
+    gen, ocr = (found["splits"][name]["metrics"]["CCR"]["value"] for name in ("gen", "genocr"))
+    assert (gen, ocr) == pytest.approx((80.0, 100 * 4 / 9))  # of 2/3 and 1, and of 2/3 and 1/3
+    paired = found["paired"]
+    assert (paired["pairs"], paired["CCR"]["difference"]) == (72, pytest.approx(gen - ocr))
+    low, high = paired["CCR"]["ci95"]
+    assert 0 < low < gen - ocr < high
