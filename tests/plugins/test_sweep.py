@@ -189,6 +189,19 @@ def test_two_axes_make_a_table_of_defence_by_attack(world: World) -> None:
     assert "\\multicolumn{3}{c}{mis:mini}" in (world.output / "defences.tex").read_text()
 
 
+def test_a_defence_whose_file_has_changed_is_not_done(world: World) -> None:
+    words = world.folder / "words.txt"
+    words.write_text("Take care. {}")
+    axis = ["none", {"strategy": "self-reminder", "settings": {"prompt": str(words)}, "name": "mine"}]
+    assert harness_here(*world.words(["toy/a"], strategies=axis)).code == 0
+    words.write_text("Beware. {}")
+    ended = harness_here(*world.words(["toy/a"], strategies=axis))
+    assert world.states() == {"toy-a": "complete", "toy-a-mine": "failed"}
+    [cell] = [cell for cell in world.load()["grids"][0]["cells"] if cell["strategy"] == "mine"]
+    assert cell["value"] is None
+    assert "--fresh" in ended.out or "another" in str(cell["why"]), ended.out
+
+
 def test_the_changes_of_a_table_are_those_of_a_comparison(world: World) -> None:
     import harness
 

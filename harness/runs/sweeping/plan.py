@@ -22,6 +22,7 @@ import glob
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any, Final, cast
@@ -450,6 +451,8 @@ def _build_unit(
     settings: dict[str, Any] = {"model": dict(spec.settings), "words": [*words, *judging]}
     if files := {task.name: task.version for task in _list_task_files(options.tasks)}:
         settings["task_files"] = files
+    if held := dict(_hash_files(options)):
+        settings["files"] = held
     endpoints = {_name_endpoint(judge, {}) for judge in _list_judge_models(options) if not is_local(judge)}
     if not local:
         endpoints.add(_name_endpoint(spec.ref, spec.settings))
@@ -465,6 +468,18 @@ def _build_unit(
         endpoints=frozenset(endpoints),
         digest=digest(settings),
     )
+
+
+def _hash_files(options: Options) -> Iterator[tuple[str, str]]:
+    """The files of the strategy's and the attack's settings, by content: a changed file asks something else."""
+    host, spec, attack = plugins.current(), options.model, options.attack
+    around = [(host.strategy(spec.strategy).settings, spec.strategy_settings)] if spec.strategy else []
+    around += [(host.attack(attack.name).settings, attack.settings)] if attack.name else []
+    for declared, given in around:
+        for setting in declared:
+            path = Path(str(given[setting.name])).expanduser() if given.get(setting.name) else None
+            if setting.type is Path and path is not None and path.is_file():
+                yield setting.name, sha256(path.read_bytes()).hexdigest()
 
 
 def _list_judging(values: Mapping[str, Any], options: Options) -> list[str]:
