@@ -285,21 +285,36 @@ def find_mismatches(a: ComparedRun, b: ComparedRun, left: SplitView, right: Spli
             yield differ("the data (sha256)", contents[0][:8], contents[1][:8])
         return
     ours, theirs = _hash_questions(a, left), _hash_questions(b, right)
-    changed = sum(theirs[sample] != question for sample, question in ours.items() if sample in theirs)
+    changed = sum(_differ(question, theirs[sample]) for sample, question in ours.items() if sample in theirs)
     if changed:
         yield differ("what was asked", f"one thing on {changed} common items", "another")
 
 
-def _hash_questions(run: ComparedRun, view: SplitView) -> dict[tuple[str, str], str]:
-    """(split, sample) -> digest of the question: its texts and image hashes, without system messages."""
-    found: dict[tuple[str, str], str] = {}
+def _hash_questions(run: ComparedRun, view: SplitView) -> dict[tuple[str, str], tuple[str, ...]]:
+    """(split, sample) -> digests of the question: its texts and image hashes, without system messages.
+
+    A dialogue has one for each of its asked turns, up to the one that failed, and an empty one at its end if none did.
+    The model's replies are no part of what was asked.
+    """
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
     for name in view.split.parts or (view.name,):
         for answer in run.stored.answers(f"{view.display}:{name}"):
             prompt: list[Mapping[str, Any]] = [] if answer.response is None else original_prompt(answer.response)
-            turns = [[part.get("text"), part.get("sha256")] for part in prompt if part["role"] != "system"]
-            if turns:
-                found[name, answer.asked["id"]] = digest(turns)
+            turns: list[list[list[Any]]] = [[]]
+            for part in prompt:
+                if "turn" in part:
+                    turns.append([])
+                elif part["role"] != "system":
+                    turns[-1].append([part.get("text"), part.get("sha256")])
+            if turns[0]:
+                end = ("",) if answer.outcome == "answered" else ()
+                found[name, answer.asked["id"]] = (*(digest(turn) for turn in turns if turn), *end)
     return found
+
+
+def _differ(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether two questions differ, as far as both were asked."""
+    return any(a != b for a, b in zip(one, other, strict=False))
 
 
 def find_differences(a: ComparedRun, b: ComparedRun) -> Iterator[Mismatch]:
