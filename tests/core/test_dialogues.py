@@ -1,8 +1,11 @@
 """Dialogues: a sample whose user speaks again after the reply."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +26,19 @@ from harness.dialogues import (
     list_exchanges,
     list_requests,
 )
-from harness.errors import HarnessError
+from harness.errors import BudgetSpent, HarnessError
 from harness.evaluation.options import Options
 from harness.keys import messages_digest, request_key
 from harness.models import ModelSpec
 from harness.plugins.shapes import describe_wrong
+from harness.prices import read_prices
 from harness.runs.dry_run import dry_run
 from harness.runs.run import run_async
 from harness.store.records import answer_hash, line_hash, response_of
 from harness.testing.conformance import NotConforming, check_task
 from harness.testing.fakes import fake_image, fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Failure, Image, Message, Request, Response, Role, Sample, Text, Usage, Verdict
-from tests.core.carried import Around, Server, go, lines, split
+from tests.core.carried import POLICY, Around, Server, go, lines, split
 
 
 def turn(text: str, *, role: Role = "user", image: str = "") -> Message:
@@ -450,3 +454,40 @@ def test_a_conversation_as_a_text_names_its_images_in_order_and_leaves_the_syste
         "Turn 1. The user says, with images 1 and 2:\n| what\n| is it?\nThe model replies:\n| cats\n"
         "Turn 2. The user says, with image 3:\n| and this?"
     )
+
+
+# ---- limits
+
+
+PRICES = read_prices(
+    {"seen/x": {"input": 2, "output": 8, "source": "https://x.org", "date": date(2026, 11, 30)}}, "test"
+)
+
+
+def test_each_call_of_a_dialogue_is_paid_by_itself_and_money_may_end_between_two_turns(tmp_path: Path) -> None:
+    def billed(text: str) -> Response:
+        return Response(text=f"re {text}", usage=Usage(input_tokens=1000, output_tokens=100))
+
+    server, each = Server(billed), (1000 * 2 + 100 * 8) / 1e6
+    with pytest.raises(BudgetSpent):
+        go(server, tmp_path, task=talks("a", "b"), prices=PRICES, max_usd=4.5 * each + 1024 * 8 / 1e6)
+    asked = len(server.asked)
+    assert 0 < asked < 6
+    done = go(server, tmp_path, task=talks("a", "b"), prices=PRICES, max_usd=1.0)
+    kept = len([line for line in lines(tmp_path) if line["outcome"] == "answered"])
+    assert (done.exit_code, kept) == (0, 2)
+    assert len(server.asked) >= 6
+    spent = done.results["usage"]["cost_usd"]
+    assert spent == pytest.approx(6 * each), "the numbers are of the answers that count"
+
+
+def test_a_limit_of_calls_counts_turns(tmp_path: Path) -> None:
+    server, calls = Server(), list[float]()
+
+    def noted(text: str) -> str:
+        calls.append(time.monotonic())
+        return f"re {text}"
+
+    server.script = noted
+    go(server, tmp_path, task=talks("a"), policy=replace(POLICY, rpm=120))
+    assert [round(later - first, 1) >= 0.4 for first, later in pairwise(calls)] == [True, True], "two a second"
