@@ -33,7 +33,9 @@ from harness.models import ModelSpec
 from harness.plugins.shapes import describe_wrong
 from harness.prices import read_prices
 from harness.runs.dry_run import dry_run
+from harness.runs.merging import merge_async
 from harness.runs.run import run_async
+from harness.store.reader import format_prompt
 from harness.store.records import answer_hash, line_hash, response_of
 from harness.testing.conformance import NotConforming, check_task
 from harness.testing.fakes import fake_image, fake_judge, fake_provider, fake_sample, fake_task, host_of
@@ -491,3 +493,38 @@ def test_a_limit_of_calls_counts_turns(tmp_path: Path) -> None:
     server.script = noted
     go(server, tmp_path, task=talks("a"), policy=replace(POLICY, rpm=120))
     assert [round(later - first, 1) >= 0.4 for first, later in pairwise(calls)] == [True, True], "two a second"
+
+
+# ---- other readers
+
+
+def test_people_and_tables_read_the_conversation_as_the_judge_does(tmp_path: Path) -> None:
+    sample = fake_sample("a", text="one", images=1, turns=(turn("two", image="b.png"),))
+    go(Server(lambda text: f"re {text}"), tmp_path, task=fake_task(lambda: iter([sample])))
+    (line,) = lines(tmp_path)
+    assert format_prompt(line["prompt"], lambda number, _part: f"[image {number}]") == (
+        "Turn 1. The user says:\n| [image 1]\n| one\nThe model replies:\n| re one\n"
+        "Turn 2. The user says:\n| [image 2]\n| two"
+    )
+    alone = [{"role": "user", "image": "a.png"}, {"role": "user", "text": "one"}]
+    assert format_prompt(alone, lambda _number, part: part["image"]) == "a.png\none"
+
+
+def test_the_hash_of_the_data_covers_all_turns(tmp_path: Path) -> None:
+    def content(last: str, folder: str) -> str:
+        task = fake_task(lambda: iter([dialogue("a", "one", last)]))
+        return str(go(Server(), tmp_path / folder, task=task).results["tasks"]["fake"]["data"]["sha256"])
+
+    assert content("two", "a") == content("two", "b") != content("2", "c")
+
+
+def test_shards_of_dialogues_merge_into_the_run_that_was_not_cut(tmp_path: Path) -> None:
+    names = [f"q{number}" for number in range(8)]
+    whole = go(Server(), tmp_path / "whole", task=talks(*names))
+    for number in range(2):
+        go(Server(), tmp_path / "merged", task=talks(*names), shard=(number, 2))
+    with plugins.use(host_of(Server().provider, talks(*names), fake_judge())):
+        merged = anyio.run(merge_async, tmp_path / "merged")
+    ours, theirs = (run.results["tasks"]["fake"] for run in (merged, whole))
+    assert ours["splits"]["all"]["labels"] == theirs["splits"]["all"]["labels"] == {"unsafe": 8}
+    assert ours["data"]["sha256"] == theirs["data"]["sha256"]

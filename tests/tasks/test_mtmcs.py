@@ -246,9 +246,8 @@ def test_the_judge_of_a_dialogue_in_words_is_told_that_there_is_no_image(tmp_pat
 
 
 def test_the_image_itself_is_shown_if_it_is_asked_for(tmp_path: Path) -> None:
-    settings = {"sees": "images,question,answer"}
     sample, answer = joined("type_a-unsafe", tmp_path, "one", "two", "last")
-    (request,) = open_judge(JUDGE, **settings).ask(sample, answer)
+    (request,) = open_judge(JUDGE, sees="images,question,answer").ask(sample, answer)
     assert [image.path for image in request.images] == ["images/7.png"]
     assert "picture 7" not in texts(request)
 
