@@ -18,7 +18,7 @@ from harness.readers import DataFiles, Row, open_files
 from harness.readers.files import IN_PARQUET
 from harness.readers.tables import SUFFIXES, read_table, suffix
 from harness.task_files.layouts import LETTERS, arrange
-from harness.task_files.samples import ANSWERS
+from harness.task_files.samples import ANSWERS, MARK
 from harness.types import Json
 from harness.usual import ATTACK_RULE, HARM_RUBRICS
 
@@ -188,6 +188,9 @@ def _draft_table(seen: _Seen, layout: str) -> Draft:
         guess("question", question, "by its name" if question.casefold() in _QUESTIONS else "the longest texts")
     if images and layout == "table":
         guess("images", images[0] if len(images) == 1 else images, "what its cells hold")
+    shows = layout == "vlmevalkit" or images
+    if shows and all(MARK.search(str(value)) for value in seen.values(question)):
+        guess("order", "marks", "each question has its <image>")
     scoring = _guess_scoring(seen, made, guesses)
     if column := seen.find(_CATEGORIES, _has_few_values):
         guess("category", column, f"{len(set(map(str, seen.values(column))))} values")

@@ -32,6 +32,7 @@ _READ: Final = frozenset(
 _LOCAL: Final = ("json", "csv", "parquet")  #: values of `dataset_path` that mean files
 _LENGTHS: Final = ("max_gen_toks", "max_new_tokens", "max_tokens")
 _MARK: Final = "<image>"
+_DEPTH: Final = 10  #: files that include each other
 
 
 def draft_from_lm_eval(source: Path) -> Draft:
@@ -44,9 +45,10 @@ def draft_from_lm_eval(source: Path) -> Draft:
     for key in ("doc_to_text", "doc_to_target"):
         if not isinstance(given.get(key), str | int):
             what = f"{key} is a Python function" if isinstance(given.get(key), _Function) else f"it has no {key}"
-            if "include" in given and key not in given:
-                what = f"{key} is in the file that it includes, {given['include']}"
             raise HarnessError(what, where=str(source), remedy="--tasks lm-eval:NAME runs the task by lm-eval itself")
+    if not str(given["doc_to_text"]).strip():
+        what = "its doc_to_text is empty: only its options are compared, and nothing is asked"
+        raise HarnessError(what, where=str(source), remedy="--tasks lm-eval:NAME runs the task by lm-eval itself")
     kind = str(given.get("output_type", "generate_until"))
     if kind not in ("multiple_choice", "generate_until"):
         raise HarnessError(
@@ -86,8 +88,7 @@ def _read_data(given: Mapping[str, Any], guesses: list[Guess], notes: list[str],
     path = given.get("dataset_path")
     split = str(given.get("test_split") or given.get("validation_split") or "test")
     if not isinstance(path, str):
-        what = f"its dataset_path is in the file that it includes, {given['include']}" if "include" in given else ""
-        raise HarnessError(what or "it has no dataset_path", where=str(source), remedy="write data.files yourself")
+        raise HarnessError("it has no dataset_path", where=str(source), remedy="write data.files yourself")
     if path in _LOCAL:
         files: Any = cast("Mapping[str, Any]", given.get("dataset_kwargs") or {}).get("data_files")
         named = cast("Mapping[str, Any]", files).get(split) if isinstance(files, dict) else files
@@ -126,7 +127,7 @@ def _read_answers(
     length = next((sampling[name] for name in _LENGTHS if sampling.get(name)), None)
     generation |= {"max_tokens": int(length)} if length else {}
     generation |= {"temperature": float(sampling["temperature"])} if sampling.get("temperature") is not None else {}
-    stops = _items(sampling.get("until"))
+    stops = [each for each in _items(sampling.get("until")) if each]
     generation |= {"stop": list(map(str, stops))} if stops else {}
     if generation:
         made["generation"] = generation
@@ -152,6 +153,16 @@ class _Function:
 
 
 def _load(source: Path) -> dict[str, Any]:
+    """A task of lm-eval with what it includes. Raises HarnessError."""
+    found = _load_one(source, 0)
+    if not {"dataset_path", "doc_to_text"} & found.keys():
+        what = "the file is no task of lm-eval: it has neither dataset_path nor doc_to_text"
+        raise HarnessError(what, where=str(source), remedy="give a data file: --from data.csv")
+    return found
+
+
+def _load_one(source: Path, depth: int) -> dict[str, Any]:
+    """One file over those that it includes, which lie beside it."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -167,7 +178,14 @@ def _load(source: Path) -> dict[str, Any]:
         raise HarnessError(f"cannot read lm-eval's task: {error.strerror}", where=str(source)) from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise HarnessError(f"lm-eval's task is not YAML: {' '.join(str(error).split())}", where=str(source)) from None
-    if not isinstance(found, dict) or not {"dataset_path", "doc_to_text", "include"} & found.keys():
-        what = "the file is no task of lm-eval: it has neither dataset_path nor doc_to_text"
-        raise HarnessError(what, where=str(source), remedy="give a data file: --from data.csv")
-    return {str(key): value for key, value in cast("Mapping[Any, Any]", found).items()}
+    if not isinstance(found, dict):
+        raise HarnessError(
+            "the file is no task of lm-eval", where=str(source), remedy="give a data file: --from data.csv"
+        )
+    own = {str(key): value for key, value in cast("Mapping[Any, Any]", found).items()}
+    base = own.pop("include", None)
+    if not isinstance(base, str):
+        return own
+    if depth >= _DEPTH:
+        raise HarnessError(f"more than {_DEPTH} files include each other", where=str(source))
+    return {**_load_one(source.parent / base, depth + 1), **own}

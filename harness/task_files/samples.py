@@ -22,7 +22,7 @@ from harness.yaml_files import Place, YamlText
 #: our words behind a question with options, where the question does not show them itself
 QUIZ: Final = "\n\n{options}\n\nReply with the letter of the one right option and nothing else."
 ANSWERS: Final[Mapping[str, str]] = {"yes": "yes", "no": "no", "true": "yes", "false": "no", "1": "yes", "0": "no"}
-_MARK: Final = re.compile(r"<image(?:[ _](\d{1,3}))?>")
+MARK: Final = re.compile(r"<image(?:[ _](\d{1,3}))?>")
 _LOOKED_AT: Final = 100  # records of a JSON or parquet file whose fields are its columns
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -400,7 +400,7 @@ class _Maker:
         if self._reading.order != "marks":
             words = (Text(text=text),) if text.strip() else ()
             return (*images, *words) if self._reading.order == "images first" else (*words, *images)
-        marks = list(_MARK.finditer(text))
+        marks = list(MARK.finditer(text))
         if len(marks) != len(images):
             what = f"the question has {len(marks)} marks <image>, and the record {len(images)} images"
             raise BadData(what, where=row.place)

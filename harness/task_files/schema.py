@@ -168,7 +168,7 @@ SCHEMA: Final[Schema] = {
                         "enum": list(LAYOUTS),
                         "description": "how the records are written; table unless it says otherwise",
                     },
-                    "hub": _text("a data set of the Hugging Face hub, OWNER/NAME", pattern="^[\\w.-]+/[\\w.-]+$"),
+                    "hub": _text("a data set of the Hugging Face hub, OWNER/NAME", pattern="^[\\w.-]+(/[\\w.-]+)?$"),
                     "revision": _text("commit of the hub's set that n was counted with"),
                     "fetch": _list("patterns of the hub's files to fetch; all unless it says otherwise", _WORD),
                     "images": {
@@ -213,7 +213,7 @@ SCHEMA: Final[Schema] = {
                     "temperature": {"type": "number", "minimum": 0, "description": "0 takes the likeliest"},
                     "max_tokens": {"type": "integer", "minimum": 1, "description": "most tokens of an answer"},
                     "top_p": {"type": "number", "minimum": 0, "maximum": 1, "description": "nucleus sampling"},
-                    "stop": _list("texts that end an answer", _WORD),
+                    "stop": _list("texts that end an answer", {**_WORD, "x-blank": True}),
                 },
             ),
             "rubric": _object(
@@ -302,7 +302,7 @@ def _check(text: YamlText, place: Place, value: Json, schema: Schema) -> None:
             f"{value!r} is not one of its values", where=text.find(place), remedy=nearest(str(value), known)
         )
     if isinstance(value, str):
-        if not value.strip():
+        if not value.strip() and not schema.get("x-blank"):
             raise HarnessError("the text is blank", where=text.find(place), remedy=_about(schema))
         if "pattern" in schema and not re.search(schema["pattern"], value):
             raise HarnessError(f"{value!r} does not have its form", where=text.find(place), remedy=_about(schema))

@@ -313,6 +313,16 @@ def test_a_task_of_lm_eval_with_written_answers_counts_those_that_equal_the_targ
     assert task.splits["test"].defaults.max_tokens == 16  # type: ignore[index]
 
 
+def test_a_task_of_lm_eval_is_read_with_the_file_that_it_includes(tmp_path: Path) -> None:
+    (tmp_path / "_base").write_text(
+        "dataset_path: glue\noutput_type: multiple_choice\ndoc_to_text: a\ndoc_to_target: b\n"
+    )
+    done = lm_eval(tmp_path, "include: _base\ndoc_to_text: '{{q}}'\ndoc_to_choice: ['no', 'yes']\n")
+    assert done.exit_code == 0, done.output
+    made = yaml.safe_load((tmp_path / "made.yaml").read_text())
+    assert (made["question"], made["answer"], made["data"]["hub"]) == ("{{q}}", "b", "glue")
+
+
 def test_a_hub_set_of_lm_eval_is_named_with_its_files_as_a_guess(tmp_path: Path) -> None:
     done = lm_eval(
         tmp_path,
@@ -330,7 +340,9 @@ def test_a_hub_set_of_lm_eval_is_named_with_its_files_as_a_guess(tmp_path: Path)
     ("text", "what"),
     [
         ("dataset_path: a/b\ndoc_to_text: !function u.f\n", "doc_to_text is a Python function"),
-        ("include: base.yaml\ntask: x\n", "doc_to_text is in the file that it includes, base.yaml"),
+        ("include: gone.yaml\ntask: x\n", "cannot read lm-eval's task"),
+        ("include: task_of_lm_eval.yaml\n", "more than 10 files include each other"),
+        ("task: x\n", "the file is no task of lm-eval"),
         ("dataset_path: a/b\noutput_type: loglikelihood\ndoc_to_text: a\ndoc_to_target: b\n", "no written answer"),
         ("a: 1\n", "the file is no task of lm-eval"),
         ("a: [\n", "is not YAML"),
