@@ -253,6 +253,7 @@ PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = 
     "strongreject-labels": (strongreject_labels, ("all",)),
     "visco": (dict, ("all",)),
     "vlguard": (zipped, ("unsafes", "safe_unsafes", "safe_safes")),
+    "vljailbreakbench": (dict, ("challenge",)),
     "vlsbench": (dict, ("all",)),
     "xstest": (dict, ("safe",)),
     "xstest-labels": (xstest_labels, ("gpt4",)),
@@ -276,7 +277,7 @@ def test_what_is_fetched_is_what_is_read(name: str, place: Published, tmp_path: 
     content = from_hub({}, tmp_path / "made") if name == "mm-safetybench" else made(mini(task))
     content |= {"README.md": b"read me", "train.zip": b"not needed", "results/big.json": b"[]"}
     if task.source.hub:
-        place.sets[task.source.hub] = DataSet(content)
+        place.sets[task.source.hub] = DataSet(content, commit=task.source.revision or COMMIT)
     if task.source.archive:
         repository, commit, _ = task.source.archive
         place.archives[repository] = tar_gz(content, commit=commit or COMMIT)

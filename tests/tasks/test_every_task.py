@@ -16,7 +16,7 @@ from tests.tasks.data import read
 
 FOLDERS = ("figstep", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench", "mis", "mm_safetybench",
            "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs", "qbench", "salad", "siuo", "spa_vl",
-           "strongreject", "visco", "vlguard", "vlsbench", "xstest")  # fmt: skip
+           "strongreject", "visco", "vlguard", "vljailbreakbench", "vlsbench", "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
 }
@@ -118,6 +118,9 @@ SPLITS = """
  vlguard:mini                    6 1 ASR           lower  keyword vlguard llamaguard harmbench strongreject
  vlguard:mini-safe_unsafes       6 1 ASR           lower  keyword vlguard llamaguard harmbench strongreject
  vlguard:mini-safe_safes         6 1 win_rate      higher keyword pairwise
+*vljailbreakbench:base       916 1 ASR           lower  harmbench llamaguard strongreject keyword
+*vljailbreakbench:challenge 2738 1 ASR           lower  harmbench llamaguard strongreject keyword
+ vljailbreakbench:mini         9 1 ASR           lower  keyword harmbench llamaguard strongreject
 *vlsbench:all                 2241 1 safe_rate     higher vlsbench llamaguard harmbench strongreject keyword
  vlsbench:mini                   8 1 safe_rate     higher keyword vlsbench llamaguard harmbench strongreject
 *xstest:safe                   250 0 refusal_rate  lower  xstest keyword
@@ -197,6 +200,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
         ("strongreject", "small", r"strongreject_small_dataset\.csv"),
         ("visco", "all", r"visco\.jsonl"),
         ("vlguard", "unsafes", r"test\.json"),
+        ("vljailbreakbench", "base", r"vlbreakbench_base\.json"),
         ("vlsbench", "all", r"data\.json"),
         ("xstest", "safe", r"xstest_prompts\.csv"),
     ],
