@@ -10,7 +10,7 @@ from typing import Final
 
 import anyio
 
-from harness import Failure, HarnessError, Message, Model, ModelInfo, Request, Response, Settings, Text
+from harness import BadImage, Failure, HarnessError, Message, Model, ModelInfo, Request, Response, Settings, Text
 from harness.errors import BudgetSpent
 from harness.extras import require_module
 from harness.types import Part, add_usage
@@ -44,7 +44,10 @@ class StrategyModel:
         if not is_chat(request):
             why = "the request is raw or asks for log-probabilities, so it has no turn for the strategy"
             return Failure(outcome="error", reason="no_chat_turn", message=f"strategy {self.name}: {why}")
-        return await self.answer(self.inner, request)
+        try:
+            return await self.answer(self.inner, request)
+        except BadImage as fault:  # its structure was sound, and its pixels cannot be read
+            return Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
 
 
 def is_chat(request: Request) -> bool:

@@ -113,6 +113,8 @@ TEXT_MUTATORS: Final[Mapping[Callable[[str, Random], str], float]] = {insert_mar
 
 def mutate_text(text: str, random: Random) -> str:
     """One of two of JailGuard's three changes of a text, by their shares; the third would translate it."""
+    if not text.strip():
+        return text
     (change,) = random.choices(list(TEXT_MUTATORS), list(TEXT_MUTATORS.values()))
     return change(text, random)
 

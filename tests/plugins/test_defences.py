@@ -343,6 +343,16 @@ def test_a_share_above_one_is_refused() -> None:
         asked(SMOOTH, "x", share=2.0)
 
 
+@pytest.mark.parametrize("strategy", [JAILGUARD, SMOOTH], ids=lambda strategy: strategy.name)
+def test_an_image_whose_pixels_cannot_be_read_is_a_bad_sample_and_ends_no_run(strategy: Strategy) -> None:
+    torn = bytearray(draw("red").files.read("red.png"))
+    at = torn.index(b"IDAT") + 4
+    torn[at : at + 8] = b"\0" * 8
+    message = Message(role="user", content=(inline_image("torn.png", bytes(torn)), Text(text="What is it?")))
+    given, calls = asked(strategy, "x", Request(messages=(message,)))
+    assert (given.outcome, given.reason, calls) == ("bad_sample", "unreadable", [])
+
+
 # in a run
 
 
