@@ -503,11 +503,12 @@ tasks_command = list_command(_TASKS, "List the tasks and suites, or show some in
 @click.option(
     "--from",
     "source",
-    type=click.Path(path_type=Path),
+    metavar="PATH|hub:OWNER/NAME",
     required=True,
-    help="The data: CSV, TSV, JSON, JSON lines or parquet; a report of garak, an export of PyRIT; or lm-eval's YAML.",
+    help="The data: CSV, TSV, JSON, JSON lines, parquet or a set of the hub; a report of garak, an export of PyRIT; or "
+    "lm-eval's YAML.",
 )
-def _write_new(file: Path, source: Path) -> int:
+def _write_new(file: Path, source: str) -> int:
     """Write a task file: a task without Python, from the columns that a data file has.
 
     Says what it guessed, and reads the whole file by it. Exit 3 if that fails: then correct the task file.

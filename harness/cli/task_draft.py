@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from harness.data.places import find_own_splits, find_root, read_samples
+from harness.data.downloads import open_progress
+from harness.data.places import data_folder, find_own_splits, find_root, read_samples
 from harness.errors import HarnessError, MissingData
 from harness.task_files import load_task
 from harness.task_files.draft import draft_task
+from harness.task_files.hub_draft import HUB, draft_from_hub
 
 from .stdout import show, table, tell
 
 
-def write_draft(file: Path, source: Path) -> int:
+def write_draft(file: Path, source: str) -> int:
     """Write a task file, say what was guessed, and list its splits: 0, or 3 if the data cannot be read by it.
 
     Raises HarnessError if there is a file already, or nothing can be guessed.
@@ -21,7 +24,11 @@ def write_draft(file: Path, source: Path) -> int:
         raise HarnessError(f"{file} does not end with .yaml", remedy=f"write {file.with_suffix('.yaml')}")
     if file.exists():
         raise HarnessError("there is a file already", where=str(file), remedy="name another one, or delete it")
-    draft = draft_task(file, source)
+    if source.startswith(HUB):
+        progress = open_progress(sys.stderr)
+        draft = draft_from_hub(file.stem, source.removeprefix(HUB), data_folder() / file.stem, progress, tell)
+    else:
+        draft = draft_task(file, Path(source))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(draft.text, encoding="utf-8")
     show(f"wrote {file}")

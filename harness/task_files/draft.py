@@ -112,7 +112,21 @@ def draft_task(file: Path, source: Path) -> Draft:
     if not source.absolute().is_relative_to(folder):
         remedy = f"write it beside the data: {source.absolute().parent / file.name}"
         raise HarnessError("the data is not in the task file's folder, nor below it", where=str(source), remedy=remedy)
-    name = source.absolute().relative_to(folder).as_posix()
+    return draft_table(folder, source.absolute().relative_to(folder).as_posix())
+
+
+def draft_table(folder: Path, name: str, data: Mapping[str, Any] | None = None) -> Draft:
+    """The task file for the records of a file, or of the files that match a name.
+
+    Args:
+        folder: the data root.
+        name: below it.
+        data: of the task file, besides what the records say; None for a file of the user's.
+
+    Raises:
+        HarnessError: as `draft_task` does.
+    """
+    source = folder / name
     files = open_files(folder)
     first = next(iter(files.matching(name)), name)
     rows = list(islice(read_table(files, first), _LOOKED_AT))
@@ -128,7 +142,7 @@ def draft_task(file: Path, source: Path) -> Draft:
     for row in rows:
         for column, values in seen.columns.items():
             values.append(row.values.get(column))
-    return _draft_table(seen, layout)
+    return _draft_columns(seen, layout, dict(data or {"files": name}))
 
 
 def _guess_layout(name: str, rows: Sequence[Row]) -> str:
@@ -157,11 +171,11 @@ def _draft_prompts(name: str, layout: str, rows: Sequence[Row]) -> Draft:
     return Draft(text=text, guesses=guesses, notes=tuple(notes))
 
 
-def _draft_table(seen: _Seen, layout: str) -> Draft:
+def _draft_columns(seen: _Seen, layout: str, data: dict[str, Any]) -> Draft:
     guesses: list[Guess] = []
     made: dict[str, Any] = {
         "description": f"TODO: one line on what it asks ({seen.name})",
-        "data": {"files": seen.name},
+        "data": data,
     }
     if layout != "table":
         made["data"]["layout"] = layout

@@ -252,6 +252,22 @@ def test_a_set_of_the_hub_is_fetched_at_its_revision_and_run(run: Run, tmp_path:
     assert (results["source"], results["revision"], results["checked"]) == ("someone/kitchens", COMMIT, "same")
 
 
+def test_a_task_file_is_written_for_a_set_of_the_hub_and_pinned_to_its_commit(
+    run: Run, tmp_path: Path, place: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "sets"))
+    place.sets["someone/kitchens"].files["data/train-00000-of-00001.parquet"] = b"never read"
+    code, out, err = run("tasks", "new", "made.yaml", "--from", "hub:someone/kitchens")
+    assert code == 0, err
+    made = yaml.safe_load(Path("made.yaml").read_text())
+    assert made["data"] == {"hub": "someone/kitchens", "revision": COMMIT, "files": "data/test-*.parquet"}
+    assert (made["images"], made["question"]) == ("image", "question")
+    assert "made:test holds 3 samples" in out
+    assert {each.path.rsplit("/", 1)[-1] for each in place.downloads()} == {"test-00000-of-00001.parquet"}
+    assert ask(run, tasks="made.yaml")[0] == 0
+    assert "there is no data set" in run("tasks", "new", "no.yaml", "--from", "hub:someone/none")[2]
+
+
 def test_a_gated_set_says_where_to_ask(run: Run, tmp_path: Path, place: Published) -> None:
     data = {"hub": "someone/gated", "revision": COMMIT, "files": "data/test-*.parquet"}
     write_file(tmp_path, data=data, images="image", gated=True, url="https://example.org/ask")
