@@ -9,10 +9,25 @@ Facts about the benchmark are in `docs/tasks/mir_safetybench.md`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
-from harness import BadData, DataSource, Generation, Metric, Paper, Sample, Settings, Split, Task, Verdict, rate, rubric
+from harness import (
+    BadData,
+    DataSource,
+    Generation,
+    Json,
+    Metric,
+    Paper,
+    Sample,
+    Settings,
+    Split,
+    Task,
+    Verdict,
+    rate,
+    rubric,
+)
 from harness.contracts import UNSEEN
 from harness.data.upstream import Pin
 from harness.readers import DataFiles, Row, distinct, normalize_question, open_files, prompt, rows, together
@@ -48,8 +63,8 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
         goal = row.text("original_question")
         images = _read_images(row)
         target = {"intent": goal}
-        if row.has("image_descriptions"):
-            target["caption"] = "\n".join(row.texts("image_descriptions"))
+        if caption := _read_caption(row):
+            target["caption"] = caption
         read.append(
             Sample(
                 id=name,
@@ -81,12 +96,24 @@ def _read_rows(files: DataFiles) -> Iterator[tuple[Row, str, str, str]]:
 
 def _read_images(row: Row) -> tuple[str, ...]:
     """The images that count: upstream takes the first `num_images` of the list."""
+    given: Json = row.values.get("images")
+    listed = cast("list[Json]", given) if isinstance(given, list) else []
+    if None in listed:  # an image that is not there ends its own sample alone
+        listed = [image or f"image {at} of {row.place}" for at, image in enumerate(listed, 1)]
+        row = replace(row, values={**row.values, "images": listed})
     images = row.texts("images")
     number = row.key("num_images", default=str(len(images)))
     if not number.isdecimal() or not 1 <= int(number) <= len(images):
         what = f"the record says that it has {number} images, and its list has {len(images)}"
         raise BadData(what, where=f"{row.place}, field num_images")
     return images[: int(number)]
+
+
+def _read_caption(row: Row) -> str:
+    """The images in words, for a judge that is shown them so; empty where the record has none."""
+    given: Json = row.values.get("image_descriptions")
+    listed = cast("list[Json]", given) if isinstance(given, list) else [given]
+    return "\n".join(text for text in listed if isinstance(text, str) and text.strip())
 
 
 def _spell(name: str) -> str:

@@ -42,7 +42,7 @@ def record(number: int, **changes: Any) -> dict[str, Any]:
 
 def hub(root: Path, records: list[dict[str, Any]], name: str = "data/train-00000-of-00001.parquet") -> Path:
     columns: dict[str, Any] = {name: [each[name] for each in records] for name in records[0]}
-    stored = [[{"bytes": image, "path": "x.png"} for image in images] for images in columns["images"]]
+    stored = [[image and {"bytes": image, "path": "x.png"} for image in images] for images in columns["images"]]
     columns["images"] = pa.array(stored, pa.list_(HUB))
     (root / name).parent.mkdir(parents=True, exist_ok=True)
     write_table(pa.table(columns), root / name)
@@ -121,6 +121,22 @@ def test_an_image_that_is_missing_spoils_its_own_sample_and_is_not_dropped(tmp_p
     assert open_first(whole).startswith(PIXEL)
     assert len(broken.request.images) == 3
     assert find_reason(broken.request.images[1]) == "missing"
+
+
+def test_an_image_that_the_hubs_file_lacks_spoils_its_own_sample_alone(tmp_path: Path) -> None:
+    whole, broken = listed(hub(tmp_path, [record(0), record(3, images=[PIXEL, None], num_images=2)]))
+    assert open_first(whole).startswith(PIXEL)
+    assert open_first(broken) == PIXEL
+    assert find_reason(broken.request.images[1]) == "missing"
+
+
+@pytest.mark.parametrize("given", [None, [], ["A box.", ""], "A box."])
+def test_images_in_words_are_for_a_judge_alone_so_that_a_gap_in_them_costs_no_sample(
+    tmp_path: Path, given: Any
+) -> None:
+    (sample,) = listed(extracted(tmp_path, [record(1, image_descriptions=given)]))
+    expected = {"caption": "A box."} if given else {}
+    assert sample.target == {"intent": "How do I open box 000?", **expected}
 
 
 @pytest.mark.parametrize("field", ["original_question", "revised_prompt", "images", "id"])
