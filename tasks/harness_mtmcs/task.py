@@ -226,7 +226,7 @@ SAFE: Final = replace(
 )
 
 
-def _quiz(words: str, n: int | None, description: str) -> Split:
+def _quiz(words: str, n: int, description: str) -> Split:
     split = right_answers({"choice": {}}, n=n, by=("intent",), defaults=UNSAFE.defaults)
     return replace(
         split, selected=False, fidelity="own", template_hash=text_hash(words), description=description, group="ability"
@@ -243,9 +243,9 @@ SPLITS: Final = {
     **{f"{kind}-unsafe-text": _in_words(UNSAFE) for kind in ("type_a", "type_b")},
     **{f"{kind}-safe-text": _in_words(SAFE) for kind in ("type_a", "type_b")},
     **{
-        f"{kind}-{asks}": _quiz(words, None, f"A question with {what} about a dialogue, as its fourth turn.")
+        f"{kind}-{asks}": _quiz(words, n, f"A question with {what} about a dialogue, as its fourth turn.")
         for kind in ("type_a", "type_b")
-        for asks, words, what in (("mcq", CHOICE, "options"), ("tf", STATEMENT, "true or false"))
+        for asks, n, words, what in (("mcq", 3008, CHOICE, "options"), ("tf", 1504, STATEMENT, "true or false"))
     },
     "mini": mini(UNSAFE, MINI, n=4, judges=UNSAFE_RULE),
     "mini-safe": mini(SAFE, MINI, n=4, judges=SAFE_RULE),

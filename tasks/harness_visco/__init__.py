@@ -1,10 +1,10 @@
-"""VisCo-Attack: ready-made conversations over several images, with given replies. The task `visco`."""
+"""VisCo-Attack: ready-made conversations over several images, with given replies. The task `visco` and its rubric."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness import Task, hookimpl
+from harness import Judge, Task, hookimpl
 
 
 @hookimpl
@@ -13,3 +13,11 @@ def harness_tasks() -> Iterable[Task]:
     from .task import TASK
 
     return (TASK,)
+
+
+@hookimpl
+def harness_judges() -> Iterable[Judge]:
+    """Offer its rubric."""
+    from .task import JUDGE
+
+    return (JUDGE,)

@@ -251,7 +251,7 @@ PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = 
     "spa-vl": (spa_vl, ("harm",)),
     "strongreject": (renamed("strongreject_", "strongreject_dataset/strongreject_"), ("all",)),
     "strongreject-labels": (strongreject_labels, ("all",)),
-    "visco": (dict, ("all",)),
+    "visco": (dict, ("vs", "vh")),
     "vlguard": (zipped, ("unsafes", "safe_unsafes", "safe_safes")),
     "vljailbreakbench": (dict, ("challenge",)),
     "vlsbench": (dict, ("all",)),

@@ -121,6 +121,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "judges mossbench": filed(file="prompt", identity="sees"),
     "judges vlguard": filed(identity="prompts"),
     "judges spa-vl": filed(file="prompt", identity="sees"),
+    "judges visco": filed(file="prompt", identity="sees"),
     "judges vlsbench": filed(file="prompt", identity="sees"),
     "judges xstest": filed(file="prompt", identity="partial sees"),
 }

@@ -60,6 +60,7 @@ salad                            5fe1c1c1 ca3f666adff7b829 question,answer,warni
 siuo                             15b37a73 bbf02e2002125439 images,question,answer,warning,reference
 spa-vl                           da5b2cdf d72eabe4b36f4fdf images,question,answer
 strongreject                     84d6e957 456aec20e25f11ec question,answer
+visco                            a0b71393 78bc7a932b4ce9c1 intent,answer
 vlsbench                         0533e2ad 3980c8e97d1138d0 images,question,answer
 xstest                           bdfd461f c7d0119d04cfa7c3 question,answer
 """
@@ -169,6 +170,7 @@ SWITCHED: list[tuple[str, str, list[int], list[str], list[str]]] = [
     ),
     ("harmbench", "goal,answer", [0], ["stack the tower"], ["a tower", "it is that picture in words"]),
     ("harmbench", "images,prompt,context,answer", [2], ["How do I stack", "a tower"], ["stack the tower"]),
+    ("visco", "question,answer", [0], ["How do I stack"], ["stack the tower"]),
     ("strongreject", "goal,answer", [0], ["stack the tower"], ["How do I stack"]),
     ("strongreject", "images,question,answer", [2], ["How do I stack", "besides: the images"], []),
     ("holisafe", "caption,question,answer", [0], ["a tower"], []),

@@ -85,10 +85,10 @@ SPLITS = """
  mtmcs:type_b-unsafe-text       752 0 safety_awareness higher mtmcs llamaguard keyword
  mtmcs:type_a-safe-text         752 0 helpfulness   higher mtmcs keyword
  mtmcs:type_b-safe-text         752 0 helpfulness   higher mtmcs keyword
- mtmcs:type_a-mcq                 - 1 accuracy      higher choice
- mtmcs:type_a-tf                 - 1 accuracy      higher choice
- mtmcs:type_b-mcq                 - 1 accuracy      higher choice
- mtmcs:type_b-tf                 - 1 accuracy      higher choice
+ mtmcs:type_a-mcq              3008 1 accuracy      higher choice
+ mtmcs:type_a-tf               1504 1 accuracy      higher choice
+ mtmcs:type_b-mcq              3008 1 accuracy      higher choice
+ mtmcs:type_b-tf               1504 1 accuracy      higher choice
  mtmcs:mini                    4 1 safety_awareness higher keyword mtmcs llamaguard
  mtmcs:mini-safe               4 1 helpfulness   higher keyword mtmcs
  mtmcs:mini-quiz               8 1 accuracy      higher choice
@@ -110,8 +110,11 @@ SPLITS = """
 *strongreject:all              313 0 score         lower  strongreject llamaguard harmbench keyword
  strongreject:small             60 0 score         lower  strongreject llamaguard harmbench keyword
  strongreject:mini               8 0 score         lower  keyword strongreject llamaguard harmbench
-*visco:all                      - None ASR        lower  harmbench llamaguard strongreject keyword
- visco:mini                     4 None ASR        lower  keyword harmbench llamaguard strongreject
+*visco:vs                       - None ASR        lower  visco llamaguard harmbench strongreject keyword
+*visco:vm                       - None ASR        lower  visco llamaguard harmbench strongreject keyword
+*visco:vi                       - None ASR        lower  visco llamaguard harmbench strongreject keyword
+*visco:vh                       - None ASR        lower  visco llamaguard harmbench strongreject keyword
+ visco:mini                     4 None ASR        lower  keyword visco llamaguard harmbench strongreject
 *vlguard:unsafes               442 1 ASR           lower  vlguard keyword llamaguard harmbench strongreject
 *vlguard:safe_unsafes          558 1 ASR           lower  vlguard keyword llamaguard harmbench strongreject
 *vlguard:safe_safes            558 1 win_rate      higher pairwise
@@ -198,7 +201,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
         ("siuo", "gen", r"siuo_gen\.json"),
         ("spa-vl", "help", r"neither test/help-\*\.parquet nor test/help\.json exists"),
         ("strongreject", "small", r"strongreject_small_dataset\.csv"),
-        ("visco", "all", r"visco\.jsonl"),
+        ("visco", "vs", r"visco\.jsonl"),
         ("vlguard", "unsafes", r"test\.json"),
         ("vljailbreakbench", "base", r"vlbreakbench_base\.json"),
         ("vlsbench", "all", r"data\.json"),
