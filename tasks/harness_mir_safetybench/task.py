@@ -97,7 +97,7 @@ def _read_rows(files: DataFiles) -> Iterator[tuple[Row, str, str, str]]:
 def _read_images(row: Row) -> tuple[str, ...]:
     """The images that count: upstream takes the first `num_images` of the list."""
     given: Json = row.values.get("images")
-    listed = cast("list[Json]", given) if isinstance(given, list) else []
+    listed = cast("list[object]", given) if isinstance(given, list) else []
     if None in listed:  # an image that is not there ends its own sample alone
         listed = [image or f"image {at} of {row.place}" for at, image in enumerate(listed, 1)]
         row = replace(row, values={**row.values, "images": listed})
@@ -112,7 +112,7 @@ def _read_images(row: Row) -> tuple[str, ...]:
 def _read_caption(row: Row) -> str:
     """The images in words, for a judge that is shown them so; empty where the record has none."""
     given: Json = row.values.get("image_descriptions")
-    listed = cast("list[Json]", given) if isinstance(given, list) else [given]
+    listed = cast("list[object]", given) if isinstance(given, list) else [given]
     return "\n".join(text for text in listed if isinstance(text, str) and text.strip())
 
 
