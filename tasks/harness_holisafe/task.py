@@ -53,20 +53,21 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     shards = next((name for name in PARQUET if files.matching(name)), "")
     wanted = {SAFE} if split in {"safe", "mini-safe"} else set(UNSAFE)
     found = [row for row in rows(files, *((shards,) if shards else NAMES)) if _read_type(row) in wanted]
-    images = [row.text("image") for row in found]
-    if shards:  # images in the file itself have no path that two records could share
-        images = [image_mark(files, image) for image in images]
-    given = (row.key("id", default=short([image, row.text("query")])) for row, image in zip(found, images, strict=True))
+    # A parquet file that lacks one image costs its own sample alone; a record that names none is at fault.
+    images = [row.text("image", default=f"image of {row.place}" if shards else None) for row in found]
+    # Images in the file itself have no path that two records could share.
+    marks = [image_mark(files, image) for image in images] if shards else images
+    given = (row.key("id", default=short([mark, row.text("query")])) for row, mark in zip(found, marks, strict=True))
     read = [
         Sample(
             id=name,
             split=split,
-            request=prompt(_find_image(files, row, in_table=bool(shards)), row.text("query")),
+            request=prompt(_find_image(files, path, in_table=bool(shards)), row.text("query")),
             category=row.text("category"),
             tags={"type": _read_type(row), "subcategory": row.text("subcategory", default="")},
-            cluster=image,
+            cluster=mark,
         )
-        for row, image, name in zip(found, images, distinct(given), strict=True)
+        for row, path, mark, name in zip(found, images, marks, distinct(given), strict=True)
     ]
     return together(read, key=lambda sample: sample.cluster)
 
@@ -79,8 +80,7 @@ def _read_type(row: Row) -> str:
     return found
 
 
-def _find_image(files: DataFiles, row: Row, *, in_table: bool) -> Image:
-    path = row.text("image")
+def _find_image(files: DataFiles, path: str, *, in_table: bool) -> Image:
     return files.image(path) if in_table else first_of(*(files.image(f"{folder}{path}") for folder in FOLDERS))
 
 

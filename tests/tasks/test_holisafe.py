@@ -57,7 +57,7 @@ def write(root: Path, records: list[dict[str, Any]], *, images: bool = False, fo
 
 
 def parquet(root: Path, records: list[dict[str, Any]]) -> Path:
-    rows = [{**each, "image": PIXEL + each["image"].encode()} for each in records]
+    rows = [{**each, "image": each["image"] and PIXEL + each["image"].encode()} for each in records]
     write_parquet(root / "data/test-00000-of-00001.parquet", rows)
     return root
 
@@ -101,6 +101,12 @@ def test_an_image_that_is_missing_or_outside_spoils_its_own_sample_alone(tmp_pat
     whole, *broken = read(TASK, root, "unsafe")
     assert open_first(whole) == PIXEL
     assert [find_reason(sample.request.images[0]) for sample in broken] == ["missing", "outside_root"]
+
+
+def test_an_image_that_a_parquet_copy_lacks_spoils_its_own_sample_alone(tmp_path: Path) -> None:
+    whole, broken = read(TASK, parquet(tmp_path, [record(1), record(2, image=None)]), "unsafe")
+    assert open_first(whole).startswith(PIXEL)
+    assert find_reason(broken.request.images[0]) == "missing"
 
 
 def test_a_category_is_what_the_record_says_and_not_the_images_folder(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from harness.testing.fakes import PIXEL, fake_provider, host_of
 from tests.tasks.data import (
     by_id,
     find_fault,
+    find_reason,
     open_first,
     open_judge,
     put,
@@ -149,6 +150,16 @@ def test_a_copy_without_parquet_names_its_images(tmp_path: Path) -> None:
     questions(tmp_path, SMALL, base="data")
     put(tmp_path, *(each["image"] for each in listed))
     assert [open_first(sample) for sample in read(TASK, tmp_path, "gen")] == [PIXEL] * 36
+
+
+def test_an_image_that_the_hubs_file_lacks_spoils_its_own_sample_alone(tmp_path: Path) -> None:
+    found = rows(SMALL)
+    at = next(n for n, row in enumerate(found) if row["mode"] == "Gen")
+    found[at]["image"] = None
+    write_parquet(tmp_path / "data/test-00000-of-00001.parquet", found)
+    questions(tmp_path, SMALL)
+    broken = [s for s in read(TASK, tmp_path, "gen") if "parquet#" not in s.request.images[0].path]
+    assert [find_reason(sample.request.images[0]) for sample in broken] == ["missing"]
 
 
 def test_all_spellings_of_a_category_are_one() -> None:
