@@ -20,8 +20,6 @@ from harness.types import Failure, Json, Request, Sample
 
 #: reason of the `bad_sample` of a sample that the attack cannot take
 NOT_TAKEN: Final = "attack_not_taken"
-#: begins a note on an item whose right answer may be another one under the attack
-MAY_CHANGE: Final = "label may change"
 #: begins the names of the steps that hold the replies to `Attack.ask`
 STEP: Final = "attack "
 

@@ -480,6 +480,10 @@ class Variant:
         return Random(int(text_hash(f"{self.key}\0{what}"), 16))
 
 
+#: begins a note of an attack on an item whose right answer may be another one now
+MAY_CHANGE: Final = "label may change"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attacked:
     """What an attack made of a sample.

@@ -11,7 +11,6 @@ from random import Random
 from typing import Final
 
 from harness import Attack, Attacked, Image, Message, Request, Sample, Setting, Settings, Text, Variant
-from harness.drawings import COLORS, SHAPES, draw
 
 from .shuffled import shuffle
 from .turns import SEED, check_images, list_texts, name_pillow, note_place, replace_images, to_png
@@ -83,6 +82,8 @@ BLANK: Final = Attack(
 def draw_unrelated(image: Image, name: str, random: Random) -> Image:
     """A drawing of one colored shape, in the size of an image."""
     from PIL import Image as Pictures
+
+    from harness.drawings import COLORS, SHAPES, draw
 
     size = image.opened.width, image.opened.height
     side = min(_MOST_DRAWN, max(32, *size))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from harness import Image, Message, Request, Sample, Setting, Text
-from harness.attacks import MAY_CHANGE
+from harness.contracts import MAY_CHANGE
 from harness.images import draw_image
 from harness.types import Json, Part, Settings
 

@@ -18,7 +18,7 @@ from harness_attacks.typographic import SIDE, TYPOGRAPHIC, WORDS, draw_text, has
 
 import harness
 from harness import Attack, Attacked, HarnessError, Image, Message, Request, Sample, Text, Variant, plugins
-from harness.attacks import MAY_CHANGE
+from harness.contracts import MAY_CHANGE
 from harness.drawings import draw, png
 from harness.images import decode, draw_image
 from harness.keys import canonical, request_to_json

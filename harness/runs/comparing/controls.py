@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from harness import plugins
-from harness.attacks import MAY_CHANGE
+from harness.contracts import MAY_CHANGE
 from harness.errors import HarnessError, UnknownName
 from harness.keys import canonical
 from harness.runs.comparing.compare import compare
