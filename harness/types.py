@@ -288,6 +288,7 @@ class ModelInfo:
         dropped: generation settings the model refused, left out and recorded as null.
         thinking_tokens: most tokens that it may add to a request's `max_tokens`, such as for thinking; they cost money.
         notes: for the user, such as about a batch that was halved; may grow while the model is open.
+        single_turn: it takes one message of the user and no other; a task with dialogues is refused before the run.
     """
 
     ref: str
@@ -301,6 +302,7 @@ class ModelInfo:
     dropped: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     thinking_tokens: int = 0
+    single_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -356,6 +356,7 @@ class Survey:
         listing: hash of the ids and clusters of these, in any order, 64 hex digits; empty without a shard.
         refusals: why the attack cannot take samples -> how many of those taken.
         named: the same reasons -> the first of these samples.
+        dialogues: whether a sample has several turns, asked or given.
     """
 
     samples: int
@@ -369,6 +370,7 @@ class Survey:
     listing: str = ""
     refusals: Mapping[str, int] = field(default_factory=dict[str, int])
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    dialogues: bool = False
 
     @property
     def refused(self) -> int:
@@ -399,6 +401,7 @@ def survey_samples(
     sizes: list[tuple[str, int]] = []
     ids: list[str] = []
     needs: set[Ability] = set()
+    dialogues = False
     reasons: dict[int, tuple[str, str]] = {}
     for sample in samples:
         cluster = cluster_of(sample)
@@ -413,6 +416,7 @@ def survey_samples(
         if images:
             own.add("images")
         needs |= own
+        dialogues = dialogues or bool(sample.turns) or any(each.role == "assistant" for each in sample.request.messages)
         by_cluster = limit is not None or shard is not None
         sizes.append((cluster if by_cluster else "", images))
         ids.append(sample.id if shard is not None else "")
@@ -436,6 +440,7 @@ def survey_samples(
         listing="" if shard is None else f"{listing % 2**256:064x}",
         refusals=dict(Counter(why for why, _ in refused)),
         named={why: tuple(each for other, each in refused if other == why)[:3] for why, _ in refused},
+        dialogues=dialogues,
     )
 
 

@@ -46,6 +46,7 @@ _INFO: _Fields = {
     "can": (frozenset, set),
     "dropped": (frozenset, set),
     "notes": _SEVERAL,
+    "single_turn": bool,
 }
 _RUBRIC: _Fields = {"identity": Mapping, "labels": (tuple, list, frozenset, set)}
 _SPLIT: _Fields = {

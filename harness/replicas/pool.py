@@ -413,6 +413,7 @@ class Pool:
                 concurrency=None if None in at_once else sum(filter(None, at_once)),
                 can=infos[0].can.intersection(*(info.can for info in infos)),
                 thinking_tokens=max(info.thinking_tokens for info in infos),
+                single_turn=any(info.single_turn for info in infos),
                 dropped=infos[0].dropped.union(*(info.dropped for info in infos)),
                 notes=tuple(dict.fromkeys([*(note for info in infos for note in info.notes), *self._notes])),
             )

@@ -569,6 +569,11 @@ def _check_abilities(context: RunContext, model: Model) -> None:
                 f"{model.info.ref} cannot answer {job.plan.title}: it {describe_lacks(missing)}",
                 remedy="use a model that can: the harness never drops part of a question",
             )
+        if found.dialogues and model.info.single_turn:
+            raise HarnessError(
+                f"{job.plan.title} holds dialogues, and {model.info.ref} takes one message of the user",
+                remedy="use a model that takes a conversation",
+            )
         most = model.info.max_images
         if most is not None and most < found.most_images:
             raise HarnessError(

@@ -110,6 +110,7 @@ class VlmevalModel:
             concurrency=None if origin.is_api else 1,
             fingerprint=self._fingerprint,
             can=frozenset({"images"}),
+            single_turn=True,
             dropped=self._dropped,
             notes=(*((_REENCODED,) if reencoded else ()), *self._zoo.notes),
         )

@@ -390,6 +390,24 @@ def test_the_images_of_all_turns_count_for_the_most_that_a_model_takes(tmp_path:
         anyio.run(run_async, options)
 
 
+@pytest.mark.parametrize(
+    "sample",
+    [
+        dialogue("a", "one", "two"),
+        replace(
+            fake_sample("a"), request=Request(messages=(turn("one"), turn("given", role="assistant"), turn("two")))
+        ),
+    ],
+    ids=["live", "given"],
+)
+def test_a_model_of_single_turns_is_refused_before_anything_is_asked(sample: Sample, tmp_path: Path) -> None:
+    single = fake_provider("ok", scheme="seen", info=ModelInfo(ref="", endpoint="seen", single_turn=True))
+    options = Options(model=ModelSpec(ref="seen/x"), tasks=("fake",), output=tmp_path, probe=False)
+    task = fake_task(lambda: iter([sample]))
+    with plugins.use(host_of(single, task, fake_judge())), pytest.raises(HarnessError, match="holds dialogues"):
+        anyio.run(run_async, options)
+
+
 # ---- values
 
 
