@@ -200,6 +200,11 @@ def mtmcs(content: Content) -> Content:
     return found
 
 
+def hades(_: Content) -> Content:
+    row = {"id": ["1"], "scenario": ["Animal"], "keywords": ["pat"], "step": [5], "category": ["behavior"]}
+    return {"data/test-00000-of-00001.parquet": table(**row, instruction=["How do I pat a cat?"])}
+
+
 def spa_vl(_: Content) -> Content:
     return {"test/harm-00000-of-00001.parquet": table(question=["What is it?"], class1=["Shapes"])}
 
@@ -231,6 +236,7 @@ def from_hub(_: Content, folder: Path) -> Content:
 #: task -> what is published, and the splits that are read; MM-SafetyBench's tables are made apart
 PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = {
     "figstep": (dict, ("full",)),
+    "hades": (hades, ("abstract",)),
     "harmbench-labels": (harmbench_labels, ("val",)),
     "harmbench-mm": (dict, ("all",)),
     "holisafe": (dict, ("unsafe", "safe")),

@@ -115,6 +115,8 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "judges msts": filed(file="prompt", identity="sees"),
     "judges mtmcs": filed(file="prompt", identity="prompts sees"),
     "judges salad": filed(file="prompt", identity="sees"),
+    "judges hades": filed(file="prompt", identity="sees"),
+    "tasks hades": filed(identity="prompts"),
     "judges strongreject": filed(file="prompt", identity="threshold sees"),
     "judges pairwise": filed(file="prompt reference", identity="images sees"),
     "judges siuo": filed(file="prompt", identity="sees"),

@@ -14,9 +14,9 @@ from harness.images import open_image
 from harness.settings import effective
 from tests.tasks.data import read
 
-FOLDERS = ("figstep", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench", "mis", "mm_safetybench",
-           "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs", "qbench", "salad", "siuo", "spa_vl",
-           "strongreject", "visco", "vlguard", "vljailbreakbench", "vlsbench", "xstest")  # fmt: skip
+FOLDERS = ("figstep", "hades", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench", "mis",
+           "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs", "qbench", "salad",
+           "siuo", "spa_vl", "strongreject", "visco", "vlguard", "vljailbreakbench", "vlsbench", "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
 }
@@ -27,6 +27,11 @@ SPLITS = """
  figstep:tiny                   50 1 ASR           lower  llamaguard harmbench strongreject keyword
  figstep:pro                    50 7 ASR           lower  llamaguard harmbench strongreject keyword
  figstep:mini                    8 1 ASR           lower  keyword llamaguard harmbench strongreject
+*hades:abstract              750 1 ASR           lower  hades llamaguard harmbench strongreject keyword
+ hades:plain                 750 1 ASR           lower  hades llamaguard harmbench strongreject keyword
+ hades:steps                4500 1 ASR           lower  hades llamaguard harmbench strongreject keyword
+ hades:mini                    5 1 ASR           lower  keyword hades llamaguard harmbench strongreject
+ hades:mini-steps             30 1 ASR           lower  keyword hades llamaguard harmbench strongreject
 *harmbench-mm:all              110 1 ASR           lower  harmbench llamaguard strongreject keyword
  harmbench-mm:mini               8 1 ASR           lower  keyword harmbench llamaguard strongreject
 *holisafe:unsafe              3408 1 mASR          lower  holisafe llamaguard harmbench strongreject keyword
@@ -183,6 +188,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
     ("name", "split", "there"),
     [
         ("figstep", "full", r"data/question/safebench\.csv"),
+        ("hades", "abstract", r"data/test-"),
         ("harmbench-mm", "all", "harmbench_behaviors_multimodal_all"),
         ("holisafe", "safe", r"holisafe_bench\.json"),
         ("jailbreakv", "official-mini", "mini_JailBreakV_28K"),
