@@ -28,7 +28,7 @@ from tests.tasks.data import (
     write_json,
     write_parquet,
 )
-from tests.tasks.played import HOW, play, reply, texts, values
+from tests.tasks.played import HOW, play, reply, texts
 
 KINDS = ("behavior", "object", "concept")
 #: a stand-in for upstream's script, in its form and in other words
