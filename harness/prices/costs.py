@@ -65,10 +65,11 @@ class CostSum:
         sums = self._tokens.get(found)
         if sums is None:
             sums = self._tokens[found] = [0, 0, 0, 0]
+        read = min(usage.get("cache_read_tokens", 0), into)  # of each line: too many must not make another one cheaper
         sums[0] += into
         sums[1] += usage["output_tokens"]
-        sums[2] += usage.get("cache_read_tokens", 0)
-        sums[3] += usage.get("cache_write_tokens", 0)
+        sums[2] += read
+        sums[3] += min(usage.get("cache_write_tokens", 0), into - read)
 
     @property
     def known(self) -> Decimal | None:

@@ -217,6 +217,13 @@ def test_more_cached_tokens_than_input_cost_no_more_than_the_input() -> None:
     assert total(book, line(100, 0, cache_read_tokens=400, cache_write_tokens=9)).known == Decimal("0.00005")
 
 
+def test_cached_tokens_that_one_call_has_too_many_of_make_no_other_call_cheaper() -> None:
+    book = PriceBook(read_prices(OWN, "x"))
+    lines = line(100, 0), line(100, 0, cache_read_tokens=400)
+    each = [total(book, one).known or Decimal() for one in lines]
+    assert total(book, *lines).known == sum(each)
+
+
 def test_an_answer_without_tokens_is_unknown_and_not_free() -> None:
     found = total(PriceBook(read_prices(OWN, "x")), line(), line(0, 0)).as_json()
     assert found == {"cost_usd": None, "known_usd": 0.00006, "cost_why": "the provider reported no tokens"}
