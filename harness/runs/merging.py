@@ -19,6 +19,7 @@ import os
 import shlex
 import shutil
 import time
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -53,7 +54,7 @@ from harness.store.folder import RunFolder, check_inside, file_name
 from harness.store.journal import encode_line
 from harness.store.records import item_line
 from harness.store.run_file import RunFile
-from harness.store.shards import SHARDS, append_part, count_lines, measure_whole_lines
+from harness.store.shards import SHARDS, append_part, hash_items, measure_whole_lines
 from harness.types import Json, Sample
 
 _BUILDING: Final = ".merging"
@@ -172,7 +173,7 @@ class _Merge:
                 for path in (self.place.path / name, *(self.place.path / name).glob("*.jsonl")):
                     check_inside(self.place.path, path)
                 asked = self._list_open(display, jobs, left, file, contents)
-                self._check_listed(display)
+                self._check_items(display)
                 sources: dict[str, list[Path]] = {}
                 for run in self.shards.runs:
                     for path in _list_files(run, name):
@@ -199,19 +200,53 @@ class _Merge:
         scratch.path.rename(root / _WHOLE)
         return computed
 
-    def _check_listed(self, display: str) -> None:
-        """Raise HarnessError if a shard's asked.jsonl has fewer lines than its run.json has samples."""
+    def _check_items(self, display: str) -> None:
+        """Raise HarnessError if a shard's asked.jsonl lacks lines, or a file has lines of another shard's items."""
+        import numpy as np
+
+        name = file_name(display)
+        asked: list[array[int]] = []
         for run in self.shards.runs:
             splits: Mapping[str, Any] = run.file.shard["splits"]
             here = sum(entry["here"] for title, entry in splits.items() if title.rpartition(":")[0] == display)
-            path = run.folder.path / file_name(display) / ASKED
-            listed = count_lines(path)
-            if listed < here:
+            path = run.folder.path / name / ASKED
+            asked.append(hash_items(path))
+            if len(asked[-1]) < here:
                 raise HarnessError(
-                    f"this file lists {listed} questions, and shard {run.name} has {here} samples of {display}",
+                    f"this file lists {len(asked[-1])} questions, and shard {run.name} has {here} samples of {display}",
                     where=str(path),
                     remedy=f"restore it, or run the shard again: {self.shards.format_command(run.shard[0])} --fresh",
                 )
+        owners = np.concatenate([np.full(len(each), place, dtype=np.int32) for place, each in enumerate(asked)])
+        items = np.concatenate([np.array(each, dtype=np.int64) for each in asked])
+        order = np.argsort(items, kind="stable")
+        items, owners = items[order], owners[order]
+        doubled = np.flatnonzero(items[1:] == items[:-1])
+        if len(doubled):
+            first, second = (self.shards.runs[owners[doubled[0] + more]] for more in (0, 1))
+            raise self._foreign_error(second.folder.path / name / ASKED, int(items[doubled[0]]), second, first)
+        for place, run in enumerate(self.shards.runs):
+            for path in _list_files(run, name):
+                if path.name == ASKED or not len(items):
+                    continue
+                found = np.array(hash_items(path), dtype=np.int64)
+                where = np.minimum(np.searchsorted(items, found), len(items) - 1)
+                foreign = np.flatnonzero((items[where] == found) & (owners[where] != place))
+                if len(foreign):
+                    owner = self.shards.runs[owners[where[foreign[0]]]]
+                    raise self._foreign_error(path, int(found[foreign[0]]), run, owner)
+
+    def _foreign_error(self, path: Path, item: int, run: ShardRun, owner: ShardRun) -> HarnessError:
+        """An item of one shard is in a file of another: the merged run would count it twice, or take either answer."""
+        lines = [number for number, each in enumerate(hash_items(path), 1) if each == item]
+        whose = "a second time" if run is owner else f"that shard {owner.name} lists too"
+        return HarnessError(
+            f"line {lines[-1]} lists an item {whose}"
+            if path.name == ASKED
+            else f"line {lines[-1]} is of an item of shard {owner.name}, and this is shard {run.name}",
+            where=str(path),
+            remedy=f"take that line away, or run the shard again: {self.shards.format_command(run.shard[0])} --fresh",
+        )
 
     def _list_open(
         self,

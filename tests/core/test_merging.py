@@ -540,6 +540,31 @@ def test_a_missing_shard_that_the_merged_run_answered_is_merged_without_doubles(
     assert (results[0]["n"], results[0]["outcomes"]) == (results[1]["n"], results[1]["outcomes"])
 
 
+@pytest.mark.parametrize("name", ["asked", "responses", "verdicts-fake"])
+def test_a_line_of_another_shards_item_is_refused_with_its_file_and_number(name: str, tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2)
+    first, second = (tmp_path / "run" / ".shards" / f"{number}-of-2" / "fake" for number in (0, 1))
+    strange = next(second.glob(f"{name}*.jsonl")).read_bytes().splitlines(keepends=True)[0]
+    file = next(first.glob(f"{name}*.jsonl"))
+    with file.open("ab") as lines_:
+        lines_.write(strange)
+    with pytest.raises(
+        HarnessError, match=r"line \d+ (is of an item of shard 1/2|lists an item that shard 0/2 lists too)"
+    ):
+        merge(tmp_path / "run")
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_an_item_that_a_shard_lists_twice_is_refused_also_where_its_line_was_edited(tmp_path: Path) -> None:
+    run_all(tmp_path / "run", 2)
+    file = tmp_path / "run" / ".shards" / "0-of-2" / "fake" / "asked.jsonl"
+    item = json.loads(file.read_text().splitlines()[0])
+    with file.open("a") as lines_:
+        lines_.write(json.dumps(item) + "\n")
+    with pytest.raises(HarnessError, match="lists an item a second time"):
+        merge(tmp_path / "run")
+
+
 def test_two_limits_that_each_ask_what_the_other_does_not_are_refused(tmp_path: Path) -> None:
     run_all(tmp_path / "run", 2, limit=4)
     merge(tmp_path / "run")
