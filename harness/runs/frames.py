@@ -63,10 +63,13 @@ def load_samples(folder: Path, *, texts: bool) -> pd.DataFrame:
         raise _damaged(folder, f"{type(error).__name__}: {error}") from error
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
     frame = pd.DataFrame({name: list(column) for name, column in zip(names, columns, strict=True)})
-    for name in ("epoch", "input_tokens", "output_tokens", "reasoning_tokens", "calls"):
-        frame[name] = frame[name].astype("int64")
+    try:
+        for name in ("epoch", "input_tokens", "output_tokens", "reasoning_tokens", "calls"):
+            frame[name] = frame[name].astype("int64")
+        frame["seconds"] = frame["seconds"].astype("float64")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _damaged(folder, f"one of its numbers is none: {error}") from error
     frame["primary"] = frame["primary"].astype(bool)
-    frame["seconds"] = frame["seconds"].astype("float64")
     return frame
 
 

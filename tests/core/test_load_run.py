@@ -228,6 +228,19 @@ def test_a_redacted_run_has_numbers_and_no_texts() -> None:
         harness.judge_run(loaded)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("responses", {"seconds": "../x"}), ("asked", {"epoch": ["x"]}), ("responses", {"usage": {"input_tokens": None}})],
+)
+def test_a_number_of_a_line_that_is_none_is_an_error_of_that_run(name: str, values: dict[str, Any]) -> None:
+    run = harness.run("fake/x", "fake")
+    file = run.folder / "fake" / f"{name}.jsonl"
+    first, *others = file.read_text().splitlines()
+    file.write_text("\n".join((json.dumps({**json.loads(first), **values}, separators=(",", ":")), *others, "")))
+    with pytest.raises(HarnessError, match="a line of this run cannot be read"):
+        harness.load_run(run.folder).samples()
+
+
 def test_a_damaged_line_is_an_error_that_says_how_to_find_it() -> None:
     run = harness.run("fake/x", "fake")
     path = run.folder / "fake" / "responses.jsonl"
