@@ -123,7 +123,7 @@ def find_earlier(place: RunFolder, shards: ShardSet) -> EarlierMerge | None:
             remedy="restore it; or move it away with results.json and the task folders, and merge again",
         )
     earlier = EarlierMerge(folder=place, file=old)
-    for path in place.path.glob("*/*.jsonl"):
+    for path in place.list_line_files():
         if path.name.startswith(PERSONS) or path.stat().st_size != sizes.get(f"{path.parent.name}/{path.name}"):
             return earlier
     tasks = {title.rpartition(":")[0] for title in shards.titles}

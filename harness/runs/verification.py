@@ -303,7 +303,7 @@ def _list_splits(tasks: Mapping[str, Json]) -> dict[str, Json]:
 def _compare_with_lines(checked: VerifiedRun, folder: RunFolder, results: Results) -> VerifiedRun:
     files = {
         str(path.relative_to(folder.path)): scan_lines(path)
-        for path in sorted(folder.path.glob("*/*.jsonl"))
+        for path in folder.list_line_files()
         if not path.name.startswith(_PERSONS)
     }
     faults = [f"{name}: line {number} is broken" for name, lines in files.items() for number in lines.broken]

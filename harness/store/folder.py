@@ -233,7 +233,7 @@ class RunFolder:
             if alone:
                 self.check_at_rest()  # and not held: a file for each journal of a thousand shards is too many
             else:
-                for path in self.path.glob("*/*.jsonl"):
+                for path in self.list_line_files():
                     self._hold_journal(stack, lock_path(path), make=True)
             yield
 
@@ -314,6 +314,10 @@ class RunFolder:
         name = _verdicts_file(judge) if judge else "responses.jsonl"
         stored = (line for path in self.path.glob(f"*/{name}") for line in load_lines(path))
         return any(line.get("outcome", line.get("state")) not in _FAILED for line in stored)
+
+    def list_line_files(self) -> list[Path]:
+        """The files of lines of all tasks, sorted; a hidden folder, such as that of the batches, is no task's."""
+        return sorted(path for path in self.path.glob("*/*.jsonl") if not path.parent.name.startswith("."))
 
     def log(self, text: str) -> None:
         """Add a line to log.txt, for the user to read afterwards."""

@@ -371,6 +371,8 @@ def test_run_batch_files_are_written_with_the_command_and_their_output_is_collec
         live[live.index("openai/subject")] = "vllm-server/subject"
         assert commands.harness_here(*live, "--no-probe").code == 0
         assert_as_live(world, "run")
+        checked = commands.harness_here("verify", tmp_path / "run")
+        assert checked.code == 0, checked.out  # files for vLLM have its form, and are no lines of the run
 
 
 def answer_file(world: World, asked: Path, output: Path) -> None:
