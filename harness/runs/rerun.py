@@ -32,6 +32,7 @@ from harness.runs.stored import COMBINED
 from harness.runs.task_entries import find_changed_file
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile
+from harness.store.shards import find_base, shard_folder
 from harness.types import Json
 
 #: what tells two invocations apart only in how they went
@@ -82,7 +83,7 @@ class RerunPlan:
 
     Attributes:
         source: the run folder that is repeated.
-        output: the new run folder.
+        output: the new run folder, as `harness run --output` names it.
         steps: what to do, in order.
         notes: what is not repeated or not the same, for the user.
         risks: recorded settings that run code, name an address or send a secret: a stranger may have written them.
@@ -95,9 +96,19 @@ class RerunPlan:
     risks: tuple[str, ...] = ()
 
     @property
+    def folder(self) -> Path:
+        """The folder that will hold the answers: `output`, or the shard's folder in it."""
+        shards = [step.options.shard for step in self.steps if isinstance(step.options, Options)]
+        shard = next(filter(None, shards), None)
+        return self.output if shard is None else shard_folder(self.output, shard)
+
+    @property
     def commands(self) -> tuple[str, ...]:
         """The command line of each step."""
-        return tuple(format_command(step.options, step.kind, self.output) for step in self.steps)
+        return tuple(
+            format_command(step.options, step.kind, self.output if step.kind == "run" else self.folder)
+            for step in self.steps
+        )
 
 
 def plan_rerun(folder: Path, *, output: Path | None = None, overrides: Overrides | None = None) -> RerunPlan:
@@ -105,7 +116,7 @@ def plan_rerun(folder: Path, *, output: Path | None = None, overrides: Overrides
 
     Args:
         folder: the run folder.
-        output: the new folder; None for one beside the run.
+        output: the new folder; None for one beside the run, of a shard beside the run that it is a part of.
         overrides: what to do in another way.
 
     Raises:
@@ -123,9 +134,7 @@ def plan_rerun(folder: Path, *, output: Path | None = None, overrides: Overrides
         notes = [f"{file.model.ref}: its answers are those of the data, so only judges can differ"]
     else:
         notes = []
-    target = name_folder(folder) if output is None else output
-    if target.resolve() == folder.resolve():
-        raise HarnessError("this is the run itself", where=str(target), remedy="give --output another folder")
+    target = name_folder(find_base(folder)) if output is None else output
     steps = list(_read_steps(file, folder, notes))
     if not any(step.kind == "run" for step in steps):
         raise HarnessError(
@@ -140,9 +149,12 @@ def plan_rerun(folder: Path, *, output: Path | None = None, overrides: Overrides
             notes.append(f"no flag gives {', '.join(left)}: it is repeated, and the command line does not show it")
     notes += _list_changes(file)
     risks = dict.fromkeys(risk for step in steps for risk in list_risks(step.options))
-    return RerunPlan(
+    plan = RerunPlan(
         source=folder, output=target, steps=tuple(steps), notes=tuple(dict.fromkeys(notes)), risks=tuple(risks)
     )
+    if folder.resolve() in (target.resolve(), plan.folder.resolve()):
+        raise HarnessError("this is the run itself", where=str(target), remedy="give --output another folder")
+    return plan
 
 
 def list_risks(options: Options | JudgeOptions) -> Iterator[str]:
@@ -396,11 +408,11 @@ async def rerun_async(plan: RerunPlan, *, command: Sequence[str], progress: Prog
             run = await run_async(options, progress=progress, stop=stop)
         elif step.kind == "judge":
             judging = replace(step.options, command=tuple(command))
-            run = await judge_async(plan.output, judging, progress=progress, stop=stop)
+            run = await judge_async(plan.folder, judging, progress=progress, stop=stop)
         else:
             from harness.runs.additions import combine_judges
 
-            run = combine_judges(plan.output, replace(step.options, command=tuple(command)))
+            run = combine_judges(plan.folder, replace(step.options, command=tuple(command)))
     assert run is not None
     return run
 

@@ -91,12 +91,12 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
     from harness.runs.rerun import find_identity_changes
 
     print_runs([done], as_json=given["as_json"], several=False)
-    changed = find_identity_changes(plan.source, plan.output)
+    changed = find_identity_changes(plan.source, plan.folder)
     if changed and not given["model"]:  # of another model that was asked for, it is no news
         say(f"note: it is not the same model asked in the same way: {', '.join(changed)} differ", err=True)
     elif not changed:
         say("the model's identity is that of the first run", err=True)
-    say(f"  {shlex.join(['harness', 'compare', str(plan.source), str(plan.output)])}", err=True)
+    say(f"  {shlex.join(['harness', 'compare', str(plan.source), str(plan.folder)])}", err=True)
     return done.exit_code
 
 

@@ -165,6 +165,19 @@ def test_a_run_of_the_first_version_is_loaded_and_repeated_with_the_same_numbers
     assert json.dumps(shown[0]) == json.dumps(shown[1])
 
 
+def test_a_shard_is_repeated_as_a_shard_beside_its_run(folder: Path) -> None:
+    command = ["run", "--model", "mini/base", "--tasks", "mis:mini", "--limit", "4", "--output", "big", "--shard", "0/2"]
+    assert CliRunner().invoke(cli, command, standalone_mode=False).return_value == 0
+    first, again = (Path(name, ".shards", "0-of-2") for name in ("big", "big-rerun"))
+    repeated = call(first)
+    assert repeated.exit_code == 0, repeated.exception
+    assert f"harness compare {first} {again}" in repeated.stderr
+    assert "harness merge big-rerun" in repeated.stderr
+    assert harness.load_run(again).results["tasks"] == harness.load_run(first).results["tasks"]
+    assert [path.name for path in first.parent.iterdir()] == ["0-of-2"]
+    assert "the run itself" in str(call(first, "--output", "big").exception)
+
+
 @pytest.mark.usefixtures("fakes")
 def test_a_run_of_several_invocations_is_repeated_step_by_step_and_equal_ones_once(folder: Path) -> None:
     run = harness.run("fake/x", "fake", limit=2)
