@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from anyio import to_thread
-
 from harness import Failure, HarnessError, Model, Request, Response, Setting, Settings, Strategy
 
 from .around import StrategyModel, count_one_call, find_scorer
@@ -61,6 +59,8 @@ def _wrap(model: Model, settings: Settings) -> Model:
 
     async def answer(inner: Model, request: Request) -> Response | Failure:
         """Ask with the nearest entry's defence; as it is if none is near enough."""
+        from anyio import to_thread
+
         entry, likeness = await to_thread.run_sync(choose, request)
         near = least is None or likeness > least
         given = await inner.generate(shield(request, entry.words, again=again) if near else request)
