@@ -43,9 +43,11 @@ class Commands(Group):
 
     Attributes:
         ran: name of the last command run.
+        saves: whether `main` switched the garbage collector off, which a command that works switches on again.
     """
 
     ran = ""
+    saves = False
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Core commands in the order of work, then plugins' by name."""
@@ -54,7 +56,7 @@ class Commands(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now; plugins are loaded only for a name that is not core."""
         if cmd_name not in _LISTS or cmd_name in OPEN:
-            gc.enable()
+            self.collect()
         if cmd_name in CORE:
             module = importlib.import_module(f"{__name__}.{'listing' if cmd_name in _LISTS else cmd_name}")
             command = getattr(module, _LISTS.get(cmd_name, "command"))
@@ -62,6 +64,11 @@ class Commands(Group):
             _reserve(command)
             return command
         return _plugin_commands(ctx).get(cmd_name)
+
+    def collect(self) -> None:
+        """Collect garbage again, if `main` stopped that."""
+        if self.saves:
+            gc.enable()
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List core commands from the table above, because help must not import what a run needs."""
@@ -147,7 +154,8 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     from .ending import INTERRUPTED, end_idle_workers, end_soon, exit_code, leave_threads
 
-    if args is None:
+    cli.saves = args is None and gc.isenabled()
+    if cli.saves:
         gc.disable()  # what start-up makes stays: help and lists end before there is anything to collect
     _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
@@ -155,6 +163,7 @@ def main(args: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if args is None else args)
     code = exit_code(lambda: cli.main(arguments, prog_name="harness", standalone_mode=False), arguments)
+    cli.collect()  # for a caller that goes on
     if args is None:
         end_idle_workers()
         if code == INTERRUPTED:

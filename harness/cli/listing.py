@@ -513,8 +513,10 @@ def _write_new(file: Path, source: str) -> int:
 
     Says what it guessed, and reads the whole file by it. Exit 3 if that fails: then correct the task file.
     """
+    from . import cli
     from .task_draft import write_draft
 
+    cli.collect()  # unlike a list, it reads data of any size
     return write_draft(file, source)
 
 

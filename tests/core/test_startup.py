@@ -84,6 +84,27 @@ def test_garbage_is_collected_while_a_command_works(tmp_path: Path) -> None:
     assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "True\n"
 
 
+def test_garbage_is_collected_while_a_task_is_written_from_data(tmp_path: Path) -> None:
+    program = (
+        "import gc, sys, harness.cli.task_draft as draft\n"
+        "draft.write_draft = lambda *_: print(gc.isenabled(), file=sys.stderr)\n"
+        "from harness.cli import main\nmain()\n"
+    )
+    command = [sys.executable, "-c", program, "tasks", "new", "a.yaml", "--from", "a.csv"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
+    assert done.stderr == "True\n"
+
+
+@pytest.mark.parametrize("switch", ["enable", "disable"])
+@pytest.mark.parametrize("arguments", [None, ["attacks", "--help"], ["run", "--help"]])
+def test_a_program_that_calls_main_keeps_its_garbage_collector(switch: str, arguments: list[str] | None) -> None:
+    program = f"import gc\nfrom harness.cli import main\ngc.{switch}()\n"
+    program += f"try: main({arguments})\nexcept SystemExit: print(gc.isenabled())\n"
+    command = [sys.executable, "-c", program, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.endswith(f"{switch == 'enable'}\n")
+
+
 def test_help_of_a_core_command_loads_no_plugin() -> None:
     found = said(PROGRAM, "tasks", "--help")
     assert isinstance(found, dict)
