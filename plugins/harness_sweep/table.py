@@ -13,6 +13,7 @@ from harness.text import one_line
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.runs.catalog import ListedRun
     from harness.runs.sweeping.grids import Grid
     from harness.runs.sweeping.plan import SweepPlan
     from harness.runs.sweeping.records import Row
@@ -80,12 +81,11 @@ def _draw(console: Console, made: Sweep) -> None:
     table.add_column("$", justify="right")
     table.add_column("time", justify="right")
     for row in made.rows:
-        cost = None if row.run is None else row.run.cost_usd
         table.add_row(
             Text(one_line(row.unit.name)),
             Text(row.state, style=_STYLES[row.state]),
             Text("\n".join(_list_lines(row)) or "—"),
-            ("—" if row.run is None else _UNKNOWN) if cost is None else f"{cost:.2f}",
+            _format_dollars(row.run),
             format_duration(row.seconds) if row.seconds else "—",
         )
     console.print(table)
@@ -94,6 +94,16 @@ def _draw(console: Console, made: Sweep) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in made.counts.items())
     dollars = "" if made.cost_usd is None else f"; ${made.cost_usd:.2f} in all"
     console.print(Text(f"{count_things(len(made.rows), 'unit')}: {counts}{dollars}"))
+
+
+def _format_dollars(run: ListedRun | None) -> str:
+    from harness.board.costs import NOT_SOLD, is_not_sold
+
+    if run is None:
+        return "—"
+    if run.cost_usd is None:
+        return NOT_SOLD if is_not_sold(run.cost_why) else _UNKNOWN
+    return f"{run.cost_usd:.2f}"
 
 
 def _draw_grid(console: Console, grid: Grid) -> None:

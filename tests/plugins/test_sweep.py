@@ -9,8 +9,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from harness.runs.sweeping.plan import plan_sweep
-from harness.runs.sweeping.records import Records
+from harness.runs.catalog import ListedRun, MainNumber
+from harness.runs.sweeping.plan import Unit, plan_sweep
+from harness.runs.sweeping.records import Records, Row
+from harness.runs.sweeping.result import Sweep
 from tests.acceptance import commands
 from tests.acceptance.commands import harness_here
 from tests.core.sweep_world import World
@@ -270,6 +272,31 @@ def test_what_no_sweep_can_do_is_refused_before_anything_starts(
 
 def test_where_nothing_can_start_it_ends_with_2(world: World) -> None:
     assert harness_here(*world.words(["toy/broken"])).code == 2
+
+
+@pytest.mark.parametrize(
+    ("costs", "dollars"),
+    [
+        (((1.5, ""), (0.25, "")), 1.75),
+        (((1.5, ""), (None, "not priced: nobody sells these calls")), 1.5),
+        (((1.5, ""), (None, "genai-prices has no price of X")), None),
+        (((None, "not priced: nobody sells these calls"),), None),
+    ],
+)
+def test_the_dollars_of_a_sweep_are_those_of_the_units_that_somebody_sells(
+    costs: tuple[tuple[float | None, str], ...], dollars: float | None, tmp_path: Path
+) -> None:
+    number = MainNumber(
+        task="mis", split="mini", judge=None, metric="ASR", value=1.0, unit="%", better="lower", ci95=None,
+        ci95_worst=None, n=1, complete=True, part=False,
+    )  # fmt: skip
+    unit = Unit(
+        name="a", model="mini/a", folder=tmp_path, arguments=(), judging=(), gpus=None, memory=None, local=False,
+        endpoints=frozenset(), digest="",
+    )  # fmt: skip
+    runs = [ListedRun(folder=tmp_path, state="complete", numbers=(number,), cost_usd=c, cost_why=w) for c, w in costs]
+    rows = tuple(Row(unit=unit, state="complete", run=run) for run in runs)
+    assert Sweep(output=tmp_path, rows=rows, executor="local", started="", finished="").cost_usd == dollars
 
 
 def test_python_sweeps_a_mapping(world: World) -> None:

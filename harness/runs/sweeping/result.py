@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import plugins
+from harness.board.costs import is_not_sold
 from harness.board.results import FILE
 from harness.errors import HarnessError
 from harness.files import atomic_write
@@ -58,10 +59,11 @@ class Sweep:
 
     @property
     def cost_usd(self) -> float | None:
-        """Dollars of all units; None if one that has results has no known cost."""
+        """Dollars of all units whose calls somebody sells; None if there is none, or if one of them is not known."""
         ended = [row.run for row in self.rows if row.run is not None and row.run.numbers]
-        costs = [run.cost_usd for run in ended if run.cost_usd is not None]
-        return sum(costs) if ended and len(costs) == len(ended) else None
+        sold = [run.cost_usd for run in ended if not is_not_sold(run.cost_why)]
+        costs = [cost for cost in sold if cost is not None]
+        return sum(costs) if sold and len(costs) == len(sold) else None
 
     @property
     def exit_code(self) -> int:
