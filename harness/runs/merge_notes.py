@@ -52,19 +52,16 @@ def list_missing(merge: Merged) -> Iterator[str]:
     begun = {run.shard[0] for run in merge.shards.runs}
     for numbers, titles in left.items():
         listed = list_numbers(numbers)
-        what = "has not ended" if len(numbers) == 1 else "have not ended"
-        if not begun.intersection(numbers):
-            what = "has not begun" if len(numbers) == 1 else "have not begun"
-        named = f"shard {listed}" if len(numbers) == 1 else f"shards {listed} (--array={listed})"
+        single = len(numbers) == 1
+        did = "ended" if begun.intersection(numbers) else "begun"
+        what = f"has not {did}: its" if single else f"have not {did}: their"
+        named = f"shard {listed}" if single else f"shards {listed} (--array={listed})"
         unasked = sum(_count_unasked(merge, title) for title in titles)
-        lacks = f"what it lacks of {', '.join(titles)} is unresolved"
-        if unasked:
-            lacks += (
-                f", not asked {unasked} (shard {listed}/{merge.shards.count}), which the table counts as unanswered"
-            )
+        unanswered = f" ({unasked} unanswered)" if unasked else ""
+        others = "" if single else ", the others in the same way"
         yield (
-            f"{named} of {merge.shards.count} {what}: {lacks}; run "
-            f"{merge.shards.format_command(numbers[0])}, then merge again"
+            f"{named} of {merge.shards.count} {what} samples of {', '.join(titles)} are unresolved{unanswered}; run "
+            f"{merge.shards.format_command(numbers[0])}{others}, then merge again"
         )
 
 

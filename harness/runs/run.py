@@ -350,10 +350,11 @@ def check_batches(resolved: Resolved, options: Options, folder: RunFolder) -> No
         raise HarnessError(f"--batch: {resolved.spec.ref} cannot be asked in batches: {fault}", remedy="leave it out")
     waiting = [] if options.batch or options.fresh else list_batches(folder.path).unfinished
     if waiting:
+        batches = "1 batch" if len(waiting) == 1 else f"{len(waiting)} batches"
         raise HarnessError(
-            f"{len(waiting)} batches of this run hold answers that are not in it yet, and they are paid for",
+            f"this run has {batches} whose answers are not collected yet",
             where=str(folder.path / LOG),
-            remedy=f"add --batch, which collects them; or delete {folder.path / LOG} to ask all of it again",
+            remedy=f"add --batch, which collects them; or delete {folder.path / LOG} to lose them and ask again",
         )
 
 

@@ -175,6 +175,7 @@ def test_a_pending_command_says_how_to_go_on_and_leaves_no_results(vendor: Vendo
         assert json.loads(as_json.out)["pending"].startswith("1 batch")
         refused = commands.harness_here(*world.words("run"))
         assert refused.code == 2
+        assert "this run has 1 batch whose answers are not collected yet" in refused.err
         assert "add --batch, which collects them" in refused.err
 
 

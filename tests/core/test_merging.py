@@ -126,7 +126,7 @@ def test_what_a_missing_shard_would_have_asked_is_unresolved_and_its_command_is_
     run = merge(tmp_path / "run")
     assert run.exit_code == 3
     assert "shard 1 of 3 has not begun" in run.notes[0]
-    assert re.search(r"not asked [1-9]\d* \(shard 1/3\), which the table counts as unanswered", run.notes[0])
+    assert re.search(r"its samples of .* are unresolved \([1-9]\d* unanswered\); run ", run.notes[0])
     assert f"harness run --output {tmp_path / 'run'} --shard 1/3" in run.notes[0]
     found = split(run)
     lacking = 10 - len(lines(tmp_path / "run"))
