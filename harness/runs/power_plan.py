@@ -139,11 +139,11 @@ def read_basis(
         HarnessError: nothing says what rate is expected.
         UnknownName: a run, or the task, has no such split, metric or judge.
     """
+    basis = _read_runs(title, metric, against, judge) if against else _read_task(title, metric)
     if not against and rate is None:
         raise HarnessError(
             "nothing says what rate is expected", remedy="give --rate PERCENT, or --against RUN with an earlier run"
         )
-    basis = _read_runs(title, metric, against, judge) if against else _read_task(title, metric)
     model, sources = basis.model, dict(basis.sources)
     if rate is not None:
         model, sources["rate"] = replace(model, rate=rate / 100), "given"

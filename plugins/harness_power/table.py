@@ -46,7 +46,7 @@ def _draw(console: Console, basis: PowerBasis, rows: Sequence[PowerRow], power: 
 
     head = format_head(basis.metric, basis.unit, basis.better) if basis.metric else "a rate"
     console.print(Text(one_line(f"{basis.title}: {head}"), style="bold"))
-    for line in describe_basis(basis):
+    for line in describe_basis(basis, pairs=any(row.goal in PAIRED for row in rows)):
         console.print(Padding(Text(one_line(line, 2000), style="dim"), (0, 0, 0, 2)))
     console.print()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
@@ -69,8 +69,8 @@ def _draw(console: Console, basis: PowerBasis, rows: Sequence[PowerRow], power: 
         console.print(Padding(Text(one_line(line, 2000)), (0, 0, 0, 2)))
 
 
-def describe_basis(basis: PowerBasis) -> Iterator[str]:
-    """What is known or assumed, and where it comes from."""
+def describe_basis(basis: PowerBasis, *, pairs: bool) -> Iterator[str]:
+    """What is known or assumed, and where it comes from; `pairs` is whether a plan compares two runs."""
     model, sources = basis.model, basis.sources
     measured = f"; {describe_measure(basis)}" if basis.rate_ci95 is not None else ""
     yield f"true rate {100 * model.rate:.1f} ({sources['rate']}{measured})"
@@ -78,9 +78,9 @@ def describe_basis(basis: PowerBasis) -> Iterator[str]:
         yield "each answer counts for itself: no run says how clusters hang together"
     else:
         yield f"clusters multiply the variance by {model.design_effect:.2f} ({sources['design_effect']})"
-    if sources["correlation"] == "assumed":
+    if pairs and sources["correlation"] == "assumed":
         yield "two models' answers are taken as unrelated, the worst case: a run of another model tells how they are"
-    else:
+    elif pairs:
         yield f"two models' answers correlate by {model.correlation:.2f} ({sources['correlation']})"
     if sources["seed_sd"] == "assumed":
         yield "seeds are taken not to differ: several seeds of one run, or --seed-sd, tell how they do"

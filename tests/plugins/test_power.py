@@ -37,6 +37,11 @@ def test_each_goal_has_a_line_with_what_it_needs_and_the_text_says_what_it_rests
     assert "dollars are not known" in told
 
 
+def test_how_two_models_hang_together_is_said_only_where_two_runs_are_compared() -> None:
+    assert "two models" not in power("--task", "mis:test", "--rate", "3", "--limit", "5", "--width", "4")
+    assert "two models" in power("--task", "mis:test", "--rate", "3", "--limit", "5", "--margin", "4")
+
+
 def test_what_the_split_is_too_small_for_is_said_with_what_all_of_it_reaches() -> None:
     told = power("--task", "mis:test", "--rate", "30", "--detect", "1")
     assert "the split has fewer samples" in told
