@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from harness import descriptors
 from harness.errors import HarnessError, describe_error
-from harness.http.batching import BatchAnswer, Batches, BatchState, CallFailed, as_count, as_status
+from harness.http.batching import BatchAnswer, Batches, BatchState, CallFailed, as_count, as_status, wrong_shape
 from harness.text import one_line
-from harness.types import Failure
 
 if TYPE_CHECKING:
     from harness.http import Body
@@ -94,7 +93,7 @@ def _check_shape() -> Generator[None]:
         raise HarnessError(f"a file cannot be read or written: {error}", where=str(error.filename or "")) from error
     except Exception as error:
         what = f"an answer about batches cannot be read: {one_line(describe_error(error))}"
-        raise CallFailed(Failure(outcome="error", reason="wrong_shape", message=what)) from error
+        raise wrong_shape(what) from error
 
 
 def _check_id(found: object) -> str:
@@ -102,6 +101,6 @@ def _check_id(found: object) -> str:
     whole = isinstance(found, str) and 0 < len(found) <= _LONGEST_ID
     if not whole or any(unicodedata.category(each) in ("Cc", "Cs") for each in str(found)):
         what = f"a batch has the id {one_line(repr(found), 60)}, which cannot be one"
-        raise CallFailed(Failure(outcome="error", reason="wrong_shape", message=what))
+        raise wrong_shape(what)
     assert isinstance(found, str)
     return found

@@ -166,8 +166,8 @@ def test_a_run_of_the_first_version_is_loaded_and_repeated_with_the_same_numbers
 
 
 def test_a_shard_is_repeated_as_a_shard_beside_its_run(folder: Path) -> None:
-    command = ["run", "--model", "mini/base", "--tasks", "mis:mini", "--limit", "4", "--output", "big", "--shard", "0/2"]
-    assert CliRunner().invoke(cli, command, standalone_mode=False).return_value == 0
+    command = ["run", "--model", "mini/base", "--tasks", "mis:mini", "--limit", "4", "--output", "big"]
+    assert CliRunner().invoke(cli, [*command, "--shard", "0/2"], standalone_mode=False).return_value == 0
     first, again = (Path(name, ".shards", "0-of-2") for name in ("big", "big-rerun"))
     repeated = call(first)
     assert repeated.exit_code == 0, repeated.exception
