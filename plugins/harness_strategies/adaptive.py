@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness import Failure, HarnessError, Model, Request, Response, Setting, Settings, Strategy
 
-from .around import StrategyModel, count_one_call, find_scorer
+from .around import StrategyModel, count_one_call, find_scorer, run_in_thread
 from .reminders import FORM, shield
 
 if TYPE_CHECKING:
@@ -59,9 +59,7 @@ def _wrap(model: Model, settings: Settings) -> Model:
 
     async def answer(inner: Model, request: Request) -> Response | Failure:
         """Ask with the nearest entry's defence; as it is if none is near enough."""
-        from anyio import to_thread
-
-        entry, likeness = await to_thread.run_sync(choose, request)
+        entry, likeness = await run_in_thread(choose, request)
         near = least is None or likeness > least
         given = await inner.generate(shield(request, entry.words, again=again) if near else request)
         steps = {"nearest": f"{entry.text[:12]} {likeness:.4f}{'' if near else ', not near enough'}"}

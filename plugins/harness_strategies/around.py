@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Final
-
-import anyio
+from typing import Final, TypeVar, TypeVarTuple, Unpack
 
 from harness import BadImage, Failure, HarnessError, Message, Model, ModelInfo, Request, Response, Settings, Text
 from harness.errors import BudgetSpent
 from harness.extras import require_module
 from harness.types import Part, add_usage
 
+_T = TypeVar("_T")
+_A = TypeVarTuple("_A")
 Answer = Callable[[Model, Request], Awaitable[Response | Failure]]
 BLOCKED: Final = "defence"  #: the reason of an `input_blocked` that is a strategy's, not a provider's
 GAP: Final = "{}"  #: in a template: where the question stands
@@ -67,6 +67,13 @@ def seed_random(request: Request, salt: str) -> Random:
     return Random(digest({"request": request_to_json(request), "salt": salt}))
 
 
+async def run_in_thread(work: Callable[[Unpack[_A]], _T], *arguments: *_A) -> _T:
+    """What a function gives that computes for long, while other calls go on."""
+    from anyio import to_thread  # a list of plugins imports this module and needs no anyio
+
+    return await to_thread.run_sync(work, *arguments)
+
+
 async def ask_all(model: Model, requests: Sequence[Request]) -> list[Response | Failure]:
     """Send requests at once; the replies are in the same order. Raises HarnessError if no request will work."""
     results: list[Response | Failure | None] = [None] * len(requests)
@@ -79,6 +86,8 @@ async def ask_all(model: Model, requests: Sequence[Request]) -> list[Response | 
             over.append(error)
 
     try:
+        import anyio
+
         async with anyio.create_task_group() as group:
             for number, request in enumerate(requests):
                 group.start_soon(send, number, request)

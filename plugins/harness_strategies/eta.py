@@ -13,12 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from anyio import to_thread
-
 from harness import Failure, HarnessError, Model, Request, Response, Setting, Settings, Strategy
 from harness.types import BLOCKED, Image, Json
 
-from .around import StrategyModel, ask_all, find_scorer, is_chat, join_calls, seed_random
+from .around import StrategyModel, ask_all, find_scorer, is_chat, join_calls, run_in_thread, seed_random
 
 if TYPE_CHECKING:
     from .embedding import Clip, Reward
@@ -104,13 +102,13 @@ class _Eta:
         first = await inner.generate(request)
         if isinstance(first, Failure) or not first.text.strip():
             return first
-        scorers = await to_thread.run_sync(self._load)
-        reward = await to_thread.run_sync(scorers.reward.score, GUIDE, first.text)
+        scorers = await run_in_thread(self._load)
+        reward = await run_in_thread(scorers.reward.score, GUIDE, first.text)
         steps = {"answer": first.text, "reward": f"{reward:.4f}"}
         if reward > self.settings["least_reward"]:
             return replace(first, steps=steps)
         if request.images:
-            (likeness,) = await to_thread.run_sync(scorers.match, request.images, [UNSAFE])
+            (likeness,) = await run_in_thread(scorers.match, request.images, [UNSAFE])
             steps["likeness to unsafe images"] = f"{likeness:.4f}"
             if likeness < self.settings["unsafe_likeness"]:
                 return replace(first, steps=steps)
@@ -154,7 +152,7 @@ class _Eta:
             if not there:
                 return join_calls(broken[0], calls, steps)
             candidates = [cut_sentence(reply) for reply in there]
-            best = await to_thread.run_sync(self._choose, scorers, request.images, text, candidates, place)
+            best = await run_in_thread(self._choose, scorers, request.images, text, candidates, place)
             chosen, last = candidates[best], there[best]
             text = join_text(text, chosen.text)
             steps[f"sentence {place}"] = chosen.text.strip()

@@ -15,12 +15,10 @@ from functools import cache
 from random import Random
 from typing import Any, Final
 
-from anyio import to_thread
-
 from harness import Failure, HarnessError, Model, Request, Response, Setting, Settings, Strategy
 from harness.types import BLOCKED
 
-from .around import StrategyModel, ask_all, block, is_chat, join_calls, seed_random
+from .around import StrategyModel, ask_all, block, is_chat, join_calls, run_in_thread, seed_random
 
 _LEAST: Final = 0.01  # of a similarity, so that no divergence is infinite
 _MOST: Final = 100.0  # of a divergence
@@ -125,7 +123,7 @@ def _wrap_jailguard(model: Model, settings: Settings) -> Model:
         def draw() -> list[Request]:
             return [mutate_request(request, part, seed_random(request, f"jailguard {n}")) for n in range(number)]
 
-        copies = await to_thread.run_sync(draw)
+        copies = await run_in_thread(draw)
         calls = await ask_all(inner, copies)
         steps = {f"copy {n}": _describe(call) for n, call in enumerate(calls, 1)}
         if (failed := _find_error(calls)) is not None:
@@ -206,7 +204,7 @@ def _wrap_smooth(model: Model, settings: Settings) -> Model:
                 for drawn in (seed_random(request, f"smooth {n}") for n in range(number))
             ]
 
-        calls = await ask_all(inner, await to_thread.run_sync(draw))
+        calls = await ask_all(inner, await run_in_thread(draw))
         steps = {f"copy {n}": _describe(call) for n, call in enumerate(calls, 1)}
         if (failed := _find_error(calls)) is not None:
             return join_calls(failed, calls, steps)
