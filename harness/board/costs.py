@@ -44,11 +44,19 @@ class RunCost:
 
 
 NOT_SOLD: Final = "not sold"  #: in the place of dollars, where nobody sells the calls
+UNKNOWN: Final = "?"  #: dollars that nobody knows: never 0
 
 
 def is_not_sold(why: str) -> bool:
     """Whether `cost_why`, or a forecast's reason, says that nobody sells the calls: then no price is missing."""
     return why.startswith("not priced:")
+
+
+def format_cost(usd: float | None, why: str) -> str:
+    """Dollars in a table's cell, or why there are none: `12.30`, `not sold`, or `?` where nobody knows them."""
+    if usd is None:
+        return NOT_SOLD if is_not_sold(why) else UNKNOWN
+    return f"{usd:.2f}"
 
 
 def format_usd(dollars: float) -> str:

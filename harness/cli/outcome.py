@@ -215,11 +215,11 @@ def _format_calls(load: PlannedCalls) -> str:
 
 
 def _format_usd(found: Forecast) -> str:
-    from harness.board.costs import NOT_SOLD, is_not_sold
+    from harness.board.costs import format_cost
 
-    if found.usd is not None:
-        return _format_range(found.usd, lambda amount: f"{amount:.2f}")
-    return NOT_SOLD if is_not_sold(found.usd_why) else "?"
+    if found.usd is None:
+        return format_cost(None, found.usd_why)
+    return _format_range(found.usd, lambda amount: format_cost(amount, ""))
 
 
 def _describe_calls(loads: Sequence[PlannedCalls]) -> Iterator[str]:

@@ -31,7 +31,6 @@ _STYLES: Final = {
     "failed": "red",
     "unreadable": "red",
 }
-_UNKNOWN: Final = "?"  #: dollars that nobody knows: never 0
 _WIDTH: Final = 160  #: columns where there is no terminal
 
 
@@ -164,6 +163,7 @@ def _print_table(runs: Iterable[ListedRun], folder: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from harness.board.costs import format_cost
     from harness.board.tables import print_drawing
 
     table = Table(box=box.SIMPLE, pad_edge=False)
@@ -182,18 +182,10 @@ def _print_table(runs: Iterable[ListedRun], folder: str) -> None:
             Text(run.state, style=_STYLES[run.state]),
             Text(one_line(run.model) or "—"),
             cell,
-            _format_dollars(run),
+            format_cost(run.cost_usd, run.cost_why),
             _format_when(run.when),
         )
     print_drawing(lambda console: console.print(table), _WIDTH)
-
-
-def _format_dollars(run: ListedRun) -> str:
-    from harness.board.costs import NOT_SOLD, is_not_sold
-
-    if run.cost_usd is None:
-        return NOT_SOLD if is_not_sold(run.cost_why) else _UNKNOWN
-    return f"{run.cost_usd:.2f}"
 
 
 def _list_lines(run: ListedRun) -> list[str]:

@@ -13,7 +13,6 @@ from harness.text import one_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.runs.catalog import ListedRun
     from harness.runs.sweeping.grids import Grid
     from harness.runs.sweeping.plan import SweepPlan
     from harness.runs.sweeping.records import Row
@@ -29,7 +28,6 @@ _STYLES: Final = {
     "interrupted": "yellow",
     "waiting": "dim",
 }
-_UNKNOWN: Final = "?"  #: dollars that nobody knows: never 0
 
 
 def print_sweep(made: Sweep) -> None:
@@ -72,6 +70,7 @@ def _draw(console: Console, made: Sweep) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from harness.board.costs import format_cost
     from harness.board.display import format_duration
 
     table = Table(box=box.SIMPLE, pad_edge=False)
@@ -85,7 +84,7 @@ def _draw(console: Console, made: Sweep) -> None:
             Text(one_line(row.unit.name)),
             Text(row.state, style=_STYLES[row.state]),
             Text("\n".join(_list_lines(row)) or "—"),
-            _format_dollars(row.run),
+            "—" if row.run is None else format_cost(row.run.cost_usd, row.run.cost_why),
             format_duration(row.seconds) if row.seconds else "—",
         )
     console.print(table)
@@ -94,16 +93,6 @@ def _draw(console: Console, made: Sweep) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in made.counts.items())
     dollars = "" if made.cost_usd is None else f"; ${made.cost_usd:.2f} in all"
     console.print(Text(f"{count_things(len(made.rows), 'unit')}: {counts}{dollars}"))
-
-
-def _format_dollars(run: ListedRun | None) -> str:
-    from harness.board.costs import NOT_SOLD, is_not_sold
-
-    if run is None:
-        return "—"
-    if run.cost_usd is None:
-        return NOT_SOLD if is_not_sold(run.cost_why) else _UNKNOWN
-    return f"{run.cost_usd:.2f}"
 
 
 def _draw_grid(console: Console, grid: Grid) -> None:
