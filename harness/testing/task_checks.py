@@ -43,13 +43,14 @@ def check_task(
 
     Args:
         task: the descriptor.
-        data: its data root; without it only splits with packaged data are listed.
+        data: its data root; without it only splits with packaged data are listed, and those of a task file.
         settings: of the task, by name.
         judges: rubrics that its splits accept and that are not installed, such as its plugin's own.
         host: finds the other rubrics that its splits accept; None means the current one.
     """
     problems = Problems(f"task {task.name!r}")
-    own = {judge.name: judge for judge in judges}
+    data = data or task.folder
+    own = {judge.name: judge for judge in (*task.rubrics, *judges)}
 
     def list_labels(rubric: str, root: Path) -> tuple[str, ...]:
         """All labels of a rubric under its default settings."""
