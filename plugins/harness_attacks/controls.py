@@ -64,6 +64,7 @@ BLANK: Final = Attack(
     description="control: shows an empty picture of the same size in place of each image",
     apply=_apply_blank,
     check=lambda sample, _settings: check_images(sample),
+    facts=name_pillow,
     settings=(
         Setting(
             name="color",

@@ -55,7 +55,8 @@ class AttackedImages:
             if given.get("name") != identity.get("name"):
                 continue
             cwd = Path(str(options.get("cwd", "")))
-            values = {name: _find_file(value, cwd) for name, value in (given.get("settings") or {}).items()}
+            settings: Mapping[str, Any] = given.get("settings") or {}
+            values = {name: _find_file(value, cwd) for name, value in settings.items()}
             try:
                 found = resolve_attack(AttackSpec(name=str(given["name"]), settings=values))
             except HarnessError as error:
@@ -106,7 +107,8 @@ def _list_messages(question: Sequence[Mapping[str, Any]], root: Path) -> Iterato
     """The messages of a stored question; the model's replies are left out, since an attack sees none."""
     files = open_files(root)
     role, parts = "", list[Part]()
-    for each in (*question, {"role": "", "turn": 0}):
+    end: Mapping[str, Any] = {"role": "", "turn": 0}
+    for each in (*question, end):
         if each["role"] != role or "turn" in each:
             if parts:
                 yield Message(role=cast("Any", role), content=tuple(parts))
