@@ -112,7 +112,9 @@ def check_address(url: str) -> None:
 
 def join_address(url: str, *names: str) -> str:
     """An address below another one."""
-    return "/".join((url.rstrip("/"), *names))
+    scheme, _, rest = url.partition("://")
+    path = "/".join((rest.rstrip("/"), *names))
+    return f"{scheme}://{path if rest else path.removeprefix('/')}"
 
 
 def upload_folder(folder: Path, url: str, *, of: str) -> Uploaded:
@@ -199,7 +201,7 @@ def list_addresses(url: str, depth: int) -> list[str]:
     Raises HarnessError: the store refuses.
     """
     with _report(url, "cannot be read"):
-        return [url.rstrip("/") + path for path in _Place(url).find_below(depth)]
+        return [join_address(url, *path.split("/")[1:]) for path in _Place(url).find_below(depth)]
 
 
 def fetch_folder(url: str, target: Path | None = None) -> Path:

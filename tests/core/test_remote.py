@@ -14,7 +14,7 @@ import pytest
 import harness
 from harness import remote
 from harness.errors import HarnessError
-from harness.remote import MANIFEST, fetch_folder, fetch_folders, is_remote, join_address, upload_folder
+from harness.remote import MANIFEST, fetch_folder, fetch_folders, is_remote, join_address, list_addresses, upload_folder
 from harness.runs.uploading import fetch_shards, upload_run
 from tests.acceptance.commands import Ended, harness_here
 
@@ -493,3 +493,25 @@ def test_merging_an_address_needs_a_folder_here(tmp_path: Path) -> None:
 
 def test_addresses_are_joined_by_slashes() -> None:
     assert join_address("s3://b/x/", ".shards", "0-of-2") == "s3://b/x/.shards/0-of-2"
+
+
+@pytest.mark.parametrize(
+    ("url", "below"),
+    [
+        ("memory://", "memory://a/b"),
+        ("file:///", "file:///a/b"),
+        ("s3://lab/", "s3://lab/a/b"),
+        ("s3://lab", "s3://lab/a/b"),
+    ],
+)
+def test_an_address_below_the_root_of_a_store_stays_an_address(url: str, below: str) -> None:
+    assert join_address(url, "a", "b") == below
+    assert is_remote(below)
+
+
+def test_copies_are_listed_by_addresses_that_can_be_opened_also_from_the_root_of_a_store() -> None:
+    manifest = {"schema": "harness.manifest/1", "whole": True, "of": "x", "files": {}}
+    fsspec.filesystem("memory").pipe_file("/rooted/manifest.json", json.dumps(manifest).encode())
+    listed = list_addresses("memory://", 1)
+    assert "memory://rooted" in listed
+    assert fetch_folder("memory://rooted").is_dir()
