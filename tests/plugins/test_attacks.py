@@ -10,6 +10,7 @@ from typing import Any
 
 import PIL.Image
 import pytest
+from click.testing import CliRunner, Result
 from harness_attacks.controls import BLANK, CAPTION_ONLY, DROP, ORDER, UNRELATED, UNSAID
 from harness_attacks.inserted import PREPEND_IMAGE
 from harness_attacks.shuffled import SHUFFLE, shuffle
@@ -18,12 +19,14 @@ from harness_attacks.typographic import SIDE, TYPOGRAPHIC, WORDS, draw_text, has
 
 import harness
 from harness import Attack, Attacked, HarnessError, Image, Message, Request, Sample, Text, Variant, plugins
+from harness.cli import cli
 from harness.contracts import MAY_CHANGE
 from harness.drawings import draw, png
 from harness.images import decode, draw_image
 from harness.keys import canonical, request_to_json
 from harness.settings import effective
 from harness.testing.conformance import check_attack
+from harness.testing.server import ChatServer
 
 ATTACKS = (TYPOGRAPHIC, SHUFFLE, PREPEND_IMAGE, ORDER, BLANK, UNRELATED, DROP, CAPTION_ONLY)
 DOCS = Path(__file__).parents[2] / "docs" / "attacks"
@@ -325,3 +328,62 @@ def test_png_without_metadata_is_the_same_each_time() -> None:
     first, second = (draw_text(QUESTION, None, items=True).opened for _ in range(2))
     assert first.sha256 == second.sha256
     assert PIL.Image.open(io.BytesIO(first.data)).info == {}
+
+
+# the command
+
+
+def command(*words: object) -> Result:
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def test_an_attack_of_a_config_is_taken_with_its_settings_and_flags_stand_over_them(tmp_path: Path) -> None:
+    config = tmp_path / "harness.yaml"
+    config.write_text(
+        "model: mini/base\ntasks: [mis:mini]\nlimit: 2\nattack: blank\nattack_settings: {color: gray}\n", "utf-8"
+    )
+    for name, flags, color in (("config", (), "gray"), ("flag", ("-A", "color=black"), "black")):
+        assert command("run", "--config", config, "--output", tmp_path / name, *flags).exit_code == 0
+        run = json.loads((tmp_path / name / "run.json").read_text("utf-8"))
+        assert run["model"]["attack"]["settings"] == {"color": color}
+
+
+def test_what_cannot_be_attacked_ends_the_command_and_its_dry_run_with_a_sentence(tmp_path: Path) -> None:
+    words = ("run", "--model", "mini/base", "--output", tmp_path / "run")
+    for tasks, attack, said in (
+        ("mssbench:mini", "order", "attack order can take no sample of mssbench:mini: it holds one image only ("),
+        ("xstest:mini", "drop", "attack drop can take no sample of xstest:mini: it holds no image ("),
+        ("mis:mini", "prepend-image", "attack prepend-image needs an image"),
+        ("mis:mini", "drob", "no attack is called 'drob'"),
+    ):
+        for more in ((), ("--dry-run",)):
+            found = command(*words, "--tasks", tasks, "--attack", attack, *more)
+            assert isinstance(found.exception, HarnessError)  # exit 2: see `harness.cli.main`
+            assert said in str(found.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_counts_the_calls_and_images_that_the_attack_makes(tmp_path: Path) -> None:
+    words = ("run", "--model", "mini/base", "--tasks", "mis:mini", "--limit", "2", "--output", tmp_path / "run")
+    for attack, calls, images in (("", 2, 4), ("drop", 2, 0), ("caption-only", 6, 2), ("typographic", 2, 6)):
+        found = command(*words, *(("--attack", attack) if attack else ()), "--dry-run", "--json")
+        (load, *_) = json.loads(found.stdout) if found.stdout.startswith("[") else json.loads(found.stdout)["loads"]
+        assert (load["calls"], load["images"]) == (calls, images), attack
+
+
+def test_a_model_that_takes_fewer_images_than_the_attack_shows_is_refused(tmp_path: Path) -> None:
+    with ChatServer() as server:
+        where = ("-M", f"base_url={server.base_url}", "-M", "max_images=2", "--judge", "keyword")
+        words = ("run", "--model", "openai/some", *where, "--tasks", "mis:mini", "--limit", "1", "--no-probe")
+        found = command(*words, "--attack", "typographic", "--output", tmp_path / "run")
+    assert isinstance(found.exception, HarnessError)
+    assert "mis:mini shows 3 images at once; openai/some takes 2" in str(found.exception)
+
+
+def test_the_list_shows_kinds_and_settings() -> None:
+    listed = json.loads(command("attacks", "list", "--json").stdout)
+    kinds = {each["name"]: each["kind"] for each in listed}
+    assert (kinds["typographic"], kinds["drop"], len(kinds) >= 8) == ("attack", "control", True)
+    shown = command("attacks", "show", "shuffle").stdout
+    assert "settings: --attack shuffle -A KEY=VALUE" in shown
+    assert "patches" in shown
