@@ -74,7 +74,6 @@ def command(
     matrix: MatrixOptions,
 ) -> None:
     """Render results; RUNS are run folders, results.json files or patterns."""
-    from harness.board.results import find_results
     from harness.runs import reporting
 
     host = load_host()
@@ -85,17 +84,17 @@ def command(
         if figures is not None or reveal or bibtex:
             flag = "bibtex" if bibtex else "figures" if figures is not None else "reveal"
             raise click.UsageError(f"--matrix writes one table and no report: leave out --{flag}")
-        found = reporting.load_results(find_results(runs), group_by, tell)
+        found = reporting.load_results(reporting.find_runs(runs), group_by, tell)
         _deliver(matrix.render(host, name, output, found), name or "", output)
         return
     if bibtex or (name is None and output is not None and output.suffix == reporting.BIBTEX):
         if name is not None or figures is not None or reveal:
             flag = "format" if name is not None else "figures" if figures is not None else "reveal"
             raise click.UsageError(f"--bibtex writes a bibliography and no report: leave out --{flag}")
-        _deliver(reporting.render_bibliography(host, find_results(runs)), "", output)
+        _deliver(reporting.render_bibliography(host, reporting.find_runs(runs)), "", output)
         return
     name = name or reporting.find_format(host, output)
-    paths = find_results(runs)
+    paths = reporting.find_runs(runs)
     if name is None:
         try:
             reporting.check_table(figures, reveal=reveal)

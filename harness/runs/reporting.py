@@ -6,7 +6,7 @@ A report without a format is the table for a terminal, as text. Files are writte
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from harness.contracts import Rendered, Report, Results
 from harness.errors import HarnessError
 from harness.plugins.host import Host
 from harness.runs.run import Run
+from harness.runs.task_entries import offer_stored_tasks
 
 TABLE: Final = ".txt"  #: the table for a terminal
 BIBTEX: Final = ".bib"  #: the ending of a bibliography
@@ -76,7 +77,7 @@ def report(
         other = "format" if name is not None else "figures" if drawing is not None else "reveal"
         raise HarnessError(f"a bibliography is no report, so {other} has no effect", remedy="leave it out")
     places = [runs] if isinstance(runs, Run | Path | str) else list(runs)
-    paths = find_results(str(each.folder if isinstance(each, Run) else each) for each in places)
+    paths = find_runs(str(each.folder if isinstance(each, Run) else each) for each in places)
     if not paths:
         raise HarnessError("there is no run to report", remedy="give one run or several")
     if paper:
@@ -95,6 +96,17 @@ def report(
     if target is not None:
         write_report(rendered, target)
     return rendered
+
+
+def find_runs(places: Iterable[str]) -> list[Path]:
+    """The results.json of each place; the tasks of the task files that these runs were made with are offered.
+
+    So a report cites their papers as those of installed tasks. Raises as `harness.board.results.find_results` does.
+    """
+    found = find_results(places)
+    for path in found:
+        offer_stored_tasks(path.parent)
+    return found
 
 
 def load_results(paths: Sequence[Path], group_by: str, tell: Callable[[str], None] | None = None) -> Sequence[Results]:

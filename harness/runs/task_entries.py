@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -13,6 +14,7 @@ from harness.store.run_file import RunFile, TaskEntry
 from harness.task_files import TaskFile, load_task
 from harness.types import Json
 
+RUN: Final = "run.json"
 _NAMED: Final = 5  # differing keys that a message names
 
 
@@ -32,6 +34,17 @@ def offer_stored_task(entry: TaskEntry) -> None:
         host.offer_task(TaskFile.restore(entry.file).build())
     except (KeyError, TypeError, AttributeError) as error:
         raise HarnessError(f"the task file of {entry.task} in run.json cannot be read: {error}") from None
+
+
+def offer_stored_tasks(folder: Path) -> None:
+    """Offer the tasks of all task files of a run; a run without any, or one that cannot be read, offers none."""
+    try:
+        text = (folder / RUN).read_text(encoding="utf-8")
+        run = RunFile.from_json(json.loads(text)) if '"templates"' in text else None
+        for entry in run.tasks.values() if run else ():
+            offer_stored_task(entry)
+    except (OSError, ValueError, RecursionError, HarnessError):
+        return  # whoever reads the run says what is wrong with it
 
 
 def check_task_files(plans: Iterable[SplitPlan], run: RunFile | None, where: Path) -> None:

@@ -136,6 +136,16 @@ def test_a_sweep_and_shards_ask_by_a_task_file(run: Run, tmp_path: Path) -> None
     assert "same" in run("verify", "out")[1]
 
 
+def test_a_report_cites_the_paper_that_a_task_file_names(run: Run, tmp_path: Path) -> None:
+    paper = {"title": "Kitchens", "authors": ["Ada Byron"], "year": 2026, "arxiv": "2601.00001"}
+    write_kitchen(tmp_path, paper=paper).rename(tmp_path / "cited.yaml")
+    assert ask(run, tasks="cited.yaml")[0] == 0
+    (tmp_path / "cited.yaml").unlink()
+    code, out, err = run("report", "out", "--bibtex")
+    assert (code, "byron2026kitchens" in out) == (0, True), err
+    assert "byron2026kitchens" in harness.report(tmp_path / "out", bibtex=True)
+
+
 def test_runs_by_two_states_of_a_file_are_not_compared_as_one(run: Run, tmp_path: Path) -> None:
     write_kitchen(tmp_path)
     assert ask(run, output="one")[0] == 0
