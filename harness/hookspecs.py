@@ -99,7 +99,7 @@ def harness_painters() -> Iterable[Painter]:
 def harness_commands(cli: click.Group) -> None:
     """Add commands: `@cli.command()` or `cli.add_command(...)`; called when the command line starts.
 
-    A group called `judges` adds its commands to `harness judges`.
+    A group called `judges` adds its commands to `harness judges`, and one called `strategies` to `harness strategies`.
     """
 
 

@@ -29,13 +29,16 @@ CORE = {
     "models": "List the providers of models, or show some in detail.",
     "tasks": "List the tasks and suites, or show some in detail.",
     "judges": "List the judges, or show some in detail.",
+    "strategies": "List the strategies around a model, or show some in detail.",
     "attacks": "List the attacks and controls, or show some in detail.",
     "painters": "List the painters of builders, or show some in detail.",
     "plugins": "List plugins, diagnose them, or create a new one.",
     "doctor": "Show what this machine has and what is missing.",
 }
-_LISTS = {name: f"{name}_command" for name in ("models", "tasks", "judges", "attacks", "painters")}  #: in `listing`
-OPEN = ("judges",)  #: the lists to which plugins may add subcommands; help of all others loads no plugin
+_LISTS = {
+    name: f"{name}_command" for name in ("models", "tasks", "judges", "strategies", "attacks", "painters")
+}  #: in `listing`
+OPEN = ("judges", "strategies")  #: the lists to which plugins may add subcommands; help of all others loads no plugin
 
 
 class Commands(Group):

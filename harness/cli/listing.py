@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import click
 
 from harness import plugins
-from harness.contracts import Attack, DataSource, Judge, Painter, Paper, Provider, Rubric, Split, Suite, Task
+from harness.contracts import Attack, DataSource, Judge, Painter, Paper, Provider, Rubric, Split, Strategy, Suite, Task
 from harness.errors import BadData, UnknownName, describe_error
 from harness.plugins.host import Host
 from harness.settings import effective, nearest
@@ -134,6 +134,7 @@ def _refuse(host: Host, listing: Listing[Any], name: str, offers: Mapping[str, o
         "tasks": host.task,
         "judges": host.judge,
         "suites": host.suite,
+        "strategies": host.strategy,
         "attacks": host.attack,
         "painters": host.painter,
         "builders": host.builder,
@@ -445,6 +446,11 @@ _MODELS: Listing[Provider] = Listing(
 )
 
 
+def _strategy_details(strategy: Strategy) -> str:
+    needs = f"a model that can {', '.join(sorted(strategy.needs))}" if strategy.needs else "any model"
+    return f"  version {strategy.version}; stands around {needs}"
+
+
 def _name_attack_kind(attack: Attack) -> str:
     return "control" if attack.control else "attack"
 
@@ -489,6 +495,13 @@ _ATTACKS: Listing[Attack] = Listing(
     details=lambda attack: f"  {_name_attack_kind(attack)}; variants of a sample: {attack.variants or 'one an epoch'}",
     flag=lambda attack: f"--attack {attack.name} -A KEY=VALUE",
 )
+_STRATEGIES: Listing[Strategy] = Listing(
+    kind="strategies",
+    columns={"VERSION": lambda strategy: strategy.version, "NEEDS": lambda strategy: " ".join(sorted(strategy.needs))},
+    facts=lambda strategy: {"version": strategy.version, "needs": sorted(strategy.needs)},
+    details=_strategy_details,
+    flag=lambda strategy: f"--strategy {strategy.name} -S KEY=VALUE",
+)
 models_command = list_command(_MODELS, "List the providers of models, or show some in detail.", "hf")
 tasks_command = list_command(_TASKS, "List the tasks and suites, or show some in detail.", "mis")
 
@@ -521,5 +534,8 @@ def _write_new(file: Path, source: str) -> int:
 
 
 judges_command = list_command(_JUDGES, "List the judges, or show some in detail.", "keyword")
+strategies_command = list_command(
+    _STRATEGIES, "List the strategies around a model, or show some in detail.", "self-reminder"
+)
 attacks_command = list_command(_ATTACKS, "List the attacks and controls, or show some in detail.", "typographic")
 painters_command = list_command(_PAINTERS, "List the painters of builders, or show some in detail.", "diffusers")

@@ -25,7 +25,7 @@ def harness_strategies() -> Iterable[Strategy]:
 
 @hookimpl
 def harness_commands(cli: click.Group) -> None:
-    """Add `harness defences`."""
+    """Add `harness strategies pool`."""
     from .command import command
 
     cli.add_command(command)

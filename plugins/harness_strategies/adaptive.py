@@ -1,6 +1,6 @@
 """`adashield-a`: the defence of the training query that is nearest to the question, from a pool.
 
-Follows AdaShield's adaptive defence. The pool is built by `harness defences pool`, never from questions of the task.
+Follows AdaShield's adaptive defence. The pool is built by `harness strategies pool`, never from questions of the task.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ ADASHIELD_A: Final = Strategy(
             type=Path,
             default=None,
             identity=True,
-            help="the FILE that `harness defences pool` wrote; identified by content",
+            help="the FILE that `harness strategies pool` wrote; identified by content",
         ),
         FORM,
         Setting(

@@ -1,4 +1,4 @@
-"""The command `harness defences pool`: builds what `adashield-a` takes its defences from."""
+"""The command `harness strategies pool`: builds what `adashield-a` takes its defences from."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.group("defences")
+@click.group("strategies")
 def command() -> None:
-    """Make what defences need: see `harness plugins list` for the strategies."""
+    """Commands that are added to `harness strategies`."""
 
 
 def _settings_flag(flag: str, name: str, text: str) -> Callable[[_F], _F]:
@@ -69,7 +69,7 @@ def _flags(function: _F) -> _F:
 @command.command(
     "pool",
     epilog=show_examples(
-        "harness defences pool train.jsonl --target hf/MODEL --refiner openai/NAME \\\n"
+        "harness strategies pool train.jsonl --target hf/MODEL --refiner openai/NAME \\\n"
         "      --clip openai/clip-vit-base-patch32 --output pool.json",
         "harness run --model hf/MODEL --strategy adashield-a -S pool=pool.json --tasks figstep",
     ),

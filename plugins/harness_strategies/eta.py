@@ -208,13 +208,19 @@ ETA: Final = Strategy(
     needs=frozenset({"prefill"}),
     facts=_find_facts,
     settings=(
-        Setting(name="reward", type=str, default="", identity=False, help="the reward model: a folder or a hub id"),
+        Setting(
+            name="reward",
+            type=str,
+            default="",
+            identity=False,
+            help="the reward model: a folder or a hub id; identified by content",
+        ),
         Setting(
             name="clip",
             type=str,
             default="openai/clip-vit-large-patch14-336",
             identity=False,
-            help="the CLIP model: a folder or a hub id",
+            help="the CLIP model: a folder or a hub id; identified by content",
         ),
         Setting(
             name="least_reward",

@@ -49,6 +49,7 @@ def said(program: str, *arguments: str, path: Path | None = None) -> object:
         ("models",),
         ("judges", "list"),
         ("painters",),
+        ("strategies",),
         ("plugins", "list"),
         ("build", "--help"),
         ("build", "--list"),

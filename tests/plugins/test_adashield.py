@@ -318,7 +318,7 @@ def test_the_command_builds_a_pool_and_refuses_to_continue_one_of_another_kind(
     train: Path, clip_folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "made.json"
-    words = ["defences", "pool", str(train), "--target", "mini/base", "--refiner", "mini/base"]
+    words = ["strategies", "pool", str(train), "--target", "mini/base", "--refiner", "mini/base"]
     words += ["--clip", str(clip_folder), "--output", str(out), "--rounds", "1"]
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 0, done.output

@@ -8,12 +8,14 @@ from typing import Any
 
 import anyio
 import pytest
+from click.testing import CliRunner
 from harness_strategies.reminders import ADASHIELD_S, SELF_REMINDER
 from harness_strategies.strategies import CAPTION, CHECK, COT, ECSO, PROMPTS, SYSTEM_DEFENCE, TEXT, says_yes
 from harness_strategies.voting import JAILGUARD, SMOOTH
 
 import harness
 from harness import Failure, HarnessError, Image, Message, ModelInfo, Request, Response, Strategy, Text, Usage, plugins
+from harness.cli import cli
 from harness.evaluation.options import Options
 from harness.models import ModelSpec, resolve
 from harness.runs.dry_run import dry_run
@@ -52,6 +54,16 @@ def parts(request: Request) -> list[tuple[str, str]]:
         for message in request.messages
         for part in message.content
     ]
+
+
+def test_strategies_are_listed_with_what_they_need_and_a_plugin_adds_commands_to_the_list() -> None:
+    listed = json.loads(CliRunner().invoke(cli, ["strategies", "--json"]).stdout)
+    needs = {each["name"]: each["needs"] for each in listed}
+    assert set(needs) >= {strategy.name for strategy in STRATEGIES}
+    assert {name: needed for name, needed in needs.items() if needed} == {"eta": ["prefill"]}
+    shown = CliRunner().invoke(cli, ["strategies", "show", "jailguard"]).stdout
+    assert "--strategy jailguard -S KEY=VALUE" in shown
+    assert "pool" in CliRunner().invoke(cli, ["strategies", "--help"]).stdout
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
