@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, cast
 
 from harness.board.results import FILE, read_results
 from harness.contracts import Results
-from harness.errors import BadData, HarnessError
+from harness.errors import BadData, BudgetSpent, HarnessError
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile
 
@@ -25,6 +25,7 @@ StateName = Literal["complete", "incomplete", "running", "pending", "failed"]
 STATES: Final[tuple[StateName, ...]] = ("complete", "incomplete", "running", "pending", "failed")
 _INTERRUPTED: Final = "interrupted"
 _PENDING: Final = "pending"
+_OVER: Final = f"{BudgetSpent.__name__}: "
 _CONTINUE: Final = "the same command continues it"
 _SECONDS: Final = len("2026-01-01T00:00:00")
 _TAIL: Final = 1 << 16  #: bytes read at the end of a journal, to find when its last line was written
@@ -72,6 +73,9 @@ def find_state(folder: Path) -> RunState:
     elif last.end != "done":
         if last.reason == _INTERRUPTED or last.reason.startswith("CancelledError"):
             why = f"it was interrupted; {_CONTINUE}"
+        elif last.reason.startswith(_OVER):  # a stop that the user asked for: all answers are kept, and the exit is 3
+            lines = last.reason.removeprefix(_OVER).splitlines()
+            why = "; ".join(line.strip() for line in lines)
         else:
             name, why = "failed", last.reason or "its last invocation failed, and does not say why"
     elif results is None:

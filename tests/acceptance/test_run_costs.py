@@ -13,6 +13,7 @@ import pytest
 from harness.evaluation.options import Options
 from harness.models import ModelSpec
 from harness.runs.costs import count_spent, open_book
+from harness.runs.state import find_state
 from harness.store.folder import RunFolder
 from harness.testing.faults import Reply, json_reply
 from harness.testing.server import Call, ChatServer
@@ -89,6 +90,8 @@ def test_a_limit_in_dollars_ends_the_command_with_3_and_a_sentence_and_the_same_
     assert ended.code == 3, ended.err
     assert "stopped by --max-usd 0.02: $" in ended.err
     assert "the same command with a larger --max-usd goes on" in ended.err
+    state = find_state(tmp_path / "run")
+    assert (state.name, state.why[:28]) == ("incomplete", "stopped by --max-usd 0.02: $"), "a stop is no failure"
     assert "this is a bug" not in ended.err
     first = len(server.calls)
     assert 1 <= first < ANSWERS
