@@ -287,6 +287,9 @@ def read_results(path: Path) -> Results:
     """
     try:
         results: Results = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        remedy = "the same `harness run` command goes on, and writes them" if _has_run(path.parent) else "give a run"
+        raise BadData("there are no results yet", where=str(path), remedy=remedy) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadData("cannot read results", where=f"{path}: {error}") from None
     except RecursionError:

@@ -56,6 +56,14 @@ def test_costs_come_from_the_runs_usage(tmp_path: Path) -> None:
     assert f"{plan['cost_usd']:,.2f}" in power("--task", "played:one", "--against", run, "--width", "30")
 
 
+def test_a_run_that_has_not_ended_is_refused_with_what_goes_on(tmp_path: Path) -> None:
+    run = played(tmp_path / "run", "us")
+    (run / "results.json").unlink()
+    with pytest.raises(HarnessError, match="there are no results yet") as refused:
+        power("--task", "played:one", "--against", run, "--width", "30")
+    assert "the same `harness run` command goes on" in refused.value.remedy
+
+
 def test_seeds_are_listed_where_it_is_known_how_they_differ() -> None:
     flags = ("--task", "mis:test", "--rate", "20", "--detect", "10", "--json")
     assert [plan["seeds"] for plan in json.loads(power(*flags))["plans"]] == [1]
