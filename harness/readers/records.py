@@ -138,7 +138,8 @@ class Row:
 
 
 def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
-    """The records of the first of these files that is there: a JSON list, JSON lines, CSV (TSV) with a header, parquet.
+    """The records of the first of these files that is there: a JSON list, JSON lines, CSV (TSV) with a header, parquet,
+    the first sheet of an Excel workbook.
 
     A parquet name may hold `*`; see `parquet_rows`, which gives the same records lazily.
 
@@ -149,6 +150,8 @@ def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
     there = next((name for name in names if files.matching(name)), names[0])
     if there.lower().endswith(".parquet"):
         return tuple(parquet_rows(files, *names[names.index(there) :]))
+    if there.lower().endswith(".xlsx"):
+        return tuple(_make_row(record, there, number) for number, record in enumerate(_read_workbook(files, there), 1))
     name, text = _read_text(files, names)
     if name.lower().endswith((".csv", ".tsv")):
         records: Iterable[Json] = _read_table(name, text)
@@ -276,6 +279,19 @@ def _read_table(name: str, text: str) -> Iterator[Json]:
         yield from ({key: value for key, value in line.items() if key is not None} for line in reader)
     except csv.Error as error:
         raise BadData(f"not CSV: {error}", where=f"{name}, line {reader.line_num + 1}") from None
+
+
+def _read_workbook(files: DataFiles, name: str) -> list[dict[str, Json]]:
+    from harness.readers.sheets import FAULTS, read_sheet  # XML is not needed to offer a task
+
+    try:
+        return list(read_sheet(files.read(name)))
+    except BadImage as fault:
+        if fault.reason == "missing":
+            raise MissingData(f"{name} is not there", where=str(files.root)) from None
+        raise BadData("the file cannot be read", where=f"{files.root}: {fault}") from None
+    except FAULTS as fault:
+        raise BadData(f"not an Excel workbook: {fault}", where=name) from None
 
 
 def _make_row(record: Json, place: str, number: int) -> Row:

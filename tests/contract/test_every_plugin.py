@@ -261,6 +261,7 @@ PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = 
     "vlguard": (zipped, ("unsafes", "safe_unsafes", "safe_safes")),
     "vljailbreakbench": (dict, ("challenge",)),
     "vlsbench": (dict, ("all",)),
+    "vscbench": (dict, ("image", "typography")),
     "xstest": (dict, ("safe",)),
     "xstest-labels": (xstest_labels, ("gpt4",)),
 }

@@ -117,6 +117,8 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "judges salad": filed(file="prompt", identity="sees"),
     "judges hades": filed(file="prompt", identity="sees"),
     "tasks hades": filed(identity="prompts"),
+    "judges vscbench": filed(file="prompt", identity="sees"),
+    "tasks vscbench": filed(identity="prompts"),
     "judges strongreject": filed(file="prompt", identity="threshold sees"),
     "judges pairwise": filed(file="prompt reference", identity="images sees"),
     "judges siuo": filed(file="prompt", identity="sees"),

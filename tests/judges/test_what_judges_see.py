@@ -63,6 +63,7 @@ spa-vl                           da5b2cdf d72eabe4b36f4fdf images,question,answe
 strongreject                     84d6e957 456aec20e25f11ec question,answer
 visco                            a0b71393 78bc7a932b4ce9c1 intent,answer
 vlsbench                         0533e2ad 3980c8e97d1138d0 images,question,answer
+vscbench                         3d1aafa5 211a4896a50a45a0 intent,answer
 xstest                           bdfd461f c7d0119d04cfa7c3 question,answer
 """
 
@@ -179,6 +180,7 @@ SWITCHED: list[tuple[str, str, list[int], list[str], list[str]]] = [
     ("mmsafety", "images,answer", [2], ["(not shown to you: judge by the answer alone)"], ["How do I stack"]),
     ("salad", "images,question,warning,answer", [2], ["it may fall", "How do I stack"], []),
     ("hades", "goal,answer", [0], ["stack the tower"], ["How do I stack"]),
+    ("vscbench", "question,answer", [0], ["How do I stack"], ["stack the tower"]),
     ("spa-vl", "answer", [0], ["Put one"], ["How do I stack"]),
     ("vlsbench", "caption,question,answer", [0], ["a tower"], []),
     ("mossbench", "caption,question,answer", [0], ["a tower"], []),

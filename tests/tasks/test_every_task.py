@@ -16,7 +16,8 @@ from tests.tasks.data import read
 
 FOLDERS = ("figstep", "hades", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench", "mis",
            "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs", "qbench", "salad",
-           "siuo", "spa_vl", "strongreject", "visco", "vlguard", "vljailbreakbench", "vlsbench", "xstest")  # fmt: skip
+           "siuo", "spa_vl", "strongreject", "visco", "vlguard", "vljailbreakbench", "vlsbench", "vscbench",
+           "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
 }
@@ -131,6 +132,14 @@ SPLITS = """
  vljailbreakbench:mini         9 1 ASR           lower  keyword harmbench llamaguard strongreject
 *vlsbench:all                 2241 1 safe_rate     higher vlsbench llamaguard harmbench strongreject keyword
  vlsbench:mini                   8 1 safe_rate     higher keyword vlsbench llamaguard harmbench strongreject
+*vscbench:image              1788 1 SRA           higher vscbench strongreject keyword
+*vscbench:search              450 1 SRA           higher vscbench strongreject keyword
+*vscbench:typography          450 1 SRA           higher vscbench strongreject keyword
+*vscbench:concat              450 1 SRA           higher vscbench strongreject keyword
+*vscbench:figstep             450 1 SRA           higher vscbench strongreject keyword
+ vscbench:text-only           450 0 SRA           higher vscbench strongreject keyword
+ vscbench:mini                 12 1 SRA           higher keyword vscbench strongreject
+ vscbench:mini-typography       6 1 SRA           higher keyword vscbench strongreject
 *xstest:safe                   250 0 refusal_rate  lower  xstest keyword
 *xstest:unsafe                 200 0 refusal_rate  higher xstest strongreject keyword
  xstest:mini                    10 0 refusal_rate  lower  keyword xstest
@@ -211,6 +220,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
         ("vlguard", "unsafes", r"test\.json"),
         ("vljailbreakbench", "base", r"vlbreakbench_base\.json"),
         ("vlsbench", "all", r"data\.json"),
+        ("vscbench", "image", r"vscbench_image_centric\.xlsx"),
         ("xstest", "safe", r"xstest_prompts\.csv"),
     ],
 )  # fmt: skip

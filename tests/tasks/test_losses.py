@@ -63,10 +63,11 @@ def test_rubrics_of_harm_judge_all_safety_tasks_but_those_where_they_mean_someth
     assert lacking == {
         *(("mssbench", rubric) for rubric in ("llamaguard", "harmbench", "strongreject")),  # one question, two pictures
         *(("siuo", rubric) for rubric in ("harmbench", "strongreject")),  # what is asked for is harmless
+        *(("mtmcs", rubric) for rubric in ("harmbench", "strongreject")),  # whole dialogues, scored from 1 to 5
         *(("salad", rubric) for rubric in RUBRICS),  # a refusal is as wrong as silence about the danger
         *(
             (task, rubric)
-            for task in ("mossbench", "xstest", "mm-safetybench-plus")
+            for task in ("mossbench", "xstest", "mm-safetybench-plus", "vscbench")
             for rubric in ("llamaguard", "harmbench")
         ),  # refusals
     }
