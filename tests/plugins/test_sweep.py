@@ -115,7 +115,7 @@ def test_a_unit_that_another_sweep_holds_is_left_alone(world: World) -> None:
         with Records(plan).claim(plan.units[0]) or pytest.fail("it is free"):
             ended = harness_here(*words)
     assert ended.code == 3
-    assert "in the hands of another sweep" in ended.err
+    assert "another sweep runs 1 of its units" in ended.err
     assert world.states() == {"toy-a": "waiting", "toy-b": "complete"}
 
 

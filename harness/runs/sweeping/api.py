@@ -74,7 +74,7 @@ async def sweep_async(
                 todo = [row for row in rows if row.state not in ("complete", "answered", "running")]
                 done = len(rows) - len(todo)
                 if done:
-                    say(f"{done} of {len(rows)} units are done already, or in the hands of another process")
+                    say(f"{done} of {len(rows)} units are done already, or another process runs them")
                 await runner.run(build_works(plan, todo, invocation.at_once or runner.at_once))
                 stop.check()
             if plan.apart and not invocation.only_units:

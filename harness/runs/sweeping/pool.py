@@ -177,7 +177,7 @@ class Desk:
         held = [lock for unit in work.units if (lock := self._records.claim(unit)) is not None]
         try:
             if len(held) < len(work.units):
-                self._tell(f"{work.name}: {len(work.units) - len(held)} in the hands of another sweep")
+                self._tell(f"{work.name}: another sweep runs {len(work.units) - len(held)} of its units")
                 return
             started = time.time()
             log = self._records.log(work.units[0])
