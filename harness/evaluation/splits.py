@@ -449,11 +449,19 @@ def format_left_out(parts: Iterable[LeftOut]) -> list[str]:
 
 
 def load_task_files(names: Iterable[str]) -> list[str]:
-    """The names, a task file's as `NAME` or `NAME:SPLIT`; its task is offered from then on. Raises HarnessError."""
+    """The names, a task file's as `NAME` or `NAME:SPLIT`; its task, and those of a suite, are offered from then on.
+
+    Raises HarnessError for a file that is wrong.
+    """
+    host = plugins.current()
     found: list[str] = []
     for name in expand_folders(names):
+        suite = next((each for each, _ in host.offers("suites") if each.name == name), None)
+        for part in suite.tasks if suite else ():
+            if is_task_path(part):
+                host.task(split_name(part)[0])
         path, split = split_name(name)
-        task = plugins.current().task(path).name if is_task_path(path) else path
+        task = host.task(path).name if is_task_path(path) else path
         found.append(f"{task}:{split}" if split else task)
     return found
 

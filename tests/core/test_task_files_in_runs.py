@@ -194,6 +194,17 @@ def test_a_config_a_sweep_and_a_plan_of_a_study_take_task_files(run: Run, tmp_pa
     assert (code, "kitchen:test" in out) == (0, True), err
 
 
+def test_a_suite_of_the_config_holds_task_files_and_their_settings_can_be_given(run: Run, tmp_path: Path) -> None:
+    write_kitchen(tmp_path / "sets")
+    write_kitchen(tmp_path / "sets", name="b.yaml")
+    shutil.copytree(tmp_path / "sets", tmp_path / "moved")
+    Path("harness.yaml").write_text("suites: {mine: [sets/kitchen.yaml, sets/b.yaml]}\n")
+    code, out, err = ask(run, "-T", f"kitchen.data={tmp_path / 'moved'}", tasks="mine")
+    assert (code, "kitchen:test" in out, "b:test" in out) == (0, True, True), err
+    assert json.loads(Path("out/run.json").read_text())["tasks"]["kitchen"]["data"]["root"] == str(tmp_path / "moved")
+    assert run("judge", "out", "--judge", "keyword", "--tasks", "sets/b.yaml")[0] == 0
+
+
 def test_lists_show_a_task_file_and_verify_reads_it_and_warns_of_another_size(run: Run, tmp_path: Path) -> None:
     paper = {"title": "Kitchens", "authors": ["Ada Byron"], "year": 2026, "arxiv": "2601.00001"}
     path = write_kitchen(tmp_path, n=5, licence="CC BY 4.0", paper=paper)
@@ -386,7 +397,7 @@ WRONG: list[dict[str, Any]] = [
     {"images": {"as": "path"}}, {"images": 4}, {"generation": {"temperature": -1}}, {"judges": {"keyword": "safe"}},
     {"metrics": {"a": {"labels": "x"}}}, {"splits": {"a": {"file": "x"}}}, {"splits": {"column": "x"}}, {"data": None},
     {"rubric": {"template": "x"}}, {"choices": {"texts": "a"}}, {"paper": {"title": ""}},
-    {"data": {"files": "x", "hub": "a"}},
+    {"data": {"files": "x", "hub": "a/b/c"}},
 ]  # fmt: skip
 
 
