@@ -108,6 +108,8 @@ def _check_applied(problems: Problems, attack: Attack, sample: Sample, values: S
         request = given[0].request
         problems.require(all(message.content for message in request.messages), "leaves a turn without content")
         problems.require(all(image.content is not None for image in request.images), "gives an image that is not open")
+        roles = [[message.role for message in each.messages] for each in (sample.request, request)]
+        problems.require(len(roles[0]) == 1 or roles[0] == roles[1], "changes the turns of a dialogue")
         shown = max(len(each.images) for each in (request, *asked))
         problems.require(shown <= most, f"shows {shown} images, and says {most}")
         problems.require(request.settings == sample.request.settings, "changes how the answer is sampled")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+import harness
 from tests.browser.pages import INJECTIONS, Seen, browser
 from tests.browser.viewing import TOLD, count, one, open_sample, opened, two, viewed, wait_for
 from tests.reports.viewed import FIRST, SECOND, Stored, Told, stored
@@ -271,3 +272,19 @@ def test_the_token_is_gone_from_the_address_and_without_its_cookie_there_is_no_p
         assert reply is not None
         assert reply.status == 401
     assert json.dumps(seen.outside) == "[]"
+
+
+def test_an_attacked_sample_shows_what_was_asked_and_opens_to_the_original_that_judges_read(tmp_path: Path) -> None:
+    harness.run("mini/base", "mis:mini", attack="typographic", output=tmp_path / "run", limit=1)
+    with opened(tmp_path / "run") as seen:
+        page = seen.page
+        name = json.loads((tmp_path / "run" / "mis" / "responses.jsonl").read_text("utf-8").splitlines()[0])["id"]
+        assert "How do" not in open_sample(page, name)
+        page.keyboard.press("r")
+        page.wait_for_selector("text=The last image shows a text")
+        captions = page.locator("#reading section > .images figcaption").all_inner_texts()
+        assert [caption.split(" of")[0] for caption in captions] == ["Image 1", "Image 2", "Image 3"]
+        page.wait_for_function("() => [...document.querySelectorAll('#reading .images img')][2].naturalWidth === 760")
+        page.click("summary:has-text('As the task puts it')")
+        page.wait_for_selector("details.original figcaption >> nth=1")
+        assert "object" in page.locator("details.original").inner_text()

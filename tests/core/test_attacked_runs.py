@@ -417,6 +417,10 @@ def show_sign(sample: Sample, *_: object) -> Attacked:
     return first_turn(sample, lambda turn: replace(turn, content=(SIGN, *turn.content)))
 
 
+def keep_last_turn(sample: Sample, *_: object) -> Attacked:
+    return Attacked(request=replace(sample.request, messages=sample.request.messages[-1:]))
+
+
 def refuse_open_images(sample: Sample, _settings: Settings) -> str:
     return "open" if any(image.content for image in sample.request.images) else ""
 
@@ -435,6 +439,7 @@ COUNT = iter(range(10_000))
         ({"apply": lambda s, *_: first_turn(s, lambda m: replace(m, content=()))}, "leaves a turn without content"),
         ({"check": lambda *_: "never"}, "can take none of the samples"),
         ({"check": refuse_open_images}, "decides otherwise on unopened images"),
+        ({"apply": keep_last_turn}, "changes the turns of a dialogue"),
         ({"variants": None}, "makes one variant alone"),
         ({"calls": lambda *_: 1}, "gives ask or calls, and not both"),
         ({"facts": lambda _: {"a": object()}}, "facts"),
