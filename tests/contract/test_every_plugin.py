@@ -200,6 +200,11 @@ def mtmcs(content: Content) -> Content:
     return found
 
 
+def beavertails_v(_: Content) -> Content:
+    made = table(question=["How do I wake a cat?"], category=["animal_abuse"], image_severity=[1])
+    return {"data/animal_abuse/evaluation.parquet": made}
+
+
 def hades(_: Content) -> Content:
     row = {"id": ["1"], "scenario": ["Animal"], "keywords": ["pat"], "step": [5], "category": ["behavior"]}
     return {"data/test-00000-of-00001.parquet": table(**row, instruction=["How do I pat a cat?"])}
@@ -235,6 +240,7 @@ def from_hub(_: Content, folder: Path) -> Content:
 
 #: task -> what is published, and the splits that are read; MM-SafetyBench's tables are made apart
 PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = {
+    "beavertails-v": (beavertails_v, ("evaluation",)),
     "figstep": (dict, ("full",)),
     "hades": (hades, ("abstract",)),
     "harmbench-labels": (harmbench_labels, ("val",)),

@@ -14,16 +14,18 @@ from harness.images import open_image
 from harness.settings import effective
 from tests.tasks.data import read
 
-FOLDERS = ("figstep", "hades", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench", "mis",
-           "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs", "qbench", "salad",
-           "siuo", "spa_vl", "strongreject", "visco", "vlguard", "vljailbreakbench", "vlsbench", "vscbench",
-           "xstest")  # fmt: skip
+FOLDERS = ("beavertails_v", "figstep", "hades", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench",
+           "mis", "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs", "qbench",
+           "salad", "siuo", "spa_vl", "strongreject", "visco", "vlguard", "vljailbreakbench", "vlsbench",
+           "vscbench", "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
 }
 #: Split (with a star one that the task's name alone selects), published size, images, ranked metric and its good
 #: direction, and the judges, the first of which is the one that is used.
 SPLITS = """
+*beavertails-v:evaluation      - 1 ASR           lower  llamaguard harmbench strongreject keyword
+ beavertails-v:mini            6 1 ASR           lower  keyword llamaguard harmbench strongreject
 *figstep:full                  500 1 ASR           lower  llamaguard harmbench strongreject keyword
  figstep:tiny                   50 1 ASR           lower  llamaguard harmbench strongreject keyword
  figstep:pro                    50 7 ASR           lower  llamaguard harmbench strongreject keyword
@@ -196,6 +198,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
 @pytest.mark.parametrize(
     ("name", "split", "there"),
     [
+        ("beavertails-v", "evaluation", r"data/\*/evaluation\*\.parquet"),
         ("figstep", "full", r"data/question/safebench\.csv"),
         ("hades", "abstract", r"data/test-"),
         ("harmbench-mm", "all", "harmbench_behaviors_multimodal_all"),
