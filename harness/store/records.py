@@ -210,7 +210,7 @@ def line_hash(line: Mapping[str, Any]) -> str:
 
 
 def _hash_answer(text: str, steps: Mapping[str, str]) -> str:
-    replies = find_replies(steps)
+    replies = find_replies(steps) if steps else {}
     return text_hash(canonical([*replies.items(), text]) if replies else text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -120,9 +121,11 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int:
     if given["as_json"]:
         click.echo(_to_json(found), nl=False)
     else:
+        from .summary import suspend_commands
         from .table import print_table
 
-        print_table(found)
+        with suspend_commands() if given["summary"] else nullcontext():
+            print_table(found)
     if given["summary"]:
         _write_summary(found, err=given["as_json"])
     return found.exit_code

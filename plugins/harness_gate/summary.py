@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+import click
 
 from harness.runs.gating.result import GateResult, RuleResult, RuleState
 from harness.text import escape_markdown, plain
@@ -81,6 +85,15 @@ def append_summary(path: Path, found: GateResult) -> None:
     text = render_markdown(found, _LIMIT - there - 1)
     with path.open("a", encoding="utf-8", errors="replace") as file:
         file.write(("\n" if there else "") + text)
+
+
+@contextmanager
+def suspend_commands() -> Iterator[None]:
+    """Let GitHub read nothing of what is printed as a workflow command: a run's or a model's name may look like one."""
+    mark = secrets.token_hex(16)
+    click.echo(f"::stop-commands::{mark}")
+    yield
+    click.echo(f"::{mark}::")
 
 
 def list_annotations(found: GateResult) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -112,3 +113,16 @@ def test_an_input_that_looks_like_a_command_is_only_a_text(run: Path, tmp_path: 
     assert ended == 2, told
     assert outputs["exit-code"] == "2"
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_run_whose_name_looks_like_a_command_of_the_workflow_is_only_a_name(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "::set-output name=passed::true"
+    shutil.copytree(run, folder)
+    _, told, _ = decide(tmp_path, runs=folder.name, max="ASR:mis:mini=0", allow_subset="true")
+    lines = told.splitlines()
+    (start,) = (place for place, line in enumerate(lines) if line.startswith("::stop-commands::"))
+    end = lines.index(f"::{lines[start].removeprefix('::stop-commands::')}::")
+    commands = [place for place, line in enumerate(lines) if line.lstrip().startswith("::set-output")]
+    assert commands
+    assert all(start < place < end for place in commands)
+    assert any(line.startswith("::error") for line in lines[end:])
