@@ -84,14 +84,14 @@ OWN: Final = Pointer(
 )
 
 
-def load_pointer(settings: Settings, root: Path) -> tuple[Pointer, Fidelity]:
-    """The words that point to the picture, and whose they are.
+def load_pointer(split: str, settings: Settings, root: Path) -> tuple[Pointer, Fidelity]:
+    """The words that point to the picture in one split, and whose they are. The mini splits use ours.
 
     Raises:
         MissingData: upstream's words are requested and not fetched.
         BadData: its script does not hold them.
     """
-    if settings["prompts"] == "own":
+    if settings["prompts"] == "own" or split.startswith("mini"):
         return OWN, "own"
     script = Upstream(root, PIN)
     source = script.document(SCRIPT)
@@ -112,8 +112,7 @@ def samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
         BadData: a record lacks a field, or has an unknown scenario or step.
     """
     files = open_files(root)
-    packaged = split.startswith("mini")
-    pointer, _ = (OWN, "own") if packaged else load_pointer(settings, root)
+    pointer, _ = load_pointer(split, settings, root)
     every_step = split in {"steps", "mini-steps"}
     found = [
         (row, scenario, step, image) for row, scenario, step, image in _read_rows(files) if every_step or step == LAST
@@ -144,10 +143,10 @@ def _read_rows(files: DataFiles) -> Iterator[tuple[Row, str, int, Image]]:
     instructions = () if table else next((found for name in INSTRUCTIONS if (found := files.matching(name))), ())
     if not instructions:
         for row in rows(files, table or TABLE[0]):
-            step = row.key("step")
-            if not step.isdecimal() or int(step) not in STEPS:
-                raise BadData(f"{step!r} is no step from 0 to 5", where=f"{row.place}, field step")
-            yield row, _find_scenario(row, row.text("scenario")), int(step), files.image(row.text("image"))
+            given = row.key("step")
+            if not given.isdecimal() or int(given) not in STEPS:
+                raise BadData(f"{given!r} is no step from 0 to 5", where=f"{row.place}, field step")
+            yield row, _find_scenario(row, row.text("scenario")), int(given), files.image(row.text("image"))
     for file in instructions:
         folder = file.rpartition("/")[2].removesuffix(".json")
         for row in rows(files, file):
@@ -284,7 +283,7 @@ def splits(settings: Settings, root: Path) -> Mapping[str, Split]:
     """The splits, and whose words point to the picture. Raises MissingData if upstream's are not fetched."""
     found: dict[str, Split] = {}
     for name, split in SPLITS.items():
-        pointer, fidelity = (OWN, "own") if name.startswith("mini") else load_pointer(settings, root)
+        pointer, fidelity = load_pointer(name, settings, root)
         words = text_hash(f"{pointer.lead}\n{pointer.behavior}\n{pointer.other}")
         found[name] = split if name == "plain" else replace(split, fidelity=fidelity, template_hash=words)
     return found
