@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -88,7 +88,7 @@ def append_summary(path: Path, found: GateResult) -> None:
 
 
 @contextmanager
-def suspend_commands() -> Iterator[None]:
+def suspend_commands() -> Generator[None]:
     """Let GitHub read nothing of what is printed as a workflow command: a run's or a model's name may look like one."""
     mark = secrets.token_hex(16)
     click.echo(f"::stop-commands::{mark}")
