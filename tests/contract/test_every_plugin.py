@@ -257,6 +257,7 @@ PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = 
     "msts": (msts, ("english", "textonly")),
     "mtmcs": (mtmcs, ("type_a-unsafe", "type_b-safe-text", "type_a-mcq")),
     "msts-labels": (renamed("mini_multimodal", "english_multimodal"), ("english",)),
+    "multibench": (dict, ("decomposition", "composition")),
     "qbench": (qbench, ("test",)),
     "salad": (images_zipped, ("unsafe", "safe")),
     "siuo": (renamed("siuo_mcqa", "data/siuo_mcqa"), ("gen", "mcqa")),

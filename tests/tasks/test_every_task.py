@@ -15,9 +15,9 @@ from harness.settings import effective
 from tests.tasks.data import read
 
 FOLDERS = ("beavertails_v", "figstep", "hades", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench",
-           "mis", "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs", "qbench",
-           "salad", "siuo", "spa_vl", "strongreject", "visco", "vlguard", "vljailbreakbench", "vlsbench",
-           "vscbench", "xstest")  # fmt: skip
+           "mis", "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs",
+           "multibench", "qbench", "salad", "siuo", "spa_vl", "strongreject", "visco", "vlguard",
+           "vljailbreakbench", "vlsbench", "vscbench", "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
 }
@@ -100,6 +100,14 @@ SPLITS = """
  mtmcs:mini                    4 1 safety_awareness higher keyword mtmcs llamaguard
  mtmcs:mini-safe               4 1 helpfulness   higher keyword mtmcs
  mtmcs:mini-quiz               8 1 accuracy      higher choice
+*multibench:composition                - 1    ASR          lower  harmbench llamaguard strongreject keyword
+*multibench:decomposition              - None ASR          lower  harmbench llamaguard strongreject keyword
+*multibench:perturbed-composition      - 1    ASR          lower  harmbench llamaguard strongreject keyword
+*multibench:perturbed-decomposition    - None ASR          lower  harmbench llamaguard strongreject keyword
+ multibench:cipher                     - None ASR          lower  harmbench llamaguard strongreject keyword
+ multibench:control                    - None refusal_rate lower  mossbench keyword
+ multibench:mini                       4 3    ASR          lower  keyword harmbench llamaguard strongreject
+ multibench:mini-composition           4 1    ASR          lower  keyword harmbench llamaguard strongreject
 *qbench:test                  1495 1 accuracy      higher choice
  qbench:dev                   1495 1 accuracy      higher choice
  qbench:mini                     8 1 accuracy      higher choice
@@ -214,6 +222,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
         ("mssbench", "chat", r"combined\.json or combine\.json"),
         ("msts", "german", r"data/prompts/german_multimodal\.csv"),
         ("mtmcs", "type_b-safe", r"data/type_b-.*\.parquet"),
+        ("multibench", "decomposition", r"dataset\.csv or data/dataset\.csv"),
         ("qbench", "test", r"llvisionqa_test\.json"),
         ("salad", "unsafe", r"data\.json or data/data\.json"),
         ("siuo", "gen", r"siuo_gen\.json"),
