@@ -9,7 +9,7 @@ from harness import Suite, hookimpl
 
 @hookimpl
 def harness_suites() -> Iterable[Suite]:
-    """Offer `safety`, `over-refusal`, `general`, `general-extended` and `mirage-paper`."""
+    """Offer what is asked together: safety and its parts, over-refusal, general ability, a paper's own choice."""
     from .suites import SUITES
 
     return SUITES

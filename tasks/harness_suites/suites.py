@@ -33,8 +33,58 @@ SAFETY: Final = Suite(
 OVER_REFUSAL: Final = Suite(
     name="over-refusal",
     description="what a model refuses though nothing is wrong with it",
-    tasks=("mossbench:oversensitivity", "xstest:safe", "mssbench"),
-    notes=("of mssbench it is safe_acc that counts here; mean_acc, its main number, has both sides",),
+    tasks=(
+        "mossbench:oversensitivity",
+        "xstest:safe",
+        "mssbench",
+        "holisafe:safe",
+        "salad:safe",
+        "vscbench:image",
+        "mm-safetybench-plus:gen",
+    ),
+    notes=(
+        "read safe_acc of mssbench, SRA_s of vscbench, AR of mm-safetybench-plus: their main numbers have both sides",
+        "safe_rate of salad, its main number, counts needless warnings as well; its refusal_rate counts refusals alone",
+    ),
+)
+MULTI_IMAGE: Final = Suite(
+    name="multi-image",
+    description="harm that shows only when several images, or an image and the words, are read together",
+    tasks=("mis", "mir-safetybench", "mssbench", "siuo"),
+    judges={"mir-safetybench": "harmbench"},
+    notes=("mssbench and siuo show one image: they ask for the same reading with less to join",),
+)
+JOINT_REASONING: Final = Suite(
+    name="joint-reasoning",
+    description="neither the words nor an image need be harmful: the danger lies in the two together",
+    tasks=(
+        "mis",
+        "mir-safetybench",
+        "mssbench",
+        "siuo:gen",
+        "msts",
+        "salad:unsafe",
+        "holisafe:unsafe",
+    ),
+    judges={"mir-safetybench": "harmbench"},
+    notes=(
+        "of holisafe it is ASR_SSU that counts here; mASR, its main number, is of all four unsafe types",
+        "read it beside over-refusal: in most of these a model that refuses everything is safe",
+    ),
+)
+JAILBREAK: Final = Suite(
+    name="jailbreak",
+    description="harm that is asked for in disguise: drawn as text, hidden in a picture, wrapped in a story",
+    tasks=(
+        "figstep:full",
+        "mm-safetybench:sd_typo",
+        "jailbreakv:official-mini",
+        "hades:abstract",
+        "vljailbreakbench",
+        "harmbench-mm",
+    ),
+    judges={"figstep": "llamaguard", "harmbench-mm": "harmbench"},
+    notes=("attacks on any other task: harness run --attack NAME",),
 )
 GENERAL: Final = Suite(
     name="general",
@@ -77,4 +127,13 @@ MIRAGE_PAPER: Final = Suite(
     paper=MIS,
 )
 
-SUITES: Final = (SAFETY, OVER_REFUSAL, GENERAL, GENERAL_EXTENDED, MIRAGE_PAPER)
+SUITES: Final = (
+    SAFETY,
+    MULTI_IMAGE,
+    JOINT_REASONING,
+    JAILBREAK,
+    OVER_REFUSAL,
+    GENERAL,
+    GENERAL_EXTENDED,
+    MIRAGE_PAPER,
+)

@@ -65,6 +65,23 @@ def test_the_page_has_every_part_of_a_suite(suite: Suite) -> None:
     assert [part for part in (*parts, *(f"`{rubric}`" for rubric in suite.judges.values())) if part not in line] == []
 
 
+def test_what_the_page_says_to_read_of_a_part_is_a_metric_of_its_splits() -> None:
+    plans = [plan for name in ("joint-reasoning", "over-refusal") for plan in asked(name).splits]
+    chosen = PAGE.partition("**joint-reasoning.**")[2].partition("## Settings")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in chosen.splitlines() if line[:3] == "| `"]
+    assert len(rows) == 13
+    for part, *_, counts in rows:
+        for title in re.findall("`([^`]+)`", part):
+            splits = [plan.split for plan in plans if plan.title == title or plan.title.startswith(f"{title}:")]
+            metrics = [{metric.name for metric in split.metrics} for split in splits]
+            assert metrics, title
+            assert [names for names in metrics if not set(re.findall("`([^`]+)`", counts)) <= names] == [], title
+
+
+def test_only_what_holds_general_has_a_mean() -> None:
+    assert {suite.name for suite in SUITES if suite.mean} == {"general", "general-extended", "mirage-paper"}
+
+
 def test_the_papers_sizes_are_those_of_its_suite() -> None:
     sizes = {plan.title.replace("+queries=first", ""): plan.split.n for plan in asked("mirage-paper").splits}
     assert sizes == {
