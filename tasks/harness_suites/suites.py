@@ -50,7 +50,7 @@ OVER_REFUSAL: Final = Suite(
 MULTI_IMAGE: Final = Suite(
     name="multi-image",
     description="harm that shows only when several images, or an image and the words, are read together",
-    tasks=("mis", "mir-safetybench", "mssbench", "siuo"),
+    tasks=("mis", "mir-safetybench", "mssbench", "multibench", "siuo"),
     judges={"mir-safetybench": "harmbench"},
     notes=("mssbench and siuo show one image: they ask for the same reading with less to join",),
 )
