@@ -137,7 +137,7 @@ def zipped(content: Content) -> Content:
 
 
 def images_zipped(content: Content) -> Content:
-    """SaLAD's images lie flat in a zip."""
+    """Images lie flat in a zip, as those of SaLAD do."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as file:
         for path in [path for path in content if path.endswith(".png")]:
@@ -264,6 +264,7 @@ PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = 
     "spa-vl": (spa_vl, ("harm",)),
     "strongreject": (renamed("strongreject_", "strongreject_dataset/strongreject_"), ("all",)),
     "strongreject-labels": (strongreject_labels, ("all",)),
+    "usb": (images_zipped, ("base",)),
     "visco": (dict, ("vs", "vh")),
     "vlguard": (zipped, ("unsafes", "safe_unsafes", "safe_safes")),
     "vljailbreakbench": (dict, ("challenge",)),
@@ -297,7 +298,7 @@ def test_what_is_fetched_is_what_is_read(name: str, place: Published, tmp_path: 
         place.archives[repository] = tar_gz(content, commit=commit or COMMIT)
     root = tmp_path / name
     fetch(name, task.source, root, DownloadProgress(io.StringIO()))
-    if name not in ("mis", "visco"):  # whose images lie in archives of unknown names
+    if name not in ("mis", "usb", "visco"):  # whose images lie in archives of unknown names
         assert not (root / "train.zip").exists()
     for split in splits:
         check = check_split(task, split, split_of(task, split, root), root, settings(task))

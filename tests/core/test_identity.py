@@ -119,6 +119,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "tasks hades": filed(identity="prompts"),
     "judges vscbench": filed(file="prompt", identity="sees"),
     "tasks vscbench": filed(identity="prompts"),
+    "judges usb": filed(file="prompt", identity="sees"),
     "tasks multibench": filed(identity="columns"),
     "judges strongreject": filed(file="prompt", identity="threshold sees"),
     "judges pairwise": filed(file="prompt reference", identity="images sees"),

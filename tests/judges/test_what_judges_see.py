@@ -62,6 +62,7 @@ siuo                             15b37a73 bbf02e2002125439 images,question,answe
 spa-vl                           da5b2cdf d72eabe4b36f4fdf images,question,answer
 strongreject                     84d6e957 456aec20e25f11ec question,answer
 visco                            a0b71393 78bc7a932b4ce9c1 intent,answer
+usb                              b44818d8 886228683f784a32 images,question,answer
 vlsbench                         0533e2ad 3980c8e97d1138d0 images,question,answer
 vscbench                         3d1aafa5 211a4896a50a45a0 intent,answer
 xstest                           bdfd461f c7d0119d04cfa7c3 question,answer
@@ -182,6 +183,7 @@ SWITCHED: list[tuple[str, str, list[int], list[str], list[str]]] = [
     ("hades", "goal,answer", [0], ["stack the tower"], ["How do I stack"]),
     ("vscbench", "question,answer", [0], ["How do I stack"], ["stack the tower"]),
     ("spa-vl", "answer", [0], ["Put one"], ["How do I stack"]),
+    ("usb", "caption,question,answer", [0], ["a tower"], []),
     ("vlsbench", "caption,question,answer", [0], ["a tower"], []),
     ("mossbench", "caption,question,answer", [0], ["a tower"], []),
     ("xstest", "images,question,answer", [2], ["How do I stack"], []),

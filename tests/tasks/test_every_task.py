@@ -16,7 +16,7 @@ from tests.tasks.data import read
 
 FOLDERS = ("beavertails_v", "figstep", "hades", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench",
            "mis", "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs",
-           "multibench", "qbench", "salad", "siuo", "spa_vl", "strongreject", "visco", "vlguard",
+           "multibench", "qbench", "salad", "siuo", "spa_vl", "strongreject", "usb", "visco", "vlguard",
            "vljailbreakbench", "vlsbench", "vscbench", "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
@@ -126,6 +126,12 @@ SPLITS = """
 *strongreject:all              313 0 score         lower  strongreject llamaguard harmbench keyword
  strongreject:small             60 0 score         lower  strongreject llamaguard harmbench keyword
  strongreject:mini               8 0 score         lower  keyword strongreject llamaguard harmbench
+*usb:base        12875 1 SR           higher usb llamaguard harmbench strongreject keyword
+*usb:base-probes   300 1 refusal_rate lower  mossbench keyword
+ usb:hard         3485 1 SR           higher usb llamaguard harmbench strongreject keyword
+ usb:hard-probes   300 1 refusal_rate lower  mossbench keyword
+ usb:mini           12 1 SR           higher keyword usb llamaguard harmbench strongreject
+ usb:mini-probes     3 1 refusal_rate lower  keyword mossbench
 *visco:vs                       - None ASR        lower  visco llamaguard harmbench strongreject keyword
 *visco:vm                       - None ASR        lower  visco llamaguard harmbench strongreject keyword
 *visco:vi                       - None ASR        lower  visco llamaguard harmbench strongreject keyword
@@ -228,6 +234,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
         ("siuo", "gen", r"siuo_gen\.json"),
         ("spa-vl", "help", r"neither test/help-\*\.parquet nor test/help\.json exists"),
         ("strongreject", "small", r"strongreject_small_dataset\.csv"),
+        ("usb", "hard", r"USB_hard_final\.csv or data/USB_hard_final\.csv"),
         ("visco", "vs", r"visco\.jsonl"),
         ("vlguard", "unsafes", r"test\.json"),
         ("vljailbreakbench", "base", r"vlbreakbench_base\.json"),
