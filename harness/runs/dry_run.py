@@ -150,18 +150,16 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
         if missing > missing_before:
             spoiled += 1
             continue
+        requests = [(request, 1) for request in list_requests(sample)]
         if found.attack is not None:
             if found.attack.check(sample):
                 spoiled += 1
                 continue
-            first = found.attack.count_first_calls(sample)
-            least, most = _count_calls(found.resolved, sample.request)
-            calls += least * first
-            most_calls = None if most is None or most_calls is None else most_calls + most * first
-        for request in list_requests(sample):
+            requests.append((sample.request, found.attack.count_first_calls(sample)))
+        for request, times in requests:
             least, most = _count_calls(found.resolved, request)
-            calls += least
-            most_calls = None if most is None or most_calls is None else most_calls + most
+            calls += least * times
+            most_calls = None if most is None or most_calls is None else most_calls + most * times
 
     def load(who: Resolved, role: str, *, shown: bool) -> PlannedCalls:
         return PlannedCalls(
