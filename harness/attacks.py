@@ -16,6 +16,7 @@ from typing import Any, Final
 from harness import plugins, settings
 from harness.contracts import Attack, Variant
 from harness.errors import BadImage, HarnessError, PluginError
+from harness.keys import canonical
 from harness.types import Failure, Json, Request, Sample
 
 #: reason of the `bad_sample` of a sample that the attack cannot take
@@ -119,6 +120,12 @@ def resolve_attack(spec: AttackSpec) -> ResolvedAttack | None:
         if isinstance(file, Path) and name in own:
             own[name] = _hash_file(name, file)
     facts = {} if attack.facts is None else dict(attack.facts(values))
+    try:
+        canonical(facts)
+    except (TypeError, ValueError) as error:
+        raise HarnessError(
+            f"attack {attack.name}: its facts cannot be written as JSON: {error}", remedy="its author can fix it"
+        ) from error
     found: dict[str, Json] = {"name": attack.name, "version": attack.version, "settings": own}
     return ResolvedAttack(attack=attack, settings=values, identity={**found, "facts": facts} if facts else found)
 

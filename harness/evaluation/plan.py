@@ -409,9 +409,12 @@ def survey_samples(
             categories[cluster] = min(sample.category, categories.get(cluster, sample.category))
         own, images = find_needs(sample.request), len(sample.images)
         if attack is not None:
-            if why := attack.check(sample):
-                reasons[len(sizes)] = why, sample.id
-            images = 0 if why else attack.count_images(sample)
+            try:
+                if why := attack.check(sample):
+                    reasons[len(sizes)] = why, sample.id
+                images = 0 if why else attack.count_images(sample)
+            except PluginError as error:  # the attack's fault, which is not the task's
+                raise HarnessError(error.what, where=error.where, remedy=error.remedy) from error
             own -= {"images"}
         if images:
             own.add("images")

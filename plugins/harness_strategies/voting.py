@@ -214,11 +214,12 @@ def _wrap_smooth(model: Model, settings: Settings) -> Model:
 
 
 def choose_by_vote(calls: Sequence[Response | Failure], steps: dict[str, str]) -> Response | Failure:
-    """The first answer of the majority, refusals if half of them refuse; a reply that is no block goes first."""
+    """The first answer of the majority, refusals if half of them refuse; blocks and blank replies come last."""
     refusals = [call for call in calls if is_refusal(call)]
     steps["vote"] = f"{len(refusals)} of {len(calls)} refuse"
     if 2 * len(refusals) < len(calls):
-        return next(call for call in calls if not is_refusal(call))
+        answers = [call for call in calls if isinstance(call, Response) and not is_refusal(call)]
+        return next((answer for answer in answers if answer.text.strip()), answers[0])
     return next((call for call in refusals if isinstance(call, Response)), refusals[0])
 
 

@@ -281,6 +281,25 @@ def test_a_split_of_which_it_can_take_nothing_is_refused_before_anything_is_aske
     assert (asked.requests, (tmp_path / "run.json").exists()) == ([], False)
 
 
+@pytest.mark.parametrize("broken", ["check", "images"])
+def test_an_attack_that_fails_while_samples_are_listed_is_named_and_not_the_task(broken: str, tmp_path: Path) -> None:
+    def fail(_sample: Sample, _settings: Settings) -> Any:
+        raise ValueError("no such sign")
+
+    with pytest.raises(HarnessError) as caught:
+        go(tmp_path, Asked(), descriptor=replace(SIGNED, **{broken: fail}))
+    assert f"{broken} of attack 'signed': ValueError: no such sign" in str(caught.value)
+    assert "its task" not in str(caught.value)
+    assert not (tmp_path / "run.json").exists()
+
+
+@pytest.mark.parametrize("fact", [object(), float("nan")])
+def test_facts_that_are_no_json_are_refused_with_the_name_of_the_attack(fact: Any, tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="attack signed: its facts cannot be written as JSON"):
+        go(tmp_path, Asked(), descriptor=replace(SIGNED, facts=lambda _: {"ink": fact}))
+    assert not (tmp_path / "run.json").exists()
+
+
 def test_a_model_is_refused_for_the_images_that_the_attack_shows(tmp_path: Path) -> None:
     one = ModelInfo(ref="fake/one", endpoint="fake", max_images=1)
     with pytest.raises(HarnessError, match="shows 2 images at once; fake/one takes 1"):

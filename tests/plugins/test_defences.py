@@ -15,7 +15,7 @@ import pytest
 from harness_strategies.around import ask_all, seed_random
 from harness_strategies.copies import change_words, insert_letters, insert_marks, mask
 from harness_strategies.reminders import ADASHIELD_S, PREFIX, SELF_REMINDER, SHIELD, SUFFIX
-from harness_strategies.voting import JAILGUARD, SMOOTH, compare_words, find_divergence
+from harness_strategies.voting import JAILGUARD, SMOOTH, choose_by_vote, compare_words, find_divergence
 
 import harness
 from harness import Failure, HarnessError, Image, Message, Request, Response, Strategy, Text, Usage, plugins
@@ -318,6 +318,15 @@ def by_turns(*said: Said) -> list[Said]:
 def test_the_majority_answers_and_a_block_counts_as_a_refusal(said: list[Said], text: str, vote: str) -> None:
     given, calls = asked(SMOOTH, said)
     assert (given.text, given.steps["vote"], len(calls)) == (text, vote, 5)
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_blank_reply_does_not_speak_for_a_majority_that_answered(refuses: bool) -> None:
+    replies = [Response(text=" "), Response(text="A cat."), Response(text="I'm sorry, I can't help with that.")]
+    calls = replies if refuses else replies[:2]
+    steps: dict[str, str] = {}
+    assert choose_by_vote(calls, steps) is replies[1]
+    assert steps["vote"] == f"{int(refuses)} of {len(calls)} refuse"
 
 
 def test_half_of_the_votes_are_enough_to_refuse() -> None:
