@@ -82,7 +82,8 @@ class ResolvedAttack:
         key = f"{self.settings.get('seed', '')}\0{sample.split}\0{sample.id}\0{epoch}"
         variant = Variant(epoch=epoch, key=key, replies=replies)
         try:
-            given = self.attack.apply(_join_turns(sample), self.settings, variant)
+            own = replace(_join_turns(sample), tags=dict(sample.tags))  # what an attack does to it stays its own
+            given = self.attack.apply(own, dict(self.settings), variant)
         except BadImage as fault:
             return Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
         if not sample.turns:

@@ -293,6 +293,22 @@ def test_an_attack_that_fails_while_samples_are_listed_is_named_and_not_the_task
     assert not (tmp_path / "run.json").exists()
 
 
+def test_what_an_attack_does_to_the_sample_and_the_settings_it_is_given_reaches_no_line_and_no_other_sample(
+    tmp_path: Path,
+) -> None:
+    seen: list[Any] = []
+
+    def change(sample: Sample, given: Any, _variant: Variant) -> Attacked:
+        seen.append(given["seed"])
+        given["seed"] = 5
+        object.__setattr__(sample, "id", "other")
+        return Attacked(request=sample.request)
+
+    go(tmp_path, Asked(), descriptor=replace(SIGNED, apply=change))
+    assert [line["id"] for line in read_lines(tmp_path)] == ["a", "b", "c", "d"]
+    assert seen == [0, 0, 0, 0]
+
+
 @pytest.mark.parametrize("fact", [object(), float("nan")])
 def test_facts_that_are_no_json_are_refused_with_the_name_of_the_attack(fact: Any, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="attack signed: its facts cannot be written as JSON"):
