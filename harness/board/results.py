@@ -251,6 +251,7 @@ class _Mean(_Strict):
 
 
 class _Suite(_Strict):
+    splits: list[str] | None = None
     mean: _Mean | None
 
 

@@ -23,6 +23,7 @@ from harness.board.costs import list_costs
 from harness.board.display import format_estimate, format_head, format_interval, format_share, format_value
 from harness.board.leaderboard import Board, boards, find_standing, list_flags, means
 from harness.board.rows import Measure, Row
+from harness.board.suites import group_boards
 from harness.contracts import Results
 from harness.text import one_line
 
@@ -231,10 +232,20 @@ def draw_report_table(console: Console, results: Sequence[Results]) -> None:
 
 
 def _draw_report(console: Console, results: Sequence[Results], *, width: int | None, prose: int, whole: bool) -> None:
-    for number, board in enumerate(boards(results)):
-        if number:
-            console.print()
-        _draw_board(console, board, width=width, prose=prose, whole=whole)
+    from rich.text import Text
+
+    groups = group_boards(boards(results), results)
+    named = any(group.suite for group in groups)
+    for place, group in enumerate(groups):
+        if named:
+            title = f"suite {one_line(group.suite)}" if group.suite else "in no suite"
+            console.print(*([""] if place else []), Text(title, style="bold underline"), sep="\n")
+        for number, board in enumerate(group.own):
+            if number or named:
+                console.print()
+            _draw_board(console, board, width=width, prose=prose, whole=whole)
+        if group.reference:
+            console.print("", Text(one_line(group.reference, 2000), style="dim"), sep="\n", width=prose)
     _draw_means(console, results)
     _draw_costs(console, results, named=True)
 

@@ -282,7 +282,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
         ctx.default_map[str(option.name)] = value if is_list or not option.multiple else [value]
 
 
-def _read_rows(ctx: click.Context, _: click.Parameter, explicit: Path | None) -> None:
+def _read_rows(ctx: click.Context, _: click.Parameter | None, explicit: Path | None) -> None:
     # a subcommand uses its group's flag
     if not ctx.resilient_parsing and (explicit is not None or ctx.obj is None):
         from harness.runs.config import load_config
@@ -332,6 +332,12 @@ def with_suites(ctx: click.Context) -> Host:
     for row in ctx.obj["suites"].values():
         row.register(host)
     return host
+
+
+def with_default_suites(ctx: click.Context) -> Host:
+    """The host with the suites of the default configs, for a command without `--config`."""
+    _read_rows(ctx, None, None)
+    return with_suites(ctx)
 
 
 def _settings_flag(flag: str, name: str, metavar: str, text: str, *, dotted: bool) -> Callable[[_F], _F]:

@@ -57,6 +57,12 @@ if TYPE_CHECKING:
     help="Average runs that differ in this alone: seed, the name of a model's setting, or none.",
 )
 @click.option(
+    "--suites",
+    metavar="NAMES",
+    default="",
+    help="Set the tables of these suites together, also for runs that were not asked as such.",
+)
+@click.option(
     "--bibtex",
     is_flag=True,
     help="Instead of a report, write BibTeX of each benchmark, judge and published number in it.",
@@ -70,26 +76,35 @@ def command(
     figures: Path | None,
     reveal: bool,
     group_by: str,
+    suites: str,
     bibtex: bool,
     matrix: MatrixOptions,
 ) -> None:
     """Render results; RUNS are run folders, results.json files or patterns."""
     from harness.runs import reporting
 
-    host = load_host()
+    named = tuple(filter(None, map(str.strip, suites.split(","))))
+    if named:
+        from .flags import with_default_suites
+
+        host = with_default_suites(click.get_current_context())
+    else:
+        host = load_host()
     if not runs:
         show(matrix.print_template(()), nl=False, raw=True)
         return
     if matrix:
-        if figures is not None or reveal or bibtex:
-            flag = "bibtex" if bibtex else "figures" if figures is not None else "reveal"
+        if figures is not None or reveal or bibtex or named:
+            flag = "bibtex" if bibtex else "figures" if figures is not None else "reveal" if reveal else "suites"
             raise click.UsageError(f"--matrix writes one table and no report: leave out --{flag}")
         found = reporting.load_results(reporting.find_runs(runs), group_by, tell)
         _deliver(matrix.render(host, name, output, found), name or "", output)
         return
     if bibtex or (name is None and output is not None and output.suffix == reporting.BIBTEX):
-        if name is not None or figures is not None or reveal:
-            flag = "format" if name is not None else "figures" if figures is not None else "reveal"
+        if name is not None or figures is not None or reveal or named:
+            flag = (
+                "format" if name is not None else "figures" if figures is not None else "reveal" if reveal else "suites"
+            )
             raise click.UsageError(f"--bibtex writes a bibliography and no report: leave out --{flag}")
         _deliver(reporting.render_bibliography(host, reporting.find_runs(runs)), "", output)
         return
@@ -102,13 +117,15 @@ def command(
             raise click.UsageError(error.what) from None
         from harness.board.tables import print_report_table, render_report_table
 
-        results = reporting.load_results(paths, group_by, tell)
+        results = reporting.load_results(paths, group_by, tell, named)
         if output is None:
             print_report_table(results, results_stream())
         else:
             _deliver(render_report_table(results), "", output)
         return
-    rendered = reporting.render_report(host, name, paths, group_by, output, figures, reveal=reveal, tell=tell)
+    rendered = reporting.render_report(
+        host, name, paths, group_by, output, figures, suites=named, reveal=reveal, tell=tell
+    )
     _deliver(rendered, name, output)
     if figures is not None:
         tell(f"wrote {figures}")

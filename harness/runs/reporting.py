@@ -32,6 +32,7 @@ def report(
     figures: Path | str | None = None,
     reveal: bool = False,
     group_by: str = "seed",
+    suites: Sequence[str] = (),
     bibtex: bool = False,
     matrix: bool = False,
     columns: Path | str | None = None,
@@ -47,6 +48,7 @@ def report(
         figures: a folder for the report's figures; Markdown and LaTeX link them.
         reveal: in a format with samples, show their texts and images, which may be harmful.
         group_by: average runs that differ in this alone: `seed`, the name of a model's setting, or `none`.
+        suites: names of suites whose tables stand together, also for runs that were not asked as such.
         bibtex: instead of a report, BibTeX of each benchmark, judge and published number in it.
         matrix: one table for a paper instead: models x benchmarks.
         columns: a file or the name of a template with the columns and rows of that table.
@@ -68,13 +70,13 @@ def report(
     paper = matrix or columns is not None
     if allow_mismatch and not paper:
         raise HarnessError("allow_mismatch is for the paper table", remedy="give matrix=True too")
-    if paper and (drawing is not None or reveal or bibtex):
-        other = "bibtex" if bibtex else "figures" if drawing is not None else "reveal"
+    if paper and (drawing is not None or reveal or bibtex or suites):
+        other = "bibtex" if bibtex else "figures" if drawing is not None else "reveal" if reveal else "suites"
         raise HarnessError(
             f"the paper table is one table and no report, so {other} has no effect", remedy="leave it out"
         )
-    if wants_bibtex and (name is not None or drawing is not None or reveal):
-        other = "format" if name is not None else "figures" if drawing is not None else "reveal"
+    if wants_bibtex and (name is not None or drawing is not None or reveal or suites):
+        other = "format" if name is not None else "figures" if drawing is not None else "reveal" if reveal else "suites"
         raise HarnessError(f"a bibliography is no report, so {other} has no effect", remedy="leave it out")
     places = [runs] if isinstance(runs, Run | Path | str) else list(runs)
     paths = find_runs(str(each.folder if isinstance(each, Run) else each) for each in places)
@@ -89,9 +91,9 @@ def report(
     else:
         name = name or find_format(host, target)
         rendered = (
-            render_table(paths, group_by, drawing, reveal=reveal, tell=tell)
+            render_table(paths, group_by, drawing, suites=suites, reveal=reveal, tell=tell)
             if name is None
-            else render_report(host, name, paths, group_by, target, drawing, reveal=reveal, tell=tell)
+            else render_report(host, name, paths, group_by, target, drawing, suites=suites, reveal=reveal, tell=tell)
         )
     if target is not None:
         write_report(rendered, target)
@@ -109,18 +111,33 @@ def find_runs(places: Iterable[str]) -> list[Path]:
     return found
 
 
-def load_results(paths: Sequence[Path], group_by: str, tell: Callable[[str], None] | None = None) -> Sequence[Results]:
-    """The results to render, runs that differ in a seed alone as one; `tell` gets what could not be averaged."""
-    results = read_folders(paths)
-    if group_by == "none" or len(results) < 2:
-        return results
-    from harness.runs.seed_groups import group_runs
+def load_results(
+    paths: Sequence[Path], group_by: str, tell: Callable[[str], None] | None = None, suites: Sequence[str] = ()
+) -> Sequence[Results]:
+    """The results to render, runs that differ in a seed alone as one; `tell` gets what could not be averaged.
 
-    grouped = group_runs(paths, results, group_by)
-    if tell is not None:
-        for note in grouped.notes:
-            tell(note)
-    return grouped.results
+    Their boards stand by `suites`, names of those that are offered, and by what they were asked as.
+    """
+    host = plugins.current()
+    named = [host.suite(name) for name in suites]
+    results: Sequence[Results] = read_folders(paths)
+    if group_by != "none" and len(results) > 1:
+        from harness.runs.seed_groups import group_runs
+
+        grouped = group_runs(paths, results, group_by)
+        if tell is not None:
+            for note in grouped.notes:
+                tell(note)
+        results = grouped.results
+    if not named:
+        return results
+    from harness.board.suites import name_suites
+
+    found = name_suites(results, named)
+    for suite in named:
+        if tell is not None and not any(suite.name in (result.get("suites") or {}) for result in found):
+            tell(f"no run has a split of the suite {suite.name}")
+    return found
 
 
 def find_format(host: Host, output: Path | None) -> str | None:
@@ -154,13 +171,19 @@ def check_table(figures: Path | None, *, reveal: bool) -> None:
 
 
 def render_table(
-    paths: Sequence[Path], group_by: str, figures: Path | None, *, reveal: bool, tell: Callable[[str], None] | None
+    paths: Sequence[Path],
+    group_by: str,
+    figures: Path | None,
+    *,
+    suites: Sequence[str] = (),
+    reveal: bool,
+    tell: Callable[[str], None] | None,
 ) -> str:
     """The table of a terminal as text. Raises HarnessError for options that it does not have."""
     from harness.board.tables import render_report_table
 
     check_table(figures, reveal=reveal)
-    return render_report_table(load_results(paths, group_by, tell))
+    return render_report_table(load_results(paths, group_by, tell, suites))
 
 
 def render_report(
@@ -171,6 +194,7 @@ def render_report(
     output: Path | None,
     figures: Path | None,
     *,
+    suites: Sequence[str] = (),
     reveal: bool,
     tell: Callable[[str], None] | None = None,
 ) -> Rendered:
@@ -183,6 +207,7 @@ def render_report(
         group_by: as in `report`.
         output: where the report will be written, so that it can link its figures.
         figures: the folder of the figures; None for none.
+        suites: as in `report`.
         reveal: as in `report`.
         tell: as in `report`.
     """
@@ -190,11 +215,13 @@ def render_report(
     draw = None if figures is None else _find_drawing(host, chosen)
     if reveal and chosen.samples is None:
         raise HarnessError(f"report {chosen.name} has no samples, so --reveal does nothing")
+    if suites and chosen.samples is not None:
+        raise HarnessError(f"report {chosen.name} has no tables, so --suites does nothing")
     if chosen.samples is not None:
         rendered = chosen.samples([_find_run(path) for path in paths], reveal)
     else:
         assert chosen.render is not None
-        rendered = chosen.render(load_results(paths, group_by, tell))
+        rendered = chosen.render(load_results(paths, group_by, tell, suites))
     if draw is None or figures is None:
         return rendered
     drawn = draw(load_results(paths, group_by, tell))

@@ -12,6 +12,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files as packaged
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ from harness.board.leaderboard import CORRECTED, Board, boards, licences, list_c
 from harness.board.palette import DARK, LIGHT, declare_variables
 from harness.board.published import find_references
 from harness.board.rows import Measure, Row
+from harness.board.suites import group_boards
 from harness.board.words import MARKS
 from harness.text import escape_cell, one_line, plain
 
@@ -95,7 +97,14 @@ def render_page(results: Sequence[Results], links: SampleLinks | None = None) ->
         )
         for board, anchor in zip(every, anchors, strict=True)
     ]
-    overview = views.build_overview(sections, suites, glossary, looks)
+    by_suite = group_boards(every, results)
+    members = {
+        board.name: [group.suite for group in by_suite if group.suite and board in group.boards] for board in every
+    }
+    sections = [replace(section, suites=members[section.board.name]) for section in sections]
+    grouped = views.group_sections(sections, by_suite)
+    described = {suite.name: suite.description for suite, _ in plugins.current().offers("suites")}
+    overview = views.build_overview(sections, grouped, described, suites, glossary, looks)
     places = {id(row): f"{board}.{line}" for board, each in enumerate(every, 1) for line, row in enumerate(each.rows)}
 
     def find_place(row: Row) -> str:  # of a board and a line of it
@@ -121,7 +130,9 @@ def render_page(results: Sequence[Results], links: SampleLinks | None = None) ->
         style=style,
         script=script,
         overview=overview,
-        topics=views.order_by_topic([section for section in sections if not section.board.part_of]),
+        groups=grouped,
+        topics=[topic for topic, _ in views.order_by_topic([each for each in sections if not each.board.part_of])],
+        suites=[group.name for group in grouped if group.suite],
         folded=[section for section in sections if section.board.part_of],
         columns=list(dict.fromkeys(head.name for section in sections for head in section.table.heads if head.optional)),
         facts=list(dict.fromkeys(name for section in sections for name, _ in section.table.facts)),

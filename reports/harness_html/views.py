@@ -22,6 +22,8 @@ from harness.board.display import ARROWS, NOTHING, format_estimate, format_inter
 from harness.board.leaderboard import Board, Mean, find_standing, list_flags
 from harness.board.published import PublishedRow
 from harness.board.rows import Ends, Measure, Row
+from harness.board.suites import SuiteGroup
+from harness.contracts import BUILT
 from harness.text import one_line
 
 from .figures import Figure, Looks
@@ -143,6 +145,7 @@ class Head:
         anchor: of the board that it links to; empty for none.
         task: of that board.
         topic: what that board asks about.
+        suite: the suite that the column stands under; empty for none.
         optional: whether a reader may hide the column.
     """
 
@@ -153,7 +156,25 @@ class Head:
     anchor: str = ""
     task: str = ""
     topic: str = ""
+    suite: str = ""
     optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadGroup:
+    """A head over several columns of the overview.
+
+    Attributes:
+        name: of the suite, or the topic.
+        term: anchor of its definition.
+        count: columns below it.
+        suite: whether it is a suite's.
+    """
+
+    name: str
+    term: str
+    count: int
+    suite: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +240,7 @@ class Table:
         lines: one per model.
         facts: the columns after the numbers: (name, anchor of its definition).
         ranks: whether lines have ranks.
-        groups: heads over columns of one topic: (topic, anchor of its definition, columns); empty for none.
+        groups: heads over columns of one suite or topic; empty for none.
         shared: facts that are the same in all lines: (name, anchor of its definition, text).
         flags: cautions that all lines have.
     """
@@ -228,7 +249,7 @@ class Table:
     lines: Sequence[Line]
     facts: Sequence[tuple[str, str]] = ()
     ranks: bool = False
-    groups: Sequence[tuple[str, str, int]] = ()
+    groups: Sequence[HeadGroup] = ()
     shared: Sequence[tuple[str, str, str]] = ()
     flags: Sequence[Flag] = ()
 
@@ -271,6 +292,7 @@ class Section:
         published: published rows of others.
         task: what the board's task is.
         topic: what it asks about; empty for another kind.
+        suites: names of the suites that it belongs to.
         judge: who judged, in words.
         labels: the labels that answers got: (label, anchor of its definition).
         facts: facts shared by all rows: (name, text).
@@ -291,6 +313,45 @@ class Section:
     notes: Sequence[str]
     labelled: Sequence[Labelling] = ()
     figures: Sequence[Figure] = ()
+    suites: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectionGroup:
+    """The sections of one suite, or those of one topic that belong to no suite.
+
+    Attributes:
+        name: of the suite, or the topic.
+        suite: whether it is a suite's.
+        sections: all of them, those whose tables stand elsewhere too.
+        own: those whose tables stand here.
+        reference: where the other tables stand; empty where all are here.
+    """
+
+    name: str
+    suite: bool
+    sections: Sequence[Section]
+    own: Sequence[Section]
+    reference: str = ""
+
+
+def group_sections(sections: Sequence[Section], groups: Sequence[SuiteGroup]) -> list[SectionGroup]:
+    """The sections that are no parts of another by suite, then the rest by what they ask about."""
+    named = {section.board.name: section for section in sections if not section.board.part_of}
+    found: list[SectionGroup] = []
+    for group in groups:
+        inside = [named[board.name] for board in group.boards if board.name in named]
+        own = [section for section in inside if section.board.name not in group.above]
+        if group.suite and inside:
+            apart = replace(group, above={name: suite for name, suite in group.above.items() if name in named})
+            each = SectionGroup(name=group.suite, suite=True, sections=inside, own=own, reference=apart.reference)
+            found.append(each)
+        elif not group.suite:
+            found += [
+                SectionGroup(name=topic, suite=False, sections=those, own=those)
+                for topic, those in order_by_topic(inside)
+            ]
+    return found
 
 
 def order_by_topic(sections: Sequence[Section]) -> list[tuple[str, list[Section]]]:
@@ -304,10 +365,26 @@ def _place_topic(topic: str) -> tuple[int, str]:
     return (known.index(topic) if topic in known else len(known), topic)
 
 
-def build_overview(sections: Sequence[Section], means: Sequence[Mean], glossary: Glossary, looks: Looks) -> Table:
-    """Models against the main numbers of all boards that are not parts of another, by topic.
+def build_overview(
+    sections: Sequence[Section],
+    grouped: Sequence[SectionGroup],
+    described: Mapping[str, str],
+    means: Sequence[Mean],
+    glossary: Glossary,
+    looks: Looks,
+) -> Table:
+    """Models against the main numbers of all boards that are not parts of another, by suite and topic.
 
-    A topic has a mean where a suite defines one over boards of that topic alone.
+    A board of two suites has a column under each. A topic has a mean where a suite defines one over boards of that
+    topic alone.
+
+    Args:
+        sections: all of the page.
+        grouped: those that have columns, by suite and topic.
+        described: name of a suite -> what it is.
+        means: of suites.
+        glossary: receives what the heads mean.
+        looks: of the models in figures.
     """
     shown = [section for section in sections if not section.board.part_of and section.board.measures]
     models: dict[str, dict[str, Row]] = {}
@@ -316,33 +393,49 @@ def build_overview(sections: Sequence[Section], means: Sequence[Mean], glossary:
             models.setdefault(row.model, {}).setdefault(section.anchor, row)
     topics = {section.board.title: section.topic for section in sections}
     heads: list[Head] = []
-    groups: list[tuple[str, str, int]] = []
+    groups: list[HeadGroup] = []
     columns: list[Section | str] = []  # a board, or a suite whose mean stands there
-    for topic, inside in order_by_topic(shown):
+    for group in grouped:
+        inside = [section for section in group.sections if section.board.measures]
+        if not inside:
+            continue
+        suite_name, topic = (group.name, "") if group.suite else ("", group.name)
         for section in inside:
             measure = section.board.measures[0]
             head = _build_head(section.board.name, measure, section.board.name, section.task, glossary)
             heads.append(
                 replace(
-                    head, name=shorten(head.name, _IN_HEAD), anchor=section.anchor, task=section.board.task, topic=topic
+                    head,
+                    name=shorten(head.name, _IN_HEAD),
+                    anchor=section.anchor,
+                    task=section.board.task,
+                    topic=section.topic,
+                    suite=suite_name,
                 )
             )
             columns.append(section)
         count = len(inside)
-        for suite in dict.fromkeys(mean.suite for mean in means) if topic else ():
+        for suite in dict.fromkeys(mean.suite for mean in means) if group.name else ():
             own = [mean for mean in means if mean.suite == suite]
             titles = {title for mean in own for title in (*mean.of, *mean.missing)}
-            if {topics.get(title, "") for title in titles} == {topic}:
+            asked = {topics.get(title.removesuffix(":all"), "") for title in titles}
+            if (suite.partition(BUILT)[0] == suite_name) if group.suite else (asked == {topic}):
                 text = f"Unweighted mean of {', '.join(sorted(titles))}; there is none while a part is missing."
                 term = glossary.add("Metrics", f"mean of {suite}", text)
                 arrow = ARROWS.get(own[0].better or "", "")
                 unit = " %" if own[0].unit == "%" else ""
-                heads.append(Head(name=suite, metric=f"mean{unit}", arrow=arrow, term=term.anchor, topic=topic))
+                about = next(iter(asked)) if len(asked) == 1 else ""
+                head = Head(name=suite, metric=f"mean{unit}", arrow=arrow, term=term.anchor)
+                heads.append(replace(head, topic=about, suite=suite_name))
                 columns.append(suite)
                 count += 1
-        about = words.TOPICS.get(topic, "another kind of question, or a kind that the results do not name")
-        term = glossary.add("Columns", topic or "other", f"{about[0].upper()}{about[1:]}.")
-        groups.append((topic or "other", term.anchor, count))
+        if group.suite:
+            about = f"suite: {described.get(suite_name) or 'tasks that were run under this name'}"
+            term = glossary.add("Columns", f"suite {suite_name}", f"{about[0].upper()}{about[1:]}.")
+        else:
+            about = words.TOPICS.get(topic, "another kind of question, or a kind that the results do not name")
+            term = glossary.add("Columns", topic or "other", f"{about[0].upper()}{about[1:]}.")
+        groups.append(HeadGroup(name=group.name or "other", term=term.anchor, count=count, suite=group.suite))
     by_suite = _match_means(means, models)
     lines: list[Line] = []
     for model, rows in models.items():
@@ -375,7 +468,7 @@ def build_overview(sections: Sequence[Section], means: Sequence[Mean], glossary:
     table = Table(
         heads=heads,
         lines=lines,
-        groups=groups if any(topic != "other" for topic, _, _ in groups) else (),
+        groups=groups if any(group.name != "other" or group.suite for group in groups) else (),
         shared=[("Answered by", glossary.fact("Answered by").anchor, kinds.pop())] if len(kinds) == 1 else (),
     )
     return _lift_flags(table)

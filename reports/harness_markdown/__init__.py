@@ -15,10 +15,11 @@ def render(results: Sequence[Results]) -> str:
     """The leaderboard of these results as GitHub Markdown."""
     from harness.board.costs import list_costs
     from harness.board.leaderboard import boards, means
+    from harness.board.suites import group_boards
 
     from .tables import render_tables
 
-    return render_tables(boards(results), means(results), list_costs(results))
+    return render_tables(group_boards(boards(results), results), means(results), list_costs(results))
 
 
 def tabulate(table: Matrix) -> str:

@@ -11,6 +11,7 @@ from harness.board.costs import RunCost, format_usd
 from harness.board.display import ARROWS, NOTHING, format_estimate, format_head, format_share
 from harness.board.leaderboard import Board, Mean, licences, list_flags
 from harness.board.rows import Row
+from harness.board.suites import SuiteGroup
 from harness.keys import canonical
 from harness.text import escape_markdown
 
@@ -36,9 +37,15 @@ class Column:
     left: bool = False
 
 
-def render_tables(boards: Sequence[Board], means: Sequence[Mean] = (), costs: Sequence[RunCost] = ()) -> str:
-    """All boards, then the suites' means and what the runs cost; the parts of a derived split are folded."""
-    blocks = [_render_board(board) for board in boards if not board.part_of]
+def render_tables(groups: Sequence[SuiteGroup], means: Sequence[Mean] = (), costs: Sequence[RunCost] = ()) -> str:
+    """All boards by suite, then the suites' means and what the runs cost; the parts of a derived split are folded."""
+    boards = [board for group in groups for board in group.own]
+    blocks: list[str] = []
+    named = any(group.suite for group in groups)
+    for group in groups:
+        blocks += [f"## {escape_markdown(f'Suite {group.suite}') if group.suite else 'In no suite'}"] if named else []
+        blocks += [_render_board(board) for board in group.own if not board.part_of]
+        blocks += [escape_markdown(group.reference)] if group.reference else []
     blocks += [_render_means(means)] if means else []
     parts = [_render_board(board) for board in boards if board.part_of]
     blocks += ["<details><summary>Parts</summary>", *parts, "</details>"] if parts else []

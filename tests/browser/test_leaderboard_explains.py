@@ -215,6 +215,45 @@ def test_a_group_has_a_mean_only_where_a_suite_defines_one(tmp_path: Path) -> No
         opened.clean()
 
 
+def test_a_reader_chooses_a_suite_and_has_all_its_tables_in_its_order(tmp_path: Path) -> None:
+    runs = twelve(MODELS[:3])
+    odd = 'odd "name" of one\'s own'
+    for body in runs:
+        body["suites"] = {
+            "harm": {"splits": ["figstep:full", "mis:easy", "mssbench:chat", "vlsbench:all"], "mean": None},
+            odd: {"splits": ["xstest:safe", "mssbench:chat", "mis:easy"], "mean": None},
+        }
+    titles = ["figstep:full", "mis:easy", "mssbench:chat", "vlsbench"]
+    with browser(viewport={"width": 1440, "height": 900}) as opened:
+        page = opened.page
+        page.goto(write(tmp_path, runs).as_uri())
+
+        def tables() -> list[str]:
+            return page.locator("main h2 > bdi:visible").all_inner_texts()
+
+        def overview() -> list[str]:
+            return [name.split()[0] for name in columns(page)[1:]]
+
+        whole, heads = tables(), overview()
+        assert whole[:5] == [*titles, "xstest:safe"]
+        assert heads[:7] == [*titles, "xstest:safe", "mssbench:chat", "mis:easy"]
+        groups = page.locator("#overview .groups th:visible")
+        assert groups.all_inner_texts() == ["harm", odd, "safety", "over-refusal", "ability"]
+        assert "Also of this suite: mssbench:chat, mis:easy (under harm)." in page.locator("main").inner_text()
+        page.locator("#suite").select_option(odd)
+        assert tables() == overview() == ["xstest:safe", "mssbench:chat", "mis:easy"]
+        assert groups.all_inner_texts() == [odd]
+        assert page.locator(".suite-name:visible").all_inner_texts() == [f"Suite {odd}"]
+        assert page.locator("#contents li li:visible").all_inner_texts() == tables()
+        page.reload()
+        assert tables() == ["xstest:safe", "mssbench:chat", "mis:easy"], "the address remembers it"
+        page.locator("#suite").select_option("harm")
+        assert tables() == overview() == titles
+        page.locator("#suite").select_option("")
+        assert (tables(), overview()) == (whole, heads)
+        opened.clean()
+
+
 def test_every_explained_word_shows_its_definition_at_the_pointer_and_at_the_keyboard_s_focus(seen: Seen) -> None:
     name = board(seen.page, "mis:easy")
     head = seen.page.locator(f"#{name}-table thead").get_by_role("button", name="ASR")

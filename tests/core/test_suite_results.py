@@ -1,6 +1,7 @@
 """The mean over a suite: against the formula by hand, what makes it null, and how it is shown."""
 
 import json
+from collections.abc import Mapping
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from harness_json import render as as_json
 from harness_markdown import render as as_markdown
 from jsonschema import Draft202012Validator
 
-from harness.board.leaderboard import means
-from harness.board.tables import render_run_table
+from harness import Suite
+from harness.board.leaderboard import boards, means
+from harness.board.results import find_fault
+from harness.board.suites import group_boards, name_suites
+from harness.board.tables import render_report_table, render_run_table
 from harness.stats.summary import suite_results
 from harness.testing.results import judged, results, split
 
@@ -133,3 +137,75 @@ def test_results_without_suites_have_no_means() -> None:
     plain = {key: value for key, value in whole(TITLES).items() if key != "suites"}
     assert means([plain]) == ()
     assert "Means over suites" not in as_markdown([plain])
+
+
+def asked(**suites: list[str]) -> dict[str, Any]:
+    body = results("x/a", {name: about["splits"] for name, about in tasks().items()})
+    named = {name: {"splits": splits, "missing": [], "mean": None} for name, splits in suites.items()}
+    return {**body, **({"suites": named} if suites else {})}
+
+
+def group_names(*bodies: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {group.suite: [board.name for board in group.boards] for group in group_boards(boards(bodies), bodies)}
+
+
+def test_the_boards_of_a_suite_stand_together_in_its_order_and_the_rest_last() -> None:
+    body = asked(late=["three:all", "gone:all", "one:all"])
+    assert group_names(body) == {"late": ["three", "one"], "": ["two"]}
+    lines = render_report_table([body]).splitlines()
+    assert [line for line in lines if line.split(" ")[0] in ("suite", "in", "one", "two", "three")] == [
+        *("suite late", *(line for line in lines if line.startswith("three "))),
+        *(line for line in lines if line.startswith("one ")),
+        *("in no suite", *(line for line in lines if line.startswith("two "))),
+    ]
+    heads = [line for line in as_markdown([body]).splitlines() if line.startswith("#")]
+    assert heads[:5] == ["## Suite late", "### three", "### one", "## In no suite", "### two"]
+
+
+def test_a_board_of_two_suites_is_of_both_and_stands_under_the_first() -> None:
+    body = asked(first=["one:all", "two:all"], second=["three:all", "two:all"])
+    _, second = group_boards(boards([body]), [body])
+    assert [board.name for board in second.boards] == ["three", "two"]
+    assert [board.name for board in second.own] == ["three"]
+    assert second.reference == "Also of this suite: two (under first)."
+    for text in (render_report_table([body]), as_markdown([body])):
+        assert second.reference in text
+
+
+def test_a_suite_holds_what_any_of_the_runs_was_asked_as_it() -> None:
+    assert group_names(asked(both=["two:all"]), asked(both=["one:all"]), asked()) == {
+        "both": ["two", "one"],
+        "": ["three"],
+    }
+
+
+def test_a_pooled_split_stands_in_the_suite_of_its_parts_before_them() -> None:
+    part = split(judged({"right": 5, "wrong": 5}, main="right", better="higher"), judge="fake")
+    splits = {"easy": part, "hard": part, "test": {**part, "parts": ["easy", "hard"]}}
+    body = results("x/a", {"mis": splits, "other": {"all": part}})
+    body["suites"] = {"harm": {"splits": ["other:all", "mis:hard", "mis:easy"], "missing": [], "mean": None}}
+    assert group_names(body) == {"harm": ["other", "mis:test", "mis:hard", "mis:easy"]}
+
+
+def test_results_without_a_suite_are_one_group_without_a_name_and_look_as_ever() -> None:
+    body = asked()
+    assert group_names(body) == {"": ["one", "two", "three"]}
+    assert group_names({**body, "suites": {"empty": {"mean": None}}}) == {"": ["one", "two", "three"]}
+    for text in (render_report_table([body]), as_markdown([body])):
+        assert "suite" not in text.lower()
+
+
+def test_a_user_names_suites_for_runs_that_were_not_asked_as_such() -> None:
+    wanted = Suite(name="wanted", description="", tasks=("three", "one:all", "two:other"), mean=("one:all",))
+    (named,) = name_suites([asked(known=["two:all"])], [wanted])
+    assert group_names(named) == {"wanted": ["three", "one"], "known": ["two"]}
+    assert named["suites"]["wanted"]["mean"] is None, "its settings and judges may not be those of the suite"
+    plain = asked()
+    assert name_suites([plain], [Suite(name="none", description="", tasks=("gone",))]) == [plain]
+
+
+def test_a_suite_whose_splits_are_no_list_of_names_is_refused() -> None:
+    body = asked(late=["one:all"])
+    assert not find_fault(body)
+    body["suites"]["late"]["splits"] = [3]
+    assert find_fault(body).startswith("suites.late.splits.0")

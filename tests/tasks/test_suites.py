@@ -139,6 +139,21 @@ def test_a_suite_of_the_config_is_run_under_its_own_settings_and_rubrics(harness
     assert (suite["missing"], list(suite["mean"]["of"])) == ([], ["mssbench+queries=first:mini"])
 
 
+def test_a_report_sets_the_tables_of_a_suite_together_as_asked_or_as_named(harness: Harness) -> None:
+    for tasks, folder in (("quick", "asked"), ("xstest:mini,mis:mini", "plain")):
+        words = ("--tasks", tasks, "--judge", "keyword", "--limit", "2", "--no-probe", "--output", folder)
+        assert harness("run", "--model", "mini/base", *words).exit_code == 0
+    assert harness("report", "asked").stdout.startswith("suite quick\n\nmis:mini")
+    assert harness("report", "plain").stdout.startswith("xstest:mini")
+    named = harness("report", "plain", "--suites", "quick, general")
+    assert named.stdout.startswith("suite quick\n\nmis:mini")
+    assert "no run has a split of the suite general" in named.stderr
+    assert harness("report", "plain", "--suites", "quick", "--format", "html", "--output", "page.html").exit_code == 0
+    assert "Suite quick" in Path("page.html").read_text("utf-8")
+    for refused in (["--matrix"], ["--bibtex"]):
+        assert "suites" in harness("report", "plain", "--suites", "quick", *refused).stderr
+
+
 def test_suites_stand_below_the_tasks_and_are_shown_like_one(harness: Harness) -> None:
     listed = harness("tasks").stdout
     assert re.search(

@@ -138,7 +138,7 @@
   if (viewer !== undefined) linkNumbers();
 
   // filters and columns; the address keeps them, behind the anchor: #board-3?task=mis&hide=RR
-  const inputs = { find: one("#find"), kind: one("#kind"), topic: one("#topic"), task: one("#task"), ranked: one("#ranked") };
+  const inputs = { find: one("#find"), kind: one("#kind"), topic: one("#topic"), suite: one("#suite"), task: one("#task"), ranked: one("#ranked") };
   const boxes = all("[data-column]", one(".tools"));
   const value = (name) => (inputs[name]?.type === "checkbox" ? (inputs[name].checked ? "1" : "") : inputs[name]?.value ?? "");
   const names = Object.keys(inputs).filter((name) => inputs[name]);
@@ -188,14 +188,40 @@
     };
   });
   const links = new Map(all("#contents a").map((link) => [link.getAttribute("href").slice(1), link.closest("li")]));
+  // a table of two suites stands under the first; where a reader chooses a suite, all its tables stand under its name
+  const suites = all("div.suite").map((suite) => ({
+    suite,
+    name: suite.dataset.suite,
+    list: all("#contents ul").find((each) => each.dataset.suite === suite.dataset.suite),
+    own: all("section", suite).map((section) => section.id),
+    boards: suite.dataset.boards.split(" "),
+  }));
+  const gather = ({ suite, list }, boards) => {
+    one(".tables", suite).append(...boards.map((id) => document.getElementById(id)));
+    list.append(...boards.map((id) => links.get(id)));
+  };
+  let gathered = "";
+  const gatherSuite = () => {
+    if (value("suite") === gathered) return;
+    gathered = value("suite");
+    for (const each of suites) gather(each, each.own);
+    for (const each of suites) {
+      const chosen = each.name === gathered;
+      if (chosen) gather(each, each.boards);
+      const reference = one(".reference", each.suite);
+      if (reference) reference.hidden = gathered !== "";
+    }
+  };
   const filter = () => {
+    gatherSuite();
     const words = value("find").toLowerCase().split(/\s+/).filter(Boolean);
     const hidden = new Set(boxes.filter((box) => !box.checked).map((box) => box.dataset.column));
     const narrowed = words.length > 0 || value("kind") !== "" || value("ranked") !== "";
     const fitsModel = (row) =>
       (!value("kind") || row.dataset.kind === value("kind")) && (!value("ranked") || !row.classList.contains("unranked-row"));
     const fitsPlace = (data) =>
-      (!value("task") || data.task === value("task")) && (!value("topic") || data.topic === value("topic"));
+      (!value("task") || data.task === value("task")) && (!value("topic") || data.topic === value("topic")) &&
+      (!value("suite") || (data.suites ? JSON.parse(data.suites) : [data.suite]).includes(value("suite")));
     let shown = 0;
     const left = new Set(); // models that some table still shows
     const lefts = new Map(); // the same, table by table
@@ -222,7 +248,9 @@
       }
       each.heads.forEach((head, column) => hideColumn(each, column, !columns[column] || hidden.has(head.dataset.column)));
       for (const group of all(".groups th", each.table)) {
-        const count = each.heads.filter((head) => head.dataset.topic === group.dataset.topic && !head.hidden).length;
+        const { suite, topic } = group.dataset;
+        const below = ({ dataset }) => dataset.suite === suite && (suite !== undefined || dataset.topic === topic);
+        const count = each.heads.filter((head) => below(head) && !head.hidden).length;
         group.hidden = count === 0;
         if (count) group.colSpan = count;
       }
@@ -238,6 +266,12 @@
       }
     }
     for (const list of all("#contents li:has(> ul)")) list.hidden = all("li", list).every((each) => each.hidden);
+    for (const { suite } of suites) {
+      const empty = all("section", suite).every((each) => each.hidden);
+      suite.hidden = empty && (narrowed || !fitsPlace(suite.dataset));
+    }
+    const rest = one("#no-suite");
+    if (rest) rest.hidden = all("#main > section[data-task]:not([data-suites])").every((each) => each.hidden);
     const parts = one("#parts");
     if (parts) parts.hidden = all("section", parts).every((each) => each.hidden);
     for (const { figure, table, series } of figures) {
@@ -248,10 +282,10 @@
       figure.classList.toggle("unfiltered", narrowed && series.length === 0);
     }
     const nothing = one("#nothing");
-    const active = narrowed || value("task") || value("topic");
+    const active = narrowed || value("task") || value("topic") || value("suite");
     nothing.hidden = shown > 0 || !active;
     if (!nothing.hidden) {
-      const given = [value("find") && `the text “${value("find")}”`, value("kind"), value("topic"), value("task"), value("ranked") && "ranked only"];
+      const given = [value("find") && `the text “${value("find")}”`, value("kind"), value("topic"), value("suite") && `suite ${value("suite")}`, value("task"), value("ranked") && "ranked only"];
       nothing.textContent = `No number fits the filter: ${given.filter(Boolean).join(", ")}.`;
     }
     say(active ? `${shown} row${shown === 1 ? "" : "s"} shown.` : "");
