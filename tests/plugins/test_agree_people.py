@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from harness_agree.command import command
 
+import harness
 from harness import plugins
 from harness.cli import cli
 from harness.errors import HarnessError, UnknownName
@@ -291,9 +292,10 @@ def test_texts_of_several_runs_are_shown_with_their_run(run: Path, other: Path) 
     assert f"twice/one/q5#0  {other}" in told(run, str(other), "--reveal", "--show", "9")
 
 
-def test_a_run_is_named_once(run: Path) -> None:
+def test_a_run_that_is_named_twice_counts_once_in_the_command_and_is_refused_in_python(run: Path) -> None:
+    assert told(run, str(run)) == told(run)
     with pytest.raises(HarnessError, match="the same run is named twice"):
-        agree(run, str(run))
+        harness.agree(run, run)
 
 
 @pytest.mark.parametrize("flags", [("--export", "a.csv"), ("--import", "a.csv", "--as", "anna")])
