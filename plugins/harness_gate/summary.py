@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import click
-
 from harness.runs.gating.result import GateResult, RuleResult, RuleState
-from harness.text import escape_markdown, plain
+from harness.text import escape_markdown, plain, say
 
 from .words import (
     describe_end,
@@ -91,9 +89,9 @@ def append_summary(path: Path, found: GateResult) -> None:
 def suspend_commands() -> Generator[None]:
     """Let GitHub read nothing of what is printed as a workflow command: a run's or a model's name may look like one."""
     mark = secrets.token_hex(16)
-    click.echo(f"::stop-commands::{mark}")
+    say(f"::stop-commands::{mark}")
     yield
-    click.echo(f"::{mark}::")
+    say(f"::{mark}::")
 
 
 def list_annotations(found: GateResult) -> Iterator[str]:

@@ -69,9 +69,8 @@ def _flags(function: _F) -> _F:
 @command.command(
     "pool",
     epilog=show_examples(
-        "harness strategies pool train.jsonl --target hf/MODEL --refiner openai/NAME \\\n"
-        "      --clip openai/clip-vit-base-patch32 --output pool.json",
-        "harness run --model hf/MODEL --strategy adashield-a -S pool=pool.json --tasks figstep",
+        "harness strategies pool q.jsonl --target hf/M --refiner openai/M --clip DIR --output pool.json",
+        "harness strategies pool q.jsonl --target hf/M --refiner hf/M --clip DIR --output p --rounds 0",
     ),
 )
 @click.argument("queries", type=_FILE)

@@ -29,6 +29,8 @@ UNPUBLISHED = {
     "people": "labels that a data set brings",
     "yesno": "a rule of this project",
 }
+#: what nobody has seen of a packaged task's paper, which is left out rather than made up
+UNSEEN = {"multibench": {"year"}, "usb": {"authors"}}
 WRONG: list[tuple[Any, str]] = [
     ("Doe 2024", "it is a str, not a Paper"),
     (replace(PAPER, key="doe 2024"), "key is 'doe 2024', not a letter followed by letters, digits and _.:-"),
@@ -123,8 +125,8 @@ def test_what_has_no_paper_shows_none() -> None:
 @pytest.mark.parametrize("task", [task for task, _ in HOST.offers("tasks")], ids=lambda task: task.name)
 def test_each_packaged_task_has_its_paper_and_its_page_links_it(task: Task) -> None:
     assert task.paper is not None
-    assert task.paper.authors
-    assert task.paper.year is not None
+    lacks = {name for name, value in (("authors", task.paper.authors), ("year", task.paper.year)) if not value}
+    assert lacks == UNSEEN.get(task.name, set())
     page = Path(__file__).parents[2] / "docs" / "tasks" / f"{task.name.replace('-', '_')}.md"
     assert task.paper.link in page.read_text(encoding="utf-8")
 

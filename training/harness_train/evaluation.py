@@ -23,8 +23,7 @@ from harness.lineage import FILE
 from harness.local import ADAPTER_CONFIG
 from harness.models import ModelSpec
 from harness.progress import choose_progress
-from harness.runs.dry_run import dry_run
-from harness.runs.run import RUNS, default_folder, run_async
+from harness.runs.run import RUNS, default_folder, prepare_run, run_async
 from harness.settings import effective
 from harness.text import plain, say
 
@@ -52,7 +51,7 @@ def check_evaluation(
     if not given["compare"]:  # then the base is not run, and its run folder may be of another run
         options = replace(options, fresh=True)
     try:
-        for note in dry_run(options).notes:
+        for note in prepare_run(options).notes:
             click.echo(plain(f"note: {note}"), err=True)
     except MissingData as error:
         if not allow_missing:
