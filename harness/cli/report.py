@@ -83,7 +83,7 @@ def command(
     """Render results; RUNS are run folders, results.json files or patterns."""
     from harness.runs import reporting
 
-    named = tuple(filter(None, map(str.strip, suites.split(","))))
+    named = tuple(name.strip() for name in suites.split(",") if name.strip())
     if named:
         from .flags import with_default_suites
 
