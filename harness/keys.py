@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
+from types import ModuleType
 
 from harness.types import Generation, Image, Json, Message, Request, Sample, Text
 
@@ -24,9 +26,7 @@ def canonical(value: Json) -> str:
 
 def digest(value: Json) -> str:
     """Versioned sha256 of the canonical JSON: `k1:` and 64 hex digits."""
-    from hashlib import sha256
-
-    return f"{VERSION}:{sha256(canonical(value).encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return f"{VERSION}:{text_hash(canonical(value))}"
 
 
 def short(value: Json, digits: int = 8) -> str:
@@ -36,9 +36,16 @@ def short(value: Json, digits: int = 8) -> str:
 
 def text_hash(text: str) -> str:
     """sha256 of a text, for judged answers and templates."""
-    from hashlib import sha256
+    hexdigest: str = _load_hashlib().sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hexdigest
 
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+@cache
+def _load_hashlib() -> ModuleType:
+    """A start does without it; an import statement at each of a million answers would cost as much as the hash."""
+    import hashlib
+
+    return hashlib
 
 
 def redact_text(text: str) -> str:
