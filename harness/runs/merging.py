@@ -14,14 +14,16 @@ Nobody writes to a shard or moves it away while it is merged: its lock is held u
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shlex
 import shutil
 import time
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -185,7 +187,8 @@ class _Merge:
             computed = None
             if old is None and not left:
                 whole = ShardedRun(folder=scratch, file=file, shards=[each.folder.path for each in self.shards.runs])
-                computed = compute_results(whole, {}, plans=self.plans, command=self.options.command)
+                with _collect_rarely():
+                    computed = compute_results(whole, {}, plans=self.plans, command=self.options.command)
             sizes = dict(copy.result() for copy in copies)
         file = replace(add_contents(file, contents), merged={**file.merged, "files": sizes})
         file = file if old is None else old.enter_items(file, scratch, self.shards.titles)
@@ -362,3 +365,14 @@ def _list_items(sample: Sample, job: SplitJob, file: RunFile) -> Iterator[tuple[
             turns=asked.turns,
         )
         yield item_line(asked, epoch, key), content if epoch == 0 else "0"
+
+
+@contextmanager
+def _collect_rarely() -> Generator[None]:
+    """Look for cyclic garbage once in 100,000 new objects: a million lines make hardly any, and a look costs time."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
