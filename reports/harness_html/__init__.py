@@ -45,7 +45,7 @@ def space_files(results: Sequence[Results]) -> Mapping[str, bytes]:
 
 def tabulate(table: Matrix) -> str:
     """The paper table as a page of its own."""
-    from .matrix import render_matrix
+    from .page import render_matrix
 
     return render_matrix(table)
 

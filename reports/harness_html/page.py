@@ -5,40 +5,32 @@ The page's numbers are also available to programs: one flat row each, the same i
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import io
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from importlib.resources import files as packaged
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
-
-from markupsafe import Markup, escape
+from typing import TYPE_CHECKING, Final
 
 from harness import Results, SampleLinks
-from harness.board import display
-from harness.board.costs import format_usd, list_costs
+from harness.board.costs import list_costs
 from harness.board.leaderboard import CORRECTED, Board, boards, licences, list_corrected_cells, means
 from harness.board.palette import DARK, LIGHT, declare_variables
 from harness.board.published import find_references
 from harness.board.rows import Measure, Row
 from harness.board.suites import group_boards
 from harness.board.words import MARKS
-from harness.text import escape_cell, one_line, plain
+from harness.text import escape_cell, one_line
 
-from . import views
 from .figures import Looks, draw_figures, write_figures
-from .terms import Glossary, describe_task
-
-#: a name up to a place where it may break: after a mark, or after so many characters without one
-_PIECES: Final = re.compile(r"[^/\-_.:\s]{0,24}[/\-_.:\s]+|[^/\-_.:\s]{1,24}")
+from .methods import describe_methods
+from .overview import build_overview
+from .sections import build_section, group_sections, order_by_topic, place_figures
+from .templating import declare_policy, load_template, read_asset
+from .terms import Glossary, describe_benchmark, describe_task
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from harness.matrix import Matrix
 
 Flat = dict[str, str | int | float | bool | None]
 
@@ -73,19 +65,12 @@ def render_page(results: Sequence[Results], links: SampleLinks | None = None) ->
     every, suites = boards(results), means(results)
     anchors = [f"board-{place}" for place, _ in enumerate(every, 1)]  # independent of names
     tasks = [task for task, _ in plugins.current().offers("tasks")]
-    # the figures' colours in both themes
-    light, dark = declare_variables(LIGHT), declare_variables(DARK)
-    colours = (
-        f":root {{ {light} }}",
-        f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme='light']) {{ {dark} }} }}",
-        f":root[data-theme='dark'] {{ {dark} }}",
-        f"@media print {{ :root:root {{ {light} }} }}\n",
-    )
-    style, script = _read_asset("page.css") + "\n".join(colours), _read_asset("page.js")
+    style, script = read_asset("page.css") + _declare_colours(), read_asset("page.js")
     glossary, looks = Glossary(), Looks(every)
-    headline, placed, rest = views.place_figures(draw_figures(every, suites), every, anchors)
+    headline, placed, rest = place_figures(draw_figures(every, suites), every, anchors)
+    by_suite = group_boards(every, results)
     sections = [
-        views.build_section(
+        build_section(
             board,
             anchor,
             find_references(board, tasks),
@@ -94,17 +79,13 @@ def render_page(results: Sequence[Results], links: SampleLinks | None = None) ->
             looks,
             placed.get(anchor, ()),
             () if links is None else links.runs,
+            [group.suite for group in by_suite if group.suite and board in group.boards],
         )
         for board, anchor in zip(every, anchors, strict=True)
     ]
-    by_suite = group_boards(every, results)
-    members = {
-        board.name: [group.suite for group in by_suite if group.suite and board in group.boards] for board in every
-    }
-    sections = [replace(section, suites=members[section.board.name]) for section in sections]
-    grouped = views.group_sections(sections, by_suite)
+    grouped = group_sections(sections, by_suite)
     described = {suite.name: suite.description for suite, _ in plugins.current().offers("suites")}
-    overview = views.build_overview(sections, grouped, described, suites, glossary, looks)
+    overview = build_overview(sections, grouped, described, suites, glossary, looks)
     places = {id(row): f"{board}.{line}" for board, each in enumerate(every, 1) for line, row in enumerate(each.rows)}
 
     def find_place(row: Row) -> str:  # of a board and a line of it
@@ -112,26 +93,18 @@ def render_page(results: Sequence[Results], links: SampleLinks | None = None) ->
 
     marks = {"rank": glossary.fact("Rank").anchor, **{name: glossary.mark(name).anchor for name in MARKS}}
     for section in sections:
-        glossary.add("Benchmarks", section.board.task, " ".join(views.describe_benchmark(section)), section.board.split)
-    return _load_template().render(
+        glossary.add("Benchmarks", section.board.task, " ".join(describe_benchmark(section.task)), section.board.split)
+    return load_template("page.html").render(
         title=TITLE,
         viewer="" if links is None else links.viewer,
         find_place=find_place,
         pooled={(board.task, board.part_of) for board in every},
-        policy="; ".join(  # the page may load only its own style and script, by hash
-            (
-                "default-src 'none'",
-                f"style-src '{_hash(style)}'",
-                f"script-src '{_hash(script)}'",
-                "base-uri 'none'",
-                "form-action 'none'",
-            )
-        ),
+        policy=declare_policy(style, script),
         style=style,
         script=script,
         overview=overview,
         groups=grouped,
-        topics=[topic for topic, _ in views.order_by_topic([each for each in sections if not each.board.part_of])],
+        topics=[topic for topic, _ in order_by_topic([each for each in sections if not each.board.part_of])],
         suites=[group.name for group in grouped if group.suite],
         folded=[section for section in sections if section.board.part_of],
         columns=list(dict.fromkeys(head.name for section in sections for head in section.table.heads if head.optional)),
@@ -142,7 +115,7 @@ def render_page(results: Sequence[Results], links: SampleLinks | None = None) ->
         glossary=glossary.groups(),
         marks=marks,
         all_tasks=list(dict.fromkeys(board.task for board in every)),
-        methods=views.describe_methods(results, every, suites),
+        methods=describe_methods(results, every, suites),
         licences=licences(every),
         costs=list_costs(results),
         data=_embed_numbers(every),
@@ -151,26 +124,10 @@ def render_page(results: Sequence[Results], links: SampleLinks | None = None) ->
     )
 
 
-def _load_template() -> Template:
-    """The page's template. It escapes all text, and a name that it does not get is an error."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader(__package__ or "", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_drop_controls,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Any] = {
-        "figure": display.format_value,
-        "usd": format_usd,
-        "estimate": display.format_estimate,
-        "breaks": _mark_breaks,
-    }
-    environment.filters.update(filters)
-    return environment.get_template("page.html")
+def render_matrix(table: Matrix) -> str:
+    """The paper table as a page of its own, without a script: heads over several columns, footnotes with links back."""
+    style = read_asset("page.css") + read_asset("matrix.css")
+    return load_template("matrix.html").render(table=table, style=style, policy=declare_policy(style))
 
 
 def render_figures(results: Sequence[Results]) -> Mapping[str, bytes]:
@@ -197,23 +154,16 @@ def _can_draw() -> bool:
     return find_spec("vl_convert") is not None
 
 
-def _read_asset(name: str) -> str:
-    return (packaged(__package__ or "") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _mark_breaks(text: str) -> Markup:
-    """A name that may break after `/`, `-`, `_`, `.` and `:`, and inside a long word only if it has none of these."""
-    escaped = (str(escape(piece)) for piece in _PIECES.findall(plain(str(text))))
-    return Markup("<wbr>").join(map(Markup, escaped))
-
-
-def _drop_controls(value: object) -> object:
-    """Text without control characters; markup that templates marked safe stays."""
-    return plain(value) if type(value) is str else value
+def _declare_colours() -> str:
+    """The figures' colours in both themes, as style."""
+    light, dark = declare_variables(LIGHT), declare_variables(DARK)
+    rules = (
+        f":root {{ {light} }}",
+        f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme='light']) {{ {dark} }} }}",
+        f":root[data-theme='dark'] {{ {dark} }}",
+        f"@media print {{ :root:root {{ {light} }} }}\n",
+    )
+    return "\n".join(rules)
 
 
 def list_numbers(boards: Sequence[Board]) -> list[Flat]:

@@ -135,6 +135,12 @@ def describe_task(board: Board, tasks: Sequence[Task]) -> TaskNote:
     )
 
 
+def describe_benchmark(task: TaskNote) -> list[str]:
+    """What a benchmark is, in sentences: what it asks, its paper, its licence."""
+    paper = f"Paper: {task.paper}." if task.paper else "Paper: none is named."
+    return [task.description, paper, f"Licence of its data: {task.licence or 'none is named'}."]
+
+
 def _find_licence(task: Task | None, split: Split | None) -> str:
     source = (split.source if split is not None else None) or (task.source if task is not None else None)
     return source.licence if source is not None else ""

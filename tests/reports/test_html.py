@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from harness_html import render, space_files
 from harness_html.page import to_csv
-from harness_html.views import Scale
+from harness_html.tables import Scale
 
 from harness import plugins
 from harness.board.leaderboard import boards
