@@ -5,22 +5,17 @@ wording, task version, data and settings. Each class is a board of its own, whic
 Subsets and incomplete results are in the class they would belong to and are never ranked. A rank is one more than the
 number of rows whose whole interval is better, so rows that cannot be told apart share it. The interval is
 `ci95_worst`, which covers what unresolved records could still have been.
-
-`list_lines` is the long form for a sheet of numbers: one line per row, metric and breakdown group, and one per mean of
-a suite, in full precision.
 """
 
 from __future__ import annotations
 
-import json
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from harness.board.corrected import RANKED_BY_JUDGE, explain_corrected
 from harness.board.display import (
-    ARROWS,
     format_estimate,
     format_flags,
     format_interval,
@@ -33,52 +28,20 @@ from harness.board.rows import (
     Measure,
     Row,
     Section,
-    attack_name,
     list_sections,
-    parse_ends,
     read_rows,
-    strategy_name,
 )
-from harness.contracts import BUILT, Results
+from harness.contracts import Results
 from harness.matrix import Standing
 from harness.metrics import Better
 from harness.stats.intervals import Interval
-from harness.stats.summary import FLAGS, STATES
-from harness.types import OUTCOMES, Json
+from harness.types import Json
 
 _TURNS: Final[Mapping[Better, float]] = {"lower": 1.0, "higher": -1.0, "neither": 0.0}
 _NAMED: Final = 5  #: models in one remark; more are counted
 _IN_THE_NAME: Final = frozenset({"attack", "strategy", "system"})  #: cautions that the row's name tells already
-_NO_ENDS: Final[Ends] = (None, None)
 _LETTERS: Final = (*string.ascii_uppercase, *(a + b for a in string.ascii_uppercase for b in string.ascii_uppercase))
 _Basis = tuple[tuple[str, str], ...]
-
-Cell = str | int | float | bool | None
-
-#: columns of what people's labels say of a number
-CORRECTED: Final[tuple[str, ...]] = ("corrected", "corrected_low", "corrected_high", "labels", "corrected_why")
-#: columns of how much a main number depends on its judge
-JUDGING: Final[tuple[str, ...]] = (
-    *("judges", "judges_low", "judges_high"),
-    *("repeats", "repeats_agree", "repeats_sd", "repeats_low", "repeats_high"),
-)
-COLUMNS: Final[tuple[str, ...]] = (
-    *("model", "ref", "strategy", "seed", "kind", "task", "split", "part_of", "suite", "by", "group"),
-    *("metric", "main", "unit", "better", "value", "why", "ci95_low", "ci95_high", "ci95_worst_low", "ci95_worst_high"),
-    *("bounds_low", "bounds_high", "numerator", "denominator", "unresolved", "clusters", "judged", "estimated_for"),
-    *CORRECTED,
-    *("seeds", "seed_sd"),
-    *JUDGING,
-    *("n", "n_expected", "subset", "epochs", "records", "coverage", "complete", "drawn"),
-    *("rank_group", "rank", "unranked", "flags", "missing"),
-    *("judge", "rubric", "judge_model", "primary", "rubric_fidelity", "input_fidelity"),
-    *("source", "revision", "licence", "resolved", "model_revision", "finished"),
-    *OUTCOMES,
-    "unanswered",
-    *FLAGS,
-    *STATES,
-    *("cost_usd", "usd_per_1000_samples"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -444,216 +407,3 @@ def licences(boards: Sequence[Board]) -> tuple[tuple[str, str, str], ...]:
     """(task, source, licence) of the data behind the numbers, each once."""
     every = ((board.task, row.source, row.licence) for board in boards for row in board.rows)
     return tuple(dict.fromkeys(each for each in every if each[2]))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mean:
-    """The unweighted mean of the main numbers of a suite's parts, for one run.
-
-    Attributes:
-        suite: its name, and the built sets that it was asked on: a mean over those is another mean.
-        model: its shown name: the ref, and the strategy that wrapped it.
-        ref: as the user wrote it.
-        strategy: its name; empty for none.
-        value: None while a part is missing.
-        ci95: its interval.
-        ci95_worst: the interval ranks would use.
-        bounds: the mean of the parts' bounds.
-        unit: of the parts.
-        better: direction of the parts.
-        of: title of each part -> (metric, value).
-        missing: titles of the parts without a value.
-        complete: every part is there, complete, no subset, and as large as published.
-    """
-
-    suite: str
-    model: str
-    ref: str
-    strategy: str
-    value: float | None
-    ci95: Ends
-    ci95_worst: Ends
-    bounds: Ends
-    unit: str
-    better: Better | None
-    of: Mapping[str, tuple[str, float]]
-    missing: tuple[str, ...]
-    complete: bool
-
-    @property
-    def parts(self) -> int:
-        """How many numbers it is the mean of, missing ones too."""
-        return len(self.of) + len(self.missing)
-
-    @property
-    def sources(self) -> str:
-        """The numbers that it is the mean of: `a:b 61.2, c:d 60.0`."""
-        return ", ".join(f"{title} {format_value(value, self.unit)}" for title, (_, value) in self.of.items())
-
-    @property
-    def line(self) -> str:
-        """In one line: `general: mean of 5, 61.3 [60.2, 62.4] ↑`, and what it lacks."""
-        estimate = format_estimate(self.value, self.ci95, self.unit)
-        number = f"{self.suite}: mean of {self.parts}, {estimate} {ARROWS.get(self.better or '', '')}".rstrip()
-        if self.missing:
-            return f"{number} (missing: {', '.join(self.missing)})"
-        return number if self.complete else f"{number} (a part is a subset or incomplete)"
-
-
-def means(results: Sequence[Results]) -> tuple[Mean, ...]:
-    """The means of some results, suite by suite in the order of the results.
-
-    Args:
-        results: dicts of results.json, one per run.
-    """
-    found: list[Mean] = []
-    for result in results:
-        suites: Mapping[str, Mapping[str, Any]] = result.get("suites") or {}
-        ref: str = result["model"]["ref"]
-        strategy, attack = strategy_name(result), attack_name(result)
-        for suite, about in suites.items():
-            body = about["mean"]
-            if body is None:
-                continue
-            titles = (*body["of"], *body["missing"])
-            sets = dict.fromkeys(title.partition(BUILT)[2].partition(":")[0] for title in titles if BUILT in title)
-            found.append(
-                Mean(
-                    suite=suite + "".join(f"{BUILT}{name}" for name in sets),
-                    model=" + ".join(part for part in (ref, strategy, attack and f"attack {attack}") if part),
-                    ref=ref,
-                    strategy=strategy,
-                    value=body["value"],
-                    ci95=parse_ends(body["ci95"]),
-                    ci95_worst=parse_ends(body["ci95_worst"]),
-                    bounds=parse_ends(body.get("bounds")),
-                    unit=body["unit"] or "%",
-                    better=body["better"],
-                    of={title: (part["metric"], part["value"]) for title, part in body["of"].items()},
-                    missing=tuple(body["missing"]),
-                    complete=body["complete"],
-                )
-            )
-    order = list(dict.fromkeys(mean.suite for mean in found))
-    return tuple(sorted(found, key=lambda mean: order.index(mean.suite)))
-
-
-def list_lines(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[Mapping[str, Cell]]:
-    """Every number of the boards, then the means; each line holds the columns that it has a value for."""
-    for board in boards:
-        for row in board.rows:
-            about = _row_cells(board, row)
-            for measure in row.measures:
-                yield {**about, "n": row.n, **_measure_cells(measure), **(_judging_cells(row) if measure.main else {})}
-                for stratum, body in measure.strata.items():  # the intervals belong to the whole metric
-                    own = {key: body.get(key) for key in ("value", "numerator", "denominator", "unresolved")}
-                    none = {
-                        **_ends(_NO_ENDS, _NO_ENDS, _NO_ENDS),
-                        **dict.fromkeys(("clusters", "judged", "estimated_for", *CORRECTED, "seeds", "seed_sd")),
-                    }
-                    whole = {**about, "by": "stratum", "group": stratum, **_measure_cells(measure)}
-                    yield {**whole, **none, "why": "", **own}
-            for by, groups in row.by.items():
-                for group, (n, measures) in groups.items():
-                    for measure in measures:
-                        yield {**about, "by": by, "group": group, "n": n, **_measure_cells(measure)}
-    for mean in means:
-        yield {
-            "kind": "suite",
-            "model": mean.model,
-            "ref": mean.ref,
-            "strategy": mean.strategy,
-            "suite": mean.suite,
-            "metric": "mean",
-            "unit": mean.unit,
-            "better": mean.better,
-            "value": mean.value,
-            **_ends(mean.ci95, mean.ci95_worst, mean.bounds),
-            "complete": mean.complete,
-            "missing": ", ".join(mean.missing),
-        }
-
-
-def _row_cells(board: Board, row: Row) -> dict[str, Cell]:
-    return {
-        "kind": "split",
-        "model": row.model,
-        "ref": row.ref,
-        "strategy": row.strategy,
-        "seed": ", ".join(seed for _, seed in row.seeds) or row.seed,
-        "task": board.task,
-        "split": board.split,
-        "part_of": board.part_of,
-        "judge": row.judge.id,
-        "rubric": row.judge.rubric,
-        "judge_model": row.judge.model,
-        "primary": row.primary,
-        "rubric_fidelity": row.judge.fidelity,
-        "input_fidelity": row.fidelity,
-        "source": row.source,
-        "revision": row.revision,
-        "licence": row.licence,
-        "resolved": ", ".join(row.resolved),
-        "model_revision": row.model_revision,
-        "finished": row.finished,
-        "rank_group": board.group,
-        "rank": row.rank,
-        "unranked": row.unranked,
-        "flags": row.caution_kinds,
-        "n_expected": row.n_expected,
-        "subset": json.dumps(row.subset) if row.subset is not None else None,
-        "epochs": row.epochs,
-        "records": row.records,
-        "coverage": row.coverage,
-        "complete": row.complete,
-        "drawn": row.drawn,
-        **{name: row.outcomes.get(name, 0) for name in (*OUTCOMES, "unanswered")},
-        **{name: row.flags.get(name, 0) for name in FLAGS},
-        **{name: row.verdicts.get(name, 0) for name in STATES},
-        "cost_usd": row.cost_usd,
-        "usd_per_1000_samples": row.usd_per_1000,
-    }
-
-
-def _ends(ci95: Ends, ci95_worst: Ends, bounds: Ends) -> dict[str, Cell]:
-    pairs = {"ci95": ci95, "ci95_worst": ci95_worst, "bounds": bounds}
-    return {f"{name}_{end}": pair[place] for name, pair in pairs.items() for place, end in enumerate(("low", "high"))}
-
-
-def _measure_cells(measure: Measure) -> dict[str, Cell]:
-    return {
-        "metric": measure.name,
-        "main": measure.main,
-        "unit": measure.unit,
-        "better": measure.better,
-        "value": measure.value,
-        "why": measure.why,
-        **_ends(measure.ci95, measure.ci95_worst, measure.bounds),
-        "numerator": measure.numerator,
-        "denominator": measure.denominator,
-        "unresolved": measure.unresolved,
-        "clusters": measure.clusters,
-        "judged": None if measure.estimated is None else measure.estimated[0],
-        "estimated_for": None if measure.estimated is None else measure.estimated[1],
-        **list_corrected_cells(measure),
-        "seeds": len(measure.by_seed) or None,
-        "seed_sd": measure.spread,
-    }
-
-
-def _judging_cells(row: Row) -> dict[str, Cell]:
-    """How much the main number depends on its judge, by column."""
-    spread, repeats = row.over_judges, row.repeats
-    found: tuple[Cell, ...] = (None, None, None) if spread is None else (spread.judges, spread.low, spread.high)
-    again: tuple[Cell, ...] = (None,) * 5
-    if repeats is not None:
-        again = (repeats.count, repeats.agree, repeats.sd, repeats.low, repeats.high)
-    return dict(zip(JUDGING, (*found, *again), strict=True))
-
-
-def list_corrected_cells(measure: Measure) -> dict[str, Cell]:
-    """What people's labels say of a number, by column; nothing where it has no labels and no draw."""
-    found = measure.corrected
-    if found is None:
-        return {}
-    return dict(zip(CORRECTED, (found.value, *found.ci95, found.labels, found.why), strict=True))

@@ -22,13 +22,7 @@ from typing import Final
 
 from harness.board.corrected import count_things
 from harness.board.display import format_interval
-from harness.board.leaderboard import (
-    Mean,
-    boards,
-    means,
-    name_apart,
-    turn_interval,
-)
+from harness.board.leaderboard import boards, name_apart, turn_interval
 from harness.board.matrix_cells import (
     MatrixNumber,
     NumberColumn,
@@ -42,6 +36,7 @@ from harness.board.matrix_cells import (
 from harness.board.matrix_template import MatrixTemplate, RowChoice, SplitChoice
 from harness.board.published import PublishedRow, published
 from harness.board.rows import JudgeNote, Row
+from harness.board.suites import Mean, means
 from harness.contracts import BUILT, Results, Task
 from harness.errors import BadData, HarnessError, UnknownName
 from harness.keys import canonical

@@ -1,4 +1,4 @@
-"""Sets the boards of one suite together: what a report stands under the suite's name, in the suite's order.
+"""Suites in reports: the boards of one suite together, in the suite's order, and the mean of its parts.
 
 The results say what they were asked as (`suites` of results.json); a user may name other suites for results that were
 not.
@@ -11,8 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.board.display import ARROWS, format_estimate, format_value
 from harness.board.leaderboard import Board
+from harness.board.rows import Ends, attack_name, parse_ends, strategy_name
 from harness.contracts import BUILT, Results, Suite
+from harness.metrics import Better
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,3 +98,95 @@ def _find_titles(entry: str, result: Results) -> Iterator[str]:
     for name, about in result["tasks"].items():
         if name.partition("+")[0] == task and BUILT not in name:
             yield from (f"{name}:{split}" for split in about["splits"] if wanted in ("", split))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    """The unweighted mean of the main numbers of a suite's parts, for one run.
+
+    Attributes:
+        suite: its name, and the built sets that it was asked on: a mean over those is another mean.
+        model: its shown name: the ref, and the strategy that wrapped it.
+        ref: as the user wrote it.
+        strategy: its name; empty for none.
+        value: None while a part is missing.
+        ci95: its interval.
+        ci95_worst: the interval ranks would use.
+        bounds: the mean of the parts' bounds.
+        unit: of the parts.
+        better: direction of the parts.
+        of: title of each part -> (metric, value).
+        missing: titles of the parts without a value.
+        complete: every part is there, complete, no subset, and as large as published.
+    """
+
+    suite: str
+    model: str
+    ref: str
+    strategy: str
+    value: float | None
+    ci95: Ends
+    ci95_worst: Ends
+    bounds: Ends
+    unit: str
+    better: Better | None
+    of: Mapping[str, tuple[str, float]]
+    missing: tuple[str, ...]
+    complete: bool
+
+    @property
+    def parts(self) -> int:
+        """How many numbers it is the mean of, missing ones too."""
+        return len(self.of) + len(self.missing)
+
+    @property
+    def sources(self) -> str:
+        """The numbers that it is the mean of: `a:b 61.2, c:d 60.0`."""
+        return ", ".join(f"{title} {format_value(value, self.unit)}" for title, (_, value) in self.of.items())
+
+    @property
+    def line(self) -> str:
+        """In one line: `general: mean of 5, 61.3 [60.2, 62.4] ↑`, and what it lacks."""
+        estimate = format_estimate(self.value, self.ci95, self.unit)
+        number = f"{self.suite}: mean of {self.parts}, {estimate} {ARROWS.get(self.better or '', '')}".rstrip()
+        if self.missing:
+            return f"{number} (missing: {', '.join(self.missing)})"
+        return number if self.complete else f"{number} (a part is a subset or incomplete)"
+
+
+def means(results: Sequence[Results]) -> tuple[Mean, ...]:
+    """The means of some results, suite by suite in the order of the results.
+
+    Args:
+        results: dicts of results.json, one per run.
+    """
+    found: list[Mean] = []
+    for result in results:
+        suites: Mapping[str, Mapping[str, Any]] = result.get("suites") or {}
+        ref: str = result["model"]["ref"]
+        strategy, attack = strategy_name(result), attack_name(result)
+        for suite, about in suites.items():
+            body = about["mean"]
+            if body is None:
+                continue
+            titles = (*body["of"], *body["missing"])
+            sets = dict.fromkeys(title.partition(BUILT)[2].partition(":")[0] for title in titles if BUILT in title)
+            found.append(
+                Mean(
+                    suite=suite + "".join(f"{BUILT}{name}" for name in sets),
+                    model=" + ".join(part for part in (ref, strategy, attack and f"attack {attack}") if part),
+                    ref=ref,
+                    strategy=strategy,
+                    value=body["value"],
+                    ci95=parse_ends(body["ci95"]),
+                    ci95_worst=parse_ends(body["ci95_worst"]),
+                    bounds=parse_ends(body.get("bounds")),
+                    unit=body["unit"] or "%",
+                    better=body["better"],
+                    of={title: (part["metric"], part["value"]) for title, part in body["of"].items()},
+                    missing=tuple(body["missing"]),
+                    complete=body["complete"],
+                )
+            )
+    order = list(dict.fromkeys(mean.suite for mean in found))
+    return tuple(sorted(found, key=lambda mean: order.index(mean.suite)))

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Final, TextIO
 from harness.board.corrected import ADDS_NOTHING, count_things
 from harness.board.costs import list_costs
 from harness.board.display import format_estimate, format_head, format_interval, format_share, format_value
-from harness.board.leaderboard import Board, boards, find_standing, list_flags, means
+from harness.board.leaderboard import Board, boards, find_standing, list_flags
 from harness.board.rows import Measure, Row
-from harness.board.suites import group_boards
+from harness.board.suites import group_boards, means
 from harness.contracts import Results
 from harness.text import one_line
 

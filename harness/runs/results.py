@@ -25,7 +25,8 @@ from harness.runs.environment import harness_version
 from harness.runs.stored import StoredRun, build_judged_item, describe_split_run
 from harness.stats.draw import FILE as DRAW
 from harness.stats.draw import SplitDraw
-from harness.stats.summary import JudgedItem, SplitRun, TaskSummary, UsageSum, build_results, suite_results, usage_json
+from harness.stats.suites import suite_results
+from harness.stats.summary import JudgedItem, SplitRun, TaskSummary, UsageSum, build_results, usage_json
 from harness.store.folder import repeated_judge
 from harness.store.reader import Answer
 from harness.store.records import calls_of

@@ -30,7 +30,7 @@ from harness.keys import canonical
 from harness.runs.results import Guard, ScoringError
 from harness.runs.stored import JudgedSplit, open_run
 from harness.stats.columns import Table
-from harness.stats.summary import suite_results
+from harness.stats.suites import suite_results
 from harness.stats.tally import main_metric, metric_json, to_unit
 from harness.types import Json
 

@@ -39,7 +39,7 @@ from harness.keys import canonical, request_to_json
 from harness.plugins.shapes import describe_wrong_calls
 from harness.rubric.templates import strip_markers
 from harness.settings import effective
-from harness.stats.summary import suite_results
+from harness.stats.suites import suite_results
 from harness.types import Failure, ModelInfo, Request, Response, Sample, Settings, Unscored, Verdict
 
 from .attack_checks import check_attack

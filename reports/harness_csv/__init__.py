@@ -16,7 +16,9 @@ def render(results: Sequence[Results]) -> str:
     import csv
     import io
 
-    from harness.board.leaderboard import COLUMNS, boards, list_lines, means
+    from harness.board.leaderboard import boards
+    from harness.board.sheet import COLUMNS, list_lines
+    from harness.board.suites import means
     from harness.text import escape_cell, plain
 
     out = io.StringIO()

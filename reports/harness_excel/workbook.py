@@ -16,18 +16,10 @@ from typing import Any, Final, Generic, TypeVar
 import xlsxwriter  # type: ignore[import-untyped]
 
 from harness.board.corrected import CorrectedNumber
-from harness.board.leaderboard import (
-    COLUMNS,
-    Board,
-    Cell,
-    Mean,
-    boards,
-    find_standing,
-    list_flags,
-    list_lines,
-    means,
-)
+from harness.board.leaderboard import Board, boards, find_standing, list_flags
 from harness.board.rows import Measure, Row
+from harness.board.sheet import COLUMNS, Cell, list_lines
+from harness.board.suites import Mean, means
 from harness.contracts import Results
 from harness.text import one_line
 

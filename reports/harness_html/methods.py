@@ -8,7 +8,8 @@ from typing import Final
 
 from harness import Results
 from harness.board.corrected import count_things
-from harness.board.leaderboard import Board, Mean
+from harness.board.leaderboard import Board
+from harness.board.suites import Mean
 from harness.text import one_line
 
 _OWN_SETTINGS: Final = "with the providers' settings"

@@ -9,8 +9,8 @@ from typing import Final
 
 from harness.board import words
 from harness.board.display import ARROWS, format_interval, format_value
-from harness.board.leaderboard import Mean
 from harness.board.rows import Row
+from harness.board.suites import Mean
 from harness.contracts import BUILT
 
 from .figures import Looks

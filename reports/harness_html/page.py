@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from harness import Results, SampleLinks
 from harness.board.costs import list_costs
-from harness.board.leaderboard import CORRECTED, Board, boards, licences, list_corrected_cells, means
+from harness.board.leaderboard import Board, boards, licences
 from harness.board.palette import DARK, LIGHT, declare_variables
 from harness.board.published import find_references
 from harness.board.rows import Measure, Row
-from harness.board.suites import group_boards
+from harness.board.sheet import CORRECTED, list_corrected_cells
+from harness.board.suites import group_boards, means
 from harness.board.words import MARKS
 from harness.text import escape_cell, one_line
 

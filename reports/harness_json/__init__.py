@@ -14,7 +14,8 @@ def render(results: Sequence[Results]) -> str:
     import json
     from dataclasses import asdict
 
-    from harness.board.leaderboard import boards, means
+    from harness.board.leaderboard import boards
+    from harness.board.suites import means
 
     made = [{"name": board.name, **asdict(board)} for board in boards(results)]
     whole = {"schema": SCHEMA, "boards": made, "means": [asdict(mean) for mean in means(results)]}

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 def render(results: Sequence[Results]) -> str:
     r"""The leaderboard of these results as one file for `\input`, a booktabs table per board."""
-    from harness.board.leaderboard import boards, means
+    from harness.board.leaderboard import boards
+    from harness.board.suites import means
 
     from .tables import render_tables
 

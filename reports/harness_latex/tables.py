@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from harness.board.display import NOTHING, format_interval, format_share, format_value
-from harness.board.leaderboard import Board, Mean, find_standing, list_flags
+from harness.board.leaderboard import Board, find_standing, list_flags
 from harness.board.rows import Ends, Measure, Row
+from harness.board.suites import Mean
 from harness.text import escape_tex
 
 _T = TypeVar("_T")

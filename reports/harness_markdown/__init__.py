@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def render(results: Sequence[Results]) -> str:
     """The leaderboard of these results as GitHub Markdown."""
     from harness.board.costs import list_costs
-    from harness.board.leaderboard import boards, means
-    from harness.board.suites import group_boards
+    from harness.board.leaderboard import boards
+    from harness.board.suites import group_boards, means
 
     from .tables import render_tables
 

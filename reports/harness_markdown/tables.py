@@ -9,9 +9,9 @@ from typing import Final
 from harness.board.corrected import format_corrected
 from harness.board.costs import RunCost, format_usd
 from harness.board.display import ARROWS, NOTHING, format_estimate, format_head, format_share
-from harness.board.leaderboard import Board, Mean, licences, list_flags
+from harness.board.leaderboard import Board, licences, list_flags
 from harness.board.rows import Row
-from harness.board.suites import SuiteGroup
+from harness.board.suites import Mean, SuiteGroup
 from harness.keys import canonical
 from harness.text import escape_markdown
 

@@ -9,7 +9,8 @@ import pytest
 
 import harness
 from harness import plugins
-from harness.board.leaderboard import boards, means
+from harness.board.leaderboard import boards
+from harness.board.suites import means
 from harness.data.built import FILE, drop_published_sizes, find_built_set
 from harness.data.downloads import DownloadProgress
 from harness.data.fetching import fetch

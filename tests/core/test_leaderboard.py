@@ -15,12 +15,13 @@ from harness_markdown import render as markdown
 from harness_vlmeval.scoring import YESNO
 
 from harness.board.display import format_interval
-from harness.board.leaderboard import Board, boards, find_standing, means
+from harness.board.leaderboard import Board, boards, find_standing
 from harness.board.results import find_results, read_results
 from harness.board.rows import find_families
+from harness.board.suites import means
 from harness.board.tables import render_run_table as table
 from harness.metrics import Better, rate
-from harness.stats.summary import suite_results
+from harness.stats.suites import suite_results
 from harness.testing.results import Body, judged, results, split
 from tests.core.recorded import figures, record, tally
 

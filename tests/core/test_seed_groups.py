@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from harness import plugins, rate
-from harness.board.leaderboard import boards, list_flags, list_lines
+from harness.board.leaderboard import boards, list_flags
 from harness.board.results import find_results, read_results
+from harness.board.sheet import list_lines
 from harness.board.tables import render_report_table
 from harness.contracts import Results
 from harness.lineage import read_lineage

@@ -12,11 +12,11 @@ from harness_markdown import render as as_markdown
 from jsonschema import Draft202012Validator
 
 from harness import Suite
-from harness.board.leaderboard import boards, means
+from harness.board.leaderboard import boards
 from harness.board.results import find_fault
-from harness.board.suites import group_boards, name_suites
+from harness.board.suites import group_boards, means, name_suites
 from harness.board.tables import render_report_table, render_run_table
-from harness.stats.summary import suite_results
+from harness.stats.suites import suite_results
 from harness.testing.results import judged, results, split
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json").read_text("utf-8"))

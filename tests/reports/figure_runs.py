@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from harness_html.figures import Figure, draw_figures
 
-from harness.board.leaderboard import boards, means
+from harness.board.leaderboard import boards
+from harness.board.suites import means
 from harness.testing.results import Body, judge, judged, metric, results, split
 
 SVG = "http://www.w3.org/2000/svg"

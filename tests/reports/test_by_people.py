@@ -22,9 +22,10 @@ from harness_latex import render as as_latex
 from harness_markdown import render as as_markdown
 from openpyxl import load_workbook
 
-from harness.board.leaderboard import CORRECTED, boards, list_flags
+from harness.board.leaderboard import boards, list_flags
 from harness.board.palette import LIGHT
 from harness.board.results import find_fault
+from harness.board.sheet import CORRECTED
 from harness.runs.results import to_frame
 from harness.testing.results import Body, judged
 from tests.reports.labelled_runs import ALPHA, ANNOTATORS, JUDGE, corrected, run_labelled

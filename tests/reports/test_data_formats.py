@@ -20,7 +20,7 @@ from openpyxl import Workbook, load_workbook
 from openpyxl.cell import Cell
 
 from harness import HarnessError
-from harness.stats.summary import suite_results
+from harness.stats.suites import suite_results
 from harness.testing.results import Body, judged, results, split
 from tests import golden
 

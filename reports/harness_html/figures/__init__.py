@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.board.leaderboard import Board, Mean
+from harness.board.leaderboard import Board
+from harness.board.suites import Mean
 
 from .categories import draw_categories, draw_classes
 from .figure import Figure, Looks, name_uniquely

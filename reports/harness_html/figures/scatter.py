@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from math import dist
 from typing import Final
 
-from harness.board.leaderboard import Board, Mean
+from harness.board.leaderboard import Board
 from harness.board.palette import LIGHT
+from harness.board.suites import Mean
 
 from . import readings
 from .axes import EDGE

@@ -11,8 +11,9 @@ from operator import attrgetter
 from statistics import fmean
 from typing import Final
 
-from harness.board.leaderboard import Board, Mean
+from harness.board.leaderboard import Board
 from harness.board.rows import Row
+from harness.board.suites import Mean
 
 from . import readings
 from .readings import TOPICS, Key, Kind, Reading, shorten
