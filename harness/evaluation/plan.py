@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from harness.attacks import ResolvedAttack
 from harness.contracts import Ability, Suite
@@ -45,6 +45,8 @@ from harness.store.run_file import RunFile
 from harness.types import Request, Sample
 
 FailedSplit = tuple[SplitPlan, SamplesError]
+
+_NAMED: Final = 3  # samples that a message names for each reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -427,7 +429,12 @@ def survey_samples(
     within = [place for place, (cluster, _) in enumerate(sizes) if taken is None or cluster in taken]
     here = [place for place in within if in_shard(sizes[place][0], shard)]
     counted = [sizes[place][1] for place in here]
-    refused = [reasons[place] for place in here if place in reasons]
+    refusals = Counter[str]()
+    named: dict[str, list[str]] = {}
+    for why, name in (reasons[place] for place in here if place in reasons):
+        refusals[why] += 1
+        if refusals[why] <= _NAMED:
+            named.setdefault(why, []).append(name)
     listing = 0
     for place in within if shard is not None else ():
         listing += int(text_hash(f"{ids[place]}\0{sizes[place][0]}"), 16)
@@ -441,8 +448,8 @@ def survey_samples(
         shard=shard,
         whole=0 if shard is None else len(within),
         listing="" if shard is None else f"{listing % 2**256:064x}",
-        refusals=dict(Counter(why for why, _ in refused)),
-        named={why: tuple(each for other, each in refused if other == why)[:3] for why, _ in refused},
+        refusals=dict(refusals),
+        named={why: tuple(names) for why, names in named.items()},
         dialogues=dialogues,
     )
 

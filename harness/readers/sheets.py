@@ -20,12 +20,12 @@ from harness.types import Json
 
 PART_LIMIT: Final = 256 << 20  #: bytes of one part, unpacked
 #: what reading a workbook can raise
-FAULTS: Final = (ValueError, KeyError, zipfile.BadZipFile, zlib.error, ET.ParseError, EOFError, RuntimeError)
+FAULTS: Final = (ValueError, LookupError, zipfile.BadZipFile, zlib.error, ET.ParseError, EOFError, RuntimeError)
 _RELATION: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
 def read_sheet(data: bytes) -> Iterator[dict[str, Json]]:
-    """The records of the first sheet, by the names in its first row; an empty cell and a row without one are left out.
+    """The records of the first sheet, by the names in its first row that has any; empty cells and rows are left out.
 
     Raises:
         ValueError: a part is too large or declares entities, or two columns have one name; and what FAULTS names.
@@ -34,9 +34,9 @@ def read_sheet(data: bytes) -> Iterator[dict[str, Json]]:
         sheet = _read_part(book, _find_first_sheet(book))
         shared = _read_shared(book)
     names: dict[int, str] = {}
-    for number, row in enumerate(sheet.iter(_tag(sheet, "row"))):
+    for row in sheet.iter(_tag(sheet, "row")):
         cells = dict(_read_cells(row, shared))
-        if number == 0:
+        if not names:
             names = {column: str(name).strip() for column, name in cells.items() if str(name).strip()}
             if len(set(names.values())) < len(names):
                 raise ValueError("two columns have one name")
@@ -45,12 +45,17 @@ def read_sheet(data: bytes) -> Iterator[dict[str, Json]]:
 
 
 def _read_part(book: zipfile.ZipFile, name: str) -> ET.Element:
-    if book.getinfo(name).file_size > PART_LIMIT:
+    part = book.getinfo(name)
+    if part.file_size > PART_LIMIT:
         raise ValueError(f"its part {name} has more than {PART_LIMIT} bytes")
+    if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"its part {name} is packed as in no workbook")
     with book.open(name) as file:
         text = file.read(PART_LIMIT + 1)
     if len(text) > PART_LIMIT or b"<!DOCTYPE" in text:
         raise ValueError(f"its part {name} is too large, or declares entities")
+    if b"\0" in text:  # UTF-16 or UTF-32, in which the look above finds nothing
+        raise ValueError(f"its part {name} is not UTF-8")
     return ET.fromstring(text)  # noqa: S314 # without a DOCTYPE there are no entities to expand
 
 

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any, Final, cast
 
 from harness.errors import BadData, BadImage, MissingData
@@ -29,6 +30,7 @@ SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 FAULTS: Final = (OSError, ValueError, KeyError, RecursionError, csv.Error)
 _BOM: Final = b"\xef\xbb\xbf"
 _FIELD: Final = 1 << 30  #: bytes of a cell; the limit of `csv` is far below an image
+_LIMIT_LOCK: Final = Lock()
 _REFERENCE: Final = re.compile(r"\d{1,20}")
 _LISTS: Final = (".jsonl", ".ndjson")
 
@@ -105,10 +107,12 @@ def as_list(cell: Json) -> list[Json]:
     if isinstance(cell, str):
         try:
             value = json.loads(cell)
+        except RecursionError:
+            raise ValueError("a list that is nested too deeply") from None
         except ValueError:
             try:
                 value = ast.literal_eval(cell)
-            except (SyntaxError, MemoryError, TypeError) as error:
+            except (SyntaxError, MemoryError, TypeError, RecursionError) as error:
                 raise ValueError(f"not a list: {error}") from None
     if not isinstance(value, list | tuple):
         raise ValueError("not a list")  # noqa: TRY004 - one kind of fault for a cell
@@ -218,15 +222,16 @@ def _read_quoted(first: bytes, file: IO[bytes], sign: str, name: str) -> list[st
         while line := file.readline():
             yield line.decode()
 
-    before = csv.field_size_limit(_FIELD)  # of this process, so it is put back
-    try:
-        return next(csv.reader(feed(), delimiter=sign, strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        begin = first[:40].decode(errors="replace")
-        what = f"not {'TSV' if sign != ',' else 'CSV'}: {error}"
-        raise BadData(what, where=f"{name}, the record that begins with {begin!r}") from None
-    finally:
-        csv.field_size_limit(before)
+    with _LIMIT_LOCK:  # the limit is of this process, so it is put back; samples are read in several threads
+        before = csv.field_size_limit(_FIELD)
+        try:
+            return next(csv.reader(feed(), delimiter=sign, strict=True))
+        except (csv.Error, UnicodeDecodeError) as error:
+            begin = first[:40].decode(errors="replace")
+            what = f"not {'TSV' if sign != ',' else 'CSV'}: {error}"
+            raise BadData(what, where=f"{name}, the record that begins with {begin!r}") from None
+        finally:
+            csv.field_size_limit(before)
 
 
 # JSON

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -128,14 +129,17 @@ def list_samples(reading: Reading, root: Path, split: str, source: SplitSource) 
 
 def _make_samples(reading: Reading, files: DataFiles, split: str, source: SplitSource) -> Iterator[Sample]:
     names = _find_files(reading, files, source.files)
+    stems = Counter(Path(name).stem for name in names)
     seen: dict[int, str] = {}
     for name in names:
         columns, rows = _open_rows(reading, files, name)
         maker = _Maker(_fit(reading, columns, name, source), files, split, name)
+        stem = Path(name).stem
+        called = stem if stems[stem] == 1 else name.removesuffix(Path(name).suffix)
         for row in rows:
             if not _is_of_split(row, source):
                 continue
-            sample = maker.make(row, numbered=f"{Path(name).stem}-{row.number}" if len(names) > 1 else str(row.number))
+            sample = maker.make(row, numbered=f"{called}-{row.number}" if len(names) > 1 else str(row.number))
             before = seen.setdefault(hash(sample.id), row.place)
             if before is not row.place:
                 column = reading.identity or "id"
@@ -311,7 +315,8 @@ class _Maker:
             if not said:
                 raise BadData(f"field {column!r} is missing", where=place)
             if options:
-                target |= {"answer": _find_letter(said, options, place), "options": dict(options)}
+                letter = _find_letter(said, options, place, letters=reading.layout == "vlmevalkit")
+                target |= {"answer": letter, "options": dict(options)}
             elif reading.yes_no:
                 if said.lower() not in ANSWERS:
                     raise BadData(f"the answer {said!r} is neither yes nor no", where=place)
@@ -405,28 +410,39 @@ class _Maker:
             what = f"the question has {len(marks)} marks <image>, and the record {len(images)} images"
             raise BadData(what, where=row.place)
         parts: list[Part] = []
+        places: list[int] = []
         at = 0
         for number, mark in enumerate(marks, 1):
             shown = int(mark[1] or number)
             if not 1 <= shown <= len(images):
                 raise BadData(f"the question marks image {shown} of {len(images)}", where=row.place)
+            places.append(shown)
             parts += [Text(text=before)] if (before := text[at : mark.start()]).strip() else []
             parts.append(images[shown - 1])
             at = mark.end()
+        if left := sorted(set(range(1, len(images) + 1)) - set(places)):
+            raise BadData(f"the question marks no place for image {left[0]}", where=row.place)
         return (*parts, *((Text(text=text[at:]),) if text[at:].strip() else ()))
 
 
-def _find_letter(said: str, options: Mapping[str, str], place: str) -> str:
-    """The letter of an answer: a letter, the text of an option, or its number from 0. Raises BadData."""
+def _find_letter(said: str, options: Mapping[str, str], place: str, *, letters: bool) -> str:
+    """The letter of an answer: a letter, the text of an option, or its number from 0. Raises BadData.
+
+    What could mean two options is refused, unless `letters` says that answers are letters wherever they can be.
+    """
     letter = said.strip("().").upper()
-    by_text = [each for each, text in options.items() if text.strip() == said]
-    by_number = [list(options)[int(said)]] if said.isdecimal() and int(said) < len(options) else []
-    if letter in options and (not by_text or by_text == [letter]):
+    meant = {
+        "the letter of": [letter] if letter in options else [],
+        "the text of": [each for each, text in options.items() if text.strip() == said],
+        "the number of": [list(options)[int(said)]] if said.isdecimal() and int(said) < len(options) else [],
+    }
+    found = sorted({each for those in meant.values() for each in those})
+    if letters and letter in options:
         return letter
-    found = list(dict.fromkeys((*by_text, *by_number)))
     if len(found) == 1:
         return found[0]
     if not found:
         raise BadData(f"the answer {said!r} is no option", where=place, remedy=f"known: {', '.join(options)}")
-    what = f"the answer {said!r} is the text of one option and the number of another"
-    raise BadData(what, where=place, remedy="write the letter of the right option")
+    named = ", ".join(f"{what} {each}" for what, those in meant.items() for each in those)
+    what = f"the answer {said!r} may mean {' or '.join(found)}: it is {named}"
+    raise BadData(what, where=place, remedy="write the one that is right in a way that means no other")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
+from time import process_time
 from typing import Any
 
 import anyio
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 
 import harness
 from harness import hookimpl, plugins
-from harness.attacks import NOT_TAKEN, AttackSpec, resolve_attack
+from harness.attacks import NOT_TAKEN, AttackSpec, ResolvedAttack, resolve_attack
 from harness.batches import queue as queues
 from harness.board.leaderboard import boards
 from harness.board.published import find_references
@@ -24,6 +25,7 @@ from harness.contracts import Attack, Attacked, Judge, ModelInfo, Rubric, Varian
 from harness.drawings import draw, png
 from harness.errors import HarnessError, IdentityMismatch, UnknownName
 from harness.evaluation.options import Options
+from harness.evaluation.plan import survey_samples
 from harness.images import draw_image
 from harness.limits import Policy
 from harness.models import ModelSpec
@@ -272,6 +274,14 @@ def test_the_samples_that_it_cannot_take_end_as_bad_sample_are_named_and_ask_not
         in run.notes
     )
     assert run.results["tasks"]["fake"]["splits"]["all"]["metrics"]["ASR"]["denominator"] == 4
+
+
+def test_a_split_of_which_it_can_take_nothing_is_listed_in_a_second_and_names_three_samples() -> None:
+    many = [fake_sample(str(number), text="bees") for number in range(20_000)]
+    start = process_time()
+    found = survey_samples(many, None, None, ResolvedAttack(attack=SIGNED, settings={}, identity={}))
+    assert process_time() - start < 3
+    assert (found.refused, dict(found.named)) == (20_000, {"it is about bees": ("0", "1", "2")})
 
 
 def test_a_split_of_which_it_can_take_nothing_is_refused_before_anything_is_asked(tmp_path: Path) -> None:

@@ -99,7 +99,27 @@ def test_texts_that_a_workbook_shares_are_read_whole_without_how_they_are_pronou
     assert list(read_sheet(made.getvalue())) == [{"a": "one two"}]
 
 
+def test_the_names_are_those_of_the_first_row_that_has_any() -> None:
+    assert list(read_sheet(workbook([[None], ["a", "b"], ["1", "2"]]))) == [{"a": "1", "b": "2"}]
+
+
 GOOD = workbook([["a"], ["1"]])
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+def packed(data: bytes, kind: int) -> bytes:
+    """The workbook with its sheet packed in another way."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(made, "w") as new:
+        for each in old.namelist():
+            new.writestr(each, old.read(each), kind if each == SHEET else zipfile.ZIP_STORED)
+    return made.getvalue()
+
+
+def in_utf_16(text: bytes) -> bytes:
+    """A part with an entity that no look at its bytes as UTF-8 finds."""
+    body = text.decode().partition("?>")[2] if text.startswith(b"<?xml") else text.decode()
+    return ('<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE x [<!ENTITY e "e">]>' + body).encode("utf-16")
 
 
 @pytest.mark.parametrize(
@@ -107,12 +127,20 @@ GOOD = workbook([["a"], ["1"]])
     [
         (b"no zip", "not an Excel workbook"),
         (GOOD[:200], "not an Excel workbook"),
-        (repacked(GOOD, "xl/worksheets/sheet1.xml", lambda text: text[:-30]), "not an Excel workbook"),
+        (repacked(GOOD, SHEET, lambda text: text[:-30]), "not an Excel workbook"),
         (
-            repacked(GOOD, "xl/worksheets/sheet1.xml", lambda text: b'<!DOCTYPE x [<!ENTITY e "e">]>' + text),
+            repacked(GOOD, SHEET, lambda text: b'<!DOCTYPE x [<!ENTITY e "e">]>' + text),
             "declares entities",
         ),
         (workbook([["a", "a"], ["1", "2"]]), "two columns have one name"),
+        (repacked(GOOD, SHEET, in_utf_16), "is not UTF-8"),
+        (
+            repacked(
+                GOOD, SHEET, lambda text: text.replace(b"<sheetData>", b'<sheetData><row><c t="s"><v>9</v></c></row>')
+            ),
+            "not an Excel workbook",
+        ),
+        (packed(GOOD, zipfile.ZIP_LZMA), "packed as in no workbook"),
     ],
 )
 def test_what_is_no_workbook_or_a_hostile_one_is_bad_data_with_its_name(tmp_path: Path, data: bytes, said: str) -> None:

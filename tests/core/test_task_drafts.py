@@ -126,12 +126,14 @@ def test_vlmevalkit_s_tables_are_read_with_references_hints_and_missing_options(
          "C": "", "answer": "A", "category": "colour"},
         {"index": 2, "image": 1, "hint": "", "question": "And?", "A": "a", "B": "b", "C": "c", "answer": "C",
          "category": "x"},
+        {"index": 3, "image": 1, "hint": "", "question": "Which letter?", "A": "B", "B": "A", "C": "", "answer": "A",
+         "category": "x"},
     ]  # fmt: skip
     found = read(vlmevalkit(tmp_path, rows, kind="choice", category="category"))
     assert asked(found[0])[1].startswith("Hint: It is warm.\nWhich?\n\n(A) red\n(B) blue\n\nReply")
-    assert [asked(each)[0] for each in found] == ["<red>", "<red>"]
-    assert [each.target["answer"] for each in found] == ["A", "C"]
-    assert [each.id for each in found] == ["1", "2"]
+    assert [asked(each)[0] for each in found] == ["<red>", "<red>", "<red>"]
+    assert [each.target["answer"] for each in found] == ["A", "C", "A"]  # a letter, also where it is an option's text
+    assert [each.id for each in found] == ["1", "2", "3"]
 
 
 def test_vlmevalkit_s_layout_is_told_by_its_columns(tmp_path: Path) -> None:

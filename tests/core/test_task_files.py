@@ -1,9 +1,11 @@
 """Task files: what they say becomes a task, and what is wrong in one is named by file, line and key."""
 
+import csv
 import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from harness.errors import BadData, HarnessError, MissingData, UnknownName
 from harness.readers import open_files
+from harness.readers.tables import read_cell, read_table
 from harness.task_files import TaskFile, drop_path, expand_folders, is_task_path, load_task, split_name
 from harness.testing.conformance import check_task
 from harness.types import Response, Text, Verdict
@@ -61,6 +64,21 @@ def test_images_in_base64_are_read_when_they_are_used(tmp_path: Path, ending: st
     assert again.files.read(again.path) == png("blue")
 
 
+def test_cells_read_in_many_threads_leave_the_limit_of_csv_as_it_was(tmp_path: Path) -> None:
+    rows = [{"id": str(number), "q": 'Is it a "pan"?\nOr?', "image": "A" * 200_000} for number in range(8)]
+    write_rows(tmp_path / "d.csv", rows)
+    found = list(read_table(open_files(tmp_path), "d.csv", cells=["image"]))
+    starts = [int(str(row.values["image"]).rpartition("/")[2]) for row in found]
+    before, interval = csv.field_size_limit(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            sizes = list(pool.map(lambda start: len(read_cell(tmp_path / "d.csv", "image", start, None)), starts * 8))
+    finally:
+        sys.setswitchinterval(interval)
+    assert (set(sizes), csv.field_size_limit()) == ({150_000}, before)
+
+
 def test_a_cell_of_digits_names_the_record_whose_image_is_shown_and_a_list_holds_several(tmp_path: Path) -> None:
     rows = [
         {"id": "2", "image": "1", "q": "by reference"},
@@ -95,15 +113,25 @@ def test_several_columns_templates_of_paths_and_lists_of_paths_are_images_in_ord
 
 def test_images_stand_at_their_marks_or_behind_the_question(tmp_path: Path) -> None:
     write_images(tmp_path)
-    rows = [{"id": "a", "q": "Compare <image> with <image 1>.", "one": "red.png", "two": "blue.png"}]
+    rows = [{"id": "a", "q": "Compare <image 2> with <image 1>.", "one": "red.png", "two": "blue.png"}]
     write_rows(tmp_path / "d.jsonl", rows)
     images = [{"column": name, "folder": "pictures"} for name in ("one", "two")]
     given: dict[str, Any] = {"data": {"files": "d.jsonl"}, "question": "q", "images": images, "category": None}
-    assert asked(read(write_file(tmp_path, **given, order="marks"))[0]) == ["Compare ", "<red>", " with ", "<red>", "."]
+    assert asked(read(write_file(tmp_path, **given, order="marks"))[0]) == [
+        "Compare ",
+        "<blue>",
+        " with ",
+        "<red>",
+        ".",
+    ]
     assert asked(read(write_file(tmp_path, **given, order="question first"))[0])[1:] == ["<red>", "<blue>"]
     rows[0]["q"] = "No marks."
     write_rows(tmp_path / "d.jsonl", rows)
     with pytest.raises(BadData, match="0 marks <image>, and the record 2 images"):
+        read(write_file(tmp_path, **given, order="marks"))
+    rows[0]["q"] = "Compare <image> with <image 1>."  # so that the second image would not be shown
+    write_rows(tmp_path / "d.jsonl", rows)
+    with pytest.raises(BadData, match="the question marks no place for image 2"):
         read(write_file(tmp_path, **given, order="marks"))
 
 
@@ -148,7 +176,11 @@ def test_a_choice_is_shown_with_letters_and_its_answer_may_be_a_letter_a_number_
     assert load_task(path).splits["test"].fidelity == "own"  # type: ignore[index]
     rows[0] |= {"A": "1", "B": "0", "answer": "1"}
     write_rows(tmp_path / "d.csv", rows)
-    with pytest.raises(BadData, match="the text of one option and the number of another"):
+    with pytest.raises(BadData, match="may mean A or B: it is the text of A, the number of B"):
+        read(path)
+    rows[0] |= {"A": "B", "B": "A", "answer": "A"}
+    write_rows(tmp_path / "d.csv", rows)
+    with pytest.raises(BadData, match="may mean A or B: it is the letter of A, the text of B"):
         read(path)
 
 
@@ -293,6 +325,23 @@ def test_the_line_of_a_key_is_the_line_it_stands_on(tmp_path: Path) -> None:
     with pytest.raises(UnknownName) as caught:
         load_task(path)
     assert caught.value.where == f"{path}, line 4: data.layuot"
+
+
+def test_records_of_files_with_one_name_in_two_folders_are_numbered_by_their_path(tmp_path: Path) -> None:
+    for room in ("bath", "kitchen"):
+        (tmp_path / room).mkdir()
+        write_rows(tmp_path / room / "d.csv", [{"q": f"in the {room}"}])
+    given: dict[str, Any] = {"question": "q", "images": None, "category": None, "id": None}
+    found = read(write_file(tmp_path, **given, data={"files": ["bath/d.csv", "kitchen/d.csv"]}))
+    assert [each.id for each in found] == ["bath/d-1", "kitchen/d-1"]
+
+
+def test_options_that_are_nested_without_end_are_named(tmp_path: Path) -> None:
+    write_rows(tmp_path / "d.csv", [{"q": "Which?", "options": "[" * 100_000, "answer": "A"}])
+    given: dict[str, Any] = {"question": "q", "images": None, "category": None, "id": None, "judges": None}
+    path = write_file(tmp_path, **given, data={"files": "d.csv"}, kind="choice", choices="options", answer="answer")
+    with pytest.raises(BadData, match="nested too deeply"):
+        read(path)
 
 
 BAD_ROWS: list[tuple[list[Mapping[str, Any]], dict[str, Any], str, str]] = [
