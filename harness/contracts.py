@@ -144,7 +144,7 @@ class DataSource:
     Attributes:
         hub: dataset id on the Hugging Face hub, or empty.
         mirrors: other ids of the same data set, tried in order if `hub` is gone.
-        files: patterns of the hub's files that the task reads; empty takes all.
+        files: patterns of the files that the task reads, of the hub's or of its own folder; empty means all.
         url: web page or repository.
         revision: commit of `hub` that the splits' counts were checked with, or empty.
         unchecked: why the counts of a part of it were not checked with any revision; empty if all were checked. Then

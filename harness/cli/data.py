@@ -167,6 +167,7 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
         fetched, progress = read(place.root), open_progress(sys.stderr)
         with progress.of("comparing with the fetched files", sum(size for size, _ in fetched.files.values())):
             differences = find_differences(place.root, fetched.files, progress.add)
+    source, beside = place.task.source, place.task.folder is not None  # other tasks' files may lie in that folder, too
     checks: list[SplitCheck] = []
     for split_name, split in splits.items():
         tell(f"reading {task_name}:{split_name}")
@@ -175,10 +176,10 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
         place=place,
         fetched=fetched,
         differences=differences,
-        files={} if packaged else hash_record_files(place.root),
+        files={} if packaged else hash_record_files(place.root, source.files if source and beside else ()),
         checks=checks,
         twins=find_same_splits(checks),
-        strays=find_strays(place.root, fetched, place.task.source) if place.task.source else [],
+        strays=find_strays(place.root, fetched, source) if source else [],
     )
     show(verification_as_json(done) if in_json else verification_as_text(done), raw=in_json)
     return done.exit_code
@@ -265,7 +266,9 @@ def _fetch_data(place: Place, revision: str) -> None:
         show(f"{name}: its data lies beside its task file, in {place.root}")
         return
     if not is_fetchable(source):
-        raise HarnessError(f"the data of {name} cannot be fetched", remedy=explain_fetch(name, source, place.root))
+        raise HarnessError(
+            f"the data of {name} cannot be fetched", remedy=explain_fetch(place.task, source, place.root)
+        )
     licence = f"licence: {source.licence or 'not stated'}"
     tell(f"{name}: size: {source.size or '?'}; {licence}")
     for each in [] if revision else list_unpinned(source):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.data.built import find_built_set
+from harness.data.places import format_task
 from harness.text import one_line, plain
 
 from .stdout import indented, table
@@ -218,7 +219,8 @@ def _list_changes(found: Verification) -> Iterator[str]:
         if paths:
             yield f"{len(paths)} files {state} since they were {how}\n{_render_some(paths)}"
     if (lost.missing or lost.changed or pending) and not found.built:
-        yield f"  harness data fetch {found.place.task.name}  fetches these again"
+        task = found.place.task
+        yield f"  harness data fetch {format_task(task.name, task.file)}  fetches these again"
     if found.strays:
         what = f"warning: {len(found.strays)} files here did not come with this fetch: of another revision, or put here"
         yield f"{what} by hand\n{_render_some(found.strays)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Final
 
 from harness.data.downloads import open_progress
 from harness.data.places import data_folder, find_own_splits, find_root, read_samples
@@ -11,8 +12,11 @@ from harness.errors import HarnessError, MissingData
 from harness.task_files import load_task
 from harness.task_files.draft import draft_task
 from harness.task_files.hub_draft import HUB, draft_from_hub
+from harness.text import one_line
 
 from .stdout import show, table, tell
+
+_SHOWN: Final = 80  # characters of a guess in the table; the file has all
 
 
 def write_draft(file: Path, source: str) -> int:
@@ -32,7 +36,7 @@ def write_draft(file: Path, source: str) -> int:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(draft.text, encoding="utf-8")
     show(f"wrote {file}")
-    rows = [[guess.key, str(guess.value).replace("\n", "\\n"), guess.why] for guess in draft.guesses]
+    rows = [[guess.key, one_line(str(guess.value).replace("\n", "\\n"), _SHOWN), guess.why] for guess in draft.guesses]
     show(table(["KEY", "GUESSED", "BECAUSE"], rows))
     for note in draft.notes:
         tell(f"note: {note}")

@@ -9,7 +9,7 @@ warning.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from harness.dialogues import map_images
 from harness.errors import BadImage, HarnessError
 from harness.images import open_image
 from harness.keys import digest, messages_to_json, request_to_json
+from harness.readers import open_files
 from harness.readers.archives import suffix
 from harness.types import Image, Settings
 
@@ -122,13 +123,17 @@ def find_same_splits(checks: list[SplitCheck]) -> list[tuple[str, str]]:
     return [(a.name, b.name) for i, a in enumerate(read) for b in read[i + 1 :] if a.sha256 == b.sha256]
 
 
-def hash_record_files(root: Path) -> Mapping[str, tuple[int, str]]:
-    """Size in bytes and sha256 of each file of records directly under a data root, by name."""
+def hash_record_files(root: Path, names: Sequence[str] = ()) -> Mapping[str, tuple[int, str]]:
+    """Size in bytes and sha256 of each file of records directly under a data root, by name; or of the files named."""
     if not root.is_dir():
         return {}
-    there = (path for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
-    found = sorted(path for path in there if path.suffix.lower() in RECORD_SUFFIXES)
-    return {path.name: (path.stat().st_size, hash_file(path)[0]) for path in found}
+    if names:
+        files = open_files(root)
+        found = [path for name in names for each in files.matching(name) if (path := root / each).is_file()]
+    else:
+        there = (path for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
+        found = sorted(path for path in there if path.suffix.lower() in RECORD_SUFFIXES)
+    return {path.relative_to(root).as_posix(): (path.stat().st_size, hash_file(path)[0]) for path in found}
 
 
 def find_strays(root: Path, record: Provenance, source: DataSource) -> list[str]:

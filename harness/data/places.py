@@ -18,7 +18,7 @@ from harness.contracts import DataSource, Split, Task
 from harness.data.built import drop_published_sizes, find_built_set
 from harness.errors import BadData, HarnessError, MissingData
 from harness.files import find_user_folder, lock_file, report_write_errors
-from harness.types import Sample, Settings
+from harness.types import Json, Sample, Settings
 
 LOCK: Final = ".fetch.lock"  #: in a folder that one command at a time writes into
 
@@ -100,7 +100,7 @@ def read_samples(task: Task, root: Path, split: str, settings: Settings) -> Iter
         if error.remedy or task.source is None:
             raise
         what = f"the data of {task.name} is not on this machine: {error.what}"
-        remedy = explain_fetch(task.name, task.source, root)
+        remedy = explain_fetch(task, task.source, root)
         raise MissingData(what, where=error.where or str(root), remedy=remedy) from None
 
 
@@ -151,21 +151,29 @@ def list_unpinned(source: DataSource) -> list[str]:
     return [name for name, pin in ((source.hub, source.revision), (repository, commit)) if name and not pin]
 
 
-def explain_fetch(task: str, source: DataSource, root: Path) -> str:
+def explain_fetch(task: Task, source: DataSource, root: Path) -> str:
     """The command that puts a task's data into its root, with size, licence and what else must be done."""
     how = f"see {source.url}" if source.by_hand else f"take it from {source.url} and put it into {root}"
     if is_fetchable(source):
-        how = f"harness data fetch {task}{format_root_flag(task, root)}"
+        how = f"harness data fetch {format_task(task.name, task.file)}{format_root_flag(task, root)}"
     about = [f"size: {source.size}" if source.size else "", f"licence: {source.licence}" if source.licence else ""]
     gate = f"access must be asked for first: {source.url}" if source.gated else ""
     by_hand = (f"to be put there by hand: {what}" for what in source.by_hand)
     return "\n  ".join([how, *filter(None, ["; ".join(filter(None, about)), gate]), *by_hand])
 
 
-def format_root_flag(task: str, root: Path) -> str:
+def format_task(name: str, file: Mapping[str, Json], split: str = "") -> str:
+    """A task, or a split of it, as a command line names it: by its name, or by its task file (`Task.file`)."""
+    if file:
+        path = Path(str(file["path"]))
+        name = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return shlex.quote(f"{name}:{split}" if split else name)
+
+
+def format_root_flag(task: Task, root: Path) -> str:
     """The flag that names a task's root, with a space in front; empty for the default root."""
-    if root == data_folder() / task:
+    if root == find_root(task):
         return ""
-    if root.name == task:
+    if root.name == task.name and task.folder is None:
         return f" --data {shlex.quote(str(root.parent))}"
-    return f" -T {shlex.quote(f'{task}.data={root}')}"
+    return f" -T {shlex.quote(f'{task.name}.data={root}')}"

@@ -140,9 +140,13 @@ class Host:
     def offer_task(self, task: Task) -> None:
         """Offer the task of a task file, and its rubric; replaces one of its name that another file gave.
 
-        Raises HarnessError if a plugin offers a task, suite or rubric of that name.
+        Nothing is done if a plugin offers that very file.
+
+        Raises HarnessError if a plugin offers another task, a suite or a rubric of that name.
         """
         path = str(task.file["path"])
+        if any(each.file == task.file for each, _ in self.offers("tasks") if each.name == task.name):
+            return
         name = f"file {task.name}"
         origin = Source(name=name, entry=name, distribution="task file", version=task.version, value=path)
         try:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from harness import plugins
 from harness.contracts import Results
 from harness.data.inspection import size_warning
-from harness.data.places import format_root_flag
+from harness.data.places import format_root_flag, format_task
 from harness.errors import describe_deed
 from harness.evaluation.context import RunContext
 from harness.evaluation.judges import OpenJudge
@@ -196,9 +196,9 @@ def _explain_incomplete(
     counts = [f"{name} {count}" + (f" ({why[name]})" if name in why else "") for name, count in left.items()]
     remedies: list[str] = []
     if "bad_sample" in left and plan.split.data is None:
-        task = plan.task.name
-        command = f"harness data verify {task}:{plan.name}{format_root_flag(task, plan.root)}"
-        remedies.append(f"`{command}` names the images that cannot be used")
+        task = plan.task
+        named = f"{format_task(task.name, task.file, plan.name)}{format_root_flag(task, plan.root)}"
+        remedies.append(f"`harness data verify {named}` names the images that cannot be used")
     limited = rest and "unjudged" in left
     if "judge_error" in left and why.get("judge_error") == "context_length":
         remedies.append(

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
+from harness.data.places import format_task
 from harness.errors import HarnessError, IdentityMismatch
 from harness.evaluation.options import MOST_SHARDS, Shard
 from harness.runs.shards import format_shard
@@ -325,11 +326,15 @@ def _check_split(shards: ShardSet, title: str) -> None:
             )
         one, other = first.file.shard["splits"][title], run.file.shard["splits"][title]
         if (one["samples"], one["listing"]) != (other["samples"], other["listing"]):
+            entry = first.file.tasks[display]
+            named = (
+                format_task(title, {}) if not entry.file else format_task(display, entry.file, title.rpartition(":")[2])
+            )
             raise HarnessError(
                 f"shards {first.name} and {run.name} were listed from two states of the data of {title}: "
                 f"{one['samples']} and {other['samples']} samples, of other names",
                 where=str(run.folder.path),
-                remedy=f"`harness data verify {title}` says which is whole; then {_format_again(shards, run)}",
+                remedy=f"`harness data verify {named}` says which is whole; then {_format_again(shards, run)}",
             )
     if not shards.missing(title):
         entries = [run.file.shard["splits"][title] for run in (first, *others)]

@@ -515,13 +515,17 @@ class TaskFile:
         return DataSource(
             hub=hub,
             revision=revision,
-            files=tuple(data.get("fetch", ())),
+            files=tuple(data.get("fetch", ())) if hub else self._name_files(),
             url=url or str(self.path.absolute().parent),
             unchecked=("" if revision else UNPINNED) if hub else UNCHECKED,
             licence=values.get("licence", ""),
             size=values.get("size", ""),
             gated=values.get("gated", False),
         )
+
+    def _name_files(self) -> tuple[str, ...]:
+        """The files of all splits, each once."""
+        return tuple(dict.fromkeys(name for *_, source in self._list_splits().values() for name in source.files))
 
     def _build_paper(self) -> Paper | None:
         given: Any = self.values.get("paper")

@@ -99,14 +99,14 @@ def test_missing_data_says_which_file_how_to_get_it_how_large_it_is_and_its_lice
     ],
 )
 def test_how_to_get_data_depends_on_where_it_is_published(source: DataSource, told: str) -> None:
-    assert told in data.explain_fetch("shapes", source, Path("root"))
+    assert told in data.explain_fetch(fake_task(name="shapes"), source, Path("root"))
 
 
 def test_a_root_is_named_by_the_shortest_flag_and_quoted_for_the_shell() -> None:
     source = DataSource(hub="a/b")
-    assert data.explain_fetch("mis", source, data.data_folder() / "mis") == "harness data fetch mis"
-    assert data.explain_fetch("mis", source, Path("/my data/mis")) == "harness data fetch mis --data '/my data'"
-    assert data.explain_fetch("mis", source, Path("/my data/x")) == "harness data fetch mis -T 'mis.data=/my data/x'"
+    assert data.explain_fetch(TASK, source, data.data_folder() / "mis") == "harness data fetch mis"
+    assert data.explain_fetch(TASK, source, Path("/my data/mis")) == "harness data fetch mis --data '/my data'"
+    assert data.explain_fetch(TASK, source, Path("/my data/x")) == "harness data fetch mis -T 'mis.data=/my data/x'"
 
 
 def test_a_remedy_the_task_gave_itself_is_kept(tmp_path: Path) -> None:

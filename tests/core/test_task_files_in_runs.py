@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -221,6 +222,26 @@ def test_lists_show_a_task_file_and_verify_reads_it_and_warns_of_another_size(ru
     assert run("data", "verify", "kitchen.yaml:none")[0] == 2
 
 
+def test_the_command_that_a_note_names_takes_the_task_file(run: Run, tmp_path: Path) -> None:
+    write_kitchen(tmp_path / "my sets")
+    (tmp_path / "my sets" / "pictures" / "red.png").write_bytes(b"broken")
+    code, _, err = ask(run, tasks="my sets/kitchen.yaml")
+    assert code == 3
+    (command,) = re.findall("`harness (data verify .*?)`", err)
+    assert command == "data verify 'my sets/kitchen.yaml:test'"
+    code, out, _ = run(*shlex.split(command))
+    assert (code, "red.png" in out) == (3, True)
+
+
+def test_verify_shows_the_files_that_the_task_reads_and_not_those_of_its_neighbours(run: Run, tmp_path: Path) -> None:
+    rows = tmp_path / "parts" / "one.csv"
+    write_kitchen(tmp_path, data={"files": "parts/*.csv"})
+    rows.parent.mkdir()
+    (tmp_path / "questions.csv").rename(rows)
+    (tmp_path / "others.csv").write_text("id,question\n")
+    assert list(json.loads(run("data", "verify", "kitchen.yaml", "--json")[1])["files"]) == ["parts/one.csv"]
+
+
 def test_a_name_that_is_taken_is_refused(run: Run, tmp_path: Path) -> None:
     write_kitchen(tmp_path, name="mis.yaml")
     code, _, err = ask(run, tasks="mis.yaml")
@@ -264,7 +285,7 @@ def test_a_set_of_the_hub_is_fetched_at_its_revision_and_run(run: Run, tmp_path:
     write_file(tmp_path, data=data, images="image", licence="MIT")
     code, _, err = ask(run, "--data", tmp_path / "sets")
     assert code == 2
-    assert "harness data fetch kitchen" in err
+    assert f"harness data fetch kitchen.yaml --data {tmp_path / 'sets'}" in err
     assert "licence: MIT" in err
     code, _, err = run("data", "fetch", "kitchen.yaml", "--data", tmp_path / "sets")
     assert code == 0, err
@@ -321,6 +342,7 @@ def test_a_package_offers_a_task_file_by_one_line_with_its_rubric(tmp_path: Path
             host.task("kitchen"), tmp_path, judges=[*host.task("kitchen").rubrics, *installed("keyword")], host=host
         )
         check_judge(host.judge("kitchen"), [fake_sample(images=1)])
+        assert host.task(str(path)).version == host.task("kitchen").version
     path.write_text("description: x\n")
     broken = Host.load(allow=["kitchens"], tell=lambda _: None)
     assert [task.name for task, _ in broken.offers("tasks")] == []
