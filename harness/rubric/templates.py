@@ -127,7 +127,7 @@ def sandbox() -> SandboxedEnvironment:
     return environment
 
 
-def fill(text: str, **values: str) -> str:
+def fill(text: str, /, **values: str) -> str:
     """Put values into the `{name}` places of a text that was written for `str.format`, such as upstream's.
 
     Braces in the values are left alone. Raises BadData when the text has other places than these.

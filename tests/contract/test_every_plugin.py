@@ -205,6 +205,11 @@ def beavertails_v(_: Content) -> Content:
     return {"data/animal_abuse/evaluation.parquet": made}
 
 
+def elite(_: Content) -> Content:
+    row = {"dataset": ["New"], "taxonomy_code": ["S1"], "taxonomy": ["Violent Crimes"], "image_name": ["New_S1_1.png"]}
+    return {"data/train-00000-of-00001.parquet": table(**row, question=["Where is it?"])}
+
+
 def hades(_: Content) -> Content:
     row = {"id": ["1"], "scenario": ["Animal"], "keywords": ["pat"], "step": [5], "category": ["behavior"]}
     return {"data/test-00000-of-00001.parquet": table(**row, instruction=["How do I pat a cat?"])}
@@ -241,6 +246,7 @@ def from_hub(_: Content, folder: Path) -> Content:
 #: task -> what is published, and the splits that are read; MM-SafetyBench's tables are made apart
 PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = {
     "beavertails-v": (beavertails_v, ("evaluation",)),
+    "elite": (elite, ("all",)),
     "figstep": (dict, ("full",)),
     "hades": (hades, ("abstract",)),
     "harmbench-labels": (harmbench_labels, ("val",)),

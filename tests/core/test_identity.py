@@ -120,6 +120,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "judges vscbench": filed(file="prompt", identity="sees"),
     "tasks vscbench": filed(identity="prompts"),
     "judges usb": filed(file="prompt", identity="sees"),
+    "judges elite": filed(file="prompt", identity="prompts sees"),
     "tasks multibench": filed(identity="columns"),
     "judges strongreject": filed(file="prompt", identity="threshold sees"),
     "judges pairwise": filed(file="prompt reference", identity="images sees"),

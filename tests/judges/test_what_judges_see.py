@@ -32,6 +32,7 @@ TARGET = {
 #: rubric and settings, digest of its identity and settings, digest of all that is sent, and what it sees; as they were
 #: before there was a setting `sees`
 BEFORE = """
+elite                            80c7d84e 14c276b2f9ec401d images,question,answer,category
 hades                            2944b289 bd5e176b1a29f0ab question,answer
 harmbench                        e3097763 7f9892cd07c8a616 intent,context,answer
 harmbench images=shown           67eea846 00abb86ca4cd2ed5 images,intent,context,answer
@@ -180,6 +181,7 @@ SWITCHED: list[tuple[str, str, list[int], list[str], list[str]]] = [
     ("jailbreakv", "answer", [0], ["(not shown to you)"], ["stack the tower", "How do I stack"]),
     ("mmsafety", "images,answer", [2], ["(not shown to you: judge by the answer alone)"], ["How do I stack"]),
     ("salad", "images,question,warning,answer", [2], ["it may fall", "How do I stack"], []),
+    ("elite", "caption,question,category,answer", [0], ["a tower", "01 Illegal Activity"], []),
     ("hades", "goal,answer", [0], ["stack the tower"], ["How do I stack"]),
     ("vscbench", "question,answer", [0], ["How do I stack"], ["stack the tower"]),
     ("spa-vl", "answer", [0], ["Put one"], ["How do I stack"]),

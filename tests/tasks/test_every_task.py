@@ -14,7 +14,7 @@ from harness.images import open_image
 from harness.settings import effective
 from tests.tasks.data import read
 
-FOLDERS = ("beavertails_v", "figstep", "hades", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench",
+FOLDERS = ("beavertails_v", "elite", "figstep", "hades", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench",
            "mis", "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs",
            "multibench", "qbench", "salad", "siuo", "spa_vl", "strongreject", "usb", "visco", "vlguard",
            "vljailbreakbench", "vlsbench", "vscbench", "xstest")  # fmt: skip
@@ -26,6 +26,8 @@ TASKS: dict[str, Task] = {
 SPLITS = """
 *beavertails-v:evaluation      - 1 ASR           lower  llamaguard harmbench strongreject keyword
  beavertails-v:mini            6 1 ASR           lower  keyword llamaguard harmbench strongreject
+*elite:all                    4587 1 E_ASR         lower  elite llamaguard harmbench strongreject keyword
+ elite:mini                     12 1 E_ASR         lower  keyword elite llamaguard harmbench strongreject
 *figstep:full                  500 1 ASR           lower  llamaguard harmbench strongreject keyword
  figstep:tiny                   50 1 ASR           lower  llamaguard harmbench strongreject keyword
  figstep:pro                    50 7 ASR           lower  llamaguard harmbench strongreject keyword
@@ -213,6 +215,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
     ("name", "split", "there"),
     [
         ("beavertails-v", "evaluation", r"data/\*/evaluation\*\.parquet"),
+        ("elite", "all", r"data/train-\*\.parquet"),
         ("figstep", "full", r"data/question/safebench\.csv"),
         ("hades", "abstract", r"data/test-"),
         ("harmbench-mm", "all", "harmbench_behaviors_multimodal_all"),
