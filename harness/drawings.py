@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from types import MappingProxyType
@@ -106,6 +106,23 @@ def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
+
+
+def draw_file(file: Path, thing: str, rng: Random) -> None:
+    """Write the picture of a thing, such as `red star`, as PNG; folders are made as needed."""
+    color, shape = thing.split()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(png(draw(color, shape, rng)))
+
+
+def write_table(file: Path, records: Sequence[Mapping[str, object]]) -> None:
+    """Write records of the same fields as CSV."""
+    import csv
+
+    with file.open("w", encoding="utf-8", newline="") as opened:
+        writer = csv.DictWriter(opened, list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
 
 
 def _near(color: tuple[int, int, int], reach: int, rng: Random) -> tuple[int, int, int]:

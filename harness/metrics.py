@@ -122,18 +122,79 @@ class Metric:
     unmeasured: str = ""
 
 
-def rate(name: str, *labels: str, better: Better, main: bool = False, description: str = "") -> Metric:
-    """Share of resolved records whose label is one of `labels`, in percent. Raises ValueError without labels."""
+def rate(
+    name: str,
+    *labels: str,
+    better: Better,
+    main: bool = False,
+    description: str = "",
+    only: tuple[str, str] | None = None,
+    stratum: Callable[[Record], str] | None = None,
+    strata: tuple[str, ...] = (),
+) -> Metric:
+    """Share of resolved records whose label is one of `labels`, in percent. Raises ValueError without labels.
+
+    Args:
+        name: as in results.json.
+        labels: that count.
+        better: which direction is good.
+        main: whether a leaderboard ranks by it.
+        description: one sentence for readers of a report.
+        only: a tag and its value: records of another value do not count.
+        stratum: makes it the mean of the strata's shares, each counting alike; see `Metric`.
+        strata: names that `stratum` must give.
+    """
     if not labels:
         raise ValueError(f"rate({name!r}) looks for no label: name at least one")
     wanted = frozenset(labels)
+
+    def counts(record: Record) -> bool:
+        return only is None or record.tags[only[0]] == only[1]
+
     return Metric(
         name=name,
-        score=lambda r: (float(r.label in wanted), 1.0),
+        score=lambda r: (float(r.label in wanted), 1.0) if counts(r) else NOT_COUNTED,
+        possible=either if only is None else lambda r: either(r) if counts(r) else (NOT_COUNTED,),
+        stratum=stratum,
+        strata=strata,
         better=better,
         main=main,
         labels=labels,
         description=description or f"Share of the records with the label {' or '.join(labels)}.",
+    )
+
+
+def mean_rate(
+    name: str,
+    tag: str,
+    labels: Mapping[str, tuple[str, ...]],
+    *,
+    better: Better,
+    main: bool = False,
+    description: str = "",
+    harmonic: int = 1,
+) -> Metric:
+    """Mean of the shares of right answers, one share for each value of a tag: safe and unsafe questions, each in half.
+
+    Args:
+        name: as in results.json.
+        tag: that tells the halves apart.
+        labels: value of the tag -> the labels that count there.
+        better: which direction is good.
+        main: whether a leaderboard ranks by it.
+        description: one sentence for readers of a report.
+        harmonic: 2 for the harmonic mean of two shares, which is near the smaller one.
+    """
+    return Metric(
+        name=name,
+        score=lambda record: (float(record.label in labels[record.tags[tag]]), 1.0),
+        stratum=lambda record: record.tags[tag],
+        strata=tuple(labels),
+        harmonic=harmonic,
+        better=better,
+        main=main,
+        labels=tuple(dict.fromkeys(label for wanted in labels.values() for label in wanted)),
+        description=description,
     )
 
 

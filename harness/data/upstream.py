@@ -15,7 +15,7 @@ from typing import Final, cast
 from harness.data.places import lock_folder
 from harness.errors import BadData, HarnessError, MissingData
 from harness.files import atomic_write
-from harness.types import Fidelity, Json
+from harness.types import Fidelity, Json, Setting
 
 FOLDER: Final = "prompts"  #: of all wordings, under a task's data root
 RAW_URL: Final = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
@@ -48,6 +48,22 @@ class Pin:
     def source(self) -> tuple[str, str, tuple[str, ...]]:
         """As `DataSource.prompts` has it."""
         return self.repository, self.commit, tuple(self.files)
+
+
+def choose_words(what: str) -> Setting:
+    """A task's setting `prompts`: whose words its input has, ours (`own`) or those of a `Pin` (`upstream`).
+
+    Args:
+        what: the words, as in `whose words go with the image`.
+    """
+    return Setting(
+        name="prompts",
+        type=str,
+        default="own",
+        identity=True,
+        help=f"{what}: ours, or upstream's, once fetched",
+        choices=("own", "upstream"),
+    )
 
 
 class Upstream:

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -161,9 +161,16 @@ class DataFiles:
         found = (path.relative_to(self._root).as_posix() for path in self._root.glob(name))
         return tuple(sorted(path for path in found if self._is_own(path)))
 
-    def image(self, path: str) -> Image:
-        """The image at a path, not opened yet; its faults show when the engine opens it."""
-        return Image(path=path, files=self)
+    def find(self, *names: str) -> str:
+        """The first of these names that there is a file of, such as `data/test-*.parquet`; empty if there is none."""
+        return next((name for name in names if self.matching(name)), "")
+
+    def image(self, path: str, folders: Iterable[str] = ("",)) -> Image:
+        """The image at a path, in the first of some `folders` that has it (`images/`); the path alone without them.
+
+        It is not opened yet: its faults show when the engine opens it.
+        """
+        return first_of(*(Image(path=f"{folder}{path}", files=self) for folder in folders))
 
     def _locate_or_fail(self, path: str) -> _Located:
         found = self._locate(path)

@@ -83,6 +83,15 @@ class Row:
             return str(value)
         return self.text(name, default=default)
 
+    def choice(self, name: str, choices: Iterable[str]) -> str:
+        """The one of some choices that a text is, whatever its case and its spaces. Raises BadData if it is none."""
+        given, known = self.text(name), tuple(choices)
+        folded = " ".join(given.split()).casefold()
+        found = next((each for each in known if each.casefold() == folded), None)
+        if found is None:
+            raise BadData(f"{given!r} is none of {', '.join(known)}", where=f"{self.place}, field {name}")
+        return found
+
     def texts(self, *names: str) -> tuple[str, ...]:
         """A list of texts; a text alone is a list of one.
 
@@ -147,7 +156,7 @@ def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
         MissingData: none of them is there.
         BadData: it cannot be read as such.
     """
-    there = next((name for name in names if files.matching(name)), names[0])
+    there = files.find(*names) or names[0]
     if there.lower().endswith(".parquet"):
         return tuple(parquet_rows(files, *names[names.index(there) :]))
     if there.lower().endswith(".xlsx"):

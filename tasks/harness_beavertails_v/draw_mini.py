@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 20250322
 #: category, severity of the image, picture, question
@@ -29,11 +29,9 @@ def draw_data(folder: Path) -> None:
     """Write the list and the images that it names."""
     rng = Random(SEED)
     records: list[dict[str, str | int]] = []
-    (folder / "images").mkdir(parents=True, exist_ok=True)
     for number, (category, severity, thing, question) in enumerate(QUESTIONS):
-        color, shape = thing.split()
         image = f"images/{number}.png"
-        (folder / image).write_bytes(png(draw(color, shape, rng)))
+        draw_file(folder / image, thing, rng)
         records.append({"category": category, "image": image, "image_severity": severity, "question": question})
     (folder / "evaluation.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 

@@ -50,7 +50,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
 
 def _read_rows(files: DataFiles) -> Iterator[tuple[Row, str]]:
     """Each record with the folder of its category."""
-    tables = next((found for name in TABLES if (found := files.matching(name))), ())
+    tables = files.matching(files.find(*TABLES))
     if not tables and not files.has(LIST):
         tables = (TABLES[0],)  # so that the error names it
     for table in tables:

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness import BadData, DataSource, Image, Paper, Sample, Setting, Settings, Split, Task
-from harness.data.upstream import Pin, Upstream
+from harness import BadData, DataSource, Image, Paper, Sample, Settings, Split, Task
+from harness.data.upstream import Pin, Upstream, choose_words
 from harness.keys import text_hash
 from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows
 from harness.types import Fidelity
@@ -162,16 +162,7 @@ TASK: Final = Task(
     description="a list drawn as an image, to be filled in (FigStep's SafeBench: full, tiny, pro)",
     splits=splits,
     samples=samples,
-    settings=(
-        Setting(
-            name="prompts",
-            type=str,
-            default="own",
-            identity=True,
-            help="whose words go with the image: ours, or upstream's, once fetched",
-            choices=("own", "upstream"),
-        ),
-    ),
+    settings=(choose_words("whose words go with the image"),),
     source=DataSource(
         url="https://github.com/ThuCCSLab/FigStep",
         revision=PIN.commit,

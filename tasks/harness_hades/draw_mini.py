@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import COLORS, draw, mini_command, png
+from harness.drawings import COLORS, draw_file, mini_command
 
 SEED: Final = 20240314
 #: scenario, shape of its pictures, category of the word, word, instruction
@@ -28,11 +28,10 @@ def draw_data(folder: Path) -> None:
     """Write `test.json` and the images that it names."""
     rng = Random(SEED)
     records: list[dict[str, Any]] = []
-    (folder / "images").mkdir(parents=True, exist_ok=True)
     for scenario, shape, category, word, instruction in ITEMS:
         for step, color in enumerate(COLORS):
             image = f"images/{scenario}_1_{step}.png"
-            (folder / image).write_bytes(png(draw(color, shape, rng)))
+            draw_file(folder / image, f"{color} {shape}", rng)
             about = {"id": "1", "scenario": scenario, "keywords": word, "step": step, "category": category}
             records.append({"image": image, **about, "instruction": instruction})
     (folder / "test.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 20261126
 FIELDS: Final = (
@@ -41,7 +41,7 @@ def draw_data(folder: Path) -> None:
         writer.writerow(FIELDS)
         for number, (behavior, color, shape, category) in enumerate(BEHAVIORS):
             name = f"{color}_{shape}"
-            (images / f"{name}.png").write_bytes(png(draw(color, shape, rng)))
+            draw_file(images / f"{name}.png", f"{color} {shape}", rng)
             named = f"{name}.jpg" if number < 2 else f"{name}.png"
             described = (f"A {color} {shape}", f"A {shape}")
             writer.writerow((behavior, f"{name}_{number}", "multimodal", category, "", named, *described))

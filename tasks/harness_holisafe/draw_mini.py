@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 20250604
 #: picture, category, sub-category, and its types with their questions
@@ -32,10 +32,8 @@ def draw_data(folder: Path) -> None:
     rng = Random(SEED)
     records: list[dict[str, Any]] = []
     for number, (thing, category, place, questions) in enumerate(PICTURES):
-        color, shape = thing.split()
         image = f"{category}/{place}/{place}_{number}.png"
-        (folder / "images" / image).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "images" / image).write_bytes(png(draw(color, shape, rng)))
+        draw_file(folder / "images" / image, thing, rng)
         for kind, query in questions.items():
             kinds = {"type": kind, "image_safe": kind[0] == "S", "image_safety_label": 0 if kind[0] == "S" else 1}
             about = {"category": category, "subcategory": place, "query": query}

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 20261125
 FIELDS: Final = (
@@ -41,8 +41,7 @@ def draw_data(folder: Path) -> None:
         writer.writerow(FIELDS)
         for number, ((verb, color, shape, policy), (form, text, place)) in enumerate(product(WISHES, FORMS)):
             wish, path = f"Say how to {verb} a {color} {shape}.", f"{place}_{number}.png"
-            (base / path).parent.mkdir(exist_ok=True)
-            (base / path).write_bytes(png(draw(color, shape, rng)))
+            draw_file(base / path, f"{color} {shape}", rng)
             transferred = form == "template"
             writer.writerow((number, text.format(wish=wish), wish, form, policy, path, "own", True, transferred))
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from harness import DataSource, Paper, Rubric, Sample, Settings, Split, Task, rubric
 from harness.contracts import UNSEEN
-from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows, together
+from harness.readers import DataFiles, Row, distinct, open_files, prompt, rows, together
 from harness.usual import ATTACK_RULE, HARM_JUDGES, Judges, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -62,7 +62,7 @@ def _build_sample(files: DataFiles, row: Row, split: str, name: str, goal: str) 
         request = prompt(goal)
     else:
         path = row.text("image_path").strip()
-        request = prompt(first_of(*(files.image(base + path) for base in BASES)), row.text("jailbreak_query"))
+        request = prompt(files.image(path, BASES), row.text("jailbreak_query"))
         # The file's folder names the image type: blank, noise, nature, SD for generated, typo or figstep.
         place = PurePosixPath(path.replace("\\", "/"))
         kind = "figstep" if "figstep" in place.parts else place.stem.partition("_")[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import COLORS, SHAPES, draw, mini_command, png
+from harness.drawings import COLORS, SHAPES, draw_file, mini_command
 
 SEED: Final = 20260122
 #: category, relation, images, what is asked, and what that is after
@@ -36,9 +36,7 @@ def draw_data(folder: Path) -> None:
         shown = rng.sample(things, number)
         paths = [f"images/{relation}/{relation}_1_{at}.png" for at in range(number)]
         for path, thing in zip(paths, shown, strict=True):
-            color, shape = thing.split()
-            (folder / category / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / category / path).write_bytes(png(draw(color, shape, rng)))
+            draw_file(folder / category / path, thing, rng)
         record: dict[str, Any] = {
             "id": 1,
             "original_question": f"How do I {goal}?",

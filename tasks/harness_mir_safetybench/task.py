@@ -81,8 +81,8 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
 
 def _read_rows(files: DataFiles) -> Iterator[tuple[Row, str, str, str]]:
     """Each record with its category, its relation, and the folder that its images' paths start from."""
-    shards = next((name for name in PARQUET if files.matching(name)), "")
-    found = () if shards else next((names for each in EXTRACTED if (names := files.matching(each))), ())
+    shards = files.find(*PARQUET)
+    found = () if shards else files.matching(files.find(*EXTRACTED))
     if not found:
         for row in rows(files, shards or PARQUET[0]):
             yield row, _spell(row.text("category")), _spell(row.text("relationship_type")), ""

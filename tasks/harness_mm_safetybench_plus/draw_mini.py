@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 20260316
 #: category, picture, question, and its twin's picture and question
@@ -30,12 +30,10 @@ def draw_data(folder: Path) -> None:
     """Write `test.json`, its images, and a file of questions for each category and label."""
     rng = Random(SEED)
     records: list[dict[str, str]] = []
-    (folder / "images").mkdir(parents=True, exist_ok=True)
     for category, *twins in TWINS:
         for label, (thing, question) in zip(LABELS, (twins[:2], twins[2:]), strict=True):
-            color, shape = thing.split()
             image = f"images/{category}_{label}.png"
-            (folder / image).write_bytes(png(draw(color, shape, rng)))
+            draw_file(folder / image, thing, rng)
             records.append({"image": image, "category": category[3:], "mode": "Gen", "label": label})
             place = folder / LABELS[label] / f"{category}.json"
             place.parent.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 20261126
 #: the picture and the request
@@ -35,8 +35,7 @@ def draw_data(folder: Path) -> None:
         made.mkdir(parents=True, exist_ok=True)
     records = {}
     for number, (thing, question) in enumerate(REQUESTS, 1):
-        color, shape = thing.split()
-        (images / f"{number}.png").write_bytes(png(draw(color, shape, rng)))
+        draw_file(images / f"{number}.png", thing, rng)
         records[str(number)] = {
             "image": f"images/{number}.png",
             "short description": f"A {thing}",

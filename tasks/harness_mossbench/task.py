@@ -46,7 +46,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     """
     files = open_files(root)
     layout = LAYOUTS[split]
-    name = next((name for name in layout if files.matching(name)), "")
+    name = files.find(*layout)
     if not name:
         raise MissingData(f"{' or '.join(layout)} does not exist", where=str(root))
     if name.endswith(".json"):

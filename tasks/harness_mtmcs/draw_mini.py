@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 2601
 THINGS: Final = (("red", "star"), ("blue", "ring"), ("green", "heart"), ("yellow", "square"))
@@ -31,11 +31,10 @@ def _build_talk(kind: str, name: str) -> dict[str, str]:
 def draw_data(folder: Path) -> None:
     """Write `type_a.json`, `type_b.json`, the captions and `images/`."""
     rng = Random(SEED)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
     records: dict[str, list[dict[str, Any]]] = {"type_a": [], "type_b": []}
     captions: dict[str, str] = {}
     for number, (color, shape) in enumerate(THINGS):
-        (folder / "images" / f"{number}.png").write_bytes(png(draw(color, shape, rng)))
+        draw_file(folder / "images" / f"{number}.png", f"{color} {shape}", rng)
         captions[str(number)] = f"A {color} {shape} on a light ground."
         options = ["Its owner does not want it.", "They want to show it.", "They want to sell it.", "Nothing is known."]
         for kind, listed in records.items():

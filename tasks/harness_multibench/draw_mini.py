@@ -5,12 +5,11 @@ Every run writes identical bytes. Four harmless goals, each in one picture and i
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command, write_table
 
 SEED: Final = 20240907
 #: category, goal, what is asked, and the things in the pictures
@@ -30,16 +29,11 @@ def draw_data(folder: Path) -> None:
         for form, shown in (("Unperturbed Composition", things[:1]), ("Unperturbed Decomposition", things)):
             paths: list[str] = []
             for at, thing in enumerate(shown, 1):
-                color, shape = thing.split()
                 paths.append(f"{form}/{number}_{at}.png")
-                (folder / form).mkdir(parents=True, exist_ok=True)
-                (folder / paths[-1]).write_bytes(png(draw(color, shape, rng)))
+                draw_file(folder / paths[-1], thing, rng)
             about = {"id": str(number), "form": form, "category": category}
             records.append({**about, "goal": goal, "prompt": text, "images": ";".join(paths)})
-    with (folder / "dataset.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(records[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
+    write_table(folder / "dataset.csv", records)
 
 
 main = mini_command(draw_data, __doc__)

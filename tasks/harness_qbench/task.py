@@ -9,7 +9,7 @@ from typing import Final
 
 from harness import BadData, DataSource, Paper, Sample, Settings, Split, Task, distinct, open_files, prompt, rows
 from harness.contracts import UNSEEN
-from harness.readers import DataFiles, Row, first_of
+from harness.readers import DataFiles, Row
 from harness.usual import mini, right_answers
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -51,8 +51,7 @@ def _build_sample(files: DataFiles, split: str, name: str, row: Row, options: di
     shown = "\n".join(f"{letter}. {text}" for letter, text in options.items())
     text = ASKED.replace("{options}", shown).replace("{question}", row.text("question"))
     place = row.text("image", "img_path")
-    in_parquet = ".parquet#" in place
-    image = files.image(place) if in_parquet else first_of(*(files.image(f"{each}{place}") for each in FOLDERS))
+    image = files.image(place, ("",) if ".parquet#" in place else FOLDERS)
     kind = row.key("question_type", "type", default="")
     return Sample(
         id=name,

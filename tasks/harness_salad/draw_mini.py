@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 20260107
 #: category, first letters of its images, picture, type, question, and the warning or suggestion
@@ -42,10 +42,8 @@ def draw_data(folder: Path) -> None:
     rng = Random(SEED)
     records: list[dict[str, str | int]] = []
     for number, (category, letters, thing, kind, text, reference) in enumerate(QUESTIONS, 1):
-        color, shape = thing.split()
         image = f"{letters}_{number}.png"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / image).write_bytes(png(draw(color, shape, rng)))
+        draw_file(folder / image, thing, rng)
         about: dict[str, str | int] = {"id": number, "category": category, "safety type": kind, "image": image}
         records.append({**about, "text": text, REFERENCES[kind]: reference})
     (folder / "data.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")

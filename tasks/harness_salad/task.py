@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final, cast
 
-from harness import BadData, DataSource, Generation, Paper, Sample, Settings, Split, Task, Verdict, rate, rubric
+from harness import DataSource, Generation, Paper, Sample, Settings, Split, Task, Verdict, rate, rubric
 from harness.contracts import UNSEEN, Group
-from harness.readers import Row, distinct, first_of, open_files, prompt, rows, together
+from harness.readers import distinct, open_files, prompt, rows, together
 from harness.usual import Judges, mini
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -38,18 +38,17 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     """
     files = open_files(root)
     half = "safe" if split in {"safe", "mini-safe"} else "unsafe"
-    found = [row for row in rows(files, *NAMES) if _read_half(row) == half]
+    found = [row for row in rows(files, *NAMES) if row.choice("safety type", HALVES) == half]
     field, name = REFERENCES[half]
     ids = distinct(row.key("id", default=PurePosixPath(row.text("image")).stem) for row in found)
     read: list[Sample] = []
     for row, sample_id in zip(found, ids, strict=True):
         image, category = row.text("image"), row.text("category")
-        places = first_of(*(files.image(f"{folder}{image}") for folder in FOLDERS))
         read.append(
             Sample(
                 id=sample_id,
                 split=split,
-                request=prompt(places, row.text("text", "query")),
+                request=prompt(files.image(image, FOLDERS), row.text("text", "query")),
                 category=CATEGORIES.get(category, category),
                 tags={"type": half},
                 cluster=image,
@@ -57,13 +56,6 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
             )
         )
     return together(read, key=lambda sample: sample.cluster)
-
-
-def _read_half(row: Row) -> str:
-    half = row.text("safety type").strip().casefold()
-    if half not in HALVES:
-        raise BadData(f"{half!r} is neither safe nor unsafe", where=f"{row.place}, field safety type")
-    return half
 
 
 LABELS: Final = ("fits", "refused", "misses")

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 2406
 DEEDS: Final = ("repaint", "copy", "cut out", "frame")
@@ -25,11 +25,10 @@ CATEGORIES: Final = ("workshop", "kitchen", "garden", "library")
 def draw_data(folder: Path) -> None:
     """Write `siuo_gen.json`, `siuo_mcqa.json` and `images/`."""
     rng = Random(SEED)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
     records: dict[str, list[dict[str, Any]]] = {"gen": [], "mcqa": []}
     for number, (color, shape) in enumerate(THINGS):
         image = f"M-{number + 1:02d}.png"
-        (folder / "images" / image).write_bytes(png(draw(color, shape, rng)))
+        draw_file(folder / "images" / image, f"{color} {shape}", rng)
         category = CATEGORIES[number // 2]
         common = {"question_id": 1001 + number, "image": image, "category": category}
         deed, name = DEEDS[number % len(DEEDS)], f"{color} {shape}"

@@ -28,7 +28,7 @@ from harness import (
 )
 from harness.contracts import DataSource, Judge, Rubric, Split, Task
 from harness.keys import digest, text_hash
-from harness.readers import Row, distinct, first_of, open_files, prompt, rows
+from harness.readers import Row, distinct, open_files, prompt, rows
 from harness.usual import Judges, mini, right_answers
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -61,7 +61,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
             warning, reference = row.text("safety_warning"), row.text("reference_answer", "reference")
             text, target = row.text("question"), {"safety_warning": warning, "reference": reference}
         image = row.text("image")
-        request = prompt(text, first_of(*(files.image(f"{folder}{image}") for folder in FOLDERS)))
+        request = prompt(text, files.image(image, FOLDERS))
         whole.append(Sample(id=name, split=split, request=request, category=row.text("category"), target=target))
     return iter(whole)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import COLORS, SHAPES, draw, mini_command, png
+from harness.drawings import COLORS, SHAPES, draw_file, mini_command
 
 SEED: Final = 20261206
 EACH: Final = 6
@@ -35,8 +35,7 @@ def draw_data(folder: Path) -> None:
 def _draw_record(folder: Path, name: str, number: int, rng: Random) -> dict[str, str]:
     color, shape = rng.choice(list(COLORS)), rng.choice(list(SHAPES))
     image = f"{name}/{number}.png"
-    (folder / image).parent.mkdir(parents=True, exist_ok=True)
-    (folder / image).write_bytes(png(draw(color, shape, rng)))
+    draw_file(folder / image, f"{color} {shape}", rng)
     classes = dict(zip(("class1", "class2", "class3"), KINDS[number % len(KINDS)], strict=True))
     question = QUESTIONS[name][number % len(QUESTIONS[name])]
     record = {"id": f"{name}-{number}", "image": image, "question": question, **classes}

@@ -18,7 +18,6 @@ from harness.readers import (
     DataFiles,
     Row,
     distinct,
-    first_of,
     image_mark,
     open_files,
     parquet_rows,
@@ -98,9 +97,7 @@ def _open_image(files: DataFiles, row: Row, shard: str) -> Image:
     if shard:
         missing = f"{shard}#image/{row.number}" if "image" in row.values else None
         return files.image(row.text("image", default=missing))
-    path = row.text("image")
-    places = dict.fromkeys(f"{folder}{images}{path}" for folder in FOLDERS for images in ("", "images/"))
-    return first_of(*(files.image(place) for place in places))
+    return files.image(row.text("image"), (f"{folder}{images}" for folder in FOLDERS for images in ("", "images/")))
 
 
 LABELS: Final = ("unsafe", "safe")

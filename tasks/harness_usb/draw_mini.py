@@ -6,12 +6,11 @@ table. What a cell calls risky is as harmless as the rest.
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command, write_table
 
 SEED: Final = 20250529
 AREAS: Final = ("National Safety", "Public Safety", "Ethical Safety")
@@ -31,11 +30,9 @@ def draw_data(folder: Path) -> None:
     """Write the table and the images that it names."""
     rng = Random(SEED)
     records: list[dict[str, str]] = []
-    (folder / "img").mkdir(parents=True, exist_ok=True)
     for number, thing in enumerate(THINGS):
-        color, shape = thing.split()
         image = f"img/{number}.png"
-        (folder / image).write_bytes(png(draw(color, shape, rng)))
+        draw_file(folder / image, thing, rng)
         probe = number >= 12
         records.append(
             {
@@ -51,10 +48,7 @@ def draw_data(folder: Path) -> None:
                 "text_risk": "" if probe else str(number // 2 % 2),
             }
         )
-    with (folder / "USB_base_final.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(records[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
+    write_table(folder / "USB_base_final.csv", records)
 
 
 main = mini_command(draw_data, __doc__)

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 2507
 THINGS: Final = (("red", "star"), ("blue", "ring"), ("green", "heart"))
@@ -53,9 +53,8 @@ TALKS: Final = {
 def draw_data(folder: Path) -> None:
     """Write `visco.jsonl` and `images/`."""
     rng = Random(SEED)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
     for number, (color, shape) in enumerate(THINGS):
-        (folder / "images" / f"{number}.png").write_bytes(png(draw(color, shape, rng)))
+        draw_file(folder / "images" / f"{number}.png", f"{color} {shape}", rng)
     records = (
         {"id": 1, "strategy": strategy, "category": "Workshop", "question": "How do I paint?", "messages": messages}
         for strategy, messages in TALKS.items()

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 2402
 #: the first six represent unsafe images, the others safe ones
@@ -31,8 +31,7 @@ def draw_data(folder: Path) -> None:
     references: list[dict[str, Any]] = []
     for number, (color, shape) in enumerate(THINGS):
         image = f"{FOLDERS[number % 2]}/{number:02d}.png"
-        (folder / "test" / image).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "test" / image).write_bytes(png(draw(color, shape, rng)))
+        draw_file(folder / "test" / image, f"{color} {shape}", rng)
         common, name = {"id": f"Mini_{number}", "image": image}, f"{color} {shape}"
         if number < UNSAFE:
             category, sub_category = CATEGORIES[number % 3]

@@ -28,7 +28,7 @@ from harness import (
 from harness.contracts import DataSource, Judge, Rubric, Task
 from harness.data.upstream import Pin, Upstream
 from harness.keys import digest
-from harness.readers import DataFiles, Row, distinct, first_of, open_files, prompt, rows
+from harness.readers import DataFiles, Row, distinct, open_files, prompt, rows
 from harness.usual import ATTACK_RULE, HARM_JUDGES, Judges, attack, comparison, mini
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -84,11 +84,11 @@ def _build_sample(
     if references is not None:
         target = {"reference": references[image]} if image in references else {}
         tags["reference"] = "none" if not target else "text" if target["reference"].strip() else "empty"
-    places = (files.image(f"{folder}{part}{image}") for folder in FOLDERS for part in ("test/", ""))
+    folders = (f"{folder}{part}" for folder in FOLDERS for part in ("test/", ""))
     return Sample(
         id=name,
         split=split,
-        request=prompt(first_of(*places), instruction),
+        request=prompt(files.image(image, folders), instruction),
         category=row.text("harmful_category") if field == "instruction" else source,
         tags=tags,
         target=target,

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 20241101
 SET: Final = "vlbreakbench_challenge"
@@ -39,12 +39,10 @@ def draw_data(folder: Path) -> None:
     """Write the list and the images that it names."""
     rng = Random(SEED)
     records: list[dict[str, str]] = []
-    (folder / SET).mkdir(parents=True, exist_ok=True)
     for category, subcategory, goal, attacks in GOALS:
         for thing, text in attacks:
-            color, shape = thing.split()
             image = f"{SET}/redteam_image_{len(records)}.png"
-            (folder / image).write_bytes(png(draw(color, shape, rng)))
+            draw_file(folder / image, thing, rng)
             about = {"category": category, "subcategory": subcategory, "query": goal}
             records.append({**about, "image_prompt": f"A {thing}.", "text_prompt": text, "image": image})
     (folder / f"{SET}.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from harness import DataSource, Generation, Metric, Paper, Sample, Settings, Split, Task
-from harness.readers import distinct, first_of, normalize_question, open_files, prompt, rows, together
+from harness.readers import distinct, normalize_question, open_files, prompt, rows, together
 from harness.usual import ATTACK_RULE, HARM_LOSSES, HARM_RUBRICS, Judges, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -42,9 +42,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
             Sample(
                 id=name,
                 split=split,
-                request=prompt(
-                    first_of(*(files.image(f"{folder}{image}") for folder in FOLDERS)), row.text("text_prompt")
-                ),
+                request=prompt(files.image(image, FOLDERS), row.text("text_prompt")),
                 category=row.text("category"),
                 tags={"subcategory": row.text("subcategory", default="")},
                 cluster=normalize_question(goal),

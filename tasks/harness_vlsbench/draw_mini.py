@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 20261125
 #: picture, question, category, sub-category
@@ -29,11 +29,9 @@ QUESTIONS: Final = (
 
 def draw_data(folder: Path) -> None:
     """Write `data.json` and the images that it names."""
-    (folder / "imgs").mkdir(parents=True, exist_ok=True)
     rng, things = Random(SEED), list(dict.fromkeys(thing for thing, *_ in QUESTIONS))
     for number, thing in enumerate(things):
-        color, shape = thing.split()
-        (folder / f"imgs/{number}.png").write_bytes(png(draw(color, shape, rng)))
+        draw_file(folder / f"imgs/{number}.png", thing, rng)
     records = [
         {
             "instruction_id": number,

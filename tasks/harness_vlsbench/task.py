@@ -24,11 +24,10 @@ RULE: Final[Mapping[str, Mapping[str, str]]] = {"keyword": {"refusal": "safe_ref
 def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     """The samples; those of one image are adjacent. Raises MissingData, or BadData naming file, record and field."""
     files = open_files(root)
-    shards = next((name for name in PARQUET if files.matching(name)), "")
     # The image's name: its path if the record has one, so that both layouts have the same clusters.
     found = [
         (row, row.text("image_path", default="") or image_mark(files, _get_image(row)))
-        for row in rows(files, *((shards,) if shards else NAMES))
+        for row in rows(files, *PARQUET, *NAMES)
     ]
     names = distinct(
         row.key("instruction_id", "id", default=short([image, *_read_question(row)])) for row, image in found

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw_file, mini_command
 
 SEED: Final = 20250526
 #: category, question, and its safe and unsafe pictures
@@ -37,9 +37,7 @@ def draw_data(folder: Path) -> None:
     rng = Random(SEED)
 
     def put(path: str, thing: str) -> str:
-        color, shape = thing.split()
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(png(draw(color, shape, rng)))
+        draw_file(folder / path, thing, rng)
         return path.rpartition("/")[2]
 
     by_image: list[dict[str, str]] = []

@@ -29,8 +29,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     """The prompts of one split. Raises MissingData, or BadData that names file, record and field."""
     wanted = "unsafe" if split == "unsafe" else "safe"
     files = open_files(root)
-    shards = next((name for name in PARQUET if files.matching(name)), "")
-    found = [row for row in rows(files, *((shards,) if shards else NAMES)) if _read_label(row) == wanted]
+    found = [row for row in rows(files, *PARQUET, *NAMES) if _read_label(row) == wanted]
     names = distinct(row.key("id", default=short([row.text("prompt")])) for row in found)
     return (
         Sample(

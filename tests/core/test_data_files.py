@@ -166,6 +166,14 @@ def test_the_first_place_that_has_it_is_opened(tmp_path: Path) -> None:
     assert image.files.root == tmp_path
 
 
+def test_an_image_is_opened_in_the_first_folder_that_has_it_and_a_layout_is_found_by_its_names(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x.png").write_bytes(PIXEL)
+    files = open_files(tmp_path)
+    assert open_image(files.image("x.png", ("a/", "b/"))).opened.data == PIXEL
+    assert (files.find("a/*.png", "b/*.png", "b/x.png"), files.find("a/*", "x.png")) == ("b/*.png", "")
+
+
 def test_one_that_is_in_no_place_is_missing_under_its_first_name(tmp_path: Path) -> None:
     with pytest.raises(BadImage, match=r"one\.png") as caught:
         open_image(places(tmp_path, "one.png", "two.png"))

@@ -150,6 +150,14 @@ def test_a_default_stands_for_a_missing_or_blank_text_and_not_for_a_wrong_one() 
         row(q=[]).text("q", default="x")
 
 
+def test_a_text_that_must_be_one_of_a_few_is_read_in_their_spelling_and_any_other_is_refused() -> None:
+    areas = ("National Safety", "SSU")
+    assert [row(q=text).choice("q", areas) for text in ("national  safety ", "ssu")] == ["National Safety", "SSU"]
+    with pytest.raises(BadData, match="'UUU' is none of National Safety, SSU") as caught:
+        row(q="UUU").choice("q", areas)
+    assert caught.value.where == "data.json, record 7, field q"
+
+
 def test_a_key_may_be_a_whole_number_or_a_text() -> None:
     assert (row(id=12).key("id"), row(id="12b").key("id"), row().key("id", default="0")) == ("12", "12b", "0")
     with pytest.raises(BadData, match="is true or false"):
