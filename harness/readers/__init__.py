@@ -10,6 +10,7 @@ from harness.readers.records import (
     parquet_rows,
     parquet_tables,
     prompt,
+    read_text,
     rows,
     together,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "parquet_rows",
     "parquet_tables",
     "prompt",
+    "read_text",
     "rows",
     "together",
 ]

@@ -161,7 +161,7 @@ def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
         return tuple(parquet_rows(files, *names[names.index(there) :]))
     if there.lower().endswith(".xlsx"):
         return tuple(_make_row(record, there, number) for number, record in enumerate(_read_workbook(files, there), 1))
-    name, text = _read_text(files, names)
+    name, text = read_text(files, names)
     if name.lower().endswith((".csv", ".tsv")):
         records: Iterable[Json] = _read_table(name, text)
     elif text.lstrip().startswith("{"):
@@ -175,7 +175,7 @@ def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
 
 def document(files: DataFiles, *names: str) -> Row:
     """The first of these files that is there, as one JSON object; raises as `rows` does."""
-    name, text = _read_text(files, names)
+    name, text = read_text(files, names)
     value = parse_json(name, text)
     if not _is(value, dict):
         raise BadData(f"the file {describe_mismatch(value, dict)}", where=name)
@@ -219,7 +219,13 @@ def normalize_question(question: str) -> str:
     return bare or text
 
 
-def _read_text(files: DataFiles, names: tuple[str, ...]) -> tuple[str, str]:
+def read_text(files: DataFiles, names: tuple[str, ...]) -> tuple[str, str]:
+    """Name and text of the first of these files that is there.
+
+    Raises:
+        MissingData: none of them is there.
+        BadData: it cannot be read, or is not UTF-8.
+    """
     name = next((name for name in names if files.has(name)), names[0])
     try:
         return name, files.read(name).decode("utf-8-sig")
