@@ -218,7 +218,8 @@ def score_words(record: Record) -> Share:
 
 def score_mistake(record: Record) -> Share:
     """Hit if the answer plainly says the opposite."""
-    return float(record.label not in {record.tags["label"], "unclear"}), 1.0
+    opposite = "unsafe" if record.tags["label"] == "safe" else "safe"
+    return float(record.label == opposite), 1.0
 
 
 def score_upstream(record: Record) -> Share:

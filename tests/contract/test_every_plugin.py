@@ -258,6 +258,7 @@ PUBLISHED: Mapping[str, tuple[Callable[[Content], Content], tuple[str, ...]]] = 
     "mis": (renamed("mis_mini.json", "mis_easy.json"), ("easy",)),
     "mm-safetybench": (dict, ("sd", "text_only")),
     "mm-safetybench-plus": (mm_safetybench_plus, ("gen",)),
+    "mmsafeaware": (dict, ("all",)),
     "mossbench": (dict, ("oversensitivity",)),
     "mssbench": (dict, ("chat",)),
     "msts": (msts, ("english", "textonly")),

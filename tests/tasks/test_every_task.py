@@ -15,8 +15,8 @@ from harness.settings import effective
 from tests.tasks.data import read
 
 FOLDERS = ("beavertails_v", "elite", "figstep", "hades", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench",
-           "mis", "mm_safetybench", "mm_safetybench_plus", "mossbench", "mssbench", "msts", "mtmcs",
-           "multibench", "qbench", "salad", "siuo", "spa_vl", "strongreject", "usb", "visco", "vlguard",
+           "mis", "mm_safetybench", "mm_safetybench_plus", "mmsafeaware", "mossbench", "mssbench", "msts",
+           "mtmcs", "multibench", "qbench", "salad", "siuo", "spa_vl", "strongreject", "usb", "visco", "vlguard",
            "vljailbreakbench", "vlsbench", "vscbench", "xstest")  # fmt: skip
 TASKS: dict[str, Task] = {
     folder.replace("_", "-"): importlib.import_module(f"harness_{folder}.task").TASK for folder in FOLDERS
@@ -67,6 +67,8 @@ SPLITS = """
 *mm-safetybench-plus:gen      1422 1 CCR           higher mm-safetybench-plus strongreject keyword
 *mm-safetybench-plus:genocr   1422 1 CCR           higher mm-safetybench-plus strongreject keyword
  mm-safetybench-plus:mini       12 1 CCR           higher keyword mm-safetybench-plus strongreject
+*mmsafeaware:all              1453 1 accuracy      higher mmsafeaware
+ mmsafeaware:mini               12 1 accuracy      higher mmsafeaware
 *mossbench:oversensitivity     300 1 refusal_rate  lower  mossbench keyword
 *mossbench:contrast            244 1 refusal_rate  higher mossbench strongreject keyword
  mossbench:mini                  9 1 refusal_rate  lower  keyword mossbench
@@ -196,7 +198,7 @@ def test_a_packaged_split_is_whole_opens_every_image_and_is_judged_by_a_rule_fir
         number = int(sample.tags["images"]) if name in ("mir-safetybench", "visco") else split.images
         assert opened == ["image/jpeg" if name == "mm-safetybench" else "image/png"] * (number or 0)
         assert split.images is None or number <= split.images
-    assert next(iter(split.judges)) in {"keyword", "choice", "mini"}
+    assert next(iter(split.judges)) in {"keyword", "choice", "mini", "mmsafeaware"}
     assert (split.selected, split.source and split.source.toy) == (False, True)
 
 
@@ -227,6 +229,7 @@ def test_packaged_data_is_what_its_script_draws(tmp_path: Path, folder: str) -> 
         ("mis", "hard", r"mis_hard\.json"),
         ("mm-safetybench", "sd_typo", r"^neither data/Illegal_Activitiy/SD_TYPO\.parquet nor data/processed_questions/01-Illegal_Activitiy\.json exists"),  # noqa: E501
         ("mm-safetybench-plus", "gen", r"data/test-\*\.parquet"),
+        ("mmsafeaware", "all", r"data/prompt\.txt or prompt\.txt"),
         ("mossbench", "oversensitivity", r"data/images_information/information\.json or .* or images/metadata\.csv"),
         ("mssbench", "chat", r"combined\.json or combine\.json"),
         ("msts", "german", r"data/prompts/german_multimodal\.csv"),
