@@ -10,7 +10,7 @@ MINIS := mis:mini,mis:mini-benign,mssbench:mini
 DRAWN := $(patsubst %/draw_mini.py,%.drawn,$(wildcard tasks/*/draw_mini.py plugins/*/draw_mini.py))
 
 .PHONY: setup setup-zoos setup-vllm demo demo-loop test test-vllm test-zoos check bench bench-inspect bench-mirage docs mini mirage draw $(DRAWN) \
-	minis pictures tools clean
+	minis pictures site tools clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -119,6 +119,10 @@ docs: setup
 	$(PY) docs/overview.py
 	$(PY) docs/tutorials.py
 	$(PY) docs/notebooks.py
+
+# the documentation as a site of files, in build/site; it asks nothing of other servers
+site: setup
+	PATH=$(abspath $(BIN)):$$PATH NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache runs

@@ -19,7 +19,9 @@ import yaml
 from click.testing import CliRunner
 from harness_csv import render
 
-import harness
+import harness.http
+import harness.readers
+import harness.rubric
 from harness import hookspecs, plugins
 from harness.cli import cli, run
 from harness.cli.flags import parse_models
@@ -30,6 +32,7 @@ from harness.local.profiles import PROFILES
 from harness.models import resolve
 from harness.plugins import Host
 from harness.plugins.registry import HOOKS
+from harness.testing import conformance
 from harness.testing.conformance import check_task
 from harness.testing.fakes import PIXEL, source_of
 from harness.types import OUTCOMES, UNSCORED
@@ -38,6 +41,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 NAME = re.compile(r"\bharness(?:\.[A-Za-z_]+)+\b(?!/)(?<!\.yaml)")
 COMMANDS = cli.list_commands(click.Context(cli))  # those of plugins too
+OFFERING: tuple[ModuleType, ...] = (harness.http, harness.readers, harness.rubric, conformance)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
@@ -293,3 +297,12 @@ def test_the_page_shows_what_it_promises() -> None:
     assert len(BLOCKS) == PYTHON_PAGE.count("```python") >= 6
     for name in ("harness.run(", "harness.run_async(", "run.to_frame()", "harness.HarnessError"):
         assert name in PYTHON_PAGE
+
+
+def test_every_public_name_stands_in_the_reference_once() -> None:
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in sorted((DOCS / "api").glob("*.md")))
+    shown = re.findall(r"^::: (harness[.\w]*)$", pages, re.MULTILINE)
+    assert len(shown) == len(set(shown))
+    flat = {name: f"harness.{name}" for name in harness.__all__}
+    offered = {flat.get(name, f"{room.__name__}.{name}") for room in OFFERING for name in room.__all__}
+    assert {*flat.values(), *offered} <= set(shown)
