@@ -48,6 +48,8 @@ Group = Literal["safety", "over-refusal", "ability"]  #: what a split is about: 
 Results = Mapping[str, Json]  #: the dict of results.json
 #: in the displayed name of a task on a built set, before the name of the set; see `harness.data.built`
 BUILT: Final = "+data="
+#: seconds that a strategy or an attack may work on one sample, unless it says otherwise: as long as a call may take
+OWN_SECONDS: Final = 600.0
 #: `DataSource.unchecked` of a source whose revisions could not be downloaded here
 UNSEEN: Final = "no revision of it could be downloaded here, so the counts are those that are published"
 
@@ -444,6 +446,8 @@ class Strategy:
             made from it; empty if it may. The images are not open. One such request refuses the run.
         facts: settings -> what else decides the answers, such as the files of a model that it asks itself: part of the
             identity. Raises HarnessError for settings that no run can use.
+        seconds: most that its own code may take for one request, in all: the time in which no call of the model is on
+            its way. Then that sample fails. None for no limit, such as for one that runs models itself.
     """
 
     name: str
@@ -455,6 +459,7 @@ class Strategy:
     needs: frozenset[Ability] = frozenset()
     check: Callable[[Request, Settings], str] | None = None
     facts: Callable[[Settings], Mapping[str, Json]] | None = None
+    seconds: float | None = OWN_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -521,6 +526,7 @@ class Attack:
         settings: keys of `-A`.
         variants: how many variants of a sample differ; None for as many as there are epochs.
         control: it asks what an answer rests on, rather than to make a model fail.
+        seconds: most that `apply`, or `ask`, may take for one sample; then that sample fails. None for no limit.
     """
 
     name: str
@@ -535,6 +541,7 @@ class Attack:
     settings: tuple[Setting, ...] = ()
     variants: int | None = None
     control: bool = False
+    seconds: float | None = OWN_SECONDS
 
 
 Rendered = str | bytes | Mapping[str, bytes]  #: text or bytes of one file, or file name -> bytes of several

@@ -98,6 +98,7 @@ class PluginError(HarnessError):
         kind: class of its exception; empty if it raised nothing.
         story: the traceback, or empty.
         log: the file that holds the traceback; empty until it is written.
+        in_sample: what the sample that fails by it says; empty for what the plugin said alone.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class PluginError(HarnessError):
         self.kind = kind
         self.story = story
         self.log = ""
+        self.in_sample = ""
 
 
 def find_plugin_error(error: BaseException) -> PluginError | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -31,7 +31,9 @@ from harness.keys import messages_digest, request_key
 from harness.limits.endpoints import Endpoints
 from harness.limits.metered import Breaker, count_calls
 from harness.metrics import NOT_COUNTED, Metric, Record, Share, is_share
+from harness.plugins.boundary import make_error
 from harness.plugins.observers import Observers
+from harness.plugins.own_time import OverTime, work_in_thread
 from harness.progress.lines import Progress
 from harness.stats.summary import label_outcome
 from harness.store.journal import Journal
@@ -50,6 +52,9 @@ from harness.store.records import (
 )
 from harness.types import Failure, Generation, Image, Message, Response, Sample, Text, Verdict, add_usage
 
+#: reason of the `error` of a sample on which an attack worked too long
+ATTACK_DEADLINE: Final = "attack_deadline"
+_T = TypeVar("_T")
 #: retried on every resume; all others only with `--retry`
 ALWAYS_RETRIED = frozenset({"error", "bad_sample", "judge_error"})
 #: seconds that calls in flight get to finish after an error stops the run
@@ -358,21 +363,41 @@ async def _ask_attacked(
     plain = add_run_settings(opened, context.generation, context.system)
     first: list[Response] = []
     try:
-        for request in attack.ask(opened):
+        for request in await _work(attack, attack.attack.ask, attack.ask, opened):
             asked = add_run_settings(replace(opened, request=request, turns=()), context.generation, context.system)
             said = await ask(model, asked)
             if isinstance(said, Failure):
                 return _add_steps(said, first), asked, None
             first.append(said)
         replies = tuple(each.text for each in first)
-        attacked = await anyio.to_thread.run_sync(attack.apply, opened, epoch, replies)
+        attacked = await _work(attack, attack.attack.apply, attack.apply, opened, epoch, replies)
     except PluginError as error:
-        return Failure(outcome="error", reason="attack_failed", message=error.what[:500]), plain, None
+        reason = error.kind if error.kind == ATTACK_DEADLINE else "attack_failed"
+        return _add_steps(Failure(outcome="error", reason=reason, message=error.what[:500]), first), plain, None
     if isinstance(attacked, Failure):
         return _add_steps(attacked, first), plain, None
     changed, notes = attacked
     changed = add_run_settings(changed, context.generation, context.system)
     return _add_steps(await ask(model, changed), first), changed, notes
+
+
+async def _work(
+    attack: ResolvedAttack, of: Callable[..., object] | None, function: Callable[..., _T], *arguments: object
+) -> _T:
+    """What an attack makes, in a thread. Raises PluginError if it takes too long, or breaks its contract.
+
+    Args:
+        attack: the attack.
+        of: the descriptor's function, whose plugin is named if it takes too long.
+        function: calls it.
+        arguments: of `function`.
+    """
+    seconds = attack.attack.seconds
+    try:
+        return await work_in_thread(function, *arguments, seconds=seconds)
+    except OverTime:
+        said = f"it has worked on a sample for {seconds:g} s, and has not ended"
+        raise make_error(of or attack.attack.apply, said, kind=ATTACK_DEADLINE) from None
 
 
 def _add_steps(last: Response | Failure, before: Sequence[Response]) -> Response | Failure:

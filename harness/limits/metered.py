@@ -357,7 +357,7 @@ async def _catch_failures(call: Awaitable[_T | Failure], kind: type[_T], what: s
     except PluginError as error:
         descriptors.check(error)
         said = error.said.removeprefix(f"{error.kind}: ") if error.kind else f"the {what}: {error.said}"
-        return Failure(outcome="error", reason=error.kind or "no_answer", message=said[:500])
+        return Failure(outcome="error", reason=error.kind or "no_answer", message=(error.in_sample or said)[:500])
     except HarnessError:
         raise
     except Exception as error:  # noqa: BLE001 - a model is a plugin

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -30,7 +30,7 @@ from harness.contracts import (
     Task,
     Trainer,
 )
-from harness.errors import describe_error, find_root_error
+from harness.errors import PluginError, describe_error, find_root_error
 from harness.plugins.boundary import Boundary, calls_plugin, current_task, is_asked_end, is_closed, is_listened_to
 from harness.plugins.loader import Source, format_story
 from harness.plugins.registry import describe_value
@@ -98,9 +98,13 @@ def _bind_model(boundary: Boundary, what: str, place: str, given: object, method
 
     Raises PluginError if it lacks the method.
     """
+    _check_method(boundary, place, given, method)
+    return (_BoundModel if method == "generate" else _BoundBrush)(boundary, what, given)
+
+
+def _check_method(boundary: Boundary, place: str, given: object, method: str) -> None:
     if not callable(getattr(given, method, None)):
         raise boundary.error(place, f"it returned {describe_value(given)}, which has no {method}()")
-    return (_BoundModel if method == "generate" else _BoundBrush)(boundary, what, given)
 
 
 class _Bound:
@@ -143,6 +147,30 @@ class _BoundModel(_Bound):
         if why := explain_bad_answer(given):
             raise boundary.error(place, why)
         return given
+
+
+class _BoundStrategy(_BoundModel):
+    """A model inside a strategy, behind the boundary, with a limit of the strategy's own time."""
+
+    def __init__(self, boundary: Boundary, what: str, inner: Any, seconds: float | None) -> None:
+        super().__init__(boundary, what, inner)
+        self._seconds = seconds
+
+    async def generate(self, request: Any) -> Any:
+        """Its answer, whole; a PluginError names the strategy to whoever reads the failed sample."""
+        from harness.plugins.own_time import OverTime, keep_time
+
+        ask = partial(super().generate, request)
+        try:
+            return await (ask() if self._seconds is None else keep_time(ask, self._seconds))
+        except OverTime:
+            said = f"its own code has worked for {self._seconds:g} s, besides the model's calls, and has not ended"
+            late = self._boundary.error(f"generate of {self._what}", said, kind="strategy_deadline")
+            late.in_sample = late.what
+            raise late from None
+        except PluginError as error:
+            error.in_sample = error.what
+            raise
 
 
 class _BoundBrush(_Bound):
@@ -292,10 +320,14 @@ def bind(item: _T, source: Source) -> _T:
         case Strategy():
             what = f"strategy {item.name!r}"
             place = f"wrap of {what}"
-            wrapped = call(place, item.wrap)
+            wrapped, seconds = call(place, item.wrap), item.seconds
 
-            def wrap(*given: Any, **named: Any) -> object:
-                return _bind_model(boundary, what, place, wrapped(*given, **named), "generate")
+            def wrap(model: Any, *given: Any, **named: Any) -> object:
+                from harness.plugins.own_time import TimedModel
+
+                inner = wrapped(TimedModel(model), *given, **named)
+                _check_method(boundary, place, inner, "generate")
+                return _BoundStrategy(boundary, what, inner, seconds)
 
             fields = {
                 "wrap": update_wrapper(wrap, item.wrap),

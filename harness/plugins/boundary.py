@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from types import CodeType, FrameType
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -34,6 +34,7 @@ IMPORTS: Final = 12  #: an import may take this many times the patience without 
 _T = TypeVar("_T")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _listener: ContextVar[Callable[[PluginError], None] | None] = ContextVar("harness_plugin_errors", default=None)
+_ERROR: Final = "__harness_error__"  #: attribute of a function behind a boundary: makes an error of its plugin
 _END: Any = object()  #: marks the end of an async iterator
 #: code of the functions that call a plugin; each has the variables `boundary` and `place`
 _CODES: set[CodeType] = set()
@@ -169,6 +170,12 @@ class PluginErrors:
         ]
 
 
+def make_error(function: Callable[..., Any], said: str, *, kind: str = "") -> PluginError:
+    """The error that says what a descriptor's function did, in its plugin's name; the listener gets it, too."""
+    made: Callable[..., PluginError] | None = getattr(function, _ERROR, None)
+    return PluginError(said, kind=kind) if made is None else made(said, kind=kind)
+
+
 @dataclass(frozen=True, slots=True)
 class Boundary:
     """The border between the core and one plugin."""
@@ -234,7 +241,9 @@ class Boundary:
                 raise boundary.error(place, why)
             return given
 
-        return update_wrapper(call, function)
+        bound = update_wrapper(call, function)
+        bound.__dict__[_ERROR] = partial(self.error, place)
+        return bound
 
     @calls_plugin
     async def wait(self, place: str, function: Callable[..., Awaitable[_T]], *arguments: Any, **named: Any) -> _T:

@@ -158,6 +158,9 @@ def _check_fields(kind: PluginKind[Any], name: str, item: object) -> None:
     needs: object = getattr(item, "needs", None)
     if needs is not None and not isinstance(needs, frozenset | set):
         raise TypeError(f"{owner}: needs is {describe_value(needs)}, not a set of abilities")
+    seconds: object = getattr(item, "seconds", None)
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0):
+        raise TypeError(f"{owner}: seconds is {seconds!r:.100}, not a number above 0 or None")
     if (paper := getattr(item, "paper", None)) is not None:
         from harness.plugins.shapes import find_paper_faults
 

@@ -75,6 +75,7 @@ def _check(request: Request, settings: Settings) -> str:
 ADASHIELD_A: Final = Strategy(
     name="adashield-a",
     version="1",
+    seconds=None,  # its work waits for other samples\' in the same threads
     description="puts the defence of the nearest training query, from a pool, after the question, and repeats it",
     wrap=_wrap,
     settings=(

@@ -203,6 +203,7 @@ def _count_calls(request: Request, settings: Settings) -> tuple[int, int]:
 ETA: Final = Strategy(
     name="eta",
     version="1",
+    seconds=None,  # its work waits for other samples\' in the same threads
     description="writes an answer that a reward model and CLIP find unsafe again, the best of n sentence by sentence",
     wrap=_wrap,
     needs=frozenset({"prefill"}),

@@ -152,6 +152,7 @@ def _count_jailguard(request: Request, settings: Settings) -> tuple[int, int]:
 JAILGUARD: Final = Strategy(
     name="jailguard",
     version="1",
+    seconds=None,  # its work waits for other samples\' in the same threads
     description="blocks a request if the answers to changed copies of it diverge, or all refuse",
     wrap=_wrap_jailguard,
     settings=(
@@ -231,6 +232,7 @@ def _count_smooth(request: Request, settings: Settings) -> tuple[int, int]:
 SMOOTH: Final = Strategy(
     name="smooth",
     version="1",
+    seconds=None,  # its work waits for other samples\' in the same threads
     description="asks copies with masked or noisy images, and gives the answer of the majority",
     wrap=_wrap_smooth,
     settings=(
