@@ -268,6 +268,7 @@ def choose_judges(split: Split, default: Judge, options: Options) -> tuple[Judge
     chosen = [pair for text in options.judges for pair in _read_judge_flag(text, split, default, options.judges)]
     if not chosen and default.needs is None:
         chosen = [(default, "")]
+    named = {(judge.name, model): judge for judge, model in chosen}
     return tuple(
         JudgeChoice(
             judge=judge,
@@ -278,7 +279,7 @@ def choose_judges(split: Split, default: Judge, options: Options) -> tuple[Judge
             images=split.images or 0,
             sees=_find_named_parts(judge, options),
         )
-        for judge, model in dict.fromkeys(chosen)
+        for (_, model), judge in named.items()
     )
 
 

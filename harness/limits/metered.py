@@ -55,6 +55,10 @@ _FAILURE: Final[Mapping[str, type[Any] | tuple[type[Any], ...]]] = {
 }
 
 
+#: fields that hold texts alone; `choices` by their names
+_TEXTS: Final = ("flags", "notes", "choices", "steps")
+
+
 class Breaker:
     """Counts errors in a row, of any kind; a success resets the count.
 
@@ -389,6 +393,11 @@ def explain_bad_answer(answer: object, kind: type[object] = Response) -> str:
         value: object = getattr(answer, name)
         if not isinstance(value, wanted):
             return f"it returned a {type(answer).__name__} whose {name} is {value!r:.100}"
+    for name in _TEXTS:
+        value = getattr(answer, name, ())
+        texts = [each for pair in value.items() for each in pair] if name == "steps" else list(value)
+        if odd := [each for each in texts if not isinstance(each, str)]:
+            return f"it returned a {type(answer).__name__} whose {name} hold {odd[0]!r:.100}, not a text"
     return ""
 
 

@@ -38,7 +38,10 @@ from harness.plugins.shapes import (
     describe_wrong,
     describe_wrong_attacked,
     describe_wrong_calls,
+    describe_wrong_count,
     describe_wrong_decision,
+    describe_wrong_first_requests,
+    describe_wrong_request,
     describe_wrong_requests,
     find_split_faults,
 )
@@ -265,13 +268,15 @@ def _bind_judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
 
         return replace(
             rubric,
+            needs=None if rubric.needs is None else frozenset(rubric.needs),
             ask=boundary.call(f"ask of {what}", rubric.ask, wrong=asks),
             ask_local=local and boundary.call(f"ask_local of {what}", local, wrong=asks),
             read=boundary.call(f"read of {what}", rubric.read, wrong=reads),
             score=rubric.score and boundary.async_iterator(f"score of {what}", rubric.score, scores),
         )
 
-    return {"open": update_wrapper(open_rubric, it.open)}
+    needs = None if it.needs is None else frozenset(it.needs)  # a set cannot be hashed
+    return {"open": update_wrapper(open_rubric, it.open), "needs": needs}
 
 
 def _bind_attack(boundary: Boundary, it: Attack) -> dict[str, Any]:
@@ -279,9 +284,9 @@ def _bind_attack(boundary: Boundary, it: Attack) -> dict[str, Any]:
     return {
         "apply": call(f"apply of {what}", it.apply, Attacked, wrong=describe_wrong_attacked),
         "check": call(f"check of {what}", it.check, str),
-        "images": it.images and call(f"images of {what}", it.images, int),
-        "ask": it.ask and call(f"ask of {what}", it.ask, wrong=describe_wrong_requests),
-        "calls": it.calls and call(f"calls of {what}", it.calls, int),
+        "images": it.images and call(f"images of {what}", it.images, wrong=describe_wrong_count),
+        "ask": it.ask and call(f"ask of {what}", it.ask, wrong=describe_wrong_first_requests),
+        "calls": it.calls and call(f"calls of {what}", it.calls, wrong=describe_wrong_count),
         "facts": it.facts and call(f"facts of {what}", it.facts, Mapping),
     }
 
@@ -325,11 +330,16 @@ def bind(item: _T, source: Source) -> _T:
             def wrap(model: Any, *given: Any, **named: Any) -> object:
                 from harness.plugins.own_time import TimedModel
 
-                inner = wrapped(TimedModel(model), *given, **named)
+                def check(request: object) -> None:
+                    if why := describe_wrong_request(request, opened=False):
+                        raise boundary.error(f"generate of {what}", f"it asks the model {why}")
+
+                inner = wrapped(TimedModel(model, check), *given, **named)
                 _check_method(boundary, place, inner, "generate")
                 return _BoundStrategy(boundary, what, inner, seconds)
 
             fields = {
+                "needs": frozenset(item.needs or ()),
                 "wrap": update_wrapper(wrap, item.wrap),
                 "calls": item.calls and call(f"calls of {what}", item.calls, wrong=describe_wrong_calls),
                 "check": item.check and call(f"check of {what}", item.check, str),

@@ -68,10 +68,16 @@ _own_time: ContextVar[_OwnTime | None] = ContextVar("a strategy's own time", def
 
 
 class TimedModel:
-    """The model that a strategy gets: its calls are no time of the strategy's. Other attributes pass through."""
+    """The model that a strategy gets: its calls are no time of the strategy's. Other attributes pass through.
 
-    def __init__(self, model: Model) -> None:
+    Args:
+        model: the model.
+        check: raises PluginError for what is no request.
+    """
+
+    def __init__(self, model: Model, check: Callable[[object], None]) -> None:
         self._model = model
+        self._check = check
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -83,6 +89,7 @@ class TimedModel:
 
     async def generate(self, request: Request) -> Response | Failure:
         """The model's answer. Raises HarnessError for a request that was given up."""
+        self._check(request)
         own = _own_time.get()
         if own is None:
             return await self._model.generate(request)

@@ -158,6 +158,11 @@ def _check_fields(kind: PluginKind[Any], name: str, item: object) -> None:
     needs: object = getattr(item, "needs", None)
     if needs is not None and not isinstance(needs, frozenset | set):
         raise TypeError(f"{owner}: needs is {describe_value(needs)}, not a set of abilities")
+    if odd := [each for each in cast("Iterable[object]", needs or ()) if not isinstance(each, str)]:
+        raise TypeError(f"{owner}: needs holds {odd[0]!r:.100}, not an ability")
+    variants: object = getattr(item, "variants", None)
+    if variants is not None and (isinstance(variants, bool) or not isinstance(variants, int) or variants < 1):
+        raise TypeError(f"{owner}: variants is {variants!r:.100}, not a number from 1 or None")
     seconds: object = getattr(item, "seconds", None)
     if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0):
         raise TypeError(f"{owner}: seconds is {seconds!r:.100}, not a number above 0 or None")

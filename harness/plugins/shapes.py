@@ -48,7 +48,25 @@ _INFO: _Fields = {
     "notes": _SEVERAL,
     "single_turn": bool,
 }
-_RUBRIC: _Fields = {"identity": Mapping, "labels": (tuple, list, frozenset, set)}
+_RUBRIC: _Fields = {
+    "identity": Mapping,
+    "labels": (tuple, list, frozenset, set),
+    "needs": (frozenset, set, _NONE),
+}
+_REQUEST: _Fields = {
+    "settings": Generation,
+    "schema": (Mapping, _NONE),
+    "raw": bool,
+    "choices": _SEVERAL,
+    "prefill": str,
+}
+_GENERATION: _Fields = {
+    "temperature": (int, float, _NONE),
+    "max_tokens": (int, _NONE),
+    "top_p": (int, float, _NONE),
+    "seed": (int, _NONE),
+    "stop": _SEVERAL,
+}
 _SPLIT: _Fields = {
     "n": (int, _NONE),
     "images": (int, _NONE),
@@ -91,7 +109,10 @@ def describe_wrong(given: object, wanted: type[Any]) -> str:
     why = ""
     if isinstance(given, Sample):
         why = _describe_wrong_messages(given.request.messages) or _describe_wrong_turns(given)
-    return f"it returned a Sample {why}" if why else ""
+    elif isinstance(given, Rubric):
+        odd = [each for each in cast("Collection[object]", given.needs or ()) if not isinstance(each, str)]
+        why = f"whose needs hold {odd[0]!r:.100}, not an ability" if odd else ""
+    return f"it returned a {wanted.__name__} {why}" if why else ""
 
 
 def describe_wrong_calls(given: object) -> str:
@@ -106,21 +127,48 @@ def describe_wrong_calls(given: object) -> str:
     return f"it returned {given!r:.100}, not how often it asks: at least and at most, such as (1, 3) or (1, None)"
 
 
+def describe_wrong_count(given: object) -> str:
+    """What is wrong with a number of images or of requests; empty if nothing is."""
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+        return ""
+    return f"it returned {given!r:.100}, not a number from 0"
+
+
+def describe_wrong_request(given: object, *, opened: bool = True) -> str:
+    """Why a model cannot be asked a request; empty if it can. `opened`: its images have to be open."""
+    if not isinstance(given, Request):
+        return f"{describe_value(given)}, not a Request"
+    if why := _describe_wrong_messages(given.messages):
+        return f"a Request {why}"
+    for of, fields, said in ((given, _REQUEST, "whose"), (given.settings, _GENERATION, "whose settings have a")):
+        for field, value in _find_wrong(of, fields):
+            return f"a Request {said} {field} {'is' if of is given else 'of'} {value!r:.100}"
+    if not all(isinstance(each, str) for each in cast("tuple[object, ...]", (*given.choices, *given.settings.stop))):
+        return "a Request whose choices or stops are no texts"
+    closed = [image.path for image in given.images if image.content is None]
+    if opened and closed:
+        return f"a Request whose image {closed[0]!r:.100} is not open"
+    return ""
+
+
 def describe_wrong_attacked(given: object) -> str:
     """What is wrong with what an attack made of a sample; empty if nothing is."""
     if not isinstance(given, Attacked):
         return ""  # told by its type
-    request = given.request
-    if why := describe_type(request, Request) if not isinstance(cast("object", request), Request) else "":
-        return f"it returned an Attacked whose request is {request!r:.100}: {why}"
-    if why := _describe_wrong_messages(request.messages):
-        return f"it returned a request {why}"
-    if closed := [image.path for image in request.images if image.content is None]:
-        return f"it returned a request whose image {closed[0]!r:.100} is not open"
+    if why := describe_wrong_request(given.request):
+        return f"it returned an Attacked with {why}"
     notes = cast("object", given.notes)
     if not isinstance(notes, tuple) or not all(isinstance(note, str) for note in cast("tuple[object, ...]", notes)):
         return f"it returned an Attacked whose notes are {notes!r:.100}"
     return ""
+
+
+def describe_wrong_first_requests(given: object) -> str:
+    """What is wrong with what an attack asks first; empty if nothing is."""
+    if why := describe_wrong_requests(given):
+        return why
+    faults = (describe_wrong_request(each) for each in cast("list[object]", given))
+    return next((f"it returned a list with {why}" for why in faults if why), "")
 
 
 def describe_wrong_decision(given: object, labels: Collection[str]) -> str:
