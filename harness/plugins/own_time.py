@@ -33,7 +33,7 @@ _limiter: RunVar[anyio.CapacityLimiter] = RunVar("threads of attacks")
 _left: set[asyncio.Task[Any]] = set()  #: tasks that were left behind; the loop itself keeps no reference to them
 
 
-class OverTime(Exception):  # noqa: N818 - no error of the core: the caller makes one in the plugin's name
+class OverTime(Exception):
     """A plugin's own code has taken all its seconds."""
 
 

@@ -397,7 +397,7 @@ def test_an_attack_that_raises_costs_its_samples_alone_and_is_named(tmp_path: Pa
     ("apply", "said"),
     [
         (lambda *_: None, "returned None, not Attacked"),
-        (lambda sample, *_: Attacked(request=sample), "whose request is"),
+        (lambda sample, *_: Attacked(request=sample), "an Attacked with a Sample, not a Request"),
         (lambda *_: Attacked(request=Request(messages=())), "whose messages are"),
         (
             lambda *_: Attacked(request=Request(messages=(Message(role="user", content=(fake_image(),)),))),

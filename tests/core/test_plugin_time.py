@@ -19,9 +19,8 @@ from harness.plugins.own_time import OverTime, work_in_thread
 from harness.testing.fakes import FakeModel, fake_sample, fake_task, host_of
 from harness.types import Failure, Request, Response, Sample, Text
 from tests.core.carried import Around, Server, go, lines, numbered, split
-from tests.core.test_attacked_runs import SIGNED
+from tests.core.test_attacked_runs import SIGNED, read_lines
 from tests.core.test_attacked_runs import go as attack_run
-from tests.core.test_attacked_runs import read_lines
 
 SHORT = 0.2  #: seconds; what a strategy or an attack of these tests may take
 TOLD = "plugin fakes (fakes 1.0), generate of strategy 'odd': its own code has worked for 0.2 s"
