@@ -394,8 +394,8 @@ def explain_bad_answer(answer: object, kind: type[object] = Response) -> str:
         if not isinstance(value, wanted):
             return f"it returned a {type(answer).__name__} whose {name} is {value!r:.100}"
     for name in _TEXTS:
-        value = getattr(answer, name, ())
-        texts = [each for pair in value.items() for each in pair] if name == "steps" else list(value)
+        held = cast("Any", getattr(answer, name, ()))
+        texts = [each for pair in held.items() for each in pair] if name == "steps" else list(held)
         if odd := [each for each in texts if not isinstance(each, str)]:
             return f"it returned a {type(answer).__name__} whose {name} hold {odd[0]!r:.100}, not a text"
     return ""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +99,7 @@ def test_a_strategy_that_raises_is_named_in_the_line_of_its_sample(tmp_path: Pat
 def test_a_strategys_number_of_calls_that_is_none_is_refused_by_its_name(given: Any) -> None:
     odd = strategy(lambda model, request: model.generate(request), calls=lambda *_: given)
     with pytest.raises(PluginError, match="calls of strategy 'odd': it returned"):
-        (host_of(odd).strategy("odd").calls or partial(pytest.fail))(PLAIN, {})
+        (host_of(odd).strategy("odd").calls or (lambda *_: None))(PLAIN, {})
 
 
 @pytest.mark.parametrize("field", ["images", "calls"])
