@@ -158,6 +158,8 @@ def record_units(table: Table, columns: MetricColumns, rows: Ints, *, framed: bo
     code = as_ints(columns.choice)[rows]
     state = np.asarray(table.state)[rows]
     settled, waits = (state & RESOLVED) > 0, (state & UNJUDGED) > 0
+    # A record that cannot count, whatever its label, leaves nothing open: neither itself nor its group or pair.
+    settled |= np.array([all(den <= 0 for _, den in shares) for shares in choices], dtype=bool)[code]
     framed = framed or bool(waits.any())
     if framed:  # what an answer can give in one way only needs no judge
         settled |= waits & np.array([len(shares) == 1 for shares in choices], dtype=bool)[code]

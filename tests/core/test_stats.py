@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.metrics import Metric, Record, rate
+from harness.metrics import NOT_COUNTED, Metric, Record, either, rate
 from tests.core.recorded import ASR, figures, hits, record, tally, yes_rate
 
 
@@ -244,6 +244,31 @@ def test_members_that_do_not_count_have_no_say_in_their_group() -> None:
     ]
     found = figures(metric, records)
     assert (found["value"], found["denominator"]) == (100.0, 1)
+
+
+def test_an_unresolved_member_that_could_not_count_leaves_its_group_resolved() -> None:
+    """As of the pictures of later steps, where a metric looks at those up to a step."""
+
+    def early(record: Record) -> bool:
+        return record.tags["step"] == "0"
+
+    metric = Metric(
+        name="any",
+        score=lambda r: hits(r) if early(r) else NOT_COUNTED,
+        possible=lambda r: either(r) if early(r) else (NOT_COUNTED,),
+        group=lambda r: r.tags["g"],
+        combine="any",
+        better="lower",
+    )
+    labels = {"a": ("yes", None), "b": ("no", None), "c": (None, "yes")}
+    records = [
+        record(f"{group}{step}", label, tags={"g": group, "step": str(step)}, cluster=group)
+        for group, steps in labels.items()
+        for step, label in enumerate(steps)
+    ]
+    found = figures(metric, records)
+    assert (found["value"], found["denominator"], found["unresolved"]) == (50.0, 2, 1)
+    assert found["bounds"] == [pytest.approx(100 / 3), pytest.approx(200 / 3)]
 
 
 def test_the_epoch_is_part_of_every_group_unless_the_metric_spans_epochs() -> None:
