@@ -59,7 +59,8 @@ PAPER: Final = Paper(
     year=2026,
     arxiv="2601.06757",
 )  # fmt: skip
-NO_CAPTION: Final = "(none: there is no image)"
+NO_IMAGE: Final = "(none: there is no image)"
+NO_CAPTION: Final = "(none was written)"
 #: kind of dialogue -> upstream's constant, with an image and without
 _NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "helpful": ("HELPFULNESS_MM_SYSTEM_PROMPT", "HELPFULNESS_UM_SYSTEM_PROMPT"),
@@ -84,8 +85,8 @@ def find_kind(sample: Sample) -> str:
 
 
 def find_caption(sample: Sample) -> str:
-    """The image in words, or a note that there is none."""
-    return str(sample.target.get("caption") or NO_CAPTION)
+    """The image in words, or a note that there is no image, or that nobody wrote its words."""
+    return str(sample.target.get("caption") or (NO_CAPTION if sample.images else NO_IMAGE))
 
 
 def open_upstream(root: Path) -> Rubric:

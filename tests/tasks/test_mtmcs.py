@@ -245,6 +245,16 @@ def test_the_judge_of_a_dialogue_in_words_is_told_that_there_is_no_image(tmp_pat
     assert "there is no image" in texts(request)
 
 
+def test_the_judge_of_an_image_that_has_no_caption_is_not_told_that_there_is_no_image(tmp_path: Path) -> None:
+    write(tmp_path, [record(7)])
+    write_json(tmp_path / CAPTIONS, {"8": "picture 8"})
+    (sample,) = read(TASK, tmp_path, "type_a-safe")
+    answer = Response(text="last", steps={"turn-1": "one", "turn-2": "two"})
+    (request,) = open_judge(JUDGE).ask(join_replies(sample, answer), answer)
+    assert "none was written" in texts(request)
+    assert "there is no image" not in texts(request)
+
+
 def test_the_image_itself_is_shown_if_it_is_asked_for(tmp_path: Path) -> None:
     sample, answer = joined("type_a-unsafe", tmp_path, "one", "two", "last")
     (request,) = open_judge(JUDGE, sees="images,question,answer").ask(sample, answer)
