@@ -211,21 +211,17 @@ def test_rr_counts_refusals_blocks_and_empty_answers_of_safe_input(tmp_path: Pat
     assert values(found) == {"refusal_rate": (refused, len(known), 90 - len(known))}
 
 
-def test_the_sites_column_masr_is_the_pooled_rate_but_for_two_rows() -> None:
+def test_the_sites_column_masr_is_the_pooled_rate_but_for_three_rows() -> None:
     sizes = {"ASR_SSU": 844, "ASR_USU": 996, "ASR_UUU": 719, "ASR_SUU": 849}
     rows = [row for row in published(TASK) if row.split == "unsafe"]
     assert len(rows) == 68
     pooled = [row for row in rows if "ASR" in row.values]
     means = [row for row in rows if "mASR" in row.values]
-    assert [row.model for row in means] == ["Claude-3.5-Sonnet"] * 2
-    off: list[str] = []
+    assert sorted(row.model for row in means) == ["Claude-3.5-Sonnet", "Claude-3.5-Sonnet", "LLaVA-v1.5-13B"]
     for row in pooled:
         found = sum(row.values[name] * size for name, size in sizes.items()) / sum(sizes.values())
-        if abs(found - row.values["ASR"]) > 0.0101:
-            off.append(row.model)
-            assert row.note
-    assert off == ["LLaVA-v1.5-13B"]
+        assert found == pytest.approx(row.values["ASR"], abs=0.0101)
     for row in means:
         assert sum(row.values[name] for name in sizes) / 4 == pytest.approx(row.values["mASR"], abs=0.0101)
     marked = [(row.model, len(row.slips)) for row in published(TASK) if row.slips]
-    assert marked == [("LLaVA-v1.5-13B", 1), ("Gemma3-27B-IT", 1), ("SPA-VL-DPO-7B", 2)]
+    assert marked == [("Gemma3-27B-IT", 1), ("SPA-VL-DPO-7B", 2)]
