@@ -17,13 +17,13 @@ from harness_elite.task import ALL, HAZARDS, MINI, TASK
 from harness_keyword import JUDGE as KEYWORD
 from harness_llamaguard.judge import JUDGE as LLAMAGUARD
 
-from harness import BadData, Image, MissingData, Response, Rubric, Sample, Text, Unscored, Verdict
+from harness import BadData, Image, MissingData, Request, Response, Rubric, Sample, Text, Unscored, Verdict
 from harness.board.published import published as published_rows
 from harness.data.upstream import copy
 from harness.images import draw_image
 from harness.metrics import Record
 from harness.testing.conformance import check_judge
-from harness.testing.fakes import PIXEL
+from harness.testing.fakes import PIXEL, fake_provider
 from tests.tasks.data import (
     check,
     find_fault,
@@ -37,7 +37,7 @@ from tests.tasks.data import (
     without,
     write_parquet,
 )
-from tests.tasks.played import HOW, play, reply, texts, values
+from tests.tasks.played import HOW, play, reply, run_split, texts, values
 
 CODES = tuple(HAZARDS)
 #: a stand-in for upstream's script, in its form and in other words
@@ -322,6 +322,36 @@ def test_upstreams_judge_is_shown_a_small_picture(size: tuple[int, int], shown: 
     PIL.Image.new("RGB", size, "red").save(made, format="JPEG")
     small = shrink(draw_image("one.jpg", made.getvalue())).opened
     assert ((small.width, small.height), small.mime) == (shown, "image/png")
+
+
+def test_in_a_run_upstreams_judge_is_sent_the_small_picture_and_ours_the_whole_one(tmp_path: Path) -> None:
+    made = io.BytesIO()
+    PIL.Image.new("RGB", (600, 300), "red").save(made, format="PNG")
+    root = put(table(tmp_path / "data/elite", [record(0)]), "images/S1/SPA-VL_S1_00000.jpg", image=made.getvalue())
+    with_script(root)
+    widths: list[int] = []
+
+    def judge(request: Request) -> str:
+        widths.extend(image.opened.width for image in request.images)
+        return asked(0, 5, 5, 5) if "Answered:" in texts(request) else scored(0, 5, 5, 5)
+
+    for words in ("upstream", "own"):
+        found = run_split(
+            TASK,
+            "all",
+            tmp_path / words,
+            fake_provider("It is there."),
+            fake_provider(judge, scheme="judging"),
+            JUDGE,
+            judge="elite=judging/any",
+            data=tmp_path / "data",
+            task_settings={"elite.prompts": words},
+        )
+        assert values(found)["E_ASR"] == (1, 1, 0)
+        assert found["metrics"]["score"]["value"] == 100
+    assert widths == [256, 600]
+    (sample,) = read(TASK, root, "all")
+    assert shrink(sample.images[0]) is sample.images[0], "not open yet"
 
 
 # ---- the numbers
