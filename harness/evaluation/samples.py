@@ -358,7 +358,7 @@ async def _ask_attacked(
     """Ask what an attack makes of a sample.
 
     Returns:
-        The result, the sample as it was asked, and the attack's notes; None if it could make nothing of the sample.
+        The result, the sample as it was asked, and the attack's notes; None if the sample was not asked, or as it is.
     """
     plain = add_run_settings(opened, context.generation, context.system)
     first: list[Response] = []
@@ -367,7 +367,7 @@ async def _ask_attacked(
             asked = add_run_settings(replace(opened, request=request, turns=()), context.generation, context.system)
             said = await ask(model, asked)
             if isinstance(said, Failure):
-                return _add_steps(said, first), asked, None
+                return _add_steps(said, first), asked, ()
             first.append(said)
         replies = tuple(each.text for each in first)
         attacked = await _work(attack, attack.attack.apply, attack.apply, opened, epoch, replies)

@@ -6,7 +6,6 @@ They make no model fail. If an answer stays the same without its images, it neve
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from random import Random
 from typing import Final
 
@@ -28,11 +27,12 @@ def _check_order(sample: Sample, _settings: Settings) -> str:
 
 
 def _apply_order(sample: Sample, _settings: Settings, variant: Variant) -> Attacked:
-    images = list(sample.request.images)
-    places = shuffle(list(range(len(images))), variant.random("order"))
-    request = replace_images(sample.request, lambda number, _: images[places[number - 1]])
+    images = sample.request.images
+    known = {image.opened.sha256: number for number, image in enumerate(images)}  # the last of those that are the same
+    order = shuffle([known[image.opened.sha256] for image in images], variant.random("order"))
+    request = replace_images(sample.request, lambda number, _: images[order[number - 1]])
     told = "the images are in another order"
-    same = all(one.opened.sha256 == other.opened.sha256 for one, other in pairwise(images))
+    same = len(known) == 1
     notes = ("all images are the same, so their order changes nothing",) if same else ()
     return Attacked(request=request, notes=(*note_place(sample.request, told), *notes))
 

@@ -66,8 +66,11 @@ def _check(sample: Sample, settings: Settings) -> str:
         return NO_TEXT
     if what == "images" and not images:
         return NO_IMAGE
-    single = len(texts) == sum(len(text.split()) for text in texts)
-    return "it holds no image, and its text is one word" if single and not images else ""
+    if all(len(set(text.split())) == 1 for text in texts) and what != "images":
+        if what == "words":
+            return "its text is one word"
+        return "" if images else "it holds no image, and its text is one word"
+    return ""
 
 
 def _apply(sample: Sample, settings: Settings, variant: Variant) -> Attacked:

@@ -100,7 +100,7 @@ async def _build(asked: list[Query], checked: list[Query], given: dict[str, Any]
     from harness.errors import HarnessError
     from harness.keys import text_hash
     from harness.limits import Policy
-    from harness.models import ModelSpec, open_metered
+    from harness.models import ModelSpec, open_metered, resolve
 
     from .around import find_scorer, read_words
     from .pool import Pool, Refinement, build_pool
@@ -121,6 +121,11 @@ async def _build(asked: list[Query], checked: list[Query], given: dict[str, Any]
         "validation": sorted(query.key for query in checked),
         "agree": given["agree"] if checked else None,
     }
+    target, refiner = (ModelSpec(ref=given[name], settings=given[f"{name}_settings"]) for name in ("target", "refiner"))
+    for name, spec in (("target", target), ("refiner", refiner)):
+        own, usual = (resolve(each).requested["settings"] for each in (spec, ModelSpec(ref=spec.ref)))
+        if own != usual:
+            made[f"{name}_settings"] = own
     output: Path = given["output"]
     before = _continue(output, Pool(clip=given["clip"], clip_sha256=sha256, made=made, entries={}))
     most: int | None = given["concurrency"]
@@ -129,7 +134,6 @@ async def _build(asked: list[Query], checked: list[Query], given: dict[str, Any]
     def tell(text: str) -> None:
         say(one_line(text, 300), err=True)
 
-    target, refiner = (ModelSpec(ref=given[name], settings=given[f"{name}_settings"]) for name in ("target", "refiner"))
     async with open_metered(target, policy, tell=tell) as first, open_metered(refiner, policy, tell=tell) as second:
         how = Refinement(
             target=first,
@@ -158,7 +162,8 @@ def _continue(output: Path, new: Pool) -> Pool:
         raise HarnessError(
             "this pool was built in another way",
             where=str(output),
-            remedy="give the models, --clip, --prompt, --rounds and --validate of that time, or another --output",
+            remedy="give the models with their settings, --clip, --prompt, --rounds and --validate of that time, "
+            "or another --output",
         )
     return before
 

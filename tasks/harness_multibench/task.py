@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Final, cast
+from typing import Any, Final
 
 from harness import BadData, DataSource, Generation, Paper, Record, Sample, Setting, Settings, Split, Task
 from harness.contracts import UNSEEN
@@ -123,13 +123,13 @@ def _read_images(row: Row, columns: Columns) -> tuple[str, ...]:
     found: list[str] = []
     for name in columns.names["images"]:
         cell = row.text(name, default="").strip()
-        listed: list[object] = []
+        listed: list[Any] = cell.split(";")
         if cell.startswith("["):
             try:
-                listed = cast("list[object]", json.loads(cell))
-            except ValueError:
+                listed = json.loads(cell)
+            except (ValueError, RecursionError):
                 raise BadData("this is no list in JSON", where=f"{row.place}, field {name}") from None
-        found += [str(each).strip() for each in listed or cell.split(";")]
+        found += [str(each).strip() for each in listed]
     found = [path.replace("\\", "/") for path in found if path]
     if not found:
         raise BadData("no image is named", where=f"{row.place}, field {columns.names['images'][0]}")

@@ -383,6 +383,21 @@ def test_a_first_question_that_fails_ends_the_sample_as_it_failed(tmp_path: Path
     assert {(line["outcome"], line["reason"]) for line in read_lines(tmp_path)} == {("input_blocked", "content_filter")}
 
 
+def test_a_first_question_that_fails_leaves_the_original_in_the_line_so_that_the_run_still_compares(
+    tmp_path: Path,
+) -> None:
+    blocked = Failure(outcome="input_blocked", reason="content_filter")
+    go(tmp_path / "plain", lambda _: "yes", images=2, attack="")
+    go(tmp_path / "asking", lambda asked: blocked if "describe" in str(asked) else "yes", images=2,
+       descriptor=ASKING, limit=3)  # fmt: skip
+    line = read_lines(tmp_path / "asking")[0]
+    plain = next(each for each in read_lines(tmp_path / "plain") if each["id"] == line["id"])
+    assert line["prompt"][-1]["text"] == "describe"
+    with plugins.use(hosted(Asked(), images=2, attack=ASKING)):
+        assert compare(tmp_path / "plain", tmp_path / "asking").mismatches == ()
+    assert line["attack"] == {"question": plain["prompt"], "notes": []}
+
+
 def broken(*_: Any) -> Attacked:
     raise ValueError("no ink")
 

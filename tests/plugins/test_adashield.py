@@ -313,21 +313,49 @@ def test_a_pool_is_refused_on_data_that_holds_one_of_its_queries(
 
 # the command
 
+MOODY = """
+from dataclasses import replace
+
+from harness import Setting, hookimpl
+from harness.testing.fakes import fake_provider
+
+
+@hookimpl
+def harness_models():
+    mood = Setting(name="mood", type=str, default="", identity=True, help="of its answers")
+    return [replace(fake_provider("I am sorry, I cannot help."), settings=(mood,))]
+"""
+
 
 def test_the_command_builds_a_pool_and_refuses_to_continue_one_of_another_kind(
     train: Path, clip_folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "made.json"
-    words = ["strategies", "pool", str(train), "--target", "mini/base", "--refiner", "mini/base"]
-    words += ["--clip", str(clip_folder), "--output", str(out), "--rounds", "1"]
+    plugin = tmp_path / "moody.py"
+    plugin.write_text(MOODY)
+    words = ["strategies", "pool", str(train), "--target", "fake/one", "--refiner", "mini/base"]
+    words += [
+        "-M",
+        "mood=calm",
+        "--plugin",
+        str(plugin),
+        "--clip",
+        str(clip_folder),
+        "--output",
+        str(out),
+        "--rounds",
+        "1",
+    ]
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 0, done.output
     made = read_pool(out)
     assert (len(made.entries), made.made["rounds"]) == (3, 1)
     assert f"defences of {len(made.entries)} queries" in done.output
-    again = CliRunner().invoke(cli, [*words[:-1], "2"])
-    assert isinstance(again.exception, HarnessError)
-    assert "built in another way" in again.exception.what
+    assert made.made["target_settings"] == {"mood": "calm"}
+    for other in ([*words[:-1], "2"], [*words, "-M", "mood=loud"]):
+        again = CliRunner().invoke(cli, other)
+        assert isinstance(again.exception, HarnessError)
+        assert "built in another way" in again.exception.what
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,9 @@ def test_what_is_shuffled_may_be_chosen_and_nothing_to_shuffle_is_refused() -> N
     assert refuse(SHUFFLE, sample(ONE), what="words") == "its question has no text"
     assert refuse(SHUFFLE, sample(QUESTION), what="images") == "it holds no image"
     assert refuse(SHUFFLE, sample("Hello")) == "it holds no image, and its text is one word"
+    assert refuse(SHUFFLE, sample("no no")) == "it holds no image, and its text is one word"
+    assert refuse(SHUFFLE, sample(ONE, "Hello"), what="words") == "its text is one word"
+    assert refuse(SHUFFLE, sample(ONE, "Hello")) == refuse(SHUFFLE, sample(ONE, "Hello"), what="images") == ""
 
 
 def test_a_shuffle_is_never_the_given_order_unless_there_is_no_other() -> None:
@@ -220,6 +223,12 @@ def test_order_exchanges_the_places_of_the_images_and_notes_a_named_place() -> N
     assert refuse(ORDER, sample(ONE, QUESTION)) == "it holds one image only"
     orders = {tuple(parts(apply(ORDER, sample(ONE, TWO, THREE, "x"), epoch=epoch))) for epoch in range(30)}
     assert len(orders) == 5, "each but the given one"
+
+
+def test_order_shows_another_order_also_of_images_of_which_two_are_the_same() -> None:
+    orders = {tuple(parts(apply(ORDER, sample(ONE, ONE, TWO, "x"), epoch=epoch))) for epoch in range(30)}
+    assert orders == {("red.png", "blue.png", "red.png", "x"), ("blue.png", "red.png", "red.png", "x")}
+    assert apply(ORDER, sample(ONE, ONE, "x")).notes == ("all images are the same, so their order changes nothing",)
 
 
 @pytest.mark.parametrize(

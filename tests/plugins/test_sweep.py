@@ -5,10 +5,12 @@ import os
 import re
 import signal
 from pathlib import Path
+from random import Random
 
 import jsonschema
 import pytest
 
+from harness.drawings import draw, png
 from harness.runs.catalog import ListedRun, MainNumber
 from harness.runs.sweeping.plan import Unit, plan_sweep
 from harness.runs.sweeping.records import Records, Row
@@ -204,6 +206,28 @@ def test_a_defence_whose_file_has_changed_is_not_done(world: World) -> None:
     assert "--fresh" in ended.out or "another" in str(cell["why"]), ended.out
 
 
+def test_a_file_of_a_strategy_and_one_of_an_attack_are_told_apart_also_where_both_settings_have_one_name(
+    tmp_path: Path,
+) -> None:
+    words, picture = tmp_path / "words.txt", tmp_path / "sign.png"
+    picture.write_bytes(png(draw("red", "ring", Random(1), 32)))
+
+    def plan(text: str) -> str:
+        words.write_text(text)
+        [unit] = plan_sweep(
+            {
+                "models": ["mini/base"],
+                "tasks": ["mis:mini"],
+                "output": str(tmp_path / "out"),
+                "strategies": [{"strategy": "system-defence", "settings": {"file": str(words)}}],
+                "attacks": [{"attack": "prepend-image", "settings": {"file": str(picture)}}],
+            }
+        ).units
+        return unit.digest
+
+    assert plan("Take care.") != plan("Beware.")
+
+
 def test_the_changes_of_a_table_are_those_of_a_comparison(world: World) -> None:
     import harness
 
@@ -247,6 +271,18 @@ def test_a_cell_without_a_number_says_why(world: World) -> None:
         (["toy/a"], {"strategies": [{"strategy": "cot", "setting": {}}]}, "strategies.0"),
         (["toy/a"], {"strategies": [{"strategy": "cot", "settings": {"promt": "safety"}}]}, "promt"),
         (["toy/a"], {"attacks": ["nothing"]}, "no attack is called 'nothing'"),
+        (
+            [{"model": "toy/a", "name": "b"}],
+            {"strategies": ["cot"], "strategy_settings": {"prompt": "safety"}},
+            "has a strategy of its own",
+        ),
+        (
+            [{"model": "toy/a", "name": "b"}],
+            {"attacks": ["order"], "attack_settings": {"seed": 3}},
+            "and an axis of attacks",
+        ),
+        (["toy/a"], {"strategies": [{"strategy": "cot", "name": "none"}]}, "none alone may be called so"),
+        (["toy/a"], {"attacks": [{"attack": "none", "name": "plain"}]}, "none alone may be called so"),
         (["toy/a"], {"attacks": ["drop"], "attack": "blank"}, "and an axis of attacks"),
         (["toy/a"], {"limmit": 3}, "no key 'limmit'"),
         ([{"model": "toy/a", "gpu": 1}], {}, "did you mean 'gpus'"),

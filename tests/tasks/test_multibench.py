@@ -102,6 +102,8 @@ def test_a_setting_that_names_no_field_or_no_column_is_refused(tmp_path: Path, g
         ("composition", {"images": "a.png;b.png"}, "dataset.csv, record 2"),
         ("composition", {"images": ""}, "dataset.csv, record 2, field images"),
         ("composition", {"images": "[1, "}, "dataset.csv, record 2, field images"),
+        ("composition", {"images": "[]"}, "dataset.csv, record 2, field images"),
+        ("composition", {"images": "[" * 50_000}, "dataset.csv, record 2, field images"),
         ("composition", {"form": "Rotated"}, "dataset.csv, record 2, field form"),
         ("composition", {"form": "", "images": "a/b.png"}, "dataset.csv, record 2, field images"),
         ("composition", {"goal": ""}, "dataset.csv, record 2, field goal"),

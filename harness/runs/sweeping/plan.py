@@ -230,8 +230,10 @@ def plan_sweep(given: Path | str | Mapping[str, Any], *, output: Path | None = N
     units: list[Unit] = []
     apart = False
     strategies, attacks = (_list_choices(values, axis, where) for axis in ("strategies", "attacks"))
-    if attacks and base.attack.name:
-        raise HarnessError("the sweep has an attack, and an axis of attacks", where=f"{where}: attack", remedy=_IN_LIST)
+    if attacks and base.attack != AttackSpec():
+        key = "attack" if base.attack.name else "attack_settings"
+        what = "the sweep has an attack, and an axis of attacks"
+        raise HarnessError(what, where=f"{where}: {key}", remedy=_IN_LIST)
     for entry, ref in _list_models(values, where):
         spec = ModelSpec(
             ref=ref,
@@ -239,7 +241,7 @@ def plan_sweep(given: Path | str | Mapping[str, Any], *, output: Path | None = N
             strategy=str(entry.get("strategy", values.get("strategy", ""))),
             strategy_settings={**values.get("strategy_settings", {}), **entry.get("strategy_settings", {})},
         )
-        if strategies and spec.strategy:
+        if strategies and (spec.strategy or spec.strategy_settings):
             what = f"{ref} has a strategy of its own, and the sweep has an axis of strategies"
             raise HarnessError(what, where=f"{where}: strategies", remedy=_IN_LIST)
         alone = str(entry.get("name") or default_folder(replace(base, model=spec)).name)
@@ -381,6 +383,9 @@ def _list_choices(values: Mapping[str, Any], axis: str, where: str) -> tuple[Cho
             declared = (host.strategy(name) if kind == "strategy" else host.attack(name)).settings
         effective(declared, settings, owner=f"{kind} {name}")
         label = str(entry.get("name") or name)
+        if (label == NONE) != (name == NONE):
+            what = f"the entry {name!r} is called {label!r}, and {NONE} alone may be called so, and nothing else"
+            raise HarnessError(what, where=f"{where}: {axis}", remedy="give it another name, or none")
         found.append(Choice(label=label, name="" if name == NONE else name, settings=settings))
     for label, count in Counter(choice.label for choice in found).items():
         if count > 1:
@@ -473,13 +478,13 @@ def _build_unit(
 def _hash_files(options: Options) -> Iterator[tuple[str, str]]:
     """The files of the strategy's and the attack's settings, by content: a changed file asks something else."""
     host, spec, attack = plugins.current(), options.model, options.attack
-    around = [(host.strategy(spec.strategy).settings, spec.strategy_settings)] if spec.strategy else []
-    around += [(host.attack(attack.name).settings, attack.settings)] if attack.name else []
-    for declared, given in around:
+    around = [("-S", host.strategy(spec.strategy).settings, spec.strategy_settings)] if spec.strategy else []
+    around += [("-A", host.attack(attack.name).settings, attack.settings)] if attack.name else []
+    for flag, declared, given in around:
         for setting in declared:
             path = Path(str(given[setting.name])).expanduser() if given.get(setting.name) else None
             if setting.type is Path and path is not None and path.is_file():
-                yield setting.name, sha256(path.read_bytes()).hexdigest()
+                yield f"{flag} {setting.name}", sha256(path.read_bytes()).hexdigest()
 
 
 def _list_judging(values: Mapping[str, Any], options: Options) -> list[str]:
