@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -38,6 +39,7 @@ _DEPTH: Final = 10  #: files that include each other
 def draft_from_lm_eval(source: Path) -> Draft:
     """The task file for a task of lm-eval. Raises HarnessError for one that cannot be asked without Python."""
     given = _load(source)
+    _check_values(given, source)
     lost = [f"{key} (a Python function)" for key, value in given.items() if isinstance(value, _Function)]
     lost += [key for key in given if key not in _HARMLESS | _READ and not isinstance(given[key], _Function)]
     if int(given.get("num_fewshot") or 0) > 0:
@@ -82,6 +84,27 @@ def draft_from_lm_eval(source: Path) -> Draft:
         notes.append(f"not supported, and left out: {', '.join(lost)}")
     notes.append("a number on it is no number of lm-eval: prompts without solved examples, and our own scoring")
     return Draft(text=render(made, scoring=scoring), guesses=tuple(guesses), notes=tuple(notes))
+
+
+def _check_values(given: Mapping[str, Any], source: Path) -> None:
+    """Raise HarnessError for a value that is none of lm-eval's."""
+    sampling, metrics = given.get("generation_kwargs"), given.get("metric_list")
+    inner: dict[str, Any] = dict(cast("Mapping[str, Any]", sampling)) if isinstance(sampling, dict) else {}
+    numbers = {name: inner.get(name) for name in (*_LENGTHS, "temperature")} | {"num_fewshot": given.get("num_fewshot")}
+    wanted = {name: "a number" for name, value in numbers.items() if not _is_number(value)}
+    for key in ("generation_kwargs", "dataset_kwargs"):
+        if not isinstance(given.get(key) or {}, dict | _Function):
+            wanted[key] = "a mapping"
+    listed = _items(metrics)
+    if metrics and (not listed or not all(isinstance(each, dict) for each in listed)):
+        wanted["metric_list"] = "a list of mappings"
+    for key, kind in wanted.items():
+        what = f"{key} is {given.get(key, numbers.get(key))!r:.60}, not {kind}"
+        raise HarnessError(what, where=str(source), remedy="correct it in a copy of the file, or leave it out there")
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and isfinite(value))
 
 
 def _read_data(given: Mapping[str, Any], guesses: list[Guess], notes: list[str], source: Path) -> dict[str, Any]:

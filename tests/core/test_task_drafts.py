@@ -338,6 +338,9 @@ def test_a_hub_set_of_lm_eval_is_named_with_its_files_as_a_guess(tmp_path: Path)
     assert (made["choices"], made["images"]) == ({"texts": ["no", "yes"]}, ["image"])
 
 
+ASKED = "dataset_path: a/b\ndoc_to_text: a\ndoc_to_target: b\n"
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -348,9 +351,21 @@ def test_a_hub_set_of_lm_eval_is_named_with_its_files_as_a_guess(tmp_path: Path)
         ("dataset_path: a/b\noutput_type: loglikelihood\ndoc_to_text: a\ndoc_to_target: b\n", "no written answer"),
         ("a: 1\n", "the file is no task of lm-eval"),
         ("a: [\n", "is not YAML"),
+        (ASKED + "num_fewshot: five\n", "num_fewshot is 'five', not a number"),
+        (ASKED + "num_fewshot: .inf\n", "num_fewshot is inf, not a number"),
+        (ASKED + "generation_kwargs: 3\n", "generation_kwargs is 3, not a mapping"),
+        (ASKED + "generation_kwargs: {temperature: warm}\n", "temperature is 'warm', not a number"),
+        (ASKED + "generation_kwargs: {max_gen_toks: many}\n", "max_gen_toks is 'many', not a number"),
+        (ASKED + "metric_list: [3]\n", "metric_list is [3], not a list of mappings"),
+        (
+            "dataset_path: csv\ndataset_kwargs: 3\ndoc_to_text: a\ndoc_to_target: b\n",
+            "dataset_kwargs is 3, not a mapping",
+        ),
     ],
 )
-def test_a_task_of_lm_eval_that_needs_python_is_refused_and_not_run(tmp_path: Path, text: str, what: str) -> None:
+def test_a_task_of_lm_eval_that_is_wrong_or_needs_python_is_refused_and_not_run(
+    tmp_path: Path, text: str, what: str
+) -> None:
     done = lm_eval(tmp_path, text)
     assert isinstance(done.exception, HarnessError)
     assert what in str(done.exception)
