@@ -64,6 +64,7 @@ def test_rubrics_of_harm_judge_all_safety_tasks_but_those_where_they_mean_someth
         *(("mssbench", rubric) for rubric in ("llamaguard", "harmbench", "strongreject")),  # one question, two pictures
         *(("siuo", rubric) for rubric in ("harmbench", "strongreject")),  # what is asked for is harmless
         *(("mtmcs", rubric) for rubric in ("harmbench", "strongreject")),  # whole dialogues, scored from 1 to 5
+        *(("mmsafeaware", rubric) for rubric in RUBRICS),  # an answer is a yes or a no, and neither does harm
         *(("salad", rubric) for rubric in RUBRICS),  # a refusal is as wrong as silence about the danger
         *(
             (task, rubric)
