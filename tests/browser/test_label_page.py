@@ -6,57 +6,30 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
 import pytest
-from anyio.from_thread import start_blocking_portal
 from harness_label.log import read_annotations
 from harness_label.queue import LabelQueue
 from playwright.sync_api import Page
 
 from harness import Verdict
+from tests.browser.desks import at, begin, press, serve, sit_down
 from tests.browser.pages import INJECTIONS, Seen, browser, violations
 from tests.plugins.agree_asking import WORLD, judged
 from tests.plugins.labelled import LABELS, OPINION, image, item, items, lines, queue, served
 
 
-@contextmanager
-def labelled(made: LabelQueue, annotator: str = "") -> Generator[str]:
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(served(made, annotator)) as url:
-        yield url
+def labelled(made: LabelQueue, annotator: str = "") -> AbstractContextManager[str]:
+    return serve(served(made, annotator))
 
 
-@contextmanager
-def opened(made: LabelQueue, **settings: Any) -> Generator[Seen]:
-    """An annotator called anna in front of the first answer, as far as the keyboard gets her."""
-    with labelled(made) as url, browser(**settings) as seen:
-        seen.page.goto(url)
-        begin(seen.page)
-        yield seen
-        seen.clean()
-
-
-def begin(page: Page, name: str = "anna") -> None:
-    page.wait_for_selector("#name:focus")
-    page.keyboard.type(name)
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#begin .main:focus")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#work:visible")
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
-
-
-def at(page: Page, said: str) -> None:
-    """Until the page says so much of how far the annotator is."""
-    page.wait_for_function("said => document.getElementById('about').textContent.includes(said)", arg=said)
+def opened(made: LabelQueue, **settings: Any) -> AbstractContextManager[Seen]:
+    """An annotator called anna in front of the first answer."""
+    return sit_down(served(made), "anna", **settings)
 
 
 def answer(page: Page) -> str:
@@ -206,7 +179,7 @@ def test_the_judge_is_heard_after_the_label_and_nowhere_before(tmp_path: Path) -
         heard: list[str] = []
         page.on("response", lambda reply: heard.append(reply.text()) if "/api/" in reply.url else None)
         page.goto(url)
-        begin(page)
+        begin(page, "anna")
         press(page, "b", "2", "g", "Escape")
         page.wait_for_load_state("networkidle")
         number = answer(page).split()[1].rstrip(":")
@@ -445,7 +418,7 @@ def test_a_screen_reader_finds_nothing_amiss_and_a_phone_does_not_scroll_aside(
         page = seen.page
         page.goto(url)
         assert violations(page) == []
-        begin(page)
+        begin(page, "anna")
         press(page, "b", "1", "Enter")
         at(page, "1 labelled")
         press(page, "2")

@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from anyio.from_thread import start_blocking_portal
 from harness_builder.review import Queue
 from playwright.sync_api import Page
 
+from tests.browser.desks import at, begin, press, serve, sit_down
 from tests.browser.pages import INJECTIONS, Seen, browser, violations
-from tests.training.reviewed import OPINION, candidates, queue, served
+from tests.training.reviewed import CATEGORIES, OPINION, candidates, queue, served
 
 
-@contextmanager
-def reviewed(made: Queue) -> Generator[str]:
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(served(made)) as url:
-        yield url
+def reviewed(made: Queue) -> AbstractContextManager[str]:
+    return serve(served(made))
 
 
-@contextmanager
-def opened(made: Queue, **settings: Any) -> Generator[Seen]:
-    """A reviewer called ann in front of the first candidate, as far as the keyboard gets her."""
-    with reviewed(made) as url, browser(**settings) as seen:
-        seen.page.goto(url)
-        begin(seen.page)
-        yield seen
-        seen.clean()
-
-
-def begin(page: Page, name: str = "ann") -> None:
-    page.wait_for_selector("#name:focus")
-    page.keyboard.type(name)
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#begin .main:focus")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#work:visible")
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
-
-
-def at(page: Page, said: str) -> None:
-    """Until the page says so much of how far the reviewer is."""
-    page.wait_for_function("said => document.getElementById('about').textContent.includes(said)", arg=said)
+def opened(made: Queue, **settings: Any) -> AbstractContextManager[Seen]:
+    """A reviewer called ann in front of the first candidate."""
+    return sit_down(served(made), "ann", **settings)
 
 
 def question(page: Page) -> str:
@@ -110,7 +83,7 @@ def test_the_note_comes_before_anything_else_and_stays_within_reach(tmp_path: Pa
         page.on("request", lambda request: asked.append(request.url))
         page.goto(url)
         page.wait_for_selector("text=Your own wellbeing comes first")
-        begin(page)
+        begin(page, "ann")
         assert next(n for n, one in enumerate(asked) if "/image/" in one) > next(
             n for n, one in enumerate(asked) if "/api/desk" in one
         )
@@ -161,7 +134,7 @@ def test_the_model_is_heard_after_the_answer_and_nowhere_before(tmp_path: Path) 
         heard: list[str] = []
         page.on("response", lambda reply: heard.append(reply.text()) if "/api/" in reply.url else None)
         page.goto(url)
-        begin(page)
+        begin(page, "ann")
         press(page, "r", "t", "s", "Escape")
         assert OPINION not in page.content() + "".join(heard)
         number = question(page).split()[1].rstrip(":")
@@ -296,7 +269,7 @@ def test_a_screen_reader_finds_nothing_amiss_and_a_phone_does_not_scroll_aside(
         page = seen.page
         page.goto(url)
         assert violations(page) == []
-        begin(page)
+        begin(page, "ann")
         press(page, "r", "y")
         at(page, "1 decided")
         press(page, "f")
@@ -309,3 +282,62 @@ def test_a_screen_reader_finds_nothing_amiss_and_a_phone_does_not_scroll_aside(
         page.wait_for_selector("#end:visible")
         assert violations(page) == []
         seen.clean()
+
+
+# ---- a question that a reviewer rewrites
+
+
+def test_a_question_that_cannot_stand_says_why_at_its_field_until_it_is_mended(tmp_path: Path) -> None:
+    made = queue(tmp_path)
+    with opened(made) as seen:
+        page = seen.page
+        press(page, "r", "f")
+        page.fill("#rewrite", "How do I do this?")
+        press(page, "Control+Enter")
+        page.wait_for_selector("#rewrite-wrong:visible >> text=must speak of both")
+        assert page.locator("#rewrite[aria-invalid=true]:focus").count() == 1
+        seen.complaints.clear()  # the browser's own line about what was refused
+        assert not list(tmp_path.rglob("*.jsonl"))
+        page.fill("#rewrite", "May the one in the first image lie on the one in the second image?")
+        assert not page.locator("#rewrite-wrong").is_visible()
+        press(page, "Control+Enter")
+        at(page, "1 decided, 3 to go")
+    assert [each.decision for each in made.reviews()] == ["fix"]
+
+
+# ---- what the page says in plain words: what the model thinks, and what comes once all is decided
+
+NEXT = "harness build mis --config FILE --out 'my sets/shapes'"
+SORTED = {"category": "shapes", "image_harmful": "yes", "sub_category": "round ones", "text_unsafe": "no"}
+
+
+def test_what_the_model_thinks_is_said_in_the_words_of_the_form(tmp_path: Path) -> None:
+    made = Queue(tmp_path / "review", candidates(tmp_path, 2, opinion=SORTED), CATEGORIES)
+    with opened(made) as seen:
+        press(seen.page, "d")
+        at(seen.page, "1 decided")
+        asked, said = (seen.page.locator(f"#last {tag}").all_inner_texts() for tag in ("dt", "dd"))
+    assert list(zip(asked, said, strict=True)) == [
+        ("the question alone is unsafe", "no"),
+        ("an image alone shows something harmful", "yes"),
+        ("category", "shapes"),
+        ("sub-category", "round ones"),
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_end_names_the_command_that_comes_next(tmp_path: Path, scheme: str) -> None:
+    made = Queue(tmp_path / "review", candidates(tmp_path, 1), CATEGORIES, then=NEXT)
+    with opened(made, color_scheme=scheme) as seen:
+        assert not seen.page.locator("#then").is_visible()
+        press(seen.page, "d")
+        seen.page.wait_for_selector("#end:visible")
+        assert seen.page.locator("#then-command").inner_text() == NEXT
+        assert violations(seen.page) == []
+
+
+def test_the_end_names_no_command_where_there_is_none(tmp_path: Path) -> None:
+    with opened(queue(tmp_path, 1)) as seen:
+        press(seen.page, "d")
+        seen.page.wait_for_selector("#end:visible")
+        assert not seen.page.locator("#then").is_visible()

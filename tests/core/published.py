@@ -10,16 +10,15 @@ Every request is kept in `asked`. A large file is served the way the hub does it
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import tarfile
 import threading
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 from aiohttp import web
+
+from tests.threaded import ThreadedApp
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = 1000  #: bytes from which a file of the hub is kept apart, known by its sha256
@@ -64,7 +63,7 @@ def tar_gz(
     return made.getvalue()
 
 
-class Published:
+class Published(ThreadedApp):
     """See the module.
 
     Attributes:
@@ -80,6 +79,7 @@ class Published:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.sets: dict[str, DataSet] = {}
         self.archives: dict[str, bytes] = {}
         self.files: dict[str, bytes] = {}
@@ -94,14 +94,6 @@ class Published:
         self.remark: dict[str, str] = {}
         self.shift = 0
         self.held = threading.Event()  #: a connection hangs
-        self.port = 0
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def archive_url(self) -> str:
@@ -111,24 +103,7 @@ class Published:
         """Requests for files, not for lists."""
         return [each for each in self.asked if "/api/" not in each.path]
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._started.wait()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join()
-        self._loop.close()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
-
-    async def _serve(self) -> None:
-        self._ended = asyncio.Event()
+    def build(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/api/datasets/{owner}/{name}", self._info)
         app.router.add_get("/api/datasets/{owner}/{name}/revision/{revision}", self._info)
@@ -137,14 +112,7 @@ class Published:
         app.router.add_get("/large/{owner}/{name}/{path:.+}", self._large)
         app.router.add_get("/archives/{owner}/{name}/{commit}", self._archive)
         app.router.add_get("/files/{path:.+}", self._file)
-        runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = runner.addresses[0][1]
-        self._started.set()
-        await self._ended.wait()
-        await runner.cleanup()
+        return app
 
     def _note(self, request: web.Request) -> None:
         head = request.headers

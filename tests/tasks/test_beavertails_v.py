@@ -1,7 +1,5 @@
 """BeaverTails-V: the evaluation part of twenty tables, in pairs of answers and in the mirror's single ones."""
 
-import time
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from harness.testing.fakes import PIXEL
 from tests.tasks.data import (
     by_id,
     check,
+    check_listing,
     find_fault,
     find_reason,
     open_first,
@@ -126,16 +125,12 @@ def test_no_size_is_published_so_any_number_is_whole(tmp_path: Path) -> None:
 
 
 def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
-    write_json(tmp_path / "evaluation.json", [record(n, image=f"images/{n}.png") for n in range(20_000)])
-    start = time.process_time()
-    assert len(listed(tmp_path)) == 20_000
-    assert time.process_time() - start < 6  # below 1 s alone
-    write_json(tmp_path / "evaluation.json", [record(n, image=f"images/{n}.png") for n in range(2_000)])
-    tracemalloc.start()
-    listed(tmp_path)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 20e6  # 200 MB for 20,000
+    check_listing(
+        lambda count: write_json(
+            tmp_path / "evaluation.json", [record(n, image=f"images/{n}.png") for n in range(count)]
+        ),
+        lambda: listed(tmp_path),
+    )
 
 
 def test_asr_is_the_share_of_unsafe_answers_a_block_and_an_empty_answer_being_none(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """MIR-SafetyBench: two to four images and a question, in the hub's and the extracted layout, with its traps."""
 
-import time
-import tracemalloc
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,19 @@ from pyarrow.parquet import write_table
 from harness import Response, Sample
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import PIXEL
-from tests.tasks.data import HUB, find_fault, find_reason, open_first, open_judge, put, read, say, show, write_json
+from tests.tasks.data import (
+    HUB,
+    check_listing,
+    find_fault,
+    find_reason,
+    open_first,
+    open_judge,
+    put,
+    read,
+    say,
+    show,
+    write_json,
+)
 from tests.tasks.played import HOW, play, reply, values
 
 CATEGORIES = ("Hate_Speech", "Self-Harm", "Privacy")
@@ -150,18 +160,10 @@ def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_samp
 
 
 def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
-    records = [record(n, images=[b""] * (2 + n % 3)) for n in range(20_000)]
-    extracted(tmp_path, records, images=False)
-    start = time.process_time()
-    assert sum(1 for _ in TASK.samples(tmp_path, "all", {})) == 20_000
-    assert time.process_time() - start < 3  # 0.6 s alone
-    extracted(tmp_path, records[:2_000], images=False)
-    tracemalloc.start()
-    for _ in TASK.samples(tmp_path, "all", {}):
-        pass
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 20e6  # 200 MB for 20,000
+    check_listing(
+        lambda count: extracted(tmp_path, [record(n, images=[b""] * (2 + n % 3)) for n in range(count)], images=False),
+        lambda: TASK.samples(tmp_path, "all", {}),
+    )
 
 
 def test_its_own_judge_sees_images_goal_question_and_answer_and_keeps_its_contract() -> None:

@@ -1,7 +1,5 @@
 """MM-SafetyBench++: unsafe questions and their safe twins, whose images and texts are published apart."""
 
-import time
-import tracemalloc
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from harness.testing.conformance import check_judge
 from harness.testing.fakes import PIXEL, fake_provider, host_of
 from tests.tasks.data import (
     by_id,
+    check_listing,
     find_fault,
     find_reason,
     open_first,
@@ -168,26 +167,13 @@ def test_all_spellings_of_a_category_are_one() -> None:
     assert find_category("08-Political_Lobbying") == ""
 
 
-def test_twenty_thousand_questions_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
-    def list_all(size: int) -> float:
-        sizes = dict.fromkeys(PUBLISHED, size)
-        listed = [{**row, "image": f"images/{n}.png"} for n, row in enumerate(rows(sizes))]
-        write_json(tmp_path / "test.json", listed)
+def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+    def write(count: int) -> None:
+        sizes = dict.fromkeys(PUBLISHED, count // 12 + 1)
+        write_json(tmp_path / "test.json", [{**row, "image": f"images/{n}.png"} for n, row in enumerate(rows(sizes))])
         questions(tmp_path, sizes)
-        start = time.process_time()
-        assert sum(1 for _ in TASK.samples(tmp_path, "gen", {"field": "Changed Question"})) == 12 * size
-        return time.process_time() - start
 
-    assert list_all(1667) < 3  # 0.6 s alone
-    tracemalloc.start()
-    list_all(167)
-    tracemalloc.reset_peak()
-    before = tracemalloc.get_traced_memory()[0]
-    for _ in TASK.samples(tmp_path, "gen", {"field": "Changed Question"}):
-        pass
-    peak = tracemalloc.get_traced_memory()[1] - before
-    tracemalloc.stop()
-    assert peak < 20e6  # 200 MB for 20,000
+    check_listing(write, lambda: TASK.samples(tmp_path, "gen", {"field": "Changed Question"}))
 
 
 def test_the_judge_sees_image_question_and_answer_and_not_the_label() -> None:

@@ -1,7 +1,5 @@
 """VSCBench: one question about safe and unsafe images, and XSTest's questions with a part of them in an image."""
 
-import time
-import tracemalloc
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,19 @@ from harness_vscbench.task import JUDGE, LABELS, LIST, MINI, PIN, SCRIPT, TASK, 
 from harness import MissingData, Response
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import PIXEL
-from tests.tasks.data import by_id, check, find_fault, find_reason, open_first, open_judge, put, read, show, write_csv
+from tests.tasks.data import (
+    by_id,
+    check,
+    check_listing,
+    find_fault,
+    find_reason,
+    open_first,
+    open_judge,
+    put,
+    read,
+    show,
+    write_csv,
+)
 from tests.tasks.played import HOW, play, reply, texts, values
 
 CATEGORIES = ("drugs", "violence", "illegal_activity", "religion", "porngraphy", "discrimination")
@@ -174,17 +184,11 @@ def test_upstreams_words_for_figsteps_pictures_are_read_from_its_script(tmp_path
     assert splits({"prompts": "own"}, tmp_path)["figstep"].fidelity == "own"
 
 
-def test_twenty_thousand_samples_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
-    write_csv(tmp_path / "vscbench_image_centric.csv", [by_image(n) for n in range(3_400)])
-    start = time.process_time()
-    assert len(read(TASK, tmp_path, "image")) == 20_400
-    assert time.process_time() - start < 6  # below 1 s alone
-    write_csv(tmp_path / "vscbench_image_centric.csv", [by_image(n) for n in range(340)])
-    tracemalloc.start()
-    read(TASK, tmp_path, "image")
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 20e6  # 200 MB for 20,000
+def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+    check_listing(
+        lambda count: write_csv(tmp_path / "vscbench_image_centric.csv", [by_image(n) for n in range(count // 6 + 1)]),
+        lambda: read(TASK, tmp_path, "image"),
+    )
 
 
 def test_the_judge_reads_the_original_question_and_the_answer_and_neither_image_nor_label() -> None:

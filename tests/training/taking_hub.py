@@ -11,16 +11,15 @@ bytes are put there, and the commit names its sha256.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import json
-import threading
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
+
+from tests.threaded import ThreadedApp
 
 LARGE = 600
 TOKEN = "hf_a_token_of_the_tests"
@@ -46,7 +45,7 @@ class Asked:
     token: str
 
 
-class TakingHub:
+class TakingHub(ThreadedApp):
     """See the module.
 
     Attributes:
@@ -56,42 +55,18 @@ class TakingHub:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.owner = "someone"
         self.repos: dict[str, Repo] = {}
         self.asked: list[Asked] = []
         self.refuse: dict[str, int] = {}
         self.stored: dict[str, bytes] = {}
-        self.port = 0
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def puts(self) -> list[str]:
         """Large files whose bytes were sent."""
         return [each.path for each in self.asked if each.path.startswith("/large/")]
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._started.wait()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join()
-        self._loop.close()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
-
-    async def _serve(self) -> None:
-        self._ended = asyncio.Event()
+    def build(self) -> web.Application:
         app = web.Application(client_max_size=1 << 26, middlewares=[self._guard])
         name = "{owner}/{name}"
         app.router.add_post("/api/repos/create", self._create)
@@ -104,14 +79,7 @@ class TakingHub:
         app.router.add_get(f"/api/datasets/{name}/tree/{{revision}}", self._tree)
         app.router.add_get(f"/api/datasets/{name}", self._info)
         app.router.add_get(f"/api/datasets/{name}/revision/{{revision}}", self._info)
-        runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = runner.addresses[0][1]
-        self._started.set()
-        await self._ended.wait()
-        await runner.cleanup()
+        return app
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
