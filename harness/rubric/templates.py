@@ -29,6 +29,7 @@ from harness.settings import nearest
 from harness.types import Part, Request, Text
 
 if TYPE_CHECKING:
+    import jinja2
     from jinja2.sandbox import SandboxedEnvironment
 
 Marker = Callable[[], str]  #: a source of markers; tests give a seeded one
@@ -87,7 +88,6 @@ def load_template(file: TemplateFile, names: Iterable[str], *required: str, owne
         HarnessError: unreadable, not Jinja, an unknown variable, no required one, or it fails when filled in.
     """
     from jinja2 import TemplateError
-    from jinja2.meta import find_undeclared_variables
 
     try:
         text = file.read_text(encoding="utf-8")
@@ -96,7 +96,7 @@ def load_template(file: TemplateFile, names: Iterable[str], *required: str, owne
         raise HarnessError(f"the file cannot be read: {reason}", where=str(file)) from error
     known = frozenset(names)
     try:
-        used = find_undeclared_variables(sandbox().parse(text))
+        used, compiled = _compile(text)
         for name in sorted(used - known):
             raise HarnessError(
                 f"the template uses {name!r}, which {owner} does not show", where=str(file), remedy=nearest(name, known)
@@ -106,13 +106,20 @@ def load_template(file: TemplateFile, names: Iterable[str], *required: str, owne
                 raise HarnessError(
                     f"the template never shows the {name}", where=str(file), remedy=f"write {{{{ {name} }}}} in it"
                 )
-        compiled = sandbox().from_string(text)
         compiled.render(dict.fromkeys(known, "x"))
     except (TemplateError, *FAULTS) as error:
         line = getattr(error, "lineno", None)
         where = f"{file}, line {line}" if line else str(file)
         raise HarnessError(f"the template cannot be filled in: {error}", where=where) from error
-    return Template(text=text, used=frozenset(used), render=lambda values: compiled.render(values))
+    return Template(text=text, used=used, render=lambda values: compiled.render(values))
+
+
+@lru_cache(maxsize=256)
+def _compile(text: str) -> tuple[frozenset[str], jinja2.Template]:
+    """The variables that a template shows, and the template. A run opens the same rubric many times."""
+    from jinja2.meta import find_undeclared_variables
+
+    return frozenset(find_undeclared_variables(sandbox().parse(text))), sandbox().from_string(text)
 
 
 @cache
