@@ -518,8 +518,8 @@ tasks_command = list_command(_TASKS, "List the tasks and suites, or show some in
     "source",
     metavar="PATH|hub:OWNER/NAME",
     required=True,
-    help="The data: CSV, TSV, JSON, JSON lines, parquet or a set of the hub; a report of garak, an export of PyRIT; or "
-    "lm-eval's YAML.",
+    help="The data: CSV, TSV, JSON, JSON lines, parquet, an Excel workbook or a set of the hub; a report of garak, an "
+    "export of PyRIT; or lm-eval's YAML.",
 )
 def _write_new(file: Path, source: str) -> int:
     """Write a task file: a task without Python, from the columns that a data file has.

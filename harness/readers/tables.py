@@ -15,6 +15,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
@@ -22,10 +23,10 @@ from typing import IO, Any, Final, cast
 
 from harness.errors import BadData, BadImage, MissingData
 from harness.readers.files import CELL, DataFiles
-from harness.readers.records import Row, describe_mismatch, parquet_rows, parse_json
+from harness.readers.records import Row, describe_mismatch, parquet_rows, parse_json, rows
 from harness.types import Json
 
-SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx")
 #: what reading a cell can raise besides BadImage
 FAULTS: Final = (OSError, ValueError, KeyError, RecursionError, csv.Error)
 _BOM: Final = b"\xef\xbb\xbf"
@@ -36,7 +37,7 @@ _LISTS: Final = (".jsonl", ".ndjson")
 
 
 def read_table(files: DataFiles, name: str, *, cells: Collection[str] = ()) -> Iterator[Row]:
-    """The records of one file, lazily; an empty cell of a CSV file is null.
+    """The records of one file, lazily (a workbook as a whole); an empty cell of CSV or of a workbook is null.
 
     Args:
         files: of the data root.
@@ -53,10 +54,25 @@ def read_table(files: DataFiles, name: str, *, cells: Collection[str] = ()) -> I
         return parquet_rows(files, name)
     if not kind:
         raise BadData(f"{name} is no kind of file that is read", where=name, remedy=f"known: {', '.join(SUFFIXES)}")
+    if kind == ".xlsx":
+        return _read_workbook(files, name, cells)
     place = _find_file(files, name)
     if kind == ".json":
         return _read_json(place, name, cells)
     return _read_lines(place, name, cells) if kind in _LISTS else _read_csv(place, name, cells)
+
+
+def _read_workbook(files: DataFiles, name: str, cells: Collection[str]) -> Iterator[Row]:
+    """The records of the first sheet, each with all columns."""
+    found = rows(files, name)
+    columns = dict.fromkeys(column for row in found for column in row.values)
+    if wrong := next((column for column in cells if column in columns), None):
+        what = "images in the cells of a workbook are not read"
+        raise BadData(
+            what, where=f"{name}, field {wrong}", remedy="save it as CSV, or name the images' files in the cells"
+        )
+    for row in found:
+        yield replace(row, values={**dict.fromkeys(columns), **row.values})
 
 
 def suffix(name: str) -> str:

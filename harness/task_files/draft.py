@@ -313,7 +313,7 @@ def _has_few_values(values: list[Json]) -> bool:
 
 _COMMENTS: Final[Mapping[str, str]] = {
     "description": "One line on what it asks; it is shown in lists and reports.",
-    "data": "Where the records are: CSV, TSV, JSON, JSON lines or parquet, below this file's folder.",
+    "data": "Where the records are: CSV, TSV, JSON, JSON lines, parquet or Excel, below this file's folder.",
     "id": "The column with each record's name; without it records are numbered.",
     "question": "The text that is asked: a column, or a text with {{ column }} in it.",
     "images": "What is shown, in order: columns, or {column, as, folder, suffix, optional, list}.",

@@ -43,7 +43,9 @@ def draft_from_hub(
     listing = list_files(DataSource(hub=name), Waits(tell), revision)
     tables = [file for file in listing.files if suffix(file.path) and not _OTHERS.search(file.path)]
     if not tables:
-        raise HarnessError(f"{name} holds no table", remedy="known kinds: CSV, TSV, JSON, JSON lines and parquet")
+        raise HarnessError(
+            f"{name} holds no table", remedy="known kinds: CSV, TSV, JSON, JSON lines, parquet and Excel"
+        )
     chosen = min(tables, key=lambda file: (_rank(file.path), file.path))
     if (chosen.size or 0) > LOOKED_AT:
         size = format_bytes(chosen.size or 0)

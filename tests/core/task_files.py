@@ -68,6 +68,15 @@ def write_rows(file: Path, rows: Sequence[Mapping[str, Any]] = ROWS) -> None:
         import pandas as pd
 
         pd.DataFrame(list(rows)).to_parquet(file, index=False)
+    elif file.suffix == ".xlsx":
+        import openpyxl
+
+        book = openpyxl.Workbook()
+        sheet = book.active
+        assert sheet is not None
+        for cells in (list(rows[0]), *(list(row.values()) for row in rows)):
+            sheet.append(cells)
+        book.save(file)
     elif file.suffix == ".json":
         file.write_text(json.dumps(list(rows)), encoding="utf-8")
     elif file.suffix == ".jsonl":

@@ -42,7 +42,7 @@ def test_a_csv_file_becomes_samples_with_images_texts_and_categories(tmp_path: P
     ]
 
 
-@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json", "parquet"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json", "parquet", "xlsx"])
 def test_each_kind_of_file_gives_the_same_samples(tmp_path: Path, ending: str) -> None:
     write_images(tmp_path)
     write_rows(tmp_path / f"questions.{ending}")
@@ -50,6 +50,17 @@ def test_each_kind_of_file_gives_the_same_samples(tmp_path: Path, ending: str) -
     assert [(each.id, *asked(each)) for each in found] == [
         ("a", "<red>", "What is this?"), ("b", "<blue>", "And, what is that?"), ("c", "<red>", ROWS[2]["question"]),
     ]  # fmt: skip
+
+
+def test_a_workbook_s_cells_are_texts_and_an_empty_one_is_null_but_never_an_image(tmp_path: Path) -> None:
+    write_images(tmp_path)
+    rows = [{**row, "id": number, "room": row["room"] if number else None} for number, row in enumerate(ROWS)]
+    write_rows(tmp_path / "q.xlsx", rows)
+    found = read(write_file(tmp_path, data={"files": "q.xlsx"}))
+    assert [(each.id, each.category) for each in found] == [("0", ""), ("1", "bath"), ("2", "kitchen")]
+    with pytest.raises(BadData, match="cells of a workbook") as caught:
+        read(write_file(tmp_path, data={"files": "q.xlsx"}, images={"column": "image", "as": "base64"}))
+    assert caught.value.where == "q.xlsx, field image"
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json"])
@@ -382,7 +393,8 @@ def test_what_is_wrong_in_the_data_is_said_with_file_record_and_field(
         ("q.jsonl", '{"id": 1}\n[2]\n', "the record is a list, not an object"),
         ("q.jsonl", '{"id": \n', "not JSON"),
         ("q.json", '{"a": 1}', "no one list of records"),
-        ("q.xlsx", "", "no kind of file that is read"),
+        ("q.xlsx", "", "not an Excel workbook"),
+        ("q.ods", "", "no kind of file that is read"),
     ],
 )
 def test_a_file_that_is_not_what_its_ending_says_is_refused(tmp_path: Path, name: str, text: str, what: str) -> None:
