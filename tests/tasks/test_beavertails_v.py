@@ -12,7 +12,6 @@ from tests.tasks.data import (
     by_id,
     check,
     check_listing,
-    find_fault,
     find_reason,
     open_first,
     put,
@@ -105,13 +104,6 @@ def test_a_copy_without_parquet_names_its_images_and_a_missing_one_spoils_its_ow
     assert open_first(first) == open_first(last) == PIXEL
     assert find_reason(broken.request.images[0]) == "missing"
     assert first.category == "Animal abuse"
-
-
-@pytest.mark.parametrize("field", ["question", "image"])
-def test_a_row_that_lacks_a_field_names_table_row_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
-    write_parquet(tmp_path / "data/animal_abuse/evaluation.parquet", [record(0), record(1, **{field: None})])
-    fault = find_fault(TASK, tmp_path, "evaluation")
-    assert fault == f"data/animal_abuse/evaluation.parquet, record 2, field {field}"
 
 
 def test_without_a_table_the_error_names_it(tmp_path: Path) -> None:

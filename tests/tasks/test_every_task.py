@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import re
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
 from harness import MissingData, Split, Task
 from harness.data.places import find_splits
 from harness.images import open_image
+from harness.readers import open_files, rows
 from harness.settings import effective
-from tests.tasks.data import read
+from tests.tasks.data import find_fault, read, write_csv, write_json
 
 FOLDERS = ("beavertails_v", "elite", "figstep", "hades", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench",
            "mis", "mm_safetybench", "mm_safetybench_plus", "mmsafeaware", "mossbench", "mssbench", "msts",
@@ -254,3 +257,48 @@ def test_data_that_is_not_there_is_missing_data_that_names_its_file(
 ) -> None:
     with pytest.raises(MissingData, match=there):
         read(TASKS[name], tmp_path, split)
+
+
+#: file of a packaged split, and the fields that each of its records must have
+NEEDED = """
+beavertails-v:mini evaluation.json question, image
+elite:mini ELITE-benchmark.csv question, image_name
+figstep:mini data/question/safebench.csv category_id, task_id, category_name, question, instruction
+hades:mini test.json image, id, scenario, keywords, step, category, instruction
+harmbench-mm:mini data/behavior_datasets/harmbench_behaviors_multimodal_all.csv Behavior, ImageFileName
+holisafe:mini holisafe_bench.json query, image, category, type
+jailbreakv:mini JailBreakV_28K/mini_JailBreakV_28K.csv jailbreak_query, redteam_query, policy, image_path
+mis:mini mis_mini.json question, category, image_path1, image_path2
+msts:mini data/prompts/english_multimodal.csv case_id, prompt_text, prompt_type, hazard_category, unsafe_image_id
+multibench:mini dataset.csv goal, prompt, images
+salad:mini data.json image, category, safety warning
+siuo:mini siuo_gen.json question_id, image, question, category, safety_warning, reference_answer
+spa-vl:mini harm.json question, image
+usb:mini USB_base_final.csv id, usage, text, level1_category
+vljailbreakbench:mini vlbreakbench_challenge.json query, text_prompt, image, category
+vlsbench:mini data.json instruction, image_path, category
+vscbench:mini-typography vscbench_text_centric.csv type, prompt_origin, prompt_mm, typography_img
+xstest:mini xstest_prompts.csv prompt, type
+"""
+LACKING = [
+    (packaged, file, field)
+    for packaged, file, fields in (line.split(maxsplit=2) for line in NEEDED.strip().splitlines())
+    for field in fields.split(", ")
+]
+
+
+@pytest.mark.parametrize(("packaged", "file", "field"), LACKING)
+def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(
+    tmp_path: Path, packaged: str, file: str, field: str
+) -> None:
+    name, _, split_name = packaged.partition(":")
+    data = splits_of(TASKS[name])[split_name].data
+    assert data is not None
+    root = copytree(data, tmp_path / "data")
+    whole = [dict(row.values) for row in rows(open_files(root), file)]
+    broken = [*whole[:2], *(record | {field: None} for record in whole[2:])]
+    (write_json if file.endswith(".json") else write_csv)(root / file, broken)
+    fault = re.fullmatch(rf"{re.escape(file)}, record (\d+), field (?:\w+ or )*{field}(?: or \w+)*",
+                         find_fault(TASKS[name], root, split_name))  # fmt: skip
+    assert fault
+    assert int(fault[1]) > 2

@@ -13,7 +13,7 @@ from harness import BadData, HarnessError, MissingData, Sample
 from harness.images import open_image
 from harness.settings import effective
 from harness.testing.fakes import PIXEL
-from tests.tasks.data import check, find_fault, find_reason, open_first, put, read, say, show, write_csv
+from tests.tasks.data import check, find_reason, open_first, put, read, say, show, write_csv
 from tests.tasks.played import attack, counted, end_of, published
 
 FIELDS = ("dataset", "category_id", "task_id", "category_name", "question", "instruction")
@@ -131,13 +131,6 @@ def test_missing_images_are_counted_and_listed(tmp_path: Path) -> None:
     found = check(TASK, tmp_path, "full")
     assert (found.samples, found.published, len(found.bad["missing"])) == (3, 500, 2)
     assert "500 are published" in found.warning
-
-
-@pytest.mark.parametrize("field", FIELDS[1:])
-def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
-    broken: dict[str, Any] = {field: ""}
-    write(tmp_path, [record(1, 1), record(1, 2, **broken)])
-    assert find_fault(TASK, tmp_path, "full") == f"data/question/safebench.csv, record 2, field {field}"
 
 
 def test_a_number_that_is_none_is_bad_data_and_no_path(tmp_path: Path) -> None:

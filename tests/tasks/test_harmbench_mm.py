@@ -8,7 +8,7 @@ from harness_harmbench_mm.task import TASK
 
 from harness import Sample
 from harness.testing.fakes import PIXEL
-from tests.tasks.data import check, find_fault, find_reason, open_first, put, read, show, write_csv
+from tests.tasks.data import check, find_reason, open_first, put, read, show, write_csv
 from tests.tasks.played import attack, counted, published
 
 TABLE = "behavior_datasets/harmbench_behaviors_multimodal_all.csv"
@@ -75,12 +75,6 @@ def test_missing_images_are_counted_and_listed_under_the_name_the_record_gives(t
 def test_an_image_out_of_the_data_root_is_never_opened(tmp_path: Path) -> None:
     (sample,) = listed(write(tmp_path, [record(1, ImageFileName="../../../secret.png")]))
     assert find_reason(sample.request.images[0]) == "outside_root"
-
-
-@pytest.mark.parametrize("field", ["Behavior", "ImageFileName"])
-def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
-    write(tmp_path, [record(1), {**record(2), field: ""}])
-    assert find_fault(TASK, tmp_path, "all") == f"data/{TABLE}, record 2, field {field}"
 
 
 def test_what_only_describes_a_record_may_be_missing(tmp_path: Path) -> None:

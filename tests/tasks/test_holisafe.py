@@ -23,7 +23,6 @@ from tests.tasks.data import (
     put,
     read,
     show,
-    without,
     write_json,
     write_parquet,
 )
@@ -120,12 +119,6 @@ def test_a_category_is_what_the_record_says_and_not_the_images_folder(tmp_path: 
 def test_a_type_that_is_none_of_the_five_is_refused_and_not_left_out(tmp_path: Path, kind: Any) -> None:
     fault = find_fault(TASK, write(tmp_path, [record(1), record(2, type=kind)]), "unsafe")
     assert fault == "holisafe_bench.json, record 2, field type"
-
-
-@pytest.mark.parametrize("field", ["query", "image", "category"])
-def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
-    fault = find_fault(TASK, write(tmp_path, [record(1), without(record(2), field)]), "unsafe")
-    assert fault == f"holisafe_bench.json, record 2, field {field}"
 
 
 def test_the_smaller_count_of_the_hub_is_a_warning_and_the_split_stays_whole(tmp_path: Path) -> None:

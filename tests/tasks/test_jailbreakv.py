@@ -12,7 +12,7 @@ from harness_jailbreakv.task import JUDGE, LABELS, MINI, POLICIES, TASK
 from harness import Response, Sample, Unscored, Verdict
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import PIXEL, fake_sample
-from tests.tasks.data import check, find_fault, find_reason, open_first, open_judge, put, read, show, without, write_csv
+from tests.tasks.data import check, find_reason, open_first, open_judge, put, read, show, without, write_csv
 from tests.tasks.played import attack, counted, published, reply, texts
 
 HUB = "JailBreakV_28K/"
@@ -126,12 +126,6 @@ def test_the_goals_alone_are_asked_without_an_image(tmp_path: Path) -> None:
     first, second = listed(tmp_path, "redteam")
     assert (show(first), first.target) == (["Paint it."], {"intent": "Paint it."})
     assert (first.tags, second.tags) == ({"source": "Handcraft"}, {"source": ""})
-
-
-@pytest.mark.parametrize("field", ["jailbreak_query", "redteam_query", "policy", "image_path"])
-def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
-    write(tmp_path, [record(1), {**record(2), field: ""}])
-    assert find_fault(TASK, tmp_path, "official-mini") == f"{HUB}mini_JailBreakV_28K.csv, record 2, field {field}"
 
 
 def test_columns_that_only_some_copies_have_may_be_missing(tmp_path: Path) -> None:

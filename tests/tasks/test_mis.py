@@ -16,7 +16,7 @@ from harness.readers import normalize_question
 from harness.runs.verification import check_sums
 from harness.stats.summary import JudgedItem, SplitRun, TaskSummary
 from harness.types import Outcome, Sample, Unscored, Verdict
-from tests.tasks.data import find_fault, find_reason, read, show, without, write_json
+from tests.tasks.data import find_reason, read, show, write_json
 
 assert callable(TASK.splits)
 SPLITS = TASK.splits({}, Path("nowhere"))
@@ -111,17 +111,6 @@ def test_a_known_category_has_the_papers_spelling_whatever_its_case(name: str) -
 def test_an_unknown_category_is_kept(tmp_path: Path) -> None:
     (sample,) = listed(write(tmp_path, [record(1, category=" Something  new", sub_category=None)]))
     assert (sample.category, sample.tags) == ("Something new", {"sub_category": ""})
-
-
-@pytest.mark.parametrize("field", ["question", "category", "image_path1", "image_path2"])
-@pytest.mark.parametrize("value", ["missing", None, 3, ["a.png"], "  "])
-def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(
-    tmp_path: Path, field: str, value: object
-) -> None:
-    changed: dict[str, Any] = {field: value}
-    broken = without(record(3), field) if value == "missing" else record(3, **changed)
-    write(tmp_path, [record(1), record(2), broken])
-    assert find_fault(TASK, tmp_path, "easy") == f"mis_easy.json, record 3, field {field}"
 
 
 @pytest.mark.parametrize("records", [{"easy": []}, "text", [[1, 2]]])

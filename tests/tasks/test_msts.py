@@ -21,7 +21,6 @@ from tests.tasks.data import (
     HUB,
     by_id,
     check_listing,
-    find_fault,
     find_reason,
     open_first,
     open_judge,
@@ -139,12 +138,6 @@ def _opens(sample: Sample) -> bool:
         return open_first(sample).startswith(PIXEL)
     except harness.BadImage:
         return False
-
-
-@pytest.mark.parametrize("field", ["case_id", "prompt_text", "prompt_type", "hazard_category", "unsafe_image_id"])
-def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
-    write_csv(tmp_path / "data/prompts/english_multimodal.csv", [record(0), record(1, **{field: ""})])
-    assert find_fault(TASK, tmp_path, ENGLISH) == f"data/prompts/english_multimodal.csv, record 2, field {field}"
 
 
 def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:

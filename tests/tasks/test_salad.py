@@ -118,12 +118,6 @@ def test_a_record_that_is_neither_safe_nor_unsafe_is_refused_in_either_split(tmp
         assert find_fault(TASK, root, split) == "data.json, record 2, field safety type"
 
 
-@pytest.mark.parametrize("field", ["image", "category", "safety warning"])
-def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
-    fault = find_fault(TASK, write(tmp_path, [record(1), without(record(3), field)]), "unsafe")
-    assert fault == f"data.json, record 2, field {field}"
-
-
 def test_a_record_without_text_and_query_names_both(tmp_path: Path) -> None:
     assert find_fault(TASK, write(tmp_path, [without(record(1), "text")]), "unsafe").endswith("field text or query")
 

@@ -15,14 +15,12 @@ from harness import BadData, Request, Response, Sample, Unscored, Verdict
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import PIXEL, fake_provider
 from tests.tasks.data import (
-    find_fault,
     open_first,
     open_judge,
     put,
     read,
     say,
     show,
-    without,
     write_json,
     write_parquet,
 )
@@ -106,14 +104,6 @@ def test_the_parquet_mirror_gives_the_same_samples(tmp_path: Path) -> None:
     found = listed(tmp_path, "mcqa")
     assert [sample.target["answer"] for sample in found] == ["A", "B", "C"]
     assert open_first(found[2]) == PIXEL
-
-
-@pytest.mark.parametrize(
-    "field", ["question_id", "image", "question", "category", "safety_warning", "reference_answer"]
-)
-def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
-    write_json(tmp_path / "siuo_gen.json", [record(1), without(record(2), field)])
-    assert find_fault(TASK, tmp_path, "gen").startswith(f"siuo_gen.json, record 2, field {field}")
 
 
 @pytest.mark.parametrize(

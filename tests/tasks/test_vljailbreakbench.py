@@ -16,14 +16,12 @@ from harness.testing.fakes import PIXEL
 from tests.tasks.data import (
     check,
     check_listing,
-    find_fault,
     find_reason,
     open_first,
     open_judge,
     put,
     read,
     show,
-    without,
     write_json,
 )
 from tests.tasks.played import HOW, play, reply, texts, values
@@ -87,12 +85,6 @@ def test_images_are_found_in_a_zip_and_a_missing_one_spoils_its_own_sample_alone
     whole, *broken = read(TASK, tmp_path, "base")
     assert open_first(whole) == PIXEL
     assert [find_reason(sample.request.images[0]) for sample in broken] == ["missing", "outside_root"]
-
-
-@pytest.mark.parametrize("field", ["query", "text_prompt", "image", "category"])
-def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
-    fault = find_fault(TASK, write(tmp_path, [record(0), without(record(1), field)]), "challenge")
-    assert fault == f"vlbreakbench_challenge.json, record 2, field {field}"
 
 
 def test_another_number_of_records_than_published_is_a_warning(tmp_path: Path) -> None:

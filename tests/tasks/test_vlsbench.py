@@ -15,7 +15,6 @@ from harness.testing.fakes import PIXEL
 from tests.tasks.data import (
     by_id,
     check_listing,
-    find_fault,
     find_reason,
     open_first,
     open_judge,
@@ -117,13 +116,6 @@ def test_an_image_that_is_missing_or_outside_spoils_its_own_sample_alone(tmp_pat
     whole, *broken = listed(write(tmp_path, [record(0), record(1), record(2, image_path="../2.png")], images=1))
     assert open_first(whole) == PIXEL
     assert [find_reason(sample.request.images[0]) for sample in broken] == ["missing", "outside_root"]
-
-
-@pytest.mark.parametrize("field", ["instruction", "image_path", "category"])
-def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
-    fault = find_fault(TASK, write(tmp_path, [record(1), without(record(2), field)]), "all")
-    assert fault.startswith("data.json, record 2, field ")
-    assert field in fault
 
 
 def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:

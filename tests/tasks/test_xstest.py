@@ -12,7 +12,7 @@ from harness import BadData, Response, Rubric, Sample, Verdict
 from harness.contracts import Decision
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import fake_sample
-from tests.tasks.data import by_id, find_fault, open_judge, read, say, show, without, write_csv, write_parquet
+from tests.tasks.data import by_id, open_judge, read, say, show, without, write_csv, write_parquet
 from tests.tasks.played import HOW, play, reply, texts, values
 
 
@@ -64,12 +64,6 @@ def test_of_a_copy_that_also_holds_answers_the_file_of_prompts_is_read(tmp_path:
     write_parquet(tmp_path / "data/gpt4-00000-of-00001.parquet", [record(1, completion="x")] * 2)
     write_parquet(tmp_path / "data/prompts-00000-of-00001.parquet", [without(record(1), "focus")])
     assert len(listed(tmp_path)) == 1
-
-
-@pytest.mark.parametrize("field", ["prompt", "type"])
-def test_a_prompt_that_lacks_a_field_names_file_record_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
-    write(tmp_path, [record(1), {**record(3), field: " "}])
-    assert find_fault(TASK, tmp_path, "safe") == f"xstest_prompts.csv, record 2, field {field}"
 
 
 def test_an_unknown_label_is_bad_data_and_no_guess(tmp_path: Path) -> None:
