@@ -34,6 +34,33 @@ class AttackSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettingFile:
+    """A file that a setting names, which is known by its content.
+
+    Attributes:
+        setting: the setting's name.
+        path: where it lies.
+        stamp: time of its last change, and size.
+        sha256: of its content.
+    """
+
+    setting: str
+    path: Path
+    stamp: tuple[int, int]
+    sha256: str
+
+    def check(self) -> None:
+        """Raise HarnessError if it holds something else now: a part of the run would be asked another question."""
+        now = read_setting_file(self.setting, self.path, known=self)
+        if now.sha256 != self.sha256:
+            raise HarnessError(
+                f"-A {self.setting}: the file changed while the run went on",
+                where=str(self.path),
+                remedy="put back what it held, and give the same command again; or start a run of the new file",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedAttack:
     """An attack with all its settings.
 
@@ -41,11 +68,13 @@ class ResolvedAttack:
         attack: its descriptor.
         settings: all its settings.
         identity: name, version, settings and facts, as run.json holds them.
+        files: files that its settings name, as they were when the identity was made.
     """
 
     attack: Attack
     settings: Mapping[str, Any]
     identity: Mapping[str, Json]
+    files: tuple[SettingFile, ...] = ()
 
     def check(self, sample: Sample) -> str:
         """Why it cannot take a sample; empty if it can. The sample's images need not be open."""
@@ -76,7 +105,10 @@ class ResolvedAttack:
 
         Raises:
             PluginError: the attack raised or gave what its contract does not allow.
+            HarnessError: a file of its settings is another one than when the run began.
         """
+        for file in self.files:
+            file.check()
         if why := self.check(sample):
             return Failure(outcome="bad_sample", reason=NOT_TAKEN, message=f"attack {self.attack.name}: {why}")
         key = f"{self.settings.get('seed', '')}\0{sample.split}\0{sample.id}\0{epoch}"
@@ -117,9 +149,10 @@ def resolve_attack(spec: AttackSpec) -> ResolvedAttack | None:
     attack = plugins.current().attack(spec.name)
     values = settings.effective(attack.settings, spec.settings, owner=f"attack {spec.name}")
     own = settings.identity(attack.settings, values)
-    for name, file in values.items():
-        if isinstance(file, Path) and name in own:
-            own[name] = _hash_file(name, file)
+    files = tuple(
+        read_setting_file(name, file) for name, file in values.items() if isinstance(file, Path) and name in own
+    )
+    own |= {file.setting: file.sha256 for file in files}
     facts = {} if attack.facts is None else dict(attack.facts(values))
     try:
         canonical(facts)
@@ -128,12 +161,18 @@ def resolve_attack(spec: AttackSpec) -> ResolvedAttack | None:
             f"attack {attack.name}: its facts cannot be written as JSON: {error}", remedy="its author can fix it"
         ) from error
     found: dict[str, Json] = {"name": attack.name, "version": attack.version, "settings": own}
-    return ResolvedAttack(attack=attack, settings=values, identity={**found, "facts": facts} if facts else found)
+    identity = {**found, "facts": facts} if facts else found
+    return ResolvedAttack(attack=attack, settings=values, identity=identity, files=files)
 
 
-def _hash_file(name: str, file: Path) -> str:
-    """A file is known by its content, wherever it lies."""
+def read_setting_file(setting: str, path: Path, known: SettingFile | None = None) -> SettingFile:
+    """A file that a setting names, or the known one if it is untouched. Raises HarnessError if it cannot be read."""
+    file = path.expanduser()
     try:
-        return sha256(file.expanduser().read_bytes()).hexdigest()
+        found = file.stat()
+        stamp = found.st_mtime_ns, found.st_size
+        if known is not None and known.stamp == stamp:
+            return known
+        return SettingFile(setting=setting, path=path, stamp=stamp, sha256=sha256(file.read_bytes()).hexdigest())
     except OSError as error:
-        raise HarnessError(f"-A {name}: the file cannot be read: {error.strerror}", where=str(file)) from error
+        raise HarnessError(f"-A {setting}: the file cannot be read: {error.strerror}", where=str(path)) from error

@@ -141,4 +141,6 @@ def _parse(setting: Setting, value: Any, owner: str) -> Any:
         raise mismatch
     if setting.least is not None and parsed is not None and parsed < setting.least:
         raise HarnessError(f"{owner}: {setting.name}={value} is less than {setting.least:g}", remedy=setting.help)
+    if setting.most is not None and parsed is not None and parsed > setting.most:
+        raise HarnessError(f"{owner}: {setting.name}={value} is more than {setting.most:g}", remedy=setting.help)
     return parsed

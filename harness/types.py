@@ -317,6 +317,7 @@ class Setting:
         help: one line.
         choices: the values it accepts; empty means any.
         least: the smallest number it accepts; None means any. Neither NaN nor infinity is a number here.
+        most: the largest number it accepts; None means any.
         added: its default is left out of ids: a setting that is added later gives what is there no other id.
     """
 
@@ -328,3 +329,4 @@ class Setting:
     choices: tuple[str, ...] = ()
     least: float | None = None
     added: bool = False
+    most: float | None = None

@@ -154,6 +154,7 @@ def _to_json(host: Host, listing: Listing[_T], item: _T, plugin: str) -> dict[st
             "identity": setting.identity,
             "choices": list(setting.choices),
             "least": setting.least,
+            **({} if setting.most is None else {"most": setting.most}),
             "help": setting.help,
         }
         for setting in listing.settings(item)
@@ -176,6 +177,8 @@ def _render_details(host: Host, listing: Listing[_T], item: _T, plugin: str) -> 
         accepts = "|".join(setting.choices) or setting.type.__name__
         if setting.least is not None:
             accepts = f"{accepts} ≥ {setting.least:g}"
+        if setting.most is not None:
+            accepts = f"{accepts} ≤ {setting.most:g}"
         default = "" if setting.default is None else str(setting.default)
         counts_as = "identity" if setting.identity else "transport"
         rows.append([setting.name, accepts, default, counts_as, setting.help])

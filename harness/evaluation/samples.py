@@ -344,6 +344,8 @@ async def get_answer(
                 result, asked, notes = await _ask_attacked(context, context.attack, context.model, opened, epoch)
     if asker.pending:
         return None, False
+    if counted.calls:  # whatever a strategy or an attack says of the calls that it made, or forgot where it raised
+        result = replace(result, usage=counted.usage)
     line = response_line(asked, epoch, key, result, calls=counted.calls)
     if notes is not None:
         line["attack"] = {"question": prompt_to_json(sample, result.steps), "notes": list(notes)}

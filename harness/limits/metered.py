@@ -27,7 +27,7 @@ from harness.limits.endpoints import Endpoints
 from harness.limits.quota import FreeMeter, Meter, Ticket
 from harness.limits.throttling import OWN, Call
 from harness.limits.tokens import clean_usage
-from harness.types import BLOCKED, OUTCOMES, Failure, Request, Response, Usage
+from harness.types import BLOCKED, OUTCOMES, Failure, Request, Response, Usage, add_usage
 
 _T = TypeVar("_T")
 _COUNT: ContextVar[CallCount | None] = ContextVar("count", default=None)
@@ -296,7 +296,10 @@ class Metered(MeteredCalls):
         count = _COUNT.get()
         if count is not None:
             count.calls += 1
-        return await self.call(lambda: try_once(self._model, request), request)
+        result = await self.call(lambda: try_once(self._model, request), request)
+        if count is not None:
+            count.usage = add_usage(count.usage, clean_usage(result.usage))
+        return result
 
 
 class MeteredBrush(MeteredCalls):
@@ -313,9 +316,10 @@ class MeteredBrush(MeteredCalls):
 
 @dataclass(slots=True)
 class CallCount:
-    """How often metered models were asked; a call with its retries counts once."""
+    """How often metered models were asked, and the tokens of their replies; a call with its retries counts once."""
 
     calls: int = 0
+    usage: Usage = Usage()
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from harness.images import decode
 from .turns import NO_CHAT, NO_IMAGE, NO_TEXT, SEED, change_turns, list_texts, name_pillow, replace_images, to_png
 
 _T = TypeVar("_T")
+_MOST_SIDE: Final = 8192  # its square is below `PIXEL_LIMIT`, so that the new image can be opened
+_MOST_PATCHES: Final = 128  # 16,384 pieces, which take about a tenth of a second
 
 
 def shuffle(things: list[_T], random: Random) -> list[_T]:
@@ -112,13 +114,22 @@ SHUFFLE: Final = Attack(
             choices=("both", "words", "images"),
             help="what is shuffled",
         ),
-        Setting(name="patches", type=int, default=2, identity=True, least=2, help="patches on each side of an image"),
+        Setting(
+            name="patches",
+            type=int,
+            default=2,
+            identity=True,
+            least=2,
+            most=_MOST_PATCHES,
+            help="patches on each side of an image",
+        ),
         Setting(
             name="side",
             type=int,
             default=1024,
             identity=True,
             least=0,
+            most=_MOST_SIDE,
             help="pixels that width and height are brought to first; 0 keeps the image's own",
         ),
         SEED,

@@ -188,8 +188,6 @@ JAILGUARD: Final = Strategy(
 
 def _wrap_smooth(model: Model, settings: Settings) -> Model:
     number, share, kind = settings["copies"], settings["share"], settings["change"]
-    if share > 1:
-        raise HarnessError(f"-S share={share:g} is no share", remedy="a number from 0 to 1")
 
     async def answer(inner: Model, request: Request) -> Response | Failure:
         """Ask the copies, and give the first answer of the majority; a request without images is asked as it is."""
@@ -251,6 +249,7 @@ SMOOTH: Final = Strategy(
             default=0.2,
             identity=True,
             least=0,
+            most=1,
             help="of the pixels that are masked, or of the range that is the noise's standard deviation",
         ),
     ),

@@ -1,7 +1,7 @@
 """An attack in a run: what is asked, what judges read, what is stored, and what is refused before anything is spent."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from harness.batches import queue as queues
 from harness.board.leaderboard import boards
 from harness.board.published import find_references
 from harness.cli import cli
-from harness.contracts import Attack, Attacked, Judge, ModelInfo, Rubric, Variant
+from harness.contracts import Attack, Attacked, Judge, Model, ModelInfo, Rubric, Strategy, Variant
 from harness.drawings import draw, png
 from harness.errors import HarnessError, IdentityMismatch, UnknownName
 from harness.evaluation.options import Options
@@ -38,7 +38,20 @@ from harness.runs.run import Run, default_folder, judge_async, run_async
 from harness.runs.verification import verify_run
 from harness.testing.conformance import NotConforming, check_attack
 from harness.testing.fakes import fake_image, fake_judge, fake_provider, fake_sample, fake_task, host_of
-from harness.types import Failure, Image, Message, Request, Response, Role, Sample, Setting, Settings, Text, Verdict
+from harness.types import (
+    Failure,
+    Image,
+    Message,
+    Request,
+    Response,
+    Role,
+    Sample,
+    Setting,
+    Settings,
+    Text,
+    Usage,
+    Verdict,
+)
 from tests.batching import OpenAIBatchServer
 
 SIGN = draw_image("sign.png", png(draw("red", "ring", Random(1), 32)))
@@ -126,10 +139,8 @@ def go(
     own = {name: fields.pop(name) for name in ("images", "questions", "info", "task") if name in fields}
     descriptor = fields.pop("descriptor", SIGNED)
     spec = AttackSpec(name=attack, settings=given or {})
-    options = Options(
-        model=ModelSpec(ref="fake/one"), tasks=("fake",), output=folder, probe=False, attack=spec,
-        policy=Policy(tries=1), **fields,
-    )  # fmt: skip
+    how: dict[str, Any] = {"model": ModelSpec(ref="fake/one"), "policy": Policy(tries=1), **fields}
+    options = Options(tasks=("fake",), output=folder, probe=False, attack=spec, **how)
     with plugins.use(hosted(asked, *more, attack=descriptor, **own)):
         return anyio.run(partial(run_async, options))
 
@@ -665,3 +676,100 @@ def test_replicas_that_read_images_by_path_get_drawn_ones_as_bytes() -> None:
     body, blobs = request_to_json(request, shared=True)
     assert blobs == (SIGN.opened.data,)
     assert "file" not in body["messages"][0]["content"][0]
+
+
+def test_a_file_of_its_settings_that_changes_ends_the_run_and_the_same_command_continues_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    """Else a part of the run would show another image under the same identity."""
+    file = tmp_path / "word.txt"
+    file.write_text("one", "utf-8")
+    word = Setting(name="file", type=Path, default=None, identity=True, help="its word")
+
+    def add_word(sample: Sample, settings: Settings, _variant: Variant) -> Attacked:
+        text = Text(text=settings["file"].read_text("utf-8"))
+        return Attacked(request=replace(sample.request, messages=(Message(role="user", content=(text,)),)))
+
+    descriptor = replace(SIGNED, apply=add_word, settings=(word,), images=lambda *_: 0, facts=None)
+    seen: list[str] = []
+
+    def answer(request: Request) -> str:
+        (part,) = request.messages[-1].content
+        seen.append(part.text if isinstance(part, Text) else "")
+        if len(seen) == 1:
+            file.write_text("another", "utf-8")
+        return "yes"
+
+    how: dict[str, Any] = {"given": {"file": file}, "descriptor": descriptor}
+    with pytest.raises(HarnessError, match="-A file: the file changed while the run went on"):
+        go(tmp_path / "run", answer, policy=Policy(tries=1, start=1, cap=1), **how)
+    file.write_text("one", "utf-8")
+    run = go(tmp_path / "run", answer, **how)
+    assert (run.exit_code, seen) == (0, ["one"] * 4)
+
+
+def test_a_comparison_says_strategies_and_attacks_in_words_and_never_two_that_differ_alike(tmp_path: Path) -> None:
+    def find(settings: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        spoken = Strategy(
+            name="spoken",
+            version="1",
+            description="says words",
+            wrap=lambda model, _: model,
+            settings=(Setting(name="words", type=str, default="", identity=True),),
+        )
+        folders = []
+        for number, given in enumerate((settings, other)):
+            folders.append(tmp_path / f"{len(list(tmp_path.iterdir()))}-{number}")
+            model = ModelSpec(ref="fake/one", strategy="spoken", strategy_settings=given)
+            go(folders[-1], Asked(), spoken, attack="", model=model)
+        with plugins.use(hosted(Asked(), spoken)):
+            return [(each.what, each.baseline, each.other) for each in compare(*folders).differing]
+
+    assert find({"words": "be kind"}, {}) == [("the strategy", "spoken 1 (words=be kind)", "spoken 1")]
+    ((_, one, other),) = find({"words": "be kind to everybody, now"}, {"words": "be kind to everybody, always"})
+    assert one != other
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_tokens_of_all_calls_are_kept_whatever_a_strategy_says_of_them_or_if_it_raises(
+    fails: bool, tmp_path: Path
+) -> None:
+    """What a server answered is paid for, so it is in the cost."""
+
+    class Forgetful:
+        def __init__(self, inner: Model) -> None:
+            self.inner = inner
+
+        @property
+        def info(self) -> ModelInfo:
+            return self.inner.info
+
+        async def generate(self, request: Request) -> Response | Failure:
+            await self.inner.generate(request)
+            last = await self.inner.generate(request)
+            if fails:
+                raise ValueError("after two calls")
+            return last
+
+    forgetful = Strategy(
+        name="forgetful", version="1", description="asks twice", wrap=lambda model, _: Forgetful(model)
+    )
+    paid = Response(text="yes", usage=Usage(input_tokens=10, output_tokens=3))
+    model = ModelSpec(ref="fake/one", strategy="forgetful")
+    run = go(tmp_path, lambda _: paid, forgetful, attack="", model=model)
+    assert [
+        (line["calls"], line["usage"]["input_tokens"], line["usage"]["output_tokens"]) for line in read_lines(tmp_path)
+    ] == [(2, 20, 6)] * 4
+    assert run.results["usage"]["model"]["input_tokens"] == 80
+
+
+def test_the_tokens_of_what_an_attack_asked_first_are_kept_where_it_raises_then(tmp_path: Path) -> None:
+    def fail(*_: object) -> Attacked:
+        raise ValueError("no such sign")
+
+    asks = replace(SIGNED, ask=lambda sample, _: [sample.request], calls=lambda *_: 1, apply=fail)
+    paid = Response(text="yes", usage=Usage(input_tokens=10, output_tokens=3))
+    go(tmp_path, lambda _: paid, descriptor=asks)
+    assert [(line["reason"], line["calls"], line["usage"]["input_tokens"]) for line in read_lines(tmp_path)] == [
+        ("attack_failed", 1, 10)
+    ] * 4

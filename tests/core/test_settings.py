@@ -15,6 +15,7 @@ DECLARED = (
     Setting(name="pixels", type=int, default=None, identity=True, least=1),
     Setting(name="resize", type=bool, default=True, identity=True),
     Setting(name="words", type=Path, default=None, identity=True),
+    Setting(name="share", type=float, default=0.5, identity=True, least=0, most=1),
 )
 
 
@@ -23,7 +24,7 @@ def values(**given: Any) -> dict[str, Any]:
 
 
 def test_what_is_not_given_has_its_default() -> None:
-    assert values() == {"detail": "auto", "timeout": 60.0, "pixels": None, "resize": True, "words": None}
+    assert values() == {"detail": "auto", "timeout": 60.0, "pixels": None, "resize": True, "words": None, "share": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,7 @@ def test_a_value_that_does_not_fit_is_refused(given: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        ({"share": "1.1"}, "share=1.1 is more than 1"),
         ({"pixels": "0"}, "pixels=0 is less than 1"),
         ({"timeout": -1}, "timeout=-1 is less than 0.1"),
         ({"timeout": "nan"}, "timeout=nan is not a float"),
@@ -86,7 +88,7 @@ def test_the_least_number_itself_is_taken() -> None:
 
 
 def test_transport_is_no_part_of_the_identity() -> None:
-    assert set(identity(DECLARED, values(timeout=1))) == {"detail", "pixels", "resize", "words"}
+    assert set(identity(DECLARED, values(timeout=1))) == {"detail", "pixels", "resize", "words", "share"}
 
 
 def test_only_changed_identity_settings_are_named() -> None:

@@ -149,6 +149,31 @@ def test_each_turn_of_the_user_is_drawn_and_a_given_answer_stays() -> None:
 # shuffle
 
 
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("cafe\u0301 n\u0303", "cafe n"),  # a mark as a sign of its own, as macOS writes it
+        ("zero\u200bwidth \ufeffsoft\u00adhyphen", "zerowidth softhyphen"),
+        ("bell\x07 and null\x00", "bell and null"),
+        ("heart\u200d*\ufe0f", "heart*"),
+    ],
+)
+def test_a_text_is_taken_with_signs_that_no_font_draws_and_the_line_notes_it(text: str, drawn: str) -> None:
+    assert spell(text, None) == (drawn, "")
+    (note,) = apply(TYPOGRAPHIC, sample(text)).notes
+    assert "not at all" in note
+
+
+def test_a_text_of_invisible_signs_alone_is_no_text() -> None:
+    assert refuse(TYPOGRAPHIC, sample("\u200b\ufeff")) == "its question has no text"
+
+
+@pytest.mark.parametrize("given", [{"side": 100_000}, {"patches": 2_000}])
+def test_a_shuffle_that_would_fill_the_memory_or_take_minutes_is_refused_before_the_run(given: dict[str, int]) -> None:
+    with pytest.raises(HarnessError, match=r"is more than"):
+        effective(SHUFFLE.settings, given, owner="attack shuffle")
+
+
 def test_words_and_patches_are_all_there_in_another_order() -> None:
     given = apply(SHUFFLE, sample(ONE, QUESTION), side=0)
     assert sorted(parts(given)[1].split()) == sorted(QUESTION.split())

@@ -325,9 +325,9 @@ def find_differences(a: ComparedRun, b: ComparedRun) -> Iterator[Mismatch]:
     whole = [
         ("the model", one.model.ref, other.model.ref),
         ("the system prompt", systems[0], systems[1]),
-        ("the strategy", _shorten(one.model.strategy), _shorten(other.model.strategy)),
+        ("the strategy", *_describe_choices(one.model.strategy, other.model.strategy)),
         *_compare_fields("model setting", one.model.settings, other.model.settings),
-        ("the attack", _describe_attack(one), _describe_attack(other)),
+        ("the attack", *_describe_choices(one.model.attack, other.model.attack)),
         ("what its training left out", _shorten(held_out[0], 80), _shorten(held_out[1], 80)),
     ]
     if one.identity.get("fingerprint") != other.identity.get("fingerprint"):
@@ -362,11 +362,22 @@ def _compare_fields(what: str, one: Json, other: Json) -> Iterator[tuple[str, st
             yield f"{what} {name}", _shorten(ours.get(name)), _shorten(theirs.get(name))
 
 
-def _describe_attack(file: RunFile) -> str:
-    """The attack of a run with its settings; empty for none."""
-    attack = _to_object(file.model.attack)
-    given = ", ".join(f"{name}={_shorten(value, 20)}" for name, value in _to_object(attack.get("settings")).items())
-    return f"{attack['name']} {attack['version']}{f' ({given})' if given else ''}" if attack else ""
+def _describe_choices(one: Json, other: Json) -> tuple[str, str]:
+    """The strategies or the attacks of two runs; empty for none. Two that differ are never described alike."""
+    ours, theirs = _describe_choice(one), _describe_choice(other)
+    return (f"{ours} {short(one)}", f"{theirs} {short(other)}") if one != other and ours == theirs else (ours, theirs)
+
+
+def _describe_choice(chosen: Json) -> str:
+    """A strategy or an attack with those of its settings that have a value; empty for none."""
+    if isinstance(chosen, str):
+        return chosen
+    known = _to_object(chosen)
+    settings = _to_object(known.get("settings")).items()
+    given = ", ".join(f"{name}={_shorten(value, 20)}" for name, value in settings if value not in (None, ""))
+    return " ".join(part for key in ("name", "version") if (part := str(known.get(key) or ""))) + (
+        f" ({given})" if given else ""
+    )
 
 
 def _to_object(value: object) -> Mapping[str, Any]:
