@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Final
 
@@ -173,6 +173,10 @@ def read_setting_file(setting: str, path: Path, known: SettingFile | None = None
         stamp = found.st_mtime_ns, found.st_size
         if known is not None and known.stamp == stamp:
             return known
-        return SettingFile(setting=setting, path=path, stamp=stamp, sha256=sha256(file.read_bytes()).hexdigest())
+        if not file.is_file():  # a pipe gives no end, and a folder no bytes
+            raise HarnessError(f"-A {setting}: this is no file", where=str(path))
+        with file.open("rb") as opened:
+            content = file_digest(opened, "sha256").hexdigest()
+        return SettingFile(setting=setting, path=path, stamp=stamp, sha256=content)
     except OSError as error:
         raise HarnessError(f"-A {setting}: the file cannot be read: {error.strerror}", where=str(path)) from error

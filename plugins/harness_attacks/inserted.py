@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from harness import Attack, Attacked, BadImage, HarnessError, Image, Message, Sample, Setting, Settings, Variant
-from harness.images import draw_image
+from harness.images import BYTE_LIMIT, decode, draw_image
 from harness.types import Json
 
 from .turns import NO_CHAT, change_turns, note_place
@@ -16,11 +17,18 @@ from .turns import NO_CHAT, change_turns, note_place
 
 @lru_cache(maxsize=8)
 def _open_file(file: Path, _changed: int) -> Image:
-    """The image of a file, byte for byte. Raises HarnessError if it is none."""
+    """The image of a file, byte for byte. Raises HarnessError if it is none, or if its pixels cannot be read."""
     try:
-        return draw_image("attack/prepend-image", file.read_bytes())
-    except (OSError, BadImage) as error:
-        raise HarnessError("-A file: it cannot be read as an image", where=str(file)) from error
+        if (size := file.stat().st_size) > BYTE_LIMIT:
+            raise HarnessError(f"-A file: it has {size:,} bytes, more than an image may", where=str(file))
+        image = draw_image(file.name, file.read_bytes())
+        decode(image.opened)  # else each request would be refused, or each sample would end as `bad_sample`
+    except OSError as error:
+        raise HarnessError(f"-A file: it cannot be read: {error.strerror}", where=str(file)) from error
+    except BadImage as fault:
+        why = str(fault).partition(": ")[2]
+        raise HarnessError(f"-A file: it cannot be read as an image: {why}", where=str(file)) from fault
+    return replace(image, path="attack/prepend-image")
 
 
 def open_file(settings: Settings) -> Image:

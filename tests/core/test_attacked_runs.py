@@ -1,6 +1,7 @@
 """An attack in a run: what is asked, what judges read, what is stored, and what is refused before anything is spent."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -773,3 +774,12 @@ def test_the_tokens_of_what_an_attack_asked_first_are_kept_where_it_raises_then(
     assert [(line["reason"], line["calls"], line["usage"]["input_tokens"]) for line in read_lines(tmp_path)] == [
         ("attack_failed", 1, 10)
     ] * 4
+
+
+def test_a_pipe_or_a_folder_as_the_file_of_a_setting_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    file = Setting(name="file", type=Path, default=None, identity=True, help="a file")
+    with plugins.use(hosted(Asked(), attack=replace(SIGNED, settings=(file,)))):
+        for path in (tmp_path / "pipe", tmp_path):
+            with pytest.raises(HarnessError, match="-A file: this is no file"):
+                resolve_attack(AttackSpec(name="signed", settings={"file": path}))

@@ -228,11 +228,22 @@ def test_the_users_image_stands_first_byte_for_byte_and_a_named_place_is_noted(f
     assert apply(PREPEND_IMAGE, sample(QUESTION), file=file).notes == ()
 
 
-def test_an_image_that_is_missing_or_none_is_refused_before_the_run(tmp_path: Path) -> None:
+def test_an_image_that_is_missing_or_none_is_refused_before_the_run_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no image", "utf-8")
+    PIL.Image.new("1", (9_500, 9_500)).save(tmp_path / "vast.png")
+    whole = png(draw("red", "star", Random(1), 40))
+    (tmp_path / "cut.png").write_bytes(whole[:-20])
+    (tmp_path / "torn.png").write_bytes(whole[:60] + bytes([whole[60] ^ 255]) + whole[61:])
     facts = PREPEND_IMAGE.facts
     assert facts is not None
-    for given, said in ((None, "needs an image"), ("none.png", "cannot be read"), ("text", "cannot be read")):
+    for given, said in (
+        (None, "needs an image"),
+        ("none.png", "cannot be read"),
+        ("text", "cannot be read as an image: "),
+        ("vast.png", "9500 x 9500 pixels, at most"),
+        ("cut.png", "cannot be read as an image: "),
+        ("torn.png", "cannot be read as an image: "),
+    ):
         settings: Mapping[str, Any] = {} if given is None else {"file": tmp_path / given}
         with pytest.raises(HarnessError, match=said):
             facts(effective(PREPEND_IMAGE.settings, settings, owner="prepend-image"))
