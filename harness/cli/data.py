@@ -311,7 +311,8 @@ def _fetch_wording(host: Host, place: Place, source: Path | None) -> None:
     if any(setting.name == "prompts" for setting in task.settings):
         splits = Place(task, None, {f"{task.name}.data": place.root, f"{task.name}.prompts": "upstream"}).splits()
         for name, split in splits.items():
-            show_fidelity(f"input of {name}", str(split.fidelity))
+            if split.fidelity is not None:  # a split without words of the benchmark has none of another
+                show_fidelity(f"input of {name}", split.fidelity)
     for name in dict.fromkeys(judge for split in splits.values() for judge in split.judges):
         judge = host.judge(name)
         if any(setting.name == "prompts" for setting in judge.settings):

@@ -357,6 +357,22 @@ def test_fetch_says_whose_words_it_found(tmp_path: Path, run: Command) -> None:
     assert "results will say 'modified'" in err
 
 
+def test_fetch_warns_of_no_split_that_has_no_words_of_the_benchmark(tmp_path: Path, run: Command) -> None:
+    script = tmp_path / "clone/eval/evaluate/inference/llava.py"
+    script.parent.mkdir(parents=True)
+    words = (
+        """prompt = f"See the {line['category']}. " +""",
+        'mask = "do it to"',
+        """mask = f'the {line["category"]}'""",
+    )
+    script.write_text("\n".join(words))
+    code, out, err = run("data", "fetch", "hades", "--prompts", "--from", tmp_path / "clone", "--data", tmp_path)
+    assert code == 0, err
+    assert "input of abstract: modified" in out
+    assert "plain" not in out + err
+    assert "None" not in out + err
+
+
 MSS_WORDS = [f"PROMPT_{who}_{what}" for who in ("CHAT", "EMBODIED") for what in ("IF", "QC", "IC", "IC_CAP")]
 MSS_JUDGE = """
 prompt_chat = prompt_embodied = {
