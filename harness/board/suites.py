@@ -109,6 +109,7 @@ class Mean:
         model: its shown name: the ref, and the strategy that wrapped it.
         ref: as the user wrote it.
         strategy: its name; empty for none.
+        attack: name of the attack that changed the questions; empty for none.
         value: None while a part is missing.
         ci95: its interval.
         ci95_worst: the interval ranks would use.
@@ -133,6 +134,7 @@ class Mean:
     of: Mapping[str, tuple[str, float]]
     missing: tuple[str, ...]
     complete: bool
+    attack: str = ""
 
     @property
     def parts(self) -> int:
@@ -177,6 +179,7 @@ def means(results: Sequence[Results]) -> tuple[Mean, ...]:
                     model=" + ".join(part for part in (ref, strategy, attack and f"attack {attack}") if part),
                     ref=ref,
                     strategy=strategy,
+                    attack=attack,
                     value=body["value"],
                     ci95=parse_ends(body["ci95"]),
                     ci95_worst=parse_ends(body["ci95_worst"]),

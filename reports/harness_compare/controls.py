@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _LEGEND: Final = (
-    "Each row: the same items with and without the attack, over those resolved in both (n). Difference: with it - "
-    "without. Brackets: 95% interval; worst case: stretched over all that the unresolved could have been. p: Holm over "
-    "all main metrics of the model. A difference near 0 under drop, with a narrow interval: the number does not rest "
-    "on the images. May change: items whose words name a place among the images, so that another answer may be right."
+    "Each row: the same items with and without the attack, over those resolved in both. n: what both numbers are "
+    "divided by, as `without / with it` where that differs. Difference: with it - without. Brackets: 95% interval; "
+    "worst case: stretched over all that the unresolved could have been. p: Holm over all main metrics of the model. A "
+    "difference near 0 under drop, with a narrow interval: the number does not rest on the images. May change: items "
+    "whose words name a place among the images, so that another answer may be right, of the items resolved in both."
 )
 
 
@@ -62,14 +63,14 @@ def _list_columns(rows: Sequence[ControlRow]) -> list[str]:
 def _format_row(row: ControlRow, columns: Sequence[str]) -> list[str]:
     cells = {
         "under": name_attack(row),
-        "n": str(row.resolved),
+        "n": f"{row.value_of:g}" if row.plain_of == row.value_of else f"{row.plain_of:g} / {row.value_of:g}",
         "without": format_value(row.plain, row.unit),
         "with it": format_value(row.value, row.unit),
         "difference": format_signed(row.difference, row.unit),
         "95% interval": format_interval(row.ci95, row.unit) or NOTHING,
         "worst case": format_interval(row.ci95_worst, row.unit) if row.ci95_worst else "",
         "p": format_p(row.p_holm),
-        "may change": str(row.may_change) if row.may_change else "",
+        "may change": f"{row.may_change} of {row.resolved}" if row.may_change else "",
     }
     return [cells[name] or "" for name in columns]
 
@@ -130,8 +131,8 @@ def _render_csv(table: ControlsTable) -> str:
     out = io.StringIO()
     names = [
         *("model", "task", "split", "metric", "unit", "better", "attack", "settings", "control", "run", "common"),
-        *("resolved", "plain", "value", "difference", "ci_low", "ci_high", "worst_low", "worst_high", "p_holm"),
-        *("finding", "may_change", "toy", "why"),
+        *("resolved", "plain", "plain_of", "value", "value_of", "difference", "ci_low", "ci_high", "worst_low"),
+        *("worst_high", "p_holm", "finding", "may_change", "toy", "why"),
     ]
     writer = csv.DictWriter(out, names, lineterminator="\n", restval="")
     writer.writeheader()

@@ -175,15 +175,15 @@ def _build_line(
 
 def _match_means(means: Sequence[Mean], models: Mapping[str, Mapping[str, Row]]) -> dict[str, dict[str, Mean]]:
     """Line of the overview -> suite -> its mean, where one line and one mean alone are of that model."""
-    lines: dict[tuple[str, str], set[str]] = {}
+    lines: dict[tuple[str, str, str], set[str]] = {}
     for model, rows in models.items():
         for row in rows.values():
-            lines.setdefault((row.ref, row.strategy), set()).add(model)
-    counts = Counter((mean.suite, mean.ref, mean.strategy) for mean in means)
+            lines.setdefault((row.ref, row.strategy, row.attack), set()).add(model)
+    counts = Counter((mean.suite, mean.ref, mean.strategy, mean.attack) for mean in means)
     found: dict[str, dict[str, Mean]] = {model: {} for model in models}
     for mean in means:
-        if counts[mean.suite, mean.ref, mean.strategy] == 1:
-            named = lines.get((mean.ref, mean.strategy), set())
+        if counts[mean.suite, mean.ref, mean.strategy, mean.attack] == 1:
+            named = lines.get((mean.ref, mean.strategy, mean.attack), set())
             for model in named if len(named) == 1 else ():
                 found[model][mean.suite] = mean
     return found

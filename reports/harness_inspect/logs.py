@@ -143,6 +143,7 @@ def _build_spec(run: StoredRun, title: str, row: Row, ids: list[str], *, reveal:
             "outcomes": dict(row.outcomes),
             "flags": dict(row.flags),
             "strategy": row.strategy,
+            "attack": row.attack,
             "resolved": [one_line(name) for name in row.resolved],
             "input_fidelity": row.fidelity,
             "identity": file.identity_digest,

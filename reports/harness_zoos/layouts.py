@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from harness.board.rows import Measure, Row, Section, list_sections, read_rows
+from harness.board.rows import Measure, Row, Section, attack_name, list_sections, read_rows, strategy_name
 from harness.contracts import Results
 from harness.keys import short, text_hash
 from harness.store.folder import file_name
@@ -42,13 +42,18 @@ Number = int | float
 
 
 def _name_runs(results: Sequence[Results], make_folder: Callable[[str], str]) -> Iterator[tuple[str, str, Results]]:
-    """Each run with its model's name and its folder; a part of the identity distinguishes runs of one model.
+    """Each run with its model's name and its folder: the model, its strategy and its attack.
+
+    A part of the identity tells runs of one name apart.
 
     Args:
         results: results of the runs.
         make_folder: makes a folder name from a model's name.
     """
-    refs = [one_line(run["model"]["ref"]) for run in results]
+    refs = [
+        "+".join(filter(None, (one_line(run["model"]["ref"]), strategy_name(run), attack and f"attack-{attack}")))
+        for run, attack in ((run, attack_name(run)) for run in results)
+    ]
     taken: set[str] = set()
     for ref, run in zip(refs, results, strict=True):
         whole = ref if refs.count(ref) == 1 else f"{ref}-{short(run['model'].get('identity'), 6)}"

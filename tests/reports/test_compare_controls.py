@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,31 @@ def test_the_table_of_the_mini_world_shows_what_its_model_needs_the_images_for(r
     assert (drop.resolved, drop.plain, drop.value, drop.control) == (16, 0.0, 100.0, True)
     assert drop.p_holm is not None
     assert (order.may_change, drop.may_change) == (16, 0), "each question says `first image`"
+    assert {(row.plain_of, row.value_of) for row in table.rows} == {(16.0, 16.0)}
+
+
+def test_only_items_that_both_runs_resolved_are_said_to_change_and_each_number_says_what_it_is_divided_by(
+    tmp_path: Path,
+) -> None:
+    with plugins.use(HOST):
+        plain = harness.run("mini/mirage", "mis:mini", output=tmp_path / "plain", limit=8)
+        under = harness.run("mini/mirage", "mis:mini", attack="order", output=tmp_path / "order", limit=16, epochs=3)
+        (row,) = compare_controls([plain.folder, under.folder]).rows
+        said = command(plain.folder, under.folder).stdout
+    assert (row.common, row.resolved, row.may_change, row.plain_of, row.value_of) == (8, 8, 8, 8.0, 8.0)
+    line = next(line for line in said.splitlines() if line.startswith("order "))
+    assert "8 of 8" in line
+    assert line.split()[1] == "8"
+
+
+def test_numbers_that_are_divided_by_different_counts_say_both(runs: dict[str, Path]) -> None:
+    with plugins.use(HOST):
+        table = compare_controls([runs[""], runs["drop"]])
+    odd = replace(table, rows=tuple(replace(row, plain_of=14.0) for row in table.rows))
+    for form in ("terminal", "markdown"):
+        assert "14 / 16" in render_controls(odd, form)
+    (line,) = csv.DictReader(io.StringIO(render_controls(odd, "csv")))
+    assert (line["plain_of"], line["value_of"]) == ("14.0", "16.0")
 
 
 def test_the_runs_may_come_in_any_order_and_by_a_pattern(runs: dict[str, Path]) -> None:

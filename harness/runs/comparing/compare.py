@@ -45,6 +45,9 @@ Place = str | Path | Run
 Places = Place | Sequence[Place]
 
 
+_Resolved = dict[tuple[str, str, int], bool]  #: split, sample and epoch -> whether a side has resolved it
+
+
 def compare(
     a: Places,
     b: Places,
@@ -221,6 +224,7 @@ def compare_split(run: str, baselines: Sequence[SplitView], others: Sequence[Spl
         our_groups, their_groups = (
             [_group_records(records, by) if by else {} for records in side] for side in (ours, theirs)
         )
+        sides = _find_resolved(ours), _find_resolved(theirs)
         groups = set[str].intersection(*(set(each) for each in (*our_groups, *their_groups)))
         return SplitComparison(
             run=run,
@@ -231,7 +235,8 @@ def compare_split(run: str, baselines: Sequence[SplitView], others: Sequence[Spl
             judge_other=other.judge,
             epochs=(baseline.epochs, other.epochs),
             runs=(len(baselines), len(others)),
-            counts=_count_records(ours, theirs),
+            counts=_count_records(*sides),
+            resolved=frozenset(each for each, resolved in sides[0].items() if resolved and sides[1].get(each)),
             changes={
                 metric.name: MetricChange(paired=pair(metric, theirs, ours), main=metric is main) for metric in metrics
             },
@@ -257,8 +262,7 @@ def _group_records(records: Iterable[Record], by: str) -> dict[str, list[Record]
     return found
 
 
-def _count_records(baselines: Sequence[Iterable[Record]], others: Sequence[Iterable[Record]]) -> Counts:
-    ours, theirs = (_find_resolved(side) for side in (baselines, others))
+def _count_records(ours: _Resolved, theirs: _Resolved) -> Counts:
     common = ours.keys() & theirs.keys()
     return Counts(
         common=len(common),
@@ -270,7 +274,7 @@ def _count_records(baselines: Sequence[Iterable[Record]], others: Sequence[Itera
     )
 
 
-def _find_resolved(runs: Sequence[Iterable[Record]]) -> dict[tuple[str, str, int], bool]:
+def _find_resolved(runs: Sequence[Iterable[Record]]) -> _Resolved:
     """The records that all runs of a side have, and whether all have resolved them."""
     found, *more = ({(r.split, r.id, r.epoch): r.resolved for r in records} for records in runs)
     for each in more:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -251,6 +251,7 @@ class SplitComparison:
         epochs: answers for each sample, in the baseline and in the run.
         runs: how many runs the baseline's side and the run's side have.
         counts: counts of its records.
+        resolved: the records resolved in both, each by split, sample and epoch.
         changes: metric -> its change, the main metric first.
         by: group -> its change of the main metric; exploratory, outside Holm's family.
         flips: flips of the main metric; None where a side is several runs.
@@ -275,6 +276,7 @@ class SplitComparison:
     toy: bool = False
     pooled_in: str = ""
     runs: tuple[int, int] = (1, 1)
+    resolved: frozenset[tuple[str, str, int]] = field(default=frozenset(), repr=False)
 
     @property
     def title(self) -> str:

@@ -43,12 +43,14 @@ class ControlRow:
         resolved: common items resolved in both.
         plain: the number without the attack, over these.
         value: the number with it.
+        plain_of: what `plain` is divided by: the units of the metric that both resolved and that it counts.
+        value_of: the same of `value`.
         difference: value - plain; None with a reason in `why`.
         ci95: of the difference.
         ci95_worst: the interval stretched over the unresolved items.
         p_holm: adjusted over all main metrics of the model; None where it is not tested.
         finding: in a word; `unclear` says that no difference is shown.
-        may_change: items whose right answer may be another one under the attack.
+        may_change: those of `resolved` whose right answer may be another one under the attack.
         toy: its data only demonstrates the tool.
         why: there is no difference, as a sentence without its full stop.
     """
@@ -67,6 +69,8 @@ class ControlRow:
     resolved: int
     plain: float | None
     value: float | None
+    plain_of: float
+    value_of: float
     difference: float | None
     ci95: tuple[float, float] | None
     ci95_worst: tuple[float, float] | None
@@ -176,6 +180,8 @@ def _list_rows(found: Comparison, attacked: Sequence[Path]) -> Iterator[ControlR
             resolved=each.counts.resolved,
             plain=change.baseline,
             value=change.value,
+            plain_of=paired.denominators[1],
+            value_of=paired.denominators[0],
             difference=paired.difference,
             ci95=paired.ci95,
             ci95_worst=paired.ci95_worst if paired.unresolved else None,
@@ -195,11 +201,13 @@ def _is_control(name: str) -> bool | None:
 
 
 def _count_changed(path: Path, each: SplitComparison) -> int:
-    """Items of a split whose right answer may be another one under the attack, as it noted."""
+    """Items resolved in both runs whose right answer may be another one under the attack, as it noted."""
     run = open_run(path)
     changed = 0
     for name in each.parts or (each.split,):
         for answer in run.answers(f"{each.task}:{name}"):
+            if (name, str(answer.asked["id"]), int(answer.asked["epoch"])) not in each.resolved:
+                continue
             attack: Mapping[str, Any] = (answer.response or {}).get("attack") or {}
             changed += any(str(note).startswith(MAY_CHANGE) for note in attack.get("notes", ()))
     return changed

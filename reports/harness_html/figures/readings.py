@@ -162,7 +162,7 @@ def list_entries(board: Board) -> tuple[Entry, ...]:
 
 def identify(row: Row) -> Key:
     """The identity of a row's model, the same on all boards; its shown name may differ."""
-    return row.ref, row.strategy, row.options.get("identity", ""), row.options.get("seed", "")
+    return row.ref, row.strategy, row.attack, row.options.get("identity", ""), row.options.get("seed", "")
 
 
 def list_basis(row: Row, without: frozenset[str]) -> Key:
