@@ -21,6 +21,7 @@ from harness.data.downloads import DownloadProgress
 from harness.data.fetching import fetch
 from harness.data.inspection import check_split
 from harness.data.places import is_fetchable
+from harness.errors import MissingData
 from harness.plugins import Host
 from harness.settings import effective
 from harness.testing.conformance import (
@@ -78,6 +79,25 @@ def test_each_descriptor_keeps_the_contract_of_its_kind(kind: str, item: object)
     CHECKS[kind](item)
 
 
+UPSTREAMS = [
+    pytest.param(item, each.name, id=f"{kind} {item.name}")
+    for kind in ("tasks", "judges")
+    for item, _ in HOST.offers(kind)
+    for each in item.settings
+    if "upstream" in (each.choices or ())
+]
+
+
+@pytest.mark.parametrize(("item", "setting"), UPSTREAMS)
+def test_upstreams_words_that_were_not_fetched_name_the_command_that_fetches_them(
+    tmp_path: Path, item: Task | Judge, setting: str
+) -> None:
+    chosen = effective(item.settings, {setting: "upstream"}, owner=item.name)
+    with pytest.raises(MissingData) as caught:
+        item.open(chosen, tmp_path) if isinstance(item, Judge) else splits_of(item, chosen, tmp_path)
+    assert caught.value.remedy == f"harness data fetch {item.name} --prompts"
+
+
 def samples_for(judge: Judge) -> list[Sample]:
     """The first and the last samples of each packaged split that accepts a judge."""
     found = [fake_sample(images=1, target=TARGETS[judge.name])] if judge.name in TARGETS else []
@@ -92,9 +112,7 @@ def samples_for(judge: Judge) -> list[Sample]:
 
 def packaged(task: Task) -> Iterator[tuple[str, Split]]:
     """The splits whose data is in the package."""
-    splits = task.splits
-    if callable(splits):
-        splits = splits(settings(task), Path(task.name))
+    splits = splits_of(task, settings(task), Path(task.name))
     return ((name, split) for name, split in splits.items() if split.data is not None)
 
 
@@ -105,7 +123,7 @@ Content = dict[str, bytes]
 
 def mini(task: Task) -> Content:
     """The files of a task's packaged split."""
-    splits = task.splits if isinstance(task.splits, Mapping) else task.splits(settings(task), Path("nowhere"))
+    splits = splits_of(task, settings(task), Path("nowhere"))
     folder = next((split.data for split in splits.values() if split.data is not None), None)
     return (
         {}
@@ -118,9 +136,12 @@ def settings(task: Task) -> dict[str, object]:
     return dict(effective(task.settings, {}, owner=task.name))
 
 
+def splits_of(task: Task, chosen: Mapping[str, Any], root: Path) -> Mapping[str, Split]:
+    return task.splits if isinstance(task.splits, Mapping) else task.splits(chosen, root)
+
+
 def split_of(task: Task, name: str, root: Path) -> Split:
-    splits = task.splits if isinstance(task.splits, Mapping) else task.splits(settings(task), root)
-    return splits[name]
+    return splits_of(task, settings(task), root)[name]
 
 
 def renamed(old: str, new: str) -> Callable[[Content], Content]:

@@ -9,7 +9,7 @@ import pytest
 from harness_figstep.draw_mini import LISTS
 from harness_figstep.task import MINI, PIECES, PIN, README, SENTENCE, TASK, load_wording
 
-from harness import BadData, HarnessError, MissingData, Sample
+from harness import BadData, HarnessError, Sample
 from harness.images import open_image
 from harness.settings import effective
 from harness.testing.fakes import PIXEL
@@ -184,12 +184,6 @@ def test_upstreams_words_are_read_from_its_readme_and_the_mini_split_keeps_ours(
         "mini": "own",
     }
     assert found["full"].template_hash != splits()["full"].template_hash
-
-
-def test_upstreams_words_that_were_not_fetched_name_the_command(tmp_path: Path) -> None:
-    with pytest.raises(MissingData) as caught:
-        splits(tmp_path, prompts="upstream")
-    assert caught.value.remedy == "harness data fetch figstep --prompts"
 
 
 def test_a_readme_without_the_prompts_is_bad_data(tmp_path: Path) -> None:

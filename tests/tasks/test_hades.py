@@ -10,7 +10,7 @@ import pytest
 from harness_hades.task import HARMS, JUDGE, LABELS, MINI, OWN, PIN, SCENARIOS, SCRIPT, STEPS, TASK, splits
 from harness_keyword import JUDGE as KEYWORD
 
-from harness import MissingData, Response, Sample
+from harness import Response, Sample
 from harness.board.published import published as published_rows
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import PIXEL
@@ -196,13 +196,8 @@ def test_upstreams_words_are_read_from_its_script_and_another_copy_is_called_mod
     assert found["abstract"].template_hash != splits({"prompts": "own"}, tmp_path)["abstract"].template_hash
 
 
-def test_upstreams_words_that_are_not_fetched_or_not_found_are_an_error_with_the_command_that_fetches_them(
-    tmp_path: Path,
-) -> None:
+def test_a_script_without_upstreams_words_is_bad_data(tmp_path: Path) -> None:
     hub(tmp_path, 5)
-    with pytest.raises(MissingData) as caught:
-        read(TASK, tmp_path, "abstract", prompts="upstream")
-    assert caught.value.remedy == "harness data fetch hades --prompts"
     put_script(tmp_path, STAND_IN.replace("mask", "text"))
     assert find_fault(TASK, tmp_path, "abstract", prompts="upstream").endswith(SCRIPT)
 

@@ -13,7 +13,7 @@ import pytest
 from harness_mis.rubric import JUDGE, LABELS
 from harness_mis.task import JUDGE_SCRIPT, PIN
 
-from harness import BadData, Image, Message, MissingData, Request, Response, Sample, Text, Unscored, Verdict
+from harness import BadData, Image, Message, Request, Response, Sample, Text, Unscored, Verdict
 from harness.contracts import ModelInfo, Rubric
 from harness.evaluation.judges import OpenJudge
 from harness.testing.fakes import FakeModel
@@ -201,11 +201,6 @@ def test_a_script_that_is_not_the_pinned_one_is_called_modified_and_is_another_j
     assert rubric.fidelity == "modified"
     assert rubric.identity != opened().identity
     assert rubric.identity["template_hash"] == hashlib.sha256(template.encode()).hexdigest()
-
-
-def test_a_missing_script_names_the_command_that_fetches_it(tmp_path: Path) -> None:
-    with pytest.raises(MissingData, match="harness data fetch mis --prompts"):
-        opened(tmp_path, prompts="upstream")
 
 
 @pytest.mark.parametrize(

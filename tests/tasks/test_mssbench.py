@@ -7,9 +7,9 @@ import pytest
 from harness_mini.judge import JUDGE as MINI_JUDGE
 from harness_mini.phrases import PREAMBLE
 from harness_mssbench.rubric import JUDGE, YESNO
-from harness_mssbench.task import METRICS, MINI, OWN, PIN, PREAMBLE_SCRIPT, SETTINGS, TASK, splits
+from harness_mssbench.task import METRICS, MINI, OWN, PIN, SETTINGS, TASK, splits
 
-from harness import BadData, MissingData, Record, Sample, Split
+from harness import BadData, Record, Sample, Split
 from harness.data.upstream import copy
 from harness.keys import text_hash
 from harness.settings import effective, find_changed
@@ -261,13 +261,6 @@ def test_another_wording_has_another_hash(fetched: Path) -> None:
     }
     assert len(hashes) == 16
     assert text_hash("") not in hashes
-
-
-def test_upstreams_words_that_were_not_fetched_say_how_to_fetch_them(tmp_path: Path) -> None:
-    with pytest.raises(MissingData) as caught:
-        described(tmp_path, prompts="upstream")
-    assert caught.value.remedy == "harness data fetch mssbench --prompts"
-    assert PREAMBLE_SCRIPT in caught.value.where
 
 
 def test_the_mini_split_keeps_our_words_whatever_is_asked_of_the_others(fetched: Path) -> None:

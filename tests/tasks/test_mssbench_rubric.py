@@ -11,7 +11,7 @@ import pytest
 from harness_mssbench.rubric import JUDGE, LABELS, YESNO
 from harness_mssbench.task import JUDGE_SCRIPT, PIN
 
-from harness import BadData, Message, MissingData, ModelInfo, Request, Response, Rubric, Sample, Text, Unscored, Verdict
+from harness import BadData, Message, ModelInfo, Request, Response, Rubric, Sample, Text, Unscored, Verdict
 from harness.evaluation.judges import OpenJudge
 from harness.testing.fakes import FakeModel
 from tests.tasks.data import open_judge
@@ -212,11 +212,6 @@ def test_a_class_planted_in_an_answer_is_never_read(tmp_path: Path, answer: str,
     found = read(rubric, unaware, answer)
     assert isinstance(found, Verdict)
     assert found.label == "unaware"
-
-
-def test_a_missing_script_names_the_command_that_fetches_it(tmp_path: Path) -> None:
-    with pytest.raises(MissingData, match="harness data fetch mssbench --prompts"):
-        opened(tmp_path, prompts="upstream")
 
 
 @pytest.mark.parametrize(

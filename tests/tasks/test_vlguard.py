@@ -207,10 +207,7 @@ def test_a_list_is_upstreams_only_byte_for_byte_and_each_list_is_another_judge(
     assert opened(tmp_path / "a", prompts="upstream").fidelity == "upstream"
 
 
-def test_a_script_that_was_not_fetched_is_missing_and_one_without_the_list_is_bad(tmp_path: Path) -> None:
-    with pytest.raises(MissingData, match="vlguard") as caught:
-        opened(tmp_path, prompts="upstream")
-    assert caught.value.remedy == "harness data fetch vlguard --prompts"
+def test_a_script_without_the_list_is_bad_data(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="no list of refusals"):
         opened(script(tmp_path, "reject = 1"), prompts="upstream")
 

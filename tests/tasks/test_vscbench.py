@@ -9,7 +9,7 @@ import pytest
 from harness_keyword import JUDGE as KEYWORD
 from harness_vscbench.task import JUDGE, LABELS, LIST, MINI, PIN, SCRIPT, TASK, splits
 
-from harness import MissingData, Response
+from harness import Response
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import PIXEL
 from tests.tasks.data import (
@@ -172,9 +172,6 @@ def test_a_row_that_lacks_a_field_names_table_row_and_field_before_any_sample(
 
 def test_upstreams_words_for_figsteps_pictures_are_read_from_its_script(tmp_path: Path) -> None:
     write(tmp_path, "text", [by_text(0)])
-    with pytest.raises(MissingData) as caught:
-        read(TASK, tmp_path, "figstep", prompts="upstream")
-    assert caught.value.remedy == "harness data fetch vscbench --prompts"
     place = tmp_path / "prompts" / PIN.commit / SCRIPT
     place.parent.mkdir(parents=True)
     place.write_text('PMP_FIGSTEP = "Fill in the list."\n', encoding="utf-8")
