@@ -81,9 +81,9 @@ def split_name(name: str) -> tuple[str, str]:
     head, colon, tail = name.rpartition(":")
     if colon and head.endswith(ENDINGS):
         return head, tail
-    if name.endswith(ENDINGS) or "/" in name:
-        return name, ""
     task, _, split = name.partition(":")
+    if name.endswith(ENDINGS) or "/" in task:
+        return name, ""
     return task, split
 
 

@@ -469,6 +469,8 @@ def test_a_name_is_a_path_if_it_ends_with_yaml_or_has_a_slash() -> None:
     ]  # fmt: skip
     assert split_name("x/a.yaml:dev") == ("x/a.yaml", "dev")
     assert split_name("mis:mini") == ("mis", "mini")
+    assert split_name("lm-eval:leaderboard/gpqa") == ("lm-eval", "leaderboard/gpqa"), "a slash in a split is no path"
+    assert not is_task_path("lm-eval:leaderboard/gpqa")
     assert [drop_path(name) for name in ("x/a.yaml:dev", "a.yml", "mis:mini")] == ["a:dev", "a", "mis:mini"]
 
 
