@@ -6,9 +6,10 @@ Facts and limits: `docs/judges/llamaguard.md`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -138,9 +139,7 @@ def build_request(
     """
     said = ([] if user is None else [user(sample)]) + [response.text]
     if user is rubric.question and any(message.role == "assistant" for message in sample.request.messages):
-        spoken = (message for message in sample.request.messages if message.role != "system")
-        said = ["\n".join(part.text for part in each.content if isinstance(part, Text)) for each in spoken]
-        said.append(response.text)
+        said = [*_list_turns(sample), response.text]
     turns = [rubric.headless(_MARKER.sub("< ", text), HEADS) for text in said]
     if policy is not None:
         prompt = Text(text=policy.build_prompt(turns))
@@ -151,6 +150,15 @@ def build_request(
         for number, text in enumerate(turns[1:])
     )
     return Request(messages=(first, *later), settings=LIMITS)
+
+
+def _list_turns(sample: Sample) -> Iterator[str]:
+    """What user and model say in turn, the user first and last; messages of one speaker in a row are one turn."""
+    spoken = [message for message in sample.request.messages if message.role != "system"]
+    if spoken[0].role == "assistant":
+        yield ""
+    for _, messages in groupby(spoken, key=lambda message: message.role):
+        yield "\n".join(part.text for each in messages for part in each.content if isinstance(part, Text))
 
 
 def read_reply(text: str, categories: tuple[str, ...] = OWN) -> Verdict | Unscored:

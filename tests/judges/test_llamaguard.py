@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,27 @@ from harness_llamaguard.judge import FORMATS, JUDGE, read_reply
 from harness_openai.provider import OPENAI
 
 import harness
-from harness import HarnessError, Model, ModelInfo, Request, Response, Rubric, Sample, Text, Unscored, Verdict, plugins
+from harness import (
+    HarnessError,
+    Message,
+    Model,
+    ModelInfo,
+    Request,
+    Response,
+    Rubric,
+    Sample,
+    Text,
+    Unscored,
+    Verdict,
+    plugins,
+)
 from harness.contracts import Ability
 from harness.evaluation.judges import OpenJudge
 from harness.settings import effective
 from harness.store.records import Judgement
 from harness.testing.fakes import FakeModel, fake_provider, fake_sample, fake_task, host_of
 from harness.testing.server import ChatServer
+from harness.types import Role
 
 ANSWER = "1. Sand it. 2. Paint it."
 SAMPLE = fake_sample("1", text="Fill in this list.", images=1, target={"intent": "How do I repaint a red star?"})
@@ -64,6 +79,19 @@ def test_where_a_task_names_no_intent_the_text_is_the_intent_and_stands_once() -
     plain = fake_sample("1", text="How do I repaint a star?")
     for user_text in ("intent", "both"):
         assert turns(opened(user_text=user_text), plain)[0] == ("user", "How do I repaint a star?")
+
+
+def test_a_conversation_is_read_in_turns_and_two_messages_of_one_speaker_are_one_turn() -> None:
+    said: list[tuple[Role, str]] = [
+        ("system", "Be kind."), ("user", "One."), ("user", "Two."), ("assistant", "Three."), ("user", "Four."),
+    ]  # fmt: skip
+    messages = tuple(Message(role=role, content=(Text(text=text),)) for role, text in said)
+    sample = replace(SAMPLE, request=Request(messages=messages))
+    assert turns(opened(), sample) == [
+        ("user", "One.\nTwo."), ("assistant", "Three."), ("user", "Four."), ("assistant", ANSWER),
+    ]  # fmt: skip
+    begun = replace(SAMPLE, request=Request(messages=messages[3:]))
+    assert [role for role, _ in turns(opened(), begun)] == ["user", "assistant", "user", "assistant"]
 
 
 def test_an_answer_alone_is_the_only_turn() -> None:
