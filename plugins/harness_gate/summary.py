@@ -90,8 +90,10 @@ def suspend_commands() -> Generator[None]:
     """Let GitHub read nothing of what is printed as a workflow command: a run's or a model's name may look like one."""
     mark = secrets.token_hex(16)
     say(f"::stop-commands::{mark}")
-    yield
-    say(f"::{mark}::")
+    try:
+        yield
+    finally:
+        say(f"::{mark}::")
 
 
 def list_annotations(found: GateResult) -> Iterator[str]:

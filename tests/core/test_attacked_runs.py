@@ -178,9 +178,9 @@ def test_a_judge_reads_the_original_question_by_the_digest_of_its_prompt(tmp_pat
 def test_the_system_message_of_the_run_is_not_attacked(tmp_path: Path) -> None:
     asked = Asked()
     go(tmp_path, asked, system="be brief", given={"loud": True})
-    assert all(
-        request.messages[0] == Message(role="system", content=(Text(text="be brief"),)) for request in asked.requests
-    )
+    system = Message(role="system", content=(Text(text="be brief"),))
+    assert [request.messages[0] for request in asked.requests] == [system] * 4
+    assert [text for text in asked.texts if text in ("ONE", "TWO", "THREE", "FOUR")], "what the task asks is attacked"
 
 
 def test_the_attack_is_part_of_run_json_of_results_and_of_each_key_and_names_the_folder(tmp_path: Path) -> None:
@@ -435,7 +435,7 @@ def test_an_attack_that_raises_costs_its_samples_alone_and_is_named(tmp_path: Pa
 )
 def test_what_an_attack_gives_is_checked_at_its_plugin(apply: Any, said: str, tmp_path: Path) -> None:
     go(tmp_path, Asked(), descriptor=replace(SIGNED, apply=apply))
-    assert all(said in line["message"] for line in read_lines(tmp_path))
+    assert [said in line["message"] for line in read_lines(tmp_path)] == [True] * 4
 
 
 def test_an_unknown_attack_a_setting_without_one_and_an_unreadable_file_are_refused(tmp_path: Path) -> None:

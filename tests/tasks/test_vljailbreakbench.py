@@ -64,7 +64,9 @@ def test_what_is_sent_is_the_image_and_the_text_of_the_attack_and_the_goal_is_ke
 def test_each_set_has_a_file_and_a_folder_of_images_of_its_own(tmp_path: Path, split: str) -> None:
     for each in SETS:
         write(tmp_path, [record(n, each) for n in range(6)], each, images=True)
-    for sample in read(TASK, tmp_path, split):
+    found = read(TASK, tmp_path, split)
+    assert len(found) == 6
+    for sample in found:
         assert open_first(sample) == PIXEL + f"vlbreakbench_{split}/redteam_image_{sample.id}.png".encode()
 
 
