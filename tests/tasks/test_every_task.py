@@ -15,7 +15,7 @@ from harness.data.places import find_splits
 from harness.images import open_image
 from harness.readers import open_files, rows
 from harness.settings import effective
-from tests.tasks.data import find_fault, read, write_csv, write_json
+from tests.tasks.data import find_fault, find_reason, read, write_csv, write_json
 
 FOLDERS = ("beavertails_v", "elite", "figstep", "hades", "harmbench_mm", "holisafe", "jailbreakv", "mir_safetybench",
            "mis", "mm_safetybench", "mm_safetybench_plus", "mmsafeaware", "mossbench", "mssbench", "msts",
@@ -175,6 +175,11 @@ def splits_of(task: Task) -> dict[str, Split]:
     return dict(find_splits(task, effective(task.settings, {}, owner=task.name), Path("nowhere")))
 
 
+def find_split(packaged: str) -> Split:
+    name, _, split = packaged.partition(":")
+    return splits_of(TASKS[name])[split]
+
+
 PACKAGED = [f"{name}:{split}" for name, task in TASKS.items() for split, it in splits_of(task).items() if it.data]
 
 
@@ -192,7 +197,7 @@ def test_each_split_has_its_published_size_images_ranked_metric_and_judges_in_or
 @pytest.mark.parametrize("packaged", PACKAGED)
 def test_a_packaged_split_is_whole_opens_every_image_and_is_judged_by_a_rule_first(packaged: str) -> None:
     name, _, split_name = packaged.partition(":")
-    split = splits_of(TASKS[name])[split_name]
+    split = find_split(packaged)
     assert split.data is not None
     samples = read(TASKS[name], split.data, split_name)
     assert len({sample.id for sample in samples}) == len(samples) == split.n
@@ -203,6 +208,24 @@ def test_a_packaged_split_is_whole_opens_every_image_and_is_judged_by_a_rule_fir
         assert split.images is None or number <= split.images
     assert next(iter(split.judges)) in {"keyword", "choice", "mini", "mmsafeaware"}
     assert (split.selected, split.source and split.source.toy) == (False, True)
+
+
+@pytest.mark.parametrize("packaged", [each for each in PACKAGED if find_split(each).images != 0])
+def test_an_image_that_is_missing_spoils_its_own_samples_alone_and_drops_none(tmp_path: Path, packaged: str) -> None:
+    name, _, split_name = packaged.partition(":")
+    root = copytree(find_split(packaged).data or "", tmp_path / "data")
+    whole = read(TASKS[name], root, split_name)
+    places = {sample.id: [image.files.stamp(image.path)[0] for image in sample.images] for sample in whole}
+    lost = places[whole[0].id][0]
+    Path(lost).unlink()
+    found = read(TASKS[name], root, split_name)
+    assert sorted(sample.id for sample in found) == sorted(places)
+    for sample in found:
+        for image, place in zip(sample.images, places[sample.id], strict=True):
+            if place == lost:
+                assert find_reason(image) == "missing"
+            else:
+                open_image(image)
 
 
 @pytest.mark.parametrize("folder", [name for name in FOLDERS if find_spec(f"harness_{name}.draw_mini")])
@@ -292,9 +315,7 @@ def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_samp
     tmp_path: Path, packaged: str, file: str, field: str
 ) -> None:
     name, _, split_name = packaged.partition(":")
-    data = splits_of(TASKS[name])[split_name].data
-    assert data is not None
-    root = copytree(data, tmp_path / "data")
+    root = copytree(find_split(packaged).data or "", tmp_path / "data")
     whole = [dict(row.values) for row in rows(open_files(root), file)]
     broken = [*whole[:2], *(record | {field: None} for record in whole[2:])]
     (write_json if file.endswith(".json") else write_csv)(root / file, broken)

@@ -124,15 +124,6 @@ def test_the_images_that_count_are_the_first_of_the_list_as_many_as_the_record_s
     assert fault == "data/train-00000-of-00001.parquet, record 2, field num_images"
 
 
-def test_an_image_that_is_missing_spoils_its_own_sample_and_is_not_dropped(tmp_path: Path) -> None:
-    extracted(tmp_path, [record(0), record(1)])
-    (tmp_path / "Self-Harm/images/Analogy/Analogy_0_1.png").unlink()
-    whole, broken = listed(tmp_path)
-    assert open_first(whole).startswith(PIXEL)
-    assert len(broken.request.images) == 3
-    assert find_reason(broken.request.images[1]) == "missing"
-
-
 def test_an_image_that_the_hubs_file_lacks_spoils_its_own_sample_alone(tmp_path: Path) -> None:
     whole, broken = listed(hub(tmp_path, [record(0), record(3, images=[PIXEL, None], num_images=2)]))
     assert open_first(whole).startswith(PIXEL)

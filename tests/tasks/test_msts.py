@@ -13,7 +13,7 @@ from harness_people.task import TASKS as PEOPLE
 from pyarrow.parquet import write_table
 
 import harness
-from harness import Response, Sample, plugins
+from harness import Response, plugins
 from harness.board.published import published
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import PIXEL, fake_provider, host_of
@@ -21,7 +21,6 @@ from tests.tasks.data import (
     HUB,
     by_id,
     check_listing,
-    find_reason,
     open_first,
     open_judge,
     put,
@@ -122,22 +121,6 @@ def test_both_forms_of_a_case_come_together_and_share_a_cluster(tmp_path: Path) 
     write_csv(tmp_path / "data/prompts/english_multimodal.csv", records)
     groups = [len(list(group)) for _, group in groupby(read(TASK, tmp_path, ENGLISH), lambda s: s.cluster)]
     assert groups == [2, 2, 2]
-
-
-def test_an_image_that_was_not_downloaded_spoils_its_own_sample_and_is_not_left_out(tmp_path: Path) -> None:
-    write(tmp_path)
-    (tmp_path / "data/unsafe_images/unsafe_image_0001.png").unlink()
-    found = read(TASK, tmp_path, ENGLISH)
-    assert len(found) == 6
-    assert [s.id for s in found if not _opens(s)] == ["case_0001-assistance", "case_0001-intention"]
-    assert find_reason(found[2].request.images[0]) == "missing"
-
-
-def _opens(sample: Sample) -> bool:
-    try:
-        return open_first(sample).startswith(PIXEL)
-    except harness.BadImage:
-        return False
 
 
 def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:

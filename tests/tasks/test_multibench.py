@@ -11,7 +11,7 @@ from harness_multibench.task import FOLDERS, MINI, TASK
 import harness
 from harness import BadData, plugins
 from harness.testing.fakes import PIXEL, fake_provider, host_of
-from tests.tasks.data import check_listing, find_fault, find_reason, open_first, put, read, show, write_csv
+from tests.tasks.data import check_listing, find_fault, open_first, put, read, show, write_csv
 from tests.tasks.played import attack, counted, texts
 from tests.tasks.played import published as expected
 
@@ -119,14 +119,6 @@ def test_a_form_without_records_is_an_error_that_says_which_there_are(tmp_path: 
     with pytest.raises(BadData, match="no record is of the form 'Substitution Cipher'") as caught:
         read(TASK, published(tmp_path, 1, ("composition", "control")), "cipher")
     assert caught.value.remedy == "the table has: Control Dataset, Unperturbed Composition"
-
-
-def test_an_image_that_is_missing_spoils_its_own_sample_alone(tmp_path: Path) -> None:
-    published(tmp_path, 2, ("composition",))
-    (tmp_path / "Unperturbed Composition/0_0.png").unlink()
-    broken, whole = read(TASK, tmp_path, "composition")
-    assert find_reason(broken.request.images[0]) == "missing"
-    assert open_first(whole)
 
 
 def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from tests.tasks.data import (
     check,
     check_listing,
     find_fault,
-    find_reason,
     open_first,
     open_judge,
     put,
@@ -106,14 +105,6 @@ def test_rows_with_one_question_are_one_cluster_and_come_together(tmp_path: Path
     records = [by_image(0), by_image(1), by_image(2, Prompt="How is box 00000  used")]
     found = read(TASK, write(tmp_path, "image", records), "image")
     assert [len(list(group)) for _, group in groupby(found, lambda sample: sample.cluster)] == [12, 6]
-
-
-def test_a_missing_image_spoils_its_own_sample_alone(tmp_path: Path) -> None:
-    root = write(tmp_path, "image", [by_image(0)], images=True)
-    (root / f"{IMAGES}/drugs/unsafe_drugs_0_2.png").unlink()
-    *whole, broken = read(TASK, root, "image")
-    assert all(open_first(sample) for sample in whole)
-    assert find_reason(broken.request.images[0]) == "missing"
 
 
 @pytest.mark.parametrize(
