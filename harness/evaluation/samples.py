@@ -477,9 +477,11 @@ def show_verdict(
 def _find_share(context: SplitContext, record: Record) -> Share:
     """A record's share of the main metric's running value; a metric that fails is reported at the end."""
     try:
-        # a running value is one ratio, which says nothing of a harmonic mean
-        counts = record.resolved and context.metric.harmonic == 1
-        share = context.metric.score(record) if counts else NOT_COUNTED
+        # A running value is one ratio of sums: it says nothing of a mean over strata, nor of groups that score as one.
+        metric = context.metric
+        grouped = (metric.group is not None or metric.over_epochs) and metric.combine != "sum"
+        counts = record.resolved and metric.stratum is None and not grouped
+        share = metric.score(record) if counts else NOT_COUNTED
         return share if is_share(share) else NOT_COUNTED
     except KeyboardInterrupt:
         raise

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import harness
 from harness import plugins
 from harness.errors import HarnessError, UnknownName
 from harness.limits import Policy
+from harness.metrics import NOT_COUNTED, Share, rate
 from harness.progress import SilentProgress
 from harness.testing.fakes import fake_judge, fake_provider, fake_task, host_of
 from harness.types import Failure
@@ -106,6 +108,33 @@ def test_nothing_is_printed_and_a_progress_may_be_given(capsys: pytest.CaptureFi
     harness.run("fake/x", "fake", progress=progress)
     assert progress.seen == 4
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({}, 4),
+        ({"group": lambda record: record.id[:1], "combine": "sum"}, 4),
+        ({"group": lambda record: record.id[:1], "combine": "any"}, 0),
+        ({"over_epochs": True, "combine": "any"}, 0),
+        ({"stratum": lambda record: record.id, "strata": ("one",)}, 0),
+    ],
+)
+def test_a_running_value_is_one_ratio_so_a_metric_that_is_none_has_no_running_value(
+    more: dict[str, Any], shown: int
+) -> None:
+    class Shares(SilentProgress):
+        seen = 0
+
+        def judged(self, *_: object, share: Share = NOT_COUNTED, **__: object) -> None:
+            self.seen += share != NOT_COUNTED
+
+    samples = dict.fromkeys(("one", "two", "three", "four"), "What?")
+    metric = replace(rate("ASR", "unsafe", better="lower"), **more)
+    with plugins.use(host_of(fake_provider("yes"), fake_judge(), fake_task(samples, metrics=(metric,)))):
+        progress = Shares()
+        harness.run("fake/x", "fake", progress=progress)
+    assert progress.seen == shown
 
 
 def test_a_judge_of_the_environment_is_for_the_command_line_only(monkeypatch: pytest.MonkeyPatch) -> None:
