@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.commands import harness
+from tests.acceptance.commands import harness_here
 from tests.core.test_examples import find, list_examples
 
 
@@ -17,7 +17,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def type_in(line: str) -> None:
-    ended = harness(*shlex.split(line)[1:])
+    ended = harness_here(*shlex.split(line)[1:])
     assert ended.code == 0, f"{line}\n{ended.err}"
 
 
