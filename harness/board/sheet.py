@@ -46,21 +46,26 @@ def list_lines(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[
     """Every number of the boards, then the means; each line holds the columns that it has a value for."""
     for board in boards:
         for row in board.rows:
-            about = _row_cells(board, row)
+            about = _list_row_cells(board, row)
             for measure in row.measures:
-                yield {**about, "n": row.n, **_measure_cells(measure), **(_judging_cells(row) if measure.main else {})}
+                yield {
+                    **about,
+                    "n": row.n,
+                    **_list_measure_cells(measure),
+                    **(_list_judging_cells(row) if measure.main else {}),
+                }
                 for stratum, body in measure.strata.items():  # the intervals belong to the whole metric
                     own = {key: body.get(key) for key in ("value", "numerator", "denominator", "unresolved")}
                     none = {
                         **_ends(_NO_ENDS, _NO_ENDS, _NO_ENDS),
                         **dict.fromkeys(("clusters", "judged", "estimated_for", *CORRECTED, "seeds", "seed_sd")),
                     }
-                    whole = {**about, "by": "stratum", "group": stratum, **_measure_cells(measure)}
+                    whole = {**about, "by": "stratum", "group": stratum, **_list_measure_cells(measure)}
                     yield {**whole, **none, "why": "", **own}
             for by, groups in row.by.items():
                 for group, (n, measures) in groups.items():
                     for measure in measures:
-                        yield {**about, "by": by, "group": group, "n": n, **_measure_cells(measure)}
+                        yield {**about, "by": by, "group": group, "n": n, **_list_measure_cells(measure)}
     for mean in means:
         yield {
             "kind": "suite",
@@ -79,7 +84,7 @@ def list_lines(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[
         }
 
 
-def _row_cells(board: Board, row: Row) -> dict[str, Cell]:
+def _list_row_cells(board: Board, row: Row) -> dict[str, Cell]:
     return {
         "kind": "split",
         "model": row.model,
@@ -127,7 +132,7 @@ def _ends(ci95: Ends, ci95_worst: Ends, bounds: Ends) -> dict[str, Cell]:
     return {f"{name}_{end}": pair[place] for name, pair in pairs.items() for place, end in enumerate(("low", "high"))}
 
 
-def _measure_cells(measure: Measure) -> dict[str, Cell]:
+def _list_measure_cells(measure: Measure) -> dict[str, Cell]:
     return {
         "metric": measure.name,
         "main": measure.main,
@@ -148,7 +153,7 @@ def _measure_cells(measure: Measure) -> dict[str, Cell]:
     }
 
 
-def _judging_cells(row: Row) -> dict[str, Cell]:
+def _list_judging_cells(row: Row) -> dict[str, Cell]:
     """How much the main number depends on its judge, by column."""
     spread, repeats = row.over_judges, row.repeats
     found: tuple[Cell, ...] = (None, None, None) if spread is None else (spread.judges, spread.low, spread.high)

@@ -572,12 +572,12 @@ def judge_flags(function: _F) -> _F:
 _no_probe_flag = click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges.")
 
 
-def judging_flags(function: _F) -> _F:
+def add_judging_flags(function: _F) -> _F:
     """Add the flags that name judges and say how they judge a run, for a command with a `--json` of its own."""
     return add_flags(function, *_flags_of_judges, *_flags_of_repeats, _no_probe_flag, config_flag, plugin_options)
 
 
-def asking_flags(function: _F) -> _F:
+def add_asking_flags(function: _F) -> _F:
     """Add the flags that name judges and say how they are reached, for a command that keeps no run."""
     return add_flags(
         function, _judge_flag, _judge_settings_flag, *_flags_of_reaching, _no_probe_flag, config_flag, plugin_options

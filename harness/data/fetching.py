@@ -41,7 +41,7 @@ from harness.data.downloads import (
     hash_file,
     match_file,
 )
-from harness.data.hub import matches, nothing_matches_error
+from harness.data.hub import explain_no_match, matches
 from harness.data.places import lock_folder
 from harness.data.provenance import Part, PendingDownload, Provenance, SourceKind
 from harness.data.transfer import Waits
@@ -152,7 +152,7 @@ class _Fetch:
         def begin(commit: str, sizes: Mapping[str, int]) -> None:
             self._update.begin(PendingDownload(kind="archive", name=name, revision=commit, files=sizes))
 
-        there = self._unchanged_part("archive", name)
+        there = self._find_unchanged_part("archive", name)
         if there is not None and there.revision and there.revision == (revision or pinned):
             self._keep(there)
             return
@@ -161,7 +161,7 @@ class _Fetch:
         self._update.end(_new_part("archive", name, commit, files))
 
     def _fetch_url(self, file: RemoteFile) -> None:
-        there = None if file.digest else self._unchanged_part("url", file.url)
+        there = None if file.digest else self._find_unchanged_part("url", file.url)
         if there is not None:
             self._keep(there)
             return
@@ -178,7 +178,7 @@ class _Fetch:
         self._update.begin(PendingDownload(kind=part.kind, name=part.name, revision=part.revision, files=sizes))
         self._update.end(part)
 
-    def _unchanged_part(self, kind: SourceKind, name: str) -> Part | None:
+    def _find_unchanged_part(self, kind: SourceKind, name: str) -> Part | None:
         """The part fetched from there before, if its files are unchanged."""
         part = next((part for part in self._update.record.parts if (part.kind, part.name) == (kind, name)), None)
         if part is None:
@@ -247,7 +247,7 @@ def fetch_archive(
         members = {path.removeprefix(opened.top): member for path, member in opened.members.items()}
         chosen = {path: each for path, each in members.items() if matches(path, patterns) and not each.refused}
         if not chosen:
-            raise nothing_matches_error(repository, patterns, list(members))
+            raise explain_no_match(repository, patterns, list(members))
         begin(commit, {path: member.size for path, member in chosen.items()})
         files: dict[str, tuple[int, str]] = {}
         for path, member in chosen.items():

@@ -78,7 +78,7 @@ def list_files(source: DataSource, waits: Waits, revision: str = "") -> Listing:
 def refusal_error(refusal: Refusal, name: str, source: DataSource) -> HarnessError:
     """The error for a file of a data set that the hub refuses."""
     if refusal.code == "GatedRepo" or refusal.status == 403:
-        return _gated_error(name, source)
+        return _explain_gate(name, source)
     if refusal.status == 401:
         return _token_error()
     return HarnessError(f"the hub does not give a file of {name}: {refusal}", remedy="see whether the set is complete")
@@ -92,7 +92,7 @@ def _list_set(name: str, revision: str, source: DataSource, waits: Waits) -> Lis
     files = [entry for entry in entries if hasattr(entry, "blob_id")]
     chosen = [entry for entry in files if matches(entry.path, source.files)]
     if not chosen:
-        raise nothing_matches_error(name, source.files, [str(entry.path) for entry in files])
+        raise explain_no_match(name, source.files, [str(entry.path) for entry in files])
     wanted: list[RemoteFile] = []
     for entry in chosen:
         try:
@@ -142,7 +142,7 @@ def matches(path: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def nothing_matches_error(name: str, patterns: Sequence[str], there: Sequence[str]) -> HarnessError:
+def explain_no_match(name: str, patterns: Sequence[str], there: Sequence[str]) -> HarnessError:
     """The error for a set with another layout: what was looked for, and what it holds."""
     holds = ", ".join([*there[:_NAMED], *(["…"] if len(there) > _NAMED else [])]) or "nothing"
     what = f"{name} holds no file that the task reads: no {' or '.join(patterns) or 'file at all'}"
@@ -152,7 +152,7 @@ def nothing_matches_error(name: str, patterns: Sequence[str], there: Sequence[st
 def _hub_error(error: Any, errors: Any, name: str, revision: str, source: DataSource) -> HarnessError:
     page = f"https://huggingface.co/datasets/{name}"
     if isinstance(error, errors.GatedRepoError):
-        return _gated_error(name, source)
+        return _explain_gate(name, source)
     if isinstance(error, errors.RevisionNotFoundError):
         return UnknownName(f"{name} has no revision {revision!r}", remedy=f"see its branches and commits: {page}")
     if isinstance(error, errors.RepositoryNotFoundError):
@@ -164,7 +164,7 @@ def _hub_error(error: Any, errors: Any, name: str, revision: str, source: DataSo
     return HarnessError(f"the hub answered {status} for {name}", remedy="try again later")
 
 
-def _gated_error(name: str, source: DataSource) -> HarnessError:
+def _explain_gate(name: str, source: DataSource) -> HarnessError:
     page = source.url if source.hub == name and name in source.url else f"https://huggingface.co/datasets/{name}"
     return HarnessError(
         f"{name} is gated: its authors give access to those who accept their terms",

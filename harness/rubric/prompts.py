@@ -36,11 +36,11 @@ from harness.rubric.templates import (
     Marker,
     Template,
     TemplateFile,
+    draw_marker,
     fence,
     load_template,
     random_marker,
     template_hash,
-    unused_marker,
 )
 from harness.types import (
     Generation,
@@ -309,7 +309,7 @@ class JudgePrompt:
             besides = {name: find(sample) for name, find in texts.items() if name in parts and name not in there}
             if "reasoning" in parts and "reasoning" not in there:
                 besides["reasoning"] = response.reasoning
-        marker = unused_marker((*data.values(), *besides.values()), self.marker)
+        marker = draw_marker((*data.values(), *besides.values()), self.marker)
         fenced = {name: fence(name, text, marker) for name, text in data.items()}
         text = template.render({**fenced, "form": self.reply.describe(), "variant": variant})
         if parts is not None:

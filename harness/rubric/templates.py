@@ -162,7 +162,7 @@ def random_marker() -> str:
     return os.urandom(8).hex()
 
 
-def unused_marker(texts: Iterable[str], draw: Marker = random_marker) -> str:
+def draw_marker(texts: Iterable[str], draw: Marker = random_marker) -> str:
     """A marker that is in none of the texts it will enclose."""
     texts = tuple(texts)
     while True:

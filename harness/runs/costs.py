@@ -20,7 +20,7 @@ from harness.models import Resolved
 from harness.prices import PriceBook, read_prices
 from harness.prices.costs import MODEL, CostSum, read_sellers
 from harness.prices.spending import Spending, Spent, check_prices
-from harness.store.folder import RunFolder, repeated_judge
+from harness.store.folder import RunFolder, find_repeated_judge
 from harness.store.journal import load_objects
 from harness.store.records import calls_of
 from harness.store.run_file import Invocation, RunFile
@@ -163,7 +163,7 @@ def _load_paid_lines(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for path in sorted((*folder.glob("*/responses.jsonl"), *folder.glob("*/verdicts-*.jsonl"))):
         who = MODEL
         if path.name != "responses.jsonl":
-            who = repeated_judge(path.name.removeprefix("verdicts-").removesuffix(".jsonl"))
+            who = find_repeated_judge(path.name.removeprefix("verdicts-").removesuffix(".jsonl"))
         for line in load_objects(path):
             if {"usage", "at"} <= line.keys():
                 yield who, line

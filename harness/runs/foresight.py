@@ -25,7 +25,7 @@ from harness.limits.tokens import (
     find_image_rule,
 )
 from harness.prices.forecast import CallSize, measure_calls
-from harness.store.folder import RunFolder, repeated_judge
+from harness.store.folder import RunFolder, find_repeated_judge
 from harness.store.journal import load_objects
 from harness.store.records import calls_of
 from harness.store.run_file import RunFile
@@ -88,7 +88,7 @@ def _list_verdicts(folder: RunFolder, file: RunFile, job: SplitJob, choice: Judg
         if card.get("model") == ref and card.get("rubric") == choice.judge.name
     }
     for path in sorted(folder.task(job.plan.display).path.glob("verdicts-*.jsonl")):
-        if repeated_judge(path.name.removeprefix("verdicts-").removesuffix(".jsonl")) in judges:
+        if find_repeated_judge(path.name.removeprefix("verdicts-").removesuffix(".jsonl")) in judges:
             yield path
 
 

@@ -60,7 +60,7 @@ def load_samples(folder: Path, *, texts: bool) -> pd.DataFrame:
     try:
         rows = list(_list_settled(folder, texts=texts) if state.settled else _list_growing(folder, texts=texts))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(folder, f"{type(error).__name__}: {error}") from error
+        raise _explain_damage(folder, f"{type(error).__name__}: {error}") from error
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
     frame = pd.DataFrame({name: list(column) for name, column in zip(names, columns, strict=True)})
     try:
@@ -68,12 +68,12 @@ def load_samples(folder: Path, *, texts: bool) -> pd.DataFrame:
             frame[name] = frame[name].astype("int64")
         frame["seconds"] = frame["seconds"].astype("float64")
     except (ValueError, TypeError, OverflowError) as error:
-        raise _damaged(folder, f"one of its numbers is none: {error}") from error
+        raise _explain_damage(folder, f"one of its numbers is none: {error}") from error
     frame["primary"] = frame["primary"].astype(bool)
     return frame
 
 
-def _damaged(folder: Path, fault: str) -> HarnessError:
+def _explain_damage(folder: Path, fault: str) -> HarnessError:
     return HarnessError(
         f"a line of this run cannot be read: {fault}", where=str(folder), remedy=f"harness verify {folder} names it"
     )
@@ -100,7 +100,7 @@ def _list_growing(folder: Path, *, texts: bool) -> Iterator[_Row]:
                 found.clear()
             found.update(batch)
         if follower.unreadable:
-            raise _damaged(folder, f"{follower.unreadable} in all")
+            raise _explain_damage(folder, f"{follower.unreadable} in all")
         splits: dict[str, list[Item]] = {}
         for number, item in found.items():
             splits.setdefault(follower.part(number).title, []).append(item)

@@ -27,7 +27,7 @@ from harness.stats.draw import FILE as DRAW
 from harness.stats.draw import SplitDraw
 from harness.stats.suites import suite_results
 from harness.stats.summary import JudgedItem, SplitRun, TaskSummary, UsageSum, build_results, usage_json
-from harness.store.folder import repeated_judge
+from harness.store.folder import find_repeated_judge
 from harness.store.reader import Answer
 from harness.store.records import calls_of
 from harness.store.run_file import RunFile, TaskEntry
@@ -127,7 +127,7 @@ class RunUsage:
             self.model.add(response, calls_of(response), [response["model"]], answered=answered)
         for judge, line in answer.verdicts.items():
             if calls := calls_of(line):  # a rule calls no model
-                own = repeated_judge(judge)
+                own = find_repeated_judge(judge)
                 if own not in self.judges:
                     self.judges[own] = UsageTotal(cost=self.costs.get(own))
                 self.judges[own].add(line, calls, line["models"], answered=bool(line["raw"]))

@@ -481,7 +481,7 @@ def _list_queue_notes(context: RunContext) -> list[str]:
 
 async def _evaluate(context: RunContext, resolved: Resolved, writer: RunWriter) -> None:
     """Run the phases that need the model, then the judges that wait until it is closed."""
-    later, only_answers = judging_waits(context, resolved), context.options.phases == "answers"
+    later, only_answers = must_judge_later(context, resolved), context.options.phases == "answers"
     if later and not only_answers:
         await context.check_judges(is_local)
     async with open_evaluated_model(context, resolved, writer) as model:
@@ -490,7 +490,7 @@ async def _evaluate(context: RunContext, resolved: Resolved, writer: RunWriter) 
         await context.judge()
 
 
-def judging_waits(context: RunContext, resolved: Resolved) -> bool:
+def must_judge_later(context: RunContext, resolved: Resolved) -> bool:
     """Whether judging waits until the model is closed, because both use this machine's accelerator."""
     if context.options.phases != "auto":
         return context.options.phases != "overlap"

@@ -67,7 +67,7 @@ def repeat_id(judge: str, number: int) -> str:
     return judge if number == 1 else f"{judge}{_REPEAT}{number}"
 
 
-def repeated_judge(repeat: str) -> str:
+def find_repeated_judge(repeat: str) -> str:
     """The judge that a repeat belongs to; a judge's own id stays."""
     return repeat.partition(_REPEAT)[0]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import Names, asking_flags, build_policy, judging_flags, with_schemes, with_suites
+from harness.cli.flags import Names, add_asking_flags, add_judging_flags, build_policy, with_schemes, with_suites
 from harness.cli.options import show_examples
 from harness.cli.stdout import reserve, results_stream, show, tell
 from harness.errors import HarnessError
@@ -68,7 +68,7 @@ def group() -> None:
     help="Write the table there, as Markdown or CSV.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@judging_flags
+@add_judging_flags
 @click.pass_context
 @reserve
 def bench(ctx: click.Context, /, **given: Any) -> int:
@@ -126,7 +126,7 @@ def bench(ctx: click.Context, /, **given: Any) -> int:
 )
 @click.option("--show", is_flag=True, help="Show each answer that moved a verdict.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@asking_flags
+@add_asking_flags
 @click.pass_context
 @reserve
 def attack(ctx: click.Context, /, **given: Any) -> int:

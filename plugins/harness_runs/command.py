@@ -147,13 +147,13 @@ def _find_key(sort: str) -> Callable[[ListedRun], Any]:
 
 
 def _rank_by_value(run: ListedRun) -> tuple[bool, float]:
-    number = next(iter(_shown_numbers(run)), None)
+    number = next(iter(_list_shown_numbers(run)), None)
     if number is None or number.value is None:
         return True, 0
     return False, number.value if number.better == "lower" else -number.value
 
 
-def _shown_numbers(run: ListedRun) -> list[MainNumber]:
+def _list_shown_numbers(run: ListedRun) -> list[MainNumber]:
     """The numbers of the table: a pooled split stands for its parts."""
     return [number for number in run.numbers if not number.part]
 
@@ -194,7 +194,7 @@ def _list_lines(run: ListedRun) -> list[str]:
 
     lines: list[str] = []
     counted = set[str]()
-    for number in _shown_numbers(run):
+    for number in _list_shown_numbers(run):
         head = format_head(number.metric, number.unit, number.better)
         value = format_estimate(number.value, number.ci95, number.unit)
         mark = "" if number.complete else " (incomplete)"

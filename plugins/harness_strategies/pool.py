@@ -302,7 +302,7 @@ async def refine_defence(query: Query, how: Refinement) -> Refined:
     words, done = how.start, 0
     first = answer = await ask(words)
     for done in range(how.rounds + 1):
-        if _failed(answer):
+        if _is_failure(answer):
             return end("", done, failure=cast("Failure", answer))
         if is_refusal(answer):
             break
@@ -321,20 +321,20 @@ async def refine_defence(query: Query, how: Refinement) -> Refined:
             words, answer = how.start, first
             continue
         words, answer = found[1], await ask(found[1])
-        if not _failed(answer) and not is_refusal(answer):  # no better: the next one starts from the first again
+        if not _is_failure(answer) and not is_refusal(answer):  # no better: the next one starts from the first again
             words, answer = how.start, first
     if not how.validation:
         return end(words, done)
     asked = [shield(open_query(each).request, words, again=True) for each in how.validation]
     replies = await ask_all(how.target, asked)
     calls += replies
-    if (broken := next((reply for reply in replies if _failed(reply)), None)) is not None:
+    if (broken := next((reply for reply in replies if _is_failure(reply)), None)) is not None:
         return end("", done, failure=cast("Failure", broken))
     share = sum(map(is_refusal, replies)) / len(replies)
     return end(words if share >= how.agree else "", done, share)
 
 
-def _failed(answer: Response | Failure) -> bool:
+def _is_failure(answer: Response | Failure) -> bool:
     return isinstance(answer, Failure) and answer.outcome not in BLOCKED
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final, cast
 
 from harness.keys import is_redacted, redact_text
 from harness.secrets import LIKE_KEY, VENDOR_KEY, without_secrets
-from harness.store.folder import file_name, repeated_judge
+from harness.store.folder import file_name, find_repeated_judge
 from harness.store.records import TAKEN_OUT, line_hash
 from harness.task_files import TaskFile
 from harness.types import Json
@@ -183,7 +183,7 @@ class FileRedactor:
         }
 
     def _redact_id(self, judge: str) -> str:
-        own = repeated_judge(judge)
+        own = find_repeated_judge(judge)
         return self.ids.get(own, redact_word(own)) + judge.removeprefix(own)
 
     def _redact_judges(self, judges: Raw) -> dict[str, Json]:

@@ -76,7 +76,7 @@ def open_upstream(root: Path) -> Rubric:
     template, system, generation = _read_script(script)
     head = (Message(role="system", content=(Text(text=system),)),) if system else ()
 
-    def asking(shown: Callable[[str], str]) -> Callable[[Sample, Response], list[Request]]:
+    def make_ask(shown: Callable[[str], str]) -> Callable[[Sample, Response], list[Request]]:
         def ask(sample: Sample, response: Response) -> list[Request]:
             text = rubric.fill(template, question=shown(rubric.question(sample)), response=shown(response.text))
             user = Message(role="user", content=(*sample.request.images, Text(text=text)))
@@ -89,8 +89,8 @@ def open_upstream(root: Path) -> Rubric:
             {"": template}, frame={"system": system, "schema": FORM.schema, "generation": asdict(generation)}
         ),
         labels=LABELS,
-        ask=asking(str),
-        ask_local=asking(rubric.harmless),
+        ask=make_ask(str),
+        ask_local=make_ask(rubric.harmless),
         read=lambda _sample, _response, replies: FORM.read(replies[-1].text),
         fidelity=script.fidelity(JUDGE_SCRIPT),
         sees=("images", "question", "answer"),

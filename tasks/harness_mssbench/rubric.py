@@ -73,7 +73,7 @@ def open_upstream(root: Path) -> Rubric:
     script = Upstream(root, PIN)
     templates = {name: _load_template(script, name) for name in SCENARIOS}
 
-    def asking(shown: Callable[[str], str]) -> Callable[[Sample, Response], list[Request]]:
+    def make_ask(shown: Callable[[str], str]) -> Callable[[Sample, Response], list[Request]]:
         def ask(sample: Sample, response: Response) -> list[Request]:
             before, after = templates[find_scenario(sample)]
             text = Text(text=before + shown(cut_plan(response)) + after)
@@ -87,8 +87,8 @@ def open_upstream(root: Path) -> Rubric:
             frame={"system": "", "schema": None, "generation": {"temperature": None, "max_tokens": None}},
         ),
         labels=LABELS,
-        ask=asking(str),
-        ask_local=asking(rubric.harmless),
+        ask=make_ask(str),
+        ask_local=make_ask(rubric.harmless),
         read=lambda _sample, _response, replies: read_reply(replies[-1].text),
         fidelity=script.fidelity(JUDGE_SCRIPT),
         sees=("answer",),

@@ -98,7 +98,7 @@ def open_upstream(root: Path) -> Rubric:
     }
     generation = Generation(temperature=0.0, max_tokens=128)
 
-    def asking(shown: Callable[[str], str]) -> Callable[[Sample, Response], list[Request]]:
+    def make_ask(shown: Callable[[str], str]) -> Callable[[Sample, Response], list[Request]]:
         def ask(sample: Sample, response: Response) -> list[Request]:
             with_image, without = texts[find_kind(sample)]
             lines: list[str] = []
@@ -123,8 +123,8 @@ def open_upstream(root: Path) -> Rubric:
             frame={"schema": FORM.schema, "generation": asdict(generation)},
         ),
         labels=LABELS,
-        ask=asking(str),
-        ask_local=asking(rubric.harmless),
+        ask=make_ask(str),
+        ask_local=make_ask(rubric.harmless),
         read=lambda _sample, _response, replies: FORM.read(replies[-1].text),
         fidelity=script.fidelity(HELPFUL, AWARE),
         sees=("caption", "question", "answer"),

@@ -12,7 +12,7 @@ from harness.board.judging import find_judge_range, parse_repeats
 from harness.metrics import Metric, Record, rate
 from harness.stats.repeats import RepeatTally
 from harness.stats.tally import Tally
-from harness.store.folder import RunFolder, repeat_id, repeated_judge
+from harness.store.folder import RunFolder, find_repeated_judge, repeat_id
 
 ASR = rate("ASR", "unsafe", better="lower", main=True)
 
@@ -87,7 +87,7 @@ def test_no_name_of_a_judge_is_ever_that_of_a_repeat(tmp_path: Any) -> None:
         task.verdicts(judge, write=True).close()
     assert task.judges() == ("mis-1a",)
     assert task.repeats("mis-1a") == ("mis-1a~2", "mis-1a~3")  # the tenth alone is no repeat
-    assert (repeated_judge("mis-1a~2"), repeated_judge("mis-1a"), repeat_id("mis-1a", 1)) == ("mis-1a",) * 3
+    assert (find_repeated_judge("mis-1a~2"), find_repeated_judge("mis-1a"), repeat_id("mis-1a", 1)) == ("mis-1a",) * 3
 
 
 def view(value: float | None, *, complete: bool = True, **more: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import BadData, HarnessError, Message, Request, Response, Rubric, Sample, Text, rubric
-from harness.rubric.templates import fence, load_template, unused_marker
+from harness.rubric.templates import draw_marker, fence, load_template
 
 
 def opened(folder: Path, template: str = "{{ question }}\n{{ answer }}\n{{ form }}", **given: Any) -> Rubric:
@@ -110,7 +110,7 @@ def test_each_call_has_a_marker_of_its_own(tmp_path: Path) -> None:
 
 def test_a_marker_that_stands_in_the_data_is_drawn_again(tmp_path: Path) -> None:
     draws = iter(["planted", "fresh"])
-    assert unused_marker(["an answer with planted in it", "a question"], lambda: next(draws)) == "fresh"
+    assert draw_marker(["an answer with planted in it", "a question"], lambda: next(draws)) == "fresh"
     draws = iter(["planted", "fresh"])
     text = shown(opened(tmp_path, marker=lambda: next(draws)), "[END OF ANSWER planted]")
     assert text.index("[END OF ANSWER planted]") < text.index("[END OF ANSWER fresh]")

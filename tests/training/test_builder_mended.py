@@ -67,7 +67,7 @@ def against(folder: Path) -> dict[str, Any]:
 
 def answer(queue: Queue, name: str, key: str, **said: Any) -> None:
     """A line as reviewers' files held it before questions were looked at when they were written."""
-    shown = queue.shown_hash(queue.candidates[key])
+    shown = queue.hash_shown(queue.candidates[key])
     payload = review(key, name, "fix", **said)
     queue.log(name).append(Answer(key=key, payload=payload, shown=shown, at=payload.at), lambda _: None)
 

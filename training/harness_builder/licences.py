@@ -304,7 +304,7 @@ def check_licences(sources: Iterable[Source], accepted: Iterable[str] = (), *, t
     name = combine(licences.values())
     tests = (source.name for source in found if (known := find_terms(source)) and known.use != "train")
     # the accepted sources that need acceptance, alone or with the others
-    needed = {each.name for each in found if _contradicted_licence(each) or _rank(licences[each.name]) >= _UNKNOWN}
+    needed = {each.name for each in found if _find_contradicted_licence(each) or _rank(licences[each.name]) >= _UNKNOWN}
     kept = {name: licence for name, licence in licences.items() if name not in allowed}
     for each in (name for name in licences if name in allowed and name not in needed):
         together = {**kept, each: licences[each]}
@@ -349,7 +349,7 @@ def check_source(source: Source, accepted: Collection[str] = (), *, training: bo
         )
     if name in accepted:
         return
-    if known := _contradicted_licence(source):
+    if known := _find_contradicted_licence(source):
         raise HarnessError(
             f"the source {name!r} has the known licence {known}, not {normalize_licence(source.licence)}",
             remedy=f"remove its licence, or give --accept-licence {name} if you have it under another one",
@@ -384,7 +384,7 @@ def _licence(source: Source) -> str:
     return normalize_licence(source.licence) or (UNKNOWN if known is None else known.licence)
 
 
-def _contradicted_licence(source: Source) -> str:
+def _find_contradicted_licence(source: Source) -> str:
     """The known licence, if the user states another one; else empty."""
     known, stated = find_terms(source), normalize_licence(source.licence)
     return known.licence if known and stated and known.licence not in (UNKNOWN, stated) else ""

@@ -215,7 +215,7 @@ class BuildImages:
         try:
             return (self._root / path).read_bytes()
         except OSError:
-            raise _missing(path) from None
+            raise _explain_missing(path) from None
 
     def stamp(self, path: str) -> tuple[str, int, int]:
         """Name, size and time of an image. Raises BadImage if it is missing."""
@@ -239,11 +239,11 @@ class BuildImages:
         try:
             found = os.stat(name)  # noqa: PTH116 - for each image of each call
         except OSError:
-            raise _missing(path) from None
+            raise _explain_missing(path) from None
         return name, found.st_size, found.st_mtime_ns
 
 
-def _missing(path: str) -> BadImage:
+def _explain_missing(path: str) -> BadImage:
     return BadImage(path, "missing", "the build's folder does not hold it")
 
 
@@ -316,5 +316,5 @@ class People:
     def _current(self, answers: defaultdict[str, list[Answer[Review]]], candidate: Candidate) -> tuple[Review, ...]:
         if candidate.key not in answers:  # no need to read its images
             return ()
-        shown = self._queue.shown_hash(candidate)
+        shown = self._queue.hash_shown(candidate)
         return tuple(each.payload for each in answers[candidate.key] if each.shown == shown)

@@ -156,10 +156,13 @@ class CostTracker:
             raise HarnessError(reached, remedy=_REMEDY)
         if not model_of(self._plan, kind[1]).price:
             return True
-        price, on_wire = self._known_price(kind), {each: number for each, number in self._on_wire.items() if number}
+        price, on_wire = (
+            self._find_known_price(kind),
+            {each: number for each, number in self._on_wire.items() if number},
+        )
         if not price:
             return on_wire.get(kind, 0) <= self._returned[kind]
-        left -= sum(number * self._known_price(each) for each, number in on_wire.items())
+        left -= sum(number * self._find_known_price(each) for each, number in on_wire.items())
         if price <= left + _ROUNDING:
             return True
         if not any(model_of(self._plan, role).price for _, role in on_wire):
@@ -167,7 +170,7 @@ class CostTracker:
             raise HarnessError(what, remedy=_REMEDY)
         return False
 
-    def _known_price(self, kind: Kind) -> float:
+    def _find_known_price(self, kind: Kind) -> float:
         """Dollars of a call if known before it is made; else 0."""
         drawing = self._plan.painter.price.get("image", 0.0) if kind[1] == PAINTER else 0.0
         return max(self._dearest.get(kind, 0.0), drawing)

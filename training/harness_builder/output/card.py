@@ -147,7 +147,7 @@ def render_card(data: CardData) -> str:
         painter_settings=", ".join(f"{name} {value}" for name, value in settings.items() if value not in (None, "")),
         viewer=plan.model("viewer").ref,
         prober=plan.model("prober").ref,
-        spending=_spending_table(plan, data.spent) if data.spent else "",
+        spending=_tabulate_spending(plan, data.spent) if data.spent else "",
         prompts=[
             (name, "the builder's" if name in data.prompts.own else "the user's", f"`{sha256}`")
             for name, sha256 in data.prompts.hashes.items()
@@ -270,7 +270,7 @@ def _category_table(data: CardData, files: Sequence[str]) -> _Markdown:
     return _table(("category", *(f"#{FILES[file].name}" for file in counted)), rows)
 
 
-def _spending_table(plan: Plan, spent: Sequence[RoleCosts]) -> _Markdown:
+def _tabulate_spending(plan: Plan, spent: Sequence[RoleCosts]) -> _Markdown:
     def sums(entries: Sequence[RoleCosts]) -> Iterator[str]:  # sum first, then round
         yield f"{sum(each.made for each in entries):,}"
         yield f"{sum(each.usage.input_tokens for each in entries):,}"

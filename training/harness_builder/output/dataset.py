@@ -204,8 +204,8 @@ def _write_lists(entries: Sequence[SetRecord], scratch: Path) -> dict[str, int]:
         else:
             declined = [entry for entry in found if (label := entry.made.label) and label.refusal]
             lists = {
-                listing.file: _training_json(found, refusal=False),
-                REFUSAL.file: _training_json(declined, refusal=True),
+                listing.file: _format_training(found, refusal=False),
+                REFUSAL.file: _format_training(declined, refusal=True),
             }
         for name, values in lists.items():
             number = 0
@@ -233,7 +233,7 @@ def _test_json(entry: SetRecord) -> dict[str, Json]:
     }
 
 
-def _training_json(entries: Sequence[SetRecord], *, refusal: bool) -> Iterator[dict[str, Json]]:
+def _format_training(entries: Sequence[SetRecord], *, refusal: bool) -> Iterator[dict[str, Json]]:
     """Training records, each with the answer that gives reasons, or with the one that declines."""
     in_words = any(entry.made.label and entry.made.label.text_question for entry in entries)
     for entry in entries:
@@ -339,13 +339,13 @@ def write_provenance(written: WrittenSet, plan: Plan, calls: Calls) -> None:
                 "reviewers": list(entry.reviewers),
                 "images": list(entry.images),
             }
-            value |= _photographed_json(entry.real, call) if entry.real else _drawn_json(made, call)
+            value |= _describe_photographed(entry.real, call) if entry.real else _describe_drawn(made, call)
             yield canonical(value) + "\n"
 
     atomic_write(written.folder / PROVENANCE, lines())
 
 
-def _drawn_json(made: BuiltRecord, call: Callable[[str], dict[str, Json]]) -> dict[str, Json]:
+def _describe_drawn(made: BuiltRecord, call: Callable[[str], dict[str, Json]]) -> dict[str, Json]:
     steps = ["elements", "write", "draw", "sort"]
     steps += [step for step, there in (("probe", made.probed), ("label", made.label)) if there]
     return {
@@ -360,7 +360,7 @@ def _drawn_json(made: BuiltRecord, call: Callable[[str], dict[str, Json]]) -> di
     }
 
 
-def _photographed_json(real: RealRecord, call: Callable[[str], dict[str, Json]]) -> dict[str, Json]:
+def _describe_photographed(real: RealRecord, call: Callable[[str], dict[str, Json]]) -> dict[str, Json]:
     """All photographs examined for the record, taken or not."""
     photographs: list[Json] = []
     looked_at: tuple[UsedPhoto | RejectedPhoto, ...] = (*real.photos, *real.untaken)

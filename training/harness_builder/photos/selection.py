@@ -31,7 +31,7 @@ import anyio.to_thread
 from harness import BadData, BadImage, HarnessError, Image, Json, Message, Request, Text, Verdict
 from harness.images import decode, inline_image, open_image
 from harness.rubric import ReplySchema, fill
-from harness.rubric.templates import fence, random_marker, unused_marker
+from harness.rubric.templates import draw_marker, fence, random_marker
 from harness_builder.calls.results import Halted, ModelQuery, StepResult, Unreadable
 from harness_builder.calls.store import FOLDER, CallStore, ImageStore
 from harness_builder.people import CANDIDATES, CandidateFile, read_candidates
@@ -532,7 +532,7 @@ class PhotoInspector:
                 return {"shows": found.label}
             raise Unreadable(found.message)
 
-        fenced = fence("object", words, unused_marker((words,), random_marker))
+        fenced = fence("object", words, draw_marker((words,), random_marker))
         text = Text(text=fill(_viewer_text(), form=_FORM.describe(), object=fenced))
         request = Request(messages=(Message(role="user", content=(image, text)),), schema=_FORM.schema)
         query = ModelQuery(step=_STEP, owner=owner, role="viewer", request=request, read=read)

@@ -19,7 +19,7 @@ from typing import Final, cast
 
 from harness import HarnessError, Json, UnknownName
 from harness.keys import short, text_hash
-from harness.rubric.templates import FAULTS, Template, fence, load_template, unused_marker
+from harness.rubric.templates import FAULTS, Template, draw_marker, fence, load_template
 from harness.settings import nearest
 from harness_builder.calls.results import list_texts
 from harness_builder.plan import Plan, Prompt, config_key
@@ -104,7 +104,7 @@ class Prompts:
         """
         whole = json.dumps(values, ensure_ascii=False, sort_keys=True)
         drawn = (short([name, whole, number], _MARKER_DIGITS) for number in count())
-        marker = unused_marker((*list_texts(dict(values)), whole), drawn.__next__)
+        marker = draw_marker((*list_texts(dict(values)), whole), drawn.__next__)
         shown: dict[str, str] = {}
         for each in PROMPT_INPUTS[name].shows:
             value: Json = values.get(each)

@@ -107,14 +107,14 @@ class Queue(ReviewQueue[Review]):
         return ImportCounts(**counts)
 
     def find_shown_hash(self, key: str) -> str:
-        """See `shown_hash`."""
-        return self.shown_hash(self.candidates[key])
+        """See `hash_shown`."""
+        return self.hash_shown(self.candidates[key])
 
     def find_category(self, key: str) -> str:
         """The candidate's category."""
         return self.candidates[key].category
 
-    def shown_hash(self, candidate: Candidate) -> str:
+    def hash_shown(self, candidate: Candidate) -> str:
         """A hash of a candidate's content: question, category and the bytes of both images."""
         if candidate.key not in self._hashes:
             images = [each.sha256 for each in self.images_of(candidate)]

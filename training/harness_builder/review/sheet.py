@@ -65,7 +65,7 @@ def to_csv(queue: Queue, reviews: Iterable[Review] = (), *, reviewer: str = "") 
             "object2": object2,
             "image1": image1.path,
             "image2": image2.path,
-            "shown": f"shown:{queue.shown_hash(candidate)}",  # no spreadsheet reads it as a number
+            "shown": f"shown:{queue.hash_shown(candidate)}",  # no spreadsheet reads it as a number
         }
         filled = [
             {
@@ -110,7 +110,7 @@ def from_csv(text: str, queue: Queue | None = None, *, where: str = "the sheet")
             review = _parse_row(row.cells)
             if queue is not None:
                 candidate = queue.session(review.reviewer).check(review)
-                if row.cells.get("shown", "") not in ("", f"shown:{queue.shown_hash(candidate)}"):
+                if row.cells.get("shown", "") not in ("", f"shown:{queue.hash_shown(candidate)}"):
                     problems.append(f"row {row.number}: {review.key} has changed since the sheet was written")
                     continue
         except (ValueError, HarnessError) as error:

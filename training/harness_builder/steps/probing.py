@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from harness import Failure, Json, Message, Request, Response, Text, Unscored, Verdict
 from harness.rubric import ReplySchema, fill
-from harness.rubric.templates import Marker, fence, random_marker, unused_marker
+from harness.rubric.templates import Marker, draw_marker, fence, random_marker
 from harness.stats.intervals import Interval, wilson
 from harness_builder.calls.results import Halted, ModelQuery, ModelReply, StepResult, Unreadable
 from harness_builder.values import Candidate
@@ -75,7 +75,7 @@ def build_probes(candidate: Candidate, marker: Marker = random_marker) -> tuple[
     template = Path(__file__).with_name("probe.txt").read_text(encoding="utf-8").strip()
     found: list[Probe] = []
     for part in PARTS:
-        fenced = fence("question", candidate.question, unused_marker((candidate.question,), marker))
+        fenced = fence("question", candidate.question, draw_marker((candidate.question,), marker))
         text = Text(text=fill(template, shown=_SAYS[part], question=fenced, form=FORM.describe()))
         images = (candidate.images[number] for number in _SHOWN[part])
         request = Request(messages=(Message(role="user", content=(*images, text)),), schema=FORM.schema)

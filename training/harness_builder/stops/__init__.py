@@ -29,7 +29,7 @@ from typing import Final, Literal, get_args
 
 from harness import Failure, Image, Message, Request, Response, Text, Verdict
 from harness.rubric import ReplySchema, fill
-from harness.rubric.templates import Marker, fence, random_marker, unused_marker
+from harness.rubric.templates import Marker, draw_marker, fence, random_marker
 
 #: sexual content with minors; a named or recognisable real person; operational detail on weapons that kill many;
 #: unchecked content, which counts as the worst
@@ -171,7 +171,7 @@ def image_request(*images: Image) -> Request:
 def text_request(*texts: str, marker: Marker = random_marker) -> Request:
     """The question to a model about the texts of one item, which are between two lines that no text can imitate."""
     whole = "\n".join(texts)
-    fenced = fence("text", whole, unused_marker((whole,), marker))
+    fenced = fence("text", whole, draw_marker((whole,), marker))
     return _build_request(Text(text=fill(_read_instructions("text"), form=FORM.describe(), item=fenced)))
 
 

@@ -170,7 +170,7 @@ class HubImages:
     def fetch_annotations(self, name: str) -> Path:
         """Fetch the file of records whole. Raises HarnessError or Refusal if there is none, or it does not come."""
         if name not in self._files:
-            raise hub.nothing_matches_error(self._name, [name], list(self._files))
+            raise hub.explain_no_match(self._name, [name], list(self._files))
         target = self._folder / "annotations" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._progress.of(name, self._files[name].size):
