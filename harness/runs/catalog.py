@@ -80,6 +80,7 @@ class ListedRun:
         state: its state, or `unreadable`.
         why: what is missing or wrong; empty for a complete run.
         model: the model as the user wrote it; empty if unknown.
+        name: the model with its strategy, system message and attack, as leaderboards name it.
         tasks: `task:split` of each asked split, or the tasks begun so far.
         numbers: the main number of each split; none without results.
         cost_usd: dollars as results.json has them; None if unknown, or if nobody sells the calls.
@@ -94,6 +95,7 @@ class ListedRun:
     state: ListedState
     why: str = ""
     model: str = ""
+    name: str = ""
     tasks: tuple[str, ...] = ()
     numbers: tuple[MainNumber, ...] = ()
     cost_usd: float | None = None
@@ -120,6 +122,7 @@ class ListedRun:
             "state": self.state,
             "why": self.why or None,
             "model": self.model or None,
+            "name": self.name or self.model or None,
             "tasks": list(self.tasks),
             "numbers": [
                 {
@@ -214,6 +217,7 @@ def read_listed_run(folder: Path) -> ListedRun:
                 state=state.name,
                 why=state.why,
                 model=file.model.ref,
+                name=file.model_name,
                 tasks=_list_tasks(folder, file),
                 numbers=() if results is None else tuple(list_main_numbers(results)),
                 cost_usd=_find_cost(results),
@@ -245,6 +249,7 @@ def _describe_rest(folder: Path) -> ListedRun:
             state="incomplete",
             why=f"{len(shards)} of {of} shards have begun; harness merge {folder} makes one run of them",
             model=first.file.model.ref,
+            name=first.file.model_name,
             tasks=_list_tasks(next(iter(shards.values())), first.file),
             started=first.file.started,
         )

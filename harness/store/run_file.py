@@ -246,6 +246,11 @@ class Invocation(_Entry):
         return _read(Invocation, {"launch": "", **values}, "an invocation")
 
 
+def _find_name(chosen: Json) -> str:
+    """The name of a strategy or an attack as run.json has it; empty for none."""
+    return str(cast("Mapping[str, Json]", chosen).get("name", "")) if isinstance(chosen, Mapping) else str(chosen or "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFile(_Entry):
     """The whole of run.json.
@@ -289,6 +294,14 @@ class RunFile(_Entry):
     merged: Mapping[str, Any] = field(default_factory=dict[str, Any])
     running: Mapping[str, Json] = field(default_factory=dict[str, Json])
     prices: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def model_name(self) -> str:
+        """The model with its strategy, system message and attack, as leaderboards name it."""
+        strategy, attack = (_find_name(each) for each in (self.model.strategy, self.model.attack))
+        system = "system prompt" if self.overrides.system else ""
+        parts = (self.model.ref, strategy, system, f"attack {attack}" if attack else "")
+        return " + ".join(part for part in parts if part)
 
     @property
     def part(self) -> tuple[int, int] | None:

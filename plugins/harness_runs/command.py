@@ -109,7 +109,7 @@ def _filter_run(run: ListedRun, given: dict[str, Any]) -> ListedRun | None:
     models, tasks, states = given["models"], given["tasks"], given["states"]
     if states and run.state not in states:
         return None
-    if models and not any(_fits(run.model, text) for text in models):
+    if models and not any(_fits(name, text) for name in (run.model, run.name) for text in models):
         return None
     if not tasks:
         return run
@@ -180,7 +180,7 @@ def _print_table(runs: Iterable[ListedRun], folder: str) -> None:
         table.add_row(
             Text(one_line(name)),
             Text(run.state, style=_STYLES[run.state]),
-            Text(one_line(run.model) or "—"),
+            Text(one_line(run.name or run.model) or "—"),
             cell,
             format_cost(run.cost_usd, run.cost_why),
             _format_when(run.when),

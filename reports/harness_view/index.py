@@ -403,7 +403,7 @@ class RunIndex:
             cost = None
         return {
             "name": self.name,
-            "model": file.model.ref,
+            "model": file.model_name,
             "started": file.started,
             "cost_usd": float(cost) if isinstance(cost, int | float) else None,
             "mode": self.mode,

@@ -186,7 +186,7 @@ def print_item(console: Console, stored: StoredItem, *, reveal: bool) -> None:
     from rich.text import Text
 
     shows = reveal or stored.file.redacted
-    console.print(Text.assemble((one_line(stored.item.item), "bold"), "  ", one_line(stored.file.model.ref)))
+    console.print(Text.assemble((one_line(stored.item.item), "bold"), "  ", one_line(stored.file.model_name)))
     _print_lines(console, _list_facts(stored, reveal=shows))
     for lines in _list_verdicts(stored, reveal=shows):
         console.print()

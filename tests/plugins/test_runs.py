@@ -76,6 +76,21 @@ def test_each_run_has_its_state_its_model_and_its_main_numbers(runs: Path) -> No
     assert "http_400" in rows["failed"]["why"]
 
 
+def test_a_list_tells_runs_of_one_model_apart_by_strategy_and_attack(tmp_path: Path) -> None:
+    words = ("run", "--model", "mini/base", "--tasks", "mis:mini", "--limit", "1", "--phases", "answers", "--no-probe")
+    for name, more in (("plain", ()), ("both", ("--attack", "drop", "--strategy", "self-reminder"))):
+        done = CliRunner().invoke(cli, [*words, *more, "--output", str(tmp_path / name)])
+        assert done.exit_code == 0, done.exception
+    shown = " ".join(call(tmp_path).stdout.split())
+    assert "mini/base + self-reminder + attack drop" in shown
+    rows = {Path(row["folder"]).name: (row["model"], row["name"]) for row in listed(tmp_path)}
+    assert rows == {
+        "plain": ("mini/base", "mini/base"),
+        "both": ("mini/base", "mini/base + self-reminder + attack drop"),
+    }
+    assert names(listed(tmp_path, "--model", "attack drop")) == ["both"]
+
+
 def test_dollars_that_nobody_knows_are_null_and_never_0(runs: Path) -> None:
     path = runs / "x" / "results.json"
     body = json.loads(path.read_text())

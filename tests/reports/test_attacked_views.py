@@ -55,6 +55,7 @@ def test_the_page_has_what_was_asked_with_its_pictures_and_the_original(folder: 
     drawn = [part for part in item["prompt"] if part.get("image", "").startswith("attack/")]
     originals = [part for part in item["original"] if "image" in part]
     assert (len(drawn), len(originals)) == (1, 2)
+    assert str(index.describe()["model"]).endswith(" + attack typographic")
     for part in (*drawn, *originals):
         image = index.load_image("mis", part["sha256"])
         assert not isinstance(image, MissingImage)
@@ -90,6 +91,7 @@ def test_show_prints_both_questions_and_finds_the_drawn_picture(folder: Path) ->
     name = lines(folder)[0]["id"]
     said = command("show", folder, name, "--reveal").output
     assert "attack/typographic.png: there" in said
+    assert said.splitlines()[0].endswith(" + attack typographic")
     assert "original" in said
     told = json.loads(command("show", folder, name, "--json").output)
     assert {"what": "original", "characters": len(lines(folder)[0]["attack"]["question"][-1]["text"])} in told["hidden"]

@@ -133,7 +133,7 @@ def _group_runs(runs: Sequence[Path]) -> Iterator[tuple[Path, list[Path]]]:
         own = {name: value for name, value in file.identity.items() if name != "attack"}
         groups.setdefault(canonical([file.model.ref, own]), []).append((path, file))
     for group in groups.values():
-        ref = group[0][1].model.ref
+        ref = next((file.model_name for _, file in group if not file.model.attack), group[0][1].model.ref)
         plain = [path for path, file in group if not file.model.attack]
         attacked = [path for path, file in group if file.model.attack]
         if not plain:

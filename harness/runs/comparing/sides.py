@@ -95,12 +95,8 @@ class ComparedRun:
 
     @property
     def model_name(self) -> str:
-        """The model with its strategy and overrides, as leaderboards name it."""
-        strategy = self.file.model.strategy
-        around = strategy if isinstance(strategy, str) else str(_to_object(strategy).get("name", ""))
-        system = "system prompt" if self.file.overrides.system else ""
-        attack = f"attack {self.attack}" if self.attack else ""
-        return " + ".join(part for part in (self.file.model.ref, around, system, attack) if part)
+        """The model with its strategy, system message and attack, as leaderboards name it."""
+        return self.file.model_name
 
     @property
     def attack(self) -> str:
