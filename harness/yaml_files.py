@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     import yaml
 
 Place = tuple[str | int, ...]  #: keys and numbers from the top of the file to a value
+#: words of an error of YAML's -> what to do about it
+_ADVICE: Final[Mapping[str, str]] = {
+    r"'\t' that cannot start": "indent with spaces: YAML takes no tabs",
+    "cannot start any token": "put the text in quotes",
+    "mapping values are not allowed": "indent keys of one mapping alike, and put a text that holds a colon in quotes",
+    "undefined alias": "put a text that begins with * in quotes, or set the anchor (&name) before it",
+    "could not determine a constructor": "put a text that begins with ! in quotes, or leave the tag out",
+    "special characters": "take the character out",
+    "another document": "leave out the line ---: the file holds one document",
+    "for merging": "give << a mapping, such as the anchor of one (*name)",
+    "unhashable key": "write each key as a text, in quotes if it begins with [, { or ?",
+    "unknown escape": "put the text in single quotes, in which a backslash is a backslash",
+    "integer string conversion": "put the number in quotes",
+}
 _MERGE: Final = "tag:yaml.org,2002:merge"  # the key `<<`, which may be repeated
 
 
@@ -56,9 +70,13 @@ def load_yaml(path: Path, what: str) -> object:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise HarnessError(f"cannot read {what}: {error.strerror}", where=str(path)) from None
+        raise HarnessError(
+            f"cannot read {what}: {error.strerror}",
+            where=str(path),
+            remedy="see whether it is there, is a file, and may be read",
+        ) from None
     except UnicodeDecodeError as error:
-        raise HarnessError(f"{what} is not YAML: {error}", where=str(path)) from None
+        raise HarnessError(f"{what} is not YAML: {error}", where=str(path), remedy="save it as UTF-8") from None
     return parse_yaml(text, str(path), what).value
 
 
@@ -79,8 +97,15 @@ def parse_yaml(text: str, where: str, what: str) -> YamlText:
     except RecursionError:
         raise HarnessError(f"{what} is nested too deeply", where=where, remedy="use fewer levels") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a number of thousands of digits
-        raise HarnessError(f"{what} is not YAML: {' '.join(str(error).split())}", where=where) from None
+        said = " ".join(str(error).split())
+        raise HarnessError(f"{what} is not YAML: {said}", where=where, remedy=_advise(said)) from None
     return YamlText(value=loaded, where=where, lines=lines)
+
+
+def _advise(said: str) -> str:
+    """What to do about an error of YAML's."""
+    found = (advice for word, advice in _ADVICE.items() if word in said)
+    return next(found, "look at that line and the one before it: a quote, a bracket or a comma may be missing")
 
 
 def _check_keys(root: yaml.Node | None, where: str) -> None:

@@ -131,7 +131,9 @@ def draft_table(folder: Path, name: str, data: Mapping[str, Any] | None = None) 
     first = next(iter(files.matching(name)), name)
     rows = list(islice(read_table(files, first), _LOOKED_AT))
     if not rows:
-        raise HarnessError("the data file holds no records", where=str(source))
+        raise HarnessError(
+            "the data file holds no records", where=str(source), remedy="give the file that holds the questions"
+        )
     layout = _guess_layout(name, rows)
     if layout in ("garak", "pyrit"):
         return _draft_prompts(name, layout, list(arrange(rows, layout)))

@@ -120,7 +120,8 @@ def _parse_by_pattern(judge: Judge, given: Mapping[str, Any], labels: tuple[str,
     try:
         pattern = re.compile(given["pattern"])
     except (re.error, RecursionError, OverflowError) as error:
-        raise HarnessError(f"the pattern cannot be read: {error}", where=place) from None
+        remedy = "write a regular expression of Python, in single quotes: 'Verdict: (\\w+)'"
+        raise HarnessError(f"the pattern cannot be read: {error}", where=place, remedy=remedy) from None
     if not pattern.groups:
         raise HarnessError("the pattern has no group", where=place, remedy="put the label in brackets: Verdict: (\\w+)")
     words: Mapping[str, str] = given.get("words", {})

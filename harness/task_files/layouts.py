@@ -98,7 +98,11 @@ def _read_garak(rows: Iterable[Row]) -> Iterator[Row]:
         turns = _list_garak_turns(row)
         prompt, before = turns[-1], turns[:-1]
         if prompt["role"] != "user":
-            raise BadData("its prompt does not end with a user's turn", where=f"{row.place}, field prompt")
+            raise BadData(
+                "its prompt does not end with a user's turn",
+                where=f"{row.place}, field prompt",
+                remedy="take this attempt out of the file: a model is asked what a user says",
+            )
         if not prompt["text"] and not prompt["images"]:
             continue  # probes of empty prompts: nothing is asked
         number += 1
@@ -130,7 +134,11 @@ def _list_garak_turns(row: Row) -> list[dict[str, Any]]:
     found = cast("dict[str, Json]", prompt) if isinstance(prompt, dict) else {}
     turns: Json = found.get("turns", [{"role": "user", "content": found}] if "text" in found else None)
     if not isinstance(turns, list) or not turns:
-        raise BadData("field 'prompt' holds neither a text nor turns", where=f"{row.place}, field prompt")
+        raise BadData(
+            "field 'prompt' holds neither a text nor turns",
+            where=f"{row.place}, field prompt",
+            remedy="read it as a table of your own: leave out data.layout and name the columns",
+        )
     made: list[dict[str, Any]] = []
     for turn in Row(values={"turns": turns}, place=row.place).rows("turns"):
         content = turn.part("content")
@@ -138,7 +146,11 @@ def _list_garak_turns(row: Row) -> list[dict[str, Any]]:
         mime = next(iter(cast("Sequence[Json]", kind)), None) if isinstance(kind, list) else kind
         path = content.text("data_path", default="")
         if path and mime and not str(mime).startswith("image"):
-            raise BadData(f"the prompt holds {mime}, and only texts and images are asked", where=content.place)
+            raise BadData(
+                f"the prompt holds {mime}, and only texts and images are asked",
+                where=content.place,
+                remedy="take this attempt out of the file",
+            )
         made.append(
             {
                 "role": turn.text("role"),
@@ -201,7 +213,11 @@ def _read_sequence(piece: Row) -> int:
     try:
         return int(str(value))
     except ValueError:
-        raise BadData(f"field 'sequence' is {value!r}, not a number", where=f"{piece.place}, field sequence") from None
+        raise BadData(
+            f"field 'sequence' is {value!r}, not a number",
+            where=f"{piece.place}, field sequence",
+            remedy="export the conversations again: it is the place of a piece in its conversation",
+        ) from None
 
 
 def _read_role(piece: Row) -> str:
@@ -221,7 +237,11 @@ def _read_turn(role: str, pieces: Iterable[Row]) -> dict[str, Any]:
             texts.append(value)
         else:
             what = f"the piece is of the kind {kind!r}, and only texts and images are asked"
-            raise BadData(what, where=f"{piece.place}, field converted_value_data_type")
+            raise BadData(
+                what,
+                where=f"{piece.place}, field converted_value_data_type",
+                remedy="take its conversation out of the file",
+            )
     return {"role": role, "text": "\n".join(filter(None, texts)), "images": images}
 
 

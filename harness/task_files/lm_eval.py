@@ -116,7 +116,11 @@ def _read_data(given: Mapping[str, Any], guesses: list[Guess], notes: list[str],
         files: Any = cast("Mapping[str, Any]", given.get("dataset_kwargs") or {}).get("data_files")
         named = cast("Mapping[str, Any]", files).get(split) if isinstance(files, dict) else files
         if not named:
-            raise HarnessError(f"dataset_kwargs names no file of the split {split!r}", where=str(source))
+            raise HarnessError(
+                f"dataset_kwargs names no file of the split {split!r}",
+                where=str(source),
+                remedy=f"write dataset_kwargs.data_files.{split}, or give the data file: --from data.csv",
+            )
         guesses.append(Guess(key="data.files", value=named, why="dataset_kwargs.data_files"))
         return {"files": named}
     folder = f"{given['dataset_name']}/" if given.get("dataset_name") else "**/"
@@ -198,9 +202,15 @@ def _load_one(source: Path, depth: int) -> dict[str, Any]:
     try:
         found: Any = yaml.load(source.read_text(encoding="utf-8"), Loader)  # noqa: S506 - a SafeLoader
     except OSError as error:
-        raise HarnessError(f"cannot read lm-eval's task: {error.strerror}", where=str(source)) from None
+        raise HarnessError(
+            f"cannot read lm-eval's task: {error.strerror}", where=str(source), remedy="give the path of its YAML file"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise HarnessError(f"lm-eval's task is not YAML: {' '.join(str(error).split())}", where=str(source)) from None
+        raise HarnessError(
+            f"lm-eval's task is not YAML: {' '.join(str(error).split())}",
+            where=str(source),
+            remedy="mend it there, or give the data file: --from data.csv",
+        ) from None
     if not isinstance(found, dict):
         raise HarnessError(
             "the file is no task of lm-eval", where=str(source), remedy="give a data file: --from data.csv"
@@ -210,5 +220,9 @@ def _load_one(source: Path, depth: int) -> dict[str, Any]:
     if not isinstance(base, str):
         return own
     if depth >= _DEPTH:
-        raise HarnessError(f"more than {_DEPTH} files include each other", where=str(source))
+        raise HarnessError(
+            f"more than {_DEPTH} files include each other",
+            where=str(source),
+            remedy="see whether one of them includes itself",
+        )
     return {**_load_one(source.parent / base, depth + 1), **own}

@@ -552,9 +552,15 @@ def _read_text(path: Path, what: str, where: str = "") -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise HarnessError(f"cannot read {what}: {error.strerror}", where=where or str(path)) from None
+        remedy = f"see whether {path} is there, is a file, and may be read"
+        raise HarnessError(f"cannot read {what}: {error.strerror}", where=where or str(path), remedy=remedy) from None
     except UnicodeDecodeError as error:
-        raise HarnessError(f"{what} is not UTF-8 at byte {error.start}", where=where or str(path)) from None
+        line = error.object[: error.start].count(b"\n") + 1
+        raise HarnessError(
+            f"{what} is not UTF-8 at byte {error.start}, in line {line}",
+            where=where or str(path),
+            remedy=f"save {path} as UTF-8",
+        ) from None
 
 
 def _read_beside(path: Path, name: str, where: str) -> str:

@@ -162,7 +162,11 @@ def _find_files(reading: Reading, files: DataFiles, wanted: Sequence[str]) -> li
         matched = files.matching(name)
         if not matched:
             if reading.hub:
-                raise MissingData(f"{name} is not there", where=str(files.root))
+                raise MissingData(
+                    f"{name} is not there",
+                    where=str(files.root),
+                    remedy=f"fetch it (harness data fetch {reading.yaml.where}), or correct data.files there",
+                )
             remedy = f"correct data.files of {reading.yaml.where}, or name the folder: -T {reading.task}.data=DIR"
             raise MissingData(f"{name} is not there", where=str(files.root), remedy=remedy)
         found += matched
@@ -240,14 +244,22 @@ class _Maker:
         reading = self._reading
         name = read_text(row, reading.identity, default=None).strip() if reading.identity else numbered
         if not name or not name.isprintable():
-            raise BadData(f"the id {name!r} is no plain text", where=f"{row.place}, field {reading.identity}")
+            raise BadData(
+                f"the id {name!r} is no plain text",
+                where=f"{row.place}, field {reading.identity}",
+                remedy="write letters, digits or signs there, or leave out id: then records are numbered",
+            )
         options = self._read_options(row)
         shown = "\n".join(f"({letter}) {text}" for letter, text in options.items())
         text = reading.question.fill(row, {"options": shown})
         images = [image for source in reading.images for image in self._find_images(row, source)]
         if not text.strip() and not (images and KNOWN[reading.layout].columns):
             field_name = reading.question.columns[0] if not reading.question.template else "question"
-            raise BadData(f"field {field_name!r} is blank", where=f"{row.place}, field {field_name}")
+            raise BadData(
+                f"field {field_name!r} is blank",
+                where=f"{row.place}, field {field_name}",
+                remedy="write the question there, or take the record out",
+            )
         if options and "options" not in reading.question.uses:
             text += QUIZ.replace("{options}", shown)
         content = self._order(row, text, images)
@@ -291,12 +303,14 @@ class _Maker:
             try:
                 texts = [str(each) for each in as_list(first.fill(row, {}) if first.template else row.values.get(name))]
             except ValueError as error:
-                raise BadData(f"field {name!r} is {error}", where=place) from None
+                raise BadData(
+                    f"field {name!r} is {error}", where=place, remedy='write a list of texts: ["one", "two"]'
+                ) from None
         while texts and not texts[-1].strip():
             texts.pop()
         if len(texts) < 2 or len(texts) > len(LETTERS) or not all(text.strip() for text in texts):
             what = "an option between others is blank" if len(texts) > 1 else "there are fewer than two options"
-            raise BadData(what, where=place)
+            raise BadData(what, where=place, remedy=f"write 2 to {len(LETTERS)} options, blanks after the last")
         return dict(zip(LETTERS, texts, strict=False))
 
     def _build_target(self, row: Row, options: Mapping[str, str]) -> Json:
@@ -313,13 +327,21 @@ class _Maker:
                 return {**target, "answer": [str(each) for each in cast("Sequence[Json]", value)]}
             said = reading.answer.fill(row, {}).strip()
             if not said:
-                raise BadData(f"field {column!r} is missing", where=place)
+                raise BadData(
+                    f"field {column!r} is missing",
+                    where=place,
+                    remedy="write the right answer there, or take the record out",
+                )
             if options:
                 letter = _find_letter(said, options, place, letters=reading.layout == "vlmevalkit")
                 target |= {"answer": letter, "options": dict(options)}
             elif reading.yes_no:
                 if said.lower() not in ANSWERS:
-                    raise BadData(f"the answer {said!r} is neither yes nor no", where=place)
+                    raise BadData(
+                        f"the answer {said!r} is neither yes nor no",
+                        where=place,
+                        remedy=f"write one of: {', '.join(ANSWERS)}",
+                    )
                 target["answer"] = ANSWERS[said.lower()]
             else:
                 target["answer"] = said
@@ -339,7 +361,8 @@ class _Maker:
             try:
                 value = as_list(value)
             except ValueError as error:
-                raise BadData(f"field {column!r} is {error}", where=place) from None
+                remedy = 'write a list of paths: ["a.png", "b.png"]'
+                raise BadData(f"field {column!r} is {error}", where=place, remedy=remedy) from None
         values = cast("Sequence[Json]", value) if isinstance(value, list) else [value]
         for each in values:
             if each is None or each == "":
@@ -350,7 +373,8 @@ class _Maker:
             if isinstance(each, dict) and "path" in each:  # JSON made from the hub's struct
                 each = cast("Mapping[str, Json]", each)["path"]
             if not isinstance(each, str):
-                raise BadData(f"field {column!r} is neither a path nor a list of paths", where=place)
+                remedy = 'write a path, or a list of paths: ["a.png", "b.png"]'
+                raise BadData(f"field {column!r} is neither a path nor a list of paths", where=place, remedy=remedy)
             yield self._open(row, each, source)
 
     def _open(self, row: Row, value: str, source: ImageSource) -> Image:
@@ -398,7 +422,11 @@ class _Maker:
             self._shown = {read_text(row, identity): row.values.get(column) for row in rows}
         found = self._shown.get(value)
         if not isinstance(found, str) or not is_place(found):
-            raise BadData(f"the cell {value!r} is neither an image nor the id of a record with one", where=where)
+            raise BadData(
+                f"the cell {value!r} is neither an image nor the id of a record with one",
+                where=where,
+                remedy="write the image in base64 there, or the id of the record that holds it",
+            )
         return found
 
     def _order(self, row: Row, text: str, images: Sequence[Image]) -> tuple[Part, ...]:
@@ -408,20 +436,25 @@ class _Maker:
         marks = list(MARK.finditer(text))
         if len(marks) != len(images):
             what = f"the question has {len(marks)} marks <image>, and the record {len(images)} images"
-            raise BadData(what, where=row.place)
+            raise BadData(what, where=row.place, remedy="write a mark for each image, or leave out order: marks")
         parts: list[Part] = []
         places: list[int] = []
         at = 0
         for number, mark in enumerate(marks, 1):
             shown = int(mark[1] or number)
             if not 1 <= shown <= len(images):
-                raise BadData(f"the question marks image {shown} of {len(images)}", where=row.place)
+                raise BadData(
+                    f"the question marks image {shown} of {len(images)}",
+                    where=row.place,
+                    remedy="count the images from 1",
+                )
             places.append(shown)
             parts += [Text(text=before)] if (before := text[at : mark.start()]).strip() else []
             parts.append(images[shown - 1])
             at = mark.end()
         if left := sorted(set(range(1, len(images) + 1)) - set(places)):
-            raise BadData(f"the question marks no place for image {left[0]}", where=row.place)
+            remedy = f"write <image {left[0]}> where it belongs"
+            raise BadData(f"the question marks no place for image {left[0]}", where=row.place, remedy=remedy)
         return (*parts, *((Text(text=text[at:]),) if text[at:].strip() else ()))
 
 

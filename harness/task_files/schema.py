@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final, cast
 
 from harness.errors import HarnessError, UnknownName
@@ -280,6 +281,8 @@ _NAMES: Final = {
     "array": "a list",
     "object": "a mapping",
     "null": "empty",
+    "date": "a date",
+    "other": "a value of a tag (!!…)",
 }
 
 
@@ -295,9 +298,11 @@ def _check(text: YamlText, place: Place, value: Json, schema: Schema) -> None:
         return
     kinds = [schema["type"]] if isinstance(schema.get("type"), str) else list(schema.get("type", ()))
     if kinds and _kind(value) not in kinds and not ("number" in kinds and _kind(value) == "integer"):
-        raise _mismatch(text, place, value, kinds)
+        raise _mismatch(text, place, value, kinds, schema.get("description", ""))
     if "enum" in schema and value not in schema["enum"]:
         known = [str(each) for each in schema["enum"]]
+        if isinstance(value, list | dict):  # not shown: anchors can make it as large as they like
+            raise _mismatch(text, place, value, ["string"], f"one of {', '.join(known)}")
         raise HarnessError(
             f"{value!r} is not one of its values", where=text.find(place), remedy=nearest(str(value), known)
         )
@@ -314,7 +319,9 @@ def _check(text: YamlText, place: Place, value: Json, schema: Schema) -> None:
     elif isinstance(value, list):
         items = cast("Sequence[Json]", value)
         if len(items) < schema.get("minItems", 0):
-            raise HarnessError("the list is empty", where=text.find(place), remedy=_about(schema))
+            raise HarnessError(
+                "the list is empty", where=text.find(place), remedy=f"write at least one: {_about(schema)}"
+            )
         for number, item in enumerate(items):
             _check(text, (*place, number), item, schema["items"])
     elif isinstance(value, dict):
@@ -325,11 +332,13 @@ def _check_keys(text: YamlText, place: Place, value: Mapping[Any, Json], schema:
     known: Mapping[str, Schema] = schema.get("properties", {})
     others = schema.get("additionalProperties", False)
     if not value and schema.get("minProperties"):
-        raise HarnessError("the mapping is empty", where=text.find(place), remedy=_about(schema))
+        raise HarnessError(
+            "the mapping is empty", where=text.find(place), remedy=f"write at least one: {_about(schema)}"
+        )
     for key, each in value.items():
         if not isinstance(key, str):
             what = f"the key {key!r} is {_NAMES[_kind(key)]}, not a text"
-            raise HarnessError(what, where=text.find(place), remedy=_quote(key))
+            raise HarnessError(what, where=text.find((*place, str(key))), remedy=_quote(key))
         if key not in known and others is False:
             owner = f"{place[-1]} has" if place else "a task file has"
             raise UnknownName(f"{owner} no key {key!r}", where=text.find((*place, key)), remedy=nearest(key, known))
@@ -337,7 +346,7 @@ def _check_keys(text: YamlText, place: Place, value: Mapping[Any, Json], schema:
     for key in schema.get("required", ()):
         if key not in value:
             what = f"{place[-1]} needs {key}" if place else f"a task file needs {key}"
-            raise HarnessError(what, where=text.find(place), remedy=_about(known[key]))
+            raise HarnessError(what, where=text.find(place), remedy=f"write {key}: {_about(known[key])}")
 
 
 def _choose(text: YamlText, place: Place, value: Json, kinds: Sequence[Schema]) -> Schema:
@@ -345,7 +354,9 @@ def _choose(text: YamlText, place: Place, value: Json, kinds: Sequence[Schema]) 
     found = [each for each in kinds if _takes(each, value)]
     if not found:
         names = dict.fromkeys(name for each in kinds for name in _list_types(each))
-        raise _mismatch(text, place, value, list(names))
+        raise _mismatch(
+            text, place, value, list(names), next(filter(None, (each.get("description", "") for each in kinds)), "")
+        )
     if len(found) > 1 and isinstance(value, dict):
         keys = cast("dict[str, Json]", value).keys()
         found = [each for each in found if set(each.get("required", ())) & keys] or found[-1:]
@@ -380,15 +391,19 @@ def _kind(value: object) -> str:
             return "array"
         case dict():
             return "object"
-        case _:
+        case date():
             return "date"
+        case _:
+            return "other"
 
 
-def _mismatch(text: YamlText, place: Place, value: Json, kinds: Sequence[str]) -> HarnessError:
+def _mismatch(text: YamlText, place: Place, value: Json, kinds: Sequence[str], about: str) -> HarnessError:
     wanted = " or ".join(_NAMES[kind] for kind in kinds)
-    is_now = _NAMES.get(_kind(value), "a date")
+    is_now = _NAMES[_kind(value)]
     quoted = "string" in kinds and _kind(value) in ("integer", "number", "boolean", "date")
-    remedy = _quote(value) if quoted else ""
+    remedy = _quote(value) if quoted else f"write {wanted}" + (f": {about}" if about and place else "")
+    if not place:
+        remedy = "begin lines with keys, such as description: and data:; harness tasks new FILE.yaml writes one"
     return HarnessError(
         f"{'the file' if not place else 'the value'} is {is_now}, not {wanted}", where=text.find(place), remedy=remedy
     )
@@ -402,4 +417,4 @@ def _quote(value: object) -> str:
 
 
 def _about(schema: Schema) -> str:
-    return str(schema.get("description", ""))
+    return str(schema.get("description") or f"write {' or '.join(_NAMES[kind] for kind in _list_types(schema))}")

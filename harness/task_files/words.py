@@ -59,14 +59,22 @@ def compile_template(text: str, where: str) -> Words:
         used = find_undeclared_variables(sandbox().parse(text))
         compiled = sandbox().from_string(text)
     except (TemplateError, *FAULTS) as error:
-        raise HarnessError(f"the template cannot be read: {error}", where=where) from None
+        raise HarnessError(
+            f"the template cannot be read: {error}",
+            where=where,
+            remedy="it is a template of Jinja: {{ column }} shows a column",
+        ) from None
 
     def fill(row: Row, more: Mapping[str, Json]) -> str:
         values = {name: "" if value is None else value for name, value in row.values.items()}
         try:
             return compiled.render({**values, "row": values, **more})
         except (TemplateError, *FAULTS) as error:
-            raise BadData(f"the template of {where} cannot be filled in: {error}", where=row.place) from None
+            raise BadData(
+                f"the template of {where} cannot be filled in: {error}",
+                where=row.place,
+                remedy="correct the template, or what the record holds",
+            ) from None
 
     columns = tuple(sorted(used - set(EXTRA)))
     return Words(columns=columns, fill=fill, uses=frozenset(used & set(EXTRA)), template=text)
@@ -83,7 +91,11 @@ def read_text(row: Row, column: str, *, default: str | None = "") -> str:
     value = read_value(row, column)
     if value is None:
         if default is None:
-            raise BadData(f"field {column!r} is missing", where=f"{row.place}, field {column}")
+            raise BadData(
+                f"field {column!r} is missing",
+                where=f"{row.place}, field {column}",
+                remedy="write a value there, or name another column in the task file",
+            )
         return default
     match value:
         case str():
@@ -96,4 +108,8 @@ def read_text(row: Row, column: str, *, default: str | None = "") -> str:
             return str(int(value)) if value.is_integer() else repr(value)
         case _:
             kind = "a list" if isinstance(value, list) else "an object"
-            raise BadData(f"field {column!r} is {kind}, not a text", where=f"{row.place}, field {column}")
+            raise BadData(
+                f"field {column!r} is {kind}, not a text",
+                where=f"{row.place}, field {column}",
+                remedy="write a text there, or make one of it by a template: {{ NAME | join(', ') }}",
+            )
