@@ -120,7 +120,15 @@ class Host:
         """
         if name.endswith(TASK_FILES):
             return self.add_task_file(Path(name).expanduser())
-        return self._find(registry.TASKS, name, registry.SUITES)
+        try:
+            return self._find(registry.TASKS, name, registry.SUITES)
+        except UnknownName as error:
+            beside = next((f"{name}{ending}" for ending in TASK_FILES if Path(f"{name}{ending}").is_file()), "")
+            if beside:
+                error.remedy = f"a task file is named with its ending: {beside}"
+            elif name and any(each.suffix in TASK_FILES for each in Path(name).glob("*.y*ml")):
+                error.remedy = f"a folder of task files is named with a slash: {name}/"
+            raise
 
     def add_task_file(self, path: Path) -> Task:
         """Read a task file and offer its task. Raises HarnessError if it is wrong, or its name is taken."""

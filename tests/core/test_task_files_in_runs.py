@@ -183,6 +183,14 @@ def test_a_folder_and_a_split_and_a_data_folder_are_named_on_the_command_line(ru
     assert ask(run, "--dry-run", "-T", f"kitchen.data={tmp_path / 'moved'}", tasks="sets/kitchen.yaml")[0] == 0
 
 
+def test_a_file_or_a_folder_that_is_named_like_a_task_is_told_how_to_name_it(run: Run, tmp_path: Path) -> None:
+    write_kitchen(tmp_path)
+    write_kitchen(tmp_path / "sets")
+    for name, told in (("kitchen", "with its ending: kitchen.yaml"), ("sets", "with a slash: sets/")):
+        for code, _, err in (ask(run, tasks=name), run("data", "verify", name)):
+            assert (code, told in err) == (2, True), err
+
+
 def test_a_config_a_sweep_and_a_plan_of_a_study_take_task_files(run: Run, tmp_path: Path) -> None:
     write_kitchen(tmp_path, n=3)
     Path("harness.yaml").write_text("tasks: [kitchen.yaml]\n")
