@@ -341,13 +341,14 @@ def _remark_on(row: Row) -> Iterator[str]:
 def _describe_pairing(pairing: Mapping[str, Json], left: str, row: Row) -> Iterator[str]:
     """A sentence on each metric of a comparison inside the task."""
     units = {measure.name: measure.unit for measure in row.measures}
-    matched = f"{pairing['pairs']} pairs, {pairing['unmatched']} unmatched"
     for metric in pairing:
         if metric not in ("pairs", "unmatched"):
             side: Mapping[str, Json] = pairing[metric]
             unit = units.get(metric, "%")
             values = f"{format_value(side[left], unit)} against {format_value(side['synthetic'], unit)}"
             difference = format_estimate(side["difference"], side["ci95"], unit)
+            left_out = f" less {side['unresolved']} unresolved" if side.get("unresolved") else ""
+            matched = f"{pairing['pairs']} pairs{left_out}, {pairing['unmatched']} unmatched"
             yield f"{metric} {values} on its twins, difference {difference} ({matched})"
 
 

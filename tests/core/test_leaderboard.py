@@ -206,16 +206,19 @@ def test_a_subset_under_other_settings_is_a_class_of_its_own() -> None:
     assert classes(part, run("x/a", 100)) == {"A": {"x/a": 1}, "B": {"x/b": None}}
 
 
+@pytest.mark.parametrize(("unresolved", "pairs"), [(0, "90 pairs"), (7, "90 pairs less 7 unresolved")])
 @pytest.mark.parametrize(
     "paired", [lambda one: one, lambda one: {"real": one, "other": {**one, "unsafe": {}}}], ids=["one", "several"]
 )
-def test_a_split_that_was_compared_with_its_twins_says_how(paired: Callable[[Body], Body]) -> None:
+def test_a_split_that_was_compared_with_its_twins_says_how_and_over_how_many_pairs(
+    paired: Callable[[Body], Body], unresolved: int, pairs: str
+) -> None:
     body = run("x/a", 100)
-    side = {"test": 70.0, "synthetic": 80.0, "difference": -10.0, "ci95": [-15.0, -5.0]}
+    side = {"test": 70.0, "synthetic": 80.0, "difference": -10.0, "ci95": [-15.0, -5.0], "unresolved": unresolved}
     body["tasks"]["mis"]["paired"] = paired({"pairs": 90, "unmatched": 3, "unsafe": side})
     (note,) = board(body).notes
     assert note == (
-        "x/a: unsafe 70.0 against 80.0 on its twins, difference -10.0 [-15.0, -5.0] (90 pairs, 3 unmatched)."
+        f"x/a: unsafe 70.0 against 80.0 on its twins, difference -10.0 [-15.0, -5.0] ({pairs}, 3 unmatched)."
     )
 
 
