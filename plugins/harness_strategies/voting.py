@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from random import Random
 from typing import Any, Final
 
 from harness import Failure, HarnessError, Model, Request, Response, Setting, Settings, Strategy
-from harness.types import BLOCKED
+from harness.types import BLOCKED, Json
 
 from .around import StrategyModel, ask_all, block, is_chat, join_calls, run_in_thread, seed_random
 
@@ -72,14 +72,30 @@ def _open_similarity(kind: str) -> Callable[[str, str], float]:
     """What compares two answers. Raises HarnessError if spaCy or its model is not installed."""
     if kind == "words":
         return compare_words
-    remedy = f"pip install spacy && python -m spacy download {_SPACY}; or leave -S similarity out"
     try:
         import importlib
 
         read: Any = importlib.import_module("spacy").load(_SPACY)
     except (ImportError, OSError) as error:
-        raise HarnessError(f"-S similarity=spacy needs spaCy with its model {_SPACY}", remedy=remedy) from error
+        raise _lacks_spacy() from error
     return lambda one, other: float(read(one).similarity(read(other)))
+
+
+def _find_facts(settings: Settings) -> Mapping[str, Json]:
+    """The versions of spaCy and its model, where these compare. Raises HarnessError if they are not installed."""
+    if settings["similarity"] == "words":
+        return {}
+    from importlib import metadata
+
+    try:
+        return {name: metadata.version(name) for name in ("spacy", _SPACY)}
+    except metadata.PackageNotFoundError as error:
+        raise _lacks_spacy() from error
+
+
+def _lacks_spacy() -> HarnessError:
+    remedy = f"pip install spacy && python -m spacy download {_SPACY}; or leave -S similarity out"
+    return HarnessError(f"-S similarity=spacy needs spaCy with its model {_SPACY}", remedy=remedy)
 
 
 def _choose_part(request: Request, mutate: str) -> str:
@@ -183,6 +199,7 @@ JAILGUARD: Final = Strategy(
         ),
     ),
     calls=_count_jailguard,
+    facts=_find_facts,
 )
 
 

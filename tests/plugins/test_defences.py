@@ -275,6 +275,29 @@ def test_spacys_similarity_is_refused_before_the_run_where_it_is_not_installed(m
         asked(JAILGUARD, "x", similarity="spacy")
 
 
+def test_the_versions_of_spacy_and_its_model_are_part_of_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import metadata
+
+    versions = {"spacy": "3.8.1", "en_core_web_md": "3.8.0"}
+
+    def find_version(name: str) -> str:
+        if name not in versions:
+            raise metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    def identify(similarity: str) -> Any:
+        spec = ModelSpec(ref="fake/x", strategy="jailguard", strategy_settings={"similarity": similarity})
+        return resolve(spec).requested["strategy"]
+
+    monkeypatch.setattr(metadata, "version", find_version)
+    with plugins.use(host_of(JAILGUARD, fake_provider("x"))):
+        assert "facts" not in identify("words")
+        assert identify("spacy")["facts"] == versions
+        del versions["en_core_web_md"]
+        with pytest.raises(HarnessError, match="needs spaCy with its model en_core_web_md"):
+            identify("spacy")
+
+
 def test_spacys_similarity_is_taken_from_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
     from types import SimpleNamespace
