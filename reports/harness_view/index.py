@@ -13,9 +13,9 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -198,23 +198,23 @@ class PromptImages:
 
     def __init__(self, file: RunFile) -> None:
         self._places: dict[tuple[str, str], tuple[Path | None, str]] = {}
-        self._drawn: dict[tuple[str, str], tuple[Item, RunSplit]] = {}  # what an attack drew, and of which item
+        self._drawn: dict[tuple[str, str], Callable[[], tuple[Item, RunSplit]]] = {}  # what an attack drew
         self._attacked = AttackedImages(file)
 
-    def add(self, item: Item, part: RunSplit) -> None:
-        """Record the places of one item's images."""
+    def add(self, item: Item, part: RunSplit, again: Callable[[], tuple[Item, RunSplit]]) -> None:
+        """Record the places of one item's images. `again` gives both again, so that no item is kept."""
         original = get_original(item)
         for each in original or get_prompt(item):
             if each.get("image") and each.get("sha256"):
                 self._places.setdefault((part.display, str(each["sha256"])), (part.root, str(each["image"])))
         for each in get_prompt(item) if original else ():
             if each.get("image") and each.get("sha256"):
-                self._drawn.setdefault((part.display, str(each["sha256"])), (item, part))
+                self._drawn.setdefault((part.display, str(each["sha256"])), again)
 
     def load(self, display: str, sha256: str) -> ImageContent | MissingImage:
         """The image with this hash in a prompt of the task. Raises KeyError if none has it."""
         if (display, sha256) not in self._places:
-            drawn = self._attacked.draw(*self._drawn[display, sha256], sha256)
+            drawn = self._attacked.draw(*self._drawn[display, sha256](), sha256)
             return MissingImage(why=one_line(drawn)) if isinstance(drawn, str) else drawn
         root, path = self._places[display, sha256]
         if root is None:
@@ -385,7 +385,7 @@ class RunIndex:
                 self._rows.put(number, item, place, judges, counts)
                 self._progress.put(number, item, part.title, part.words.primary)
                 self._numbers[item.item] = number
-                self._images.add(item, part)
+                self._images.add(item, part, partial(self._read, number))
                 text = collect_searched(item, redacted=self._redacted)
                 self._texts += [None] * (number + 1 - len(self._texts))
                 self._characters -= len(self._texts[number] or "")
@@ -438,6 +438,10 @@ class RunIndex:
                 "unreadable": self._run.unreadable,
                 **rows,
             }
+
+    def _read(self, number: int) -> tuple[Item, RunSplit]:
+        with self._lock:
+            return self._run.item(number), self._run.part(number)
 
     def get_item(self, number: int) -> dict[str, Json]:
         """An item by its number. Raises IndexError for none."""

@@ -121,7 +121,7 @@ def to_json(stored: StoredItem, *, reveal: bool) -> dict[str, Json]:
 def _check_images(stored: StoredItem) -> list[dict[str, str]]:
     """Path, hash and state of each image of an item, in order; each file is opened and hashed."""
     images = PromptImages(stored.file)
-    images.add(stored.item, stored.part)
+    images.add(stored.item, stored.part, lambda: (stored.item, stored.part))
     states: list[dict[str, str]] = []
     for part in get_prompt(stored.item):
         if "image" in part:

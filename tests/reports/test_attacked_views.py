@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness_view.index import MissingImage, open_indexes
 
 import harness
 from harness.cli import cli
+from harness.runs.items import Item
 from harness.runs.labelling import write_question
 from harness.store.reader import Answer
 
@@ -60,6 +62,15 @@ def test_the_page_has_what_was_asked_with_its_pictures_and_the_original(folder: 
         image = index.load_image("mis", part["sha256"])
         assert not isinstance(image, MissingImage)
         assert image.sha256 == part["sha256"]
+    index.close()
+
+
+def test_a_page_keeps_no_item_for_the_pictures_of_an_attack(folder: Path) -> None:
+    (index,) = open_indexes([folder], "reveal")
+    while index.advance(100):
+        pass
+    gc.collect()
+    assert not [each for each in gc.get_objects() if type(each) is Item]
     index.close()
 
 
