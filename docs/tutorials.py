@@ -1,9 +1,10 @@
 """`make docs`: play each tutorial in an empty folder, and put what its commands print into the page.
 
-A block after `<!-- file: NAME -->` is written as that file. In a block of `console` each line after `$ ` is run, and
-what stands below it is what it printed on stdout; a block that shows nothing is run all the same. `# exit N` at the end
-of a line is the exit code it has, 0 without. A block after `<!-- on one machine -->` is run too, and keeps what it
-shows: numbers that another processor may make other ones. A test plays the same pages and fails when one is stale.
+A block after `<!-- file: NAME -->` is written as that file, in a folder that is made for it. In a block of `console` each
+line after `$ ` is run, and what stands below it is what it printed on stdout; a block that shows nothing is run all the
+same. `# exit N` at the end of a line is the exit code it has, 0 without. A block after `<!-- on one machine -->` is run
+too, and keeps what it shows: numbers that another processor may make other ones. A test plays the same pages and fails
+when one is stale.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def played(page: str, folder: Path) -> str:
     def play(block: re.Match[str]) -> str:
         name, kept, language, body = block.groups()
         if name:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(body, encoding="utf-8")
         if language != "console":
             return block[0]

@@ -331,7 +331,7 @@ class RunWriter:
             found=job.survey.found if job.survey else None,
             min_coverage=self.options.min_coverage,
             drawn=drawn,
-            data=build_own_data(plan.split),
+            data=build_own_data(plan.split, plan.task.source),
             outcome_labels=find_outcome_labels(plan.split, partial(_find_labels, options=self.options)),
             maps={**_keep_maps(old, self.options.maps), **plan.maps},
             extra={} if old is None else old.extra,
@@ -409,11 +409,12 @@ def _build_data_entry(plan: SplitPlan, options: Options, splits: Sequence[str]) 
     )
 
 
-def build_own_data(split: Split) -> dict[str, Json]:
-    """The source of a split's data if it is not the task's; else {}."""
-    if split.source is None and split.data is None:
+def build_own_data(split: Split, of_task: DataSource | None = None) -> dict[str, Json]:
+    """The source of a split's data if it is not the task's, or if the task's is a toy; else {}."""
+    toy = of_task if of_task is not None and of_task.toy else None
+    if split.source is None and split.data is None and toy is None:
         return {}
-    source = split.source or DataSource()
+    source = split.source or toy or DataSource()
     return {
         "source": source.hub or source.url or "packaged",
         "revision": source.revision,

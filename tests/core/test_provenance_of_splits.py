@@ -1,6 +1,7 @@
 """Source and licence belong to the split: a packaged one never bears the benchmark's, and says that it is a toy."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,16 @@ def test_a_packaged_split_without_a_source_of_its_own_is_still_none_of_the_tasks
         "toy": False,
     }
     assert DataSource().toy is False
+
+
+def test_the_splits_of_a_task_whose_data_is_a_toy_say_so() -> None:
+    from harness.runs.writer import build_own_data
+    from harness.usual import ATTACK_RULE, attack
+
+    toy = DataSource(url="https://example.org/drawn", licence="CC0-1.0", toy=True)
+    expected = {"source": "https://example.org/drawn", "revision": "", "licence": "CC0-1.0", "toy": True}
+    assert build_own_data(attack(ATTACK_RULE), toy) == expected
+    assert build_own_data(attack(ATTACK_RULE), replace(toy, toy=False)) == {}
 
 
 def test_a_comparison_on_toy_data_says_so_before_its_numbers(run: Path, tmp_path: Path) -> None:
