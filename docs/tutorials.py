@@ -1,6 +1,6 @@
 """`make docs`: play each tutorial in an empty folder, and put what its commands print into the page.
 
-A block after `<!-- file: NAME -->` is written as that file, in a folder that is made for it. In a block of `console` each
+A block after `<!-- file: NAME -->` is written as that file, in a folder made for it. In a block of `console` each
 line after `$ ` is run, and what stands below it is what it printed on stdout; a block that shows nothing is run all the
 same. `# exit N` at the end of a line is the exit code it has, 0 without. A block after `<!-- on one machine -->` is run
 too, and keeps what it shows: numbers that another processor may make other ones. A test plays the same pages and fails
