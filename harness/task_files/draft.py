@@ -7,6 +7,7 @@ how it is scored is a first proposal, with what else could stand there in commen
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -222,6 +223,10 @@ def _draft_columns(seen: _Seen, layout: str, data: dict[str, Any]) -> Draft:
         guess("splits", {"column": column, "values": list(every)}, f"{len(every)} values")
     rest = [column for column in seen.columns if column not in seen.taken]
     notes = [f"not used: {', '.join(rest)}"] if rest else []
+    if "id" not in made and (column := next((each for each in rest if each.casefold() in _IDS), "")):
+        again = next((value for value, count in Counter(map(str, seen.values(column))).items() if count > 1), "")
+        why = f"{again!r} comes more than once" if again else "some cells are empty"
+        notes.append(f"{column} names no record, since {why}: records are numbered")
     return Draft(text=render(made, scoring=scoring, rest=rest), guesses=tuple(guesses), notes=tuple(notes))
 
 

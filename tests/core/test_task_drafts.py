@@ -46,6 +46,16 @@ def test_a_task_file_is_written_from_the_columns_that_a_file_has_and_runs_at_onc
     assert CliRunner().invoke(cli, ran).exit_code == 0
 
 
+@pytest.mark.parametrize(("last", "why"), [("a", "'a' comes more than once"), ("", "some cells are empty")])
+def test_ids_that_name_no_record_are_told_and_records_are_numbered(tmp_path: Path, last: str, why: str) -> None:
+    write_images(tmp_path)
+    write_rows(tmp_path / "q.csv", [*ROWS[:2], {**ROWS[2], "id": last}])
+    done = new(tmp_path, "q.csv")
+    assert done.exit_code == 0, done.output
+    assert f"id names no record, since {why}: records are numbered" in done.output
+    assert {each.id for each in read(tmp_path / "made.yaml")} == {"1", "2", "3"}
+
+
 def test_choices_yes_and_no_splits_and_references_are_guessed_by_what_cells_hold(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"qid": n, "Question": "Which?", "A": "pan", "B": "pot", "answer": "AB"[n % 2], "split": ["dev", "test"][n % 2]}
