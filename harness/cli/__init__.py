@@ -34,6 +34,8 @@ CORE = {
     "painters": "List the painters of builders, or show some in detail.",
     "plugins": "List plugins, diagnose them, or create a new one.",
     "doctor": "Show what this machine has and what is missing.",
+    "init": "Write a commented harness.yaml that holds every key.",
+    "completion": "Print the script that completes commands, flags and names in a shell.",
 }
 _LISTS = {
     name: f"{name}_command" for name in ("models", "tasks", "judges", "strategies", "attacks", "painters")
@@ -165,6 +167,10 @@ def main(args: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if args is None else args)
+    if "_HARNESS_COMPLETE" in os.environ:
+        from .completion import register
+
+        register()
     code = exit_code(lambda: cli.main(arguments, prog_name="harness", standalone_mode=False), arguments)
     cli.collect()  # for a caller that goes on
     if args is None:

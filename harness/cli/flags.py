@@ -242,11 +242,16 @@ def config_keys(option: click.Option) -> tuple[str, ...]:
     return long or (str(option.name),)
 
 
+def list_config_options() -> dict[str, click.Option]:
+    """Each key of a config that is a flag of `run` or `judge`, and the flag; one file serves both."""
+    commands = (click.command("")(add(lambda: None)) for add in (judge_flags, run_flags))
+    options = (option for command in commands for option in _options(command))
+    return {key: option for option in options for key in config_keys(option) if key != "config"}
+
+
 def list_config_keys() -> frozenset[str]:
-    """All keys of a config; one file serves `run` and `judge`."""
-    commands = (click.command("")(add(lambda: None)) for add in (run_flags, judge_flags))
-    keys = {key for command in commands for option in _options(command) for key in config_keys(option)}
-    return frozenset(keys - {"config"} | {"gate", "suites", "schemes", "prices"})
+    """All keys of a config: those of flags, and those that hold rows."""
+    return frozenset({*list_config_options(), "gate", "suites", "schemes", "prices"})
 
 
 def _options(command: click.Command) -> Iterator[click.Option]:
@@ -316,11 +321,11 @@ def build_policy(given: Mapping[str, Any]) -> Policy:
     return replace(policy, start=most, cap=most) if most else policy
 
 
-def with_schemes(ctx: click.Context) -> Host:
+def with_schemes(ctx: click.Context, *, quiet: bool = False) -> Host:
     """The host with the schemes of the command's config. Raises HarnessError for a wrong row."""
     from harness.schemes import register
 
-    host = load_host(ctx)
+    host = load_host(ctx, quiet=quiet)
     for row in ctx.obj["schemes"].values():
         register(host, row)
     return host
