@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 # Patterns are texts, compiled when first used: each command imports this module, and few look for a key.
@@ -71,5 +72,10 @@ def name_variable(variable: str) -> None:
 def _key_variables() -> Iterator[tuple[str, str]]:
     """The variables that hold keys: by a word of the name, or because a setting says so."""
     for name, value in os.environ.items():
-        if name in _named or any(word.endswith(_NAMES) for word in name.upper().split("_")):
+        if name in _named or _is_key_name(name):
             yield name, value
+
+
+@lru_cache(maxsize=4096)
+def _is_key_name(name: str) -> bool:
+    return any(word.endswith(_NAMES) for word in name.upper().split("_"))
