@@ -4,10 +4,12 @@ import subprocess
 from pathlib import Path
 
 from tests.acceptance.commands import command
+from tests.core import plain_model
 
 
 def test_a_reader_that_has_seen_enough_is_no_fault_of_the_command(tmp_path: Path) -> None:
-    words = ("run", "--model", "mini/base", "--tasks", "mis:mini", "--limit", "2", "--no-probe", "--json")
+    model = ("--plugin", plain_model.__file__, "--model", "plain/model")
+    words = ("run", *model, "--tasks", "mis:mini", "--limit", "2", "--no-probe", "--json")
     process = subprocess.Popen(
         command((*words, "--output", tmp_path / "run")), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

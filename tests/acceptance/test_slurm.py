@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.test_kill import comparable
+from tests.core import plain_model
 
 PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
 SECONDS = 240
@@ -21,7 +22,10 @@ def read_scripts() -> dict[str, str]:
     """The scripts of the page by their names, with a model and tasks that are there."""
     found = re.findall(r"`(\w+\.sh)`:\n\n```bash\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert [name for name, _ in found] == ["shard.sh", "merge.sh"]
-    mended = {"hf/ORG/MODEL": "mini/base", "mis,mssbench": "mis:mini,xstest:mini --limit 12"}
+    mended = {
+        "hf/ORG/MODEL": f"plain/model --plugin {plain_model.__file__}",
+        "mis,mssbench": "mis:mini,xstest:mini --limit 12",
+    }
     texts = dict(found)
     for old, new in mended.items():
         assert old in texts["shard.sh"], f"{PAGE} names no {old}"

@@ -21,6 +21,7 @@ from harness.task_files import load_task
 from harness.task_files.schema import SCHEMA
 from harness.testing.conformance import check_judge, check_task
 from harness.testing.fakes import fake_sample
+from tests.core import plain_model
 from tests.core.published import COMMIT, DataSet, Published
 from tests.core.sites import Install
 from tests.core.task_files import KITCHEN, ROWS, png, write_file, write_images, write_kitchen, write_rows
@@ -28,6 +29,7 @@ from tests.core.task_files import KITCHEN, ROWS, png, write_file, write_images, 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "tasks-without-python.md").read_text(encoding="utf-8")
 Run = Callable[..., tuple[int, str, str]]
+PLAIN = ("--plugin", plain_model.__file__)
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
 
 def ask(run: Run, *more: object, tasks: object = "kitchen.yaml", output: str = "out") -> tuple[int, str, str]:
-    return run("run", "--model", "mini/base", "--no-probe", "--tasks", tasks, "--output", output, *more)
+    return run("run", *PLAIN, "--model", "plain/model", "--no-probe", "--tasks", tasks, "--output", output, *more)
 
 
 def test_a_run_by_a_task_file_has_results_and_keeps_the_file_s_text(run: Run, tmp_path: Path) -> None:
@@ -125,10 +127,10 @@ def test_a_file_beside_its_data_has_nothing_to_fetch(run: Run, tmp_path: Path) -
 
 def test_a_sweep_and_shards_ask_by_a_task_file(run: Run, tmp_path: Path) -> None:
     write_kitchen(tmp_path)
-    Path("sweep.yaml").write_text("models: [mini/base, mini/mirage]\ntasks: [kitchen.yaml]\noutput: swept\n")
-    code, _, err = run("sweep", "sweep.yaml")
+    Path("sweep.yaml").write_text("models: [plain/one, plain/two]\ntasks: [kitchen.yaml]\noutput: swept\n")
+    code, _, err = run("sweep", "sweep.yaml", *PLAIN)
     assert (code, sorted(path.parent.name for path in Path("swept").glob("*/results.json"))) == (
-        0, ["mini-base", "mini-mirage"]
+        0, ["plain-one", "plain-two"]
     ), err  # fmt: skip
     for number in (0, 1):
         assert ask(run, "--shard", f"{number}/2")[0] == 0
@@ -159,10 +161,10 @@ def test_runs_by_two_states_of_a_file_are_not_compared_as_one(run: Run, tmp_path
 def test_rerun_says_what_the_file_says_otherwise_now(run: Run, tmp_path: Path) -> None:
     write_kitchen(tmp_path)
     assert ask(run)[0] == 0
-    code, _, err = run("rerun", "out", "--output", "again")
+    code, _, err = run("rerun", "out", *PLAIN, "--output", "again")
     assert (code, "another task file" in err) == (0, False), err
     write_file(tmp_path, order="question first")
-    code, _, err = run("rerun", "out", "--output", "third")
+    code, _, err = run("rerun", "out", *PLAIN, "--output", "third")
     assert code == 0
     assert "kitchen has another task file now, so its numbers do not compare: order was not given" in err
 
@@ -194,7 +196,7 @@ def test_a_file_or_a_folder_that_is_named_like_a_task_is_told_how_to_name_it(run
 def test_a_config_a_sweep_and_a_plan_of_a_study_take_task_files(run: Run, tmp_path: Path) -> None:
     write_kitchen(tmp_path, n=3)
     Path("harness.yaml").write_text("tasks: [kitchen.yaml]\n")
-    assert run("run", "--model", "mini/base", "--no-probe", "--output", "out")[0] == 0
+    assert run("run", *PLAIN, "--model", "plain/model", "--no-probe", "--output", "out")[0] == 0
     Path("harness.yaml").unlink()
     Path("sweep.yaml").write_text("models: [mini/base]\ntasks: [kitchen.yaml]\noutput: swept\n")
     code, out, err = run("sweep", "sweep.yaml", "--dry-run")
