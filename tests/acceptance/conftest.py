@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.batches import queue as queues
 from harness.testing.server import ChatServer
 from tests.acceptance.commands import foreign, home
 from tests.acceptance.world import World
@@ -36,3 +37,10 @@ def world(tmp_path: Path) -> Iterator[World]:
     """A server and a place for data and runs."""
     with ChatServer() as server:
         yield World(tmp_path, server)
+
+
+@pytest.fixture
+def quick_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for what a provider may need some seconds for."""
+    monkeypatch.setattr(queues, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(queues, "FIRST_SECONDS", 0.02)
