@@ -6,6 +6,7 @@ how it is scored is a first proposal, with what else could stand there in commen
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -246,11 +247,16 @@ def _guess_scoring(seen: _Seen, made: dict[str, Any], guesses: list[Guess]) -> M
     if answer and seen.values(answer) and all(str(v).strip().lower() in ANSWERS for v in seen.values(answer)):
         made["answer"] = answer
         asked = str(made.get("question", "question"))
-        made["question"] = f"{{{{ row['{asked}'] }}}}\nAnswer yes or no."
+        made["question"] = f"{{{{ {name_in_template(asked)} }}}}\nAnswer yes or no."
         guesses.append(Guess(key="answer", value=answer, why="its values are yes and no"))
         return {"kind": "yes-no"}
     seen.taken.discard(answer)
     return _propose_attack()
+
+
+def name_in_template(column: str) -> str:
+    """A column as a template names it, whatever signs its name holds."""
+    return f"row['{column}']" if column.isprintable() and not set(column) & set("'\\") else f"row[{json.dumps(column)}]"
 
 
 def _propose_attack() -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from harness.errors import HarnessError
-from harness.task_files.draft import Draft, Guess, render
+from harness.task_files.draft import Draft, Guess, name_in_template, render
 from harness.task_files.words import is_template
 
 #: keys that change nothing here
@@ -68,7 +68,9 @@ def draft_from_lm_eval(source: Path) -> Draft:
     if is_template(question) and given.get("description"):
         question = f"{given['description']}{question}"
     elif given.get("description"):
-        question = f"{given['description']}{{{{ {question} }}}}"
+        question = (
+            f"{given['description']}{{{{ {question if question.isidentifier() else name_in_template(question)} }}}}"
+        )
     made["question"] = question
     guesses.append(Guess(key="question", value=question, why="doc_to_text"))
     if images := given.get("doc_to_image"):

@@ -76,6 +76,19 @@ def test_choices_yes_and_no_splits_and_references_are_guessed_by_what_cells_hold
     assert keys(tmp_path, "g.yaml")["target"] == {"intent": "goal"}
 
 
+def test_a_column_is_named_in_a_template_whatever_signs_its_name_holds(tmp_path: Path) -> None:
+    for name in ("what's asked", 'the "question"', "q\\a", "is it - or not"):
+        write_rows(tmp_path / "y.jsonl", [{name: "Is it?", "label": "yes"}, {name: "Is it not?", "label": "No"}])
+        (tmp_path / "made.yaml").unlink(missing_ok=True)
+        assert new(tmp_path, "y.jsonl").exit_code == 0, name
+        assert asked(read(tmp_path / "made.yaml")[0]) == ["Is it?\nAnswer yes or no."]
+        (tmp_path / "made.yaml").unlink()
+        text = {"dataset_path": "json", "dataset_kwargs": {"data_files": "y.jsonl"}, "description": "Say. "}
+        done = lm_eval(tmp_path, yaml.safe_dump({**text, "doc_to_text": name, "doc_to_target": "label"}))
+        assert done.exit_code == 0, done.output
+        assert asked(read(tmp_path / "made.yaml")[0]) == ["Say. Is it?"]
+
+
 def test_base64_and_struct_images_are_seen_by_their_cells(tmp_path: Path) -> None:
     write_rows(
         tmp_path / "b.jsonl", [{"q": "what is it", "picture": encoded("red")}, {"q": "and this", "picture": None}]
