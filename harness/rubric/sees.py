@@ -163,7 +163,7 @@ def find_parts(sample: Sample) -> frozenset[str]:
         "images": bool(sample.images),
         "caption": any(_read_target(sample, name) for name in _CAPTIONS)
         or bool(sample.tags.get("caption", "").strip()),
-        "question": bool(question(sample).strip()),
+        "question": bool(sample.turns or question(sample).strip()),  # of a dialogue it says at least who speaks
         "intent": bool(_read_target(sample, "intent")),
     }
     return frozenset(name for name, there in has.items() if there)

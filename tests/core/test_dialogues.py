@@ -32,6 +32,7 @@ from harness.keys import messages_digest, request_key
 from harness.models import ModelSpec
 from harness.plugins.shapes import describe_wrong
 from harness.prices import read_prices
+from harness.rubric.sees import find_parts
 from harness.runs.dry_run import dry_run
 from harness.runs.merging import merge_async
 from harness.runs.run import run_async
@@ -273,6 +274,14 @@ Turn 2. The user says, with image 2:\n| two",
             2,
         )
     ]
+
+
+def test_a_dialogue_that_begins_with_an_image_alone_has_a_question_for_a_judge() -> None:
+    sample = replace(fake_sample("a", images=1), turns=(turn("What is it for?"),))
+    images = replace(sample.request.messages[0], content=sample.images)
+    sample = replace(sample, request=replace(sample.request, messages=(images,)))
+    assert find_parts(sample) == {"images", "question"}
+    assert "question" not in find_parts(replace(sample, turns=()))
 
 
 def test_a_verdict_belongs_to_all_replies_not_to_the_last_alone() -> None:
