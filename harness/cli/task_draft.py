@@ -12,6 +12,7 @@ from harness.errors import HarnessError, MissingData
 from harness.task_files import load_task
 from harness.task_files.draft import draft_task
 from harness.task_files.hub_draft import HUB, draft_from_hub
+from harness.task_files.loading import check_name
 from harness.text import one_line
 
 from .stdout import show, table, tell
@@ -26,6 +27,7 @@ def write_draft(file: Path, source: str) -> int:
     """
     if file.suffix not in (".yaml", ".yml"):
         raise HarnessError(f"{file} does not end with .yaml", remedy=f"write {file.with_suffix('.yaml')}")
+    check_name(file)
     if file.exists():
         raise HarnessError("there is a file already", where=str(file), remedy="name another one, or delete it")
     if source.startswith(HUB):

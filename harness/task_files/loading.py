@@ -113,6 +113,13 @@ def expand_folders(names: Iterable[str]) -> Iterator[str]:
         yield from map(str, found)
 
 
+def check_name(path: Path) -> None:
+    """Raise HarnessError for a file whose name cannot be a task's."""
+    if not NAME.fullmatch(path.stem):
+        what = f"{path.stem!r} cannot name a task, and a task file's name is its task's"
+        raise HarnessError(what, where=str(path), remedy="use small letters, digits, _ and - in the file's name")
+
+
 def load_task(path: Path | str) -> Task:
     """The task of a task file. A plugin offers one by `return [harness.load_task(PATH)]` in `harness_tasks`.
 
@@ -173,9 +180,7 @@ class TaskFile:
 
     @staticmethod
     def _parse(path: Path, text: str, texts: Mapping[str, str] | None) -> TaskFile:
-        if not NAME.fullmatch(path.stem):
-            what = f"{path.stem!r} cannot name a task, and a task file's name is its task's"
-            raise HarnessError(what, where=str(path), remedy="use small letters, digits, _ and - in the file's name")
+        check_name(path)
         yaml = parse_yaml(text, str(path), "a task file")
         values = check_schema(yaml)
         named = list(_find_templates(values))

@@ -106,6 +106,7 @@ def test_base64_and_struct_images_are_seen_by_their_cells(tmp_path: Path) -> Non
         ("gone.csv", "a.yaml", "no such data file"),
         ("empty.csv", "a.yaml", "the data file holds no records"),
         ("q.csv", "a.txt", "does not end with .yaml"),
+        ("q.csv", "My File.yaml", "'My File' cannot name a task"),
         ("q.csv", "taken.yaml", "there is a file already"),
         ("q.csv", "below/a.yaml", "not in the task file's folder"),
         ("numbers.csv", "a.yaml", "no column holds a question"),
@@ -116,9 +117,11 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, source: str, name: st
     (tmp_path / "empty.csv").write_text("a,b\n")
     (tmp_path / "numbers.csv").write_text("id,n\n1,\n2,\n")
     (tmp_path / "taken.yaml").write_text("")
+    before = sorted(tmp_path.rglob("*"))
     done = new(tmp_path, source, name)
     assert isinstance(done.exception, HarnessError)
     assert what in str(done.exception)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_guess_that_does_not_fit_the_whole_file_is_said_and_ends_with_3(
