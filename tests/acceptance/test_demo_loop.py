@@ -135,6 +135,8 @@ def test_the_loop_again_trains_and_asks_nothing_twice(out: Path):
 def test_a_step_that_fails_ends_the_loop_with_the_end_of_its_log(tmp_path: Path):
     (tmp_path / "out" / "models" / "mirage").mkdir(parents=True)
     (tmp_path / "out" / "models" / "mirage" / "notes.txt").write_text("in the way", encoding="utf-8")
+    (tmp_path / "out" / "runs").mkdir()
+    (tmp_path / "out" / "runs" / "base").write_text("so that the step beside it ends soon as well", encoding="utf-8")
     command = [sys.executable, str(LOOP), str(tmp_path / "out"), "--methods", "mirage"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 1

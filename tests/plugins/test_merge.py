@@ -77,15 +77,15 @@ def test_a_shard_that_was_killed_and_one_that_was_ended_by_slurm_go_on_and_merge
                 _, err = process.communicate(timeout=PATIENCE)
             assert process.returncode == code, err
         assert "--shard 1/3" in err, "the message names the command that goes on"
-        assert commands.harness(*words(2)).code in (0, 3), "a few unparsable verdicts weigh more in a shard"
-        stopped = commands.harness("merge", tmp_path / "run", "--data", desk.layout.root)
+        assert commands.harness_here(*words(2)).code in (0, 3), "a few unparsable verdicts weigh more in a shard"
+        stopped = commands.harness_here("merge", tmp_path / "run", "--data", desk.layout.root)
         assert stopped.code == 3
         assert "shards 0-1 (--array=0-1) of 3 have not ended" in stopped.err
         for number in (0, 1):
-            assert commands.harness(*words(number)).code in (0, 3)
-        merged = commands.harness("merge", tmp_path / "run")
+            assert commands.harness_here(*words(number)).code in (0, 3)
+        merged = commands.harness_here("merge", tmp_path / "run")
         assert merged.code == 0, merged.err
-        assert commands.harness(*desk.words(tmp_path / "whole")).code == 0
+        assert commands.harness_here(*desk.words(tmp_path / "whole")).code == 0
         found, wanted = comparable(tmp_path / "run"), comparable(tmp_path / "whole")
         for results in (found, wanted):  # each answer says how often it was asked, and usage counts its words
             results.pop("usage")
