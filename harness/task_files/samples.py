@@ -161,12 +161,8 @@ def _find_files(reading: Reading, files: DataFiles, wanted: Sequence[str]) -> li
             ) from None
         matched = files.matching(name)
         if not matched:
-            if reading.hub:
-                raise MissingData(
-                    f"{name} is not there",
-                    where=str(files.root),
-                    remedy=f"fetch it (harness data fetch {reading.yaml.where}), or correct data.files there",
-                )
+            if reading.hub:  # whoever lists it adds the command that fetches it, with size, licence and gate
+                raise MissingData(f"{name} (data.files of {reading.yaml.where}) is not there", where=str(files.root))
             remedy = f"correct data.files of {reading.yaml.where}, or name the folder: -T {reading.task}.data=DIR"
             raise MissingData(f"{name} is not there", where=str(files.root), remedy=remedy)
         found += matched
