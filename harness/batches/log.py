@@ -317,6 +317,10 @@ class BatchLog:
         """Whether an answer was read, in this invocation or an earlier one, so that its dollars are known."""
         return whose in self._counted
 
+    def find_bound(self, whose: str) -> Decimal:
+        """The most that an answer may cost which was not read yet; 0 where its price is unknown."""
+        return self._bounds.get(whose, Decimal())
+
     def note_cost(self, whose: str, dollars: Decimal | None) -> Decimal:
         """Write down what an answer cost, when it is first read; without a price it is the most that it may cost."""
         bound = self._release(whose)

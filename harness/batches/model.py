@@ -30,7 +30,7 @@ from harness.contracts import Model
 from harness.http.batching import BatchAnswer, find_call, turn_aside
 from harness.keys import canonical, request_to_json
 from harness.limits.endpoints import Endpoints
-from harness.limits.metered import Metered
+from harness.limits.metered import Metered, is_lost
 from harness.limits.quota import Meter
 from harness.limits.throttling import Call
 from harness.rubric.templates import find_markers, strip_markers
@@ -258,6 +258,9 @@ class BatchedModel(Metered):
             return
         for whose in call.taken:
             if self._queue.log.is_counted(whose):
+                continue
+            if whose == call.taken[-1] and is_lost(result):
+                self._meter.miss(self._queue.lose(whose))
                 continue
             dollars: Decimal | None = Decimal()
             if whose == call.taken[-1] and isinstance(result, Response | Failure):

@@ -170,6 +170,19 @@ class BatchQueue:
         self._set_aside()
         self._settled += 1
 
+    def lose(self, whose: str) -> Decimal:
+        """Count an answer that cannot be read, though it may be billed; returns the most dollars that it may have cost.
+
+        They are no cost, so `.batches/costs` has 0 for it; the invocation notes them with its other lost calls.
+        """
+        most = self.log.find_bound(whose)
+        self.log.note_cost(whose, Decimal())
+        self._budget.unanswered += most
+        self._budget.spend(most)
+        self._set_aside()
+        self._settled += 1
+        return most
+
     def _set_aside(self) -> None:
         self._budget.set_aside(self.log.held + self._filling)
 

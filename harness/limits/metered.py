@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 _COUNT: ContextVar[CallCount | None] = ContextVar("count", default=None)
 _FAILED: Final = frozenset(OUTCOMES) - {"answered", "empty"}
 #: reasons of failures after which the provider may have made an answer: it came too late, or could not be read
-_LOST: Final = frozenset({"deadline", "timeout", "too_large", "encoding", "not_json", "wrong_shape"})
+_LOST: Final = frozenset({"deadline", "timeout", "too_large", "encoding", "not_json", "wrong_shape", "no_candidates"})
 _RESPONSE: Final[Mapping[str, type[Any] | tuple[type[Any], ...]]] = {
     "text": str,
     "reasoning": str,
@@ -256,7 +256,7 @@ class MeteredCalls:
             self._meter.lose(load, request, self.info.thinking_tokens)
             raise
         answer = heard[0] if heard else None
-        if isinstance(answer, Failure) and answer.reason in _LOST and not answer.text and answer.usage == Usage():
+        if is_lost(answer):
             self._meter.lose(load, request, self.info.thinking_tokens)
         elif answer is None:
             self._meter.settle(load, None)
@@ -376,6 +376,11 @@ async def _catch_failures(call: Awaitable[_T | Failure], kind: type[_T], what: s
     if why := explain_bad_answer(result, kind):
         return Failure(outcome="error", reason="no_answer", message=f"the {what}: {why}")
     return cast("_T | Failure", result)
+
+
+def is_lost(result: object) -> bool:
+    """Whether a call has failed after which the provider may have made an answer, and may bill it."""
+    return isinstance(result, Failure) and result.reason in _LOST and not result.text and result.usage == Usage()
 
 
 def explain_bad_answer(answer: object, kind: type[object] = Response) -> str:

@@ -115,6 +115,10 @@ class Meter(Protocol):
         """Learn that no answer to a held call came, though the provider may have made one and may bill it."""
         ...
 
+    def miss(self, dollars: Decimal) -> None:
+        """Learn that the answer of a batch's request cannot be read, and the most that it may have cost."""
+        ...
+
     def bound(self, request: Request, thinking: int = 0) -> Decimal | None:
         """The most dollars that a request may cost in a batch, 0 if nobody sells it; None if unknown."""
         ...
@@ -155,6 +159,9 @@ class FreeMeter:
             self._tokens += counts.input_tokens + counts.output_tokens
 
     def lose(self, load: Load, request: Request, thinking: int = 0) -> None:
+        """Nothing is to be paid."""
+
+    def miss(self, dollars: Decimal) -> None:
         """Nothing is to be paid."""
 
     def bound(self, request: Request, thinking: int = 0) -> Decimal | None:  # noqa: ARG002

@@ -115,6 +115,10 @@ class PriceMeter(FreeMeter):
             self._spending.budget.unanswered += most
             self._spending.budget.settle(load.dollars, most)
 
+    def miss(self, dollars: Decimal) -> None:
+        """Count the most that an answer of a batch can have cost which cannot be read; its queue tells the budget."""
+        self._spending.unanswered += dollars
+
     def _find_most(self, request: Request, thinking: int) -> Decimal:
         """The most dollars of a live call, by its own size; 0 if nobody sells it, or its price is unknown."""
         output = count_output(request) + thinking

@@ -298,7 +298,7 @@ def _check(text: YamlText, place: Place, value: Json, schema: Schema) -> None:
         return
     kinds = [schema["type"]] if isinstance(schema.get("type"), str) else list(schema.get("type", ()))
     if kinds and _kind(value) not in kinds and not ("number" in kinds and _kind(value) == "integer"):
-        raise _mismatch(text, place, value, kinds, schema.get("description", ""))
+        raise _mismatch(text, place, value, kinds, str(schema.get("description", "")))
     if "enum" in schema and value not in schema["enum"]:
         known = [str(each) for each in schema["enum"]]
         if isinstance(value, list | dict):  # not shown: anchors can make it as large as they like
@@ -355,7 +355,11 @@ def _choose(text: YamlText, place: Place, value: Json, kinds: Sequence[Schema]) 
     if not found:
         names = dict.fromkeys(name for each in kinds for name in _list_types(each))
         raise _mismatch(
-            text, place, value, list(names), next(filter(None, (each.get("description", "") for each in kinds)), "")
+            text,
+            place,
+            value,
+            list(names),
+            next((str(each["description"]) for each in kinds if each.get("description")), ""),
         )
     if len(found) > 1 and isinstance(value, dict):
         keys = cast("dict[str, Json]", value).keys()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -19,6 +20,9 @@ from typing import Any
 import pytest
 
 from harness.http.batching import BatchLimits
+from harness.prices.book import PriceBook, read_prices
+from harness.runs.costs import count_spent
+from harness.store.folder import RunFolder
 from harness.testing.faults import Reply
 from harness.testing.server import Call
 from tests.acceptance import commands, plays
@@ -302,6 +306,41 @@ def find_bounds(folder: Path) -> list[float]:
     """The most that each request may cost, as the run folder has it."""
     lines = [line for path in folder.glob(".batches/*.ids") for line in path.read_text().splitlines()]
     return [float(line.split()[1]) for line in lines]
+
+
+@every_vendor
+@pytest.mark.parametrize("fate", ["torn", "garbled"])
+def test_an_answer_that_cannot_be_read_is_no_cost_and_its_most_is_unanswered(
+    vendor: Vendor, fate: str, tmp_path: Path
+) -> None:
+    with opened(vendor, tmp_path) as world:
+        prices = price(world)
+        assert world.finish("whole", *prices)[-1] == 0
+        whole = json.loads((tmp_path / "whole" / "results.json").read_text())["usage"]
+        world.server.batches.clear()
+        spoilt: dict[str, str] = {}
+
+        def spoil(name: str, body: bytes) -> Any:
+            asked = re.sub(rb"\b[0-9a-f]{16}\b", b"", body).decode()
+            if asked not in spoilt.values() and len(spoilt) < 2 and b"subject" in body:
+                spoilt[name] = asked
+                return fate
+            return "answered"
+
+        world.server.fate = spoil
+        assert world.finish("run", *prices, most=20)[-1] == 0
+        usage = json.loads((tmp_path / "run" / "results.json").read_text())["usage"]
+        bounds = dict(
+            line.split() for path in (tmp_path / "run").glob(".batches/*.ids") for line in path.read_text().splitlines()
+        )
+        assert len(spoilt) == 2
+        assert usage["cost_usd"] == pytest.approx(whole["cost_usd"])
+        assert "unanswered_usd" not in whole
+        assert usage["unanswered_usd"] == pytest.approx(sum(float(bounds[name]) for name in spoilt), rel=1e-3)
+        run = RunFolder(tmp_path / "run")
+        file = run.load_run()
+        spent = count_spent(run, file, PriceBook(read_prices(file.prices["own"], "")))
+        assert float(spent) == pytest.approx(usage["cost_usd"] + usage["unanswered_usd"]), "each is counted once"
 
 
 @every_vendor

@@ -480,7 +480,9 @@ def answer_but(failure: Failure, *late: str) -> Server:
     return Server(lambda text: failure if text in late else billed(text))
 
 
-@pytest.mark.parametrize("reason", ["timeout", "deadline", "not_json", "wrong_shape", "too_large", "encoding"])
+@pytest.mark.parametrize(
+    "reason", ["timeout", "deadline", "not_json", "wrong_shape", "too_large", "encoding", "no_candidates"]
+)
 @pytest.mark.parametrize("limit", [None, 1.0])
 def test_a_call_without_an_answer_is_no_part_of_the_cost_and_its_most_stands_beside_it(
     reason: str, limit: float | None, tmp_path: Path
