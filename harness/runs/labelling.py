@@ -409,7 +409,7 @@ def _list_parts(answer: Answer) -> Sequence[Mapping[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Nowhere:
+class _NoFiles:
     """`harness.types.Files` without a file."""
 
     root: Path = Path()
@@ -423,11 +423,11 @@ class _Nowhere:
 
 def _find_image(root: Path | None, path: str) -> Image:
     if root is None:
-        return Image(path=path, files=_Nowhere())
+        return Image(path=path, files=_NoFiles())
     try:
         return _open_root(root).image(path)
     except BadImage:  # it leads out of the root: only a run folder that somebody edited has such a path
-        return Image(path=path, files=_Nowhere())
+        return Image(path=path, files=_NoFiles())
 
 
 @lru_cache(maxsize=64)

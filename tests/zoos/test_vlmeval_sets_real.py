@@ -76,7 +76,7 @@ TABLES: Mapping[str, list[dict[str, Any]]] = {
 }
 
 
-class Desk:
+class SetsProcess:
     """One process that is asked everything: importing takes it seconds."""
 
     def __init__(self, child: KitProcess, root: Path) -> None:
@@ -114,97 +114,97 @@ async def test_their_rows_are_our_samples_and_their_aggregates_are_the_means_of_
         write(root / f"{name}.tsv", rows)
     async with anyio.create_task_group() as tasks:
         child = await start_kit(tasks, sys.executable, data=root)
-        desk = Desk(child, root)
-        await star(desk)
-        await interleaved(desk)
-        await turned(desk)
-        await theirs_that_breaks(desk)
-        await yes_or_no(desk)
-        await short(desk)
-        await refused(desk)
+        sets = SetsProcess(child, root)
+        await star(sets)
+        await interleaved(sets)
+        await turned(sets)
+        await theirs_that_breaks(sets)
+        await yes_or_no(sets)
+        await short(sets)
+        await refused(sets)
         await child.close()
         tasks.cancel_scope.cancel()
     assert (root / "MMStar.tsv").stat().st_size > 1000, "not written over, whatever its checksum"
     assert not (root / "images").exists()
 
 
-async def star(desk: Desk) -> None:
-    facts, samples = await desk.build("MMStar")
+async def star(sets: SetsProcess) -> None:
+    facts, samples = await sets.build("MMStar")
     assert (facts["type"], facts["expected"]) == ("MCQ", "e1ecd2140806c1b1bbf54b43372efb9e")
     assert facts["md5"] != facts["expected"]
     assert samples[1].target["answer"] == "B"
     assert samples[1].tags == {"l2-category": "colour"}
     answers = {"0": "A", "1": "The answer is B.", "2": "A", "3": ODD, "4": "NA", "5": "", "6": "x" * 40_000}
-    found = await desk.evaluate("MMStar", answers)
+    found = await sets.evaluate("MMStar", answers)
     hits = found["hits"]
     assert [hits[str(n)]["hit"] for n in range(7)] == [1, 1, 0, 0, 0, 0, 0]
     assert [hits[str(n)]["unparsed"] for n in range(7)] == [False, False, False, True, True, True, True]
     assert overall(found) == pytest.approx(2 / 7)
-    again = await desk.evaluate("MMStar", {"0": "B"})
+    again = await sets.evaluate("MMStar", {"0": "B"})
     assert again["hits"]["0"]["hit"] == 0, "an old result is not used"
-    _, mine = await desk.build("Mine")
+    _, mine = await sets.build("Mine")
     assert len(mine) == 4
-    assert overall(await desk.evaluate("Mine", {"0": "A", "1": "A"})) == 0.5
+    assert overall(await sets.evaluate("Mine", {"0": "A", "1": "A"})) == 0.5
 
 
-async def interleaved(desk: Desk) -> None:
-    _, mmmu = await desk.build("MMMU_DEV_VAL")
-    _, muir = await desk.build("MUIRBench")
+async def interleaved(sets: SetsProcess) -> None:
+    _, mmmu = await sets.build("MMMU_DEV_VAL")
+    _, muir = await sets.build("MUIRBench")
     assert [part for part in parts(mmmu[0]) if part == "[image]"] == ["[image]"] * 2
     assert mmmu[0].request.images[0].path.endswith("0_1.png"), "the mark says which image"
     assert [sample.cluster for sample in muir] == ["twins_0", "twins_0", "", ""], "a column with gaps has 13.0"
     assert parts(muir[0])[:4] == ["Number 0: ", "[image]", " or ", "[image]"]
     answers = {str(n): LETTERS[n % 4] for n in range(5)} | {"5": "seven"}
-    found = await desk.evaluate("MMMU_DEV_VAL", answers)
+    found = await sets.evaluate("MMMU_DEV_VAL", answers)
     assert [found["hits"][str(n)]["hit"] for n in range(6)] == [1] * 6, "an open question is matched by its text"
 
 
-async def turned(desk: Desk) -> None:
-    _, samples = await desk.build("MMBench_DEV_EN")
+async def turned(sets: SetsProcess) -> None:
+    _, samples = await sets.build("MMBench_DEV_EN")
     assert [sample.cluster or sample.id for sample in samples] == ["0"] * 4 + ["1"] * 4 + ["2"] * 4
     right = {sample.id: sample.target["answer"] for sample in samples}
-    found = await desk.evaluate("MMBench_DEV_EN", {**right, "1000001": "Z", "2": "none of them"})
+    found = await sets.evaluate("MMBench_DEV_EN", {**right, "1000001": "Z", "2": "none of them"})
     wrong = [index for index, hit in found["hits"].items() if not hit["hit"]]
     assert (len(found["hits"]), sorted(wrong)) == (12, ["1000001", "2"])
 
 
-async def theirs_that_breaks(desk: Desk) -> None:
-    await desk.build("MMT-Bench_VAL_MI")
-    found = await desk.evaluate("MMT-Bench_VAL_MI", {"0": "A", "1": "B", "2": "A"})
+async def theirs_that_breaks(sets: SetsProcess) -> None:
+    await sets.build("MMT-Bench_VAL_MI")
+    found = await sets.evaluate("MMT-Bench_VAL_MI", {"0": "A", "1": "B", "2": "A"})
     assert "same length" in found["raised"]["message"], "their table wants every category"
     assert [found["hits"][str(n)]["hit"] for n in range(3)] == [1, 1, 0]
 
 
-async def yes_or_no(desk: Desk) -> None:
-    _, pope = await desk.build("POPE")
+async def yes_or_no(sets: SetsProcess) -> None:
+    _, pope = await sets.build("POPE")
     assert [sample.id for sample in pope] == ["0", "2", "4", "6", "1", "3", "5", "7"], "each image by itself"
     assert len({sample.cluster for sample in pope}) == 2
     words = ["yes", "No, there is not.", "no", "yes", "Perhaps", "NA"]
-    found = await desk.evaluate("POPE", {str(n): word for n, word in enumerate(words)})
+    found = await sets.evaluate("POPE", {str(n): word for n, word in enumerate(words)})
     assert [found["hits"][str(n)]["said"] for n in range(6)] == ["yes", "no", "no", "yes", "", ""]
     assert [found["hits"][str(n)]["hit"] for n in range(6)] == [1, 1, 0, 0, 0, 0]
-    _, samples = await desk.build("HallusionBench")
+    _, samples = await sets.build("HallusionBench")
     assert {sample.cluster for sample in samples} == {"VD_chart_0", "VS_chart_0"}
     right = {sample.id: sample.target["answer"] for sample in samples}
-    scored = await desk.evaluate("HallusionBench", {**right, samples[0].id: "yes and no"})
+    scored = await sets.evaluate("HallusionBench", {**right, samples[0].id: "yes and no"})
     assert overall(scored, "aAcc") == pytest.approx(100 * 7 / 8)
     assert overall(scored, "fAcc") == 50.0, (
         "theirs takes VD and VS for one set: 1 of 2 figures; ours are 4, 3 of them right"
     )
 
 
-async def short(desk: Desk) -> None:
-    _, samples = await desk.build("DocVQA_VAL")
+async def short(sets: SetsProcess) -> None:
+    _, samples = await sets.build("DocVQA_VAL")
     assert "single word or phrase" in parts(samples[0])[-1]
-    found = await desk.evaluate("DocVQA_VAL", {"0": "red", "1": "redd", "2": "blue"})
+    found = await sets.evaluate("DocVQA_VAL", {"0": "red", "1": "redd", "2": "blue"})
     hits = [found["hits"][str(n)]["hit"] for n in range(3)]
     assert hits == [1.0, 0.75, 0.0]
     assert overall(found) == pytest.approx(100 * sum(hits) / 3)
 
 
-async def refused(desk: Desk) -> None:
+async def refused(sets: SetsProcess) -> None:
     with pytest.raises(harness_vlmeval.process.Refused, match="holds no answers"):
-        await desk.build("Q-Bench1_TEST")
+        await sets.build("Q-Bench1_TEST")
 
 
 def say(request: Request) -> str | Failure:

@@ -147,7 +147,7 @@ def list_plugin_flags() -> tuple[str, ...]:
 Ask = Callable[[Sequence[str], str], Awaitable[tuple[int | None, str]]]
 
 
-class Desk:
+class UnitRunner:
     """Claims units, has their commands run, and keeps how they end.
 
     Args:
@@ -219,7 +219,7 @@ class LocalPool:
     ) -> None:
         self._slots = slots
         self._stop = stop
-        self._desk = Desk(records, stop, tell, more)
+        self._runner = UnitRunner(records, stop, tell, more)
         self._free = dict.fromkeys(slots.devices, 1.0)
         self._jobs = slots.jobs
         self._idle: list[ChildProcess] = []
@@ -287,7 +287,7 @@ class LocalPool:
         async def ask(args: Sequence[str], log: str) -> tuple[int | None, str]:
             return await self._ask_child(args, log, devices, children)
 
-        await self._desk.run(work, f" on GPU {','.join(devices)}" if devices else "", ask)
+        await self._runner.run(work, f" on GPU {','.join(devices)}" if devices else "", ask)
 
     async def _ask_child(
         self, args: Sequence[str], log: str, devices: tuple[str, ...], children: anyio.abc.TaskGroup

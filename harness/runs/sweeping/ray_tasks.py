@@ -20,7 +20,7 @@ from harness.errors import HarnessError, unwrap_groups
 from harness.evaluation.samples import Stop
 from harness.extras import Untyped
 from harness.replicas.surroundings import choose_variables
-from harness.runs.sweeping.pool import Desk, Work
+from harness.runs.sweeping.pool import UnitRunner, Work
 from harness.runs.sweeping.records import Records
 
 _CLOSE_SECONDS: Final = 12.0
@@ -88,7 +88,7 @@ class RayPool:
         self._memory = device_memory
         self._stop = stop
         self._folder = Path.cwd()
-        self._desk = Desk(records, stop, tell, more)
+        self._runner = UnitRunner(records, stop, tell, more)
 
     async def run(self, works: Sequence[Work], gpus: float, ray: Untyped) -> None:
         """Run all works; Ray starts as many as fit. Raises HarnessError if one fits on no node.
@@ -101,7 +101,7 @@ class RayPool:
         needs = [self._find_need(work, gpus) for work in works]
         async with anyio.create_task_group() as tasks:
             for work, need in zip(works, needs, strict=True):
-                tasks.start_soon(self._desk.run, work, "", partial(self._ask, ray, need))
+                tasks.start_soon(self._runner.run, work, "", partial(self._ask, ray, need))
 
     def _find_need(self, work: Work, most: float) -> dict[str, float]:
         """What a work asks Ray for. Raises HarnessError if no node has it: Ray would wait without end."""
