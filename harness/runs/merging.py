@@ -50,13 +50,14 @@ from harness.runs.results import ComputedResults, compute_results
 from harness.runs.run import Run
 from harness.runs.selection import load_jobs
 from harness.runs.shard_set import ShardedRun, ShardRun, ShardSet, hold_shards, list_numbers, load_shards
+from harness.runs.shards import format_shard
 from harness.runs.stored import StoredRun
 from harness.runs.writer import format_time
 from harness.store.folder import RunFolder, check_inside, file_name
 from harness.store.journal import encode_line
 from harness.store.records import item_line
 from harness.store.run_file import RunFile
-from harness.store.shards import SHARDS, append_part, hash_items, measure_whole_lines
+from harness.store.shards import SHARDS, append_part, hash_item, hash_items, measure_whole_lines
 from harness.types import Json, Sample
 
 _BUILDING: Final = ".merging"
@@ -174,8 +175,8 @@ class _Merge:
                 (scratch.path / name).mkdir()
                 for path in (self.place.path / name, *(self.place.path / name).glob("*.jsonl")):
                     check_inside(self.place.path, path)
-                asked = self._list_open(display, jobs, left, file, contents)
-                self._check_items(display)
+                asked, owners = self._list_open(display, jobs, left, file, contents)
+                self._check_items(display, owners)
                 sources: dict[str, list[Path]] = {}
                 for run in self.shards.runs:
                     for path in _list_files(run, name):
@@ -203,8 +204,13 @@ class _Merge:
         scratch.path.rename(root / _WHOLE)
         return computed
 
-    def _check_items(self, display: str) -> None:
-        """Raise HarnessError if a shard's asked.jsonl lacks lines, or a file has lines of another shard's items."""
+    def _check_items(self, display: str, opened: Mapping[int, int]) -> None:
+        """Raise HarnessError if a shard's asked.jsonl lacks lines, or a file has lines of another shard's items.
+
+        Args:
+            display: the task.
+            opened: hash of each item of a shard that has not ended -> the number of that shard.
+        """
         import numpy as np
 
         name = file_name(display)
@@ -227,7 +233,13 @@ class _Merge:
         doubled = np.flatnonzero(items[1:] == items[:-1])
         if len(doubled):
             first, second = (self.shards.runs[owners[doubled[0] + more]] for more in (0, 1))
-            raise self._foreign_error(second.folder.path / name / ASKED, int(items[doubled[0]]), second, first)
+            path = second.folder.path / name / ASKED
+            raise self._foreign_error(path, int(items[doubled[0]]), second, first.name, again=first is second)
+        for run, listed in zip(self.shards.runs, asked, strict=True):
+            for item in listed if opened else ():
+                if opened.get(item, run.shard[0]) != run.shard[0]:
+                    owner = format_shard((opened[item], self.shards.count))
+                    raise self._foreign_error(run.folder.path / name / ASKED, item, run, owner)
         for place, run in enumerate(self.shards.runs):
             for path in _list_files(run, name):
                 if path.name == ASKED or not len(items):
@@ -236,17 +248,21 @@ class _Merge:
                 where = np.minimum(np.searchsorted(items, found), len(items) - 1)
                 foreign = np.flatnonzero((items[where] == found) & (owners[where] != place))
                 if len(foreign):
-                    owner = self.shards.runs[owners[where[foreign[0]]]]
+                    owner = self.shards.runs[owners[where[foreign[0]]]].name
                     raise self._foreign_error(path, int(found[foreign[0]]), run, owner)
+                for item in hash_items(path) if opened else ():
+                    if opened.get(item, run.shard[0]) != run.shard[0]:
+                        raise self._foreign_error(path, item, run, format_shard((opened[item], self.shards.count)))
 
-    def _foreign_error(self, path: Path, item: int, run: ShardRun, owner: ShardRun) -> HarnessError:
+    def _foreign_error(self, path: Path, item: int, run: ShardRun, owner: str, *, again: bool = False) -> HarnessError:
         """An item of one shard is in a file of another: the merged run would count it twice, or take either answer."""
         lines = [number for number, each in enumerate(hash_items(path), 1) if each == item]
-        whose = "a second time" if run is owner else f"that shard {owner.name} lists too"
+        there = owner in {each.name for each in self.shards.runs}
+        whose = "a second time" if again else f"that shard {owner} lists too" if there else f"of shard {owner}"
         return HarnessError(
             f"line {lines[-1]} lists an item {whose}"
             if path.name == ASKED
-            else f"line {lines[-1]} is of an item of shard {owner.name}, and this is shard {run.name}",
+            else f"line {lines[-1]} is of an item of shard {owner}, and this is shard {run.name}",
             where=str(path),
             remedy=f"take that line away, or run the shard again: {self.shards.format_command(run.shard[0])} --fresh",
         )
@@ -258,9 +274,12 @@ class _Merge:
         left: Mapping[str, Sequence[int]],
         file: RunFile,
         contents: dict[str, int],
-    ) -> list[bytes]:
-        """The lines of asked.jsonl for the questions of shards that have not ended, from the data; and its hash."""
-        lines: list[bytes] = []
+    ) -> tuple[list[bytes], dict[int, int]]:
+        """The lines of asked.jsonl for the questions of shards that have not ended, from the data; and its hash.
+
+        Also the hash of each of their items -> the number of its shard.
+        """
+        lines, owners = list[bytes](), dict[int, int]()
         for title, numbers in left.items():
             if title.rpartition(":")[0] != display:
                 continue
@@ -274,16 +293,18 @@ class _Merge:
                 for sample in job.plan.samples():
                     cluster = sample.cluster or sample.id
                     taken = survey.taken is None or cluster in survey.taken
-                    if taken and any(in_shard(cluster, (number, count)) for number in numbers):
+                    own = next((number for number in numbers if in_shard(cluster, (number, count))), None)
+                    if taken and own is not None:
                         for line, content in _list_items(sample, job, file):
                             lines.append(encode_line(line, self.place.path / ASKED))
+                            owners[hash_item(lines[-1])] = own
                             contents[title] = (contents.get(title, 0) + int(content, 16)) % 2**256
             except (MissingData, BadData) as error:
                 error.what = f"shards {list_numbers(numbers)} have not ended, and {error.what}"
                 command = self.shards.format_command(numbers[0])
                 error.remedy = f"run them: {command}\n  or say where the data is: --data DIR ({error.remedy})"
                 raise
-        return lines
+        return lines, owners
 
 
 def _join_lines(

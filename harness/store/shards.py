@@ -88,19 +88,24 @@ def hash_items(path: Path) -> array[int]:
         return found
     with file:
         for line in file:
-            end = line.find(_KEY)
             if not line.endswith(b"\n"):
                 break
-            if end >= 0:
-                found.append(hash(line[:end]))
-                continue
-            try:  # an edited line
-                item = json.loads(line)
-                head = json.dumps({name: item[name] for name in ("id", "split", "epoch")}, separators=(",", ":"))
-                found.append(hash(head[:-1].encode()))
-            except (ValueError, TypeError, KeyError):
-                found.append(hash(line))  # damaged, which who reads it says
+            end = line.find(_KEY)
+            found.append(hash(line[:end]) if end >= 0 else hash_item(line))
     return found
+
+
+def hash_item(line: bytes) -> int:
+    """The hash of the item of one line, also of one that somebody edited; see `hash_items`."""
+    end = line.find(_KEY)
+    if end >= 0:
+        return hash(line[:end])
+    try:
+        item = json.loads(line)
+        head = json.dumps({name: item[name] for name in ("id", "split", "epoch")}, separators=(",", ":"))
+        return hash(head[:-1].encode())
+    except (ValueError, TypeError, KeyError):
+        return hash(line)  # damaged, which who reads it says
 
 
 def append_part(target: IO[bytes], path: Path, start: int, end: int) -> None:

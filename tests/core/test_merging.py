@@ -541,6 +541,24 @@ def test_a_missing_shard_that_the_merged_run_answered_is_merged_without_doubles(
 
 
 @pytest.mark.parametrize("name", ["asked", "responses", "verdicts-fake"])
+def test_a_line_of_an_item_whose_own_shard_is_missing_is_refused_by_the_number_of_that_shard(
+    name: str, tmp_path: Path
+) -> None:
+    run_all(tmp_path / "run", 3)
+    folders = [tmp_path / "run" / ".shards" / f"{number}-of-3" for number in range(3)]
+    strange = next((folders[1] / "fake").glob(f"{name}*.jsonl")).read_bytes().splitlines(keepends=True)[0]
+    file = next((folders[0] / "fake").glob(f"{name}*.jsonl"))
+    with file.open("ab") as lines_:
+        lines_.write(strange)
+    shutil.rmtree(folders[1])
+    with pytest.raises(HarnessError, match=r"line \d+ (is of|lists) an item of shard 1/3") as caught:
+        merge(tmp_path / "run")
+    assert caught.value.where == str(file)
+    assert "--shard 0/3" in caught.value.remedy
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+@pytest.mark.parametrize("name", ["asked", "responses", "verdicts-fake"])
 def test_a_line_of_another_shards_item_is_refused_with_its_file_and_number(name: str, tmp_path: Path) -> None:
     run_all(tmp_path / "run", 2)
     first, second = (tmp_path / "run" / ".shards" / f"{number}-of-2" / "fake" for number in (0, 1))
