@@ -167,8 +167,11 @@ class Resolved:
             if isinstance(file, Path) and name in values:
                 try:
                     values[name] = text_hash(file.read_text(encoding="utf-8"))
-                except (OSError, UnicodeDecodeError) as error:
+                except UnicodeDecodeError as error:
                     what = f"-S {name}: the file cannot be read as UTF-8 text"
+                    raise HarnessError(what, where=str(file)) from error
+                except OSError as error:
+                    what = f"-S {name}: the file cannot be read: {error.strerror}"
                     raise HarnessError(what, where=str(file)) from error
         facts = {} if self.strategy.facts is None else dict(self.strategy.facts(self.strategy_settings))
         named: dict[str, Json] = {"name": self.strategy.name, "version": self.strategy.version, "settings": values}

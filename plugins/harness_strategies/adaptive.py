@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 def find_nearest(pool: Pool, clip: Clip, request: Request) -> tuple[Entry, float]:
     """The entry nearest to a request and its cosine: of all pairs of images, the nearest pair."""
-    from .pool import embed_query
+    from .pool import BUILT_BY, embed_query
 
     rows = embed_query(clip, request)
     entries = pool.usable
+    if any(entry.vectors is not None and entry.vectors.shape[1] != rows.shape[1] for entry in entries):
+        raise HarnessError(
+            f"the pool's vectors are not of its CLIP model, which gives {rows.shape[1]} numbers", remedy=BUILT_BY
+        )
     likenesses = [float((rows @ entry.vectors.T).max()) for entry in entries if entry.vectors is not None]
     best = max(range(len(entries)), key=lambda place: likenesses[place])
     return entries[best], likenesses[best]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -17,6 +18,7 @@ import transformers
 from harness import HarnessError
 from harness.images import decode, open_image
 from harness.local.devices import choose_threads, find_device, limit_threads
+from harness.text import one_line
 from harness.types import Image
 
 Floats = npt.NDArray[np.float32]
@@ -33,7 +35,7 @@ def quiet_loading(what: str, folder: Path) -> Generator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise HarnessError(f"this is no {what}: {error}", where=str(folder)) from error
+        raise HarnessError(f"this is no {what}: {one_line(str(error), 200)}", where=str(folder)) from error
     finally:
         if bars:
             models.logging.enable_progress_bar()
@@ -126,7 +128,10 @@ class Reward:
             wanted = {name: given[name].to(self._device) for name in ("input_ids", "attention_mask")}
             out = self._model(**wanted)
             found = out.score if hasattr(out, "score") else out.logits[0, 0]
-            return float(found.float().item())
+            score = float(found.float().item())
+        if not math.isfinite(score):
+            raise ValueError(f"the reward model scores an answer with {score}, by which nothing can be decided")
+        return score
 
 
 @cache

@@ -1,6 +1,7 @@
 """AdaShield-A: a pool that is built from training queries, what is taken from it, and what it may not be used on."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -224,6 +225,40 @@ def pool_file(train: Path, clip_folder: Path, clip: Clip, tmp_path: Path) -> Pat
 
 def wrap(model: FakeModel, **given: Any) -> Any:
     return ADASHIELD_A.wrap(model, effective(ADASHIELD_A.settings, given, owner="strategy"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([[1.0, 2.0]], "of unequal length"),
+        ([[float("nan")] * 16], "holds what is no number"),
+        ([[0.0] * 16], "a vector is zero"),
+        (["not base64!"], "this is no pool of defences"),
+    ],
+)
+def test_a_pool_whose_vectors_place_nothing_is_refused_instead_of_choosing_the_first_entry(
+    pool_file: Path, tmp_path: Path, rows: list[Any], said: str
+) -> None:
+    body = json.loads(pool_file.read_text())
+    _, entry = next((key, each) for key, each in body["entries"].items() if each["vectors"])
+    entry["vectors"] = [
+        row if isinstance(row, str) else b64encode(np.asarray(row, "<f4").tobytes()).decode() for row in rows
+    ]
+    (tmp_path / "broken.json").write_text(json.dumps(body))
+    with pytest.raises(HarnessError, match=said):
+        read_pool(tmp_path / "broken.json")
+
+
+def test_a_pool_whose_vectors_are_of_no_such_clip_model_ends_the_run_with_a_sentence(
+    pool_file: Path, clip: Clip, train: Path
+) -> None:
+    pool = read_pool(pool_file)
+    short = {
+        key: replace(entry, vectors=None if entry.vectors is None else entry.vectors[:, :3])
+        for key, entry in pool.entries.items()
+    }
+    with pytest.raises(HarnessError, match="not of its CLIP model"):
+        find_nearest(replace(pool, entries=short), clip, read_queries(train)[0].request)
 
 
 def test_it_keeps_the_contract_of_a_strategy(pool_file: Path) -> None:

@@ -169,6 +169,22 @@ def test_a_blocked_candidate_is_left_out_and_where_all_are_blocked_the_sample_is
     assert given.reason == "http_500"
 
 
+def test_a_reward_model_that_gives_no_number_fails_the_sample_and_decides_nothing(
+    models: dict[str, Any], tmp_path: Path
+) -> None:
+    import shutil
+
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    broken = Path(shutil.copytree(models["reward"], tmp_path / "reward"))
+    weights = load_file(broken / "model.safetensors")
+    weights["score.weight"] = torch.full_like(weights["score.weight"], torch.nan)
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="scores an answer with nan"):
+        asked("Sure.", reward=str(broken), clip=models["clip"])
+
+
 # where it may be used
 
 

@@ -120,6 +120,14 @@ def test_words_that_cannot_serve_are_refused_before_anything_is_asked(words: dic
         asked(SYSTEM_DEFENCE, ["no"], **words)
 
 
+def test_a_file_of_a_strategy_that_is_missing_is_refused_by_that_reason(tmp_path: Path) -> None:
+    with (
+        plugins.use(host_of(SYSTEM_DEFENCE, fake_provider())),
+        pytest.raises(HarnessError, match="-S file: the file cannot be read: No such file"),
+    ):
+        _identity(file=str(tmp_path / "nothing.txt"))
+
+
 def test_a_model_without_system_messages_is_refused() -> None:
     model = FakeModel(info=ModelInfo(ref="fake/x", endpoint="fake", can=frozenset({"images"})))
     with pytest.raises(HarnessError, match="system"):
