@@ -161,6 +161,8 @@ def resolve_attack(spec: AttackSpec) -> ResolvedAttack | None:
             f"attack {attack.name}: its facts cannot be written as JSON: {error}", remedy="its author can fix it"
         ) from error
     found: dict[str, Json] = {"name": attack.name, "version": attack.version, "settings": own}
+    if file_hash := plugins.current().find_file_hash("attacks", attack.name):
+        found["file"] = file_hash
     identity = {**found, "facts": facts} if facts else found
     return ResolvedAttack(attack=attack, settings=values, identity=identity, files=files)
 

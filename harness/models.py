@@ -175,6 +175,8 @@ class Resolved:
                     raise HarnessError(what, where=str(file)) from error
         facts = {} if self.strategy.facts is None else dict(self.strategy.facts(self.strategy_settings))
         named: dict[str, Json] = {"name": self.strategy.name, "version": self.strategy.version, "settings": values}
+        if file_hash := plugins.current().find_file_hash("strategies", self.strategy.name):
+            named["file"] = file_hash
         return {**named, "facts": facts} if facts else named
 
     def find_fault(self, request: Request) -> str:

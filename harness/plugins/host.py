@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from harness.contracts import Attack, Builder, Judge, Painter, Provider, Report, RunInfo, Strategy, Suite, Task, Trainer
 from harness.errors import HarnessError, UnknownName
 from harness.plugins import registry
-from harness.plugins.loader import Fault, PluginFilter, Source, find_installed, from_file, make_fault
+from harness.plugins.loader import FILE, Fault, PluginFilter, Source, find_installed, from_file, make_fault
 from harness.plugins.registry import (
     KINDS,
     PluginKind,
@@ -206,6 +206,14 @@ class Host:
     def offers(self, kind: str) -> list[tuple[Any, str]]:
         """All descriptors of one kind ("tasks", "models", …) with their plugin's name, sorted by their own name."""
         return [(offer.item, offer.source.name) for offer in self._read(KINDS[kind])[0].values()]
+
+    def find_file_hash(self, kind: str, name: str) -> str:
+        """The hash of the file that offers a name ("attacks", "drop"); empty for an installed plugin, or for none.
+
+        A file is edited without a new version, so what decides a request holds its hash.
+        """
+        offer = self._read(KINDS[kind])[0].get(name)
+        return offer.source.version if offer is not None and offer.source.distribution == FILE else ""
 
     def clashes(self, kind: str) -> dict[str, list[Source]]:
         """Names that several plugins offer, each with these plugins."""

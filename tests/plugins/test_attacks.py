@@ -432,3 +432,42 @@ def test_the_list_shows_kinds_and_settings() -> None:
     shown = command("attacks", "show", "shuffle").stdout
     assert "settings: --attack shuffle -A KEY=VALUE" in shown
     assert "patches" in shown
+
+
+EDITED = """\
+from harness import Attack, Attacked, Strategy, hookimpl
+
+
+def keep(sample, settings, variant):
+    return Attacked(request=sample.request)
+
+
+@hookimpl
+def harness_attacks():
+    return [Attack(name="kept", version="1", description="as it is", apply=keep)]
+
+
+@hookimpl
+def harness_strategies():
+    return [Strategy(name="none-at-all", version="1", description="as it is", wrap=lambda model, settings: model)]
+"""
+
+
+@pytest.mark.parametrize(("flag", "name"), [("--attack", "kept"), ("--strategy", "none-at-all")])
+def test_a_folder_is_not_continued_with_an_attack_or_a_strategy_whose_file_was_edited(
+    flag: str, name: str, tmp_path: Path
+) -> None:
+    """Nobody gives a file another version at each edit, and one run would hold answers to two kinds of questions."""
+    plugin = tmp_path / "own.py"
+    plugin.write_text(EDITED, "utf-8")
+    with ChatServer() as server:
+        where = ("--model", "openai/some", "-M", f"base_url={server.base_url}", "--judge", "keyword", "--no-probe")
+        words = ("run", *where, "--tasks", "mis:mini", "--plugin", plugin, flag, name, "--output", tmp_path / "run")
+        assert command(*words, "--limit", "1").exit_code == 0
+        assert command(*words, "--limit", "2").exit_code == 0
+        asked = len(server.calls)
+        plugin.write_text(EDITED + "# edited\n", "utf-8")
+        found = command(*words, "--limit", "3")
+        assert isinstance(found.exception, HarnessError)
+        assert f"{flag[2:]}.file was" in str(found.exception)
+        assert len(server.calls) == asked
