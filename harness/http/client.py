@@ -134,11 +134,19 @@ def unreachable(error: BaseException, where: Address) -> Failure:
 class Client:
     """POSTs JSON to one address; made by `connect`."""
 
-    def __init__(self, where: Address, session: aiohttp.ClientSession, seconds: float, limit: int) -> None:
+    def __init__(
+        self,
+        where: Address,
+        session: aiohttp.ClientSession,
+        seconds: float,
+        limit: int,
+        read_error: Callable[[Json], ApiError] | None = None,
+    ) -> None:
         self.address = where
         self._session = session
         self._seconds = seconds
         self._limit = limit
+        self._read_error = read_error
 
     async def post(self, path: str, body: Body) -> Reply | Failure:
         """One attempt. Raises Forbidden for a wrong key or no such model, HarnessError if the quota is used up."""
@@ -155,13 +163,27 @@ class Client:
         except (Unreadable, aiohttp.ClientError, OSError) as error:
             return unreachable(error, self.address)
         if answer.status >= 300:
-            return failure(answer.status, answer.headers, ApiError.of(content), self.address)
+            return failure(answer.status, answer.headers, self._describe(content), self.address)
         return parse(content, time.perf_counter() - started, self.address)
+
+    def _describe(self, content: bytes) -> ApiError:
+        """What an error body says; a body that `read_error` cannot read, such as a proxy's page, is read as usual."""
+        if self._read_error is not None:
+            try:
+                return self._read_error(json.loads(content))
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                pass
+        return ApiError.of(content)
 
 
 @asynccontextmanager
 async def connect(
-    where: Address, *, headers: Mapping[str, str] | None = None, seconds: float = 600.0, limit: int = REPLY_LIMIT
+    where: Address,
+    *,
+    headers: Mapping[str, str] | None = None,
+    seconds: float = 600.0,
+    limit: int = REPLY_LIMIT,
+    read_error: Callable[[Json], ApiError] | None = None,
 ) -> AsyncGenerator[Client]:
     """Open a Client.
 
@@ -170,6 +192,8 @@ async def connect(
         headers: sent with each call instead of the usual authorization, such as {"x-api-key": where.key}.
         seconds: what one call may take, from its start to the end of the answer.
         limit: bytes that are read of one answer, as sent and unpacked.
+        read_error: reads the parsed body of an error of a server with a form of its own. A body for which it raises
+            ValueError, LookupError, TypeError or AttributeError is read in the usual forms (`ApiError.of`).
     """
     import aiohttp
 
@@ -184,7 +208,7 @@ async def connect(
         trust_env=True,
         auto_decompress=False,  # `read` unpacks, and stops in time
     ) as session:
-        yield Client(where, session, seconds, limit)
+        yield Client(where, session, seconds, limit, read_error)
 
 
 def sdk_options(sdk: Any, settings: Settings) -> dict[str, Any]:

@@ -35,10 +35,12 @@ from harness.http import (
 )
 from harness.http.reading import Unpacking
 from harness.http.scaling import Fitted, ImageLimit, fit, scale
+from harness.http.status import ApiError
 from harness.images import decode, inline_image, open_image
 from harness.settings import effective
 from harness.testing.fakes import PIXEL
-from harness.testing.faults import ROWS, Row, wrong_key
+from harness.testing.faults import ROWS, Row, json_reply, wrong_key
+from harness.testing.faults import Reply as FaultReply
 from harness.testing.server import ChatServer
 
 pytestmark = pytest.mark.anyio
@@ -424,3 +426,21 @@ async def test_an_image_that_cannot_be_decoded_is_the_data_s_fault() -> None:
     found = await fit(asking(replace(sound, content=broken)), ImageLimit(side=40))
     assert isinstance(found, Failure)
     assert found.outcome == "bad_sample"
+
+
+async def test_an_error_of_another_form_is_read_by_the_provider_and_all_else_as_usual() -> None:
+    def read_error(body: Any) -> ApiError:
+        code = "content_filter" if body["problem"] == "unsafe" else ""
+        return ApiError(message=body["words"], codes=frozenset({code}))
+
+    with ChatServer() as server:
+        async with connect(address(server.base_url), read_error=read_error) as client:
+            server.play = lambda _: json_reply({"problem": "unsafe", "words": "not here"}, 400)
+            blocked = await client.post("/chat/completions", encode({"messages": []}))
+            server.play = lambda _: json_reply({"error": {"message": "no such field"}}, 400)
+            usual = await client.post("/chat/completions", encode({"messages": []}))
+            server.play = lambda _: FaultReply(status=502, body=b"<html>a proxy</html>")
+            page = await client.post("/chat/completions", encode({"messages": []}))
+    assert blocked == Failure(outcome="input_blocked", reason="content_filter", message="not here")
+    assert usual == Failure(outcome="error", reason="http_400", message="no such field")
+    assert page == Failure(outcome="error", reason="http_502", message="<html>a proxy</html>", transient=True)
