@@ -218,8 +218,12 @@ class BatchedModel(Metered):
             return await self._live.generate(request)
         call = _BatchedCall(self._queue, self._channel, asker, request, partial(self._find_bound, request))
         with asker.count_call(), turn_aside(call):
-            result = await super().generate(request)
-        if call.answered:
+            return await super().generate(request)
+
+    async def _ask(self, request: Request) -> Response | Failure:
+        result = await super()._ask(request)
+        call = find_call()
+        if isinstance(call, _BatchedCall) and call.answered:
             result = replace(result, usage=replace(result.usage, batch=True))
         return result
 

@@ -296,10 +296,13 @@ class Metered(MeteredCalls):
         count = _COUNT.get()
         if count is not None:
             count.calls += 1
-        result = await self.call(lambda: try_once(self._model, request), request)
+        result = await self._ask(request)
         if count is not None:
             count.usage = add_usage(count.usage, clean_usage(result.usage))
         return result
+
+    async def _ask(self, request: Request) -> Response | Failure:
+        return await self.call(lambda: try_once(self._model, request), request)
 
 
 class MeteredBrush(MeteredCalls):

@@ -667,6 +667,7 @@ def test_in_batches_the_same_is_asked_as_live_the_first_questions_included(
             kept = ("id", "key", "prompt", "text", "steps", "attack", "calls")
             lines = [{name: line[name] for name in kept} for line in map(json.loads, text.splitlines())]
             found.append(sorted(lines, key=lambda line: str(line["id"])))
+            assert all(line["usage"].get("batch", False) is bool(way) for line in map(json.loads, text.splitlines()))
     assert found[0] == found[1]
     assert [line["calls"] for line in found[1]] == [3, 3]
     assert found[0][0]["steps"] == {"attack 1": "a picture of 1", "attack 2": "a picture of 1"}
