@@ -95,7 +95,9 @@ class _Zsh(_Names, ZshComplete):
 
 
 class _Fish(_Names, FishComplete):
-    """As click's."""
+    """A list, and a help text, may hold commas: a line is cut at its first one alone."""
+
+    source_template = FishComplete.source_template.replace('string split ","', 'string split --max 1 ","')
 
 
 def _list_models(host: Host, _: str) -> Iterator[str]:

@@ -125,6 +125,11 @@ def test_the_script_completes_in_a_real_bash() -> None:
     assert done.stdout == "mssbench\n"
 
 
+def test_what_we_change_in_the_scripts_of_click_is_in_them() -> None:
+    assert "compopt -o nospace" in said("completion", "bash").stdout
+    assert 'string split --max 1 ","' in said("completion", "fish").stdout
+
+
 def rows(output: str) -> dict[str, list[str]]:
     """What -> state and note, of the doctor's table."""
     cells = (re.split(r"  +", line.rstrip(), maxsplit=2) for line in output.splitlines()[1:])
