@@ -41,7 +41,7 @@ from harness.settings import effective
 from harness.testing.fakes import PIXEL
 from harness.testing.faults import ROWS, Row, json_reply, wrong_key
 from harness.testing.faults import Reply as FaultReply
-from harness.testing.server import ChatServer
+from harness.testing.server import ChatServer, in_turn
 
 pytestmark = pytest.mark.anyio
 DOCS = Path(__file__).parents[2] / "docs"
@@ -433,14 +433,16 @@ async def test_an_error_of_another_form_is_read_by_the_provider_and_all_else_as_
         code = "content_filter" if body["problem"] == "unsafe" else ""
         return ApiError(message=body["words"], codes=frozenset({code}))
 
-    with ChatServer() as server:
-        async with connect(address(server.base_url), read_error=read_error) as client:
-            server.play = lambda _: json_reply({"problem": "unsafe", "words": "not here"}, 400)
-            blocked = await client.post("/chat/completions", encode({"messages": []}))
-            server.play = lambda _: json_reply({"error": {"message": "no such field"}}, 400)
-            usual = await client.post("/chat/completions", encode({"messages": []}))
-            server.play = lambda _: FaultReply(status=502, body=b"<html>a proxy</html>")
-            page = await client.post("/chat/completions", encode({"messages": []}))
+    replies = (
+        json_reply({"problem": "unsafe", "words": "not here"}, 400),
+        json_reply({"error": {"message": "no such field"}}, 400),
+        FaultReply(status=502, body=b"<html>a proxy</html>"),
+    )
+    async with (
+        ChatServer(in_turn(*replies)) as server,
+        connect(address(server.base_url), read_error=read_error) as client,
+    ):
+        blocked, usual, page = [await client.post("/chat/completions", encode({"messages": []})) for _ in replies]
     assert blocked == Failure(outcome="input_blocked", reason="content_filter", message="not here")
     assert usual == Failure(outcome="error", reason="http_400", message="no such field")
     assert page == Failure(outcome="error", reason="http_502", message="<html>a proxy</html>", transient=True)
