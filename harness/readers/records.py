@@ -234,7 +234,8 @@ def read_text(files: DataFiles, names: tuple[str, ...]) -> tuple[str, str]:
             raise MissingData(f"{' or '.join(names)} is not there", where=str(files.root)) from None
         raise BadData("the file cannot be read", where=f"{files.root}: {fault}") from None
     except UnicodeDecodeError as error:
-        raise BadData(f"the file is not UTF-8 at byte {error.start}", where=name) from None
+        remedy = "save the file as UTF-8"
+        raise BadData(f"the file is not UTF-8 at byte {error.start}", where=name, remedy=remedy) from None
 
 
 class RepeatedKey(ValueError):

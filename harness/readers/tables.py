@@ -30,6 +30,7 @@ SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".x
 #: what reading a cell can raise besides BadImage
 FAULTS: Final = (OSError, ValueError, KeyError, RecursionError, csv.Error)
 _BOM: Final = b"\xef\xbb\xbf"
+_SAVE: Final = "save the file as UTF-8"
 _FIELD: Final = 1 << 30  #: bytes of a cell; the limit of `csv` is far below an image
 _LIMIT_LOCK: Final = Lock()
 _REFERENCE: Final = re.compile(r"\d{1,20}")
@@ -186,7 +187,8 @@ def _read_csv(place: Path, name: str, cells: Collection[str]) -> Iterator[Row]:
                         (_put_places(column, text, name=name, start=at) if column in cells else text) if text else None
                     )
                 except UnicodeDecodeError as error:
-                    raise BadData(f"the cell is not UTF-8: {error}", where=f"{where}, field {column}") from None
+                    at_field = f"{where}, field {column}"
+                    raise BadData(f"the cell is not UTF-8: {error}", where=at_field, remedy=_SAVE) from None
                 except ValueError as error:
                     raise BadData(f"the cell is {error}", where=f"{where}, field {column}") from None
             yield Row(values=values, place=where, number=number)
@@ -202,7 +204,7 @@ def _read_header(file: IO[bytes], name: str) -> tuple[tuple[str, ...], int]:
     try:
         columns = tuple((cell.decode() if isinstance(cell, bytes) else cell).strip() for cell in found[1])
     except UnicodeDecodeError as error:
-        raise BadData(f"the header is not UTF-8: {error}", where=name) from None
+        raise BadData(f"the header is not UTF-8: {error}", where=name, remedy=_SAVE) from None
     if len(columns) == 1 and ";" in columns[0]:
         remedy = "write it with commas, or with tabs as .tsv"
         raise BadData("the header looks separated by semicolons", where=name, remedy=remedy)
@@ -268,7 +270,7 @@ def _read_lines(place: Path, name: str, cells: Collection[str]) -> Iterator[Row]
             try:
                 value = parse_json(name, line.decode(), line=f"line {line_number}")
             except UnicodeDecodeError as error:
-                raise BadData(f"the line is not UTF-8: {error}", where=where) from None
+                raise BadData(f"the line is not UTF-8: {error}", where=where, remedy=_SAVE) from None
             yield _make_row(value, where, number, cells, partial(_put_places, name=name, start=start))
 
 
@@ -304,7 +306,7 @@ def _load_json(place: Path, _size: int, _mtime_ns: int) -> list[Any]:
     try:
         value = parse_json(place.name, place.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise BadData(f"the file is not UTF-8 at byte {error.start}", where=place.name) from None
+        raise BadData(f"the file is not UTF-8 at byte {error.start}", where=place.name, remedy=_SAVE) from None
     except OSError as error:
         raise BadData(f"the file cannot be read: {error.strerror}", where=place.name) from None
     found = cast("dict[str, Json]", value) if isinstance(value, dict) else {}

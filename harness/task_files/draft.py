@@ -199,7 +199,11 @@ def _draft_columns(seen: _Seen, layout: str, data: dict[str, Any]) -> Draft:
         seen.taken.add(question)
     if not question:
         known = ", ".join(seen.columns)
-        raise HarnessError("no column holds a question", where=seen.name, remedy=f"its columns are {known}")
+        raise HarnessError(
+            "no column holds a question: none has a text in every record",
+            where=seen.name,
+            remedy=f"its columns are {known}; write the texts of one as texts, or the task file by hand",
+        )
     if layout == "vlmevalkit":
         seen.taken.update(each for each in ("image", "image_path", "hint") if each in seen.columns)
     else:

@@ -554,6 +554,9 @@ def _find_templates(values: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
 
 
 def _read_text(path: Path, what: str, where: str = "") -> str:
+    if path.exists() and not path.is_file():  # a pipe would be waited for, and could be read once alone
+        remedy = "copy what it gives into a file, and name that"
+        raise HarnessError(f"cannot read {what}: not a regular file", where=where or str(path), remedy=remedy)
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:

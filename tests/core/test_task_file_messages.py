@@ -1,6 +1,7 @@
 """A task file that is wrong: the message says what is wrong, where it stands, and what to do."""
 
 import ast
+import os
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,29 @@ def test_a_file_that_is_not_utf_8_says_how_to_save_it(data: bytes, tmp_path: Pat
     with pytest.raises(HarnessError, match="in line 1") as caught:
         harness.load_task(tmp_path / "task.yaml")
     assert caught.value.remedy == f"save {tmp_path / 'task.yaml'} as UTF-8"
+
+
+def test_a_pipe_is_no_task_file_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "task.yaml")
+    with pytest.raises(HarnessError, match="not a regular file"):
+        harness.load_task(tmp_path / "task.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("data.csv", b"id,question,cat\xe9gorie\n1,a,b\n"),
+        ("data.csv", b"id,question,category\n1,caf\xe9,b\n"),
+        ("data.jsonl", b'{"id": 1, "question": "caf\xe9", "category": "x"}\n'),
+        ("data.json", b'[{"id": 1, "question": "caf\xe9", "category": "x"}]'),
+    ],
+)
+def test_data_in_another_encoding_says_how_to_save_it(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "task.yaml").write_text(RIGHT.replace("data.csv", name), encoding="utf-8")
+    with pytest.raises(HarnessError, match="not UTF-8") as caught:
+        read_whole(tmp_path / "task.yaml")
+    assert caught.value.remedy == "save the file as UTF-8"
 
 
 def test_each_error_of_task_files_says_what_to_do() -> None:
