@@ -31,8 +31,10 @@ demo: setup
 demo-loop: setup
 	$(PY) examples/mirage_loop.py runs/demo-loop
 
+# the tests start hundreds of processes, so our source is compiled once, and by none of them: some play a full disk
 test: setup
-	$(PY) -m pytest -q -n auto --dist worksteal
+	$(PY) -m compileall -q $(CODE)
+	PYTHONDONTWRITEBYTECODE=1 $(PY) -m pytest -q -n auto --dist worksteal
 
 # a browser and TeX, which some tests open; without them those tests are skipped
 tools:
@@ -51,7 +53,7 @@ $(ZOOS)/.ready: pyproject.toml
 setup-zoos: $(ZOOS)/.ready
 
 test-zoos: setup-zoos
-	$(ZOOS)/bin/python -m pytest -q tests/zoos
+	PYTHONDONTWRITEBYTECODE=1 $(ZOOS)/bin/python -m pytest -q tests/zoos
 
 # vLLM's real engine and servers, built for CPU; the two packages that are taken out again do not load beside its torch
 $(VLLM)/.ready: pyproject.toml
@@ -65,7 +67,7 @@ $(VLLM)/.ready: pyproject.toml
 setup-vllm: $(VLLM)/.ready
 
 test-vllm: setup-vllm
-	$(VLLM)/bin/python -m pytest -q tests/vllm
+	PYTHONDONTWRITEBYTECODE=1 $(VLLM)/bin/python -m pytest -q tests/vllm
 
 check: setup
 	$(BIN)/ruff check .

@@ -55,7 +55,7 @@ mmsafety user_text=shown         6b41f60b fb085b13d35a97c4 question,answer
 mossbench                        f58745d0 db18010cb096e82d images,question,answer
 mssbench                         a378aefc 1fbda6267fa330af answer
 msts                             6216d799 b7d601666a8f420d images,question,answer
-mtmcs                            a9577b42 9751f49ba742713e question,answer,caption
+mtmcs                            a9577b42 7196135fa31bdf9f question,answer,caption
 pairwise                         390b178d 4088ced13938847c images,question,answer,reference
 pairwise images=hidden           1b77bdbb f906805abae9a08e question,answer,reference
 salad                            5fe1c1c1 ca3f666adff7b829 question,answer,warning
