@@ -67,6 +67,15 @@ _TEX_LETTERS: Final = frozenset("ßæøåÆØÅœŒłŁ")
 _TEX_ACCENTS: Final = frozenset("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327")
 
 
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """A key that sorts `item2` before `item10`: digits in a row compare as a number, and come before other text."""
+    key: list[tuple[int, int, str]] = []
+    for part in re.findall("[0-9]+|[^0-9]+", text):
+        digits = part.lstrip("0")
+        key.append((0, len(digits), digits) if part[0] in "0123456789" else (1, 0, part))
+    return tuple(key)
+
+
 def plain(text: str) -> str:
     """The text without control characters (line feed and tab stay), direction marks and lone surrogates."""
     return text.translate(_TABLE)

@@ -167,9 +167,12 @@ def test_doctor_says_which_servers_answer_and_sends_them_nothing(
     heard: list[bytes] = []
 
     async def look() -> dict[str, list[str]]:
+        ended = asyncio.Event()
+
         async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             heard.append(await reader.read())
             writer.close()
+            ended.set()
 
         server = await asyncio.start_server(listen, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
@@ -178,6 +181,7 @@ def test_doctor_says_which_servers_answer_and_sends_them_nothing(
         (tmp_path / "harness.yaml").write_text(row, encoding="utf-8")
         async with server:
             result = await asyncio.to_thread(said, "doctor", "--servers", "--plugins-allow", "openai")
+            await ended.wait()
         return rows(result.output)
 
     monkeypatch.chdir(tmp_path)

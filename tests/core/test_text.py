@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.text import escape_cell, escape_tex, plain, restore_cell, say
+from harness.text import escape_cell, escape_tex, natural_key, plain, restore_cell, say
 from tests.acceptance.commands import harness_here
 from tests.tools import tool
 
@@ -144,3 +144,9 @@ def test_other_text_stays_as_it_is(text: str) -> None:
 
 def test_control_characters_are_dropped_before_the_beginning_is_looked_at() -> None:
     assert escape_cell("\x1b\r=1") == "'=1"
+
+
+def test_numbers_in_names_sort_as_numbers_and_any_name_has_a_place() -> None:
+    given = ["m/10#0", "m/9#0", "m/x", "", "7", "a", "m/9#1", "\u0663", "0009", "9" * 5000]
+    found = sorted(given, key=natural_key)
+    assert found == ["", "7", "0009", "9" * 5000, "a", "m/9#0", "m/9#1", "m/10#0", "m/x", "\u0663"]

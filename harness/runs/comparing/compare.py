@@ -40,6 +40,7 @@ from harness.runs.stored import open_run
 from harness.settings import nearest
 from harness.stats.pairing import PairedResult, paired, paired_runs, unit_identity
 from harness.stats.tally import main_metric
+from harness.text import natural_key
 
 Place = str | Path | Run
 Places = Place | Sequence[Place]
@@ -283,7 +284,7 @@ def _find_resolved(runs: Sequence[Iterable[Record]]) -> _Resolved:
 
 
 def find_flips(metric: Metric, baseline: Iterable[Record], other: Iterable[Record]) -> Flips:
-    """The units that the metric hits in one run and not in the other, in the baseline's order.
+    """The units that the metric hits in one run and not in the other, by the names of their items.
 
     A unit is a record, or a group of records scored together. It is a hit if more than half of its share is. A unit
     that is unresolved or not counted in either run does not flip.
@@ -308,6 +309,8 @@ def find_flips(metric: Metric, baseline: Iterable[Record], other: Iterable[Recor
             other_label=labels[1],
         )
         (only_baseline if hits[0] else only_other).append(flip)
+    for flips in (only_baseline, only_other):  # answers come in another order each time
+        flips.sort(key=lambda flip: natural_key(flip.item))
     return Flips(only_baseline=tuple(only_baseline), only_other=tuple(only_other))
 
 

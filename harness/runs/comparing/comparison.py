@@ -161,7 +161,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flips:
-    """Flips in both directions, in the order of asking."""
+    """Flips in both directions, by the names of their items; numbers in names compare as numbers."""
 
     only_baseline: tuple[Flip, ...] = ()
     only_other: tuple[Flip, ...] = ()
