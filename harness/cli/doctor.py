@@ -11,6 +11,7 @@ import shutil
 import ssl
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
@@ -150,7 +151,9 @@ async def _try_server(provider: Provider) -> Row:
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(where.hostname, port, ssl=secure)
-        writer.close()
+            writer.close()
+            with suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
     except TimeoutError:
         return name, "no answer", f"{server}: nothing in {_CONNECT_SECONDS:.0f} s"
     except OSError as error:

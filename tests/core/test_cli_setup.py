@@ -172,6 +172,7 @@ def test_doctor_says_which_servers_answer_and_sends_them_nothing(
         async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             heard.append(await reader.read())
             writer.close()
+            await writer.wait_closed()
             ended.set()
 
         server = await asyncio.start_server(listen, "127.0.0.1", 0)
