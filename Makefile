@@ -5,12 +5,13 @@ PY := $(BIN)/python
 ZOOS := .venv-zoos
 VLLM := .venv-vllm
 INSPECT := .venv-inspect
+RELEASE := .venv-release
 CODE := harness plugins tasks judges training reports
 MINIS := mis:mini,mis:mini-benign,mssbench:mini
 DRAWN := $(patsubst %/draw_mini.py,%.drawn,$(wildcard tasks/*/draw_mini.py plugins/*/draw_mini.py))
 
 .PHONY: setup setup-zoos setup-vllm demo demo-loop test test-vllm test-zoos check bench bench-inspect bench-mirage docs mini mirage draw $(DRAWN) \
-	minis pictures site tools clean
+	minis pictures site tools dist lock audit sbom clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -125,6 +126,35 @@ docs: setup
 # the documentation as a site of files, in build/site; it asks nothing of other servers
 site: setup
 	PATH=$(abspath $(BIN)):$$PATH NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+
+# the tools of a release, beside nothing else
+$(RELEASE)/.ready:
+	test -x $(RELEASE)/bin/python || $(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/pip install --quiet --upgrade pip
+	$(RELEASE)/bin/pip install --quiet build cyclonedx-bom pip-audit twine uv
+	touch $@
+
+# wheel and sdist, checked; the wheel is used in an environment of its own, without any extra
+dist: $(RELEASE)/.ready
+	rm -rf dist
+	$(RELEASE)/bin/python -m build --outdir dist .
+	$(RELEASE)/bin/twine check --strict dist/*
+	$(RELEASE)/bin/python release/check_dist.py dist
+
+# the core's dependencies with versions and hashes, which audit and sbom read; nobody needs them to install
+lock: $(RELEASE)/.ready
+	$(RELEASE)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command 'make lock' pyproject.toml --output-file release/core.txt
+
+# known holes in these; it asks PyPI, and one that could not be asked about is an error too
+audit: $(RELEASE)/.ready
+	$(RELEASE)/bin/pip-audit --strict --disable-pip --require-hashes --requirement release/core.txt
+
+# the core and its dependencies as CycloneDX
+sbom: $(RELEASE)/.ready
+	mkdir -p build
+	$(RELEASE)/bin/cyclonedx-py requirements release/core.txt --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file build/sbom.cdx.json
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache runs

@@ -1,0 +1,96 @@
+"""What the wheel and the sdist hold. `make dist` also installs the wheel and uses it, which needs the network."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
+from packaging.requirements import Requirement
+
+from release import check_dist
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(next(WheelBuilder(str(ROOT)).build(directory=str(tmp_path_factory.mktemp("wheel")))))
+
+
+def list_files() -> set[str]:
+    """The files of a commit of all that is here."""
+    tracked = check_dist.list_tracked(new=True)
+    if tracked is None:
+        pytest.skip("this is no git checkout")
+    return {name for name in tracked if (ROOT / name).exists()}
+
+
+def test_the_wheel_holds_the_core_and_the_plugins_whole_and_nothing_else(wheel: Path) -> None:
+    assert list(check_dist.check_wheel(wheel, list_files())) == []
+
+
+def test_the_sdist_holds_what_builds_and_tests_need_and_nothing_else(tmp_path: Path) -> None:
+    sdist = Path(next(SdistBuilder(str(ROOT)).build(directory=str(tmp_path))))
+    assert list(check_dist.check_sdist(sdist, list_files())) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("harness/tests/test_x.py", "", "is a test"),
+        ("harness_mis/conftest.py", "", "is a test"),
+        ("harness/__pycache__/x.cpython-311.pyc", "", "is no source"),
+        ("harness/.env", "", "is no source"),
+        ("harness_mis/logo.png", "", "is a picture of no mini split"),
+        ("docs/index.md", "", "holds other packages"),
+        ("harness/place.py", f"PLACE = '{ROOT}/x'", "names the folder it was built in"),
+        ("harness/notes.txt", "", "is not in the repository"),
+    ],
+)
+def test_what_a_wheel_must_not_hold_is_found(wheel: Path, tmp_path: Path, name: str, text: str, problem: str) -> None:
+    bad = tmp_path / wheel.name
+    shutil.copy(wheel, bad)
+    with zipfile.ZipFile(bad, "a") as archive:
+        archive.writestr(name, text)
+    found = list(check_dist.check_wheel(bad, list_files()))
+    assert any(problem in each for each in found), found
+
+
+@pytest.mark.parametrize("lost", ["harness/py.typed", "harness_mis/__init__.py", "harness_mis/mini/mis_mini.json"])
+def test_what_a_wheel_must_hold_is_missed(wheel: Path, tmp_path: Path, lost: str) -> None:
+    bad = tmp_path / wheel.name
+    with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(bad, "w") as archive:
+        for name in whole.namelist():
+            if name != lost:
+                archive.writestr(name, whole.read(name))
+    assert f"{lost} is missing" in list(check_dist.check_wheel(bad, list_files()))
+
+
+def test_a_link_in_an_sdist_and_a_file_that_it_lacks_are_found(tmp_path: Path) -> None:
+    sdist = tmp_path / "vlm_safety_harness-0.1.0.tar.gz"
+    with tarfile.open(sdist, "w:gz") as archive:
+        link = tarfile.TarInfo("vlm_safety_harness-0.1.0/README.md")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+        archive.addfile(tarfile.TarInfo("vlm_safety_harness-0.1.0/secret.txt"), io.BytesIO())
+    found = list(check_dist.check_sdist(sdist, {"README.md"}))
+    assert "vlm_safety_harness-0.1.0/README.md is a link or a device" in found
+    assert {"README.md is missing", "secret.txt is not in the repository"} <= set(found)
+
+
+def test_the_locked_versions_are_those_of_todays_dependencies_of_the_core() -> None:
+    """`make lock` writes release/core.txt; a dependency that is new in pyproject.toml must be in it."""
+    lines = (ROOT / "release" / "core.txt").read_text("utf-8").splitlines()
+    pins = (line.split()[0].split("==") for line in lines if "==" in line and line[0] not in "# ")
+    locked = dict(pins)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for each in map(Requirement, project["dependencies"]):
+        assert each.name in locked, "run `make lock`"
+        assert locked[each.name] in each.specifier, "run `make lock`"
