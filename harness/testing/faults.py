@@ -28,7 +28,8 @@ class Reply:
         body: as sent.
         headers: besides the content type.
         fault: instead of an answer: `drop` closes the connection, `cut` closes it inside the body, `garbage` is not
-            HTTP, `stall` says nothing and `drip` sends a blank now and then, both until the server is closed.
+            HTTP, `stall` says nothing and `drip` sends a blank now and then, both until the client leaves or the server
+            is closed.
     """
 
     status: int = 200

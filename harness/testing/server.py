@@ -8,7 +8,8 @@
 It runs in a thread of its own (`with`) or in the running loop (`async with`), speaks HTTP on 127.0.0.1, and takes every
 path that ends in `/chat/completions`. `ImagesServer` does the same for OpenAI's Images API, and
 `harness.testing.messages` for Anthropic's Messages. What it plays is a function of the call: a text, or one of the
-replies of `harness.testing.faults`. Nothing sleeps longer than asked; a stall or a drip ends when the server is closed.
+replies of `harness.testing.faults`. Nothing sleeps longer than asked; a stall or a drip ends when the client leaves or
+the server is closed.
 """
 
 from __future__ import annotations
@@ -268,8 +269,6 @@ class ChatServer:
 
     async def _break_off(self, request: web.BaseRequest, reply: Reply) -> None:
         wire = request.transport
-        if reply.fault == "stall":
-            await self._closing.wait()
         if wire is None:
             return
         if reply.fault == "garbage":
@@ -281,8 +280,9 @@ class ChatServer:
         else:
             if reply.fault == "drip":  # blanks before the JSON, as gateways send to keep a connection open
                 wire.write(_HEAD)
-            while reply.fault == "drip" and not (self._closing.is_set() or wire.is_closing()):
-                wire.write(b" ")
+            while reply.fault in ("stall", "drip") and not (self._closing.is_set() or wire.is_closing()):
+                if reply.fault == "drip":
+                    wire.write(b" ")
                 with anyio.move_on_after(_DRIP_SECONDS):
                     await self._closing.wait()
             wire.abort()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import time
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -110,6 +112,20 @@ def test_a_stall_says_nothing_and_ends_with_the_server() -> None:
             httpx.post(f"{server.base_url}/chat/completions", json=BODY, timeout=0.2)
         before = time.monotonic()
     assert time.monotonic() - before < 5
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fault", ["stall", "drip"])
+async def test_a_stall_and_a_drip_end_when_the_client_leaves(fault: Any) -> None:
+    async with ChatServer(Reply(fault=fault)) as server:
+        before = asyncio.all_tasks()
+        async with httpx.AsyncClient() as client:
+            with anyio.move_on_after(0.3):
+                await client.post(f"{server.base_url}/chat/completions", json=BODY, timeout=10)
+        assert len(server.calls) == 1
+        if left := asyncio.all_tasks() - before:
+            _ended, left = await asyncio.wait(left, timeout=5)
+        assert not left
 
 
 def test_a_drip_of_blanks_outlives_a_timeout_between_bytes_and_ends_with_the_server() -> None:
