@@ -15,18 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
-import yaml
 
 from benchmarks.soak_plan import TOKENS, Expected, choose_seed, predict
 
 PLUGIN = Path(__file__).with_name("soak_task.py")
 TIMEOUT, CONCURRENCY, EVERY = 6, 64, 2.0
-PRICE = {"input": 2.5, "output": 10.0, "source": "benchmarks/soak.py", "date": "2026-12-01"}
+RATES = {"input": 2.5, "output": 10.0}  #: dollars for a million tokens
+PRICE: dict[str, float | str] = {**RATES, "source": "benchmarks/soak.py", "date": "2026-12-01"}
 USED = 0.75  #: of the calls that the server allows, about what a client uses that it refuses now and then
 #: files and threads that may be open at the end beside those at the beginning
 MORE = 3
@@ -88,7 +89,7 @@ def read_process(process: psutil.Process, seconds: float, done: int) -> Reading 
         return None
 
 
-def show(reading: Reading, samples: int, counts: dict[str, Any]) -> None:
+def show(reading: Reading, samples: int, counts: Mapping[str, Any]) -> None:
     calls, refused = sum(counts["replies"].values()), sum(counts["refusals"].values())
     print(
         f"{min(1, reading.done / samples):5.0%} {reading.seconds:7.0f} {reading.megabytes:8.1f} {reading.files:6}"
@@ -136,7 +137,7 @@ def find_slope(readings: list[Reading]) -> float:
     return line.slope * 10_000
 
 
-def compare(expected: Expected, results: dict[str, Any], counts: dict[str, Any], *, killed: bool) -> bool:
+def compare(expected: Expected, results: Mapping[str, Any], counts: Mapping[str, Any], *, killed: bool) -> bool:
     """Print each count beside what it must be; returns whether all are exact."""
     split = results["tasks"]["soak"]["splits"]["all"]
     usage = results["usage"]
@@ -154,7 +155,7 @@ def compare(expected: Expected, results: dict[str, Any], counts: dict[str, Any],
     for name, part in (("model", usage["model"]), ("judge", judge)):
         for key, each in zip(("input_tokens", "output_tokens"), TOKENS, strict=True):
             pairs.append((f"{name} {key}", expected.tokens[name] * each, part[key]))
-    dollars = expected.tokens.total() * (TOKENS[0] * PRICE["input"] + TOKENS[1] * PRICE["output"]) / 1e6
+    dollars = expected.tokens.total() * (TOKENS[0] * RATES["input"] + TOKENS[1] * RATES["output"]) / 1e6
     pairs.append(("cost_usd", round(dollars, 9), round(usage["cost_usd"], 9)))
     exact = True
     if killed:
@@ -181,9 +182,7 @@ def soak(samples: int, minutes: float, seed: int, folder: Path, *, kill: bool) -
     expected = predict(seed, samples)
     rate = expected.replies.total() / (60 * minutes) / USED
     print(f"{samples:,} samples, seed {seed}, {rate:.1f} calls a second, timeout {TIMEOUT} s, {CONCURRENCY} at once")
-    (folder / "soak.yaml").write_text(
-        yaml.safe_dump({"prices": dict.fromkeys(("openai/model", "openai/judge"), PRICE)})
-    )
+    (folder / "soak.yaml").write_text(json.dumps({"prices": dict.fromkeys(("openai/model", "openai/judge"), PRICE)}))
     with Server(seed, rate) as server:
         asks = (f"base_url={server.url}", f"timeout={TIMEOUT}")
         command = [
