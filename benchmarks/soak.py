@@ -129,8 +129,8 @@ def watch(command: list[str], server: Server, samples: int, begun: float, *, unt
 
 
 def find_slope(readings: list[Reading]) -> float:
-    """MB for each 10,000 samples, by least squares over the second half of the samples."""
-    late = [each for each in readings if each.done >= readings[-1].done / 2]
+    """MB for each 10,000 samples, by least squares over the second half of the readings' samples."""
+    late = [each for each in readings if each.done >= (readings[0].done + readings[-1].done) / 2]
     if len({each.done for each in late}) < 2:
         return float("nan")
     line = statistics.linear_regression([each.done for each in late], [each.megabytes for each in late])
@@ -202,7 +202,9 @@ def soak(samples: int, minutes: float, seed: int, folder: Path, *, kill: bool) -
     show(readings[-1], samples, counts)
     exact = compare(expected, json.loads((folder / "run" / "results.json").read_text()), counts, killed=kill)
     working = [each for each in readings if each.sockets]  # without start-up, and results.json at the end
-    first, last = next(each for each in working if each.done >= min(samples / 10, working[-1].done)), working[-1]
+    last = working[-1]
+    tenth = working[0].done + (last.done - working[0].done) / 10
+    first = next(each for each in working if each.done >= tenth)
     print(f"memory over the second half: {find_slope(working):+.2f} MB for each 10,000 samples")
     for name in ("files", "sockets", "threads"):
         print(
