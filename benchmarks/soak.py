@@ -104,23 +104,24 @@ def watch(command: list[str], server: Server, samples: int, begun: float, *, unt
     with (Path(command[-1]).parent / "said.txt").open("a") as said:
         run = subprocess.Popen(command, stdout=said, stderr=said)
     process, shown = psutil.Process(run.pid), -1
-    while run.poll() is None:
-        counts = server.count()
-        reading = read_process(process, time.monotonic() - begun, counts["finished"])
-        if reading is None:
-            break
-        readings.append(reading)
-        if 10 * reading.done // samples > shown:
-            shown = 10 * reading.done // samples
-            show(reading, samples, counts)
-        if until is not None and reading.done >= until:
-            run.kill()
-            print(f"killed at sample {reading.done}", flush=True)
-            break
-        try:
-            run.wait(EVERY)
-        except subprocess.TimeoutExpired:
-            continue
+    try:
+        while run.poll() is None:
+            counts = server.count()
+            reading = read_process(process, time.monotonic() - begun, counts["finished"])
+            if reading is not None:
+                readings.append(reading)
+                if 10 * reading.done // samples > shown:
+                    shown = 10 * reading.done // samples
+                    show(reading, samples, counts)
+                if until is not None and reading.done >= until:
+                    print(f"killed at sample {reading.done}", flush=True)
+                    break
+            try:
+                run.wait(EVERY)
+            except subprocess.TimeoutExpired:
+                continue
+    finally:
+        run.kill()  # nothing where it has ended
     code = run.wait()
     if until is None and code != 0:
         print((Path(command[-1]).parent / "said.txt").read_text()[-3000:])
