@@ -6,12 +6,16 @@ ZOOS := .venv-zoos
 VLLM := .venv-vllm
 INSPECT := .venv-inspect
 RELEASE := .venv-release
+BOUNDED := tests/plugins/test_openai.py tests/plugins/test_anthropic.py $(patsubst %,tests/core/test_%.py,http http_status flags \
+	leaderboard tables stats stats_intervals images readers store plugins_loading templates task_files settings files)
+TESTERS := 'pytest>=9' 'pytest-timeout>=2.3' 'hypothesis>=6.150' 'jsonschema>=4.23' 'psutil>=6' 'starlette>=0.40' 'uvicorn>=0.30'
 CODE := harness plugins tasks judges training reports
 MINIS := mis:mini,mis:mini-benign,mssbench:mini
 DRAWN := $(patsubst %/draw_mini.py,%.drawn,$(wildcard tasks/*/draw_mini.py plugins/*/draw_mini.py))
 
 .PHONY: setup setup-zoos setup-vllm demo demo-loop test test-vllm test-zoos check bench bench-inspect bench-mirage docs mini mirage draw $(DRAWN) \
-	minis pictures site tools dist lock audit sbom clean
+	minis pictures site tools dist lock audit sbom \
+	test-lowest test-newest clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -133,6 +137,18 @@ $(RELEASE)/.ready:
 	$(RELEASE)/bin/pip install --quiet --upgrade pip
 	$(RELEASE)/bin/pip install --quiet build cyclonedx-bom pip-audit twine uv
 	touch $@
+
+# the core alone with the oldest dependencies that pyproject.toml allows, and with the newest
+.venv-lowest/.ready: RESOLUTION := lowest-direct
+.venv-newest/.ready: RESOLUTION := highest
+.venv-lowest/.ready .venv-newest/.ready: %/.ready: pyproject.toml $(RELEASE)/.ready
+	test -x $*/bin/python || $(PYTHON) -m venv $*
+	$(RELEASE)/bin/uv pip install --quiet --python $*/bin/python --resolution $(RESOLUTION) -e . $(TESTERS)
+	touch $@
+
+test-lowest test-newest: test-%: .venv-%/.ready
+	.venv-$*/bin/harness tasks list > /dev/null
+	PYTHONDONTWRITEBYTECODE=1 .venv-$*/bin/python -m pytest -q $(BOUNDED)
 
 # wheel and sdist, checked; the wheel is used in an environment of its own, without any extra
 dist: $(RELEASE)/.ready
