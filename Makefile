@@ -7,7 +7,7 @@ VLLM := .venv-vllm
 INSPECT := .venv-inspect
 RELEASE := .venv-release
 BOUNDED := tests/plugins/test_openai.py tests/plugins/test_anthropic.py $(patsubst %,tests/core/test_%.py,http http_status flags \
-	leaderboard tables stats stats_intervals images readers store plugins_loading templates task_files settings files)
+	leaderboard tables stats stats_intervals images readers store plugins_loading templates engine plugins settings files)
 TESTERS := 'pytest>=9' 'pytest-timeout>=2.3' 'hypothesis>=6.150' 'jsonschema>=4.23' 'psutil>=6' 'starlette>=0.40' 'uvicorn>=0.30'
 CODE := harness plugins tasks judges training reports
 MINIS := mis:mini,mis:mini-benign,mssbench:mini
