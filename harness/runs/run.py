@@ -16,6 +16,7 @@ from harness.batches import BatchedModel, BatchesPending, BatchQueue, list_batch
 from harness.batches.log import LOG
 from harness.board.costs import format_usd
 from harness.contracts import Model, Results, RunInfo
+from harness.deprecation import warn_deprecated
 from harness.errors import HarnessError, unwrap_groups
 from harness.evaluation.context import RunContext
 from harness.evaluation.judges import check_judges, explain_live, find_unrepeated, resolve_settings
@@ -157,7 +158,8 @@ class Run:
         return build_metrics(self.results or require_results(find_state(self.folder), self.folder), by)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row for each task, split, judge and metric; `metrics` has more columns."""
+        """One row for each task, split, judge and metric. Deprecated: `metrics` has more columns."""
+        warn_deprecated("Run.to_frame()", use="Run.metrics()")
         return to_frame([self.results] if self.results else [])
 
 

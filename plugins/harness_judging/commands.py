@@ -13,6 +13,7 @@ import click
 from harness.cli.flags import Names, add_asking_flags, add_judging_flags, build_policy, with_schemes, with_suites
 from harness.cli.options import show_examples
 from harness.cli.stdout import reserve, results_stream, show, tell
+from harness.deprecation import describe_deprecated
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def bench(ctx: click.Context, /, **given: Any) -> int:
         folder = None  # the config's `output` is the folder of `harness run`
     if folder is not None and folder.suffix in _ENDINGS and table is None:
         folder, table = None, folder  # `--output FILE.md` is an older name of --table
+    if given["out"] is not None:
+        tell(describe_deprecated("--out", use="--output"))
     if table is not None and table.suffix not in _ENDINGS:
         raise click.UsageError(f"--table {table}: end its name in {' or '.join(_ENDINGS)}")
     given["out"] = folder or given["out"] or RUNS

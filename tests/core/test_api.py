@@ -39,7 +39,8 @@ def test_a_run_gives_results_folder_exit_code_and_a_frame() -> None:
     run = harness.run(model="fake/x", tasks=["fake"])
     assert (run.exit_code, value(run), run.folder) == (0, 100.0, Path("runs/fake-x"))
     assert (run.folder / "results.json").exists()
-    (row,) = run.to_frame().to_dict("records")
+    with pytest.warns(FutureWarning, match="use Run.metrics"):
+        (row,) = run.to_frame().to_dict("records")
     assert (row["model"], row["metric"], row["value"]) == ("fake/x", "ASR", 100.0)
 
 

@@ -277,3 +277,14 @@ def test_a_report_and_its_bibliography_are_two_commands(run: Path, flags: list[s
     done = report(run, "--bibtex", *flags)
     assert done.exit_code == 2
     assert f"leave out {flags[0]}" in done.stderr
+
+
+def test_the_page_on_citing_shows_the_entries_that_a_report_writes() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "how-to" / "cite.md").read_text(encoding="utf-8")
+    version = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))["version"]
+    written = bibliography(body(["mis:mini"], finished="2026-12-01T00:00:00Z", harness=str(version)))
+    shown = re.findall(r"```bibtex\n(.*?)```", page, re.DOTALL)
+    assert len(shown) == 2
+    for entry in shown:
+        assert entry in written
