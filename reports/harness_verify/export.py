@@ -19,6 +19,7 @@ from harness.board.results import FILE, read_results
 from harness.errors import HarnessError
 from harness.files import atomic_write, open_atomic, report_write_errors
 from harness.runs.environment import harness_version
+from harness.runs.redaction import FileRedactor, LineRedactor, redact_ref, remove_keys
 from harness.runs.verification import VerifiedRun, verify_run
 from harness.stats.draw import FILE as DRAW
 from harness.stats.draw import draws_as_json
@@ -27,8 +28,6 @@ from harness.store.journal import encode_line, load_lines
 from harness.store.records import TAKEN_OUT, line_hash
 from harness.text import one_line
 from harness.types import Json
-
-from .redaction import FileRedactor, LineRedactor, redact_ref, remove_keys
 
 MANIFEST: Final = "MANIFEST.json"
 _TIME: Final = (1980, 1, 1, 0, 0, 0)  #: the first that a zip can hold

@@ -15,7 +15,6 @@ import anyio
 import pytest
 from click.testing import CliRunner, Result
 from harness_verify.export import export
-from harness_verify.redaction import redact_name, redact_value, remove_keys
 
 from harness import plugins
 from harness.cli import cli
@@ -24,6 +23,7 @@ from harness.evaluation.options import JudgeOptions, Options
 from harness.keys import redact_text, text_hash
 from harness.metrics import rate
 from harness.models import ModelSpec
+from harness.runs.redaction import redact_name, redact_value, remove_keys
 from harness.runs.run import judge_async, run_async
 from harness.store.records import response_of
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of

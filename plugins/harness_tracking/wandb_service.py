@@ -1,0 +1,55 @@
+"""Logs a run to Weights & Biases, or to its files while `WANDB_MODE=offline`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness.extras import require_module
+
+from .record import TrackedRun
+
+
+def log_to_wandb(tracked: TrackedRun, project: str, place: Path) -> None:
+    """Create the run or go on in it.
+
+    Nothing of the machine is sent: no output, command line, code, packages or hardware.
+
+    Args:
+        tracked: what is logged.
+        project: `PROJECT` or `ENTITY/PROJECT`.
+        place: where the client writes its files.
+    """
+    wandb = require_module("wandb", "wandb", by="HARNESS_WANDB_PROJECT")
+    entity, _, name = project.rpartition("/")
+    settings = wandb.Settings(
+        console="off",
+        silent=True,
+        save_code=False,
+        disable_git=True,
+        x_disable_machine_info=True,
+        x_save_requirements=False,
+        disable_job_creation=True,
+    )
+    run = wandb.init(
+        project=name,
+        entity=entity or None,
+        id=tracked.id,
+        name=tracked.name,
+        resume="allow",
+        dir=place,
+        job_type="evaluation",
+        settings=settings,
+    )
+    run.config.update({**tracked.config, **tracked.tags}, allow_val_change=True)
+    table = wandb.Table(columns=list(tracked.columns), data=[list(row) for row in tracked.rows])
+    run.log({**tracked.metrics, "samples": table})
+    with TemporaryDirectory() as scratch:
+        artifact = wandb.Artifact(f"results-{tracked.id}", type="results")
+        for file, content in tracked.files.items():
+            path = Path(scratch) / file
+            path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+            artifact.add_file(str(path), name=file)
+        run.log_artifact(artifact)
+        run.finish()
