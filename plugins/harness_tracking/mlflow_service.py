@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from harness.extras import Untyped, require_module
 from harness.types import Json
@@ -75,6 +75,6 @@ def flatten(config: Mapping[str, Json], place: str = "") -> Iterator[tuple[str, 
     for key, value in config.items():
         name = f"{place}{clean_name(str(key))}"
         if isinstance(value, Mapping):
-            yield from flatten(value, f"{name}.")
+            yield from flatten(cast("Mapping[str, Json]", value), f"{name}.")
         elif value not in (None, "", []):
             yield name[:250], (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))[:_LONGEST]

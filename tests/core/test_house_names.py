@@ -13,7 +13,7 @@ ROOMS = ("plugins", "tasks", "judges", "training", "reports")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 DECLARED: dict[str, str] = PROJECT["project"]["entry-points"]["harness"]
 DOCS = {
-    "plugins": ("providers", "commands", "strategies"),
+    "plugins": ("providers", "commands", "strategies", "observers"),
     "reports": ("reports", "commands"),
     "training": ("training", "commands"),
 }  #: rooms whose pages lie in folders of other names
