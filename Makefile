@@ -77,7 +77,7 @@ test-vllm: setup-vllm
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(CODE) tests/typing
+	$(BIN)/mypy $(CODE) downstream tests/typing
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
