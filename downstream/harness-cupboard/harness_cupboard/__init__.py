@@ -38,7 +38,8 @@ def name_things(sample: Sample) -> str:
     match sample.target:
         case {"caption": str(caption)}:
             return caption
-    return "not known"
+        case _:
+            return "not known"
 
 
 SPLIT = Split(
