@@ -22,7 +22,8 @@ PICTURES: Final = {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp"}
 MOST_BYTES: Final = 8 << 20  #: of the wheel; most of it is the mini model
 SDIST: Final = (
     *("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md"),
-    *("mkdocs.yml", "pyproject.toml", "docs/index.md", "examples/", "benchmarks/", "tests/core/", "release/core.txt"),
+    *("mkdocs.yml", "pyproject.toml", "docs/index.md", "release/core.txt"),
+    *("examples/", "downstream/", "benchmarks/", "tests/core/"),
 )  #: what the sdist holds beside the code; what ends in "/" is a folder
 COMMANDS: Final = ("--version", "doctor", "tasks list")  #: what must work without any extra
 
