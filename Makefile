@@ -14,7 +14,7 @@ MINIS := mis:mini,mis:mini-benign,mssbench:mini
 DRAWN := $(patsubst %/draw_mini.py,%.drawn,$(wildcard tasks/*/draw_mini.py plugins/*/draw_mini.py))
 
 .PHONY: setup setup-zoos setup-vllm demo demo-loop test test-vllm test-zoos check bench bench-inspect bench-mirage docs mini mirage draw $(DRAWN) \
-	minis pictures site tools dist lock audit sbom \
+	minis messages pictures site tools dist lock audit sbom \
 	test-lowest test-newest clean
 
 $(VENV)/.ready: pyproject.toml
@@ -126,6 +126,10 @@ docs: setup
 	$(PY) docs/overview.py
 	$(PY) docs/tutorials.py
 	$(PY) docs/notebooks.py
+
+# every text that a user can meet, beside its place in the code
+messages: setup
+	@$(PY) docs/messages.py
 
 # the documentation as a site of files, in build/site; it asks nothing of other servers
 site: setup

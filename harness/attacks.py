@@ -54,9 +54,9 @@ class SettingFile:
         now = read_setting_file(self.setting, self.path, known=self)
         if now.sha256 != self.sha256:
             raise HarnessError(
-                f"-A {self.setting}: the file changed while the run went on",
+                f"-A {self.setting}: the file changed during the run",
                 where=str(self.path),
-                remedy="put back what it held, and give the same command again; or start a run of the new file",
+                remedy="restore the old file and give the same command again; or start a new run with the new file",
             )
 
 
@@ -122,7 +122,10 @@ class ResolvedAttack:
             return replace(sample, request=given.request), given.notes
         before, after = ([message.role for message in each] for each in (sample.messages, given.request.messages))
         if before != after:
-            raise PluginError(f"attack {self.attack.name} gave a dialogue other turns: {len(after)} for {len(before)}")
+            raise PluginError(
+                f"attack {self.attack.name} changed how many turns a dialogue has: {len(after)}, not {len(before)}",
+                remedy="its author can fix it",
+            )
         number = len(sample.request.messages)
         request = replace(given.request, messages=given.request.messages[:number])
         return replace(sample, request=request, turns=given.request.messages[number:]), given.notes
@@ -144,7 +147,7 @@ def resolve_attack(spec: AttackSpec) -> ResolvedAttack | None:
     """
     if not spec.name:
         if spec.settings:
-            raise HarnessError("-A sets an attack, and none is given", remedy="give --attack NAME")
+            raise HarnessError("-A gives a setting of an attack, but there is no attack", remedy="give --attack NAME")
         return None
     attack = plugins.current().attack(spec.name)
     values = settings.effective(attack.settings, spec.settings, owner=f"attack {spec.name}")
@@ -176,7 +179,9 @@ def read_setting_file(setting: str, path: Path, known: SettingFile | None = None
         if known is not None and known.stamp == stamp:
             return known
         if not file.is_file():  # a pipe gives no end, and a folder no bytes
-            raise HarnessError(f"-A {setting}: this is no file", where=str(path))
+            raise HarnessError(
+                f"-A {setting}: there is no such file", where=str(path), remedy="give the path of a file"
+            )
         with file.open("rb") as opened:
             content = file_digest(opened, "sha256").hexdigest()
         return SettingFile(setting=setting, path=path, stamp=stamp, sha256=content)

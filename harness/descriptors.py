@@ -52,6 +52,7 @@ def check(error: BaseException) -> None:
             ) from error
         if isinstance(each, OSError) and each.errno == errno.ENFILE:
             raise TooManyOpen(
-                "this machine can have no more files open", remedy="end what holds them, or raise the system's limit"
+                "this machine can have no more files open",
+                remedy="close the programs that hold them open, or raise the system's limit",
             ) from error
         each = each.__cause__ or each.__context__

@@ -117,5 +117,5 @@ def refuse_unfinished(folder: Path) -> None:
         raise HarnessError(
             "this is part of a training that has not ended, and no model yet",
             where=str(folder),
-            remedy="give the same `harness train` command again: it goes on, and its --out is the model",
+            remedy="give the same `harness train` command again: it continues, and its --out becomes the model",
         )

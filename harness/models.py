@@ -133,7 +133,10 @@ class Resolved:
         """The batch side of the open model. Raises PluginError if it has none, though its provider says so."""
         side: object = getattr(model, "batches", None)
         if not isinstance(side, Batches):
-            raise PluginError(f"provider {self.spec.scheme!r} offers batches, and its model has none")
+            raise PluginError(
+                f"provider {self.spec.scheme!r} offers batches, and its model has none",
+                remedy="leave --batch out; its author can fix it",
+            )
         return side
 
     @property
@@ -227,7 +230,7 @@ def resolve(spec: ModelSpec, *, devices: str = "", launch: Launch | None = None)
             remedy="write SCHEME/NAME, such as openai/NAME or hf/PATH: see `harness models`",
         )
     if spec.strategy_settings and not spec.strategy:
-        raise HarnessError("-S sets a strategy, and none is given", remedy="give --strategy NAME")
+        raise HarnessError("-S gives a setting of a strategy, but there is no strategy", remedy="give --strategy NAME")
     host = plugins.current()
     provider = host.provider(spec.scheme)
     strategy = host.strategy(spec.strategy) if spec.strategy else None

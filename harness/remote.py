@@ -257,7 +257,7 @@ class _Place:
             raise HarnessError(
                 "an address must not hold a login or a key: it is recorded in the run",
                 where=show_address(url),
-                remedy="give it by the environment, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                remedy="put it in the environment, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             )
         scheme = url.partition("://")[0]
         try:
@@ -420,11 +420,11 @@ def _require_whole(manifest: _Manifest | None, url: str) -> _Manifest:
         raise HarnessError(
             "there is no manifest, so this is not known to be a whole copy of a run",
             where=show_address(url),
-            remedy="make it with --upload; a copy of another making: fetch it yourself, and give its folder",
+            remedy="make it with --upload; if the copy was made in another way, fetch it yourself and give its folder",
         )
     if not manifest.whole:
         raise HarnessError(
-            "this copy is not whole: an upload is under way or broke off",
+            "this copy is not whole: an upload is still running or was interrupted",
             where=show_address(url),
             remedy="wait for it, or give the command with --upload again",
         )

@@ -386,7 +386,7 @@ class BatchQueue:
             self._drop(record.part, state.message, count=True)
             raise HarnessError(
                 f"{what} was refused: {state.message}",
-                remedy="mend that and run the same command again: its requests are asked again",
+                remedy="fix that, then run the same command again: it asks these requests again",
             )
 
         async def collect() -> BatchRecord:

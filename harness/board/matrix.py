@@ -532,7 +532,7 @@ class _Builder:
         if len(self.lines) > 1 and max(filled) < 2 and not allow_mismatch:
             raise HarnessError(
                 "no two rows share a column, so one table compares nothing",
-                remedy="give runs of the same splits; or --allow-mismatch, which prints the table all the same",
+                remedy="give runs of the same splits; or --allow-mismatch, which prints the table anyway",
             )
         wants_people = any(choice.style.corrected for choice in self.template.columns)
         if wants_people and not any(column.head.by_people for column in columns):

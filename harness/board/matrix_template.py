@@ -166,19 +166,21 @@ def parse_template(text: str, where: str) -> MatrixTemplate:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f": line {mark.line + 1}"
         problem = getattr(error, "problem", None) or type(error).__name__
-        raise BadData("the columns file is no YAML", where=f"{where}{line}: {problem}", remedy=_EXAMPLE) from None
+        raise BadData("the columns file is not YAML", where=f"{where}{line}: {problem}", remedy=_EXAMPLE) from None
     reader = _Reader(where)
     top = reader.read_mapping(whole, "the whole", _TOP)
     style = reader.read_style(top, "", Style())
     columns = tuple(reader.read_columns(top, style))
     if not columns:
-        raise reader.fault("columns", "there are none", _EXAMPLE)
+        raise reader.fault("columns", "the list is empty", _EXAMPLE)
     fit = reader.read_text(top, "fit", "") or "resize"
     if fit not in get_args(Fit):
-        raise reader.fault("fit", f"{fit!r} is none", nearest(fit, get_args(Fit)))
+        raise reader.fault("fit", f"{fit!r} is not one of its values", nearest(fit, get_args(Fit)))
     label = reader.read_text(top, "label", "") or "matrix"
     if not all(char.isascii() and (char.isalnum() or char == "-") for char in label):
-        raise reader.fault("label", f"{label!r:.60} has other signs than letters, digits and hyphens", "")
+        raise reader.fault(
+            "label", f"{label!r:.60} has other signs than letters, digits and hyphens", "use these alone"
+        )
     return MatrixTemplate(
         title=reader.read_text(top, "title", ""),
         label=label,
@@ -204,11 +206,11 @@ class _Reader:
         self.where = where
 
     def fault(self, place: str, why: str, remedy: str) -> BadData:
-        return BadData("the columns file is not as it must be", where=f"{self.where}: {place}: {why}", remedy=remedy)
+        return BadData("the columns file has an error", where=f"{self.where}: {place}: {why}", remedy=remedy)
 
     def read_mapping(self, value: object, place: str, keys: Sequence[str]) -> dict[str, object]:
         if not isinstance(value, Mapping):
-            raise self.fault(place, f"{value!r:.60} is no mapping", f"its keys are {', '.join(keys)}")
+            raise self.fault(place, f"{value!r:.60} is not a mapping", f"its keys are {', '.join(keys)}")
         found = cast("Mapping[object, object]", value)
         for key in found:
             if key not in keys:
@@ -219,14 +221,14 @@ class _Reader:
         """The items of a list, each with its place."""
         value = holder.get(key, [])
         if not isinstance(value, list):
-            raise self.fault(f"{place}{key}", f"{value!r:.60} is no list", "begin each item with a hyphen")
+            raise self.fault(f"{place}{key}", f"{value!r:.60} is not a list", "begin each item with a hyphen")
         every = cast("list[object]", value)
         return [(each, f"{place}{key}.{number}") for number, each in enumerate(every, 1)]
 
     def read_text(self, holder: Mapping[str, object], key: str, place: str) -> str:
         value = holder.get(key, "")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise self.fault(f"{place}{key}", f"{value!r:.60} is no text", "put it in quotes")
+            raise self.fault(f"{place}{key}", f"{value!r:.60} is not a text", "put it in quotes")
         return str(value)
 
     def read_flag(self, holder: Mapping[str, object], key: str, place: str, *, default: bool) -> bool:
@@ -239,7 +241,7 @@ class _Reader:
         """How to print, with what the outer style says where the holder says nothing."""
         digits = holder.get("digits", outer.digits)
         if digits is not None and (isinstance(digits, bool) or not isinstance(digits, int)):
-            raise self.fault(f"{place}digits", f"{digits!r:.60} is no whole number", "")
+            raise self.fault(f"{place}digits", f"{digits!r:.60} is not a whole number", "")
         if digits is not None and not 0 <= digits <= _MOST_DIGITS:
             raise self.fault(f"{place}digits", f"{digits} is not between 0 and {_MOST_DIGITS}", "")
         flags = {
@@ -256,7 +258,7 @@ class _Reader:
                 head = self.read_text(group, "head", f"{place}.")
                 inner = self.read_list(group, "columns", f"{place}.")
                 if not inner:
-                    raise self.fault(f"{place}.columns", "there are none", _EXAMPLE)
+                    raise self.fault(f"{place}.columns", "the list is empty", _EXAMPLE)
                 for each, inside in inner:
                     yield replace(self._read_split(each, inside, style), group=head)
             else:

@@ -289,7 +289,7 @@ def read_results(path: Path) -> Results:
     try:
         results: Results = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        remedy = "the same `harness run` command goes on, and writes them" if _has_run(path.parent) else "give a run"
+        remedy = "the same `harness run` command continues, and writes them" if _has_run(path.parent) else "give a run"
         raise BadData("there are no results yet", where=str(path), remedy=remedy) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadData("cannot read results", where=f"{path}: {error}") from None
@@ -335,7 +335,7 @@ def _find_in_place(place: str) -> Iterator[Path]:
             remedy = f"its sub-folders hold runs: harness report {path}/*"
         elif (path / "run.json").is_file():
             remedy = (
-                "the run has not written its results; the same `harness run` command goes on with it, and a pattern in"
+                "the run has not written its results; the same `harness run` command continues it, and a pattern in"
                 " quotes, such as 'runs/*', leaves it out"
             )
         raise HarnessError(f"there is no {FILE}", where=place, remedy=remedy)

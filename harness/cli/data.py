@@ -296,7 +296,7 @@ def _fetch_wording(host: Host, place: Place, source: Path | None) -> None:
 
     task = place.task
     if task.source is None or task.source.prompts is None:
-        raise HarnessError(f"task {task.name} needs no wording from upstream")
+        raise HarnessError(f"task {task.name} needs no wording from upstream", remedy="leave --prompts out")
     repository, commit, files = task.source.prompts
     pin = Pin(task=task.name, repository=repository, commit=commit, files=dict.fromkeys(files, ""))
     fetched = copy(pin, place.root, source) if source else fetch(pin, place.root, tell=tell)

@@ -217,7 +217,10 @@ def _check_map(rubric: str, raw: object) -> dict[str, str]:
     if raw is None:
         return {}
     if not isinstance(raw, Mapping):
-        raise HarnessError(f"the config's map.{rubric} must be a mapping of labels to labels")
+        raise HarnessError(
+            f"the config's map.{rubric} must be a mapping of labels to labels",
+            remedy=f"write map: {{{rubric}: {{LABEL: LABEL}}}}",
+        )
     return {str(label): str(word) for label, word in cast("Mapping[object, object]", raw).items()}
 
 
@@ -276,14 +279,17 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
             continue
         if isinstance(option.callback, Pairs | Maps):
             if not isinstance(value, Mapping):
-                raise HarnessError(f"the config's {key} must be a mapping of settings to values")
+                raise HarnessError(
+                    f"the config's {key} must be a mapping of settings to values",
+                    remedy=f"write {key}: {{NAME: VALUE}}",
+                )
             ctx.obj[option.name] = value
             continue
         if isinstance(value, Mapping):
-            raise HarnessError(f"the config's {key} must not be a mapping")
+            raise HarnessError(f"the config's {key} must not be a mapping", remedy=f"write {key}: VALUE")
         is_list = isinstance(value, list)
         if is_list and not (option.multiple or isinstance(option.type, Names | ModelsFile | Devices)):
-            raise HarnessError(f"the config's {key} takes one value, not a list")
+            raise HarnessError(f"the config's {key} takes one value, not a list", remedy=f"write {key}: VALUE")
         ctx.default_map[str(option.name)] = value if is_list or not option.multiple else [value]
 
 
@@ -470,7 +476,7 @@ _judging_flags: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--batch",
         is_flag=True,
-        help="Ask through the providers' batch APIs. While batches are open: exit 3; the same command goes on later.",
+        help="Ask through the providers' batch APIs. While batches are open: exit 3; the same command continues later.",
     ),
     click.option("--wait", is_flag=True, help="With --batch: wait until all batches have ended."),
     click.option(

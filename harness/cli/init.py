@@ -122,7 +122,7 @@ def command(file: Path, model: str, tasks: tuple[str, ...], judge: str, data: st
     given = {"model": [model] if model else [], "tasks": list(tasks), "judge": [judge] if judge else [], "data": data}
     text = build_config({key: value for key, value in given.items() if value})
     if file.exists():
-        raise HarnessError("there is a file already", where=str(file), remedy="harness init OTHER.yaml")
+        raise HarnessError("the file already exists", where=str(file), remedy="harness init OTHER.yaml")
     atomic_write(file, text)
     show(f"wrote {file}")
     tell("edit it, and check it: harness run --dry-run" + ("" if file.name == "harness.yaml" else f" --config {file}"))

@@ -23,13 +23,13 @@ _SHOWN: Final = 80  # characters of a guess in the table; the file has all
 def write_draft(file: Path, source: str) -> int:
     """Write a task file, say what was guessed, and list its splits: 0, or 3 if the data cannot be read by it.
 
-    Raises HarnessError if there is a file already, or nothing can be guessed.
+    Raises HarnessError if the file already exists, or nothing can be guessed.
     """
     if file.suffix not in (".yaml", ".yml"):
         raise HarnessError(f"{file} does not end with .yaml", remedy=f"write {file.with_suffix('.yaml')}")
     check_name(file)
     if file.exists():
-        raise HarnessError("there is a file already", where=str(file), remedy="name another one, or delete it")
+        raise HarnessError("the file already exists", where=str(file), remedy="name another one, or delete it")
     if source.startswith(HUB):
         progress = open_progress(sys.stderr)
         draft = draft_from_hub(file.stem, source.removeprefix(HUB), data_folder() / file.stem, progress, tell)

@@ -166,8 +166,10 @@ class Downloads:
         sha256, digest = hash_file(part, file.kind)
         if digest != file.digest:
             part.unlink()
-            what = f"{file.path} did not come as it was published: {file.kind} {digest}, not {file.digest}"
-            raise HarnessError(what, where=file.url, remedy="try again; a proxy or a mirror may change it")
+            what = f"{file.path} differs from the published file: {file.kind} {digest}, not {file.digest}"
+            raise HarnessError(
+                what, where=file.url, remedy="try again; if the error stays, a proxy or a mirror changes the file"
+            )
         part.replace(target)
         for stale in find_parts(target):
             stale.unlink(missing_ok=True)
@@ -248,7 +250,7 @@ class Downloads:
                 if size is None and file.tell() > UNSIZED_LIMIT:
                     file.truncate(0)
                     raise HarnessError(
-                        f"the server does not state the file's size, and more than {UNSIZED_LIMIT >> 30} GiB have come",
+                        f"the server does not give the file's size, and more than {UNSIZED_LIMIT >> 30} GiB came",
                         where=str(reply.url),
                         remedy="download it by hand, and put it into the data's folder",
                     )
@@ -283,7 +285,7 @@ def unreachable_error(url: str, error: BaseException) -> HarnessError:
     server = httpx.URL(url).host
     return HarnessError(
         f"{server} cannot be reached: {_one_line(error)}",
-        remedy="run the same command again where there is a network; what has come so far is kept",
+        remedy="run the same command again where there is a network; what was downloaded so far is kept",
     )
 
 

@@ -170,7 +170,7 @@ class _Fetch:
             try:
                 self._update.end(_new_part("url", file.url, "", self._download([file])))
             except Refusal as refusal:
-                raise HarnessError(f"{file.path} does not come: {refusal}", remedy="try again later") from None
+                raise HarnessError(f"{file.path} cannot be downloaded: {refusal}", remedy="try again later") from None
 
     def _keep(self, part: Part) -> None:
         """Keep a part, but remove leftovers of an unfinished fetch of another revision."""
@@ -260,12 +260,12 @@ def fetch_archive(
                 atomic_write(target, data, sync=False, scratch=target.with_name(f"{target.name}.new.part"))
     except Refusal as refusal:
         remedy = "see its commits, and name one with --revision" if refusal.status == 404 else "try again later"
-        raise HarnessError(f"the archive of {repository} does not come: {refusal}", remedy=remedy) from None
+        raise HarnessError(f"the archive of {repository} cannot be downloaded: {refusal}", remedy=remedy) from None
     except (*FAULTS, tarfile.TarError) as fault:
         if isinstance(fault, OSError) and fault.filename:
             raise HarnessError(f"cannot be written: {fault.strerror}", where=str(fault.filename)) from None
         reason = " ".join(str(fault).split()) or type(fault).__name__
-        what = f"the archive of {repository} came damaged: {reason}"
+        what = f"the archive of {repository} arrived damaged: {reason}"
         raise HarnessError(what, remedy="run the command again") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)

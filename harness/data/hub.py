@@ -29,6 +29,7 @@ from harness.readers.files import inside
 
 SECONDS: Final = 10.0  #: most seconds until the first answer
 LIST_LIMIT: Final = REPLY_LIMIT  #: bytes of one page of a list
+_UNSAFE: Final = "do not use this set, and tell those who maintain it"
 _NAMED: Final = 5  # files named of a set that has none of those wanted
 _CLIENT_WAITS: Final = re.compile(r"Rate limited\. Waiting ([\d.]+)s")
 
@@ -98,9 +99,11 @@ def _list_set(name: str, revision: str, source: DataSource, waits: Waits) -> Lis
         try:
             path = inside(entry.path)
         except BadImage as fault:
-            raise HarnessError(f"the hub lists a file outside its data set: {fault}") from None
+            raise HarnessError(f"the hub lists a file outside its data set: {fault}", remedy=_UNSAFE) from None
         if "\0" in path:
-            raise HarnessError(f"the hub lists a file that no disk can hold: {path!r:.100} has a NUL in its name")
+            raise HarnessError(
+                f"the hub lists a file that no disk can hold: {path!r:.100} has a NUL in its name", remedy=_UNSAFE
+            )
         size, digest = (entry.lfs.size, entry.lfs.sha256) if entry.lfs else (entry.size, entry.blob_id)
         url = str(client.hf_hub_url(name, entry.path, repo_type="dataset", revision=commit, endpoint=endpoint))
         kind: HashKind = "sha256" if entry.lfs else "git"
@@ -174,9 +177,7 @@ def _explain_gate(name: str, source: DataSource) -> HarnessError:
 
 
 def _token_error() -> HarnessError:
-    return HarnessError(
-        "the hub does not know the token it was given", remedy="set HF_TOKEN to a valid one, or unset it"
-    )
+    return HarnessError("the hub rejects the token", remedy="set HF_TOKEN to a valid one, or unset it")
 
 
 def load_client() -> Any:

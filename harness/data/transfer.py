@@ -102,11 +102,15 @@ def _unpack(stream: Any, encoding: str, url: str, limit: int, what: str) -> Iter
             for unpacked in unpacking.feed(piece):
                 yielded += len(unpacked)
                 if max(received, yielded) > limit:
-                    raise HarnessError(f"{url} is larger than {what} can be ({limit} bytes)")
+                    raise HarnessError(
+                        f"{url} is larger than {what} can be ({limit} bytes)", remedy="see whether the address is right"
+                    )
                 yield unpacked
         yield unpacking.end()
     except Unreadable as error:
-        raise HarnessError(str(error), where=url, remedy="try again; a proxy or a mirror may do it") from None
+        raise HarnessError(
+            str(error), where=url, remedy="try again; if the error stays, a proxy or a mirror causes it"
+        ) from None
 
 
 class Waits:
@@ -139,7 +143,7 @@ class Waits:
         if seconds > PAUSE_LIMIT:
             raise HarnessError(
                 f"{server} asks for a pause of {seconds / 60:.0f} minutes, and the limit is {PAUSE_LIMIT / 60:.0f}",
-                remedy="run the same command again after that; what has come so far is kept",
+                remedy="run the same command again after that; what was downloaded so far is kept",
             )
         with self._lock:
             until = time.monotonic() + seconds

@@ -271,7 +271,10 @@ def check_shard(shard: Shard) -> None:
     """Refuse a shard that cannot be. Raises HarnessError."""
     number, count = shard
     if not 1 <= count <= MOST_SHARDS:
-        raise HarnessError(f"--shard {number}/{count}: n must be at least 1 and at most {MOST_SHARDS:,}")
+        raise HarnessError(
+            f"--shard {number}/{count}: n must be at least 1 and at most {MOST_SHARDS:,}",
+            remedy="write --shard 0/4 for the first of four",
+        )
     if not 0 <= number < count:
         last = f"{count - 1}/{count}"
         remedy = f"shards count from 0: 0/{count} to {last}" + (f" (--array=0-{count - 1})" if number == count else "")

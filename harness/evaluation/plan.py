@@ -308,7 +308,7 @@ def raise_nothing_listed(found: ListedSplits) -> NoReturn:
     first, *others = found.left_out
     if all(part.named and part.why == first.why for part in others):
         raise first.error
-    raise HarnessError("nothing that was asked can be run", remedy="\n  ".join(format_left_out(found.left_out)))
+    raise HarnessError("none of these tasks can be run", remedy="\n  ".join(format_left_out(found.left_out)))
 
 
 def check_taken(plan: SplitPlan, survey: Survey, attack: ResolvedAttack) -> None:

@@ -496,7 +496,7 @@ def find_suite(name: str) -> Suite | None:
     tasks = {task.name: plugin for task, plugin in host.offers("tasks")}
     if name in tasks:
         raise HarnessError(
-            f"{name!r} is a suite and a task",
+            f"{name!r} is the name of a suite and of a task",
             remedy=f"plugin {tasks[name]} offers the task: block one of the two with HARNESS_PLUGINS_BLOCK",
         )
     suite = host.suite(name)

@@ -172,7 +172,7 @@ def failure(status: int, headers: Mapping[str, str], error: ApiError, where: Add
     if error.filtered:
         return Failure(outcome=error.blocked, reason="content_filter", message=message)
     if error.spent or status == 402:
-        raise HarnessError(f"the quota is gone: {message}", where=where.url, remedy="add credit, then run again")
+        raise HarnessError(f"the quota is used up: {message}", where=where.url, remedy="add credit, then run again")
     if error.codes & MODEL_CODES or status == 404:
         raise Forbidden(
             f"no such model or address: {message}",
@@ -194,7 +194,7 @@ def failure(status: int, headers: Mapping[str, str], error: ApiError, where: Add
     return Failure(
         outcome="error",
         reason=f"http_{status}",
-        message=message or f"status {status} without a word",
+        message=message or f"status {status}, and the server gives no reason",
         transient=status in _PASSING or status >= 500,
         throttled=status in _THROTTLED,
         retry_after=retry_after(headers),

@@ -228,7 +228,10 @@ class Budget:
         if self._over is not None or self.limit is None:
             return self._over
         if dollars is None:
-            return BudgetSpent(f"stopped by --max-usd {self.limit}: the price of the next request is unknown")
+            return BudgetSpent(
+                f"stopped by --max-usd {self.limit}: the price of the next request is unknown",
+                remedy="give the price under `prices` in harness.yaml",
+            )
         return None if self._fits(dollars) else self._explain(dollars)
 
     def set_aside(self, dollars: Decimal) -> None:
@@ -256,5 +259,5 @@ class Budget:
         return BudgetSpent(
             f"stopped by --max-usd {self.limit}: ${self.spent:.4f} is spent{before}{batches}, and the next call"
             f" may cost up to ${dollars:.4f}",
-            remedy=f"all answers are kept; the same command with a larger --max-usd goes on, from ${self.spent:.4f}",
+            remedy=f"all answers are kept; the same command with a larger --max-usd continues from ${self.spent:.4f}",
         )

@@ -218,7 +218,7 @@ class _Splits(Mapping[str, Split]):
             boundary.fail(place, error)
         for name in names:
             if not isinstance(name, str):
-                raise boundary.error(place, f"it names a split {name!r:.100}, which is no text")
+                raise boundary.error(place, f"it names a split {name!r:.100}, which is not a text")
             yield name
 
     def __len__(self) -> int:

@@ -249,7 +249,7 @@ def _follow_link(target: str, members: Mapping[str, Member], links: Mapping[str,
         if name in members:
             return members[name]
         name = _clean_name(links.get(name, ""))
-    return Member(size=0, read=bytes, refused=f"a link to {target}, which is no file of its archive")
+    return Member(size=0, read=bytes, refused=f"a link to {target}, which is not a file of its archive")
 
 
 def _read_at(path: Path, offset: int, size: int) -> bytes:

@@ -89,7 +89,7 @@ class Row:
         folded = " ".join(given.split()).casefold()
         found = next((each for each in known if each.casefold() == folded), None)
         if found is None:
-            raise BadData(f"{given!r} is none of {', '.join(known)}", where=f"{self.place}, field {name}")
+            raise BadData(f"{given!r} is not one of {', '.join(known)}", where=f"{self.place}, field {name}")
         return found
 
     def texts(self, *names: str) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def read_table(files: DataFiles, name: str, *, cells: Collection[str] = ()) -> I
     if kind == ".parquet":
         return parquet_rows(files, name)
     if not kind:
-        raise BadData(f"{name} is no kind of file that is read", where=name, remedy=f"known: {', '.join(SUFFIXES)}")
+        raise BadData(f"{name} is not a kind of file that is read", where=name, remedy=f"known: {', '.join(SUFFIXES)}")
     if kind == ".xlsx":
         return _read_workbook(files, name, cells)
     place = _find_file(files, name)

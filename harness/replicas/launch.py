@@ -31,6 +31,7 @@ _SSH: Final = ("BatchMode=yes", *_ALIVE, "ControlMaster=no", "RemoteCommand=none
 _NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _HOST: Final = re.compile(rf"(?P<host>(?:{_NAME}@)?(?:{_NAME}|\[[0-9A-Fa-f:.]+(?:%{_NAME})?\]))(?::(?P<devices>.+))?")
 _DEVICE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_-]*")
+_NAME_HOSTS: Final = "see whether `scontrol show hostnames` works here, or name the nodes: --host HOST:0,1"
 _MOST_DEVICES: Final = 1024
 
 
@@ -96,7 +97,7 @@ class Launch:
         self.check()
         python, shared = values["remote_python"] or "", values["shared"]
         if python.startswith("-") or "\0" in python:
-            raise HarnessError(f"remote_python={python!r} is no program", remedy="give the path of a Python")
+            raise HarnessError(f"remote_python={python!r} is not a program", remedy="give the path of a Python")
         return tuple(replace(each, python=python * self.elsewhere, shared=shared) for each in self._place(values))
 
     def _place(self, values: Settings) -> tuple[Placement, ...]:
@@ -117,7 +118,7 @@ class Launch:
                 remedy=remedy,
             )
         if replicas is not None and replicas < 1:
-            raise HarnessError(f"replicas={replicas}: there must be at least 1")
+            raise HarnessError(f"replicas={replicas}: there must be at least 1", remedy="give -M replicas=1 or more")
         if self.chosen == "ray":
             return (Placement(how="ray", host=self.address, gpus=gpus, wanted=replicas),)
         if self.chosen == "ssh":
@@ -136,7 +137,9 @@ def parse_hosts(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
     for text in texts:
         found = _HOST.fullmatch(text.strip())
         if found is None:
-            raise HarnessError(f"--host {text!r} is no host", remedy="such as --host node1:0,1 or --host me@node1:0-3")
+            raise HarnessError(
+                f"--host {text!r} is not a host", remedy="such as --host node1:0,1 or --host me@node1:0-3"
+            )
         host, before = found["host"], hosts.get(found["host"])
         devices = _parse_devices(text, found["devices"] or "")
         if before is not None and (not before or not devices or set(before) & set(devices)):
@@ -154,7 +157,7 @@ def _parse_devices(text: str, devices: str) -> tuple[str, ...]:
         elif _DEVICE.fullmatch(part) and not (dash and first.isdecimal()):
             found.append(part)
         else:
-            raise HarnessError(f"--host {text}: {part!r} is no device", remedy="such as 0,1 or 0-3")
+            raise HarnessError(f"--host {text}: {part!r} is not a device", remedy="such as 0,1 or 0-3")
     if len(set(found)) < len(found):
         raise HarnessError(f"--host {text}: a device is named twice", remedy="-M replicas=2 puts two on one device")
     return tuple(found)
@@ -165,7 +168,7 @@ def _place_on_hosts(hosts: Mapping[str, Sequence[str]], replicas: int | None) ->
     bare = [host for host, devices in hosts.items() if not devices]
     if replicas is not None and total and bare:
         raise HarnessError(
-            f"replicas={replicas} cannot be shared out: no devices are named for {bare[0]}",
+            f"replicas={replicas} cannot be divided: no devices are named for {bare[0]}",
             remedy=f"name them: --host {bare[0]}:0,1",
         )
     if not total:
@@ -178,7 +181,10 @@ def _place_on_hosts(hosts: Mapping[str, Sequence[str]], replicas: int | None) ->
         )
     number = total if replicas is None else replicas
     if total % number and number % total:
-        raise HarnessError(f"{total} devices cannot be shared out evenly among {number} replicas")
+        raise HarnessError(
+            f"{total} devices cannot be divided evenly among {number} replicas",
+            remedy=f"give a number that divides {total}: -M replicas=N",
+        )
     each, crowd = max(1, total // number), max(1, number // total)
     places: list[Placement] = []
     for host, devices in hosts.items():
@@ -236,7 +242,7 @@ def share_out(
         if replicas is not None and total:
             if total % replicas and (replicas % total or not fractions):
                 raise HarnessError(
-                    f"{who} has {total} GPUs, which cannot be shared out evenly among {replicas} replicas",
+                    f"{who} has {total} GPUs, which cannot be divided evenly among {replicas} replicas",
                     remedy="say how many GPUs each has, such as -M gpus=1, or give another number of replicas",
                 )
             gpus = total / replicas
@@ -315,7 +321,7 @@ def _read_details(job: str) -> dict[str, Node]:
 def _expand_nodes(nodes: str) -> tuple[str, ...]:
     names = tuple(_ask_scontrol("show", "hostnames", nodes).split())
     if not names or not all(re.fullmatch(_NAME, name) for name in names):
-        raise HarnessError(f"--launch srun: scontrol does not name the nodes of {nodes}")
+        raise HarnessError(f"--launch srun: scontrol does not name the nodes of {nodes}", remedy=_NAME_HOSTS)
     return names
 
 
@@ -325,12 +331,12 @@ def _ask_scontrol(*words: str) -> str:
     try:
         done = subprocess.run(["scontrol", *words], capture_output=True, text=True, timeout=30, check=True)  # noqa: S603, S607
     except OSError as error:
-        raise HarnessError(f"--launch srun: scontrol does not start: {error.strerror}") from error
+        raise HarnessError(f"--launch srun: scontrol does not start: {error.strerror}", remedy=_NAME_HOSTS) from error
     except subprocess.TimeoutExpired as error:
-        raise HarnessError("--launch srun: scontrol does not answer within 30 s") from error
+        raise HarnessError("--launch srun: scontrol does not answer within 30 s", remedy=_NAME_HOSTS) from error
     except subprocess.CalledProcessError as error:
         said = " ".join(str(error.stderr or error.stdout).split())[:300]
-        raise HarnessError(f"--launch srun: scontrol {' '.join(words)}: {said}") from error
+        raise HarnessError(f"--launch srun: scontrol {' '.join(words)}: {said}", remedy=_NAME_HOSTS) from error
     return done.stdout
 
 

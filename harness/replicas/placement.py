@@ -32,7 +32,7 @@ SETTINGS: Final = (
         type=str,
         default=None,
         identity=False,
-        help="CUDA devices, such as 0,1,2,3, shared out evenly among the replicas",
+        help="CUDA devices, such as 0,1,2,3, divided evenly among the replicas",
     ),
     Setting(
         name="gpus",
@@ -40,7 +40,7 @@ SETTINGS: Final = (
         default=None,
         identity=False,
         least=0,
-        help="GPUs of each replica that srun or Ray places; not set: all there are, shared out evenly",
+        help="GPUs of each replica that srun or Ray places; not set: all there are, divided evenly",
     ),
     Setting(
         name="shared",
@@ -201,7 +201,7 @@ def place_replicas(replicas: int | None, devices: str | None, machine: Machine |
     if replicas is None and not names:
         return ()
     if replicas is not None and replicas < 1:
-        raise HarnessError(f"replicas={replicas}: there must be at least 1")
+        raise HarnessError(f"replicas={replicas}: there must be at least 1", remedy="give -M replicas=1 or more")
     machine = machine or Machine.here()
     if names:
         chosen = [(name, find_entry(name, machine)) for name in names]
@@ -216,7 +216,7 @@ def place_replicas(replicas: int | None, devices: str | None, machine: Machine |
         return (Placement(),) * number
     if len(chosen) % number and number % len(chosen):
         raise HarnessError(
-            f"{len(chosen)} devices cannot be shared out evenly among {number} replicas",
+            f"{len(chosen)} devices cannot be divided evenly among {number} replicas",
             where=f"devices {','.join(name for name, _ in chosen)}",
             remedy="name the devices with --devices, or give another number of replicas",
         )

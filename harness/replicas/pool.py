@@ -231,8 +231,12 @@ class Replica:
     def _late_error(self, child: Link) -> HarnessError:
         said = child.last_lines(LINES)
         return HarnessError(
-            f"{self._spec.ref}: {self.name} has not begun within {START} s",
-            remedy="\n  ".join(["is there room for it? It said last:", *said] if said else ["is there room for it?"]),
+            f"{self._spec.ref}: {self.name} did not start within {START} s",
+            remedy="\n  ".join(
+                ["is there enough memory for it? Its last lines:", *said]
+                if said
+                else ["is there enough memory for it?"]
+            ),
         )
 
     async def _read_answers(self, child: Link) -> _End:
@@ -317,7 +321,7 @@ async def _receive(child: Link) -> Frame | None:
 def _other_files_error(name: str) -> HarnessError:
     """Replicas would answer as different models."""
     return HarnessError(
-        f"{name} opened other files than the replicas before it", remedy="does something write to the model's folder?"
+        f"{name} opened other files than the replicas before it", remedy="see that nothing writes to the model's folder"
     )
 
 
@@ -330,7 +334,7 @@ def _other_form_error(name: str) -> HarnessError:
 
 
 def _end_by_odd_frame(name: str, error: ValueError, *, over: int | None = None, final: bool = False) -> _End:
-    why = f"sends what no replica sends ({str(error)[:200]})"
+    why = f"sent an unexpected message ({str(error)[:200]})"
     return _End(why=why, error=_odd_frame_error(name, why), over=over, final=final)
 
 
@@ -371,7 +375,7 @@ def _read_error(body: Json, name: str, machine: str) -> Exception:
     with suppress(ValueError):
         error = wire.answer_from_json(body if _is_object(body) else {})
     if not isinstance(error, HarnessError):
-        return _odd_frame_error(name, "sends what no replica sends (no error)")
+        return _odd_frame_error(name, "sent an unexpected message (no error)")
     if machine and machine not in error.what:
         error.where = ", ".join(filter(None, (error.where, machine)))
     return error
@@ -433,7 +437,7 @@ class Pool:
             if reply.culprit:
                 self._check_left()
                 why = "; ".join(dict.fromkeys(lost.why for lost in ends))
-                said = f"replicas ended over this request, the last over it alone: {why}"
+                said = f"replicas ended while they worked on this request, the last one on it alone: {why}"
                 return Failure(outcome="error", reason="replica_died", message=said)
             reply = await self._retry(request, reply, suspect=bool(ends))
         if isinstance(reply, Forbidden):

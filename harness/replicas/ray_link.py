@@ -347,7 +347,7 @@ def _check_address(address: str) -> None:
         return
     try:
         if not port.isdecimal():
-            raise OSError("the port is no number")
+            raise OSError("the port is not a number")
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
         raise HarnessError(

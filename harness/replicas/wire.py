@@ -227,7 +227,10 @@ class ReplicaSpec:
         for name, ours in self.versions.items():
             if there.get(name, ours) != ours:
                 if name in self.files:
-                    raise HarnessError(f"the plugin {name} has another content on {machine} than here")
+                    raise HarnessError(
+                        f"the plugin {name} differs between {machine} and this machine",
+                        remedy="put the same file on both: their answers could differ",
+                    )
                 raise HarnessError(
                     f"{name} is of version {there[name]} on {machine}, and {ours} here",
                     remedy="install the same version on both: their answers could differ",

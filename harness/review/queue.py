@@ -235,7 +235,7 @@ class ReviewSession(Generic[P]):
 
         def check(progress: ReviewProgress[P]) -> None:
             if bool(progress.paused) is not ended:
-                raise OutdatedReview("this was so already")
+                raise OutdatedReview("this decision was recorded already")
 
         with suppress(OutdatedReview):
             self._append(folder, Pause(ended=ended, at=self._queue.form.now()), check)
@@ -250,7 +250,7 @@ class ReviewSession(Generic[P]):
         def check(progress: ReviewProgress[P]) -> None:
             if key not in progress.open:
                 raise OutdatedReview(
-                    f"this {self._queue.noun} is no longer open", remedy="go on with the one that the page shows now"
+                    f"this {self._queue.noun} is no longer open", remedy="continue with the one that the page shows now"
                 )
 
         return check

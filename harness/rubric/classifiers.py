@@ -48,7 +48,7 @@ def classifier(
         HarnessError: the threshold is no probability.
     """
     if threshold is not None and not 0 < threshold <= 1:
-        raise HarnessError(f"threshold={threshold:g} is no probability", remedy="give one above 0, and at most 1")
+        raise HarnessError(f"threshold={threshold:g} is not a probability", remedy="give one above 0, and at most 1")
     choices = tuple(lead + word for lead in leads for word in words)
 
     def decide(sample: Sample, response: Response, replies: Sequence[Response]) -> Decision | list[Request]:

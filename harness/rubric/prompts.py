@@ -215,7 +215,10 @@ class JudgePrompt:
         file: Path | None = settings.get("prompt")
         if self.upstream is not None and settings.get("prompts") == "upstream":
             if file is not None:
-                raise HarnessError(f"rubric {self.name}: prompt=FILE and prompts=upstream exclude each other")
+                raise HarnessError(
+                    f"rubric {self.name}: prompt=FILE and prompts=upstream cannot be given together",
+                    remedy="give one of them",
+                )
             return self.upstream(root)
         templates = self._load_templates(file)
         used = frozenset[str]().union(*(template.used for template in templates.values()))
@@ -247,7 +250,7 @@ class JudgePrompt:
         if settings.get("sees") is None:
             return settings
         if settings.get("prompts") == "upstream":
-            what = f"{self.name}.sees and {self.name}.prompts=upstream exclude each other"
+            what = f"{self.name}.sees and {self.name}.prompts=upstream cannot be given together"
             raise HarnessError(what, remedy="leave out sees: upstream's words say what is shown")
         templates = self._load_templates(settings.get("prompt"))
         used = frozenset[str]().union(*(template.used for template in templates.values()))

@@ -141,12 +141,13 @@ def fill(text: str, /, **values: str) -> str:
     """
     from string import Formatter
 
+    another = "it may be the text of another revision: fetch it again"
     try:
         places = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
     except ValueError as error:
-        raise BadData(f"the text is not a format string: {error}") from None
+        raise BadData(f"the text is not a format string: {error}", remedy=another) from None
     if places != set(values):
-        raise BadData(f"the text has places {sorted(places)}, expected {sorted(values)}")
+        raise BadData(f"the text has places {sorted(places)}, expected {sorted(values)}", remedy=another)
     return text.format(**values)
 
 

@@ -63,7 +63,9 @@ def each_turn(judge: Judge, *, name: str, worst: Sequence[str], description: str
         inner = judge.open(settings, root)
         if inner.score is not None or set(inner.labels) != set(worst):
             what = "it scores whole splits" if inner.score is not None else f"its labels are {', '.join(inner.labels)}"
-            raise HarnessError(f"judge {name}: {judge.name} cannot judge turn by turn: {what}")
+            raise HarnessError(
+                f"judge {name}: {judge.name} cannot judge turn by turn: {what}", remedy="name another judge"
+            )
         local = inner.ask_local
 
         def read(sample: Sample, response: Response, replies: Sequence[Response]) -> Decision | list[Request]:

@@ -236,7 +236,9 @@ def _select_members(file: RunFile, wanted: Sequence[str]) -> tuple[str, ...]:
             remedy=f"judges that may be members: {', '.join(able)}",
         )
     if len(named) < 2:
-        raise HarnessError(f"--members: an ensemble needs two judges, but only {', '.join(named)} is named")
+        raise HarnessError(
+            f"--members: an ensemble needs two judges, but only {', '.join(named)} is named", remedy="name another one"
+        )
     return named
 
 

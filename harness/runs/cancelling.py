@@ -57,7 +57,7 @@ async def cancel_batches(folder: Path, ids: Collection[str] = ()) -> list[Cancel
     for each in ids:
         if each not in waiting:
             remedy = f"open are: {', '.join(waiting)}" if waiting else "no batch of this run is open"
-            raise HarnessError(f"{each!r} is no open batch of this run", where=str(folder), remedy=remedy)
+            raise HarnessError(f"{each!r} is not an open batch of this run", where=str(folder), remedy=remedy)
     chosen = [part for name, part in waiting.items() if not ids or name in ids]
     models = {model.channel: model for model in _list_models(file, folder)}
     for part in chosen:

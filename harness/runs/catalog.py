@@ -267,7 +267,10 @@ def _describe_rest(folder: Path) -> ListedRun:
             started=str(results["started"]),
             finished=str(results["finished"]),
         )
-    raise HarnessError("answers without run.json: the run was not begun by this harness, or its file is gone")
+    raise HarnessError(
+        "there are answers without a run.json: another program wrote them, or the file was deleted",
+        remedy="restore run.json",
+    )
 
 
 def _list_tasks(folder: Path, file: RunFile) -> tuple[str, ...]:

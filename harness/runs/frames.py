@@ -68,7 +68,7 @@ def load_samples(folder: Path, *, texts: bool) -> pd.DataFrame:
             frame[name] = frame[name].astype("int64")
         frame["seconds"] = frame["seconds"].astype("float64")
     except (ValueError, TypeError, OverflowError) as error:
-        raise _explain_damage(folder, f"one of its numbers is none: {error}") from error
+        raise _explain_damage(folder, f"one of its numbers is not valid: {error}") from error
     frame["primary"] = frame["primary"].astype(bool)
     return frame
 

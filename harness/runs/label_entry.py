@@ -185,7 +185,7 @@ def read_time(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise HarnessError(f"{text!r} is no time", remedy="write it as 2026-01-31T12:00:00+00:00") from None
+        raise HarnessError(f"{text!r} is not a time", remedy="write it as 2026-01-31T12:00:00+00:00") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 

@@ -251,7 +251,7 @@ def _draw_split(
         where = str(run.folder.task(plan.display).path / FILE)
         if seed is not None and seed != before.seed:
             raise HarnessError(
-                f"{plan.title} was drawn with seed {before.seed}, and two draws are no random sample together",
+                f"{plan.title} was drawn with seed {before.seed}, and two draws together are not a random sample",
                 where=where,
                 remedy=f"give --seed {before.seed}, or leave --seed out",
             )

@@ -264,7 +264,7 @@ class _Merge:
             if path.name == ASKED
             else f"line {lines[-1]} is of an item of shard {owner}, and this is shard {run.name}",
             where=str(path),
-            remedy=f"take that line away, or run the shard again: {self.shards.format_command(run.shard[0])} --fresh",
+            remedy=f"remove that line, or run the shard again: {self.shards.format_command(run.shard[0])} --fresh",
         )
 
     def _list_open(
@@ -333,7 +333,7 @@ def _check_root(root: Path) -> None:
     """Raise HarnessError if the merged run cannot be built in the folder of the shards and moved out of it."""
     for path in (root / _LOCK, root / _BUILDING, root / _WHOLE):
         if path.is_symlink():
-            raise HarnessError("this is a link, and no merge makes one", where=str(path), remedy="take it away")
+            raise HarnessError("this is a link, and no merge makes one", where=str(path), remedy="remove it")
     if root.stat().st_dev != root.parent.stat().st_dev:
         raise HarnessError(
             f"{SHARDS} lies on another disk than its run, so the merged run cannot be moved from there in one step",

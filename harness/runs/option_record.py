@@ -88,7 +88,7 @@ def read_options(kind: type[_O], raw: Mapping[str, Any], where: str) -> _O:
         raise HarnessError(
             f"{keys[0]} held a key, and keys are not recorded",
             where=where,
-            remedy="run it by its own command, and give the key in the environment: see `harness models show`",
+            remedy="run it with its original command, and give the key in the environment: see `harness models show`",
         )
     known = {each.name: each for each in fields(kind) if each.name not in LEFT_OUT}
     unknown = sorted(raw.keys() - known.keys() - {"command", "cwd", "keys"})
@@ -104,7 +104,7 @@ def read_options(kind: type[_O], raw: Mapping[str, Any], where: str) -> _O:
         return kind(**values)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise HarnessError(
-            f"its recorded options cannot be read: {error}", where=where, remedy="run it by its own command"
+            f"its recorded options cannot be read: {error}", where=where, remedy="run it with its original command"
         ) from None
 
 

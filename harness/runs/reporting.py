@@ -167,7 +167,7 @@ def check_table(figures: Path | None, *, reveal: bool) -> None:
     """Raise HarnessError for what the table of a terminal does not have."""
     if figures is not None or reveal:
         what = "figures" if figures is not None else "reveal"
-        raise HarnessError(f"--{what} needs a --format that has them, such as html")
+        raise HarnessError(f"--{what} needs a --format that has them", remedy="add --format html, or leave it out")
 
 
 def render_table(
@@ -214,9 +214,11 @@ def render_report(
     chosen = host.report(name)
     draw = None if figures is None else _find_drawing(host, chosen)
     if reveal and chosen.samples is None:
-        raise HarnessError(f"report {chosen.name} has no samples, so --reveal does nothing")
+        raise HarnessError(
+            f"report {chosen.name} has no samples, so --reveal does nothing", remedy="leave --reveal out"
+        )
     if suites and chosen.samples is not None:
-        raise HarnessError(f"report {chosen.name} has no tables, so --suites does nothing")
+        raise HarnessError(f"report {chosen.name} has no tables, so --suites does nothing", remedy="leave --suites out")
     if chosen.samples is not None:
         rendered = chosen.samples([_find_run(path) for path in paths], reveal)
     else:

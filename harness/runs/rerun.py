@@ -140,7 +140,7 @@ def plan_rerun(folder: Path, *, output: Path | None = None, overrides: Overrides
         raise HarnessError(
             "run.json does not say how its answers were asked for",
             where=str(folder),
-            remedy="run it by its own command",
+            remedy="run it with its original command",
         )
     steps = list(_override(steps, overrides or Overrides(), notes))
     for step in steps:
@@ -191,9 +191,9 @@ def _read_steps(file: RunFile, folder: Path, notes: list[str]) -> Iterator[Step]
     begun = cast("Mapping[str, Any]", file.running.get("options") or {})
     if not file.history and not begun:
         raise HarnessError(
-            "no invocation of it has ended, so run.json says nothing of its options",
+            "no command of it has ended, so run.json says nothing of its options",
             where=str(folder),
-            remedy="run it by its own command",
+            remedy="run it with its original command",
         )
     # what `harness merge` did is the shards' own work
     own = [each for each in file.history if "merge" not in each.command[:2]]
@@ -231,7 +231,7 @@ def _read_steps(file: RunFile, folder: Path, notes: list[str]) -> Iterator[Step]
                 raise ValueError("a text holds a NUL character")
         except (TypeError, ValueError, OverflowError) as error:
             what = f"its recorded options cannot be used: {error}"
-            raise HarnessError(what, where=str(folder), remedy="run it by its own command") from None
+            raise HarnessError(what, where=str(folder), remedy="run it with its original command") from None
         yield Step(kind=kind, options=options)
 
 
@@ -245,7 +245,7 @@ def _build_old_steps(file: RunFile, folder: Path, notes: list[str]) -> Iterator[
         raise HarnessError(
             "run.json has no 'tasks': the run was never finished, and its version did not record options",
             where=str(folder),
-            remedy="run it by its own command: " + " ".join(file.history[-1].command),
+            remedy="run it with its original command: " + " ".join(file.history[-1].command),
         )
     spec = _build_old_model(file, folder)
     judges, judge_settings = _build_old_judges(file, notes)
@@ -289,7 +289,7 @@ def _build_old_model(file: RunFile, folder: Path) -> ModelSpec:
         raise HarnessError(
             f"run.json has no path of the setting {lost[0]}: its version kept the name {settings[lost[0]]} alone",
             where=str(folder),
-            remedy="run it by its own command",
+            remedy="run it with its original command",
         )
     changed = {
         setting.name: settings[setting.name]

@@ -185,7 +185,7 @@ def load_shards(base: Path, found: Mapping[Shard, Path] | None = None) -> ShardS
         raise HarnessError(
             "no shard has ended, so there is nothing to merge",
             where=str(base / SHARDS),
-            remedy=f"wait for them; a shard that was stopped goes on by: {shards.format_command(runs[0].shard[0])}",
+            remedy=f"wait for them; continue a shard that was stopped with: {shards.format_command(runs[0].shard[0])}",
         )
     for run in runs:
         _check_model(shards, run)
@@ -216,7 +216,7 @@ def _find_shards(base: Path) -> dict[Shard, Path]:
                     raise HarnessError(
                         f"this is {leads}, and no run puts one into a shard, so it is not read",
                         where=entry.path,
-                        remedy="put the file itself in its place, or take it away",
+                        remedy="put the file itself in its place, or remove the link",
                     )
     return found
 

@@ -33,7 +33,9 @@ def offer_stored_task(entry: TaskEntry) -> None:
     try:
         host.offer_task(TaskFile.restore(entry.file).build())
     except (KeyError, TypeError, AttributeError) as error:
-        raise HarnessError(f"the task file of {entry.task} in run.json cannot be read: {error}") from None
+        raise HarnessError(
+            f"the task file of {entry.task} in run.json cannot be read: {error}", remedy="restore run.json"
+        ) from None
 
 
 def offer_stored_tasks(folder: Path) -> None:

@@ -352,7 +352,7 @@ def _compute_again(run: StoredRun, results: Results) -> tuple[Results, dict[str,
         else:
             gone[display] = f"it was run in version {entry.version}, and version {plan.task.version} is installed"
     if not run.file.history:
-        raise HarnessError("no invocation of it has ended")
+        raise HarnessError("no command of it has ended")
     old = {"tasks": {display: results["tasks"][display] for display in gone if display in results["tasks"]}}
     try:
         made = compute_results(run, old, plans=plans, command=())

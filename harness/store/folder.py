@@ -166,7 +166,7 @@ class RunFolder:
             raise HarnessError("this folder is a redacted export", where=str(self.path), remedy=remedy)
         known = None if run is None else run.identity
         if known is None and self.path.exists() and any(self.path.glob("*/responses.jsonl")):
-            raise HarnessError("this folder holds responses but no run.json", where=str(self.path), remedy=remedy)
+            raise HarnessError("this folder holds answers but no run.json", where=str(self.path), remedy=remedy)
         if known is not None and not whole:
             known = {name: known.get(name) for name in identity}
         differing = [] if known is None else list(list_differences(known, json.loads(json.dumps(identity))))

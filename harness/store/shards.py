@@ -53,7 +53,7 @@ def check_count(folder: Path, count: int) -> None:
         raise HarnessError(
             f"this folder holds shards of {others[0]}, not of {count}",
             where=str(folder / SHARDS),
-            remedy=f"go on with --shard i/{others[0]}, give another --output, or move the folder {SHARDS} away",
+            remedy=f"continue with --shard i/{others[0]}, give another --output, or move the folder {SHARDS} away",
         )
 
 

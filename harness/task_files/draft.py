@@ -163,7 +163,7 @@ def _guess_layout(name: str, rows: Sequence[Row]) -> str:
 def _draft_prompts(name: str, layout: str, rows: Sequence[Row]) -> Draft:
     """The task file of another tool's requests."""
     tool = {"garak": "a report of garak", "pyrit": "an export of PyRIT"}[layout]
-    notes = ["only the requests are read: what another model answered is no part of a task"]
+    notes = ["only the requests are read: what another model answered is not a part of a task"]
     if any(row.values.get("images") for row in rows):
         notes.append("images are taken from below this folder, by their path or their file's name: see images.folder")
     guesses = (Guess(key="data.layout", value=layout, why=f"the file is {tool}"),)

@@ -127,7 +127,7 @@ def _parse_by_pattern(judge: Judge, given: Mapping[str, Any], labels: tuple[str,
     words: Mapping[str, str] = given.get("words", {})
     for word, label in words.items():
         if label not in labels:
-            what = f"the word {word!r} means {label!r}, which is no label of the rubric"
+            what = f"the word {word!r} means {label!r}, which is not a label of the rubric"
             raise HarnessError(what, where=yaml.find(("rubric", "parse", "words", word)), remedy=nearest(label, labels))
 
     def read(_sample: Sample, _response: Response, replies: Sequence[Response]) -> Verdict | Unscored:

@@ -101,7 +101,7 @@ def _read_garak(rows: Iterable[Row]) -> Iterator[Row]:
             raise BadData(
                 "its prompt does not end with a user's turn",
                 where=f"{row.place}, field prompt",
-                remedy="take this attempt out of the file: a model is asked what a user says",
+                remedy="remove this attempt from the file: a model is asked what a user says",
             )
         if not prompt["text"] and not prompt["images"]:
             continue  # probes of empty prompts: nothing is asked
@@ -149,7 +149,7 @@ def _list_garak_turns(row: Row) -> list[dict[str, Any]]:
             raise BadData(
                 f"the prompt holds {mime}, and only texts and images are asked",
                 where=content.place,
-                remedy="take this attempt out of the file",
+                remedy="remove this attempt from the file",
             )
         made.append(
             {
@@ -240,7 +240,7 @@ def _read_turn(role: str, pieces: Iterable[Row]) -> dict[str, Any]:
             raise BadData(
                 what,
                 where=f"{piece.place}, field converted_value_data_type",
-                remedy="take its conversation out of the file",
+                remedy="remove its conversation from the file",
             )
     return {"role": role, "text": "\n".join(filter(None, texts)), "images": images}
 

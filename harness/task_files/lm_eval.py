@@ -54,7 +54,7 @@ def draft_from_lm_eval(source: Path) -> Draft:
     kind = str(given.get("output_type", "generate_until"))
     if kind not in ("multiple_choice", "generate_until"):
         raise HarnessError(
-            f"its output_type is {kind}, which is no written answer",
+            f"its output_type is {kind}, which is not a written answer",
             where=str(source),
             remedy="--tasks lm-eval:NAME runs the task by lm-eval itself",
         )
@@ -146,7 +146,7 @@ def _read_answers(
     if kind == "multiple_choice":
         choices = given.get("doc_to_choice")
         if isinstance(choices, _Function) or not choices:
-            raise HarnessError("doc_to_choice is no list, column or template", remedy="write choices yourself")
+            raise HarnessError("doc_to_choice is not a list, column or template", remedy="write choices yourself")
         made["choices"] = {"texts": list(map(str, _items(choices)))} if _items(choices) else choices
         guesses.append(Guess(key="choices", value=made["choices"], why="doc_to_choice"))
         notes.append("lm-eval compares log-probabilities of the options; here the model writes a letter")
@@ -211,7 +211,7 @@ def _load_one(source: Path, depth: int) -> dict[str, Any]:
         raise HarnessError(
             f"lm-eval's task is not YAML: {' '.join(str(error).split())}",
             where=str(source),
-            remedy="mend it there, or give the data file: --from data.csv",
+            remedy="correct it there, or give the data file: --from data.csv",
         ) from None
     if not isinstance(found, dict):
         raise HarnessError(

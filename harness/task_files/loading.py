@@ -490,7 +490,7 @@ class TaskFile:
         for number, name in enumerate(rubric.get("values", ())):
             known = (*reading.target, *(("answer",) if reading.answer else ()))
             if name not in known:
-                what = f"the rubric shows {name!r}, which is no part of the target"
+                what = f"the rubric shows {name!r}, which is not a part of the target"
                 place = self.yaml.find(("rubric", "values", number))
                 raise HarnessError(what, where=place, remedy=nearest(name, known))
         file = rubric["template"]

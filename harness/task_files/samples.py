@@ -218,7 +218,7 @@ def _is_of_split(row: Row, source: SplitSource) -> bool:
         value = read_text(row, source.column)
         if value not in source.known:
             raise BadData(
-                f"the split {value!r} is none of the file's splits",
+                f"the split {value!r} is not one of the file's splits",
                 where=f"{row.place}, field {source.column}",
                 remedy=f"{nearest(value, source.known)} Or name it under splits.values, or write others: left out",
             )
@@ -241,7 +241,7 @@ class _Maker:
         name = read_text(row, reading.identity, default=None).strip() if reading.identity else numbered
         if not name or not name.isprintable():
             raise BadData(
-                f"the id {name!r} is no plain text",
+                f"the id {name!r} is not a plain text",
                 where=f"{row.place}, field {reading.identity}",
                 remedy="write letters, digits or signs there, or leave out id: then records are numbered",
             )
@@ -254,7 +254,7 @@ class _Maker:
             raise BadData(
                 f"field {field_name!r} is blank",
                 where=f"{row.place}, field {field_name}",
-                remedy="write the question there, or take the record out",
+                remedy="write the question there, or remove the record",
             )
         if options and "options" not in reading.question.uses:
             text += QUIZ.replace("{options}", shown)
@@ -326,7 +326,7 @@ class _Maker:
                 raise BadData(
                     f"field {column!r} is missing",
                     where=place,
-                    remedy="write the right answer there, or take the record out",
+                    remedy="write the right answer there, or remove the record",
                 )
             if options:
                 letter = _find_letter(said, options, place, letters=reading.layout == "vlmevalkit")
@@ -471,7 +471,7 @@ def _find_letter(said: str, options: Mapping[str, str], place: str, *, letters: 
     if len(found) == 1:
         return found[0]
     if not found:
-        raise BadData(f"the answer {said!r} is no option", where=place, remedy=f"known: {', '.join(options)}")
+        raise BadData(f"the answer {said!r} is not an option", where=place, remedy=f"known: {', '.join(options)}")
     named = ", ".join(f"{what} {each}" for what, those in meant.items() for each in those)
     what = f"the answer {said!r} may mean {' or '.join(found)}: it is {named}"
     raise BadData(what, where=place, remedy="write the one that is right in a way that means no other")

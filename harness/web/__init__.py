@@ -51,7 +51,7 @@ def chat_app(
         HarnessError: the extra `serve` is missing, or `files` is no folder.
     """
     if files is not None and not files.is_dir():
-        raise HarnessError(f"{files} is no folder", remedy="name the folder that holds the images")
+        raise HarnessError(f"{files} is not a folder", remedy="name the folder that holds the images")
     with require("serve", by="a local server"):
         from harness.web.chat import make_app
     return guarded(make_app(model, name=name, files=files, body_limit=body_limit), token)

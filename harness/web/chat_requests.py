@@ -217,7 +217,7 @@ def parse_body(data: bytes) -> Body:
     """Read a body. Raises RequestError with the parameter at fault."""
 
     def refuse_constant(text: str) -> Json:
-        raise ValueError(f"{text} is no number of JSON")
+        raise ValueError(f"{text} is not a number of JSON")
 
     try:
         body = Body.model_validate(json.loads(data, parse_constant=refuse_constant))

@@ -96,7 +96,7 @@ def _open_listener(host: str, port: int) -> Generator[socket.socket]:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise HarnessError(f"{host} is no address of this machine: {error}") from None
+        raise HarnessError(f"{host} is not an address of this machine: {error}", remedy="give another --host") from None
     with listener:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

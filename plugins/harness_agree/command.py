@@ -72,7 +72,7 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
 def _check_flags(ctx: click.Context, given: dict[str, Any]) -> None:
     """Refuse flags that have no effect with the others."""
     if given["export"] and given["labels"]:
-        raise click.UsageError("--export and --import exclude each other")
+        raise click.UsageError("--export and --import cannot be given together")
     if bool(given["labels"]) != bool(given["person"]):
         raise click.UsageError("--import FILE.csv and --as NAME need each other")
     source = click.core.ParameterSource.COMMANDLINE

@@ -81,7 +81,7 @@ def _cancel(run: Path, ids: tuple[str, ...], *, as_json: bool) -> None:
     if not as_json and not found:
         say("no batch of this run is open")
     elif not as_json:
-        say("Give the run's command again to collect what they have answered: it asks for the rest in new batches.")
+        say("Give the run's command again to collect what they have answered: it asks for the rest in new batches")
     if any(each.why for each in found):
         raise SystemExit(2)
 

@@ -103,7 +103,9 @@ def build_config(settings: Settings) -> dict[str, Json]:
     """
     budget, level, resolution = (settings[name] for name in ("thinking_budget", "thinking_level", "media_resolution"))
     if budget is not None and level:
-        raise HarnessError("-M thinking_budget and -M thinking_level exclude each other", remedy="give one of them")
+        raise HarnessError(
+            "-M thinking_budget and -M thinking_level cannot be given together", remedy="give one of them"
+        )
     given = {
         "thinkingBudget": budget,
         "thinkingLevel": level.upper() or None,
@@ -274,7 +276,7 @@ def read_answer(reply: Reply, notes: tuple[str, ...]) -> Response | Failure:
         raise HarnessError(
             f"the account is limited or disabled for prohibited use: {why or finish}",
             where=reply.where.url,
-            remedy="use another account, or have this one cleared",
+            remedy="use another account, or ask Google to clear this one",
         )
     return Failure(
         outcome="error",

@@ -129,7 +129,7 @@ def _find_use(ctx: click.Context, given: dict[str, Any]) -> str:
     """What the command is used for. Refuses flags that have no effect with the others."""
     uses = [name for name, key in (("plan", "plan"), ("export", "export"), ("import", "labels")) if given[key]]
     if len(uses) > 1:
-        raise click.UsageError(f"--{uses[0]} and --{uses[1]} exclude each other")
+        raise click.UsageError(f"--{uses[0]} and --{uses[1]} cannot be given together")
     use = uses[0] if uses else "page"
     source = click.core.ParameterSource.COMMANDLINE
     flags = {"person": "as"}

@@ -188,7 +188,8 @@ def read_tasks(run: StoredRun, file: Path, annotator: str = "") -> FilledSheet:
     nameless = [row.number for who, row in found if not who]
     if not annotator and people and nameless:
         raise BadData(
-            f"the file holds labels of {people[0]} and {len(nameless)} of nobody named, the first in row {nameless[0]}",
+            f"the file holds labels of {people[0]} and {len(nameless)} without an annotator's name, "
+            f"the first in row {nameless[0]}",
             where=str(file),
             remedy=f"import those of one annotator: --as NAME={people[0]}",
         )
@@ -214,7 +215,7 @@ def _read_task(number: int, task: Any) -> Iterator[tuple[tuple[str, ...], LabelR
     for each in _get_list(fields.get("annotations"), "its annotations are no list"):
         annotation = _get_object(each, "one of its annotations is no object")
         label = reason = ""
-        for result in _get_list(annotation.get("result"), "the result of an annotation is no list"):
+        for result in _get_list(annotation.get("result"), "the result of an annotation is not a list"):
             control = _get_object(result, "a result of an annotation is no object")
             if control.get("from_name") == LABEL:
                 label = _read_choice(control.get("value"))

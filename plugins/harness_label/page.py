@@ -84,7 +84,7 @@ def label_app(
         session = open_session(fields["reviewer"])
         unknown = sorted(set(fields) - {"key", "reviewer", "label", "reason", "seconds"})
         if unknown:
-            raise HarnessError(f"{unknown[0]} is no field of a label", remedy=RELOAD)
+            raise HarnessError(f"{unknown[0]} is not a field of a label", remedy=RELOAD)
         seconds = fields["seconds"]
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise HarnessError("seconds is missing or has another type", remedy=RELOAD)

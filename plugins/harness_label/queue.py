@@ -103,9 +103,9 @@ class LabelQueue(ReviewQueue[Label]):
                 self._stamps[folder] = now
             elif now != stamp:
                 raise HarnessError(
-                    "the run was moved, or made anew, since this page was started, so nothing is kept",
+                    "the run was moved or replaced after this page was started, so nothing was saved",
                     where=str(folder),
-                    remedy="end this page, and start it again on the run; labels that were kept are in its own folder",
+                    remedy="end this page, and start it again on the run; labels that were saved are in its own folder",
                 )
 
     def session(self, annotator: str) -> LabelSession:
@@ -160,9 +160,11 @@ class LabelSession(ReviewSession[Label]):
                 f"{key!r} is not an answer here", remedy="reload the page: it shows the answers of this run"
             )
         if said.label not in item.labels:
-            raise HarnessError(f"{said.label!r} is no label of this answer", remedy=f"one of: {', '.join(item.labels)}")
+            raise HarnessError(
+                f"{said.label!r} is not a label of this answer", remedy=f"one of: {', '.join(item.labels)}"
+            )
         if gone := self._labels.describe_gone(key):
-            raise HarnessError(f"an image cannot be seen ({gone}): skip this one")
+            raise HarnessError(f"an image cannot be shown ({gone}): skip this one")
         label = Label(label=said.label, reason=said.reason, seconds=said.seconds, seen=self.has_seen(key))
         self.write_answer(key, label)
 

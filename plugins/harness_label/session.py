@@ -244,7 +244,7 @@ def hold_session(run: StoredRun, name: str) -> Generator[None]:
     busy = HarnessError(
         f"{name} has a session on this run already",
         where=str(run.folder.path),
-        remedy="go on in that one or end it, or label under another name",
+        remedy="continue in that one or end it, or label under another name",
     )
     place = run.folder.session_lock(name)
     for folder in dict.fromkeys(run.folder.task(plan.display).path for plan in run.plans):

@@ -22,6 +22,8 @@ MEANINGS: Final = {
     "partial": "lm-eval's first metric of the document lies between.",
     "uncounted": "lm-eval's first metric leaves the document out.",
 }
+_ITS_OWN: Final = "run it by lm-eval's own command line: harness bridge lm-eval"
+_SEE: Final = "see whether lm-eval itself runs the task: lm_eval --tasks NAME"
 PAPER: Final = Paper(
     key="gao2024lmeval",
     title="The Language Model Evaluation Harness",
@@ -116,7 +118,7 @@ def load_task(root: Path, name: str) -> LoadedTask:
     try:
         task = manager.load([name])["tasks"][name]
     except Exception as error:
-        raise HarnessError(f"lm-eval cannot load {name}: {type(error).__name__}: {error}") from error
+        raise HarnessError(f"lm-eval cannot load {name}: {type(error).__name__}: {error}", remedy=_SEE) from error
     _check_askable(name, task)
     return LoadedTask(name=name, task=task, metrics=_find_metrics(name, task))
 
@@ -135,16 +137,20 @@ def _check_askable(name: str, task: Untyped) -> None:
     """Raise HarnessError if the task cannot be asked here."""
     kind = str(task.OUTPUT_TYPE)
     if kind not in ("generate_until", "multiple_choice"):
-        raise HarnessError(f"lm-eval's {name} is of type {kind}: it needs probabilities of given texts, not answers")
+        raise HarnessError(
+            f"lm-eval's {name} is of type {kind}: it needs probabilities of given texts, not answers", remedy=_ITS_OWN
+        )
     if getattr(task, "multiple_input", 0):
-        raise HarnessError(f"lm-eval's {name} scores several questions for one answer, which is not supported here")
+        raise HarnessError(
+            f"lm-eval's {name} scores several questions for one answer, which is not supported here", remedy=_ITS_OWN
+        )
     if int(getattr(task.config, "repeats", 1) or 1) > 1:
         raise HarnessError(
             f"lm-eval's {name} votes over {task.config.repeats} answers to each question; here each is asked once",
-            remedy="run it by lm-eval's own command line: harness bridge lm-eval",
+            remedy=_ITS_OWN,
         )
     if task.config.doc_to_audio:
-        raise HarnessError(f"lm-eval's {name} needs audio")
+        raise HarnessError(f"lm-eval's {name} needs audio", remedy="name a task of texts and images")
 
 
 def _has_own_scoring(task: Untyped) -> bool:
@@ -161,7 +167,8 @@ def _find_metrics(name: str, task: Untyped) -> dict[str, CountedMetric]:
     means = [each for each, way in ways.items() if way in MEANS and each not in unknowable]
     if not means:
         raise HarnessError(
-            f"no metric of lm-eval's {name} can be counted sample by sample here: {', '.join(ways) or 'none'}"
+            f"no metric of lm-eval's {name} can be counted sample by sample here: {', '.join(ways) or 'none'}",
+            remedy=_ITS_OWN,
         )
     filters = [str(each.name) for each in task._filters]  # noqa: SLF001 - their names are only here
     return {

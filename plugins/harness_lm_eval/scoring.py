@@ -62,7 +62,10 @@ def _build_instances(found: LoadedTask, row: Answered, doc: Untyped) -> list[Unt
         return [made(request_type="generate_until", arguments=("", {}), idx=0, resps=[said], **more)]
     greedy = Unknown() if found.own_scoring else False  # their usual scoring reads it for `exact_match` alone
     if missing := [choice for choice in row.sample.request.choices if choice not in row.response.choices]:
-        raise HarnessError(f"the model gave no probability of the choice {missing[0]!r}")
+        raise HarnessError(
+            f"the model gave no probability of the choice {missing[0]!r}",
+            remedy="use a model that gives log-probabilities",
+        )
     weights = [(row.response.choices[choice], greedy) for choice in row.sample.request.choices]
     return [
         made(request_type="loglikelihood", arguments=("", choice), idx=at, resps=[weights[at]], **more)

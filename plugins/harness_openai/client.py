@@ -23,7 +23,7 @@ async def connect(name: str, settings: Settings) -> AsyncGenerator[SdkConnection
     """Open the client the settings ask for. Raises HarnessError if they do not fit together or a key is missing."""
     azure, base = settings["azure_endpoint"], settings["base_url"]
     if azure and base:
-        raise HarnessError("-M azure_endpoint and -M base_url exclude each other", remedy="give one of them")
+        raise HarnessError("-M azure_endpoint and -M base_url cannot be given together", remedy="give one of them")
     if not azure and not base:
         check_server_variable("OPENAI_BASE_URL", vendor="OpenAI")
     # A key in the environment goes only to its own server, not to any other base_url.

@@ -81,7 +81,7 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
         return 0
     if plan.risks and not given["trust"]:
         raise HarnessError(
-            "run.json asks for what a stranger should not decide:\n  "
+            "run.json has settings that are safe only if you trust who made the run:\n  "
             + "\n  ".join(one_line(each, 200) for each in plan.risks),
             where=str(plan.source),
             remedy="look at `harness rerun RUN --dry-run`; if you trust who made the run, give --trust",

@@ -211,7 +211,7 @@ def _read_pool(path: Path, _time: int, _size: int) -> Pool:
         if len({rows.shape[1] for rows in placed}) > 1:
             raise ValueError("its vectors are of unequal length")
         if not all(np.isfinite(rows).all() and rows.any(axis=1).all() for rows in placed):
-            raise ValueError("a vector is zero or holds what is no number")
+            raise ValueError("a vector is zero or holds what is not a number")
         return Pool(clip=str(raw["clip"]), clip_sha256=str(raw["clip_sha256"]), made=dict(raw["made"]), entries=entries)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise HarnessError(f"this is no pool of defences: {error}", where=str(path), remedy=BUILT_BY) from error

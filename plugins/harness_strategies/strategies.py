@@ -44,7 +44,7 @@ def _wrap_defence(model: Model, settings: Settings) -> Model:
         raise HarnessError(f"{model.info.ref} takes no system message", remedy="use another strategy")
     file: Path | None = settings["file"]
     if file is not None and settings["text"] != TEXT:
-        raise HarnessError("-S text and -S file exclude each other")
+        raise HarnessError("-S text and -S file cannot be given together", remedy="give one of them")
     words = settings["text"].strip() if file is None else read_words(file, "the defence")
     if not words:
         raise HarnessError("the text of the defence is blank", where="-S text")

@@ -31,7 +31,9 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
         values = load_config(explicit, list_config_keys)
         ctx.obj = {name: values.get(name, {}) for name in ("suites", "schemes", "prices")}
         if values.get("models"):
-            raise HarnessError("the config names models, and a sweep's file does too", remedy="take them out of one")
+            raise HarnessError(
+                "the config names models, and a sweep's file does too", remedy="remove them from one of the two"
+            )
     return explicit
 
 
@@ -167,4 +169,4 @@ def _tell_end(made: Sweep) -> None:
     if made.submitted or all(row.state == "complete" for row in made.rows):
         return
     words = [word for word in sys.argv[1:] if word not in _NOT_REPEATED]
-    say(f"go on with what is not complete: {shlex.join(['harness', *words])}", err=True)
+    say(f"continue what is not complete: {shlex.join(['harness', *words])}", err=True)

@@ -132,7 +132,10 @@ async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) 
         target: Json = row.sample.target
         name = as_mapping(target).get("dataset")
         if not name:
-            raise HarnessError(f"sample {row.sample.id} belongs to no data set of VLMEvalKit")
+            raise HarnessError(
+                f"sample {row.sample.id} belongs to no data set of VLMEvalKit",
+                remedy="use this judge for tasks of vlmeval alone",
+            )
         by_dataset.setdefault(str(name), []).append(row)
     for number, (dataset, answered) in enumerate(by_dataset.items()):
         # a data set lies next to its images; one without images, in the judge's root, the open set's

@@ -73,7 +73,7 @@ def _find_hazard(row: Row) -> str:
     """The hazard's name by its code; code and name must say the same."""
     code = row.text("taxonomy_code").strip()
     if code not in HAZARDS:
-        raise BadData(f"{code!r} is none of S1 to S11", where=f"{row.place}, field taxonomy_code")
+        raise BadData(f"{code!r} is not one of S1 to S11", where=f"{row.place}, field taxonomy_code")
     name = row.text("taxonomy", default=HAZARDS[code]).strip().casefold()
     if NAMES.get(name, name) != HAZARDS[code].casefold():
         raise BadData(f"{name!r} is not {HAZARDS[code]!r}, which {code} is", where=f"{row.place}, field taxonomy")

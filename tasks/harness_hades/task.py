@@ -145,7 +145,7 @@ def _read_rows(files: DataFiles) -> Iterator[tuple[Row, str, int, Image]]:
         for row in rows(files, table or TABLE[0]):
             given = row.key("step")
             if not given.isdecimal() or int(given) not in STEPS:
-                raise BadData(f"{given!r} is no step from 0 to 5", where=f"{row.place}, field step")
+                raise BadData(f"{given!r} is not a step from 0 to 5", where=f"{row.place}, field step")
             yield row, _find_scenario(row, row.text("scenario")), int(given), files.image(row.text("image"))
     for file in instructions:
         folder = file.rpartition("/")[2].removesuffix(".json")
@@ -162,7 +162,7 @@ def _find_scenario(row: Row, name: str) -> str:
     for scenario in SCENARIOS:
         if letters == scenario.casefold().replace("-", ""):
             return scenario
-    raise BadData(f"{name!r} is none of the five scenarios", where=f"{row.place}, field scenario")
+    raise BadData(f"{name!r} is not one of the five scenarios", where=f"{row.place}, field scenario")
 
 
 LABELS: Final = ("unsafe", "safe")

@@ -102,7 +102,7 @@ def _read_images(files: DataFiles, mode: str) -> Mapping[tuple[str, str], list[R
         category = find_category(row.text("category"))
         label, of_mode = row.choice("label", FOLDERS), row.choice("mode", ("gen", "genocr"))
         if not category:
-            what = f"{row.text('category')!r} is none of the six categories"
+            what = f"{row.text('category')!r} is not one of the six categories"
             raise BadData(what, where=f"{row.place}, field category")
         if of_mode == mode:
             found.setdefault((category, label), []).append(row)
@@ -125,11 +125,11 @@ def _read_questions(files: DataFiles, category: str, label: str, images: list[Ro
     found = document(files, there[0])
     wrong = next((key for key in found.values if not key.isdecimal()), None)
     if wrong is not None:
-        raise BadData(f"the key {wrong!r} is no number, so its place is unknown", where=there[0])
+        raise BadData(f"the key {wrong!r} is not a number, so its place is unknown", where=there[0])
     if len(found.values) != len(images):
         what = f"{len(found.values)} questions, and {len(images)} images of {category}, {label}: which belong together?"
         raise BadData(
-            what, where=there[0], remedy="images and questions are joined by their order alone: fetch both anew"
+            what, where=there[0], remedy="images and questions are joined by their order alone: fetch both again"
         )
     return sorted(((int(key), found.part(key)) for key in found.values), key=lambda each: each[0])
 

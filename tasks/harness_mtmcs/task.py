@@ -157,7 +157,7 @@ def _read_choice(question: Row) -> tuple[str, dict[str, Json]]:
     texts, answer = question.texts("options"), question.text("ground_truth").strip().upper()
     options = dict(zip(LETTERS, texts, strict=False))
     if answer not in options or len(texts) > len(LETTERS):
-        what = f"the right answer {answer!r} is none of {len(texts)} options"
+        what = f"the right answer {answer!r} is not one of {len(texts)} options"
         raise BadData(what, where=f"{question.place}, field ground_truth")
     shown = "\n".join(f"{letter}. {text}" for letter, text in options.items())
     text = CHOICE.replace("{options}", shown).replace("{question}", question.text("question"))

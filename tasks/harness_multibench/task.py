@@ -128,7 +128,7 @@ def _read_images(row: Row, columns: Columns) -> tuple[str, ...]:
             try:
                 listed = json.loads(cell)
             except (ValueError, RecursionError):
-                raise BadData("this is no list in JSON", where=f"{row.place}, field {name}") from None
+                raise BadData("this is not a list in JSON", where=f"{row.place}, field {name}") from None
         found += [str(each).strip() for each in listed]
     found = [path.replace("\\", "/") for path in found if path]
     if not found:

@@ -178,7 +178,7 @@ def _read_number(text: str, where: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise BadData(f"{text!r} is no number", where=where) from None
+        raise BadData(f"{text!r} is not a number", where=where) from None
 
 
 def _read_vote(row: Row, name: str) -> bool:

@@ -112,7 +112,7 @@ def _open(settings: Settings, root: Path) -> Rubric:
     threshold: float | None = settings.get("threshold")
     if threshold is not None and threshold > 1:
         raise HarnessError(
-            f"strongreject.threshold={threshold:g} is no score", remedy="give one from 0 to 1, such as 0.5"
+            f"strongreject.threshold={threshold:g} is not a score", remedy="give one from 0 to 1, such as 0.5"
         )
     scored = _SCORED.open(settings, root)
 

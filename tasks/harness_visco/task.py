@@ -76,7 +76,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
 def _read_strategy(row: Row) -> str:
     strategy = row.text("strategy")
     if strategy not in STRATEGIES:
-        raise BadData(f"the strategy {strategy!r} is none of {', '.join(STRATEGIES)}", where=row.place)
+        raise BadData(f"the strategy {strategy!r} is not one of {', '.join(STRATEGIES)}", where=row.place)
     return strategy
 
 
@@ -84,7 +84,7 @@ def _read_message(files: DataFiles, message: Row) -> Message:
     """A message: its content is a text, or a list of texts and images by their path."""
     said = message.text("role")
     if (role := ROLES.get(said)) is None:
-        raise BadData(f"the role {said!r} is none of {', '.join(ROLES)}", where=message.place)
+        raise BadData(f"the role {said!r} is not one of {', '.join(ROLES)}", where=message.place)
     if isinstance(message.values.get("content"), str):
         return Message(role=role, content=(Text(text=message.text("content")),))
     content: list[Part] = []

@@ -181,7 +181,7 @@ def test_a_note_that_a_full_disk_does_not_take_hides_nothing(world: World, monke
     world.play(subject=lambda number: "an answer" if number < 5 else no_quota(), judge=lambda _: UNSAFE)
     ended = world.command()
     assert ended.code == 2
-    assert "the quota is gone" in ended.err
+    assert "the quota is used up" in ended.err
     assert "resume with: harness run" in ended.err
 
 

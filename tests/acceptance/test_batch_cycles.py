@@ -467,7 +467,7 @@ def test_all_open_batches_of_models_and_judges_are_cancelled_and_each_that_is_no
         folder = tmp_path / "run"
         unknown = commands.harness_here("batches", folder, "--cancel", "batch_77")
         assert unknown.code == 2
-        assert "'batch_77' is no open batch of this run" in unknown.err
+        assert "'batch_77' is not an open batch of this run" in unknown.err
         assert "open are: batch_2, batch_3" in unknown.err
         refused = commands.harness_here("batches", folder, "batch_2")
         assert "add --cancel" in refused.err

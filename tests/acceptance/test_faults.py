@@ -229,7 +229,7 @@ def test_a_quota_that_runs_out_stops_the_run_and_keeps_what_was_answered(world: 
     world.play(subject=lambda number: f"answer {number}" if number <= 50 else no_quota(), judge=lambda _: UNSAFE)
     ended = world.command()
     assert ended.code == 2
-    assert "the quota is gone" in ended.err
+    assert "the quota is used up" in ended.err
     kept = {int(name) for name in world.answered()}
     assert kept == {number for number in world.calls("subject") if number <= 50}
     assert len(kept) > 25  # the last of them may not have been asked when the first was refused
@@ -246,7 +246,7 @@ def test_a_judge_without_quota_leaves_the_answers_to_be_judged_later(world: Worl
     world.play(subject=lambda number: f"answer {number}", judge=lambda number: no_quota() if number % 2 else UNSAFE)
     ended = world.command()
     assert ended.code == 3
-    assert "the quota is gone" in ended.err
+    assert "the quota is used up" in ended.err
     assert len(world.answered()) == 30
     world.well()
     assert world.command().code == 0
@@ -255,7 +255,11 @@ def test_a_judge_without_quota_leaves_the_answers_to_be_judged_later(world: Worl
 
 @pytest.mark.parametrize(
     ("reply", "said"),
-    [(wrong_key("sk-secret-42"), "is not accepted"), (no_model(), "no such model"), (no_quota(), "the quota is gone")],
+    [
+        (wrong_key("sk-secret-42"), "is not accepted"),
+        (no_model(), "no such model"),
+        (no_quota(), "the quota is used up"),
+    ],
     ids=["wrong key", "no such model", "no quota"],
 )
 @pytest.mark.parametrize("who", ["subject", "judge"])

@@ -441,7 +441,7 @@ def test_what_an_attack_gives_is_checked_at_its_plugin(apply: Any, said: str, tm
 def test_an_unknown_attack_a_setting_without_one_and_an_unreadable_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="no attack is called 'sined'"):
         go(tmp_path, Asked(), attack="sined")
-    with pytest.raises(HarnessError, match="-A sets an attack, and none is given"):
+    with pytest.raises(HarnessError, match="-A gives a setting of an attack, but there is no attack"):
         go(tmp_path, Asked(), attack="", given={"loud": True})
     with pytest.raises(UnknownName, match="attack signed has no setting 'lout'"):
         go(tmp_path, Asked(), given={"lout": True})
@@ -703,7 +703,7 @@ def test_a_file_of_its_settings_that_changes_ends_the_run_and_the_same_command_c
         return "yes"
 
     how: dict[str, Any] = {"given": {"file": file}, "descriptor": descriptor}
-    with pytest.raises(HarnessError, match="-A file: the file changed while the run went on"):
+    with pytest.raises(HarnessError, match="-A file: the file changed during the run"):
         go(tmp_path / "run", answer, policy=Policy(tries=1, start=1, cap=1), **how)
     file.write_text("one", "utf-8")
     run = go(tmp_path / "run", answer, **how)
@@ -782,5 +782,5 @@ def test_a_pipe_or_a_folder_as_the_file_of_a_setting_is_refused_at_once(tmp_path
     file = Setting(name="file", type=Path, default=None, identity=True, help="a file")
     with plugins.use(hosted(Asked(), attack=replace(SIGNED, settings=(file,)))):
         for path in (tmp_path / "pipe", tmp_path):
-            with pytest.raises(HarnessError, match="-A file: this is no file"):
+            with pytest.raises(HarnessError, match="-A file: this is not a file"):
                 resolve_attack(AttackSpec(name="signed", settings={"file": path}))

@@ -63,7 +63,7 @@ def test_init_sets_what_a_flag_gives_and_leaves_the_rest_as_comments(
 def test_init_never_overwrites_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("harness.yaml").write_text("tasks: [mis]\n", encoding="utf-8")
-    with pytest.raises(HarnessError, match="there is a file already"):
+    with pytest.raises(HarnessError, match="the file already exists"):
         said("init")
     assert Path("harness.yaml").read_text(encoding="utf-8") == "tasks: [mis]\n"
 

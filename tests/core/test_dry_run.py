@@ -255,7 +255,7 @@ def test_a_dry_run_forecasts_what_can_be_listed_and_names_what_lacks_data_with_i
         with pytest.raises(MissingData, match="the data of far") as caught:
             dry_run(options(tmp_path, "far"))
         assert caught.value.remedy.startswith("harness data fetch far")
-        with pytest.raises(HarnessError, match="nothing that was asked can be run") as none:
+        with pytest.raises(HarnessError, match="none of these tasks can be run") as none:
             dry_run(options(tmp_path, "far", "away"))
         assert "harness data fetch far" in none.value.remedy
         assert "harness data fetch away" in none.value.remedy

@@ -238,11 +238,11 @@ def test_calls_in_flight_do_not_keep_a_stopped_run_for_ever(tmp_path: Path, monk
         async def generate(self, request: Request) -> Response | Failure:
             self.asked.append(request)
             if len(self.asked) == 3:
-                raise HarnessError("the quota is gone")
+                raise HarnessError("the quota is used up")
             await anyio.sleep_forever()
             raise AssertionError
 
-    with pytest.raises(HarnessError, match="the quota is gone"):
+    with pytest.raises(HarnessError, match="the quota is used up"):
         go(Stuck(), tmp_path)
 
 

@@ -301,7 +301,7 @@ def test_members_that_are_refused_are_counted_and_the_first_are_named(place: Pub
     assert bench.said == f"warning: {CODE}: refused 5 of the archive's members: {named}\n"
     place.archives[CODE] = tar_gz({"data/a.csv": b"a"}, links=links, top="")
     bench.get(DataSource(archive=(CODE, "", ("data/*.csv",))))
-    refused = "data/l.csv (a link to /etc/passwd, which is no file of its archive)"
+    refused = "data/l.csv (a link to /etc/passwd, which is not a file of its archive)"
     assert bench.said == f"warning: {CODE}: refused 1 of the archive's members: {refused}\n"
 
 
@@ -334,8 +334,8 @@ def test_an_archive_that_lost_its_files_to_a_fetch_that_did_not_end_is_whole_aga
     ("content", "told"),
     [
         (tar_gz({"data/a.csv": b"a"}, commit="9" * 40), f"is of commit {'9' * 40}, not {COMMIT}"),
-        (tar_gz({"data/a.csv": bytes(9000)})[:-60], "came damaged"),
-        (b"<html>busy</html>", "came damaged"),
+        (tar_gz({"data/a.csv": bytes(9000)})[:-60], "arrived damaged"),
+        (b"<html>busy</html>", "arrived damaged"),
         (tar_gz({"other.txt": b"a"}), "no data/*.csv"),
         (None, "404"),
     ],

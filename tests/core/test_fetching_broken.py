@@ -79,7 +79,7 @@ def test_a_busy_server_is_asked_again_and_a_lasting_fault_ends_the_command(place
 def test_a_file_that_comes_changed_is_refused_and_not_kept(place: Published, bench: Bench) -> None:
     place.sets[HUB].listed["images/1.png"] = LARGE[::-1]
     error = bench.failed()
-    assert "images/1.png did not come as it was published" in error.what
+    assert "images/1.png differs from the published file" in error.what
     assert not [path for path in bench.there() if "1.png" in path]
 
 

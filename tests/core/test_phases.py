@@ -158,7 +158,7 @@ def test_a_judge_that_dies_stops_judging_only(tmp_path: Path) -> None:
 
 
 def test_a_judge_that_dies_by_a_harness_error_is_asked_no_more(tmp_path: Path) -> None:
-    house = House(HarnessError("the quota is gone"))
+    house = House(HarnessError("the quota is used up"))
     run = house.run(tmp_path, "away/model", "away/judge", policy=Policy(start=1, cap=1))
     assert house.story.count("call judge") == 1
     assert run.exit_code == 3

@@ -121,7 +121,7 @@ class Broken(Mapping[str, Split]):
     ("splits", "why"),
     [
         ({"all": None}, "it returned split 'all': it is None, not a Split"),
-        ({5: split_of()}, "it names a split 5, which is no text"),
+        ({5: split_of()}, "it names a split 5, which is not a text"),
         (Broken(lists=True), "ValueError: no such thing"),
         (Broken(lists=False), "SystemExit: 3"),
     ],

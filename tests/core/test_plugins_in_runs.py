@@ -253,7 +253,7 @@ def test_a_task_that_exits_while_it_lists_its_samples_ends_the_command_as_a_faul
         ("generate", "return Response(text=5)", "outcomes", {"error": 3},
          "generate of provider 'bad': it returned a Response whose text is 5"),
     ],
-    ids=["a model that exits", "a judge that exits", "an answer whose text is no text"],
+    ids=["a model that exits", "a judge that exits", "an answer whose text is not a text"],
 )  # fmt: skip
 def test_what_a_plugin_does_wrong_with_a_sample_fails_that_sample_and_the_run_goes_on(
     command: Command, tmp_path: Path, place: str, what: str, field: str, counts: dict[str, int], said: str

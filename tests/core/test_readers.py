@@ -153,7 +153,7 @@ def test_a_default_stands_for_a_missing_or_blank_text_and_not_for_a_wrong_one() 
 def test_a_text_that_must_be_one_of_a_few_is_read_in_their_spelling_and_any_other_is_refused() -> None:
     areas = ("National Safety", "SSU")
     assert [row(q=text).choice("q", areas) for text in ("national  safety ", "ssu")] == ["National Safety", "SSU"]
-    with pytest.raises(BadData, match="'UUU' is none of National Safety, SSU") as caught:
+    with pytest.raises(BadData, match="'UUU' is not one of National Safety, SSU") as caught:
         row(q="UUU").choice("q", areas)
     assert caught.value.where == "data.json, record 7, field q"
 

@@ -190,7 +190,7 @@ def test_an_upload_that_breaks_off_is_never_taken_for_whole_and_the_next_one_men
     if step == 1:
         assert read_all(fetch_folder(bucket))["results.json"] == "[]"
     else:
-        with pytest.raises(HarnessError, match="not whole: an upload is under way or broke off"):
+        with pytest.raises(HarnessError, match="not whole: an upload is still running or was interrupted"):
             fetch_folder(bucket)
     upload_folder(folder, bucket, of="a")
     assert read_all(fetch_folder(bucket)) == before

@@ -108,13 +108,13 @@ def test_replicas_are_shared_out_among_hosts(given: tuple[str, ...], replicas: i
     ("launching", "given", "said"),
     [
         (Launch(hosts=("a:0,1,2", "b:0")), {"replicas": 2}, "a has 3 devices, and each replica takes 2"),
-        (Launch(hosts=("a:0,1,2",)), {"replicas": 2}, "cannot be shared out evenly"),
+        (Launch(hosts=("a:0,1,2",)), {"replicas": 2}, "cannot be divided evenly"),
         (Launch(hosts=("a:0", "b")), {"replicas": 2}, "no devices are named for b"),
         (Launch(hosts=("a",)), {"devices": "0"}, "names devices of this machine"),
         (Launch(hosts=("a",)), {"gpus": 1.0}, "gpus is for srun and Ray"),
         (Launch(), {"gpus": 1.0}, "gpus is for replicas that srun or Ray places"),
         (Launch(hosts=("a",)), {"replicas": 0}, "at least 1"),
-        (Launch(hosts=("a",)), {"remote_python": "-c"}, "is no program"),
+        (Launch(hosts=("a",)), {"remote_python": "-c"}, "is not a program"),
         (Launch(kind="srun", hosts=("a",)), {}, "--host is for ssh"),
         (Launch(kind="ssh"), {}, "needs hosts"),
         (Launch(address="auto"), {}, "--ray-address is for Ray"),
@@ -224,12 +224,12 @@ def play_garbage(played: Path, program: str) -> None:
         ("sys.stdout.buffer.write(b'\\xff' * 4 + b'x' * 99999)", "ended with exit code 0"),
         ("send('ready', 0, {}, ['x'])", "ended with exit code 0"),
         ("send('other', 0, {}, [])", "ended with exit code 0"),
-        ("send('ready', 0, None, [])", "sends what no replica sends"),
+        ("send('ready', 0, None, [])", "sent an unexpected message"),
         ("send('ready', 0, {'info': {}, 'versions': {}, 'accelerator': {}}, [])", "no description of a model"),
         ("ready(more=1)", "unexpected keyword argument 'more'"),
         ("ready(concurrency=-1); take()", "concurrency is -1"),
-        ("ready(fingerprint={'a': float('nan')})", "sends what no replica sends"),
-        ("send('failed', 0, None, [])", "sends what no replica sends"),
+        ("ready(fingerprint={'a': float('nan')})", "sent an unexpected message"),
+        ("send('failed', 0, None, [])", "sent an unexpected message"),
         ("send('failed', 0, {'error': {'type': 5, 'what': 'x'}}, [])", "error: x (host a)"),
     ],
 )
@@ -250,7 +250,7 @@ def test_a_replica_that_answers_garbage_costs_that_request_alone(answer: str, pl
     play_garbage(played, f"ready()\nwhile True: send('answer', take(), {answer}, [])")
     ended = harness_here(*words("say x"), *hosts("a"))
     assert ended.code == 3, ended.err
-    assert "sends what no replica sends" in ended.err
+    assert "sent an unexpected message" in ended.err
     assert "error 1 (replica_died)" in ended.err
 
 
@@ -373,7 +373,7 @@ def test_a_replica_that_does_not_begin_is_not_waited_for(monkeypatch: pytest.Mon
     monkeypatch.setattr("harness.replicas.pool.BOOT", "import sys; sys.stdin.read()")
     ended = harness_here(*words("say x"), *hosts("a"))
     assert ended.code == 2
-    assert "has not begun within 0.5 s" in ended.err
+    assert "did not start within 0.5 s" in ended.err
 
 
 def test_devices_of_a_host_are_counted_there(monkeypatch: pytest.MonkeyPatch) -> None:

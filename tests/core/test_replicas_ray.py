@@ -98,7 +98,7 @@ def test_a_replica_or_an_actor_that_is_killed_costs_its_requests_a_second_try(cl
     ("settings", "said"),
     [
         ({"gpus": 8}, "1 replicas of 8 GPUs do not fit: the Ray cluster has 4 GPUs"),
-        ({"replicas": 3}, "4 GPUs, which cannot be shared out evenly among 3 replicas"),
+        ({"replicas": 3}, "4 GPUs, which cannot be divided evenly among 3 replicas"),
         ({"replicas": 9, "gpus": 0}, "9 replicas on the CPU do not fit: the Ray cluster has 4 CPUs"),
         ({"gpus": 1.5}, "gpus=1.5: the Ray cluster cannot give so many to a replica"),
     ],

@@ -165,7 +165,7 @@ def test_upstreams_words_are_a_setting_only_where_there_are_some(tmp_path: Path)
     assert [setting.name for setting in judge.settings] == ["prompt", "prompts", "sees"]
     assert [setting.name for setting in tone(tmp_path).settings] == ["prompt", "sees"]
     assert opened(judge, prompts="upstream") is theirs
-    with pytest.raises(HarnessError, match="exclude each other"):
+    with pytest.raises(HarnessError, match="cannot be given together"):
         opened(judge, prompts="upstream", prompt=tmp_path / "tone.j2")
 
 

@@ -149,7 +149,7 @@ def test_a_dry_run_shows_what_would_be_left_out() -> None:
 
 def test_a_dry_run_of_which_nothing_can_be_run_says_why_as_a_run_would() -> None:
     asked = options("with-lost", task_settings={"plain.data": "/x/lost"})
-    with pytest.raises(HarnessError, match="nothing that was asked can be run") as caught:
+    with pytest.raises(HarnessError, match="none of these tasks can be run") as caught:
         dry_run(asked)
     assert "plain:all, lost:all not run: the data of this is not on this machine" in caught.value.remedy
 
@@ -248,7 +248,7 @@ def test_what_is_no_name_of_a_rubric_is_refused_with_its_place(rubric: object) -
 
 def test_a_name_that_a_task_and_a_suite_share_is_neithers() -> None:
     with plugins.use(host_of(*TASKS, *JUDGES, Suite(name="up", description="", tasks=("plain",)), fake_provider())):
-        with pytest.raises(HarnessError, match="'up' is a suite and a task"):
+        with pytest.raises(HarnessError, match="'up' is the name of a suite and of a task"):
             make_plan(options("up"))
         assert make_plan(options("up:all")).splits
 

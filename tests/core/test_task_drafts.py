@@ -107,7 +107,7 @@ def test_base64_and_struct_images_are_seen_by_their_cells(tmp_path: Path) -> Non
         ("empty.csv", "a.yaml", "the data file holds no records"),
         ("q.csv", "a.txt", "does not end with .yaml"),
         ("q.csv", "My File.yaml", "'My File' cannot name a task"),
-        ("q.csv", "taken.yaml", "there is a file already"),
+        ("q.csv", "taken.yaml", "the file already exists"),
         ("q.csv", "below/a.yaml", "not in the task file's folder"),
         ("numbers.csv", "a.yaml", "no column holds a question"),
     ],

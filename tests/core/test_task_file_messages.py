@@ -38,7 +38,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "line 2: kind",
         "write a text: one of attack",
     ),
-    "a merge of what is no mapping": ("<<: 5\n", "line 1", "give << a mapping"),
+    "a merge of what is not a mapping": ("<<: 5\n", "line 1", "give << a mapping"),
     "a tag of Python's": ("description: !!python/object/apply:os.system [ls]\n", "line 1", "leave the tag out"),
     "a control character": ("description: a\x01b\n", "", "take the character out"),
     "two documents": (RIGHT + "---\nkind: attack\n", "line 7", "leave out the line ---"),

@@ -233,7 +233,7 @@ def test_splits_are_files_or_values_of_a_column(tmp_path: Path) -> None:
     by_column = load_task(write_file(tmp_path, **given, splits={"column": "room", "values": ["kitchen", "bath"]}))
     assert [each.id for each in list_samples(by_column, "kitchen")] == ["a", "c"]
     part = {"column": "room", "values": ["kitchen"]}
-    with pytest.raises(BadData, match="the split 'bath' is none of the file's splits"):
+    with pytest.raises(BadData, match="the split 'bath' is not one of the file's splits"):
         read(write_file(tmp_path, **given, splits=part), "kitchen")
     assert len(read(write_file(tmp_path, **given, splits={**part, "others": "left out"}), "kitchen")) == 2
 

@@ -187,7 +187,7 @@ def test_what_unpacks_to_far_more_than_was_sent_goes_to_the_file_piece_by_piece(
         if size is None:
             fetched(RemoteFile(path="a.csv", url=url), tmp_path / "a.csv")
         else:
-            with pytest.raises(HarnessError, match="did not come as it was published"):
+            with pytest.raises(HarnessError, match="differs from the published file"):
                 fetched(wanted, tmp_path / "a.csv")
     assert [path.stat().st_size for path in tmp_path.iterdir()] == ([96 * MIB] if size is None else [])
 

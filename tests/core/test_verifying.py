@@ -243,7 +243,7 @@ def test_an_invocation_that_stopped_explains_a_difference_and_alone_is_none(fold
 
 @pytest.mark.parametrize(
     ("changes", "why"),
-    [({"schema": "harness.run/0"}, "harness.run/0"), ({"history": []}, "no invocation of it has ended")],
+    [({"schema": "harness.run/0"}, "harness.run/0"), ({"history": []}, "no command of it has ended")],
 )
 def test_a_run_of_another_schema_or_without_an_invocation_that_ended_is_not_verifiable(
     folder: Path, changes: dict[str, Any], why: str

@@ -243,7 +243,7 @@ def test_an_older_setting_that_says_the_same_makes_the_same_judge(name: str, see
         ("mis", {"sees": "question"}, "cannot do without the answer.*add it: -T mis.sees=question,answer"),
         ("mis", {"sees": "warning,answer"}, "there is no part 'warning'"),
         ("mis", {"sees": "question,answer", "prompts": "upstream"}, "upstream's words say what is shown"),
-        ("mssbench", {"sees": "question,answer", "prompts": "upstream"}, "exclude each other"),
+        ("mssbench", {"sees": "question,answer", "prompts": "upstream"}, "cannot be given together"),
         ("siuo", {"sees": "question,answer"}, "cannot do without the warning"),
         ("siuo", {"sees": "images,warning,answer"}, "cannot do without the text as it was sent"),
         ("strongreject", {"sees": "answer"}, "cannot do without the text as it was sent"),

@@ -231,7 +231,7 @@ def wrap(model: FakeModel, **given: Any) -> Any:
     ("rows", "said"),
     [
         ([[1.0, 2.0]], "of unequal length"),
-        ([[float("nan")] * 16], "holds what is no number"),
+        ([[float("nan")] * 16], "holds what is not a number"),
         ([[0.0] * 16], "a vector is zero"),
         (["not base64!"], "this is no pool of defences"),
     ],

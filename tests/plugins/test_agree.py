@@ -179,7 +179,7 @@ def refused(*flags: str) -> Result:
 
 def test_flags_that_mean_nothing_beside_each_other_are_refused(judged_run: Path) -> None:
     place = str(judged_run)
-    assert "exclude each other" in refused(place, "--export", "a.csv", "--import", "b.csv", "--as", "x").output
+    assert "cannot be given together" in refused(place, "--export", "a.csv", "--import", "b.csv", "--as", "x").output
     assert "need each other" in refused(place, "--import", "b.csv").output
     assert "--sample needs --export" in refused(place, "--sample", "3").output
     assert "--seed needs --sample" in refused(place, "--seed", "3", "--export", "a.csv").output

@@ -119,7 +119,7 @@ def annotate(run: Path, name: str, count: int, *, word: str = "") -> list[str]:
 class TestFlags:
     def test_that_mean_nothing_beside_each_other_are_refused(self, run: Path) -> None:
         assert "--as NAME is needed" in usage_error(run)
-        assert "--plan and --export exclude each other" in usage_error(run, "--plan", "--export", "a.csv")
+        assert "--plan and --export cannot be given together" in usage_error(run, "--plan", "--export", "a.csv")
         assert "--half-width has no effect on the page: it belongs to --plan" in usage_error(
             run, "--half-width", "4", "--as", "anna"
         )
@@ -567,7 +567,7 @@ class TestLabelStudio:
         tasks = json.loads(file.read_text())
         mixed = [task_of(tasks[0], "safe"), task_of(tasks[1], "unsafe", who=None)]
         (tmp_path / "mixed.json").write_text(json.dumps(mixed))
-        with pytest.raises(BadData, match="labels of 7 and 1 of nobody named, the first in row 2"):
+        with pytest.raises(BadData, match="labels of 7 and 1 without an annotator's name, the first in row 2"):
             label(run, "--import", tmp_path / "mixed.json", "--as", "anna")
         assert "1 label " in told(run, "--import", tmp_path / "mixed.json", "--as", "anna=7")
 

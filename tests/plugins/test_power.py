@@ -61,7 +61,7 @@ def test_a_run_that_has_not_ended_is_refused_with_what_goes_on(tmp_path: Path) -
     (run / "results.json").unlink()
     with pytest.raises(HarnessError, match="there are no results yet") as refused:
         power("--task", "played:one", "--against", run, "--width", "30")
-    assert "the same `harness run` command goes on" in refused.value.remedy
+    assert "the same `harness run` command continues" in refused.value.remedy
 
 
 def test_seeds_are_listed_where_it_is_known_how_they_differ() -> None:

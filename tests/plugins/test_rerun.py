@@ -247,7 +247,7 @@ def test_what_cannot_be_repeated_is_refused_with_the_reason() -> None:
 
     refuse("redacted export cannot be repeated", lambda body: body.update(redacted=True))
     refuse("has no 'identity'", lambda body: body.pop("identity"))
-    refuse("no invocation of it has ended", lambda body: body.update(history=[]))
+    refuse("no command of it has ended", lambda body: body.update(history=[]))
     refuse("the run itself", lambda body: None, run.folder)
     refuse("does not know: turbo", lambda body: body["history"][0]["options"].update(turbo=True))
     refuse("does not know: fly", lambda body: body["history"][0]["options"].update(command="fly"))

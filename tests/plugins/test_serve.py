@@ -461,7 +461,7 @@ async def test_no_other_file_can_be_read_nor_its_being_there_be_learnt(shared: P
 
 
 async def test_a_folder_that_is_not_there_and_a_port_that_is_taken_are_the_users_to_mend(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="is no folder"):
+    with pytest.raises(HarnessError, match="is not a folder"):
         chat_app(FakeModel(), name="m", token="t", files=tmp_path / "none")
     app = chat_app(FakeModel(), name="m", token="t")
     async with serving(app) as place:

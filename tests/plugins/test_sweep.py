@@ -48,7 +48,7 @@ def test_failures_are_rows_and_the_same_command_goes_on_with_them_alone(world: W
     assert "out of memory" in Path(units["toy-once"]["log"]).read_text()
     assert "4 units: 2 complete, 2 failed" in ended.out
     assert "toy/good" in (world.output / "leaderboard.html").read_text()
-    [again] = re.findall("go on with what is not complete: (harness sweep .*)", ended.err)
+    [again] = re.findall("continue what is not complete: (harness sweep .*)", ended.err)
     assert "--plugin" in again
 
     asked = world.lines("asked")

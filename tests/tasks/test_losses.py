@@ -176,7 +176,7 @@ def test_a_threshold_parts_answers_of_use_from_the_others_that_do_not_decline(
 
 
 def test_a_threshold_beyond_the_scale_is_refused() -> None:
-    with pytest.raises(HarnessError, match=r"threshold=1\.5 is no score"):
+    with pytest.raises(HarnessError, match=r"threshold=1\.5 is not a score"):
         STRONGREJECT.open({"prompt": None, "threshold": 1.5}, Path())
 
 

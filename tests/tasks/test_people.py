@@ -197,7 +197,13 @@ def test_a_median_rating_from_the_threshold_on_is_unsafe(threshold: float, label
             STRONGREJECT | {"label_median": "4"},
             "the rating 4 is not one from",
         ),
-        ("strongreject-labels", "all", "labelbox.csv", STRONGREJECT | {"label_median": "high"}, "'high' is no number"),
+        (
+            "strongreject-labels",
+            "all",
+            "labelbox.csv",
+            STRONGREJECT | {"label_median": "high"},
+            "'high' is not a number",
+        ),
     ],
 )
 def test_a_label_of_another_form_is_bad_data_with_its_record_and_field(

@@ -250,13 +250,13 @@ async def test_what_ends_the_build_lets_the_other_drawing_finish() -> None:
 
         async def draw(self, drawing: Drawing) -> Drawn:
             if "red ring" in drawing.prompt:
-                raise HarnessError("the quota is gone")
+                raise HarnessError("the quota is used up")
             for _ in range(5):
                 await checkpoint()
             finished.append(drawing.prompt)
             return Drawn(data=drawn("blue star"))
 
-    with pytest.raises(HarnessError, match="the quota is gone"):
+    with pytest.raises(HarnessError, match="the quota is used up"):
         await draw(build_context(PlayedCalls(Slow())), ELEMENT, QUESTION)
     assert len(finished) == 1
 
@@ -369,7 +369,7 @@ def test_a_drawing_that_disappears_before_it_is_compared_is_told_and_drawn_anew(
         code, _, err = called(command)
     assert (code, "Traceback" in err) == (2, False), err
     assert f"a drawing can no longer be read: missing ({gone[0]})" in err
-    assert "it is drawn anew" in err
+    assert "it draws the image again" in err
 
     code, _, err = called(command)
     assert code == 0, err

@@ -63,7 +63,7 @@ class TestAMethodInAFile:
             pytest.param({"ingredients": [{"layout": "miss"}]}, "there is no layout 'miss'", id="a layout"),
             pytest.param({"ingredients": [ONE | {"labels": "rude"}]}, "there is no labels 'rude'", id="labels"),
             pytest.param({"ingredients": []}, "list of ingredients", id="nothing to learn"),
-            pytest.param({"trained": []}, "nothing would learn", id="nothing that learns"),
+            pytest.param({"trained": []}, "no part of the model would be trained", id="nothing that learns"),
             pytest.param({"ingredients": [{"name": "x"}]}, "says its layout", id="no layout"),
             pytest.param(
                 {"ingredients": ONE}, "ingredients: a list is wanted, not a mapping (own.yaml)", id="a mapping"
@@ -345,7 +345,7 @@ class TestSeveralProcesses:
         [
             pytest.param("fsdp-nodes", "NODE_RANK, MASTER_ADDR, MASTER_PORT", id="which node this is"),
             pytest.param("fsdp-9", "did you mean 'fsdp-8'", id="a configuration that is there"),
-            pytest.param("fsdp-8", "wants 8 GPUs, and 0 can be seen here", id="the GPUs of their configuration"),
+            pytest.param("fsdp-8", "needs 8 GPUs, and 0 can be seen here", id="the GPUs of their configuration"),
             pytest.param("zero3-8", "needs DeepSpeed", id="the packages of their configuration"),
         ],
     )

@@ -154,7 +154,7 @@ def test_a_zip_that_comes_changed_is_not_taken(place: Published, tmp_path: Path)
     for image in packed("even").values():
         data = data.replace(image[:-30], image[:-31] + b"x")
     place.sets[HUB].files["even.zip"] = data
-    with pytest.raises(HarnessError, match="did not come as it was published"):
+    with pytest.raises(HarnessError, match="differs from the published file"):
         fetched(tmp_path / "general", count=RECORDS)
 
 

@@ -43,7 +43,7 @@ def refuse(train: Train, tmp_path: Path) -> Refuse:
     ("more", "changes", "said"),
     [
         pytest.param((), {"method": "mirrage"}, "did you mean 'mirage'", id="a method that no plugin offers"),
-        pytest.param((), {"root": Path("none")}, "there are no data", id="data that are not there"),
+        pytest.param((), {"root": Path("none")}, "there is no data", id="data that are not there"),
         pytest.param(("--data", "."), {}, "given twice", id="data that are given twice"),
         pytest.param(("--data", "generel=."), {}, "has no ingredient", id="data under a name that the method lacks"),
         pytest.param(("-S", "skip_bat=true"), {}, "'skip_bad'", id="a setting that is not there"),
@@ -126,7 +126,7 @@ def would_refuse(train: Train, refuse: Refuse) -> Callable[..., list[str]]:
         (("--set", "optimizer=paged_adamw_8bit"), "optimizer: paged_adamw_8bit needs bitsandbytes"),
         (("-S", "log=wandb"), "-S log=wandb needs a package"),
         (("--launch", "zero3-4"), "--launch zero3-4 needs DeepSpeed"),
-        (("--launch", "fsdp-4"), "--launch fsdp-4 wants 4 GPUs, and 0 can be seen here"),
+        (("--launch", "fsdp-4"), "--launch fsdp-4 needs 4 GPUs, and 0 can be seen here"),
         (("--set", "max_length=5"), "no record is short enough for max_length 5"),
     ],
 )
@@ -241,7 +241,7 @@ def test_an_output_with_detours_is_the_folder_they_lead_to(tmp_path: Path, monke
 def test_an_output_that_is_a_link_to_nothing(refuse: Refuse, tmp_path: Path, more: tuple[str, ...]) -> None:
     (tmp_path / "out").symlink_to("nowhere")
     said = refuse(*more)
-    assert "a link is there, whose place no folder can take" in said
+    assert "this is a link, and a folder cannot replace it" in said
     assert "out -> nowhere" in said
 
 
@@ -260,7 +260,7 @@ def test_a_batch_that_the_devices_cannot_share(refuse: Refuse, tmp_path: Path) -
     own = tmp_path / "three.yaml"
     own.write_text("distributed_type: MULTI_GPU\nnum_processes: 3\n", encoding="utf-8")
     said = refuse("--launch", str(own), "--dry-run")
-    assert "a batch of 4 records cannot be dealt out to 3 devices" in said
+    assert "a batch of 4 records cannot be divided among 3 devices" in said
 
 
 FSDP = "distributed_type: FSDP\nnum_processes: 2\nfsdp_config: "
@@ -304,5 +304,5 @@ def test_a_training_of_no_steps_leaves_no_model(fit: Fit, tmp_path: Path) -> Non
 
 def test_a_working_folder_that_is_a_file(fit: Fit, tmp_path: Path) -> None:
     (tmp_path / "out.partial").touch()
-    with pytest.raises(HarnessError, match="a training cannot work there"):
+    with pytest.raises(HarnessError, match="the training cannot write there"):
         fit()

@@ -95,7 +95,7 @@ async def build(build: Build) -> Built:
                 return marks.get(image(sha256))
             except BadImage as fault:  # it was there a moment ago
                 what = f"a drawing can no longer be read: {fault.reason}"
-                remedy = "delete it if it still exists, and run the command again: it is drawn anew"
+                remedy = "delete it if it still exists, and run the command again: it draws the image again"
                 raise HarnessError(what, where=str(work / fault.path), remedy=remedy) from None
 
         async with open_call_runner(plan, store, tell=build.tell, dropped=marks.drop) as calls:

@@ -93,7 +93,7 @@ def _parse_settings(_: click.Context, param: click.Parameter, texts: tuple[str, 
     "-S", "settings", multiple=True, callback=_parse_settings, metavar="KEY=VALUE", help="Setting of the builder."
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and its most calls, and make no call.")
-@click.option("--fresh", is_flag=True, help="Rename the folder of stored calls, and start anew; reviews stay.")
+@click.option("--fresh", is_flag=True, help="Rename the folder of stored calls, and start again; reviews stay.")
 @click.option("--push", default="", metavar="OWNER/NAME", help="Then upload the set to the hub, private and gated.")
 @click.option("--public", is_flag=True, help="With --push: let everybody see its page; the files stay gated.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -297,7 +297,7 @@ def _write_sheet(queue: Queue, folder: Path, path: Path, reviewer: str) -> None:
         with path.open("x", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
             file.write(text)
     except FileExistsError:
-        what = "the file exists already and may hold somebody's work"
+        what = "the file already exists and may hold a person's work"
         raise HarnessError(what, where=str(path), remedy="name another one") from None
     except OSError as error:
         raise HarnessError(f"cannot write: {error.strerror}", where=str(path)) from None

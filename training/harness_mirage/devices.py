@@ -207,7 +207,7 @@ def launch(method: Method, training: Training) -> Path:
         raise HarnessError(
             "a process of the training ended early, so all of them were ended; its message is above",
             where=f"{count_processes(config)} processes by {training.launch}",
-            remedy="fix that and give the same command again: it goes on from the last whole checkpoint",
+            remedy="fix that and give the same command again: it continues from the last complete checkpoint",
         )
     return training.out
 
@@ -272,7 +272,7 @@ def check_launch(training: Training, environ: Mapping[str, str] = os.environ) ->
     wanted, there = int(config["num_processes"]) // int(config.get("num_machines", 1)), int(torch.cuda.device_count())
     if wanted > there:
         raise HarnessError(
-            f"--launch {training.launch} wants {wanted} GPUs, and {there} can be seen here",
+            f"--launch {training.launch} needs {wanted} GPUs, and {there} can be seen here",
             remedy="name another configuration, or a file of your own: see docs/commands/train.md",
         )
     return nodes

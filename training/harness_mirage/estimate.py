@@ -195,7 +195,7 @@ def check_memory(size: Size, recipe: Recipe, devices: Devices, *, forced: bool) 
         raise HarnessError(
             f"there is no GPU here, and this model has {parameters} parameters: it needs about"
             f" {format_bytes(needed.whole)} on {where}",
-            remedy=f"{_advise(size, recipe, devices)}\n  -S device=cpu trains here all the same, very slowly",
+            remedy=f"{_advise(size, recipe, devices)}\n  -S device=cpu trains here anyway, very slowly",
         )
     if needed.fixed > devices.memory:
         raise HarnessError(

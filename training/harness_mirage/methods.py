@@ -194,7 +194,9 @@ def parse_method(given: Mapping[str, Any], where: str) -> Method:
         remedy = nearest(str(unknown[0]), ROLES)
         raise UnknownName(f"there is no role {unknown[0]!r}", where=f"{where}, trained", remedy=remedy)
     if not trained:
-        raise BadData("nothing would learn", where=f"{where}, trained", remedy=f"some of {', '.join(ROLES)}")
+        raise BadData(
+            "no part of the model would be trained", where=f"{where}, trained", remedy=f"some of {', '.join(ROLES)}"
+        )
     made: dict[str, Any] = {**given, "ingredients": ingredients, "trained": trained}
     return Method(**made)
 
@@ -284,7 +286,7 @@ SETTINGS: Final = (
         type=int,
         default=100,
         identity=False,
-        help="steps between two checkpoints, from which a training goes on after it was stopped",
+        help="steps between two checkpoints, from which a stopped training continues",
         least=1,
     ),
     Setting(

@@ -63,21 +63,21 @@ def check_out(training: Training) -> None:
         )
     if Path.cwd().is_relative_to(out.resolve()):
         raise HarnessError(
-            "a new model is made next to its folder and takes its place when it is whole, and you are in this folder",
+            "you are in this folder, so a new model cannot replace it",
             where=str(out.resolve()),
             remedy="name another --out, such as models/NAME",
         )
     # A folder is renamed to the output at the end, which works onto nothing and onto an empty folder.
     if out.name in ("", ".."):
-        raise HarnessError("an output has a name of its own", where=str(out), remedy="name another --out")
+        raise HarnessError("--out does not end with the name of a folder", where=str(out), remedy="name another --out")
     if out.is_symlink() and (training.resume or not out.exists()):
         raise HarnessError(
-            "a link is there, whose place no folder can take",
+            "this is a link, and a folder cannot replace it",
             where=f"{out} -> {out.readlink()}",
             remedy="remove the link, or name another --out",
         )
     if out.is_mount():
-        what = "a disk is mounted there, whose place no folder can take"
+        what = "a disk is mounted there, and a folder cannot replace it"
         raise HarnessError(what, where=str(out), remedy=f"--out {out / 'model'}")
     above = next(each for each in out.absolute().parents if each.exists())
     if not above.is_dir():

@@ -25,7 +25,9 @@ def main(words: list[str]) -> int:
         except RuntimeError as error:  # torch has no class of its own for it
             if not any(word in str(error).lower() for word in _GONE):
                 raise
-            raise HarnessError("another process of the training is gone") from error
+            raise HarnessError(
+                "another process of the training ended, so this one cannot continue", remedy="its message is above"
+            ) from error
         return 0
 
     return exit_code(work, words)

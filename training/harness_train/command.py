@@ -55,7 +55,7 @@ def _pairs(_: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> 
 @click.option(
     "--resume/--fresh",
     default=True,
-    help="Go on from the last checkpoint, or start anew and put an old model aside.  [default: resume]",
+    help="Continue from the last checkpoint, or start again and move an old model aside.  [default: resume]",
 )
 @click.option("--dry-run", is_flag=True, help="Show mixture, recipe, steps, memory and time, and train nothing.")
 @click.option("--export", metavar="FORMAT", help="Write the mixture into --out for another trainer, and train nothing.")

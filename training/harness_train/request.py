@@ -74,7 +74,7 @@ def parse_data(texts: Sequence[str]) -> dict[str, Path]:
             raise HarnessError(f"--data {name or 'PATH'} is given twice", remedy="give a name to each: NAME=PATH")
         found[name] = Path(path).expanduser()
         if not found[name].exists():
-            raise HarnessError("there are no data", where=path, remedy="--data takes a folder or a file")
+            raise HarnessError("there is no data", where=path, remedy="--data takes a folder or a file")
     return found
 
 

@@ -211,13 +211,16 @@ def _decide_limit(run: _Opened, rule: LimitRule, start: RuleResult, rules: GateR
     full = 100.0 if found.unit == "%" else 1.0
     if rule.percent and found.unit != "%":
         raise HarnessError(
-            f"{found.metric} is no percentage", remedy=f"write {rule.limit / 100:g} instead of {rule.limit:g}%"
+            f"{found.metric} is not a percentage", remedy=f"write {rule.limit / 100:g} instead of {rule.limit:g}%"
         )
     if not (0 <= found.worst[0] <= found.worst[1] <= full):
-        raise HarnessError(f"results.json gives {found.metric} an interval that is none: {list(found.worst)}")
+        raise HarnessError(
+            f"results.json gives {found.metric} an interval that is not valid: {list(found.worst)}",
+            remedy="see: harness verify RUN",
+        )
     if not 0 <= rule.limit <= full:
         raise HarnessError(
-            f"the limit {rule.limit:g} is no value of {found.metric}, which goes from 0 to {full:g}",
+            f"the limit {rule.limit:g} is not a value of {found.metric}, which goes from 0 to {full:g}",
             remedy="write a limit in the metric's unit",
         )
     worst, bounds = ((ends[0] / full, ends[1] / full) for ends in (found.worst, found.bounds))
@@ -313,7 +316,7 @@ def _decide_base(run: _Opened, rule: BaseRule, rules: GateRules) -> Iterator[Rul
         if run.fault is not None:
             raise run.fault
         if not (run.place / "run.json").is_file():
-            raise HarnessError("a comparison needs the run folder, not results.json alone")
+            raise HarnessError("a comparison needs the run folder, not results.json alone", remedy="give the folder")
         base = _open_run(rule.run, verify=False)
         if base.fault is not None:
             raise base.fault

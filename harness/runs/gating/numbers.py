@@ -230,7 +230,7 @@ def _explain_incomplete(split: FoundSplit, judge: str, view: Mapping[str, Any]) 
         return Unanswered(f"{what}nothing was asked")
     what += f"{100 * coverage:.1f}% of the records are resolved"
     if view.get("drawn"):
-        return Unfinished(f"{what}; {judge} has read a drawn part", remedy="harness judge RUN judges the rest")
+        return Unfinished(f"{what}; {judge} has judged only a drawn part", remedy="harness judge RUN judges the rest")
     if unjudged:
         return Unfinished(f"{what}; {unjudged} answers are not judged", remedy="harness judge RUN judges them")
     return Unanswered(what)

@@ -68,7 +68,7 @@ def describe_absent(place: Path) -> HarnessError:
     if list_shards(place):
         return Unfinished("the shards of the run are not merged", where=where, remedy=_find_merge(place))
     if place.is_dir() and _is_run(place):
-        remedy = "give the command that started it again: it goes on"
+        remedy = "give the command that started it again: it continues"
         return Unfinished("the run ended before anything was written", where=where, remedy=remedy)
     return HarnessError("there is no run here", where=where, remedy="give a run folder")
 
@@ -86,10 +86,10 @@ def find_resume(folder: Path) -> str:
                 return format_command(read_options(Options, raw, str(folder)), "run", folder)
             return format_command(read_options(JudgeOptions, raw, str(folder)), kind, folder)
     except HarnessError:  # another version's, or it held a key
-        return "give the command that started it again: it goes on"
+        return "give the command that started it again: it continues"
     asked = [each.command for each in file.history if each.command[:2] == ("harness", "run")]
     if not asked:
-        return "give the command that started it again: it goes on"
+        return "give the command that started it again: it continues"
     return shlex.join(word for word in asked[-1] if word != "--fresh")
 
 

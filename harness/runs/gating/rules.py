@@ -109,7 +109,7 @@ def parse_limit(kind: Kind, text: str, flag: str = "") -> LimitRule:
     try:
         value = float(limit.removesuffix("%"))
     except ValueError:
-        raise HarnessError(f"{where}: the limit {limit!r} is no number", remedy=_FORM) from None
+        raise HarnessError(f"{where}: the limit {limit!r} is not a number", remedy=_FORM) from None
     return _make_limit(kind, name, value, where, percent=limit.endswith("%"))
 
 
@@ -160,7 +160,7 @@ def _read_limits(kind: Literal["max", "min"], raw: object, where: str) -> list[L
     rules: list[LimitRule] = []
     for name, limit in _check_mapping(raw, where, "a mapping of METRIC:TASK:SPLIT to limits, or a list").items():
         if isinstance(limit, bool) or not isinstance(limit, int | float):
-            raise HarnessError(f"the limit of {name} is no number", where=where, remedy="write ASR:mis:test: 5")
+            raise HarnessError(f"the limit of {name} is not a number", where=where, remedy="write ASR:mis:test: 5")
         rules.append(_make_limit(kind, name, float(limit), f"{where}: {name}"))
     return rules
 

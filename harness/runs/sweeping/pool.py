@@ -91,12 +91,12 @@ class Slots:
         wanted = self.count_gpus(work)
         if wanted > len(self.devices):
             raise HarnessError(
-                f"{work.name} wants {count_things(wanted, 'GPU')}, and {len(self.devices) or 'none'} can be used here",
+                f"{work.name} needs {count_things(wanted, 'GPU')}, and {len(self.devices) or 'none'} can be used here",
                 remedy="lower its `gpus`, or use --executor slurm or ray",
             )
         if wanted and self.find_share(work) > 1 + _ALMOST:
             raise HarnessError(
-                f"{work.name} wants {work.memory:g} GB on a GPU, and one has {self.memory:g} GB",
+                f"{work.name} needs {work.memory:g} GB on a GPU, and one has {self.memory:g} GB",
                 remedy="lower its `memory`, or give it more `gpus`",
             )
 

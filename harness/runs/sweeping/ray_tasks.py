@@ -108,12 +108,12 @@ class RayPool:
         wanted = work.gpus if work.gpus is not None else int(work.local and most >= 1)
         if wanted > most:
             raise HarnessError(
-                f"{work.name} wants {wanted} GPUs, and the largest node of the Ray cluster has {most:g}",
+                f"{work.name} needs {wanted} GPUs, and the largest node of the Ray cluster has {most:g}",
                 remedy="lower its `gpus`: a unit's GPUs are of one node",
             )
         if work.memory is not None and self._memory is not None and work.memory > self._memory and wanted:
             raise HarnessError(
-                f"{work.name} wants {work.memory:g} GB on a GPU, and one has {self._memory:g} GB",
+                f"{work.name} needs {work.memory:g} GB on a GPU, and one has {self._memory:g} GB",
                 remedy="lower its `memory`, or give it more `gpus`",
             )
         if wanted != 1 or work.memory is None or self._memory is None:

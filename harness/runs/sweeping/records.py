@@ -127,7 +127,7 @@ class Records:
 
     def claim(self, unit: Unit) -> HeldLock | None:
         """Hold the unit until it is released; None if another process works on it."""
-        busy = HarnessError("another sweep works on it")
+        busy = HarnessError("another sweep works on it", remedy="wait until it has ended")
         try:
             return lock_file(self.folder / f"{unit.name}.lock", busy=busy)
         except HarnessError as error:

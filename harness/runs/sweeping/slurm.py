@@ -140,7 +140,7 @@ def _list_head(options: Mapping[str, str], name: str, log: Path, gpus: int) -> I
 def _check_options(options: Mapping[str, str]) -> None:
     for name, value in options.items():
         if name in _OURS or not _NAME.fullmatch(name) or "\n" in value:
-            what = "is the sweep's own" if name in _OURS else "is no option of sbatch"
+            what = "is the sweep's own" if name in _OURS else "is not an option of sbatch"
             raise HarnessError(
                 f"slurm.{name} {what}", remedy="write options such as {partition: gpu, time: '04:00:00'}"
             )

@@ -225,9 +225,12 @@ def _check_abilities(info: ModelInfo, visuals: Sequence[Any], turns: Sequence[Ma
             remedy="use a model that takes several images: none is ever dropped",
         )
     if prefill and "prefill" not in info.can:
-        raise HarnessError(f"the task begins the answer ({prefill[:60]!r}); {info.ref} does not support prefill")
+        raise HarnessError(
+            f"the task begins the answer ({prefill[:60]!r}); {info.ref} does not support prefill",
+            remedy="name another model",
+        )
     if "system" not in info.can and any(turn["role"] == "system" for turn in turns):
-        raise HarnessError(f"{info.ref} takes no system message")
+        raise HarnessError(f"{info.ref} takes no system message", remedy="name another model")
 
 
 def _messages(turns: Sequence[Mapping[str, Any]], pictures: list[Image]) -> tuple[Message, ...] | None:

@@ -294,7 +294,7 @@ def copy_image(source: Path, target: Path) -> None:
             raise
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         what = f"an image of the build cannot be copied into the set: {why}"
-        raise BadData(what, where=source.name, remedy="delete it, and build again: it is drawn anew") from None
+        raise BadData(what, where=source.name, remedy="delete it, and build again: it is drawn again") from None
 
 
 def _move(source: Path, target: Path) -> None:

@@ -32,14 +32,14 @@ def parse_review(fields: Mapping[str, Any]) -> Review:
     for name, value in fields.items():
         kinds = _FIELDS.get(name)
         if kinds is None:
-            raise ValueError(f"{name} is no field of a review")
+            raise ValueError(f"{name} is not a field of a review")
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise ValueError(f"{name} is {value!r}")
     for name in ("key", "reviewer", "decision"):
         if not fields.get(name):
             raise ValueError(f"{name} is missing")
     if fields["decision"] not in DECISIONS:
-        raise ValueError(f"decision {fields['decision']!r} is none of {', '.join(DECISIONS)}")
+        raise ValueError(f"decision {fields['decision']!r} is not one of {', '.join(DECISIONS)}")
     return Review(**fields)
 
 

@@ -173,7 +173,9 @@ class CandidateSession(ReviewSession[Review]):
                 remedy="the build has other candidates now: reload the page, or export the sheet again",
             )
         if review.decision == "fix" and candidate.key.endswith(REAL):
-            raise HarnessError("question and category belong to its drawn twin: keep, drop or skip this one")
+            raise HarnessError(
+                "question and category are those of the drawing that this photograph replaces: keep, drop or skip it"
+            )
         if review.category and review.category not in queue.categories:
             raise HarnessError(
                 f"{review.category!r} is not a category here", remedy=f"one of: {', '.join(queue.categories)}"
@@ -189,7 +191,7 @@ class CandidateSession(ReviewSession[Review]):
         if changes[1] != candidate.question and wrong:
             raise BadQuestion(wrong.told)
         if review.decision != "drop" and (gone := [each.why for each in queue.images_of(candidate) if each.why]):
-            raise HarnessError(f"an image cannot be seen ({gone[0]}): drop or skip this one")
+            raise HarnessError(f"an image cannot be shown ({gone[0]}): drop or skip this one")
         return candidate
 
     def _write(self, review: Review, *, anyway: bool = False) -> None:

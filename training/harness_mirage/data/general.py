@@ -229,7 +229,7 @@ def open_remote_zip(client: httpx.Client, file: RemoteFile) -> Archive | None:
         try:  # the zip's own checksum says whether a file came whole
             return read_member(opened, nullcontext(), info)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
-            what = f"{info.filename} did not come as it was published: {error}"
+            what = f"{info.filename} differs from the published file: {error}"
             raise HarnessError(what, where=file.path) from None
 
     tops = {info.filename.partition("/")[0] + "/" if "/" in info.filename else "" for info in infos}
@@ -291,7 +291,7 @@ class _RemoteReader(io.RawIOBase):
                     if not reply.is_success:
                         raise Refusal(url, reply.status_code, reply.headers.get("x-error-code", ""))
                     if reply.status_code != 206:
-                        what = "the server gives no pieces of files, so single images cannot be taken out of an archive"
+                        what = "the server does not send parts of files, so single images of an archive cannot be read"
                         remedy = "fetch the archives whole, into the data's folder"
                         raise HarnessError(what, where=url, remedy=remedy)
                     data = b"".join(read_pieces(reply, limit=size, what="what was asked for"))
@@ -306,9 +306,9 @@ class _RemoteReader(io.RawIOBase):
 
 @click.command(help=__doc__)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--count", default=500, show_default=True, type=click.IntRange(min=1), help="records to fetch")
-@click.option("--seed", default=0, show_default=True, help="of the sample")
-@click.option("--revision", default="", help="commit of the set; not given: the newest")
+@click.option("--count", default=500, show_default=True, type=click.IntRange(min=1), help="Records to fetch.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
+@click.option("--revision", default="", help="Commit of the set; not given: the newest.")
 def main(folder: Path, count: int, seed: int, revision: str) -> None:
     """Fetch, and say what came."""
     try:
@@ -319,7 +319,7 @@ def main(folder: Path, count: int, seed: int, revision: str) -> None:
         sys.exit(2)
     say(f"{came.records} records of {SOURCE.hub} ({SOURCE.licence}): --data general={folder}")
     if came.unpublished:
-        say(f"{came.unpublished} that were drawn gave their place to others: their images are not in the set")
+        say(f"{came.unpublished} that were drawn are replaced by others: their images are not in the set")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def mix(method: Method, training: Training) -> Mixture:
     shares = {number: each.share for number, each in enumerate(ingredients) if each.share is not None}
     rest = 1.0 - sum(shares.values())
     if shares and not 0.0 < rest <= 1.0:
-        raise HarnessError("shares of a mixture must be 0 or more, and together less than 1")
+        raise HarnessError("shares of a mixture must be 0 or more, and together less than 1", remedy="lower the shares")
     for number, share in shares.items():  # the count that makes it this share of the whole mixture
         samples[number] = sample(replace(ingredients[number], count=round(fixed * share / rest)))
     hold_out.check()
@@ -147,7 +147,7 @@ def _join(samples: Sequence[tuple[Part, tuple[Record, ...]]], seed: int) -> Mixt
         names.update(own)
         parts.append(replace(part, names=tuple(own), ids=_digest([name] for name in own)))
     if not records:
-        raise HarnessError("no record is left to learn from", remedy="hold out less, or bring more data")
+        raise HarnessError("no record is left to train on", remedy="hold out less, or give more data")
     records.sort(key=lambda record: (draw_number(seed, record.id.encode(errors="surrogatepass")), record.id))
     said = ([record.id, *([turn.speaker, turn.text] for turn in record.turns)] for record in records)
     return Mixture(records=tuple(records), parts=tuple(parts), digest=_digest(said), seed=seed)

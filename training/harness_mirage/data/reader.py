@@ -203,7 +203,7 @@ def build_record(conversation: Conversation, source: str) -> Record:
     speakers = [turn.speaker for turn in turns]
     spoken = speakers[1:] if speakers[:1] == ["system"] else speakers
     if not spoken or len(spoken) % 2 or spoken != ["user", "assistant"] * (len(spoken) // 2):
-        raise BadRecord("turns out of order", f"turns out of order: {', '.join(speakers) or 'none'}")
+        raise BadRecord("turns in a wrong order", f"turns in a wrong order: {', '.join(speakers) or 'none'}")
     for turn in turns:
         bare = turn.text.replace(IMAGE, "")
         if turn.speaker != "system" and not bare.strip():
@@ -216,7 +216,7 @@ def build_record(conversation: Conversation, source: str) -> Record:
                 turn.text.encode()
             except UnicodeEncodeError:
                 what = "half a character (a lone surrogate) in a text"
-                raise BadRecord("a text that is no Unicode", what) from None
+                raise BadRecord("a text that is not Unicode", what) from None
     pictures = (Picture(),) if conversation.black else tuple(Picture(path=path) for path in conversation.images)
     marks = sum(turn.text.count(IMAGE) for turn in turns)
     if marks and marks != len(pictures):
@@ -288,7 +288,7 @@ def _parse_lines(lines: Iterator[str]) -> Iterator[Json | BadRecord]:
             try:
                 yield json.loads(line, object_pairs_hook=parse_object)
             except RepeatedKey as error:
-                yield BadRecord("a line with a key that stands twice", str(error))
+                yield BadRecord("a line with a repeated key", str(error))
             except (ValueError, RecursionError) as error:
                 yield BadRecord("a line that is not JSON", f"not JSON: {error}")
 

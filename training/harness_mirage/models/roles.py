@@ -105,7 +105,9 @@ def find_roles(model: Any, given: Mapping[str, str] | None = None) -> Roles:
     }
     if strange := [name for name, its in found.items() if len(its) != 1]:
         many = " and ".join(found[strange[0]])
-        raise _roles_error(model, f"{len(strange)} parameters have no role or two: {strange[0]} has {many or 'none'}")
+        raise _roles_error(
+            model, f"{len(strange)} parameters do not have exactly one role: {strange[0]} has {many or 'none'}"
+        )
     return Roles(named={role: tuple(name for name in names if found[name] == [role]) for role in ROLES})
 
 

@@ -98,7 +98,7 @@ class ChatEncoder:
             before = self._render(messages[:at], record, asks=True)
             through = self._render(messages[: at + 1], record).rstrip()
             if not text.startswith(through):
-                raise _bad_record_error(record, "the chat template rewrites an answer once the conversation goes on")
+                raise _bad_record_error(record, "the chat template rewrites an answer when the conversation continues")
             earlier = self._clean(turn.text).strip()
             start = len(before) if through.startswith(before) else _find_answer(through, earlier, record)
             spans.append((start, len(through)))

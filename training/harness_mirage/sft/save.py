@@ -89,7 +89,7 @@ class Scratch:
             self.checkpoints.mkdir(exist_ok=True)
             self.identity.write_text(_identity_to_json(identity), encoding="utf-8")
         except OSError as error:
-            raise HarnessError(f"a training cannot work there: {error.strerror}", where=str(self.folder)) from None
+            raise HarnessError(f"the training cannot write there: {error.strerror}", where=str(self.folder)) from None
 
     def check(self, identity: Mapping[str, Any]) -> None:
         """Raise IdentityMismatch if the folder is another training's; the message names the fields that differ."""
@@ -131,7 +131,7 @@ def disk_error(error: Exception, scratch: Scratch, what: str) -> HarnessError:
     return HarnessError(
         f"{what} cannot be written: {line}; {kept}",
         where=str(scratch.folder),
-        remedy="free some space and give the same command again: it goes on from there",
+        remedy="free some space and give the same command again: it continues from there",
     )
 
 

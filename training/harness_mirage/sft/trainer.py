@@ -248,13 +248,13 @@ def divide_batch(batch: int, devices: int, micro: int | None, *, cpu: bool) -> t
     share, rest = divmod(batch, devices)
     if rest or not share:
         raise HarnessError(
-            f"a batch of {batch} records cannot be dealt out to {devices} devices",
+            f"a batch of {batch} records cannot be divided among {devices} devices",
             remedy=f"use a batch that {devices} divides, in a recipe of your own, or another number of devices",
         )
     held = min(micro or (share if cpu else 1), share)
     if share % held:
         raise HarnessError(
-            f"{share} records a device cannot be taken {held} at a time",
+            f"{share} records on each device cannot be divided into steps of {held}",
             remedy=f"-S micro_batch= one of {', '.join(str(n) for n in range(1, share + 1) if share % n == 0)}",
         )
     return held, share // held

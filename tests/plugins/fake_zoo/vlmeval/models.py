@@ -162,7 +162,7 @@ class Local(BaseModel):
         sys.stdout.flush()
         os.write(1, b"and past Python\n")
         if word == "crash":
-            sys.stderr.write("CUDA error: sk-verysecretkey is no device\n")
+            sys.stderr.write("CUDA error: sk-verysecretkey is not a device\n")
             sys.stderr.flush()
             os.kill(os.getpid(), 9)
         if word == "raise":
