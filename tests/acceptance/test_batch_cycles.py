@@ -377,7 +377,7 @@ def test_a_limit_in_dollars_submits_what_fits_and_a_larger_one_goes_on_to_the_en
         assert ended.code == 3
         assert "pending: " not in ended.err
         assert f"stopped by --max-usd {limit.rstrip('0')}: $" in ended.err
-        assert "the same command with a larger --max-usd goes on" in ended.err
+        assert "the same command with a larger --max-usd continues" in ended.err
         assert "this is a bug" not in ended.err
         spent = [each.get("spent_usd", 0) for each in read_history(tmp_path / "run")]
         assert sum(spent) <= float(limit)

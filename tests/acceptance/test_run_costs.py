@@ -89,7 +89,7 @@ def test_a_limit_in_dollars_ends_the_command_with_3_and_a_sentence_and_the_same_
     ended = run(server, tmp_path, "--max-usd", "0.02", "--no-probe", "--concurrency", "1")
     assert ended.code == 3, ended.err
     assert "stopped by --max-usd 0.02: $" in ended.err
-    assert "the same command with a larger --max-usd goes on" in ended.err
+    assert "the same command with a larger --max-usd continues" in ended.err
     state = find_state(tmp_path / "run")
     assert (state.name, state.why[:28]) == ("incomplete", "stopped by --max-usd 0.02: $"), "a stop is no failure"
     assert "this is a bug" not in ended.err

@@ -632,7 +632,7 @@ def test_an_attack_that_changes_the_turns_of_a_dialogue_fails_that_sample_by_nam
     go(tmp_path, Asked(), task=fake_task(lambda: [dialogue()], images=None), descriptor=fewer)
     (line,) = read_lines(tmp_path)
     assert (line["outcome"], line["reason"]) == ("error", "attack_failed")
-    assert "gave a dialogue other turns" in line["message"]
+    assert "changed how many turns a dialogue has" in line["message"]
 
 
 # ways of asking

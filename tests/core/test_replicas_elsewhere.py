@@ -358,7 +358,7 @@ def test_replicas_of_other_torches_are_refused_with_both_named(monkeypatch: pyte
 def test_a_plugin_file_that_is_another_one_over_there_is_refused() -> None:
     file = str(PLUGINS[1])
     spec = ReplicaSpec(schemes=("toy",), name="plain", settings={}, files=(file,), versions={file: "other"})
-    with plugins.use(plugins.current()), pytest.raises(HarnessError, match="another content on host a"):
+    with plugins.use(plugins.current()), pytest.raises(HarnessError, match="differs between host a"):
         spec.open(machine="host a")
 
 

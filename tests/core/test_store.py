@@ -332,7 +332,7 @@ def test_a_folder_of_another_identity_is_refused_with_the_fields_that_differ(tmp
 def test_responses_without_a_run_file_are_never_taken_over(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.task("mis").responses(write=True).close()
-    with pytest.raises(HarnessError, match="holds responses but no run"):
+    with pytest.raises(HarnessError, match="holds answers but no run"):
         folder.claim({"scheme": "x"}, "remedy")
 
 

@@ -374,7 +374,7 @@ ASKED = "dataset_path: a/b\ndoc_to_text: a\ndoc_to_target: b\n"
         ("include: gone.yaml\ntask: x\n", "cannot read lm-eval's task"),
         ("include: task_of_lm_eval.yaml\n", "more than 10 files include each other"),
         ("task: x\n", "the file is no task of lm-eval"),
-        ("dataset_path: a/b\noutput_type: loglikelihood\ndoc_to_text: a\ndoc_to_target: b\n", "no written answer"),
+        ("dataset_path: a/b\noutput_type: loglikelihood\ndoc_to_text: a\ndoc_to_target: b\n", "not a written answer"),
         ("a: 1\n", "the file is no task of lm-eval"),
         ("a: [\n", "is not YAML"),
         (ASKED + "num_fewshot: five\n", "num_fewshot is 'five', not a number"),

@@ -83,7 +83,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "line 4: question.file",
         "see whether",
     ),
-    "a question that is blank": (RIGHT, "data.csv, record 2, field question", "write the question there, or take"),
+    "a question that is blank": (RIGHT, "data.csv, record 2, field question", "write the question there, or remove"),
 }
 
 

@@ -394,7 +394,7 @@ def test_what_is_wrong_in_the_data_is_said_with_file_record_and_field(
         ("q.jsonl", '{"id": \n', "not JSON"),
         ("q.json", '{"a": 1}', "no one list of records"),
         ("q.xlsx", "", "not an Excel workbook"),
-        ("q.ods", "", "no kind of file that is read"),
+        ("q.ods", "", "not a kind of file that is read"),
     ],
 )
 def test_a_file_that_is_not_what_its_ending_says_is_refused(tmp_path: Path, name: str, text: str, what: str) -> None:

@@ -195,7 +195,7 @@ def test_what_unpacks_to_far_more_than_was_sent_goes_to_the_file_piece_by_piece(
 def test_a_file_of_an_unknown_size_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taking, "UNSIZED_LIMIT", 2 * MIB)
     play: Play = lambda handler: handler.go_on(200, b" " * 65536)  # noqa: E731
-    with serving(play) as place, pytest.raises(HarnessError, match="does not state the file's size"):
+    with serving(play) as place, pytest.raises(HarnessError, match="does not give the file's size"):
         fetched(RemoteFile(path="a.csv", url=f"{place.url}/file"), tmp_path / "a.csv")
     assert list(tmp_path.iterdir()) == []
 

@@ -187,11 +187,11 @@ def test_no_label_goes_into_the_files_of_a_run_that_was_moved_or_made_anew(tmp_p
     made = queue(tmp_path)
     label_next(made)
     folder(tmp_path).parent.rename(tmp_path / "moved")
-    with pytest.raises(HarnessError, match="moved, or made anew"):
+    with pytest.raises(HarnessError, match="moved or replaced"):
         label_next(made)
     assert not folder(tmp_path).exists()
     folder(tmp_path).mkdir(parents=True)
-    with pytest.raises(HarnessError, match="moved, or made anew"):
+    with pytest.raises(HarnessError, match="moved or replaced"):
         made.session("anna").skip(made.session("anna").progress().open[0])
 
 

@@ -64,7 +64,7 @@ class TestAReview:
         written(tmp_path, 1)
         (tmp_path / "ann.csv").write_text("hours of work", encoding="utf-8")
 
-        assert "somebody's work" in error_of("review", str(tmp_path), "--to-csv", str(tmp_path / "ann.csv"))
+        assert "a person's work" in error_of("review", str(tmp_path), "--to-csv", str(tmp_path / "ann.csv"))
 
     def test_of_a_sheet_that_cannot_be_read_says_so(self, tmp_path: Path) -> None:
         written(tmp_path, 1)

@@ -148,7 +148,7 @@ def test_people_decide_on_photographs_as_well_and_see_them_once_the_drawings_are
     queue = open_review_queue(out)
     first, other = queue.session("ann").progress().open
     assert first.endswith("@real")
-    with pytest.raises(HarnessError, match="belong to its drawn twin"):
+    with pytest.raises(HarnessError, match="are those of the drawing"):
         answer(out, first, "fix", question="Is the object in the first image on the object in the second image?")
     answer(out, first, "drop")
     answer(out, other, "keep")

@@ -248,7 +248,7 @@ def test_an_output_that_is_a_link_to_nothing(refuse: Refuse, tmp_path: Path, mor
 def test_an_output_that_is_a_link_to_an_empty_folder(refuse: Refuse, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "out").symlink_to("empty")
-    assert "a link is there" in refuse()
+    assert "this is a link" in refuse()
 
 
 def test_an_output_in_a_folder_of_the_system(refuse: Refuse) -> None:
