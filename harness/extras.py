@@ -11,6 +11,7 @@ A plugin's module imports no optional package at its top, so that a start stays 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -41,6 +42,17 @@ def require_module(name: str, *extras: str, by: str, where: str = "") -> Untyped
     """Import a module of an optional package; the other arguments are those of `require`."""
     with require(*extras, by=by, where=where):
         return importlib.import_module(name)
+
+
+def check_modules(*names: str, extras: tuple[str, ...], by: str) -> None:
+    """Raise the HarnessError of `require` if one of these modules is missing; none of them is imported.
+
+    A command calls it before it does any work, where the packages are used only later.
+    """
+    with require(*extras, by=by):
+        for name in names:
+            if importlib.util.find_spec(name) is None:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def install_command(*extras: str) -> str:

@@ -13,6 +13,7 @@ import click
 
 from harness import Policy
 from harness.errors import unwrap_groups
+from harness.extras import check_modules
 from harness.models import ModelSpec, open_metered
 from harness.text import one_line
 from harness.web import LOOPBACK, chat_app, is_loopback, new_token, serving
@@ -60,6 +61,7 @@ def serve(spec: ModelSpec, policy: Policy, options: ServeOptions, *, ready: Call
     Raises:
         HarnessError: the model does not open, or the address is not available.
     """
+    check_modules("starlette", "uvicorn", extras=("serve",), by="a local server")
     anyio.run(_serve, spec, policy, options, ready)
 
 

@@ -59,10 +59,13 @@ def view_command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) ->
     if folder and (given["port"] or given["no_browser"]):
         raise click.UsageError("--export serves nothing: --port and --no-browser have no effect with it")
     load_host(ctx)
+    from harness.extras import check_modules
     from harness.runs.state import list_run_folders
 
     from .index import open_indexes
 
+    if folder is None:
+        check_modules("starlette", "uvicorn", extras=("serve",), by="harness view")
     if given["reveal"]:
         mode: Mode = "reveal"
     else:  # an export is redacted by default
@@ -85,10 +88,7 @@ def view_command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) ->
 
 
 def _serve(indexes: list[RunIndex], *, port: int, browser: bool) -> None:
-    from harness.extras import require
-
-    with require("serve", by="harness view"):
-        from .server import serve
+    from .server import serve
 
     def print_address(url: str) -> None:
         click.echo(url)

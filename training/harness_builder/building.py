@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from harness import BadImage, Build, Built, HarnessError, plugins
+from harness.extras import check_modules
 from harness.keys import digest
 from harness.text import one_line
 from harness_builder.calls.models import check_models
@@ -122,6 +123,7 @@ def _check(build: Build, tell: Callable[[str], None]) -> tuple[Plan, OutputLicen
     `tell` gets lines about photographs, which may each have a licence: only the set says which had to be accepted.
     """
     plan = read_plan(build.config)
+    check_modules("rensa", "imagehash", extras=("build",), by="harness build mis")
     check_sources(plan, build.accepted)
     licence = licence_of(plan, build.accepted)
     photos = {plan.photos.name} if plan.photos else set[str]()

@@ -17,6 +17,7 @@ from typing import Final
 
 from harness import HarnessError, Json, Training
 from harness.board.display import format_duration
+from harness.extras import check_modules
 from harness.lineage import FILE
 from harness.text import plain
 
@@ -45,6 +46,7 @@ _SOURCE_NAMES: Final = {
     "paper, other model and method": "the paper's for {method} on {model}, not for this method and model",
     "user": "yours",
 }
+_NEEDED: Final = ("torch", "transformers", "accelerate", "peft", "trl", "datasets")
 _SEEDS: Final = 1 << 32  #: as many as NumPy's generator takes, which the trainer seeds
 
 
@@ -54,6 +56,7 @@ def run_training(method: Method, training: Training) -> Path:
     Raises:
         HarnessError: an error that the user can fix; nothing half-written is taken for a model.
     """
+    check_modules(*_NEEDED, extras=("hf", "train"), by="training")
     recipe, mixture = prepare(method, training)
     if is_done(method, training, recipe, mixture):
         sys.stderr.write(f"{training.out} holds this training already\n")
