@@ -415,7 +415,8 @@ class TestWhatAPersonSees:
         assert "step 2/2 (100%) · loss" in said.err
         assert list(made.scratch.logs.glob("events.*"))
 
-    def test_needs_wandb_where_it_is_asked_for(self, fit: Fit) -> None:
+    def test_needs_wandb_where_it_is_asked_for(self, fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "wandb", None)
         with pytest.raises(HarnessError, match="needs a package") as raised:
             fit(log="wandb")
         assert "pip install wandb" in raised.value.remedy
