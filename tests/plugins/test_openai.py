@@ -91,7 +91,7 @@ async def test_azure_needs_its_own_key_and_excludes_another_server(monkeypatch: 
         async with opened(azure_endpoint="https://a.openai.azure.com"):
             pass
     assert "AZURE_OPENAI_API_KEY" in refused_.value.remedy
-    with pytest.raises(HarnessError, match="exclude"):
+    with pytest.raises(HarnessError, match="cannot be given together"):
         async with opened(azure_endpoint="https://a.openai.azure.com", base_url="http://127.0.0.1:1/v1"):
             pass
 

@@ -468,6 +468,6 @@ async def test_a_folder_that_is_not_there_and_a_port_that_is_taken_are_the_users
         with pytest.raises(HarnessError, match="cannot listen on"):
             async with serving(app, port=place.port):
                 pass
-    with pytest.raises(HarnessError, match="no address of this machine"):
+    with pytest.raises(HarnessError, match="is not an address of this machine"):
         async with serving(app, host="no.such.host.invalid"):
             pass

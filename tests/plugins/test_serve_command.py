@@ -97,7 +97,7 @@ def test_mistakes_are_the_users_to_mend(plugin: str, monkeypatch: pytest.MonkeyP
     ours = ("--model", "echo/x", "--plugin", plugin)
     assert "no token" in str(refused(*ours, "--token-env", "NONE").exception)
     assert "no valid token" in str(refused_with(monkeypatch, "two words", *ours).exception)
-    assert "no address of this machine" in str(refused(*ours, "--host", "no.such.host.invalid").exception)
+    assert "is not an address of this machine" in str(refused(*ours, "--host", "no.such.host.invalid").exception)
     assert "give another --host" in str(refused(*ours, "--host", "192.0.2.1").exception)
     assert "no setting" in str(refused(*ours, "-M", "a=b").exception)
     assert "Missing option '--model'" in refused().output

@@ -293,7 +293,7 @@ def test_a_cell_without_a_number_says_why(world: World) -> None:
         (["toy/a"], {"epochs": [1]}, "epochs"),
         (["toy/a"], {"jobs": 0}, "jobs"),
         ([], {}, "a sweep needs models"),
-        ([{"model": "card/a", "gpus": 64}], {}, "wants 64 GPUs"),
+        ([{"model": "card/a", "gpus": 64}], {}, "needs 64 GPUs"),
         (["nobody/a"], {}, "nobody"),
     ],
 )
@@ -402,6 +402,6 @@ def test_ray_runs_a_task_for_each_unit_and_asks_for_no_more_than_there_is(world:
         assert "card/c 0" in world.lines("opened"), "Ray gives it a GPU"
         assert "killed by SIGKILL" in ended.out
         refused = harness_here(*world.words([{"model": "card/d", "gpus": 3}], "--executor", "ray"))
-        assert (refused.code, "wants 3 GPUs" in refused.err) == (2, True), refused.err
+        assert (refused.code, "needs 3 GPUs" in refused.err) == (2, True), refused.err
     finally:
         ray.shutdown()
