@@ -179,9 +179,7 @@ def read_setting_file(setting: str, path: Path, known: SettingFile | None = None
         if known is not None and known.stamp == stamp:
             return known
         if not file.is_file():  # a pipe gives no end, and a folder no bytes
-            raise HarnessError(
-                f"-A {setting}: there is no such file", where=str(path), remedy="give the path of a file"
-            )
+            raise HarnessError(f"-A {setting}: this is not a file", where=str(path), remedy="give the path of a file")
         with file.open("rb") as opened:
             content = file_digest(opened, "sha256").hexdigest()
         return SettingFile(setting=setting, path=path, stamp=stamp, sha256=content)

@@ -104,12 +104,15 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     if use == "export":
         _export(opened[0], given)
         return 0
+    from harness.extras import check_modules
+
     from .session import import_labels, label_runs
 
     again = ("harness", *sys.argv[1:])
     if use == "import":
         found = [import_labels(opened[0], given["labels"], given["person"], command=again)]
     else:
+        check_modules("starlette", "uvicorn", extras=("serve",), by="harness label")  # before anything is drawn
         text = _read_guideline(given["guideline"])
         found = label_runs(
             opened,

@@ -86,7 +86,10 @@ def log_run(folder: Path, services: Sequence[str], *, patience: float = PATIENCE
         if code:
             failed.append(f"{_read_last_line(log_file)} ({log_file})")
     if failed:
-        raise HarnessError("the results were not logged: " + "; ".join(failed))
+        raise HarnessError(
+            f"the results were not logged: {'; '.join(failed)}",
+            remedy="mend it, then give the same command again: it asks nothing twice",
+        )
 
 
 def _read_last_line(log: Path) -> str:

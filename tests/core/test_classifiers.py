@@ -82,7 +82,7 @@ def test_a_threshold_needs_a_model_that_can_weigh() -> None:
 
 @pytest.mark.parametrize("threshold", [0.0, -0.5, 1.5, math.nan])
 def test_a_threshold_that_is_no_probability_is_refused(threshold: float) -> None:
-    with pytest.raises(HarnessError, match="no probability"):
+    with pytest.raises(HarnessError, match="is not a probability"):
         opened(threshold=threshold)
 
 

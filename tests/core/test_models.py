@@ -110,7 +110,7 @@ def identity(ref: str = "fake/x", fingerprint: Mapping[str, Any] | None = None, 
         (ModelSpec(ref="fake/x", settings={"detail": "hih"}), "detail=hih", "did you mean 'high'?"),
         (ModelSpec(ref="fake/x", strategy="two-step"), "'two-step'", "two-steps"),
         (ModelSpec(ref="fake/x", strategy="two-steps", strategy_settings={"hnt": "x"}), "'hnt'", "'hint'"),
-        (ModelSpec(ref="fake/x", strategy_settings={"hint": "x"}), "none is given", "--strategy NAME"),
+        (ModelSpec(ref="fake/x", strategy_settings={"hint": "x"}), "there is no strategy", "--strategy NAME"),
     ],
 )
 def test_what_is_misspelled_is_answered_with_a_remedy(spec: ModelSpec, what: str, remedy: str) -> None:

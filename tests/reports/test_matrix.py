@@ -430,7 +430,7 @@ def test_a_subset_does_not_make_a_class_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("template", "told", "remedy"),
     [
-        ("columns: [", "no YAML", "--show-columns"),
+        ("columns: [", "is not YAML", "--show-columns"),
         ("- a\n- b", "is not a mapping", "columns"),
         ("colums: []", "no key 'colums'", "did you mean 'columns'?"),
         ("title: x", "columns: the list is empty", "--show-columns"),
@@ -441,11 +441,11 @@ def test_a_subset_does_not_make_a_class_of_its_own() -> None:
         ("columns: ['mis:easy']\ndigits: 1.5", "digits: 1.5 is not a whole number", ""),
         ("columns: ['mis:easy']\ndigits: 40", "not between 0 and 6", ""),
         ("columns: ['mis:easy']\nintervals: maybe", "neither true nor false", ""),
-        ("columns: ['mis:easy']\nfit: sidways", "fit: 'sidways' is none", "did you mean 'sideways'?"),
+        ("columns: ['mis:easy']\nfit: sidways", "fit: 'sidways' is not one of its values", "did you mean 'sideways'?"),
         ("columns: ['mis:easy']\nlabel: 'a}b'", "letters, digits and hyphens", ""),
         ("columns: ['mis:easy']\nrows: [{name: x}]", "rows.1: it needs one of model", "section: TEXT"),
         ("columns: [{suite: general, metrics: [x]}]", "has one mean and no metrics", "leave"),
-        ("columns: [!!python/object/apply:os.system ['true']]", "no YAML", ""),
+        ("columns: [!!python/object/apply:os.system ['true']]", "is not YAML", ""),
     ],
 )
 def test_a_template_that_is_none_is_refused_with_its_place(template: str, told: str, remedy: str) -> None:

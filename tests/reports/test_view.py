@@ -299,7 +299,7 @@ def test_mistakes_of_the_user_are_errors(run: Path, tmp_path: Path) -> None:
 
 
 def test_without_the_extra_it_says_how_to_get_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "starlette.exceptions", None)
+    monkeypatch.setitem(sys.modules, "starlette", None)
     monkeypatch.delitem(sys.modules, "harness_view.server", raising=False)
     error = view(run, "--no-browser").exception
     assert isinstance(error, HarnessError)

@@ -160,7 +160,7 @@ def test_a_zip_that_comes_changed_is_not_taken(place: Published, tmp_path: Path)
 
 def test_a_server_without_pieces_is_not_asked_for_whole_archives(place: Published, tmp_path: Path) -> None:
     place.ranges = False
-    with pytest.raises(HarnessError, match="gives no pieces of files"):
+    with pytest.raises(HarnessError, match="does not send parts of files"):
         fetched(tmp_path / "general")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,10 @@ class TestThePlan:
 
 
 class TestThePlanAsJson:
-    def test_has_the_names_of_training_json_and_steps_devices_memory_time_and_refusals(self, train: Train) -> None:
+    def test_has_the_names_of_training_json_and_steps_devices_memory_time_and_refusals(
+        self, train: Train, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "wandb", None)
         code, shown, said = train("-S", "general_count=7", "-S", "log=wandb", "--dry-run", "--json")
         assert code == 0, said
         plan: Any = json.loads(shown)
