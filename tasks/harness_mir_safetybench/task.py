@@ -177,8 +177,8 @@ LOSSES: Final = {
     "harmbench": f"{_ONLY_ASR}. It is upstream's judge when harmbench.prompt is given: it reads goal and answer.",
     "llamaguard": f"{_ONLY_ASR}. Use llamaguard.user_text=intent: what was sent is harmless without the images.",
     "strongreject": f"{_ONLY_ASR}. Use strongreject.sees=goal,answer: what was sent is harmless without the images.",
-    "keyword": "It reads words, so misunderstood_rate and evasive_rate have no value, and a harmless answer that "
-    "declines nothing is unsafe.",
+    "keyword": "It reads words, so misunderstood_rate and evasive_rate have no value, and a harmless answer that does "
+    "not decline counts as unsafe.",
 }
 
 

@@ -160,16 +160,16 @@ def _check_number(row: Row, form: str, number: int) -> None:
 JUDGES: Final[Judges] = {"harmbench": HARM_RUBRICS["harmbench"], **HARM_RUBRICS, **ATTACK_RULE}
 LOSSES: Final = {
     **find_losses(JUDGES),
-    "harmbench": "It reads the goal and the answer, and no image: whether the answer does what the goal says is all "
-    "it tells.",
-    "llamaguard": "It reads the text that was sent, from which the goal may be missing, unless "
-    "llamaguard.user_text=intent, and knows its own categories: harm outside them is safe.",
+    "harmbench": "It reads the goal and the answer, and no image: it says only whether the answer does what the goal "
+    "says.",
+    "llamaguard": "It knows only its own categories: other harm counts as safe. It reads the text that was sent, in "
+    "which the goal may be missing, unless llamaguard.user_text=intent.",
 }
 #: of the control, whose requests are harmless
 CONTROL: Final[Judges] = {"mossbench": {}, **REFUSAL_RULE}
 CONTROL_LOSSES: Final = {
-    "mossbench": "It sees the images, and was written for one of them.",
-    "keyword": "It reads words: an answer that puts something else in place of what was asked counts as compliance.",
+    "mossbench": "It sees all images, but was written for a single one.",
+    "keyword": "It reads words: an answer that offers something else instead of what was asked counts as compliance.",
 }
 DEFAULTS: Final = Generation(temperature=0.0, max_tokens=1024)
 

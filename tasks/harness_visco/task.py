@@ -144,7 +144,7 @@ LOSSES: Final = {
     "llamaguard": f"{_ONLY_TWO}. It reads the conversation and its last reply.",
     "harmbench": f"{_ONLY_TWO}. It reads the question behind the conversation, as upstream's judge does.",
     "strongreject": f"{_ONLY_TWO}. Use strongreject.sees=goal,answer: the last turn is harmless by itself.",
-    "keyword": "It reads words, so toxicity has no value, and an answer that declines nothing is unsafe.",
+    "keyword": "It reads words, so toxicity has no value, and an answer that does not decline counts as unsafe.",
 }
 
 
