@@ -63,7 +63,7 @@ class Model(Protocol):
         ...
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer one request, once: retries and slots are the engine's.
+        """Answer one request in one attempt; the engine handles retries and slots.
 
         A Failure says that this sample failed. Raises HarnessError when no request will work: a wrong key, an unknown
         model, an empty quota.
@@ -82,14 +82,14 @@ class Provider:
         open: (name, settings) -> async context manager that yields the Model.
         local: its models run on this machine's accelerator, so two of them do not run at once; it also takes the core's
             settings `replicas` and `devices`.
-        base: the scheme it was made of by `preset`; empty for an original.
+        base: the scheme that `preset` made it from; else empty.
         folder: (name, settings) -> the folder that holds the model's weights, for training or copying; raises
             HarnessError if there is none here. None for a provider of models that have no files.
         lineage: name -> the folder that holds its training.json, if that is neither the name itself nor a setting.
-        given: it repeats answers that the data gives, for judges to be measured on. It is no model, so no board ranks
-            it.
-        batch: settings -> why its models have no batch API under these, or an empty text if they have one: then an open
-            model has `batches` (`harness.http.batching.Batches`). None for a provider without batches.
+        given: it repeats answers that the data gives, so that judges can be measured. It is no model, so no
+            leaderboard ranks it.
+        batch: settings -> why its models have no batch API with these settings; an empty text if they have one, and
+            then an open model has `batches` (`harness.http.batching.Batches`). None for a provider without batches.
     """
 
     scheme: str
@@ -113,13 +113,13 @@ class Paper:
     Attributes:
         key: proposed BibTeX key, `[A-Za-z][A-Za-z0-9_.:-]*`.
         title: as the paper prints it, plain text.
-        authors: in order, `Given Family`; `Family, Given` where the family name has several words, and `Name,` for an
+        authors: in order, `Given Family`; `Family, Given` if the family name has several words, and `Name,` for an
             organisation.
         year: of the version that the other fields name.
         venue: the proceedings it is in; empty for a preprint.
         journal: the journal it is in, instead of `venue`.
         arxiv: its arXiv id, such as "2501.18533".
-        url: its page, where that is not the one of arXiv.
+        url: its page, if that is not arXiv's.
     """
 
     key: str
@@ -146,7 +146,7 @@ class DataSource:
     Attributes:
         hub: dataset id on the Hugging Face hub, or empty.
         mirrors: other ids of the same data set, tried in order if `hub` is gone.
-        files: patterns of the files that the task reads, of the hub's or of its own folder; empty means all.
+        files: patterns of the files that the task reads, from the hub or from its own folder; empty means all.
         url: web page or repository.
         revision: commit of `hub` that the splits' counts were checked with, or empty.
         unchecked: why the counts of a part of it were not checked with any revision; empty if all were checked. Then
@@ -188,7 +188,7 @@ class Split:
             are counted when the samples are listed.
         judges: each rubric it accepts -> translation of that rubric's labels into the metrics' (an empty mapping keeps
             them). The first is the default.
-        losses: rubric -> one sentence on what its labels lose in the metrics' words; for rubrics of other benchmarks.
+        losses: rubric of another benchmark -> one sentence on what is lost when its labels are translated.
         metrics: the first is the main one unless another says `main`.
         by: breakdowns: `category` or names of tags.
         defaults: generation settings of the benchmark.
@@ -196,16 +196,16 @@ class Split:
         empty_as: what an empty answer counts as.
         data: packaged folder of a mini split; None means the task's root under the data folder.
         selected: whether the task's bare name selects it.
-        parts: a derived split: pooled from these, never asked itself.
-        fidelity: whose words the input is in; None if the benchmark adds none.
+        parts: the splits that this split pools; it then makes no calls of its own.
+        fidelity: whose words the benchmark adds to the input; None if it adds none.
         template_hash: sha256 of those words.
-        labels: the words of its metrics: everything a verdict may count as. Labels of metrics, translated labels of
-            rubrics, `blocked_as` and `empty_as` must be among them. Empty means the labels that its metrics look for.
+        labels: all labels that a verdict may count as. Labels of metrics, translated labels of rubrics, `blocked_as`
+            and `empty_as` must be among them. Empty means the labels that its metrics look for.
         group: what kind of question it asks; None for another kind.
         source: where its own data comes from; None means the task's. `harness.usual.TOY` for data that only shows the
             tool.
         paper: where its own data was published, besides the task's paper.
-        description: one sentence on what it asks, where that is not what the task's says; empty for the task's.
+        description: one sentence on what it asks; empty means the task's description.
     """
 
     n: int | None = None
@@ -247,15 +247,15 @@ class Task:
         name: of the task; its data lies in DIR/<name>.
         version: raised when the same data would make another request or another score.
         description: one line.
-        splits: name -> Split; a function of (settings, data root) if settings change them. An open set gives a
-            Mapping that answers any name.
-        samples: (data root, split, settings) -> lazily the samples, those of one cluster together.
+        splits: name -> Split; a function of (settings, data root) if settings change them. A task with any number of
+            splits gives a Mapping that accepts any name.
+        samples: (data root, split, settings) -> the samples, one by one, those of one cluster together.
         settings: keys of `-T NAME.key`; a changed identity setting becomes part of the task's displayed name.
         source: where the data comes from.
         pairings: comparisons inside the task.
         published: YAML file of numbers that others published, as `harness.board.published` reads it.
-        revision: (data root, splits) -> the revision of the data in the root, for the results; empty if it cannot tell.
-            None means as it was fetched.
+        revision: (data root, splits) -> the revision of the data in the root, for the results; empty if unknown.
+            None means the revision that was fetched.
         paper: where the benchmark was published; None if it has no paper.
         folder: its data root, unless the user names another; None for DIR/<name>.
         rubrics: judges of its own, offered with it: those of a task file (`harness.load_task`).
@@ -343,8 +343,8 @@ class Rubric:
         identity: everything that can change a verdict besides model and version (template hash, options).
         labels: all labels it can give.
         ask: (sample, response) -> requests for the judge's model; empty for a rule. If the model cannot score the
-            `choices` of one, it is not asked, and the reply is empty and without scores; if it fails to and `needs` has
-            no `choices`, the reply is empty with the failure among its notes.
+            `choices` of a request, it is not asked, and the reply is empty and without scores. If scoring fails and
+            `needs` has no `choices`, the reply is empty, with the failure among its notes.
         read: (sample, response, replies) -> Verdict, Unscored, or requests for one more round (at most 4).
         ask_local: instead of `ask`, for a model that runs on this machine: for prompts that hold data unchanged.
         score: instead of `ask` and `read`: an async generator that decides on all answers of one epoch of a split,
@@ -356,8 +356,8 @@ class Rubric:
         guideline: what `harness label` tells people who label by this rubric; empty for the meanings alone.
         verdict_like: answer -> whether it holds text in the form of this rubric's own verdicts; every answer is
             searched for the general forms anyway. Such an answer is flagged, never scored differently.
-        repairs: whether the model is asked once more, in each round of one request, after a reply that cannot be read.
-            The request says what was wrong; a classifier would take it for a part of what it classifies.
+        repairs: whether the model is asked once more after a reply that cannot be read, in each round of one request.
+            The request says what was wrong; False for a classifier, which would classify it too.
     """
 
     identity: Mapping[str, Json]
@@ -378,7 +378,7 @@ class Rubric:
 
     @property
     def scope(self) -> Literal["sample", "split"]:
-        """What it decides on at once."""
+        """What it decides on at once: one sample or a whole split."""
         return "sample" if self.score is None else "split"
 
 
@@ -393,7 +393,7 @@ class Judge:
         open: (settings, data root DIR/<name>) -> Rubric.
         settings: keys of `-T NAME.key`, part of the judge's id only.
         needs: abilities its model must have; None for a rule, which needs no model.
-        normalize: settings that mean the same -> one form of them, so that they have one id; None if each is its own.
+        normalize: settings -> one form for all that mean the same, so that they have one id; None if none do.
         paper: where the way of judging was published; None if it has no paper.
     """
 
@@ -439,15 +439,15 @@ class Strategy:
         description: one line.
         wrap: (model, settings) -> the model with the strategy around it.
         settings: keys of `-S`.
-        calls: (request, settings) -> how often the inner model is asked for one answer, at least and at most, with None
-            for no bound: a dry run counts by it. Without it, the strategy asks at least once.
+        calls: (request, settings) -> the least and the most calls of the inner model for one answer, with None for no
+            bound; a dry run counts by it. Without it, the strategy makes at least one call.
         needs: abilities that the model must have; without them a run is refused before anything is asked.
-        check: (a listed request, settings) -> why no run with the strategy may ask it, such as that the strategy was
-            made from it; empty if it may. The images are not open. One such request refuses the run.
+        check: (a listed request, settings) -> why a run with the strategy may not ask it, for example because the
+            strategy was made from it; empty if it may. The images are not open. One such request stops the run.
         facts: settings -> what else decides the answers, such as the files of a model that it asks itself: part of the
             identity. Raises HarnessError for settings that no run can use.
-        seconds: most that its own code may take for one request, in all: the time in which no call of the model is on
-            its way. Then that sample fails. None for no limit, such as for one that runs models itself.
+        seconds: most time that its own code may take for one request, without the time of the model's calls; after it
+            the sample fails. None for no limit, such as for a strategy that runs models itself.
     """
 
     name: str
@@ -464,11 +464,11 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """Which variant of a sample an attack makes, and its source of chance.
+    """Which variant of a sample an attack makes, and its source of random numbers.
 
     Attributes:
         epoch: 0-based; each epoch is another variant, if the attack has several.
-        key: what chance follows from: the attack's seed, the split, the sample and the epoch.
+        key: what its random numbers follow from: the attack's seed, the split, the sample and the epoch.
         replies: what the model said to the requests of `Attack.ask`, in order.
     """
 
@@ -477,7 +477,7 @@ class Variant:
     replies: tuple[str, ...] = ()
 
     def random(self, what: str = "") -> Random:
-        """A source of chance that is the same each time; another `what` gives an independent one."""
+        """A random generator that is the same each time; another `what` gives an independent one."""
         from random import Random
 
         from harness.keys import text_hash
@@ -495,7 +495,7 @@ class Attacked:
 
     Attributes:
         request: what the model is asked instead; each of its images is open (`harness.images.draw_image`).
-        notes: what a reader of this item must know, such as that the right answer may be another one now.
+        notes: what a reader of this item must know, such as that the right answer may have changed.
     """
 
     request: Request
@@ -525,8 +525,8 @@ class Attack:
             HarnessError for settings that no run can use.
         settings: keys of `-A`.
         variants: how many variants of a sample differ; None for as many as there are epochs.
-        control: it asks what an answer rests on, rather than to make a model fail.
-        seconds: most that `apply`, or `ask`, may take for one sample; then that sample fails. None for no limit.
+        control: it tests what an answer depends on, instead of trying to make the model fail.
+        seconds: most time that `apply`, or `ask`, may take for one sample; after it the sample fails. None: no limit.
     """
 
     name: str
@@ -549,7 +549,7 @@ Rendered = str | bytes | Mapping[str, bytes]  #: text or bytes of one file, or f
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleLinks:
-    """Where the readers of a report find the samples behind its numbers: a viewer of the same runs stands beside it.
+    """Where the readers of a report find the samples behind its numbers: in a viewer of the same runs beside it.
 
     Attributes:
         viewer: address of the viewer, relative to the report.
@@ -573,8 +573,8 @@ class Report:
             `reveal` is true, it holds no text and no image of a sample: only names, labels, counts and numbers.
         figures: results, in order -> file name -> bytes; what `--figures DIR` writes.
         suffix: of the one file; empty for several.
-        matrix: the paper table of `--matrix` -> the report; a pure function that sets what the table holds and decides
-            nothing. None for a format without it.
+        matrix: the paper table of `--matrix` -> the report; a pure function that only formats the table. None for a
+            format without it.
         linked: (results, where their samples are shown) -> the report, with a link to the samples behind each number;
             for a page that a viewer shows beside its own. None for a format without it.
     """
@@ -596,7 +596,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
-    """What an observer learns about a run."""
+    """What an observer learns about a run: its folder, its model, tasks and judges, and the plugins' versions."""
 
     folder: Path
     model: str

@@ -20,7 +20,7 @@ class Training:
             exported for another trainer.
         data: name of an ingredient of the method -> its place; the name "" is the method's main one.
         out: folder of the trained model; it exists only after a training that ended well.
-        recipe: name of a recipe, or a YAML file; empty for the method's own row for this model.
+        recipe: name of a recipe, or a YAML file; empty for the method's own values for this model.
         overrides: values of the recipe that the user sets, as text.
         settings: of the trainer, complete.
         hold_out: categories whose records are left out.
@@ -54,7 +54,7 @@ class Trainer:
         settings: keys of `-S`.
         exports: layout of another trainer -> function that writes the data of a training into its `out` in this layout
             and gives the file for that trainer.
-        facts: the plan as JSON, with a list of texts `refusals`: why this machine would not begin. None for a trainer
+        facts: the plan as JSON, with a list of texts `refusals`: why this machine cannot train. None for a trainer
             that has only the text.
     """
 
@@ -77,7 +77,7 @@ class Build:
         accepted: names of sources that the user allows in spite of their licence.
         settings: of the builder, complete.
         tell: is called with lines that a person should read while the build runs.
-        ending: whether the build should end: then it begins nothing new and keeps what it has.
+        ending: tells whether the build should end; then it begins nothing new and keeps what it has.
     """
 
     config: Path
@@ -162,11 +162,11 @@ class Brush(Protocol):
 
     @property
     def info(self) -> ModelInfo:
-        """What it is; `can` holds `draw`."""
+        """What the model is; `can` holds `draw`."""
         ...
 
     async def draw(self, drawing: Drawing) -> Drawn | Failure:
-        """Draw one image, once: retries and slots are the engine's.
+        """Draw one image in one attempt; the engine handles retries and slots.
 
         A Failure says that this drawing failed, with `input_blocked` or `output_blocked` if a filter stopped it.
         Raises HarnessError when nothing will work.
@@ -182,7 +182,7 @@ class Painter:
         scheme: the text before the first slash.
         description: one line.
         open: (name, settings) -> async context manager that yields the Brush.
-        settings: of it.
+        settings: of the painter.
         local: it runs on this machine's accelerator.
     """
 

@@ -65,7 +65,7 @@ class Record:
 
     @property
     def resolved(self) -> bool:
-        """Scored, blocked or empty; everything else is outside the denominator and turned into bounds."""
+        """Scored, blocked or empty; everything else is outside the denominator and widens the bounds."""
         return self.label is not None
 
     @property
@@ -86,22 +86,22 @@ class Metric:
     Attributes:
         name: as in results.json.
         score: numerator and denominator of one resolved record; (0, 0) is "not counted".
-        possible: the shares an unresolved record could have given, each by itself.
-        group: records with one key score as one; None means each by itself.
+        possible: all that `score` could have given for an unresolved record.
+        group: records with the same key score as one; None means each by itself.
         combine: how a group's shares become one: their sum, or 0/1 by all, any or the majority of members.
         cluster: what is resampled; None means the record's own cluster.
         stratum: the value is the equal-weight mean over strata; None means one pool.
-        harmonic: so many strata in a row, as `strata` names them, first become one by their harmonic mean, which is
-            near the smallest and 0 where one is 0; the value is the mean of these. 1: each stratum by itself.
-        better: which direction is good; by `neither`, no report marks or ranks.
+        harmonic: this many strata in a row, in the order of `strata`, are first combined by their harmonic mean, which
+            is near the smallest and 0 if one is 0; the value is the mean of these. 1 combines none.
+        better: which direction is good; with `neither`, no report marks or ranks it.
         unit: "%" (0 to 100) or "0-1".
         main: the number a leaderboard ranks by.
         over_epochs: groups span the epochs of a sample.
-        strata: names every value must have; an empty one makes the metric null.
-        labels: the labels that `score` looks for; () if it looks at none, such as a share of blocks. None says that it
-            cannot tell: then labels are checked only after the fact, by what counted.
+        strata: names of all strata; an empty stratum makes the metric null.
+        labels: the labels that `score` looks for; () if it looks at none, such as a share of blocks. None means
+            unknown: then labels are checked only afterwards, by what counted.
         description: one sentence for readers of a report: what is counted, of what.
-        unmeasured: set by the harness: why it has no value under the judge that is read; else empty.
+        unmeasured: set by the harness: why it has no value with this judge; else empty.
     """
 
     name: str
@@ -140,7 +140,7 @@ def rate(
         better: which direction is good.
         main: whether a leaderboard ranks by it.
         description: one sentence for readers of a report.
-        only: a tag and its value: records of another value do not count.
+        only: a tag and its value; records with another value do not count.
         stratum: makes it the mean of the strata's shares, each counting alike; see `Metric`.
         strata: names that `stratum` must give.
     """

@@ -48,7 +48,7 @@ def preset(
     without: Collection[str] = (),
     batch: bool = True,
 ) -> Provider:
-    """`provider` under another scheme, with other defaults.
+    """Make a provider that is `provider` under another scheme, with other defaults.
 
     The identity holds these defaults like any value, so a model with another preset is another model. Only what the
     user changes enters a folder's name. Endpoints stay those of `provider`: two schemes at one server share it.
@@ -59,7 +59,7 @@ def preset(
         description: one line.
         settings: name -> text or value; the rest keep their defaults.
         without: settings that make no sense here and are not offered; they keep their defaults.
-        batch: whether this server has the batch API of `provider`'s.
+        batch: whether this server has the batch API of `provider`.
 
     Raises:
         UnknownName: a setting is not declared by `provider`.

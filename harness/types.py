@@ -40,7 +40,7 @@ class Files(Protocol):
         ...
 
     def stamp(self, path: str) -> tuple[str, int, int]:
-        """Absolute name, size in bytes and modification time in ns: what an image's hash is remembered by."""
+        """Absolute name, size in bytes and modification time in ns: the key of a remembered image hash."""
         ...
 
 
@@ -58,7 +58,7 @@ class ImageContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One image of a message, by its place under the data root; `content` is there once the engine opened it."""
+    """One image of a message, by its place under the data root; `content` is None until the engine opens it."""
 
     path: str
     files: Files = field(repr=False, compare=False)
@@ -84,7 +84,7 @@ Part = Text | Image
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One turn; the order of its parts is kept to the wire."""
+    """One turn of a conversation; the model gets its parts in this order."""
 
     role: Role
     content: tuple[Part, ...]
@@ -195,7 +195,7 @@ class Failure:
 
     Attributes:
         outcome: how the sample ends if no further try helps.
-        reason: a short stable code, such as `http_500`, `timeout`, `content_filter`; a resumed run expects it again.
+        reason: a short stable code, such as `http_500`, `timeout`, `content_filter`; a resumed run expects the same.
         message: what the provider said, shortened, without keys.
         text: partial answer of an `output_blocked`; kept, never judged.
         transient: another try may help.
@@ -227,12 +227,12 @@ class Sample:
         split: the split it belongs to.
         request: what the model is asked, first if there are turns; its images are opened by the engine.
         category: the breakdown every report shows.
-        tags: all else that metrics group, stratify or break down by.
+        tags: other facts by which metrics group, stratify or break down.
         cluster: what is resampled and paired together; empty means the sample itself.
         target: what a rule or a rubric compares with; plain JSON.
         turns: what the user says after the model's reply to the request, one after another; each reply is carried on.
-            A user's turn with an assistant's after it is not asked: that reply is given. The last is the user's. See
-            `harness.dialogues`.
+            If an assistant's turn follows a user's turn, that reply is given and the model is not asked. The last turn
+            is the user's. See `harness.dialogues`.
     """
 
     id: str
@@ -286,7 +286,8 @@ class ModelInfo:
         fingerprint: names, sizes and sha256 of a local model's files, a hub commit, or {} for an API.
         can: abilities; a request needing another is refused before the run.
         dropped: generation settings the model refused, left out and recorded as null.
-        thinking_tokens: most tokens that it may add to a request's `max_tokens`, such as for thinking; they cost money.
+        thinking_tokens: most tokens that it may use beyond a request's `max_tokens`, such as for thinking; they cost
+            money.
         notes: for the user, such as about a batch that was halved; may grow while the model is open.
         single_turn: it takes one message of the user and no other; a task with dialogues is refused before the run.
     """
@@ -318,7 +319,7 @@ class Setting:
         choices: the values it accepts; empty means any.
         least: the smallest number it accepts; None means any. Neither NaN nor infinity is a number here.
         most: the largest number it accepts; None means any.
-        added: its default is left out of ids: a setting that is added later gives what is there no other id.
+        added: its default is left out of ids, so that a setting which is added later changes no existing id.
     """
 
     name: str

@@ -89,12 +89,12 @@ class CallFailed(Exception):
 class Batches(Protocol):
     """The batch side of an open model: its attribute `batches`.
 
-    Each method is one attempt: it raises CallFailed if another may pass, and HarnessError if none will. A batch that is
-    not there, or has no results left, raises Forbidden, as an address that is not there does.
+    Each method makes one attempt. It raises CallFailed if another attempt may help, and HarnessError if none will. It
+    raises Forbidden if the address or the batch does not exist, or the batch has no results left.
 
     Attributes:
         limits: what one batch may hold.
-        live: whether the model also answers live calls; False if batches are all it can do here.
+        live: whether the model also answers single calls; False if it only takes batches here.
     """
 
     limits: BatchLimits
@@ -105,26 +105,26 @@ class Batches(Protocol):
         ...
 
     def advise(self, batch: str) -> str:
-        """The command that a person must give for a batch to go on; empty if the provider does all."""
+        """The command that the user must run before the batch can continue; empty if there is none."""
         ...
 
     async def submit(self, file: Path, mark: str) -> str:
-        """Submit a file of such lines as one batch, and return the batch's id. The mark is found by `find`."""
+        """Submit a file of such lines as one batch, and return the batch's id. `find` finds it by its mark."""
         ...
 
     async def find(self, mark: str, *, count: int, since: float, known: Collection[str]) -> str | None:
-        """The id of the batch that `submit` has made for this mark, if it has; for a process that was killed meanwhile.
+        """The id of the batch that `submit` made for this mark, or None. It serves a process that was killed meanwhile.
 
         Args:
             mark: as given to `submit`.
-            count: its requests.
+            count: number of its requests.
             since: Unix time, before the submission.
             known: ids of other batches, for an API that keeps no mark.
         """
         ...
 
     async def poll(self, batch: str) -> BatchState:
-        """How far a batch is."""
+        """The state of a batch."""
         ...
 
     def results(self, batch: str) -> AsyncIterator[tuple[str, BatchAnswer | None]]:
@@ -132,7 +132,7 @@ class Batches(Protocol):
         ...
 
     async def cancel(self, batch: str) -> None:
-        """Ask the provider to end a batch; what it has answered stays."""
+        """Ask the provider to end a batch; answers that it has given stay."""
         ...
 
 

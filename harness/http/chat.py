@@ -14,7 +14,7 @@ _BROKEN = frozenset({"error", "network_error", "insufficient_system_resource"}) 
 
 
 def messages(request: Request, *, detail: str = "") -> list[Json]:
-    """The turns of a request, for `harness.http.encode`: parts stay in their order, images go uncopied.
+    """The turns of a request, for `harness.http.encode`: parts keep their order, images are not copied.
 
     Args:
         request: with its images opened.
@@ -57,9 +57,9 @@ def response_format(schema: Mapping[str, Json]) -> Json:
 def answer(reply: Reply, *, think_tags: bool = True, notes: tuple[str, ...] = ()) -> Response | Failure:
     """Read a chat completion.
 
-    `finish_reason` content_filter is `output_blocked` with its partial text; length is flagged `truncated`; a refusal
-    field is the text, flagged `refusal`; no text is an empty Response. JSON of another shape is an error worth another
-    try, since gateways give it when the server behind them failed.
+    The `finish_reason` content_filter gives `output_blocked` with its partial text; length gives the flag `truncated`. A
+    refusal field is the text, with the flag `refusal`; no text is an empty Response. For JSON of another shape another
+    try may help, since gateways send it when the server behind them failed.
 
     Args:
         reply: the parsed body.
@@ -67,7 +67,7 @@ def answer(reply: Reply, *, think_tags: bool = True, notes: tuple[str, ...] = ()
         notes: go into the Response.
 
     Raises:
-        HarnessError: the body holds an error that no request will escape; Forbidden as `harness.http.status.failure`.
+        HarnessError: the body holds an error that every request would get; Forbidden as in `harness.http.status.failure`.
     """
     payload = as_mapping(reply.payload)
     choice = as_mapping(next(iter(as_list(payload.get("choices"))), None))
@@ -112,7 +112,7 @@ def _read_text(content: Json) -> str | None:
 
 
 def reasoning(message: Mapping[str, Json]) -> str:
-    """Thinking that a server returns apart from the text, under either of the names in use."""
+    """The reasoning that a server returns apart from the text, under either of its two usual names."""
     return as_text(message.get("reasoning_content")) or as_text(message.get("reasoning"))
 
 

@@ -34,7 +34,7 @@ _TOKEN = os.urandom(16).hex()  # random per process, so that no data set can con
 
 @dataclass(frozen=True, slots=True)
 class ImageBytes:
-    """A string of a JSON body that ends in ASCII bytes, which are sent as they are: never copied or escaped."""
+    """A string in a JSON body whose last part is ASCII bytes. They are sent without a copy and without escapes."""
 
     before: str
     data: bytes = field(repr=False)
@@ -56,7 +56,7 @@ class Body:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         return sum(map(len, self.pieces))
 
     @property
@@ -73,7 +73,7 @@ class Body:
 
 
 def encode(value: Json) -> Body:
-    """JSON as a Body; an ImageBytes may be wherever a string may."""
+    """Encode JSON as a Body; an ImageBytes may stand in place of a string."""
     images: list[bytes] = []
 
     def place(item: object) -> str:
@@ -100,7 +100,7 @@ class Reply:
 
 
 def parse(content: bytes, seconds: float, where: Address) -> Reply | Failure:
-    """Parse a body as JSON. Other bodies, such as a proxy's page or a torn answer, are errors worth another try."""
+    """Parse a body as JSON. For other bodies, such as a proxy's page or a cut answer, another try may help."""
     try:
         return Reply(payload=json.loads(content), where=where, seconds=seconds)
     except (ValueError, RecursionError):
@@ -149,7 +149,7 @@ class Client:
         self._read_error = read_error
 
     async def post(self, path: str, body: Body) -> Reply | Failure:
-        """One attempt. Raises Forbidden for a wrong key or no such model, HarnessError if the quota is used up."""
+        """Make one attempt. Raises Forbidden for a wrong key or unknown model, HarnessError if the quota is used up."""
         import aiohttp
         import anyio
 
@@ -190,10 +190,10 @@ async def connect(
     Args:
         where: the server.
         headers: sent with each call instead of the usual authorization, such as {"x-api-key": where.key}.
-        seconds: what one call may take, from its start to the end of the answer.
-        limit: bytes that are read of one answer, as sent and unpacked.
-        read_error: reads the parsed body of an error of a server with a form of its own. A body for which it raises
-            ValueError, LookupError, TypeError or AttributeError is read in the usual forms (`ApiError.of`).
+        seconds: time limit of one call, from its start to the end of the answer.
+        limit: most bytes to read of one answer, both as sent and unpacked.
+        read_error: reads the parsed error body of a server whose errors have their own form. If it raises ValueError,
+            LookupError, TypeError or AttributeError, the body is read in the usual forms (`ApiError.of`).
     """
     import aiohttp
 
@@ -242,8 +242,8 @@ def _load_certificates(_file: str | None, _folder: str | None) -> ssl.SSLContext
 class SdkConnection:
     """An open client of a vendor's SDK (`openai`, `anthropic`), and what is known about its server.
 
-    The SDK keeps authorization, addresses and the types of its errors. The body is ours and goes out in pieces, and the
-    answer comes back as bytes: the SDK's own JSON and models are most of its cost with images.
+    The SDK handles authorization, addresses and its error types. The harness sends the body in pieces and reads the
+    answer as bytes, since with images most of the SDK's time goes into its own JSON and models.
 
     Attributes:
         address: the server's address.
@@ -264,7 +264,7 @@ class SdkConnection:
     async def post(self, path: str, body: Body) -> Reply | Rejected | Failure:
         """Make one attempt. A Rejected is not yet a Failure: it may show the provider which parameters it takes.
 
-        A call that is asked in a batch takes its answer there (`harness.http.batching`).
+        A call that was sent in a batch takes its answer from there (`harness.http.batching`).
         """
         import aiohttp
         import anyio
@@ -294,7 +294,7 @@ class SdkConnection:
 
         Raises:
             CallFailed: another try may help.
-            HarnessError: no try will; Forbidden where the thing is not there.
+            HarnessError: no other try will help; Forbidden if the file or batch does not exist.
         """
         import aiohttp
         import anyio

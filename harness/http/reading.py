@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, BinaryIO, Final, cast
 
-REPLY_LIMIT: Final = 64 << 20  #: bytes of one answer, unless a setting says otherwise
-ENCODINGS: Final = "gzip, deflate"  #: what is asked for: those that can be unpacked piece by piece
+REPLY_LIMIT: Final = 64 << 20  #: most bytes of one answer, unless a setting says otherwise
+ENCODINGS: Final = "gzip, deflate"  #: requested encodings: those that can be unpacked piece by piece
 MIB: Final = 1 << 20
 _ERROR_LIMIT: Final = 1 << 20  # bytes of an error's body: its first words are what is used
 _MEMBER_LIMIT: Final = 1000  # streams in a row inside one gzip body
@@ -27,7 +27,7 @@ _HEAD: Final = b"\x1f\x8b"  # what each member of a gzip body begins with
 
 
 class Unreadable(Exception):
-    """An answer came and cannot be read.
+    """An answer arrived but cannot be read.
 
     Attributes:
         reason: the Failure's reason: `too_large`, `encoding`, or `connection` if it is damaged.
@@ -112,17 +112,17 @@ class Unpacking:
 async def read(
     status: int, headers: Mapping[str, str], pieces: AsyncIterable[bytes], limit: int, sink: BinaryIO | None = None
 ) -> bytes:
-    """The body of an answer, unpacked. Of an error's body there may be only the beginning.
+    """Read and unpack the body of an answer. Of an error's body it may read only the beginning.
 
     Args:
         status: of the answer.
-        headers: of the answer, found in any case.
-        pieces: its body as it comes, not unpacked.
-        limit: bytes that are taken, as sent and unpacked.
-        sink: gets the body of a successful answer instead, piece by piece; then nothing is returned.
+        headers: of the answer; upper and lower case are alike.
+        pieces: the body as it arrives, not unpacked.
+        limit: most bytes to read, both as sent and unpacked.
+        sink: receives the body of a successful answer, piece by piece; then nothing is returned.
 
     Raises:
-        Unreadable: it is larger, or cannot be unpacked.
+        Unreadable: the body is larger than `limit`, or cannot be unpacked.
     """
     reader = _BodyReader(status, headers, limit, sink)
     async for piece in pieces:
@@ -132,7 +132,7 @@ async def read(
 
 
 def read_now(status: int, headers: Mapping[str, str], pieces: Iterable[bytes], limit: int) -> bytes:
-    """`read` for pieces that are here already."""
+    """Like `read`, for a body that has already arrived."""
     reader = _BodyReader(status, headers, limit)
     for piece in pieces:
         if not reader.add(piece):
@@ -213,11 +213,11 @@ def read_into(file: BinaryIO, size: int) -> Generator[None]:
 
 
 class Guarded:
-    """Mixed into an asynchronous client of httpx: it follows no redirect, and reads answers by `read`.
+    """A mixin for an asynchronous httpx client: it follows no redirect and reads answers by `read`.
 
     Args:
-        reply_limit: bytes that are taken of one answer.
-        options: the client's.
+        reply_limit: most bytes to read of one answer.
+        options: of the client.
     """
 
     def __init__(self, *, reply_limit: int = REPLY_LIMIT, **options: Any) -> None:
@@ -225,7 +225,7 @@ class Guarded:
         self._reply_limit = reply_limit
 
     async def send(self, *given: Any, **named: Any) -> Any:
-        """The answer with its body read. Raises Unreadable if that is not possible."""
+        """Send a request and read the answer's body. Raises Unreadable if that is not possible."""
         request, options = given[0], {**named, "stream": True, "follow_redirects": False}
         request.headers["accept-encoding"] = ENCODINGS
         answer: Any = await cast("Any", super()).send(request, **options)

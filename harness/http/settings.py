@@ -100,12 +100,12 @@ class Address:
 
     @property
     def id(self) -> str:
-        """Name of the endpoint for slots and breaker: the host and a hash of server and key."""
+        """Name of the endpoint whose calls share slots and breaker: the host and a hash of server and key."""
         return _endpoint_id(self.url, self.key)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The usual authorization; nothing without a key."""
+        """The usual authorization header; empty without a key."""
         return {"authorization": f"Bearer {self.key}"} if self.key else {}
 
     def redact(self, text: str) -> str:
@@ -136,7 +136,7 @@ def check_server_variable(name: str, *, vendor: str) -> None:
 
 
 def address(url: str, *, key_env: str = "", required: bool = True) -> Address:
-    """An address whose key comes from the environment, the only place a key may come from.
+    """Make an Address. Its key comes from the environment, the only place where a key may be.
 
     Args:
         url: http or https, without user name, password and query.
@@ -144,7 +144,7 @@ def address(url: str, *, key_env: str = "", required: bool = True) -> Address:
         required: whether a missing key is an error; False for servers that may want none.
 
     Raises:
-        HarnessError: the URL is not one, or the key is missing or not a key.
+        HarnessError: the URL or the key is not valid, or the key is missing.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:

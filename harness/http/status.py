@@ -66,10 +66,10 @@ _UNSUPPORTED = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiError:
-    """What a server says went wrong, read from the several shapes of error bodies.
+    """A server's error, read from the usual forms of error bodies.
 
     Attributes:
-        message: its words, with those of the provider behind a gateway.
+        message: the server's words, with those of the provider behind a gateway.
         codes: code, type, inner codes and the stage that was moderated, as text.
         param: the parameter it names, or empty.
         moderated: a gateway's own moderation flagged the input (OpenRouter).
@@ -158,9 +158,9 @@ def as_count(value: Json) -> int:
 def failure(status: int, headers: Mapping[str, str], error: ApiError, where: Address) -> Failure:
     """The Failure for a status of 300 and more.
 
-    408, 409, 425, 429 and 5xx are worth another try; 429 and 529 also say that the endpoint is throttled; a filter
-    gives `input_blocked`, or `output_blocked` if the server says it was the answer. All else is a final `error`, and
-    that of a redirect names both hosts.
+    For 408, 409, 425, 429 and 5xx another try may help; 429 and 529 also mean that the endpoint is throttled. A filter
+    gives `input_blocked`, or `output_blocked` if the server says that the answer was filtered. All else is a final
+    `error`; for a redirect it names both hosts.
 
     Raises:
         Forbidden: 401, 403, 404, or no such model.

@@ -81,7 +81,7 @@ def decode(content: ImageContent) -> PIL.Image.Image:
     """The pixels: RGB, turned upright as its EXIF says.
 
     Raises:
-        BadImage: unreadable, where the structure was sound and the pixels are not; too_many_pixels.
+        BadImage: unreadable, if the structure is sound but the pixels are not; too_many_pixels.
     """
     import PIL.Image
     import PIL.ImageOps

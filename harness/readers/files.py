@@ -35,7 +35,7 @@ def open_files(root: Path) -> DataFiles:
 
 
 def inside(path: str) -> str:
-    """A path out of a data file, with forward slashes and no detours.
+    """A path from a data file in one form: forward slashes, and nothing that leads out of the data root.
 
     Raises:
         BadImage: outside_root.
@@ -49,8 +49,8 @@ def inside(path: str) -> str:
 def first_of(*places: Image) -> Image:
     """The image at the first of these places that has it.
 
-    The places are tried when it is opened, so that listing a data set touches no disk. If none has it, the fault is
-    that of the first broken place, else `missing` at the first one.
+    The places are tried when the image is opened, so listing a data set reads no disk. If none has it, the error is
+    that of the first place with a broken image, else `missing` at the first place.
     """
     if len(places) == 1:
         return places[0]
@@ -154,21 +154,21 @@ class DataFiles:
         return found.name, found.size, found.mtime_ns
 
     def matching(self, name: str) -> tuple[str, ...]:
-        """The files that a name means, in order: with `*` all files of the folder (not of its archives) that match it,
-        else the one file, where it is there."""
+        """The files that match a name, in order: with `*` all files of the folder (not of its archives) that match it,
+        else the one file, if it exists."""
         if "*" not in name:
             return (name,) if self.has(name) else ()
         found = (path.relative_to(self._root).as_posix() for path in self._root.glob(name))
         return tuple(sorted(path for path in found if self._is_own(path)))
 
     def find(self, *names: str) -> str:
-        """The first of these names that there is a file of, such as `data/test-*.parquet`; empty if there is none."""
+        """The first of these names that a file matches, such as `data/test-*.parquet`; empty if there is none."""
         return next((name for name in names if self.matching(name)), "")
 
     def image(self, path: str, folders: Iterable[str] = ("",)) -> Image:
-        """The image at a path, in the first of some `folders` that has it (`images/`); the path alone without them.
+        """The image at a path, in the first of `folders` (such as `images/`) that has it; without them the path alone.
 
-        It is not opened yet: its faults show when the engine opens it.
+        It is not opened yet: errors appear when the engine opens it.
         """
         return first_of(*(Image(path=f"{folder}{path}", files=self) for folder in folders))
 

@@ -61,10 +61,10 @@ class Row:
         return self.values.get(name) is not None
 
     def text(self, *names: str, default: str | None = None) -> str:
-        """The text of the first of these fields that is there.
+        """The text of the first of these fields that exists.
 
         Raises:
-            BadData: there is none and no default, it is no text, or it is blank without a default.
+            BadData: it is not a text, or it is missing or blank and there is no default.
         """
         name, value = self._find_first(names, default)
         if value is None and default is not None:
@@ -84,7 +84,7 @@ class Row:
         return self.text(name, default=default)
 
     def choice(self, name: str, choices: Iterable[str]) -> str:
-        """The one of some choices that a text is, whatever its case and its spaces. Raises BadData if it is none."""
+        """The choice that a text names, in any case and spacing. Raises BadData if it names none."""
         given, known = self.text(name), tuple(choices)
         folded = " ".join(given.split()).casefold()
         found = next((each for each in known if each.casefold() == folded), None)
@@ -147,7 +147,7 @@ class Row:
 
 
 def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
-    """The records of the first of these files that is there: a JSON list, JSON lines, CSV (TSV) with a header, parquet,
+    """The records of the first of these files that exists: a JSON list, JSON lines, CSV (TSV) with a header, parquet,
     the first sheet of an Excel workbook.
 
     A parquet name may hold `*`; see `parquet_rows`, which gives the same records lazily.
@@ -174,7 +174,7 @@ def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
 
 
 def document(files: DataFiles, *names: str) -> Row:
-    """The first of these files that is there, as one JSON object; raises as `rows` does."""
+    """The first of these files that exists, as one JSON object; raises as `rows` does."""
     name, text = read_text(files, names)
     value = parse_json(name, text)
     if not _is(value, dict):
@@ -189,7 +189,7 @@ def prompt(*parts: str | Image) -> Request:
 
 
 def together(items: Iterable[T], key: Callable[[T], Hashable]) -> Iterator[T]:
-    """The items, those of one key next to each other, keys in the order in which they first occur."""
+    """The items with those of one key next to each other; keys keep the order in which they first occur."""
     groups: dict[Hashable, list[T]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)
@@ -220,7 +220,7 @@ def normalize_question(question: str) -> str:
 
 
 def read_text(files: DataFiles, names: tuple[str, ...]) -> tuple[str, str]:
-    """Name and text of the first of these files that is there.
+    """Name and text of the first of these files that exists.
 
     Raises:
         MissingData: none of them is there.
@@ -327,10 +327,10 @@ def describe_mismatch(value: Json, kind: type[Any]) -> str:
 
 
 def parquet_rows(files: DataFiles, *names: str) -> Iterator[Row]:
-    """The records of the first of these files that is there, lazily.
+    """The records of the first of these files that exists, read one by one.
 
-    A name may hold `*` and then stands for all files it matches, in order: the shards of one split. Columns that hold
-    neither texts, numbers, lists or objects nor images are left out.
+    A name may hold `*` and then stands for all files it matches, in order: the shards of one split. Only
+    columns of texts, numbers, lists, objects or images are kept.
 
     Raises:
         MissingData: none of them is there.
@@ -344,7 +344,7 @@ def parquet_rows(files: DataFiles, *names: str) -> Iterator[Row]:
 
 
 def parquet_tables(files: DataFiles) -> Mapping[str, tuple[str, ...]]:
-    """All parquet files of the folder, by the table they are the shards of, in order.
+    """All parquet files of the folder: table -> its shards, in order.
 
     The table `data/Fraud/SD` is that file, or `data/Fraud/SD-00000-of-00002` and the next, or the numbered files of a
     folder `data/Fraud/SD`, as the hub's own conversion has them.

@@ -32,14 +32,14 @@ def classifier(
     needs: frozenset[Ability] = frozenset(),
     meanings: Mapping[str, str] | None = None,
 ) -> Rubric:
-    """A rubric whose labels are the two words. A reply that cannot be read is never asked for again.
+    """Make a rubric whose labels are two words. A reply that cannot be read is never asked for again.
 
     Args:
         words: what the model writes; the axis `probability` is that of the first against the second.
         request: what the model is asked about an answer.
         read: what the model wrote -> a verdict with one of the words as label, or judge_unparsable.
-        leads: white space that the model may write before its word; all of them are weighed.
-        threshold: from this probability on the label is the first word; None lets the written text decide.
+        leads: forms of white space that the model may write before its word; the probability includes all.
+        threshold: with this probability or more the label is the first word; None: the written text decides.
         identity: see `Rubric`, as are `fidelity` and `sees`.
         needs: abilities besides `choices`, which a threshold needs.
         meanings: word -> one sentence for readers of a report.

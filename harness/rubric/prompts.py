@@ -118,17 +118,17 @@ def judge(
             fenced, `form` (the reply in one line) and `variant`. Read when the judge is opened, not before.
         fields: of the reply, in order: str, bool, int, float, a tuple of texts or a range of numbers to choose from.
         label: the field that is the label, or fields -> label or Verdict. Axes are the fields that are not free text.
-        labels: all labels; not needed where `label` names a field.
+        labels: all labels; not needed if `label` names a field.
         meanings: label -> one sentence for readers of a report, as in `Rubric.meanings`.
-        guideline: what people are told who label by this rubric, as in `Rubric.guideline`.
+        guideline: instructions for people who label by this rubric, as in `Rubric.guideline`.
         images: show the sample's images, before the text.
         variant: sample -> variant of the template.
         values: further variables of the template.
         shown: response -> the part of the answer that is judged.
         upstream: data root -> the rubric in the benchmark's own words; None if there is none.
         generation: how the judge answers; `-J` overrides it.
-        request: what stands as the request, in which variable; the question in `question` unless told otherwise. With a
-            `help` it is the setting `user_text`.
+        request: what is shown as the request, and in which variable; by default the question, in `question`. With a
+            `help` it becomes the setting `user_text`.
         needed: parts (`harness.rubric.sees`) that the template cannot do without, besides the answer.
         marker: source of the markers around data; for tests.
         paper: where the way of judging was published, as in `Judge.paper`.
@@ -337,5 +337,5 @@ def _describe_parts(parts: Collection[str], usual: Collection[str]) -> Iterator[
 
 
 def identity(texts: Mapping[str, str], *, frame: Mapping[str, Json]) -> Mapping[str, Json]:
-    """A rubric's identity: the hash of its template or templates, and of all that is sent around them."""
+    """A rubric's identity: a hash of its templates and of everything that is sent around them."""
     return {"template_hash": template_hash(texts), "frame": digest(frame)}

@@ -48,7 +48,7 @@ SEES: Final = Setting(
     help="what the judge is shown, such as question,answer: of images, caption, question (as it was sent), goal, "
     "reasoning, answer, and parts of its own",
 )
-MEANT: Final = "\n\nWhat is meant by it: "  #: between question and intent, for a judge that reads sentences
+MEANT: Final = "\n\nWhat is meant by it: "  #: stands between question and intent, for a judge that reads sentences
 HIDDEN: Final = "(not shown to you)"  #: in a template's place of a part that is not shown
 _SEES: Final[Mapping[str, tuple[str, ...]]] = {
     "shown": ("question",),
@@ -87,14 +87,14 @@ def normalize_sees(
     takes: Sequence[str],
     needed: Collection[str] = (),
 ) -> Settings:
-    """Settings in one form for one choice of parts; without `sees` they stay.
+    """Bring settings that show the same parts to one form; without `sees` they stay as they are.
 
     Args:
         values: the rubric's complete settings.
         forms: settings that older choices have, and the parts that they show; the first has the defaults.
         rubric: its name.
         takes: the parts that it has a place for.
-        needed: those that it cannot do without; a caption stands for images.
+        needed: those that it cannot do without; a caption may replace images.
 
     Raises:
         HarnessError: `sees` is wrong, or stands beside another setting that says what is shown.
@@ -139,7 +139,7 @@ def question(sample: Sample) -> str:
 
 
 def intent(sample: Sample) -> str:
-    """What the sample's user is after: `intent` of its target; the question itself where the task does not say."""
+    """The goal of the sample's user: `intent` of its target; the question itself if the task does not say."""
     return _read_target(sample, "intent") or question(sample)
 
 
@@ -184,13 +184,13 @@ def _read_target(sample: Sample, name: str) -> str:
 class UserText:
     """The setting `user_text`: what a judge reads as the request, the text as it was asked, its intent, or both.
 
-    With the carrier sentence of an attack a judge reads harmless words, with the intent what they are for, and with the
-    text of a jailbreak the jailbreak: so it is a setting of the judge, and `sees` of results.json says which it was.
+    The choice matters: an attack's own sentence may be harmless words, its intent is the goal behind them, and the text
+    of a jailbreak may mislead a judge. So it is a setting of the judge, and `sees` of results.json says what was shown.
 
     Attributes:
         help: of the setting.
         default: `shown`, `intent`, `both`, or one of the others.
-        intent: sample -> what it is after.
+        intent: sample -> its goal.
         between: separates the two if both are shown; two equal ones are shown once.
         others: further choices -> what is shown in place of the request.
         place: the variable of a template that holds it (`harness.rubric.judge`).

@@ -199,13 +199,13 @@ def strip_markers(request: Request) -> Request:
 
 
 def harmless(text: str) -> str:
-    """The same text to a reader; a local judge's tokenizer no longer finds end-of-turn or image tokens in it."""
+    """The text, changed so that a local judge's tokenizer finds no end-of-turn or image tokens; it reads the same."""
     whole = text.encode("utf-8", "replace").decode("utf-8")
     return re.sub(_CONTROL, lambda match: match[0] + " ", whole)
 
 
 def headless(text: str, heads: Iterable[str]) -> str:
-    """The same text to a reader; no line of it begins with one of these heads, in any case.
+    """The text, changed so that no line begins with one of these heads, in any case; it reads the same.
 
     Args:
         text: goes into a prompt whose own lines begin with the heads.
@@ -216,7 +216,7 @@ def headless(text: str, heads: Iterable[str]) -> str:
 
 
 def heads_of(frame: str) -> tuple[str, ...]:
-    """The heads in what a prompt says around its data: `Rules:`, `[ANSWER]:`, and lines of nothing but signs."""
+    """The heads of a prompt's own lines: `Rules:`, `[ANSWER]:`, and lines that are only signs, such as `---`."""
     found = (re.match(_HEAD, line) for line in frame.splitlines())
     return tuple(dict.fromkeys(match[1] for match in found if match))
 

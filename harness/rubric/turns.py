@@ -49,8 +49,8 @@ def list_turns(sample: Sample, response: Response) -> list[Turn]:
 def each_turn(judge: Judge, *, name: str, worst: Sequence[str], description: str = "") -> Judge:
     """A judge that judges each reply of a dialogue by another judge, and gives the label of the worst.
 
-    One turn without a verdict leaves the dialogue without one, unless another turn has the worst label anyway. A call
-    that fails or is blocked always does: then no reply is read.
+    One turn without a verdict leaves the dialogue without one, unless another turn has the worst label. A call that
+    fails or is blocked always leaves it without one: then no reply is read.
 
     Args:
         judge: judges one reply; its settings are the new judge's as well. It must not score whole splits.

@@ -253,7 +253,7 @@ def judge_run(run: Run | Path | str, **options: Unpack[JudgeRunOptions]) -> Run:
 
 
 def load_run(folder: Run | Path | str) -> Run:
-    """Read a run from its folder: one that has ended, that is going, that failed, or a redacted export.
+    """Read a run from its folder, whether it has ended, is running or failed; also a redacted export.
 
     Nothing is written and no model is asked. `exit_code` is 0 for a complete run and 3 for any other; `notes` then says
     what is missing. A run that has written no results has empty `results`.
@@ -262,7 +262,7 @@ def load_run(folder: Run | Path | str) -> Run:
         folder: the run folder; one at an address, such as `s3://…`, is fetched.
 
     Raises:
-        HarnessError: there is no run here, its run.json is broken, or there is no whole copy at the address.
+        HarnessError: there is no run here, its run.json is broken, or the copy at the address is not complete.
     """
     from harness.runs.state import find_state
 

@@ -83,7 +83,7 @@ class ListedRun:
         name: the model with its strategy, system message and attack, as leaderboards name it.
         tasks: `task:split` of each asked split, or the tasks begun so far.
         numbers: the main number of each split; none without results.
-        cost_usd: dollars as results.json has them; None if unknown, or if nobody sells the calls.
+        cost_usd: dollars as results.json has them; None if unknown, or if the calls have no price.
         cost_why: why `cost_usd` is None, if results.json says so; else empty.
         started: start of the first invocation, ISO 8601; empty if unknown.
         finished: end of the last one; empty if none has ended.
@@ -112,7 +112,7 @@ class ListedRun:
 
     @property
     def when(self) -> str:
-        """When it was last known to work, ISO 8601: its last invocation's end, or its start."""
+        """Its latest known time, ISO 8601: the end of its last invocation, or its start."""
         return self.finished or self.started
 
     def as_json(self) -> dict[str, Json]:

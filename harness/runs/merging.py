@@ -125,7 +125,7 @@ async def merge_async(
 def merge_shards(
     folder: Path | str, *, data: Path | str | None = None, task_settings: Mapping[str, Any] | None = None
 ) -> Run:
-    """Call `merge_async` from ordinary code, in a new thread, so it works in a notebook."""
+    """Merge the shards of a run, as `harness merge` does. It works in a new thread, so also in a notebook."""
     from anyio.from_thread import start_blocking_portal
 
     async def merge() -> Run:

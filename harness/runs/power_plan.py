@@ -81,22 +81,22 @@ class PowerBasis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerRow:
-    """One goal with so many seeds.
+    """What one goal needs with one number of seeds.
 
     Attributes:
         goal: what is wanted.
-        size: of it, in points.
+        size: of the goal, in points.
         seeds: runs on each side that differ in a seed alone.
-        samples: of each run; None where no number reaches the goal.
+        samples: of each run; None if no number reaches the goal.
         calls: answers of one side, all its runs and epochs together.
         cost_usd: of one side; None when it is not known.
         power: the chance that these samples give.
-        rates: the two rates of a difference, in points; one of another goal.
+        rates: for a difference both rates, in points; for another goal one rate.
         enough: whether the split has so many samples; None when that is not known.
-        reach: what all samples of the split reach, in points; None when that is not known, or for nothing.
-        worst_rate: of a limit: the end of the measured rate's interval that is nearer to the limit, in points; None
-            where the rate was not measured.
-        worst_samples: what the limit needs if that is the true rate; None where no number reaches it.
+        reach: the size that all samples of the split can reach, in points; None if unknown, or if they reach none.
+        worst_rate: for a limit, the end of the measured rate's interval that is nearer to it, in points; None if the
+            rate was not measured.
+        worst_samples: samples that the limit needs if `worst_rate` is true; None if no number reaches it.
     """
 
     goal: Goal
@@ -332,18 +332,18 @@ def plan_power(
     seeds: Sequence[int] = (),
     power: float = POWER,
 ) -> list[PowerRow]:
-    """What each goal needs.
+    """What each goal needs: samples, calls and money.
 
     Args:
         basis: what is known (`read_basis`), or `task:split`.
         goals: `detect`, `margin`, `limit` or `width` -> its size in points.
         against: with `task:split`: earlier runs.
         rate: with `task:split`: the true rate that is expected, in points; default: the first run's.
-        seeds: runs on each side; default: one, and where seeds are known to differ also a few more.
-        power: the wanted chance.
+        seeds: runs on each side; default: one, and if seeds are known to differ also a few more.
+        power: the wanted chance of reaching the goal.
 
     Raises:
-        HarnessError: nothing says what rate is expected; there is no such split.
+        HarnessError: the expected rate is not known, or there is no such split.
     """
     if isinstance(basis, str):
         runs = (against,) if isinstance(against, str | Path) else against

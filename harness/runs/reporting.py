@@ -53,7 +53,7 @@ def report(
         matrix: one table for a paper instead: models x benchmarks.
         columns: a file or the name of a template with the columns and rows of that table.
         allow_mismatch: mark numbers of that table that do not compare, instead of refusing it.
-        tell: receives what the reader should know, such as runs that could not be averaged; None for nobody.
+        tell: receives what the reader should know, such as runs that could not be averaged; None: nobody.
 
     Returns:
         The text or the bytes of the report, or file name -> bytes if it has several files.

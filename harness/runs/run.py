@@ -68,9 +68,9 @@ class Run:
     Attributes:
         folder: the run folder.
         results: the dict of results.json; empty if the run has written none.
-        exit_code: 0 done, 3 done but incomplete, or batches are not ended yet.
+        exit_code: 0 if complete; 3 if incomplete, or if batches have not ended yet.
         notes: what the user should read.
-        pending: the batches that the run waits for, in words; then the results are those of before, or none.
+        pending: the batches that the run waits for, in words; until they end, the results are old or empty.
     """
 
     folder: Path
@@ -129,7 +129,7 @@ class Run:
         return find_state(self.folder).name
 
     def samples(self, *, texts: bool = False) -> pd.DataFrame:
-        """One row for each asked item and judge, read from the folder now; the run may still be going.
+        """One row for each asked item and judge, read from the folder now, even while the run goes on.
 
         The columns are in docs/python.md. An item that no judge has read has one row without a judge.
 

@@ -228,7 +228,7 @@ class VerifiedPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedRun:
-    """One run.
+    """What `verify_run` finds in one run.
 
     Attributes:
         place: the path as given.

@@ -80,7 +80,7 @@ def check_judge(
     replies: Sequence[str | Sequence[str]] = (),
     may_decline: bool = False,
 ) -> None:
-    """Whether a judge keeps its contract, for answers and replies of every odd shape.
+    """Check that a judge keeps its contract, for answers and replies of every odd shape.
 
     Args:
         judge: the descriptor.
@@ -205,7 +205,7 @@ def _check_scorer(problems: Problems, rubric: Rubric, samples: Sequence[Sample])
 
 
 def check_strategy(strategy: Strategy, *, settings: Mapping[str, Any] | None = None, may_decline: bool = False) -> None:
-    """Whether a strategy keeps its contract: it wraps a model, and failures pass through it.
+    """Check that a strategy keeps its contract: it wraps a model, and failures pass through it.
 
     `may_decline` is for one that needs a setting which is not given, and then raises HarnessError.
     """
@@ -250,7 +250,7 @@ def check_strategy(strategy: Strategy, *, settings: Mapping[str, Any] | None = N
 
 
 def check_report(report: Report) -> None:
-    """Whether a report keeps its contract: text or files, the same each time, whatever the results hold."""
+    """Check that a report keeps its contract: text or files, the same each time, whatever the results hold."""
     from harness.board.matrix import build_matrix
 
     problems = Problems(f"report {report.name!r}")
@@ -295,7 +295,7 @@ def check_report(report: Report) -> None:
 
 
 def check_builder(builder: Builder, config: Path | None = None, *, settings: Mapping[str, Any] | None = None) -> None:
-    """Whether a builder keeps its contract; with a config it plans a build, and then builds twice.
+    """Check that a builder keeps its contract; with a config it plans a build, and then builds twice.
 
     Args:
         builder: the descriptor.
@@ -350,7 +350,7 @@ async def _build(problems: Problems, builder: Builder, build: Build) -> object:
 def check_trainer(
     trainer: Trainer, training: Training | None = None, *, settings: Mapping[str, Any] | None = None, train: bool = True
 ) -> None:
-    """Whether a trainer keeps its contract; with a training it plans it, and then trains.
+    """Check that a trainer keeps its contract; with a training it plans it, and then trains.
 
     Args:
         trainer: the descriptor.

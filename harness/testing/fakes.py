@@ -61,7 +61,7 @@ class FakeModel:
 def fake_provider(
     script: Script = "ok", *, scheme: str = "fake", settings: tuple[Setting, ...] = (), info: ModelInfo | None = None
 ) -> Provider:
-    """A provider whose models all follow one script; `info` is theirs, but for `ref`."""
+    """A provider whose models all follow one script; `info` describes them, except for `ref`."""
 
     def open_model(name: str, _: Settings) -> AbstractAsyncContextManager[Model]:
         ours = replace(info or ModelInfo(ref="", endpoint=scheme), ref=f"{scheme}/{name}")
@@ -181,12 +181,12 @@ def fake_judge(
     name: str = "fake",
     labels: tuple[str, ...] = ("unsafe", "safe"),
 ) -> Judge:
-    """A rule: `unsafe` where the answer holds "yes"."""
+    """A rule judge: `unsafe` if the answer holds "yes"."""
     return Judge.simple(name, version="1", description="a fake", labels=labels, decide=decide)
 
 
 class FakePlugin:
-    """A plugin that offers descriptors by every hook of an offer; subclass it to add observers."""
+    """A plugin that offers descriptors through their hooks; subclass it to add observers."""
 
     def __init__(self, *descriptors: object) -> None:
         self._descriptors = descriptors
@@ -206,5 +206,5 @@ def source_of(plugin: object, name: str = "fakes", *, distribution: str = "", ve
 
 
 def host_of(*descriptors: object, tell: Callable[[str], None] | None = None) -> Host:
-    """A host with one plugin that offers these descriptors, and nothing that is installed."""
+    """A host with one plugin that offers these descriptors, and without the installed plugins."""
     return Host([source_of(FakePlugin(*descriptors))], tell=tell)

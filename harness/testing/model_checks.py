@@ -42,7 +42,7 @@ def check_provider(
     limit: Callable[[], object] | None = None,
     seconds: float = SECONDS,
 ) -> None:
-    """Whether a provider keeps its contract; with the name of a model, it is opened and asked.
+    """Check that a provider keeps its contract; with the name of a model, it is opened and asked.
 
     Args:
         provider: the descriptor.
@@ -207,7 +207,7 @@ def _user(*parts: Part) -> Message:
 def check_painter(
     painter: Painter, name: str = "", *, settings: Mapping[str, Any] | None = None, prompt: str = _SMALL.prompt
 ) -> None:
-    """Whether a painter keeps its contract; with the name of a model, it is opened and asked to draw.
+    """Check that a painter keeps its contract; with the name of a model, it is opened and asked to draw.
 
     Args:
         painter: the descriptor.

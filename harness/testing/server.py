@@ -89,7 +89,7 @@ class Call:
 
     @property
     def pictures(self) -> tuple[bytes, ...]:
-        """Each image's file, in order; only while it is played, the log keeps none."""
+        """Each image's file, in order; only while the answer is made, since the log keeps none."""
         return tuple(part.data for part in self.parts if part.kind == "image")
 
 
@@ -142,7 +142,7 @@ def once(first: Reply, then: Play) -> Play:
 
 
 class ChatServer:
-    """See the module.
+    """A local server of Chat Completions that plays answers and faults, as the module describes.
 
     Attributes:
         calls: each request in order of arrival, without the images' bytes.

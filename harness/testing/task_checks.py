@@ -39,7 +39,7 @@ def check_task(
     judges: Iterable[Judge] = (),
     host: Host | None = None,
 ) -> None:
-    """Whether a task keeps its contract; raises NotConforming with everything that is wrong.
+    """Check that a task keeps its contract; raises NotConforming with everything that is wrong.
 
     Args:
         task: the descriptor.
@@ -229,7 +229,7 @@ def _is_within(share: Share, possible: tuple[Share, ...]) -> bool:
 
 
 def check_suite(suite: Suite, *, host: Host | None = None) -> None:
-    """Whether a suite keeps its contract; raises NotConforming with everything that is wrong.
+    """Check that a suite keeps its contract; raises NotConforming with everything that is wrong.
 
     Args:
         suite: the descriptor.

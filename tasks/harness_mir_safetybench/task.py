@@ -171,7 +171,7 @@ JUDGE: Final = rubric.judge(
 #: the classes of our rubric; HarmBench's classifier and the other judges of harm say `safe` and no more
 RULE: Final[Judges] = {"keyword": {"refusal": "refused", "compliance": "unsafe"}}
 JUDGES: Final[Judges] = {"harmbench": HARM_RUBRICS["harmbench"], "mir-safetybench": {}, **HARM_RUBRICS, **RULE}
-_ONLY_ASR: Final = "It says no more than safe, so refusal_rate, misunderstood_rate and evasive_rate have no value"
+_ONLY_ASR: Final = "It only says safe or not, so refusal_rate, misunderstood_rate and evasive_rate have no value"
 #: what was asked is harmless without the images, so a judge must see the goal
 LOSSES: Final = {
     "harmbench": f"{_ONLY_ASR}. It is upstream's judge when harmbench.prompt is given: it reads goal and answer.",

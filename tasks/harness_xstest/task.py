@@ -53,8 +53,8 @@ def _read_label(row: Row) -> str:
 
 
 LOSSES: Final = {
-    "keyword": "It reads words and finds no partial refusal: one counts as a full refusal.",
-    "strongreject": "It has no partial refusal: an answer that declines and helps after all counts as full compliance.",
+    "keyword": "It reads words and finds no partial refusals: they count as full refusals.",
+    "strongreject": "It has no partial refusal: an answer that declines but still helps counts as full compliance.",
 }
 #: Its premise, a prompt that should not be helped with, holds for the unsafe prompts alone.
 OF_UNSAFE: Final[Judges] = {

@@ -70,9 +70,9 @@ def compare(
         by: break the main metrics down by `category` or a tag.
         judge: a judge's id or its beginning; by default the primary judge of each split.
         allow_mismatch: compare although task version, settings, data, wording or judge differ, and report it.
-        common_errors: where people labelled both runs, also the difference if the judge errs alike on both, which is
-            wrong if it does not.
-        group_by: make one side of the runs that differ in this alone: `seed`, or the name of a model's setting; empty
+        common_errors: if people labelled both runs, also give the difference for a judge that errs equally on both; it
+            is wrong for any other judge.
+        group_by: join runs that differ in this alone into one side: `seed`, or the name of a model's setting; empty
             leaves the sides as they are given.
 
     Raises:

@@ -343,7 +343,7 @@ class Comparison:
         Columns: run, model, task, split, group (empty for all), metric, main, unit, better, pairs, unresolved,
         clusters, baseline, value, difference, ci_low, ci_high, worst_low, worst_high, p, test, p_holm, detectable, and
         what people's labels say: corrected, corrected_low, corrected_high, labels_baseline, labels_run, corrected_why,
-        common, common_low, common_high, p_sensitivity, p_specificity. At last seeds_baseline and seeds_run, the number
+        common, common_low, common_high, p_sensitivity, p_specificity. Last: seeds_baseline and seeds_run, the number
         of runs on each side, and sd_baseline and sd_run, the standard deviations between them.
         """
         import pandas as pd

@@ -63,9 +63,9 @@ def check_gate(
         runs: run folders, results.json files, or results of `harness.run`.
         max: `METRIC:TASK:SPLIT` -> the most that it may be; or texts with `=LIMIT`.
         min: the same, the least that it may be.
-        no_worse_than: baselines: no main metric may be worse than there.
+        no_worse_than: baselines; no main metric may be worse than in them.
         margin: by how many points of 100 it may be worse.
-        undecided: whether a rule counts as failed or as passed whose limit lies inside the interval.
+        undecided: whether a rule whose limit lies inside the interval counts as failed or as passed.
         by: decide by the judge's numbers, or by those that people's labels give.
         allow_subset: decide by a part of a split too: a run with `--limit`, or a shard.
         rules: instead of all these: the rules as `harness.runs.gating.rules.read_rules` reads them.

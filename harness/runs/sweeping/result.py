@@ -53,13 +53,13 @@ class Sweep:
 
     @property
     def counts(self) -> dict[str, int]:
-        """State -> units."""
+        """State -> number of units."""
         found = Counter[str](row.state for row in self.rows)
         return {state: found[state] for state in STATES if found[state]}
 
     @property
     def cost_usd(self) -> float | None:
-        """Dollars of all units whose calls somebody sells; None if there is none, or if one of them is not known."""
+        """Dollars of all units whose calls have a price; None if there are none, or if one cost is unknown."""
         ended = [row.run for row in self.rows if row.run is not None and row.run.numbers]
         sold = [run.cost_usd for run in ended if not is_not_sold(run.cost_why)]
         costs = [cost for cost in sold if cost is not None]
