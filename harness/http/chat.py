@@ -57,9 +57,9 @@ def response_format(schema: Mapping[str, Json]) -> Json:
 def answer(reply: Reply, *, think_tags: bool = True, notes: tuple[str, ...] = ()) -> Response | Failure:
     """Read a chat completion.
 
-    The `finish_reason` content_filter gives `output_blocked` with its partial text; length gives the flag `truncated`. A
-    refusal field is the text, with the flag `refusal`; no text is an empty Response. For JSON of another shape another
-    try may help, since gateways send it when the server behind them failed.
+    The `finish_reason` content_filter gives `output_blocked` with its partial text; length gives the flag `truncated`.
+    A refusal field is the text, with the flag `refusal`; no text is an empty Response. For JSON of another shape
+    another try may help, since gateways send it when the server behind them failed.
 
     Args:
         reply: the parsed body.
@@ -67,7 +67,7 @@ def answer(reply: Reply, *, think_tags: bool = True, notes: tuple[str, ...] = ()
         notes: go into the Response.
 
     Raises:
-        HarnessError: the body holds an error that every request would get; Forbidden as in `harness.http.status.failure`.
+        HarnessError: the body holds an error that every request would get; Forbidden as `harness.http.status.failure`.
     """
     payload = as_mapping(reply.payload)
     choice = as_mapping(next(iter(as_list(payload.get("choices"))), None))

@@ -22,7 +22,7 @@ QUESTION: Final = "How does the thing in the first picture fit on the left of th
 
 
 def check_attack(attack: Attack, samples: Sequence[Sample] = (), *, settings: Mapping[str, Any] | None = None) -> None:
-    """Check that an attack keeps its contract: it is pure, says what it cannot take, and shows as many images as it says.
+    """Check that an attack keeps its contract: it is pure, says what it cannot take, and sends the images that it says.
 
     Args:
         attack: the descriptor.
