@@ -192,7 +192,7 @@ TASK: Final = Task(
     source=DataSource(
         url="https://github.com/alexandrasouly/strongreject",
         unchecked=UNSEEN,
-        licence="upstream's own was not seen; MIT is what is said of it",
+        licence="upstream's own was not seen; others say MIT",
         size="under 1 MB",
         archive=("alexandrasouly/strongreject", "", ("*strongreject_dataset.csv", "*strongreject_small_dataset.csv")),
     ),
