@@ -18,7 +18,7 @@ Settings = Mapping[str, Any]  #: declared settings with their parsed values
 Role = Literal["system", "user", "assistant"]
 Outcome = Literal["answered", "input_blocked", "output_blocked", "empty", "bad_sample", "error", "unanswered"]
 UnscoredState = Literal["judge_refused", "judge_blocked", "judge_unparsable", "judge_error"]
-Fidelity = Literal["upstream", "own", "modified"]
+Fidelity = Literal["upstream", "own", "modified"]  #: whose words a text is in
 Ability = Literal["images", "raw", "choices", "schema", "prefill", "draw", "system"]  #: what a model may or may not do
 
 #: of an item with a line; one without a line is `unanswered`

@@ -40,7 +40,7 @@ class ImageBytes:
     data: bytes = field(repr=False)
 
 
-Splice = ImageBytes  #: its former name, for older plugins
+Splice = ImageBytes  #: former name of ImageBytes, for older plugins
 
 
 def data_url(content: ImageContent) -> ImageBytes:

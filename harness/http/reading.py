@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final, cast
 
 REPLY_LIMIT: Final = 64 << 20  #: most bytes of one answer, unless a setting says otherwise
 ENCODINGS: Final = "gzip, deflate"  #: requested encodings: those that can be unpacked piece by piece
-MIB: Final = 1 << 20
+MIB: Final = 1 << 20  #: bytes
 _ERROR_LIMIT: Final = 1 << 20  # bytes of an error's body: its first words are what is used
 _MEMBER_LIMIT: Final = 1000  # streams in a row inside one gzip body
 _PLAIN: Final = frozenset({"", "identity"})

@@ -16,7 +16,7 @@ from typing import cast
 
 from harness.types import Json, Message, Request, Text, Unscored, Verdict
 
-#: of a field: free, one of these texts, or one of these whole numbers
+#: what a field may hold: anything of a type, one of these texts, or one of these whole numbers
 Kind = type[str] | type[bool] | type[int] | type[float] | tuple[str, ...] | range
 Fields = Mapping[str, Json]  #: field -> value of a reply that matched
 
@@ -155,4 +155,4 @@ def _show_kind(kind: Kind) -> str:
     return _SHOWN[kind]
 
 
-Form = ReplySchema  #: its former name, for plugins that know it
+Form = ReplySchema  #: former name of ReplySchema, for older plugins
