@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import click
 
 hookspec = pluggy.HookspecMarker("harness")
-hookimpl = pluggy.HookimplMarker("harness")
+hookimpl = pluggy.HookimplMarker("harness")  #: marks a function of a plugin as a hook
 
 
 @hookspec
