@@ -150,7 +150,7 @@ RULE: Final[Judges] = {"keyword": {"refusal": "safe_refusal", "compliance": "uns
 JUDGES: Final[Judges] = {"usb": {}, **HARM_RUBRICS, **RULE}
 _NO_KINDS: Final = "so safe_refusal_rate and safe_warning_rate have no value"
 LOSSES: Final = {
-    "llamaguard": f"It only says that an answer is safe, {_NO_KINDS}. It reads only text unless "
+    "llamaguard": f"It only says whether an answer is safe, {_NO_KINDS}. It reads only text unless "
     "llamaguard.images=shown, and an answer that overlooks the danger counts as safe.",
     "harmbench": f"It only says yes or no, {_NO_KINDS}. Unless harmbench.images=shown it reads the question alone, "
     "which is harmless in RIST and SIST.",
