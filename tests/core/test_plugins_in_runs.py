@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -179,7 +180,7 @@ def harness_run_finished(results):
 def test_a_slow_observer_does_not_hold_the_process(command: Command) -> None:
     done = command(*RUN, slow=OBSERVER + "import threading; threading.Event().wait(60)")
     assert labels(done) == {"unsafe": 1, "safe": 1}
-    assert "plugin slow (slow 1.0): observers missed 1 events" in done.stderr
+    assert re.search(r"plugin slow \(slow 1\.0\): observers missed [12] events", done.stderr)
 
 
 def test_a_plugin_that_prints_leaves_the_results_alone(command: Command) -> None:

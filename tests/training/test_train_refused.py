@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,8 +106,9 @@ def test_a_judge_of_the_environment_is_no_flag_that_says_nothing(train: Train, m
 
 
 @pytest.fixture
-def would_refuse(train: Train, refuse: Refuse) -> Callable[..., list[str]]:
+def would_refuse(train: Train, refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """What a plan says that this machine would refuse, after it was seen that the training does refuse it."""
+    monkeypatch.setitem(sys.modules, "wandb", None)
 
     def run(*more: str, **changes: object) -> list[str]:
         code, shown, said = train(*more, "--dry-run", **changes)
