@@ -29,6 +29,7 @@ def log_to_mlflow(tracked: TrackedRun, uri: str, experiment: str) -> None:
         uri: of the tracking server; or a folder, as a path or `file:` address.
         experiment: its name; it is created if there is none.
     """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # which goes to MLflow's makers, not to this server
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # a folder is refused otherwise; servers do not read it
     mlflow = require_module("mlflow", "mlflow", by="HARNESS_MLFLOW_URI")
     entities = require_module("mlflow.entities", "mlflow", by="HARNESS_MLFLOW_URI")

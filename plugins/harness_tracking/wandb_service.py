@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +22,7 @@ def log_to_wandb(tracked: TrackedRun, project: str, place: Path) -> None:
         project: `PROJECT` or `ENTITY/PROJECT`.
         place: where the client writes its files.
     """
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its crashes are not reported to its makers
     wandb = require_module("wandb", "wandb", by="HARNESS_WANDB_PROJECT")
     entity, _, name = project.rpartition("/")
     settings = wandb.Settings(

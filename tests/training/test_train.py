@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -227,3 +229,18 @@ class TestTheLoop:
         told = json.loads(shown)
         assert [each["model"]["ref"] for each in told["results"]] == ["mini/base", "hf/tuned"]
         assert told["comparison"]["splits"]
+
+
+def test_a_training_is_reported_to_nobody_unless_the_user_wants_that() -> None:
+    code = """
+import sys, types
+from harness_mirage.run import prepare, training_environment
+assert "huggingface_hub" not in sys.modules
+with training_environment(types.SimpleNamespace(launch="")):
+    from huggingface_hub import constants
+print(constants.HF_HUB_DISABLE_TELEMETRY)
+"""
+    for given, found in (({}, "True"), ({"HF_HUB_DISABLE_TELEMETRY": "0"}, "False")):
+        environment = {key: value for key, value in os.environ.items() if "TELEMETRY" not in key} | given
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == found

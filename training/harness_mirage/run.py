@@ -161,6 +161,7 @@ def training_environment(training: Training) -> Generator[None]:
     """The environment in which a training sees the devices that it should use."""
     before = dict(os.environ)
     os.environ.update({} if training.launch else single_gpu_environment())
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # TRL reports each training to the hub otherwise
     try:
         yield
     finally:
