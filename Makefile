@@ -13,8 +13,8 @@ CODE := harness plugins tasks judges training reports
 MINIS := mis:mini,mis:mini-benign,mssbench:mini
 DRAWN := $(patsubst %/draw_mini.py,%.drawn,$(wildcard tasks/*/draw_mini.py plugins/*/draw_mini.py))
 
-.PHONY: setup setup-zoos setup-vllm demo demo-loop test test-vllm test-zoos check bench bench-inspect bench-mirage docs mini mirage draw $(DRAWN) \
-	minis messages pictures site tools dist lock audit sbom \
+.PHONY: setup setup-zoos setup-vllm demo demo-loop test test-slow test-all test-vllm test-zoos check bench bench-inspect bench-mirage docs mini mirage draw $(DRAWN) \
+	minis messages pictures site tex tools dist lock audit sbom \
 	test-lowest test-newest clean
 
 $(VENV)/.ready: pyproject.toml
@@ -36,16 +36,30 @@ demo: setup
 demo-loop: setup
 	$(PY) examples/mirage_loop.py runs/demo-loop
 
-# the tests start hundreds of processes, so our source is compiled once, and by none of them: some play a full disk
-test: setup
+# what each change must pass. The slow ones beside it: real trainings, the tutorials, clusters, a kill at each step, pages
+# in a browser. The tests start hundreds of processes, so our source is compiled once, and by none of them: some play a
+# full disk
+test: SPEED := not slow
+test-slow: SPEED := slow
+test test-slow: setup
 	$(PY) -m compileall -q $(CODE)
-	PYTHONDONTWRITEBYTECODE=1 $(PY) -m pytest -q -n auto --dist worksteal
+	PYTHONDONTWRITEBYTECODE=1 $(PY) -m pytest -q -n auto --dist worksteal -m '$(SPEED)'
 
-# a browser and TeX, which some tests open; without them those tests are skipped
-tools:
-	command -v chromium pdflatex || apt-get update -qq
-	command -v chromium || apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
+# every test there is, one environment after another
+test-all:
+	$(MAKE) test
+	$(MAKE) test-slow
+	$(MAKE) test-zoos
+	$(MAKE) test-vllm
+
+# TeX, which a few tests use, and a browser for the slow ones; without them those tests are skipped
+tex:
+	command -v pdflatex || apt-get update -qq
 	command -v pdflatex || apt-get install -y -qq --no-install-recommends texlive-latex-recommended
+
+tools: tex
+	command -v chromium || apt-get update -qq
+	command -v chromium || apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
 
 # VLMEvalKit and lm-eval, with us beside them
 $(ZOOS)/.ready: pyproject.toml

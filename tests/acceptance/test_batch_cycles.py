@@ -39,7 +39,7 @@ from tests.acceptance.batched import (
     read,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_batches")
+pytestmark = [pytest.mark.usefixtures("quick_batches"), pytest.mark.slow]
 
 # ---- the whole cycle ----------------------------------------------------------------------------------------------
 

@@ -229,6 +229,7 @@ def test_counts_that_cannot_be_right_change_nothing(vendor: Vendor, tmp_path: Pa
         assert_as_live(world, "run")
 
 
+@pytest.mark.slow
 @every_vendor
 @pytest.mark.parametrize("odd", ["another", "state", "list", "nothing"])
 def test_an_answer_about_a_batch_that_cannot_be_right_is_a_sentence_and_the_next_command_goes_on(

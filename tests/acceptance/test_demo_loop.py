@@ -16,7 +16,7 @@ import pytest
 LOOP = Path(__file__).parents[2] / "examples" / "mirage_loop.py"
 SAID = "said.txt"
 SECONDS = 1500  #: about 150 on two quiet cores
-pytestmark = pytest.mark.timeout(SECONDS + 60)
+pytestmark = [pytest.mark.timeout(SECONDS + 60), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,8 @@ from tests.acceptance.comparing import same, same_by
 from tests.acceptance.layouts import Layout
 from tests.acceptance.upstream import Figure, Item
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = Path(__file__).parents[2] / "docs" / "results.schema.json"
 SIZES = {"easy": 1675, "hard": 510, "real": 100, "chat": 1200, "embodied": 620}
 SETTINGS = {"qc": (1200, 620), "ic": (600, 152)}

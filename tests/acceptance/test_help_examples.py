@@ -9,6 +9,8 @@ import pytest
 from tests.acceptance.commands import harness_here
 from tests.core.test_examples import find, list_examples
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

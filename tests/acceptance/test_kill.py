@@ -27,6 +27,8 @@ from tests.acceptance import commands, layouts, plays, upstream
 from tests.acceptance.layouts import Layout
 from tests.acceptance.upstream import Line
 
+pytestmark = pytest.mark.slow
+
 MOMENTS = 10
 PATIENCE = 60.0  #: seconds after which a test gives up waiting
 TASKS = ("mis", "mssbench")

@@ -14,6 +14,8 @@ import pytest
 from tests.acceptance.test_kill import comparable
 from tests.core import plain_model
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
 SECONDS = 240
 

@@ -244,6 +244,7 @@ async def endless():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", LEFT)
 def test_the_process_ends_with_the_results_though_a_plugin_leaves_something_behind(start: Start, what: str) -> None:
     process = start(faulty(generate=LEFT[what]) + ENDLESS)

@@ -92,6 +92,7 @@ print(len(found), len({sample.cluster for sample in found}), listed, peak)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of another process is read from /proc")
 def test_twenty_thousand_images_are_told_apart_by_their_bytes_in_little_memory(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()

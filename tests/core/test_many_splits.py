@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from harness import plugins
 from harness.evaluation.options import JudgeOptions, Options
@@ -67,6 +68,7 @@ def commands(folder: Path) -> dict[str, Callable[[], object]]:
     }
 
 
+@pytest.mark.slow
 def test_a_split_costs_no_more_beside_many_others(tmp_path: Path) -> None:
     costs: dict[int, dict[str, float]] = {}
     for splits in (FEW, MANY):

@@ -82,6 +82,7 @@ def run_all(folder: Path, count: int, *extra: Any, without: Sequence[int] = (), 
             go(Server(), folder, *extra, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "options"),
     [(2, {}), (3, {"limit": 4, "epochs": 2, "seed": 1, "temperature": 0.7})],
@@ -703,6 +704,7 @@ with use(Host.load(tell=lambda _: None)):
 """
 
 
+@pytest.mark.slow
 def test_a_merge_that_is_killed_at_any_step_leaves_the_shards_and_goes_on(tmp_path: Path) -> None:
     tasks = ["mis:mini", "xstest:mini"]
     with plugins.use(PACKAGED):

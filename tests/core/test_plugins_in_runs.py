@@ -177,6 +177,7 @@ def harness_run_finished(results):
     assert (tmp_path / "seen.txt").read_text("utf-8") == "harness.results/1"
 
 
+@pytest.mark.slow
 def test_a_slow_observer_does_not_hold_the_process(command: Command) -> None:
     done = command(*RUN, slow=OBSERVER + "import threading; threading.Event().wait(60)")
     assert labels(done) == {"unsafe": 1, "safe": 1}
@@ -309,6 +310,7 @@ def test_a_flag_outranks_the_config(command: Command, tmp_path: Path) -> None:
     assert labels(command("--plugins-allow", "world", *RUN)) == {"unsafe": 1, "safe": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_a_closed_standard_stream_is_no_bug(command: Command, tmp_path: Path, closed: str) -> None:
     assert labels(command(*RUN))

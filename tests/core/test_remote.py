@@ -447,6 +447,7 @@ def test_judging_later_uploads_what_it_added(store: str, tmp_path: Path) -> None
     assert s3("verify", store).code == 0
 
 
+@pytest.mark.slow
 def test_shards_of_machines_that_share_nothing_are_merged_from_s3(store: str, tmp_path: Path) -> None:
     for number in range(3):
         output = ("--output", tmp_path / f"machine{number}" / "base")
@@ -470,6 +471,7 @@ def test_a_bucket_that_is_not_there_ends_the_run_before_anything_is_asked(store:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_an_upload_that_fails_at_the_end_leaves_the_run_and_ends_with_2(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -199,6 +199,7 @@ async def test_a_request_that_two_replicas_die_over_is_given_up(model: Model) ->
     assert told(await model.generate(ask("say x")))["said"] == "x", "both were started again"
 
 
+@pytest.mark.slow
 def test_requests_that_crash_a_replica_are_given_up_and_an_answer_earns_its_restarts_back(tmp_path: Path) -> None:
     (tmp_path / "story").touch()
     texts = [text for number in range(5) for text in ("die", f"say {number}", f"say {number}", f"say {number}")]
@@ -383,6 +384,7 @@ async def test_a_request_that_nobody_waits_for_any_more_makes_room(model: Model,
     await release(folder / "gate")
 
 
+@pytest.mark.slow
 @with_model(1)
 async def test_a_process_that_does_not_end_by_itself_is_ended(model: Model, folder: Path) -> None:
     os.mkfifo(folder / "gate")

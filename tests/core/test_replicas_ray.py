@@ -28,6 +28,8 @@ from harness.types import Message, Request, Response, Text
 from tests.acceptance.commands import command, harness_here, home
 from tests.core import launchers
 
+pytestmark = pytest.mark.slow
+
 TOY, TASKS = (Path(__file__).with_name(f"{name}.py") for name in ("toy_models", "toy_tasks"))
 RAY = Launch(kind="ray")
 

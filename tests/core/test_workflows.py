@@ -96,6 +96,12 @@ def test_the_tests_run_on_every_python_that_the_package_names() -> None:
     assert load(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"] == pythons
 
 
+def test_every_test_runs_for_every_change() -> None:
+    targets = re.findall(r"^(test[\w-]*)(?=[ :].*setup)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert {"test-zoos", "test-vllm"} <= set(targets)
+    assert {*targets, "test-slow"} <= list_targets(ROOT / ".github" / "workflows" / "ci.yml")
+
+
 def make_files(
     place: Path, *, version: str = "1.2.3", cited: str = "1.2.3", heading: str = "1.2.3 - 2027-01-31"
 ) -> Path:

@@ -17,6 +17,8 @@ from types import ModuleType
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 DOWNSTREAM = Path(__file__).parents[2] / "downstream"
 OFFERS = {
     "heron": {"models": ["heron"]},

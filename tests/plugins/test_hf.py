@@ -213,6 +213,7 @@ def stored_answers(folder: Path) -> Mapping[str, Any]:
     return {line["id"]: (line["text"], line["key"]) for line in lines}
 
 
+@pytest.mark.slow
 def test_two_replicas_of_which_one_is_killed_answer_as_one_process_does(tmp_path: Path) -> None:
     one = harness.run(MODEL, "mis:mini", output=tmp_path / "one")
     killing = Killing()

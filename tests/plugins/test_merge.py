@@ -9,6 +9,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.testing.server import ChatServer
 from tests.acceptance import commands
 from tests.acceptance.commands import harness_here
@@ -59,6 +61,7 @@ def test_reports_find_the_merged_run_and_no_shard(tmp_path: Path) -> None:
     assert "0/3" not in json.dumps(found)
 
 
+@pytest.mark.slow
 def test_a_shard_that_was_killed_and_one_that_was_ended_by_slurm_go_on_and_merge_into_equal_results(
     tmp_path: Path,
 ) -> None:

@@ -28,6 +28,8 @@ from harness.drawings import SHAPES
 from harness.fingerprint import hash_file, hash_folder
 from harness.images import open_image
 
+pytestmark = pytest.mark.slow
+
 MINI = Path(__file__).parents[2] / "tasks" / "harness_mis" / "mini"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BY_NAME = {thing.name: thing for thing in THINGS}

@@ -42,6 +42,7 @@ def test_how_two_models_hang_together_is_said_only_where_two_runs_are_compared()
     assert "two models" in power("--task", "mis:test", "--rate", "3", "--limit", "5", "--margin", "4")
 
 
+@pytest.mark.slow
 def test_what_the_split_is_too_small_for_is_said_with_what_all_of_it_reaches() -> None:
     told = power("--task", "mis:test", "--rate", "30", "--detect", "1")
     assert "the split has fewer samples" in told

@@ -29,6 +29,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path)
 
 
+@pytest.mark.slow
 def test_failures_are_rows_and_the_same_command_goes_on_with_them_alone(world: World) -> None:
     models = ["toy/good", "toy/once", "toy/broken", "mini/base"]
     ended = harness_here(*world.words(models, jobs=1))
@@ -78,6 +79,7 @@ def test_units_without_a_gpu_share_a_process_and_a_dry_run_lists_what_is_done(wo
     assert len(world.lines("opened")) == 4, "what was asked something else is not done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_units_and_the_same_command_goes_on(world: World, end: signal.Signals) -> None:
     os.mkfifo(world.pipe)
@@ -93,6 +95,7 @@ def test_an_interrupt_ends_the_units_and_the_same_command_goes_on(world: World, 
     assert world.states() == {"toy-slow": "complete", "toy-later": "complete"}
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_leaves_no_unit_at_work(world: World) -> None:
     os.mkfifo(world.pipe)
     words = world.words(["toy/slow"], jobs=1)
@@ -228,6 +231,7 @@ def test_a_file_of_a_strategy_and_one_of_an_attack_are_told_apart_also_where_bot
     assert plan("Take care.") != plan("Beware.")
 
 
+@pytest.mark.slow
 def test_the_changes_of_a_table_are_those_of_a_comparison(world: World) -> None:
     import harness
 
@@ -361,6 +365,7 @@ print(number)
 """
 
 
+@pytest.mark.slow
 def test_slurm_runs_a_task_for_each_unit_and_closes_after_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     programs = world.folder / "bin"
     programs.mkdir()
@@ -391,6 +396,7 @@ def test_where_sbatch_is_missing_the_message_says_so(world: World, monkeypatch: 
     assert (ended.code, "sbatch cannot be run" in ended.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_ray_runs_a_task_for_each_unit_and_asks_for_no_more_than_there_is(world: World) -> None:
     ray = pytest.importorskip("ray")
     ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)

@@ -22,6 +22,8 @@ from harness.errors import HarnessError
 from tests.acceptance.commands import harness
 from tests.core.compared import WORLD, changed, played
 
+pytestmark = pytest.mark.slow
+
 LONG = 240.0  #: seconds that no logging needs
 ASKED = ("run", "--model", "played/ab", "--tasks", "played:one", "--judge", "mild", "--no-probe")
 SECRET = ("secret", "question")  #: words of the answers and of the questions

@@ -478,6 +478,7 @@ async def test_a_redirect_takes_no_prompt_to_another_host(status: int) -> None:
     assert stranger.asked == []
 
 
+@pytest.mark.slow
 @every_class
 @pytest.mark.parametrize("encoding", ["", "gzip"])
 async def test_an_answer_of_more_than_64_mib_is_not_taken(name: str, encoding: str) -> None:

@@ -332,6 +332,7 @@ def test_the_mini_splits_run_without_a_judges_model(tmp_path: Path) -> None:
         assert split["outcomes"]["answered"] == TASK.splits[name].n  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_twenty_thousand_dialogues_are_listed_quickly(tmp_path: Path) -> None:
     import time
 

@@ -117,6 +117,7 @@ def test_the_mini_split_has_a_right_and_a_wrong_answer_for_a_constant_letter(tmp
     assert found["metrics"]["accuracy"]["value"] == 50.0
 
 
+@pytest.mark.slow
 def test_twenty_thousand_records_are_listed_without_opening_an_image(tmp_path: Path) -> None:
     write_json(tmp_path / "llvisionqa_test.json", [record(n) for n in range(20_000)])
     samples = listed(tmp_path)

@@ -36,7 +36,7 @@ from harness.testing.server import Call, ChatServer, ImagesServer, in_turn
 from tests.acceptance.commands import harness, started
 from tests.training.builder_calls import drawing, image, plan, question
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 REPLY: Final = '{"said": "yes"}'
 NUMBER: Final = 6

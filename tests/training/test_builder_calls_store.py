@@ -107,6 +107,7 @@ def test_redacting_a_call_that_is_not_kept_does_nothing(store: CallStore) -> Non
 SIZES = {"short": (0, 20, 60, 200), "middling": (300, 500, 900), "any": (20, 100, 600, 2000, 6000)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 def test_nothing_of_what_was_deleted_is_in_any_byte_whatever_was_kept_and_deleted_before(
     tmp_path: Path, sizes: tuple[int, ...]

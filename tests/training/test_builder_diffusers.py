@@ -26,6 +26,8 @@ from harness.testing.server import Call, ChatServer
 from tests.acceptance.commands import foreign, harness, harness_here
 from tests.training.built import rows, there
 
+pytestmark = pytest.mark.slow
+
 SIZE = 64
 DRAWS = {"device": "cpu", "dtype": "float32", "steps": 2}
 IDEAS = (

@@ -23,6 +23,8 @@ from harness_builder.values import ENDS, STEPS
 from harness import plugins
 from tests.training.kinds import present
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[2] / "docs" / "training" / "builder.md").read_text(encoding="utf-8")
 KEYS: dict[str, str] = dict(re.findall(r"^\| `([a-z_.]+)` \| (?:`([^`]*)`)? ?\| .+ \|$", PAGE, re.MULTILINE))
 

@@ -138,6 +138,7 @@ class _Cut:
         return cut
 
 
+@pytest.mark.slow
 def test_a_stop_that_was_cut_short_anywhere_is_finished_by_the_next_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,6 +202,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"{tiny_clip.ARCH}:{tiny_clip.weights(place, 100)}"
 
 
+@pytest.mark.slow
 def test_a_model_of_open_clip_that_knows_six_drawings_finds_each(tmp_path: Path, trained: str) -> None:
     captions = {f"{name}/{number}.png": name for name in tiny_clip.NAMES for number in range(3)}
     root = folder(tmp_path / "in", {f"{hash_of(place)}.png": name for place, name in captions.items()})

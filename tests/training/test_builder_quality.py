@@ -137,6 +137,7 @@ def test_nearly_every_pair_at_the_threshold_is_found_and_none_below() -> None:
     assert found >= 0.96 * above
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_texts_take_well_under_a_minute() -> None:
     rng = random.Random(1)
     syllables = [first + second for first in "bdfgklmnprstvz" for second in "aeiou"]

@@ -23,6 +23,8 @@ from tests.acceptance.commands import Ended, foreign, harness_here
 from tests.training.built import rows
 from tests.training.trained import record
 
+pytestmark = pytest.mark.slow
+
 IDEAS = [f"Somebody left a {thing.name} in the shed" for thing in THINGS if thing.kind in {"spark", "fuel"}]
 GENERAL, EPOCHS, BATCH = 40, 20, 16
 TESTS = ("easy", "hard")

@@ -370,6 +370,7 @@ class TestSeveralProcesses:
         assert seen == [None, "0"]
         assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
+    @pytest.mark.slow
     def test_end_when_one_is_killed_leave_no_model_and_go_on_from_the_checkpoint(
         self, quick: Training, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:

@@ -250,6 +250,7 @@ def list_unfinished(killed: Path) -> list[Path]:
 
 
 class TestAKill:
+    @pytest.mark.slow
     @pytest.mark.parametrize("tuning", ["full", "lora"])
     def test_costs_only_the_steps_since_the_last_checkpoint_and_the_model_has_no_mark_of_being_unfinished(
         self, fit: Fit, killed_trainings: Path, tmp_path: Path, tuning: str
@@ -423,6 +424,7 @@ class TestWhatAPersonSees:
 
 
 class TestSeveralDevices:
+    @pytest.mark.slow
     def test_learn_what_one_would_where_a_device_is_dealt_records_without_images(
         self, fit: Fit, folders: Folders, tmp_path: Path
     ) -> None:
