@@ -6,6 +6,7 @@ built them. And all is in them that a user needs: each plugin's code, prompts, d
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -21,10 +22,13 @@ ROOMS: Final = ("plugins", "tasks", "judges", "training", "reports")  #: folders
 PICTURES: Final = {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp"}
 MOST_BYTES: Final = 8 << 20  #: of the wheel; most of it is the mini model
 SDIST: Final = (
-    *("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md"),
+    *("PKG-INFO", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md"),
     *("mkdocs.yml", "pyproject.toml", "docs/index.md", "release/core.txt"),
     *("examples/", "downstream/", "benchmarks/", "tests/core/"),
 )  #: what the sdist holds beside the code; what ends in "/" is a folder
+#: a link or a picture that leads nowhere on PyPI's page
+RELATIVE: Final = re.compile(r"""\]\((?!https?://|#|mailto:)[^)\s]+\)|(?:src|srcset|href)="(?!https?://|#)[^"]*\"""")
+FIELDS: Final = ("Summary", "License-Expression", "License-File", "Project-URL", "Classifier", "Requires-Python")
 COMMANDS: Final = ("--version", "doctor", "tasks list")  #: what must work without any extra
 
 
@@ -54,12 +58,24 @@ def wheel_path(name: str) -> str:
     return rest if room in ROOMS else name
 
 
+def check_page(metadata: str) -> Iterator[str]:
+    """Yield what is wrong with a METADATA or PKG-INFO as PyPI shows it."""
+    head, _, page = metadata.partition("\n\n")
+    fields = {line.partition(":")[0] for line in head.splitlines()}
+    yield from (f"the metadata has no {each}" for each in FIELDS if each not in fields)
+    if not page.strip():
+        yield "the metadata has no readme"
+    yield from (f"the readme has the relative link {found[0]}" for found in RELATIVE.finditer(page))
+
+
 def check_wheel(path: Path, tracked: Collection[str] | None) -> Iterator[str]:
     """Yield what is wrong with a wheel."""
     if path.stat().st_size > MOST_BYTES:
         yield f"has {path.stat().st_size:,} bytes, more than {MOST_BYTES:,}"
     with zipfile.ZipFile(path) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        yield from check_page(archive.read(metadata).decode())
         here = str(ROOT).encode()
         for name in sorted(names):
             if here in archive.read(name):
@@ -93,12 +109,20 @@ def check_sdist(path: Path, tracked: Collection[str] | None) -> Iterator[str]:
     with tarfile.open(path) as archive:
         names = {member.name.partition("/")[2] for member in archive if member.isfile()}
         links = [member.name for member in archive if not member.isfile() and not member.isdir()]
+        infos = [
+            archive.extractfile(member)
+            for member in archive
+            if member.name.count("/") == 1 and "PKG-INFO" in member.name
+        ]
+        for info in infos:
+            yield from check_page(info.read().decode() if info else "")
     yield from (f"{name} is a link or a device" for name in links)
     for needed in SDIST:
         if not any(name == needed or (needed.endswith("/") and name.startswith(needed)) for name in names):
             yield f"{needed} is missing"
     if tracked is not None:
         yield from (f"{name} is not in the repository" for name in sorted(names - {"PKG-INFO"} - set(tracked)))
+        yield from (f"{name} is missing" for name in sorted(set(tracked) - names))
 
 
 def use_wheel(path: Path) -> None:

@@ -167,6 +167,19 @@ def write_plugin(name: str, kinds: Sequence[str], host: Host, folder: Path | Non
     return folder
 
 
+def render_bounds(version: str) -> str:
+    """Render the versions of the harness that a plugin of today may be used with, such as `>=0.1,<0.2`.
+
+    Before 1.0.0 a minor release may break a plugin, later a major one (docs/version-policy.md).
+    """
+    found = re.match(r"(\d+)\.(\d+)(\.\d+)?", version)
+    if not found:
+        return ""
+    major, minor = int(found[1]), int(found[2])
+    lowest = version if found[0] != version else f"{major}.{minor}"  # a pre-release lies below 0.2
+    return f">={lowest},<{major + 1}" if major else f">={lowest},<0.{minor + 1}"
+
+
 def _check_free(name: str, kinds: Sequence[str], host: Host) -> None:
     """Refuse a taken name, because two plugins of one name disable it. Raises HarnessError."""
     from importlib.util import find_spec
@@ -190,7 +203,9 @@ def _render_files(name: str, kinds: Sequence[str]) -> dict[str, str]:
     """Path of each file -> its text."""
     from importlib.resources import files
 
-    values = {"name": name, "dashed": name.replace("_", "-")}
+    from harness.runs.environment import harness_version
+
+    values = {"name": name, "dashed": name.replace("_", "-"), "bounds": render_bounds(harness_version())}
     values["own_rubric"] = f', "{name}": {{}}' if "judge" in kinds else ""
     values["own_judge"] = ", judges=[JUDGE]" if {"task", "judge"} <= {*kinds} else ""
     values["offers"] = "\n".join(Template(f"- {KINDS[kind].readme}").substitute(values) for kind in kinds)

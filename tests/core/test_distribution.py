@@ -15,6 +15,7 @@ from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 
 from release import check_dist
+from release.readme import render_readme
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,6 +72,54 @@ def test_what_a_wheel_must_hold_is_missed(wheel: Path, tmp_path: Path, lost: str
             if name != lost:
                 archive.writestr(name, whole.read(name))
     assert f"{lost} is missing" in list(check_dist.check_wheel(bad, list_files()))
+
+
+def test_a_page_for_pypi_with_a_relative_link_or_without_its_facts_is_found() -> None:
+    fields = "".join(f"{each}: x\n" for each in check_dist.FIELDS if each != "Project-URL")
+    page = 'see [here](docs/a.md), [there](https://example.org) and <img src="docs/a.png">'
+    assert list(check_dist.check_page(f"{fields}\n{page}")) == [
+        "the metadata has no Project-URL",
+        "the readme has the relative link ](docs/a.md)",
+        'the readme has the relative link src="docs/a.png"',
+    ]
+    assert "the metadata has no readme" in list(check_dist.check_page(fields))
+
+
+README = """# h
+- **[a](docs/a.md)** and [b](https://example.org/b)
+
+<picture><source media="(dark)" srcset="docs/d.png"><img alt="x" src="docs/l.png"></picture>
+
+```python
+x = 1
+
+
+y = 2
+```
+[c](docs/c.md) · [d](docs/d.md) ·
+[e](docs/e.md#f)
+
+End.
+"""
+
+
+def test_the_readme_on_pypi_has_no_link_to_a_file_and_is_else_the_same() -> None:
+    assert render_readme(README) == (
+        "# h\n- **a** and [b](https://example.org/b)\n\n```python\nx = 1\n\n\ny = 2\n```\nEnd.\n"
+    )
+
+
+def test_the_readmes_links_lead_to_the_releases_tag_once_the_repository_has_an_address() -> None:
+    shown = render_readme(README, source="https://example.org/h/", version="1.2.3")
+    assert "**[a](https://example.org/h/blob/v1.2.3/docs/a.md)** and [b](https://example.org/b)" in shown
+    assert '\n\n<img alt="x" src="https://example.org/h/raw/v1.2.3/docs/l.png">\n\n' in shown
+    assert "[e](https://example.org/h/blob/v1.2.3/docs/e.md#f)" in shown
+    assert "<picture>" not in shown
+
+
+def test_a_tracked_file_that_the_sdist_lacks_is_found(tmp_path: Path) -> None:
+    sdist = Path(next(SdistBuilder(str(ROOT)).build(directory=str(tmp_path))))
+    assert "tox.ini is missing" in list(check_dist.check_sdist(sdist, {*list_files(), "tox.ini"}))
 
 
 def test_a_link_in_an_sdist_and_a_file_that_it_lacks_are_found(tmp_path: Path) -> None:

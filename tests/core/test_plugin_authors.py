@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import anyio
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from harness import HarnessError, Response, Suite, plugins
-from harness.cli.plugin_skeleton import KINDS, USUAL, write_plugin
+from harness.cli.plugin_skeleton import KINDS, USUAL, render_bounds, write_plugin
 from harness.plugins import host as host_module
 from harness.testing.fakes import fake_sample, fake_task, host_of
 from tests.acceptance.commands import harness, harness_here
@@ -115,6 +119,24 @@ def test_dashes_of_a_name_become_underscores(tmp_path: Path) -> None:
     folder = write_plugin("newly-made", ["task"], NONE, tmp_path / "new")
     assert (folder / "harness_newly_made" / "__init__.py").is_file()
     assert 'name = "harness-newly-made"' in (folder / "pyproject.toml").read_text()
+
+
+def test_a_new_package_takes_the_harness_of_today_and_not_the_next_that_may_break_it(tmp_path: Path) -> None:
+    folder = write_plugin("newly-made", ["task"], NONE, tmp_path / "new")
+    (needed,) = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    installed = version("vlm-safety-harness")
+    assert needed == f"vlm-safety-harness{render_bounds(installed)}"
+    assert installed in Requirement(needed).specifier
+
+
+@pytest.mark.parametrize(
+    ("today", "inside", "outside"),
+    [("0.1.3", "0.1.9", "0.2.0"), ("1.2.0", "1.9.0", "2.0.0"), ("0.2.0rc1", "0.2.0rc1", "0.3.0")],
+)
+def test_the_bounds_end_where_a_release_may_break_a_plugin(today: str, inside: str, outside: str) -> None:
+    bounds = SpecifierSet(render_bounds(today))
+    assert bounds.contains(inside, prereleases=True)
+    assert outside not in bounds
 
 
 def test_a_fake_model_answers_in_turn_and_remembers_what_it_was_asked(fake_model) -> None:

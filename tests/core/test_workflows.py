@@ -17,8 +17,9 @@ from release.check_version import check_version
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+CI = ROOT / ".ci" / "run"
 MATRIX = re.compile(r"\$\{\{ *matrix\.(\w+) *\}\}")
-PINNED = re.compile(r"(\./|[\w-]+/[\w-]+@v\d+(\.\d+)*$)")
+PINNED = re.compile(r"(\./\S+|[\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+)$")
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -67,12 +68,27 @@ def test_each_target_of_make_that_a_workflow_names_exists(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_each_action_has_a_version_and_each_local_one_exists(path: Path) -> None:
-    for _, step in list_steps(path):
-        used = step.get("uses")
-        if used is not None:
-            assert PINNED.match(used), used
-            assert not used.startswith("./") or (ROOT / used).exists(), used
+def test_each_action_is_pinned_to_a_commit_beside_its_version_and_each_local_one_exists(path: Path) -> None:
+    """A tag can be moved to other code; a commit cannot."""
+    lines = re.findall(r"uses: (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    assert len(lines) == sum("uses" in step for _, step in list_steps(path))
+    for used in lines:
+        assert PINNED.match(used), used
+        assert not used.startswith("./") or (ROOT / used).exists(), used
+
+
+def test_one_action_has_one_commit_in_all_workflows() -> None:
+    texts = "\n".join(path.read_text("utf-8") for path in WORKFLOWS)
+    commits = set(re.findall(r"uses: ([\w-]+/[\w-]+)@(\S+)", texts))
+    assert len(commits) == len({name for name, _ in commits})
+
+
+def test_what_ci_of_this_repository_runs_is_run_on_github_too() -> None:
+    """Except for the engines of others, which need environments of several gigabytes."""
+    ours = set(re.findall(r"^make (?:-\S+ (?:\d+ )?(?:--\S+ )?)?(.+?)(?: &.*)?$", CI.read_text("utf-8"), re.MULTILINE))
+    targets = {word for each in ours for word in each.split()}
+    assert targets >= {"check", "test", "tools"}
+    assert targets - list_targets(WORKFLOWS[0]) == {"setup-vllm", "setup-zoos", "test-vllm", "test-zoos"}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -103,10 +119,16 @@ def test_every_test_runs_for_every_change() -> None:
 
 
 def make_files(
-    place: Path, *, version: str = "1.2.3", cited: str = "1.2.3", heading: str = "1.2.3 - 2027-01-31"
+    place: Path,
+    *,
+    version: str = "1.2.3",
+    cited: str = "1.2.3",
+    heading: str = "1.2.3 - 2027-01-31",
+    source: str = 'Source = "https://example.org/h"',
+    code: str = "https://example.org/h",
 ) -> Path:
-    (place / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
-    (place / "CITATION.cff").write_text(f"cff-version: 1.2.0\nversion: {cited}\n")
+    (place / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n[project.urls]\n{source}\n')
+    (place / "CITATION.cff").write_text(f'cff-version: 1.2.0\nversion: {cited}\nrepository-code: "{code}"\n')
     (place / "CHANGELOG.md").write_text(
         f"# Changelog\n\n## Unreleased\n\n## {heading}\n- new\n\n## 1.2.2 - 2026-12-01\n"
     )
@@ -123,6 +145,8 @@ def test_a_tag_passes_if_every_file_names_its_version(tmp_path: Path) -> None:
         ({"version": "1.2.4"}, "pyproject.toml has the version 1.2.4"),
         ({"cited": "1.2.2"}, "CITATION.cff has the version 1.2.2"),
         ({"heading": "1.2.2 - 2026-12-01"}, "CHANGELOG.md begins with"),
+        ({"source": ""}, "pyproject.toml has no Source in [project.urls]"),
+        ({"code": "https://example.org/other"}, "CITATION.cff has no `repository-code: https://example.org/h`"),
         ({"heading": "1.2.3"}, "CHANGELOG.md begins with `## 1.2.3`, not with `## 1.2.3 - YYYY-MM-DD`"),
     ],
 )

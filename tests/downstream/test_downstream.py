@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from harness.cli.plugin_skeleton import render_bounds
 
 pytestmark = pytest.mark.slow
 
@@ -94,6 +97,13 @@ def url(server_module: ModuleType) -> Iterator[str]:
 def test_its_code_is_short_enough_to_learn_from(name: str) -> None:
     text = (DOWNSTREAM / f"harness-{name}" / f"harness_{name}" / "__init__.py").read_text("utf-8")
     assert sum(bool(line.strip()) for line in text.splitlines()) < MOST_LINES
+
+
+@pytest.mark.parametrize("name", OFFERS)
+def test_it_takes_the_harness_of_today_and_not_the_next_that_may_break_it(name: str) -> None:
+    project = tomllib.loads((DOWNSTREAM / f"harness-{name}" / "pyproject.toml").read_text("utf-8"))["project"]
+    today = tomllib.loads((DOWNSTREAM.parent / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert project["dependencies"] == [f"vlm-safety-harness{render_bounds(today)}"]
 
 
 @pytest.mark.parametrize("name", OFFERS)
