@@ -17,7 +17,6 @@ from release.check_version import check_version
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-CI = ROOT / ".ci" / "run"
 MATRIX = re.compile(r"\$\{\{ *matrix\.(\w+) *\}\}")
 PINNED = re.compile(r"(\./\S+|[\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+)$")
 
@@ -81,14 +80,6 @@ def test_one_action_has_one_commit_in_all_workflows() -> None:
     texts = "\n".join(path.read_text("utf-8") for path in WORKFLOWS)
     commits = set(re.findall(r"uses: ([\w-]+/[\w-]+)@(\S+)", texts))
     assert len(commits) == len({name for name, _ in commits})
-
-
-def test_what_ci_of_this_repository_runs_is_run_on_github_too() -> None:
-    """Except for the engines of others, which need environments of several gigabytes."""
-    ours = set(re.findall(r"^make (?:-\S+ (?:\d+ )?(?:--\S+ )?)?(.+?)(?: &.*)?$", CI.read_text("utf-8"), re.MULTILINE))
-    targets = {word for each in ours for word in each.split()}
-    assert targets >= {"check", "test", "tools"}
-    assert targets - list_targets(WORKFLOWS[0]) == {"setup-vllm", "setup-zoos", "test-vllm", "test-zoos"}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
