@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -33,6 +36,18 @@ def harness(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "harness", *arguments], check=True, stdout=sys.stderr)  # noqa: S603 - our own command
 
 
+@contextmanager
+def serve(*arguments: str) -> Generator[str]:
+    """A page of ours that is served while the picture is taken: its address, the first line of stdout."""
+    command = [sys.executable, "-m", "harness", *arguments, "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sys.stderr, text=True) as served:  # noqa: S603 - our own command
+        assert served.stdout is not None
+        try:
+            yield served.stdout.readline().strip()
+        finally:
+            served.send_signal(signal.SIGINT)
+
+
 def main() -> None:
     """Run the models, make the pages, take the pictures."""
     HERE.mkdir(exist_ok=True)
@@ -49,8 +64,20 @@ def main() -> None:
                 page = chromium.new_page(viewport=SIZE, color_scheme=scheme, device_scale_factor=1.5)
                 _take(page, board.as_uri(), HERE / f"leaderboard-{scheme}.png")
                 _take(page, (view / "index.html").as_uri(), HERE / f"view-{scheme}.png")
+            _take_label(chromium.new_page(viewport=SIZE, color_scheme="light", device_scale_factor=1.5), runs[1])
             _take_twelve(chromium.new_page(viewport=WIDE, color_scheme="light"), Path(scratch))
             chromium.close()
+
+
+def _take_label(page: Page, run: str) -> None:
+    """The page on which a person labels answers."""
+    with serve("label", run, "--task", "mis:mini", "--as", "you", "--n", "30") as address:
+        page.goto(address)
+        page.wait_for_selector("#begin .main:focus")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#work:visible")
+        page.keyboard.press("b")  # shows the images, which are benign drawings
+        page.screenshot(path=HERE / "label-light.png")
 
 
 def _take_twelve(page: Page, scratch: Path) -> None:
