@@ -183,13 +183,20 @@ lock: $(RELEASE)/.ready
 
 # known holes in these; it asks PyPI, and one that could not be asked about is an error too
 audit: $(RELEASE)/.ready
-	$(RELEASE)/bin/pip-audit --strict --disable-pip --require-hashes --requirement release/core.txt
+	@$(RELEASE)/bin/pip-audit --strict --disable-pip --require-hashes --requirement release/core.txt || { \
+		echo "make audit: release/core.txt is not found clean. Either the lines above name a known hole: raise the lowest version" \
+		"in pyproject.toml, run 'make lock', and look again. Or PyPI's advisories could not be asked: then nothing is known." >&2; \
+		exit 1; }
 
-# the core and its dependencies as CycloneDX
+# the core and its dependencies as CycloneDX: what the lock installs on this Python, with licences and who needs whom
 sbom: $(RELEASE)/.ready
+	rm -rf build/locked
 	mkdir -p build
-	$(RELEASE)/bin/cyclonedx-py requirements release/core.txt --pyproject pyproject.toml --output-reproducible \
+	$(RELEASE)/bin/uv venv --quiet --python $(RELEASE)/bin/python build/locked
+	$(RELEASE)/bin/uv pip install --quiet --python build/locked/bin/python --require-hashes --requirement release/core.txt
+	$(RELEASE)/bin/cyclonedx-py environment build/locked/bin/python --pyproject pyproject.toml --output-reproducible \
 		--output-format JSON --output-file build/sbom.cdx.json
+	$(RELEASE)/bin/python release/check_sbom.py build/sbom.cdx.json
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache runs

@@ -8,6 +8,7 @@ import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hatchling.builders.sdist import SdistBuilder
@@ -15,6 +16,7 @@ from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 
 from release import check_dist
+from release.check_sbom import check_sbom
 from release.readme import render_readme
 
 ROOT = Path(__file__).parents[2]
@@ -143,3 +145,45 @@ def test_the_locked_versions_are_those_of_todays_dependencies_of_the_core() -> N
     for each in map(Requirement, project["dependencies"]):
         assert each.name in locked, "run `make lock`"
         assert locked[each.name] in each.specifier, "run `make lock`"
+
+
+def make_sbom(*parts: str, needed: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """An SBOM of parts `NAME==VERSION`, all of which the core needs unless `needed` says which."""
+    components = [
+        {
+            "bom-ref": part,
+            "name": part.split("==")[0],
+            "version": part.split("==")[1],
+            "purl": "pkg:x",
+            "licenses": [{}],
+        }
+        for part in parts
+    ]
+    root = {"ref": "root", "dependsOn": list(parts if needed is None else needed)}
+    return {"metadata": {"component": {"bom-ref": "root"}}, "components": components, "dependencies": [root]}
+
+
+LOCK = "click==8.5.1 \\\n    --hash=sha256:00\nrich==15.0.0 \\\ncolorama==0.4.6 ; sys_platform == 'win32' \\\n"
+
+
+def test_an_sbom_of_what_the_lock_installs_is_right() -> None:
+    assert list(check_sbom(make_sbom("Click==8.5.1", "rich==15.0.0"), LOCK)) == []
+
+
+@pytest.mark.parametrize(
+    ("sbom", "problem"),
+    [
+        (make_sbom("click==8.5.0", "rich==15.0.0"), "click 8.5.0 is not in release/core.txt"),
+        (make_sbom("click==8.5.1", "rich==15.0.0", "pip==26.0"), "pip 26.0 is not in release/core.txt"),
+        (make_sbom("click==8.5.1"), "rich is missing"),
+        (make_sbom("click==8.5.1", "rich==15.0.0", needed=("rich==15.0.0",)), "click is needed by nothing"),
+    ],
+)
+def test_an_sbom_that_differs_from_the_lock_stops_the_release(sbom: dict[str, Any], problem: str) -> None:
+    assert list(check_sbom(sbom, LOCK)) == [problem]
+
+
+def test_a_part_of_an_sbom_without_its_licence_is_found() -> None:
+    sbom = make_sbom("click==8.5.1", "rich==15.0.0")
+    sbom["components"][0]["licenses"] = []
+    assert list(check_sbom(sbom, LOCK)) == ["click has no licenses"]
