@@ -1,4 +1,4 @@
-"""`python release/check_sbom.py FILE`: the SBOM holds the locked dependencies and nothing else, each with who needs it."""
+"""`python release/check_sbom.py FILE`: the SBOM holds the locked dependencies, each with who needs it."""
 
 from __future__ import annotations
 
