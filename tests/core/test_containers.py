@@ -35,6 +35,21 @@ def test_an_image_runs_as_a_user_and_keeps_models_and_data_in_volumes(path: Path
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_any_user_that_run_names_may_write_where_the_harness_writes(path: Path) -> None:
+    """docker's `--user` names the user of the host, whom the image does not know and who would have the home `/`."""
+    lines = read_lines(path)
+    (users,) = (line for line in lines if line.startswith("RUN useradd"))
+    assert "chmod 0777 /home/harness" in users
+    assert "install -d -m 0777 -o harness -g harness /models /data /work" in users
+    assert any(line.startswith("ENV HOME=/home/harness HF_HOME=/models HARNESS_DATA=/data ") for line in lines)
+
+
+def test_the_page_maps_the_user_of_podman_to_that_of_the_image() -> None:
+    page = (ROOT / "docs" / "how-to" / "containers.md").read_text("utf-8")
+    assert set(re.findall(r"--userns=(\S+?)[\s`]", page)) == {"keep-id:uid=1000,gid=1000"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_no_key_is_a_part_of_an_image(path: Path) -> None:
     for line in read_lines(path):
         if line.startswith(("ENV ", "ARG ")):
@@ -50,6 +65,7 @@ def test_a_wheel_can_be_built_of_what_the_build_stage_sees(tmp_path: Path) -> No
         if source.is_dir():
             shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
             shutil.copy(source, tmp_path / name)
     seen = Path(next(WheelBuilder(str(tmp_path)).build(directory=str(tmp_path / "seen"))))
     whole = Path(next(WheelBuilder(str(ROOT)).build(directory=str(tmp_path / "whole"))))
