@@ -66,6 +66,26 @@ def test_each_command_takes_the_flags_it_took() -> None:
     check("flags", {name: flags(each) for name, each in commands.items() if each} | {"harness": flags(cli)})
 
 
+def list_defaults(command: click.Command, path: str) -> dict[str, str]:
+    """`COMMAND FLAG` -> its default, of those that have a plain one."""
+    context = click.Context(command)
+    found = {}
+    for each in command.params:
+        default = each.get_default(context, call=False)
+        if isinstance(default, int | float | str | Path | tuple) and default not in (False, "", ()):
+            found[f"{path} {'/'.join(each.opts)}"] = str(default)
+    for name, below in command.commands.items() if isinstance(command, click.Group) and command is not cli else ():
+        found |= list_defaults(below, f"{path} {name}")
+    return found
+
+
+def test_each_flag_has_the_default_it_had() -> None:
+    """A default is a contract too: docs/version-policy.md."""
+    with click.Context(cli) as ctx:
+        commands = {name: cli.get_command(ctx, name) for name in cli.list_commands(ctx)}
+    check("defaults", {k: v for name, each in commands.items() if each for k, v in list_defaults(each, name).items()})
+
+
 def test_each_hook_takes_the_arguments_it_took() -> None:
     hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("harness_")}
     check("hooks", {name: list(inspect.signature(hook).parameters) for name, hook in hooks.items()})

@@ -127,8 +127,12 @@ def list_breaks(kept: Any, today: Any, path: str = "") -> Iterator[str]:
             yield from list_breaks(kept[name], today[name], f"{path} {name}".lstrip())
     for name in sorted(today.keys() - kept.keys()):
         kind, _, rest = today[name].partition(": ") if isinstance(today[name], str) else ("method", "", "")
-        if kind not in {"method", "property", "attribute", "var_keyword", "var_positional"} and " = " not in rest:
+        if kind in {"method", "property", "attribute", "var_keyword", "var_positional"}:
+            continue
+        if " = " not in rest:
             yield f"{path} {name} is new and has no default".lstrip()
+        elif kind not in {"field by keyword", "keyword_only", "option"}:
+            yield f"{path} {name} is new and can be given by its place".lstrip()
 
 
 def test_what_was_written_against_the_public_api_still_works() -> None:
@@ -142,6 +146,7 @@ def test_what_was_written_against_the_public_api_still_works() -> None:
 
 
 KEPT = {"harness.R": {"a": "field: int", "b": "field: int = 0"}}
+PLACED = "harness.R c is new and can be given by its place"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +158,8 @@ KEPT = {"harness.R": {"a": "field: int", "b": "field: int = 0"}}
         ({"a": "field: int", "b": "field: int = 1"}, ["harness.R b was 'field: int = 0' and is 'field: int = 1'"]),
         ({"a": "field: int", "b": "field: int"}, ["harness.R b was 'field: int = 0' and is 'field: int'"]),
         ({"a": "field: int", "b": "field: int = 0", "c": "field: int"}, ["harness.R c is new and has no default"]),
-        ({"a": "field: int", "b": "field: int = 0", "c": "field: int = 0", "d": {"return": "int"}}, []),
+        ({"a": "field: int", "b": "field: int = 0", "c": "field: int = 0"}, [PLACED]),
+        ({"a": "field: int", "b": "field: int = 0", "c": "field by keyword: int = 0", "d": {"return": "int"}}, []),
     ],
 )
 def test_a_break_is_told_from_an_addition(today: dict[str, Any], found: list[str]) -> None:
