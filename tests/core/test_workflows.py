@@ -100,7 +100,9 @@ def test_a_workflow_may_only_read_unless_a_job_says_more_and_stores_no_secret(pa
 def test_the_tests_run_on_every_python_that_the_package_names() -> None:
     names = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["classifiers"]
     pythons = [name.rpartition(" ")[2] for name in names if name.startswith("Programming Language :: Python :: 3.")]
-    assert load(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"] == pythons
+    tested = load(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert pythons
+    assert tested[: len(pythons)] == pythons, "a newer Python may be tested before it is named"
 
 
 def test_every_test_runs_for_every_change() -> None:
