@@ -157,7 +157,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
     0 done, 1 a bug, 2 the user can fix it, 3 done but incomplete, 4 a gate failed, 130 interrupted.
     """
-    from .ending import INTERRUPTED, end_idle_workers, end_soon, exit_code, leave_threads
+    from .ending import INTERRUPTED, end_soon, end_workers, exit_code, leave_threads
 
     cli.saves = args is None and gc.isenabled()
     if cli.saves:
@@ -174,7 +174,7 @@ def main(args: Sequence[str] | None = None) -> None:
     code = exit_code(lambda: cli.main(arguments, prog_name="harness", standalone_mode=False), arguments)
     cli.collect()  # for a caller that goes on
     if args is None:
-        end_idle_workers()
+        end_workers()
         if code == INTERRUPTED:
             leave_threads(code)
         if cli.ran in CORE:

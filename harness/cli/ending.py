@@ -156,13 +156,14 @@ def _format_traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def end_idle_workers() -> None:
-    """End AnyIO's idle threads if their loop is gone.
+def end_workers() -> None:
+    """End AnyIO's threads if their loop is gone, each once its call has returned.
 
     A loop normally ends them. A loop that a SystemExit in a plugin's task ended does not, and Python would wait.
+    A thread that has just handed over its result counts as busy for a moment, so busy threads are told to end, too.
     """
-    for worker in _idle_workers():
-        if not worker.loop.is_running():
+    for worker in _find_workers():
+        if not worker.stopping and not worker.loop.is_running():
             worker.stop()
 
 
@@ -197,14 +198,13 @@ def leave(code: int) -> None:
 
 def _busy_threads() -> list[threading.Thread]:
     """The working threads for which Python would wait."""
-    idle = {threading.main_thread(), *_idle_workers()}
+    idle = {threading.main_thread(), *(each for each in _find_workers() if not each.queue.unfinished_tasks)}
     return [thread for thread in threading.enumerate() if not thread.daemon and thread not in idle]
 
 
-def _idle_workers() -> list[Any]:
-    """AnyIO's idle threads; their class is not public."""
-    workers: list[Any] = [each for each in threading.enumerate() if type(each).__name__ == "WorkerThread"]
-    return [each for each in workers if not each.queue.unfinished_tasks]
+def _find_workers() -> list[Any]:
+    """AnyIO's threads; their class is not public."""
+    return [each for each in threading.enumerate() if type(each).__name__ == "WorkerThread"]
 
 
 def _flush() -> None:

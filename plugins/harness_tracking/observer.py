@@ -88,7 +88,7 @@ def log_run(folder: Path, services: Sequence[str], *, patience: float = PATIENCE
     if failed:
         raise HarnessError(
             f"the results were not logged: {'; '.join(failed)}",
-            remedy="mend it, then give the same command again: it asks nothing twice",
+            remedy="put that right, then give the same command again: it asks nothing twice",
         )
 
 

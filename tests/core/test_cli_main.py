@@ -1,5 +1,6 @@
 """From what a command does to the exit code, stdout and stderr; and the process ends whatever its plugins do."""
 
+import asyncio
 import errno
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import pytest
 
 from harness import HarnessError, UnknownName, hookimpl
 from harness.cli import main
-from harness.cli.ending import find_version
+from harness.cli.ending import end_workers, find_version
 from harness.cli.options import load_host
 from harness.plugins import Host
 from harness.testing.fakes import FakePlugin, source_of
@@ -276,6 +278,30 @@ def test_threads_that_wait_for_work_hold_no_end_and_are_nobodys_fault(start: Sta
     _, err = process.communicate(timeout=LONGEST)
     assert process.returncode == 2, err
     assert "ended anyway" not in err
+
+
+def test_a_thread_whose_call_returns_after_its_loop_has_gone_ends() -> None:
+    begun, returns, threads = threading.Event(), threading.Event(), []
+
+    def call() -> None:
+        threads.append(threading.current_thread())
+        begun.set()
+        returns.wait()
+
+    async def work() -> None:
+        await anyio.to_thread.run_sync(call)
+
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(work())
+        while not threads:
+            loop.run_until_complete(asyncio.sleep(0))
+            begun.wait(0.01)
+        end_workers()  # the loop does not run, and the thread is busy
+        returns.set()
+        threads[0].join(LONGEST)
+        assert not threads[0].is_alive()
+        loop.run_until_complete(task)
 
 
 def test_a_task_that_a_plugin_began_and_that_exits_ends_the_run_and_is_told(start: Start) -> None:
