@@ -173,7 +173,8 @@ async def test_the_client_leads_every_reply_to_its_outcome(row: Row) -> None:
             outcome = found.outcome if isinstance(found, Failure) else "answered" if found.text else "empty"
             assert outcome == row.outcome
             assert row.transient == (isinstance(found, Failure) and found.transient)
-        assert len(server.calls) == 1
+        # a client that waits for 0.3 seconds may give up before a busy machine's server has read the request
+        assert len(server.calls) == 1 or (row.endless and not server.calls)
 
 
 async def test_nobody_listening_is_a_connection_error_with_the_address() -> None:
