@@ -155,10 +155,13 @@ class DataFiles:
 
     def matching(self, name: str) -> tuple[str, ...]:
         """The files that match a name, in order: with `*` all files of the folder (not of its archives) that match it,
-        else the one file, if it exists."""
+        else the one file, if it exists. `data/**` stands for all files below `data`."""
         if "*" not in name:
             return (name,) if self.has(name) else ()
-        found = (path.relative_to(self._root).as_posix() for path in self._root.glob(name))
+        # Python 3.13 reads both so; before, a last `**` found folders alone, and `a**` was an error
+        parts = [part if part == "**" else re.sub(r"\*\*+", "*", part) for part in name.split("/")]
+        pattern = "/".join(parts if parts[-1] != "**" else [*parts, "*"])
+        found = (path.relative_to(self._root).as_posix() for path in self._root.glob(pattern))
         return tuple(sorted(path for path in found if self._is_own(path)))
 
     def find(self, *names: str) -> str:

@@ -44,6 +44,26 @@ def test_the_first_file_that_is_there_is_read(tmp_path: Path) -> None:
     assert document(open_files(tmp_path), "combined.json", "combine.json").place == "combine.json"
 
 
+@pytest.mark.parametrize(
+    ("name", "matched"),
+    [
+        ("*.json", ["top.json"]),
+        ("**/*.json", ["in/deep/low.json", "in/mid.json", "top.json"]),
+        ("in/**", ["in/deep/low.json", "in/mid.json"]),  # from here on Python 3.13 and those before it differ
+        ("**", ["in/deep/low.json", "in/mid.json", "top.json"]),
+        ("t**.json", ["top.json"]),
+        ("in/m***", ["in/mid.json"]),
+    ],
+)
+def test_a_name_with_stars_matches_the_same_files_on_every_python(
+    tmp_path: Path, name: str, matched: list[str]
+) -> None:
+    for place in ("top.json", "in/mid.json", "in/deep/low.json"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text("[]")
+    assert list(open_files(tmp_path).matching(name)) == matched
+
+
 def test_records_are_read_out_of_an_archive_too(tmp_path: Path) -> None:
     import zipfile
 
