@@ -22,7 +22,7 @@ from harness.plugins.host import Host
 from harness.settings import effective
 
 from .options import load_host, show_examples
-from .stdout import show, tell
+from .stdout import results_stream, show, tell
 
 VARIABLE: Final = "_HARNESS_COMPLETE"  #: holds a shell's question; no command is run then
 _SHELLS: Final = ("bash", "zsh", "fish")
@@ -41,14 +41,15 @@ _LINES: Final = {
 def command(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands, flags and names in a shell.
 
-    Put the line that stderr shows into the file that your shell reads at its start.
+    On a terminal stderr shows the line for the file that your shell reads at its start.
     """
     register()
     found = get_completion_class(shell)
     assert found is not None
     show(found(ctx.find_root().command, {}, "harness", VARIABLE).source(), raw=True)
-    file, line = _LINES[shell]
-    tell(f"put this line into {file}: {line}")
+    if results_stream().isatty():  # a shell that evaluates the script at its start wants no line each time
+        file, line = _LINES[shell]
+        tell(f"put this line into {file}: {line}")
 
 
 def register() -> None:

@@ -270,7 +270,7 @@ def _fetch_data(place: Place, revision: str) -> None:
             f"the data of {name} cannot be fetched", remedy=explain_fetch(place.task, source, place.root)
         )
     licence = f"licence: {source.licence or 'not stated'}"
-    tell(f"{name}: size: {source.size or '?'}; {licence}")
+    tell(f"{name}: size: {source.size or 'not published'}; {licence}")
     for each in [] if revision else list_unpinned(source):
         why = f" ({source.unchecked})" if source.unchecked else ""
         tell(f"note: {each} is not pinned: its newest commit is used and recorded{why}")

@@ -20,7 +20,7 @@ from .stdout import show, tell
 _HEAD: Final = """\
 # Defaults of `harness run` and `harness judge` in this folder. A flag on the command line overrides them.
 # Take the # away from a line to set it. A key is the flag's name with _ in place of -.
-# `harness run --help` and `harness judge --help` say more of each, docs/commands/run.md of the file.
+# `harness run --help` and `harness judge --help` say more of each key, and `harness run --dry-run` checks the file.
 """
 #: section -> key -> an example of its value, as YAML
 EXAMPLES: Final[Mapping[str, Mapping[str, str]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from harness.types import Json, Setting
 
 from .flags import schemes_flag, suites_flag, with_schemes, with_suites
 from .options import Group, OpenGroup, add_flags, load_host, plugin_options, show_examples
-from .stdout import indented, show, table
+from .stdout import indented, results_stream, show, table
 
 _T = TypeVar("_T")
 _F = Callable[..., Any]
@@ -101,7 +102,7 @@ def list_command(listing: Listing[Any], text: str, example: str) -> click.Group:
 
 
 def show_offers(host: Host, listing: Listing[Any], names: Sequence[str], as_json: bool) -> None:
-    """Print a table of all offers of a kind, or the details of some. Raises UnknownName."""
+    """Print a table of all offers of a kind, on a terminal in its width, or the details of some. Raises UnknownName."""
     offers = {
         getattr(item, each.key): (each, item, plugin)
         for each in listing.every
@@ -116,6 +117,7 @@ def show_offers(host: Host, listing: Listing[Any], names: Sequence[str], as_json
     elif names:
         show("\n\n".join(_render_details(host, *offer) for offer in chosen))
     else:
+        width = shutil.get_terminal_size().columns if results_stream().isatty() else 0
         tables: list[str] = []
         for each in listing.every:
             rows = [
@@ -123,7 +125,7 @@ def show_offers(host: Host, listing: Listing[Any], names: Sequence[str], as_json
                 for item, plugin in host.offers(each.kind)
             ]
             if rows or each is listing:
-                tables.append(table([each.name, *each.columns, "PLUGIN", "DESCRIPTION"], rows))
+                tables.append(table([each.name, *each.columns, "PLUGIN", "DESCRIPTION"], rows, width=width))
         show("\n\n".join(tables))
 
 
@@ -279,7 +281,8 @@ def _task_details(task: Task) -> str:
         facts = [source.hub or source.url, size, f"licence: {source.licence or 'not stated'}", gated]
         lines.append(f"data {'; '.join(filter(None, facts))}")
         # the commit with which the counts were checked, or why there is none
-        lines.append(f"revision {f'not checked: {source.unchecked}' if source.unchecked else _find_revision(source)}")
+        if revision := f"not checked: {source.unchecked}" if source.unchecked else _find_revision(source):
+            lines.append(f"revision {revision}")
     splits = _find_splits(task)
     if isinstance(splits, str):
         lines.append(f"splits {splits}")

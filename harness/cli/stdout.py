@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import itertools
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Final, TextIO
 
@@ -18,6 +20,7 @@ import click
 from harness.text import one_line, plain
 
 _MARK: Final = "reserves_stdout"
+_LEAST: Final = 20  #: a wrapped column keeps this width
 _results: TextIO | None = None
 
 
@@ -91,11 +94,31 @@ def tell(text: str) -> None:
         click.echo(plain(text), err=True)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns padded to their widest cell, two spaces apart, without importing a renderer."""
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, width: int = 0) -> str:
+    """Columns padded to their widest cell, two spaces apart, without importing a renderer.
+
+    Args:
+        header: the columns' heads.
+        rows: the cells below them.
+        width: the available columns; the widest cells are then wrapped between words. 0 wraps nothing.
+    """
     lines = [[one_line(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    while width and sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > _LEAST:
+        widths[widths.index(max(widths))] -= 1
+    if width:
+        lines = [list(part) for line in lines for part in _wrap(line, widths)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def _wrap(cells: Sequence[str], widths: Sequence[int]) -> Iterable[Sequence[str]]:
+    """The lines of a row whose cells are wrapped to these widths; a word longer than its column stays whole."""
+    wrapped = [
+        textwrap.wrap(cell, most, break_long_words=False, break_on_hyphens=False)
+        for cell, most in zip(cells, widths, strict=True)
+    ]
+    return itertools.zip_longest(*wrapped, fillvalue="")
 
 
 def indented(text: str) -> str:

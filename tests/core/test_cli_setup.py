@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
@@ -128,6 +129,41 @@ def test_the_script_completes_in_a_real_bash() -> None:
 def test_what_we_change_in_the_scripts_of_click_is_in_them() -> None:
     assert "compopt -o nospace" in said("completion", "bash").stdout
     assert 'string split --max 1 ","' in said("completion", "fish").stdout
+
+
+def in_a_terminal(*words: str, columns: int) -> str:
+    """What `harness WORDS` writes to a terminal of that width."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environ = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environ
+    ) as process:
+        os.close(theirs)
+        written = bytearray()
+        with contextlib.suppress(OSError):  # how a closed terminal ends on Linux
+            while part := os.read(ours, 65536):
+                written += part
+        assert process.wait() == 0
+    os.close(ours)
+    return written.decode().replace("\r\n", "\n")
+
+
+def test_the_line_for_the_shells_file_is_said_on_a_terminal_alone() -> None:
+    assert "put this line into" in in_a_terminal("completion", "bash", columns=100)
+    assert said("completion", "bash").stderr == ""
+
+
+def test_a_list_fits_a_terminal_and_loses_no_word() -> None:
+    shown = in_a_terminal("tasks", "list", columns=100)
+    piped = said("tasks", "list").stdout
+    assert max(map(len, shown.splitlines())) <= 100 < max(map(len, piped.splitlines()))
+    assert sorted(shown.split()) == sorted(piped.split())
 
 
 def rows(output: str) -> dict[str, list[str]]:
