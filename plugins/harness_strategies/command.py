@@ -89,11 +89,19 @@ def pool(ctx: click.Context, /, queries: Path, **given: Any) -> int:
     import anyio
 
     with_schemes(ctx)
+    from harness.errors import HarnessError
+    from harness.files import lock_file, lock_path
+
     from .pool import read_queries
 
     asked = read_queries(queries)
     checked = read_queries(given["validate"]) if given["validate"] else []
-    return anyio.run(_build, asked, checked, given)
+    output: Path = given["output"]
+    busy = HarnessError(
+        "another command is building this pool", where=str(output), remedy="wait until it has ended, or give --output"
+    )
+    with lock_file(lock_path(output), busy=busy):
+        return anyio.run(_build, asked, checked, given)
 
 
 async def _build(asked: list[Query], checked: list[Query], given: dict[str, Any]) -> int:

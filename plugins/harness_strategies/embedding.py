@@ -28,12 +28,21 @@ _REWARD_TOKENS: Final = 4096  #: most tokens that a reward model reads
 
 @contextmanager
 def quiet_loading(what: str, folder: Path) -> Generator[None]:
-    """Show no progress bar of transformers. Raises HarnessError for a folder that cannot be loaded."""
+    """Show no progress bar of transformers.
+
+    Raises HarnessError for a folder that cannot be loaded, also where its code needs a package that is missing.
+    """
     models: Any = transformers
     bars: bool = models.logging.is_progress_bar_enabled()
     models.logging.disable_progress_bar()
     try:
         yield
+    except ImportError as error:
+        raise HarnessError(
+            f"the {what} needs a package that is not installed: {one_line(str(error), 300)}",
+            where=str(folder),
+            remedy="install it with pip, or choose another model",
+        ) from error
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise HarnessError(f"this is no {what}: {one_line(str(error), 200)}", where=str(folder)) from error
     finally:

@@ -99,10 +99,10 @@ class _Eta:
 
     async def answer(self, inner: Model, request: Request) -> Response | Failure:
         """Ask; keep the answer if it or the images are safe; else write it again sentence by sentence."""
+        scorers = await run_in_thread(self._load)  # first: a model that cannot be loaded ends the run unasked
         first = await inner.generate(request)
         if isinstance(first, Failure) or not first.text.strip():
             return first
-        scorers = await run_in_thread(self._load)
         reward = await run_in_thread(scorers.reward.score, GUIDE, first.text)
         steps = {"answer": first.text, "reward": f"{reward:.4f}"}
         if reward > self.settings["least_reward"]:
@@ -203,7 +203,7 @@ def _count_calls(request: Request, settings: Settings) -> tuple[int, int]:
 ETA: Final = Strategy(
     name="eta",
     version="1",
-    seconds=None,  # its work waits for other samples\' in the same threads
+    seconds=None,  # its work waits for other samples' in the same threads
     description="writes an answer that a reward model and CLIP find unsafe again, the best of n sentence by sentence",
     wrap=_wrap,
     needs=frozenset({"prefill"}),

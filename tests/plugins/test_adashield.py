@@ -30,6 +30,7 @@ from harness_strategies.reminders import SHIELD
 import harness
 from harness import Failure, HarnessError, Request, Response, Text, plugins
 from harness.cli import cli
+from harness.files import lock_file, lock_path
 from harness.settings import effective
 from harness.testing.conformance import check_strategy
 from harness.testing.fakes import FakeModel, fake_judge, fake_provider, fake_sample, fake_task, host_of
@@ -391,6 +392,12 @@ def test_the_command_builds_a_pool_and_refuses_to_continue_one_of_another_kind(
         again = CliRunner().invoke(cli, other)
         assert isinstance(again.exception, HarnessError)
         assert "built in another way" in again.exception.what
+    with lock_file(lock_path(out)):  # of a command that builds it
+        before = out.read_bytes()
+        again = CliRunner().invoke(cli, words)
+        assert isinstance(again.exception, HarnessError)
+        assert (again.exception.what, again.exception.where) == ("another command is building this pool", str(out))
+        assert out.read_bytes() == before
 
 
 @pytest.mark.parametrize(

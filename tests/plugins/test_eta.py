@@ -188,6 +188,36 @@ def test_a_reward_model_that_gives_no_number_fails_the_sample_and_decides_nothin
 # where it may be used
 
 
+def refused(models: dict[str, Any], reward: Path, **given: Any) -> str:
+    """What a reward model that cannot be loaded ends a question with; the model was asked nothing."""
+    model = FakeModel("Sure.", ABLE)
+    wrapped = ETA.wrap(model, effective(ETA.settings, {**models, "reward": str(reward), **given}, owner="strategy"))
+    with pytest.raises(HarnessError) as caught:
+        anyio.run(wrapped.generate, ASK)
+    assert model.asked == []
+    assert caught.value.where == str(reward)
+    return str(caught.value)
+
+
+def test_a_reward_model_that_cannot_be_loaded_is_an_error_before_anything_is_asked(
+    models: dict[str, Any], tmp_path: Path
+) -> None:
+    import json
+    import shutil
+
+    bare = Path(shutil.copytree(models["reward"], tmp_path / "bare"))
+    (bare / "model.safetensors").unlink()
+    assert "this is no reward model" in refused(models, bare)
+    coded = Path(shutil.copytree(models["reward"], tmp_path / "coded"))
+    config = json.loads((coded / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForSequenceClassification": "own.Own"}
+    (coded / "config.json").write_text(json.dumps(config))
+    (coded / "own.py").write_text("import a_package_nobody_has\n\n\nclass Own:\n    pass\n")
+    said = refused(models, coded, trust_remote_code=True)
+    assert "needs a package that is not installed" in said
+    assert "a_package_nobody_has" in said
+
+
 def test_it_keeps_the_contract_of_a_strategy(models: dict[str, Any]) -> None:
     check_strategy(ETA, settings=models)
 
