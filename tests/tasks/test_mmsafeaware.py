@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from harness_mmsafeaware.task import ENDINGS as TRIED
 from harness_mmsafeaware.task import GROUPS, JUDGE, MINI, TASK, find_yes_or_no
 
 import harness
@@ -13,7 +14,7 @@ from harness import BadData, MissingData, Response, Verdict, plugins
 from harness.board.published import published
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import PIXEL, Said, fake_provider, host_of
-from tests.tasks.data import check, find_fault, find_reason, open_first, open_judge, put, read, show
+from tests.tasks.data import check, check_listing, find_fault, find_reason, open_first, open_judge, put, read, show
 from tests.tasks.played import BROKEN, HOW, play, values
 
 ENDINGS = ("jpeg", "jpg", "png", "webp")
@@ -130,6 +131,18 @@ def test_listing_is_quick_and_images_are_read_one_by_one(tmp_path: Path) -> None
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 15e6  # 20 MB of images are never in memory at once
+
+
+def test_twenty_thousand_questions_are_listed_quickly_in_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness_mmsafeaware.task.NUMBERS", ((1, 30_000, "attack", "question"),))
+
+    def lay(size: int) -> None:
+        write(tmp_path, tuple(range(1, size + 1)), images=False)
+        put(tmp_path, *(f"data/images{'' if n <= 1100 else '2'}/{n}.{TRIED[0]}" for n in range(1, size + 1)))
+
+    check_listing(lay, lambda: TASK.samples(tmp_path, "all", {}))
 
 
 @pytest.mark.parametrize(

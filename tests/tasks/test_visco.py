@@ -13,7 +13,7 @@ from harness import MissingData, Request, Response, Text
 from harness.dialogues import list_asked
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import fake_provider
-from tests.tasks.data import find_fault, open_judge, put, read
+from tests.tasks.data import check_listing, find_fault, open_judge, put, read
 from tests.tasks.played import play, reply, run_split, texts, values
 
 
@@ -145,3 +145,10 @@ def test_the_mini_split_sends_given_replies_as_turns_of_the_assistant(tmp_path: 
     given = [part.text for part in asked[0].messages[1].content if isinstance(part, Text)]
     assert len(given) == 1
     assert len(read(TASK, MINI, "mini")) == 4
+
+
+def test_twenty_thousand_conversations_are_listed_quickly_in_little_memory(tmp_path: Path) -> None:
+    check_listing(
+        lambda size: write(tmp_path, [record(number) for number in range(size)]),
+        lambda: TASK.samples(tmp_path, "vi", {}),
+    )
