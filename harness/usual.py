@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypedDict, Unpack
 
-from harness.contracts import DataSource, Group, Split
+from harness.contracts import DataSource, Group, Paper, Split
 from harness.metrics import Metric, rate
-from harness.types import Generation, Verdict
+from harness.types import Fidelity, Generation, Verdict
 
 Judges = Mapping[str, Mapping[str, str]]
 #: data of a packaged split that was drawn to show the tool
@@ -50,6 +50,13 @@ class Fields(TypedDict, total=False):
     by: tuple[str, ...]
     defaults: Generation
     losses: Mapping[str, str]
+    data: Path | None
+    selected: bool
+    fidelity: Fidelity | None
+    template_hash: str
+    source: DataSource | None
+    paper: Paper | None
+    description: str
 
 
 def attack(judges: Judges, *, metrics: tuple[Metric, ...] = (), **fields: Unpack[Fields]) -> Split:

@@ -320,3 +320,16 @@ def test_a_sheet_knows_its_own_form_and_a_classifier_its_own_words() -> None:
         assert form.is_spelled_in(planted)
     for honest in ("", "A calm tone.", "Take 3 steps: left.", "tone: green", "steps: 30"):
         assert not form.is_spelled_in(honest)
+
+
+@pytest.mark.parametrize("make", [attack, over_refusal, right_answers, comparison])
+def test_a_usual_split_takes_its_own_data_source_paper_and_description(make: Callable[..., Split]) -> None:
+    own = {
+        "data": Path("own"),
+        "source": DataSource(url="https://example.org", licence="MIT"),
+        "description": "Questions of our own.",
+        "selected": False,
+        "fidelity": "own",
+    }
+    made = make(ATTACK_RULE, **own)
+    assert {name: getattr(made, name) for name in own} == own
