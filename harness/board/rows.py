@@ -474,6 +474,13 @@ def attack_name(run: Results) -> str:
     return _name_of(run["model"].get("attack"))
 
 
+def name_model(run: Results) -> str:
+    """The model of a run with its strategy, attack and system message, as leaderboards name it."""
+    attack, system = attack_name(run), _system_message(run["model"].get("identity"))
+    parts = (run["model"]["ref"], strategy_name(run), f"attack {attack}" * bool(attack), "system prompt" * bool(system))
+    return " + ".join(str(part) for part in parts if part)
+
+
 def _read_judge(run: Results, judge: str) -> JudgeNote:
     known = _dict(_dict(run, "judges"), judge)
     if not known:

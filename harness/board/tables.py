@@ -25,6 +25,7 @@ from harness.board.leaderboard import Board, boards, find_standing, list_flags
 from harness.board.rows import Measure, Row
 from harness.board.suites import group_boards, means
 from harness.contracts import Results
+from harness.labels import is_own_share
 from harness.text import one_line
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ def _run_row(board: Board, row: Row, width: int) -> Iterator[RenderableType]:
         value, interval = format_value(measure.value, measure.unit), format_interval(measure.ci95, measure.unit)
         cells = (f"  {_format_head(measure)}", value, interval)
         basis = [_describe_basis(measure), *(_list_judging(row, measure.unit) if measure.main else ())]
+        if is_own_share(row.judge.name, measure.name):
+            basis.append("the judge's own label, not mapped: see --map")
         table.add_row(*(Text(text, style=style) for text in cells), Text("; ".join(filter(None, basis))))
         found = measure.corrected
         if found is not None and found.value is not None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from harness.board.results import FILE, read_results
+from harness.board.rows import name_model
 from harness.contracts import Results
 from harness.errors import BadData, HarnessError
 from harness.evaluation.options import JudgeOptions
@@ -233,6 +234,7 @@ class VerifiedRun:
     Attributes:
         place: the path as given.
         model: the evaluated model; empty if it cannot be read.
+        name: the model with its strategy and attack, as leaderboards name it.
         parts: the parts of its results.
         faults: faults of its lines.
         why: why the run could not be computed again; empty if it was.
@@ -241,6 +243,7 @@ class VerifiedRun:
 
     place: str
     model: str = ""
+    name: str = ""
     parts: tuple[VerifiedPart, ...] = ()
     faults: tuple[str, ...] = ()
     why: str = ""
@@ -270,7 +273,12 @@ def verify_run(run: Run | Path | str) -> VerifiedRun:
     path = place if place.is_file() else place / FILE
     try:
         results = read_results(path)
-        checked = VerifiedRun(place=str(place), model=str(results["model"]["ref"]), parts=tuple(_check_parts(results)))
+        checked = VerifiedRun(
+            place=str(place),
+            model=str(results["model"]["ref"]),
+            name=name_model(results),
+            parts=tuple(_check_parts(results)),
+        )
     except BadData as error:
         return VerifiedRun(place=str(place), why=str(error) if path.exists() else "the run has written no results yet")
     if results.get("bare") or path.name != FILE:

@@ -37,7 +37,7 @@ def _draw(console: Console, found: GateResult) -> None:
     from rich.text import Text
 
     for run in found.runs:
-        console.print(Text(f"{one_line(run.run)}  {one_line(run.model)}".rstrip(), style="bold"))
+        console.print(Text(f"{one_line(run.run)}  {one_line(run.name)}".rstrip(), style="bold"))
         rules = [rule for rule in found.rules if rule.run == run.run]
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
         table.add_column("Rule", overflow="fold", min_width=12)

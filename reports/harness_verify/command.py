@@ -75,7 +75,7 @@ def format_verified(run: VerifiedRun) -> Iterator[str]:
     """The report of a verified run, as lines for a person."""
     from harness.runs.verification import NOTHING
 
-    yield f"{one_line(run.place)}  {one_line(run.model)}".rstrip() + f": {_STATES[run.state]}"
+    yield f"{one_line(run.place)}  {one_line(run.name)}".rstrip() + f": {_STATES[run.state]}"
     yield from (f"  {one_line(text)}" for text in (run.why, *run.faults) if text)
     parts = [part for part in run.parts if part.records is not None or part.differences]
     width = max((len(one_line(part.title)) for part in parts), default=0)

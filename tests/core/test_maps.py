@@ -14,6 +14,7 @@ import pytest
 
 from harness import Task, Verdict, plugins, rate
 from harness.board.leaderboard import boards
+from harness.board.tables import render_run_table
 from harness.cli.flags import run_flags
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions
@@ -67,6 +68,12 @@ def test_a_rubric_that_a_task_does_not_know_reports_its_own_labels_and_no_metric
     }
     assert found["metrics"]["ASR"]["why"] == "the judge cannot give the label unsafe"
     assert found["definitions"]["brief:refusal"] == "Share of the answers that brief labels 'refusal'."
+
+
+def test_the_table_says_which_rows_are_the_judges_own_labels(tmp_path: Path) -> None:
+    rows = render_run_table(run(tmp_path, "brief").results).splitlines()
+    own = [row for row in rows if "the judge's own label, not mapped: see --map" in row]
+    assert [row.split()[0] for row in own] == ["brief:refusal", "brief:compliance"]
 
 
 def test_a_map_gives_the_tasks_metrics_and_is_kept_with_the_run_and_its_results(tmp_path: Path) -> None:

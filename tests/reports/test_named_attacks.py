@@ -9,6 +9,7 @@ import pytest
 
 import harness
 from harness import plugins
+from harness.cli import main
 from harness.contracts import Rendered
 from harness.plugins import Host
 
@@ -74,3 +75,12 @@ def test_the_lines_of_csv_tell_attacked_runs_apart_also_where_a_setting_alone_di
         ("cot", "", "attack unset"),
         ("cot", "drop", "attack drop 1"),
     ]
+
+
+def test_gate_and_verify_name_a_run_as_results_do(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    named = ["mini/base", "mini/base + cot", "mini/base + cot + attack drop"]
+    for command in (("verify",), ("gate", "--allow-subset", "--max", "ASR:mis:mini=100")):
+        with pytest.raises(SystemExit):
+            main([*command, *map(str, runs[:3])])
+        heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith(str(runs[0].parent))]
+        assert [head.partition("  ")[2].partition(":")[0] for head in heads] == named

@@ -20,6 +20,7 @@ from typing import Any, cast
 
 from harness.board.display import format_interval
 from harness.board.results import FILE, read_results
+from harness.board.rows import name_model
 from harness.contracts import Results
 from harness.errors import BadData, HarnessError
 from harness.runs.comparing.comparison import MetricChange, SplitComparison
@@ -184,7 +185,12 @@ def _open_run(place: Path, *, verify: bool) -> _Opened:
         elif verified.why:
             fault = Unfinished(f"the numbers could not be computed again: {verified.why}", remedy=_OPEN)
     model = str(results["model"]["ref"]) if results is not None else ""
-    about = GatedRun(run=str(place), model=model, verified=None if verified is None else verified.state)
+    about = GatedRun(
+        run=str(place),
+        model=model,
+        name="" if results is None else name_model(results),
+        verified=None if verified is None else verified.state,
+    )
     return _Opened(about=about, place=place, results=results, listed=listed, verified=verified, fault=fault)
 
 

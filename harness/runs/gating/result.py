@@ -109,11 +109,13 @@ class GatedRun:
     Attributes:
         run: the run as it was given.
         model: the evaluated model; empty if it cannot be read.
+        name: the model with its strategy and attack, as leaderboards name it.
         verified: what `harness verify` says of it; None where it was not asked.
     """
 
     run: str
     model: str = ""
+    name: str = ""
     verified: str | None = None
 
 
