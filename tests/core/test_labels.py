@@ -11,6 +11,7 @@ import pytest
 
 import harness
 from harness import Judge, Metric, Pairing, Record, Rubric, Split, Verdict, plugins, rate, rubric
+from harness.contracts import DataSource
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.models import ModelSpec

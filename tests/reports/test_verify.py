@@ -59,7 +59,7 @@ def test_a_run_that_is_the_same_says_so_split_by_split(folder: Path) -> None:
     done = command("verify", folder)
     assert code(done) == 0
     head, *parts = done.stdout.splitlines()
-    assert head == f"{folder}  said/any: same"
+    assert head == f"{folder}  said/any + system prompt: same"
     assert [part.split() for part in parts] == [
         ["told:one", "same", "22", "records"],
         ["told:two", "same", "22", "records"],
