@@ -18,7 +18,16 @@ import click
 from harness.errors import HarnessError
 from harness.text import say
 
-from .options import Group, blame_plugin, describe_plugins, load_commands, load_host, plugin_options, show_examples
+from .options import (
+    Group,
+    blame_plugin,
+    describe_plugins,
+    expect_config,
+    load_commands,
+    load_host,
+    plugin_options,
+    show_examples,
+)
 from .stdout import reserve, tell
 
 CORE = {
@@ -57,6 +66,13 @@ class Commands(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Core commands in the order of work, then plugins' by name."""
         return [*CORE, *sorted(_plugin_commands(ctx))]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As in each group; a command that names a config of its own is found without ./harness.yaml."""
+        expect_config(ctx, args)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now; plugins are loaded only for a name that is not core."""

@@ -66,7 +66,7 @@ class _Names(ShellComplete):
         if flag in _VALUES and not incomplete.startswith("-"):
             *before, last = incomplete.split(",")
             head = "".join(f"{each}," for each in before)
-            host = load_host(click.Context(self.cli), quiet=True)
+            host = load_host(click.Context(self.cli), quiet=True, config=False)
             return [CompletionItem(head + name) for name in sorted(_VALUES[flag](host, last)) if name.startswith(last)]
         found = super().get_completions(args, incomplete)
         if not found and not incomplete.startswith("-"):

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -25,7 +26,7 @@ from harness.plugins.host import Host
 from harness.settings import effective
 
 from .ending import find_version
-from .flags import schemes_flag, with_schemes
+from .flags import configured_data, schemes_flag, with_schemes
 from .options import plugin_options, show_examples
 from .stdout import show, table
 
@@ -67,7 +68,7 @@ def command(ctx: click.Context, accelerators: bool, servers: bool, times: bool) 
         *_list_packages(),
         *_list_extras(),
         *((name, "set" if os.environ.get(name) else "not set", "") for name in _KEYS),
-        _describe_data(),
+        _describe_data(configured_data(ctx)),
         _describe_accelerator(import_torch=accelerators),
     ]
     failed = ", ".join(sorted({fault.source.name for fault in host.check()}))
@@ -162,9 +163,9 @@ async def _try_server(provider: Provider) -> Row:
     return name, "answers", server
 
 
-def _describe_data() -> Row:
-    folder = data_folder()
-    why = "HARNESS_DATA" if os.environ.get("HARNESS_DATA") else "default"
+def _describe_data(configured: Path | None) -> Row:
+    folder = data_folder(configured)
+    why = "the config" if configured else "HARNESS_DATA" if os.environ.get("HARNESS_DATA") else "default"
     if not folder.is_dir():
         return "data folder", "not there", f"{folder} ({why})"
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())

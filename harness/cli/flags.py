@@ -6,6 +6,7 @@ click uses a config value if neither the command line nor the environment has on
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from harness.errors import HarnessError
 from harness.settings import spread
 
-from .options import add_flags, load_host, parse_pairs, plugin_options, split_names
+from .options import PLUGIN_FLAGS, add_flags, load_host, parse_pairs, plugin_options, read_config, split_names
+from .stdout import tell
 
 if TYPE_CHECKING:
     from harness.limits.endpoints import Policy
@@ -196,12 +199,67 @@ class Pairs:
 
     def __call__(self, ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> dict[str, Any]:
         """The settings as a dict. Raises HarnessError for a text without `=`."""
-        configured: Mapping[str, Any] = ctx.obj.get(param.name, {})
+        return {**self.read(ctx.obj.get(param.name, {})), **parse_pairs(texts, param.opts[0])}
+
+    def read(self, configured: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of the config as those of the flag."""
         if self._dotted:
-            values = spread(configured)
-        else:
-            values = {k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in configured.items()}
-        return {**values, **parse_pairs(texts, param.opts[0])}
+            return spread(configured)
+        return {k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in configured.items()}
+
+
+class OwnedSettings(click.Option):
+    """A flag of settings whose values in the config belong to what the config names: a model, a strategy …
+
+    Where the command line or the environment names something else, they are dropped, and a note says so. Those of
+    models stay for the models that the config names: `build_specs` adds them, since several can run.
+
+    Args:
+        owners: the parameters that name what the settings are of.
+    """
+
+    def __init__(self, *arguments: Any, owners: tuple[str, ...], **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.owners = owners
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """As click, after a look at what the other flags name, wherever they stand."""
+        held: dict[str, Any] = ctx.obj or {}
+        configured: Mapping[str, Any] | None = held.get(str(self.name))
+        if configured and not ctx.resilient_parsing:
+            whose, names = self._list_owners(ctx, opts)
+            if whose and names - whose:
+                del held[str(self.name)]
+                if self.name == "model_settings" and isinstance(self.callback, Pairs):
+                    held["own_settings"] = dict.fromkeys(whose, self.callback.read(configured))
+                from harness.runs.config import drop_note
+
+                tell(drop_note(str(self.name), whose, names - whose))
+        return super().handle_parse_result(ctx, opts, args)
+
+    def _list_owners(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+        """What the config names, and what is to be used."""
+        whose: set[str] = set()
+        names: set[str] = set()
+        for option in ctx.command.params:
+            if option.name not in self.owners:
+                continue
+            configured = (ctx.default_map or {}).get(str(option.name))
+            if configured is not None:
+                whose |= _list_names(option.type_cast_value(ctx, configured))
+            value, source = option.consume_value(ctx, opts)
+            if source is not ParameterSource.DEFAULT:
+                names |= _list_names(option.type_cast_value(ctx, value))
+        return whose - {""}, names
+
+
+def _list_names(value: Any) -> set[str]:
+    """The names in a value of `--model`, `--models`, `--judge`, `--strategy` or `--attack`; `""` for none."""
+    if isinstance(value, str):
+        return {value.strip()}
+    return {name for each in value for name in (split_names(each) if isinstance(each, str) else (each.ref,))}
 
 
 class Maps:
@@ -265,40 +323,50 @@ def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) 
     """Callback of `--config`, which is processed before all other flags. Raises UnknownName for an unknown key."""
     if ctx.resilient_parsing:
         return
-    from harness.runs.config import load_config
-
-    values = load_config(explicit, list_config_keys)
-    ctx.obj = {name: values.pop(name, {}) for name in ("suites", "schemes", "prices")}
+    values = read_config(ctx, explicit)
+    ctx.obj = {name: values.get(name, {}) for name in ("suites", "schemes", "prices")}
     ctx.default_map = {}
     for option in _options(ctx.command):
-        keys = config_keys(option)
-        key = next((key for key in keys if values.get(key) is not None), keys[0])
-        value = values.get(key)
-        # `tasks` selects what a run asks, not which of its splits are judged again
-        if value is None or (ctx.info_name == "judge" and key == "tasks"):
+        # `tasks` selects what a run asks, not which of its splits are judged again; `load_host` reads keys of plugins
+        if ctx.info_name == "judge" and "tasks" in config_keys(option):
+            continue
+        value = read_config_value(option, values)
+        if value is None or option.name in PLUGIN_FLAGS:
             continue
         if isinstance(option.callback, Pairs | Maps):
-            if not isinstance(value, Mapping):
-                raise HarnessError(
-                    f"the config's {key} must be a mapping of settings to values",
-                    remedy=f"write {key}: {{NAME: VALUE}}",
-                )
             ctx.obj[option.name] = value
-            continue
-        if isinstance(value, Mapping):
-            raise HarnessError(f"the config's {key} must not be a mapping", remedy=f"write {key}: VALUE")
-        is_list = isinstance(value, list)
-        if is_list and not (option.multiple or isinstance(option.type, Names | ModelsFile | Devices)):
-            raise HarnessError(f"the config's {key} takes one value, not a list", remedy=f"write {key}: VALUE")
-        ctx.default_map[str(option.name)] = value if is_list or not option.multiple else [value]
+        else:
+            ctx.default_map[str(option.name)] = value
+
+
+def read_config_value(option: click.Option, values: Mapping[str, Any]) -> Any:
+    """The value that a config gives a flag, as click's `default_map` wants it; None without one.
+
+    Raises HarnessError for a value of another shape than the flag takes.
+    """
+    keys = config_keys(option)
+    key = next((key for key in keys if values.get(key) is not None), keys[0])
+    value = values.get(key)
+    if value is None:
+        return None
+    if isinstance(option.callback, Pairs | Maps):
+        if not isinstance(value, Mapping):
+            raise HarnessError(
+                f"the config's {key} must be a mapping of settings to values", remedy=f"write {key}: {{NAME: VALUE}}"
+            )
+        return cast("Any", value)
+    if isinstance(value, Mapping):
+        raise HarnessError(f"the config's {key} must not be a mapping", remedy=f"write {key}: VALUE")
+    is_list = isinstance(value, list)
+    if is_list and not (option.multiple or isinstance(option.type, Names | ModelsFile | Devices)):
+        raise HarnessError(f"the config's {key} takes one value, not a list", remedy=f"write {key}: VALUE")
+    return cast("Any", value) if is_list or not option.multiple else [value]
 
 
 def _read_rows(ctx: click.Context, _: click.Parameter | None, explicit: Path | None) -> None:
     # a subcommand uses its group's flag
     if not ctx.resilient_parsing and (explicit is not None or ctx.obj is None):
-        from harness.runs.config import load_config
-
-        values = load_config(explicit, list_config_keys)
+        values = read_config(ctx, explicit)
         ctx.obj = {name: values.get(name, {}) for name in ("schemes", "suites")}
 
 
@@ -351,12 +419,22 @@ def with_default_suites(ctx: click.Context) -> Host:
     return with_suites(ctx)
 
 
-def _settings_flag(flag: str, name: str, metavar: str, text: str, *, dotted: bool) -> Callable[[_F], _F]:
-    return click.option(flag, name, multiple=True, callback=Pairs(dotted=dotted), metavar=metavar, help=text)
+def _settings_flag(
+    flag: str, name: str, metavar: str, text: str, *, dotted: bool, of: tuple[str, ...] = ()
+) -> Callable[[_F], _F]:
+    """A flag of settings; `of` names the parameters that say whose they are."""
+    more: dict[str, Any] = {"multiple": True, "callback": Pairs(dotted=dotted), "metavar": metavar, "help": text}
+    return click.option(flag, name, cls=OwnedSettings, owners=of, **more) if of else click.option(flag, name, **more)
 
 
 def _task_settings_flag(text: str) -> Callable[[_F], _F]:
     return _settings_flag("-T", "task_settings", "NAME.KEY=VALUE", text, dotted=True)
+
+
+def configured_data(ctx: click.Context) -> Path | None:
+    """The data folder of the config, for a command without `--data`; None where the environment names one."""
+    named = None if os.environ.get("HARNESS_DATA") else read_config(ctx).get("data")
+    return Path(str(named)) if named else None
 
 
 def tasks_option(text: str, *, stored: bool = True) -> Callable[[_F], _F]:
@@ -386,6 +464,7 @@ _judge_settings_flag = _settings_flag(
     "[RUBRIC.]KEY=VALUE",
     "Setting of the judge's provider, or temperature, max_tokens, top_p, seed.",
     dotted=True,
+    of=("judges",),
 )
 #: with which settings judges are reached, and where
 _flags_of_reaching: tuple[Callable[[Any], Any], ...] = (
@@ -506,11 +585,20 @@ def run_flags(function: _F) -> _F:
         tasks_option(
             "Tasks or single splits, suites, task files or a folder of them: see `harness tasks`.", stored=False
         ),
-        _settings_flag("-M", "model_settings", "KEY=VALUE", "Setting of the model's provider.", dotted=False),
+        _settings_flag(
+            "-M",
+            "model_settings",
+            "KEY=VALUE",
+            "Setting of the model's provider.",
+            dotted=False,
+            of=("models", "models_file"),
+        ),
         click.option("--strategy", default="", metavar="NAME", help="Strategy around the model."),
-        _settings_flag("-S", "strategy_settings", "KEY=VALUE", "Setting of the strategy.", dotted=False),
+        _settings_flag(
+            "-S", "strategy_settings", "KEY=VALUE", "Setting of the strategy.", dotted=False, of=("strategy",)
+        ),
         click.option("--attack", default="", metavar="NAME", help="Attack that changes the questions, or a control."),
-        _settings_flag("-A", "attack_settings", "KEY=VALUE", "Setting of the attack.", dotted=False),
+        _settings_flag("-A", "attack_settings", "KEY=VALUE", "Setting of the attack.", dotted=False, of=("attack",)),
         click.option("--temperature", type=click.FloatRange(0), help="Override of the tasks' temperature."),
         click.option("--max-tokens", type=click.IntRange(1), help="Override of the tasks' token limit."),
         click.option("--system", default="", metavar="TEXT", help="System message put before each request."),

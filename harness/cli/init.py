@@ -19,6 +19,7 @@ from .stdout import show, tell
 
 _HEAD: Final = """\
 # Defaults of `harness run` and `harness judge` in this folder. A flag on the command line overrides them.
+# `data` and the keys about plugins hold for every other command, too.
 # Take the # away from a line to set it. A key is the flag's name with _ in place of -.
 # `harness run --help` and `harness judge --help` say more of each key, and `harness run --dry-run` checks the file.
 """
@@ -137,6 +138,8 @@ def build_config(given: Mapping[str, object]) -> str:
 def _write_sections(given: Mapping[str, object], helps: Mapping[str, str]) -> Iterator[str]:
     for section, keys in EXAMPLES.items():
         yield f"# ---- {section}"
+        if section == "Settings":
+            yield "# They belong to the model, judges, strategy and attack above. A flag that names another drops them."
         for key, example in keys.items():
             yield from textwrap.wrap(helps[key], 110, initial_indent="# ", subsequent_indent="# ")
             yield f"{key}: {json.dumps(given[key], ensure_ascii=False)}" if key in given else f"#{key}: {example}"

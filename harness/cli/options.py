@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from harness.plugins.loader import Source
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+#: the parameters of `plugin_options`
+PLUGIN_FLAGS: Final = ("plugin", "strict_plugins", "plugins_allow", "plugins_block")
 #: exceptions that end a command normally
 _OF_COMMANDS = (click.ClickException, click.Abort, Exit, BrokenPipeError)
 
@@ -31,6 +33,9 @@ class Group(click.Group):
         """As in click, but with our message for an unknown command."""
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
+            _get_loading(ctx).expects_config = False  # it may be a command of ./harness.yaml
+            if self.get_command(ctx, name) is not None:
+                return super().resolve_command(ctx, args)
             raise click.UsageError(f"no command is called {name!r}; {nearest(name, self.list_commands(ctx))}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -115,6 +120,9 @@ class _Loading:
         self.files: list[Path] = []
         self.strict = False
         self.lists: dict[str, Sequence[str]] = {}  # "allow" and "block", if given
+        self.config: dict[str, Any] | None = None  # what the config files hold, once they are read
+        self.expects_config = False  # whether the words hold a `--config` that a group has not seen yet
+        self.of_config: dict[str, Any] | None = None  # the config's values for these flags, once they are read
         self.host: Host | None = None
 
 
@@ -142,8 +150,57 @@ def _keep_flag(ctx: click.Context, option: click.Parameter, value: Any) -> None:
     state.host = None
 
 
+def expect_config(ctx: click.Context, words: Sequence[str]) -> None:
+    """Load no plugin of ./harness.yaml to find a command, where its words name another file with `--config`."""
+    _get_loading(ctx).expects_config = any(word.partition("=")[0] == "--config" for word in words)
+
+
+def read_config(ctx: click.Context, explicit: Path | None = None) -> dict[str, Any]:
+    """The config of this command line, read once: `explicit` alone, else ./harness.yaml over the user's.
+
+    Raises HarnessError for a file that is missing or wrong, UnknownName for an unknown key.
+    """
+    state = _get_loading(ctx)
+    if state.config is None or explicit is not None:
+        from harness.runs.config import load_config
+
+        from .flags import list_config_keys
+        from .stdout import tell
+
+        state.config = load_config(explicit, list_config_keys, tell=tell)
+        if explicit is not None and state.of_config:
+            state.host = None
+        state.of_config = None if explicit is not None else state.of_config
+    return dict(state.config)
+
+
+def _find_plugin_keys(ctx: click.Context, state: _Loading) -> dict[str, Any]:
+    """The values that the config gives the flags of plugins."""
+    from .flags import read_config_value
+
+    options = (each for each in _plugin_command.params if isinstance(each, click.Option))
+    found = ((option, read_config_value(option, state.config or {})) for option in options)
+    return {str(option.name): option.type_cast_value(ctx, value) for option, value in found if value is not None}
+
+
+def _load_plugin_keys(ctx: click.Context, state: _Loading) -> dict[str, Any]:
+    """As `_find_plugin_keys`, from files that may still have to be read. Completion runs no code of a folder."""
+    if ctx.resilient_parsing:
+        return {}
+    if state.config is None:
+        from harness.runs.config import mentions_plugins
+
+        if not mentions_plugins():  # most configs: YAML and all flags of a run need not be loaded
+            return {}
+        read_config(ctx)
+    return _find_plugin_keys(ctx, state)
+
+
 def plugin_options(function: _F) -> _F:
-    """Add `--plugin --strict-plugins --plugins-allow --plugins-block`; they reach `load_host`, not the function."""
+    """Add `--plugin --strict-plugins --plugins-allow --plugins-block`; they reach `load_host`, not the function.
+
+    Without a flag, and for the lists without the environment, `load_host` takes them from the config.
+    """
 
     def flag(name: str, text: str, **more: Any) -> Callable[[_F], _F]:
         # eager, so that a plugin counts before --help
@@ -167,12 +224,19 @@ def plugin_options(function: _F) -> _F:
     )
 
 
-def load_host(ctx: click.Context | None = None, *, quiet: bool = False) -> Host:
-    """Load the host that the flags describe, once, and make it the process's current one.
+@click.command("")
+@plugin_options
+def _plugin_command() -> None:
+    """Holds the options above, by which the config's values are read."""
+
+
+def load_host(ctx: click.Context | None = None, *, quiet: bool = False, config: bool = True) -> Host:
+    """Load the host that the flags and the config describe, once, and make it the process's current one.
 
     Args:
         ctx: any command's context; None means the current one.
         quiet: print no faults on stderr, because the command shows them itself.
+        config: whether the plugins of the config load too.
     """
     from harness.plugins.host import Host, use
 
@@ -181,10 +245,19 @@ def load_host(ctx: click.Context | None = None, *, quiet: bool = False) -> Host:
 
     ctx = ctx or click.get_current_context()
     state = _get_loading(ctx)
+    early = state.expects_config and isinstance(ctx.command, click.Group)
+    if config and not early and state.of_config is None:
+        state.of_config = _load_plugin_keys(ctx, state)
+        state.host = None if state.of_config else state.host
     if state.host is None:
-        tell = ignore if quiet else None
-        allow, block = state.lists.get("allow"), state.lists.get("block")
-        state.host = Host.load(state.files, strict=state.strict, allow=allow, block=block, tell=tell)
+        given = state.of_config or {}
+        state.host = Host.load(
+            state.files or given.get("plugin", ()),
+            strict=state.strict or given.get("strict_plugins", False),
+            allow=state.lists.get("allow") or split_names(given.get("plugins_allow", ())) or None,
+            block=state.lists.get("block") or split_names(given.get("plugins_block", ())) or None,
+            tell=ignore if quiet else None,
+        )
         ctx.find_root().with_resource(use(state.host))
     return state.host
 

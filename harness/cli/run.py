@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     with_schemes(ctx)
     with_suites(ctx)
     given["prices"] = ctx.obj["prices"]
-    specs = build_specs(given)
+    specs = build_specs(given, ctx.obj.get("own_settings", {}))
     check_upload(given["upload"])
     several = len(specs) > 1
     if given["dry_run"]:
@@ -52,23 +53,37 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     return code
 
 
-def build_specs(given: dict[str, Any]) -> list[ModelSpec]:
-    """The models; settings in a file override those of the flags. Raises HarnessError if there is none."""
+def build_specs(given: dict[str, Any], own: Mapping[str, Mapping[str, Any]] | None = None) -> list[ModelSpec]:
+    """The models; settings in a file override those of the flags.
+
+    Settings of a strategy go only to the models that have this strategy.
+
+    Args:
+        given: the values of the flags.
+        own: settings of single models by the config, which the flags override.
+
+    Raises:
+        HarnessError: there is no model.
+    """
     from harness.errors import HarnessError
     from harness.models import ModelSpec
 
     specs = [ModelSpec(ref=ref) for ref in given["models"]] + list(given["models_file"] or ())
     if not specs:
         raise HarnessError("no model to run", remedy="give --model SCHEME/NAME: see `harness models list`")
-    return [
-        replace(
-            spec,
-            settings={**given["model_settings"], **spec.settings},
-            strategy=spec.strategy or given["strategy"],
-            strategy_settings={**given["strategy_settings"], **spec.strategy_settings},
+    strategy: str = given["strategy"]
+    found: list[ModelSpec] = []
+    for spec in specs:
+        same = not strategy or spec.strategy in ("", strategy)
+        found.append(
+            replace(
+                spec,
+                settings={**(own or {}).get(spec.ref, {}), **given["model_settings"], **spec.settings},
+                strategy=spec.strategy or strategy,
+                strategy_settings={**(given["strategy_settings"] if same else {}), **spec.strategy_settings},
+            )
         )
-        for spec in specs
-    ]
+    return found
 
 
 def build_options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Options:

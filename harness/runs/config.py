@@ -4,14 +4,18 @@ Keys are flags' long names with `_`. `-M -J -T -S` have no long names: their key
 judge_settings task_settings strategy_settings`. `suites` maps names to lists of tasks or rows; a suite's name works
 wherever a task's does. `schemes` maps names to rows; a scheme's name works wherever a provider's does. `prices` maps
 models, SCHEME/NAME, to what their tokens cost.
+
+Settings of a file belong to the model, judges, strategy or attack that the file names. Where a flag, the environment or
+a later file names others, they are dropped, and a note says so; where the file names none, they stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from harness.contracts import Suite
 from harness.errors import HarnessError, UnknownName
@@ -24,6 +28,13 @@ from harness.settings import nearest, spread
 from harness.yaml_files import load_yaml as load_yaml
 
 LOCAL = Path("harness.yaml")
+#: settings -> the keys that name the things they belong to
+OWNERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "model_settings": ("model", "models"),
+    "judge_settings": ("judge",),
+    "strategy_settings": ("strategy",),
+    "attack_settings": ("attack",),
+}
 _FIELDS = ("tasks", "description", "task_settings", "judges", "mean")
 
 
@@ -105,20 +116,58 @@ def user_config() -> Path:
     return find_user_folder("config") / "harness.yaml"
 
 
-def load_config(explicit: Path | None, known: Callable[[], Collection[str]]) -> dict[str, Any]:
+def mentions_plugins() -> bool:
+    """Whether a default config may hold a key about plugins, without reading it as YAML."""
+    for path in (user_config(), LOCAL):
+        with contextlib.suppress(OSError):
+            if b"plugin" in path.read_bytes():
+                return True
+    return False
+
+
+def load_config(
+    explicit: Path | None, known: Callable[[], Collection[str]], *, tell: Callable[[str], None] | None = None
+) -> dict[str, Any]:
     """The merged config: an explicit file alone, else `./harness.yaml` over the user's; mappings merge key by key.
 
-    `known` returns all keys. It is called only if there is a file, because it needs each flag of a run.
+    `known` returns all keys. It is called only if there is a file, because it needs each flag of a run. `tell` receives
+    a note for settings of the user's file that belong to something else than `./harness.yaml` names.
 
     Raises HarnessError for a file that is missing or not a mapping, UnknownName for an unknown key.
     """
     files = [path for path in (user_config(), LOCAL) if path.exists()] if explicit is None else [explicit]
     merged: dict[str, Any] = {}
     for path in files:
-        for key, value in _read_file(path, known()).items():
+        values = _read_file(path, known())
+        for settings, owners in OWNERS.items():
+            named, others = _list_owners(merged, owners), _list_owners(values, owners)
+            if merged.get(settings) and named and others - named:
+                del merged[settings]
+                if tell is not None:
+                    tell(drop_note(settings, named, others - named, where=str(files[0])))
+        for key, value in values.items():
             below = merged.get(key)
             merged[key] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
+
+
+def drop_note(settings: str, owners: Iterable[str], others: Iterable[str], *, where: str = "the config") -> str:
+    """The note for settings that belong to `owners` and so are not used for `others`."""
+    whose, whom = ", ".join(sorted(owners)), ", ".join(sorted(others))
+    return f"note: {settings} of {where} belong to {whose}, so they are not used for {whom or 'none'}"
+
+
+def _list_owners(values: Mapping[str, Any], keys: Iterable[str]) -> set[str]:
+    """The names that a file gives under these keys; a file of models is named by its path."""
+    found: set[str] = set()
+    for key in keys:
+        given = values.get(key)
+        for each in cast("list[object]", given) if isinstance(given, list) else [given]:
+            if isinstance(each, Mapping):
+                found.add(str(cast("Mapping[object, object]", each).get("model", "")))
+            elif each is not None:
+                found.update(text.strip() for text in str(each).split(",") if text.strip())
+    return found
 
 
 def _read_file(path: Path, known: Collection[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from harness.cli.flags import RunPlace, list_places
-from harness.cli.options import load_host, plugin_options, show_examples
+from harness.cli.options import load_host, plugin_options, read_config, show_examples
 from harness.errors import HarnessError
 from harness.text import say
 
@@ -133,9 +133,11 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int:
 
 def _collect_rules(ctx: click.Context, given: dict[str, Any]) -> GateRules:
     """The rules of the flags and of --rules; else those of the config."""
-    from harness.runs.config import load_config, load_yaml
+    from harness.runs.config import load_yaml
     from harness.runs.gating.rules import MARGIN, BaseRule, GateRules, parse_limit, read_rules
 
+    if given["config"] is not None:
+        read_config(ctx, given["config"])
     margin: float | None = given["margin"]
     if margin is not None and not (given["bases"] or given["rules"]):
         raise click.UsageError("--margin needs --no-worse-than")
@@ -154,9 +156,7 @@ def _collect_rules(ctx: click.Context, given: dict[str, Any]) -> GateRules:
         bases = more.bases if margin is None else tuple(replace(base, margin=margin) for base in more.bases)
         rules = replace(more, limits=(*rules.limits, *more.limits), bases=(*rules.bases, *bases))
     if not (rules.limits or rules.bases):
-        from harness.cli.flags import list_config_keys
-
-        config = load_config(given["config"], list_config_keys)
+        config = read_config(ctx)
         if config.get("gate") is None:
             raise HarnessError(
                 "a gate needs a rule",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import Devices, Names, list_config_keys, with_schemes, with_suites
-from harness.cli.options import plugin_options, show_examples
+from harness.cli.flags import Devices, Names, with_schemes, with_suites
+from harness.cli.options import plugin_options, read_config, show_examples
 from harness.errors import HarnessError
 from harness.text import one_line, say
 
@@ -26,9 +26,7 @@ _NOT_REPEATED = ("--dry-run", "--json", "--close", "--only-units")
 def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) -> Path | None:
     """Callback of `--config`: the schemes, suites and prices of the user's config; each run reads the rest."""
     if not ctx.resilient_parsing:
-        from harness.runs.config import load_config
-
-        values = load_config(explicit, list_config_keys)
+        values = read_config(ctx, explicit)
         ctx.obj = {name: values.get(name, {}) for name in ("suites", "schemes", "prices")}
         if values.get("models"):
             raise HarnessError(

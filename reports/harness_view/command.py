@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import RunPlace, list_places
+from harness.cli.flags import RunPlace, configured_data, list_places
 from harness.cli.options import load_host, plugin_options, show_examples
 from harness.text import say
 
@@ -70,7 +70,7 @@ def view_command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) ->
         mode: Mode = "reveal"
     else:  # an export is redacted by default
         mode = "fold" if given["reveal"] is None and not folder else "redact"
-    indexes = open_indexes(list_run_folders(list_places(runs)), mode, given["data"])
+    indexes = open_indexes(list_run_folders(list_places(runs)), mode, given["data"] or configured_data(ctx))
     try:
         if folder is None:
             _serve(indexes, port=given["port"], browser=not given["no_browser"])
@@ -120,7 +120,7 @@ def show_command(ctx: click.Context, /, run: Path, item: str, reveal: bool, as_j
     from .index import encode_json
     from .show import WIDTH, find_item, print_item, to_json
 
-    found = find_item(run, item, data)
+    found = find_item(run, item, data or configured_data(ctx))
     if as_json:
         body = json.loads(encode_json(to_json(found, reveal=reveal)))
         click.echo(json.dumps(body, indent=1))

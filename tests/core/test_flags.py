@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 import pytest
+from click.shell_completion import get_completion_class
 
 from harness import Suite
-from harness.cli import cli, judge, run
+from harness.cli import cli, judge, main, run
+from harness.cli.completion import VARIABLE, register
 from harness.cli.flags import config_keys, list_config_keys
 from harness.cli.options import load_host
 from harness.cli.run import build_specs
@@ -217,6 +219,201 @@ def test_a_plugin_file_of_the_config_is_loaded() -> None:
     config(f"plugin: [{json.dumps(str(Path('mine.py').resolve()))}]")
     with run.command.make_context("run", [], **cli.context_settings) as ctx:
         assert "mine" in {source.entry for source in load_host(ctx, quiet=True).plugins}
+
+
+# Settings of the config belong to what the config names.
+
+
+def notes(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+
+
+@pytest.mark.parametrize(
+    "words", [("--strategy", "cot", "-S", "place=user"), ("-S", "place=user", "--strategy", "cot")]
+)
+def test_settings_of_the_configs_strategy_are_dropped_with_a_note_where_a_flag_names_another(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config("strategy: smooth\nstrategy_settings: {copies: 3}\n")
+    found = parsed(*words)
+    assert (found["strategy"], found["strategy_settings"]) == ("cot", {"place": "user"})
+    assert notes(capsys) == ["note: strategy_settings of the config belong to smooth, so they are not used for cot"]
+
+
+def test_settings_of_the_config_stay_where_a_flag_names_the_same_or_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    config("strategy: smooth\nstrategy_settings: {copies: 3}\nattack_settings: {seed: 1}\n")
+    assert parsed()["strategy_settings"] == {"copies": 3}
+    assert parsed("--strategy", "smooth", "-S", "share=2")["strategy_settings"] == {"copies": 3, "share": "2"}
+    assert parsed("--attack", "order")["attack_settings"] == {"seed": 1}, "the config names no attack"
+    assert notes(capsys) == []
+
+
+@pytest.mark.parametrize("other", ["order", ""])
+def test_settings_of_the_configs_attack_are_dropped_for_another_attack_and_for_none(
+    other: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config("attack: blank\nattack_settings: {color: gray}\n")
+    assert parsed("--attack", other)["attack_settings"] == {}
+    (note,) = notes(capsys)
+    assert note.endswith(f"belong to blank, so they are not used for {other or 'none'}")
+
+
+def test_settings_of_the_configs_judge_are_not_those_of_another_judge(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config("judge: [openai/A, mis=openai/B]\njudge_settings: {base_url: 'http://x/v1'}\n")
+    assert parsed("--judge", "openai/A")["judge_settings"] == {"base_url": "http://x/v1"}
+    assert notes(capsys) == []
+    assert parsed_judge("--judge", "openai/A", "--judge", "openai/C", "-J", "seed=1")["judge_settings"] == {"seed": "1"}
+    assert notes(capsys)[0].endswith("belong to mis=openai/B, openai/A, so they are not used for openai/C")
+    monkeypatch.setenv("HARNESS_JUDGE", "gemini/D")
+    assert parsed()["judge_settings"] == {}
+
+
+def test_settings_of_the_configs_model_go_to_the_models_that_it_names_and_to_no_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config("model: openai/A\nmodel_settings: {base_url: 'http://x/v1', extra: {a: 1}}\n")
+    Path("models.yaml").write_text("- model: openai/B\n")
+
+    def settings(*words: str) -> dict[str, dict[str, Any]]:
+        with run.command.make_context("run", list(words), **cli.context_settings) as ctx:
+            return {spec.ref: dict(spec.settings) for spec in build_specs(ctx.params, ctx.obj.get("own_settings"))}
+
+    own = {"base_url": "http://x/v1", "extra": '{"a": 1}'}
+    assert settings() == {"openai/A": own}
+    assert settings("--model", "openai/A", "-M", "timeout=1") == {"openai/A": {**own, "timeout": "1"}}
+    assert notes(capsys) == []
+    assert settings("--model", "openai/C", "-M", "timeout=1") == {"openai/C": {"timeout": "1"}}
+    assert settings("--models", "models.yaml") == {"openai/A": own, "openai/B": {}}
+    assert [note.rpartition(" ")[2] for note in notes(capsys)] == ["openai/C", "openai/B"]
+
+
+def test_settings_of_the_users_config_are_not_those_of_what_the_local_one_names(home: Path) -> None:
+    put(home, "judge: openai/A\njudge_settings: {seed: 1}\nstrategy: cot\nstrategy_settings: {place: user}\n")
+    config("judge: openai/B\njudge_settings: {top_p: 1}\nstrategy: cot\n")
+    told: list[str] = []
+    found = load_config(None, list_config_keys, tell=told.append)
+    assert (found["judge_settings"], found["strategy_settings"]) == ({"top_p": 1}, {"place": "user"})
+    where = home / "harness.yaml"
+    assert told == [f"note: judge_settings of {where} belong to openai/A, so they are not used for openai/B"]
+
+
+def test_settings_of_the_strategy_are_not_those_of_a_models_own_strategy() -> None:
+    Path("models.yaml").write_text("[{model: a/A, strategy: cot}, {model: a/B}, {model: a/C, strategy: smooth}]")
+    specs = build_specs(parsed("--models", "models.yaml", "--strategy", "smooth", "-S", "copies=3"))
+    assert [dict(spec.strategy_settings) for spec in specs] == [{}, {"copies": "3"}, {"copies": "3"}]
+
+
+# Plugins and the data folder of the config reach each command that takes them.
+
+MINE = """
+import click
+from harness import hookimpl
+from harness.testing.fakes import fake_judge, fake_provider, fake_task
+
+@hookimpl
+def harness_tasks():
+    return [fake_task(name="mine-task")]
+
+@hookimpl
+def harness_judges():
+    return [fake_judge(name="mine-judge")]
+
+@hookimpl
+def harness_models():
+    return [fake_provider(scheme="mineown")]
+
+@hookimpl
+def harness_commands(cli):
+    cli.command("minecommand")(lambda: click.echo("mine"))
+"""
+
+
+def ended(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `harness WORDS`."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert isinstance(caught.value.code, int)
+    out, err = capsys.readouterr()
+    return caught.value.code, out, err
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("tasks", "show", "mine-task"), "mine-task"),
+        (("tasks", "list"), "mine-task"),
+        (("models",), "mineown"),
+        (("judges", "show", "mine-judge"), "mine-judge"),
+        (("data", "list"), "mine-task"),
+        (("plugins", "list"), "mine "),
+        (("minecommand",), "mine"),
+        (("--help",), "minecommand"),
+    ],
+)
+def test_a_plugin_of_the_config_is_there_for_every_command(
+    words: tuple[str, ...], shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.py").write_text(MINE)
+    config("plugin: mine.py")
+    code, out, err = ended(capsys, *words)
+    assert (code, shown in out) == (0, True), err
+    config("limit: 1")
+    code, out, err = ended(capsys, *words)
+    assert code == 2 or shown not in out
+
+
+def test_config_says_which_plugins_load_until_a_flag_or_the_environment_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config("plugins_allow: [mini, xstest]\n")
+    assert "mssbench" not in ended(capsys, "tasks", "list")[1]
+    assert "mssbench" in ended(capsys, "tasks", "list", "--plugins-allow", "mssbench")[1]
+    monkeypatch.setenv("HARNESS_PLUGINS_ALLOW", "mssbench")
+    assert "mssbench" in ended(capsys, "tasks", "list")[1]
+    monkeypatch.delenv("HARNESS_PLUGINS_ALLOW")
+    config("plugins_block: gate\n")
+    assert ended(capsys, "gate", "--help")[0] == 2, "a command of a plugin that is blocked is not there"
+
+
+def test_a_file_that_config_names_takes_the_place_of_the_local_plugins(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(MINE)
+    Path("bad.py").write_text("raise RuntimeError('loaded')\n")
+    config("plugin: bad.py\nstrict_plugins: true\n")
+    Path("other.yaml").write_text("plugin: mine.py\n")
+    code, out, err = ended(capsys, "tasks", "list", "--config", "other.yaml")
+    assert (code, "mine-task" in out) == (0, True), err
+    code, out, err = ended(capsys, "sweep", "gone.yaml", "--config=other.yaml")  # a plugin's command
+    assert (code, "loaded" in err, "gone.yaml" in err) == (2, False, True)
+    code, out, err = ended(capsys, "tasks", "list")
+    assert (code, "loaded" in err) == (2, True)
+
+
+@pytest.mark.parametrize("text", ["plugin: {a: b}", "plugin: bad.py\nlimit: [1", "strict_plugins: [true]"])
+def test_help_comes_whatever_the_config_says_of_plugins(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    config(text)
+    code, out, err = ended(capsys, "--help")
+    assert (code, "Usage" in out, "config" in err) == (0, True, True)
+    assert ended(capsys, "tasks", "list")[0] == 2
+
+
+def test_completion_runs_no_code_that_a_folder_names() -> None:
+    Path("bad.py").write_text("from pathlib import Path\nPath('ran').touch()\n")
+    config("plugin: bad.py\n")
+    register()
+    shell = get_completion_class("zsh")
+    assert shell is not None
+    assert shell(cli, {}, "harness", VARIABLE).get_completions(["run", "--tasks"], "xst")
+    assert shell(cli, {}, "harness", VARIABLE).get_completions([], "gat")
+    assert not Path("ran").exists()
+
+
+def test_the_data_folder_of_the_config_is_that_of_each_command(capsys: pytest.CaptureFixture[str]) -> None:
+    config(f"data: {Path('sets').resolve()}\n")
+    for words in (("data", "list"), ("doctor",)):
+        assert str(Path("sets").resolve()) in ended(capsys, *words)[1]
 
 
 # The config files themselves: where they are read from, and what they say to a mistake.

@@ -133,6 +133,7 @@ def test_listing_is_quick_and_images_are_read_one_by_one(tmp_path: Path) -> None
     assert peak < 15e6  # 20 MB of images are never in memory at once
 
 
+@pytest.mark.slow
 def test_twenty_thousand_questions_are_listed_quickly_in_little_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ import click
 
 from harness import HarnessError, MissingData, Results, Run, Training, compare, plugins
 from harness.board.tables import render_run_table
-from harness.cli.flags import with_schemes, with_suites
+from harness.cli.flags import configured_data, with_schemes, with_suites
 from harness.cli.interrupt import interruptible
 from harness.cli.outcome import print_runs, run_each
 from harness.evaluation.options import Options
@@ -47,7 +47,7 @@ def check_evaluation(
     """
     with_schemes(ctx)
     with_suites(ctx)
-    options = _build_options(ModelSpec(ref=name_model(training.model)), given)
+    options = _build_options(ctx, ModelSpec(ref=name_model(training.model)), given)
     if not given["compare"]:  # then the base is not run, and its run folder may be of another run
         options = replace(options, fresh=True)
     try:
@@ -67,10 +67,10 @@ def evaluate(ctx: click.Context, folder: Path, base: str, given: Mapping[str, An
     """
     shown = _read_image_settings(folder)
     spec = _with_image_settings(_find_spec(folder, base), shown)
-    tuned = _build_options(spec, given, output=RUNS / folder.name)
+    tuned = _build_options(ctx, spec, given, output=RUNS / folder.name)
     before: list[Options] = []
     if given["compare"]:
-        before = [_build_options(_with_image_settings(ModelSpec(ref=base), shown), given)]
+        before = [_build_options(ctx, _with_image_settings(ModelSpec(ref=base), shown), given)]
     runs, code = run_each((options.model.ref, partial(_run, options)) for options in (*before, tuned))
     if not given["as_json"]:
         print_runs(runs, as_json=False, several=True)
@@ -123,8 +123,11 @@ def _with_image_settings(spec: ModelSpec, shown: Mapping[str, Any]) -> ModelSpec
     return replace(spec, settings={**{name: shown[name] for name in shown if name in known}, **spec.settings})
 
 
-def _build_options(spec: ModelSpec, given: Mapping[str, Any], output: Path | None = None) -> Options:
+def _build_options(
+    ctx: click.Context, spec: ModelSpec, given: Mapping[str, Any], output: Path | None = None
+) -> Options:
     return Options(
+        data=configured_data(ctx),
         model=spec,
         tasks=given["evaluate"],
         judges=given["judges"],
