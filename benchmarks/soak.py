@@ -29,6 +29,7 @@ from benchmarks.soak_plan import TOKENS, Expected, choose_seed, predict
 
 PLUGIN = Path(__file__).with_name("soak_task.py")
 CONCURRENCY, EVERY = 64, 2.0
+SETTLED = 2.0  #: seconds without a call after which none of a killed run is to be expected
 RATES = {"input": 2.5, "output": 10.0}  #: dollars for a million tokens
 PRICE: dict[str, float | str] = {**RATES, "source": "benchmarks/soak.py", "date": "2026-12-01"}
 USED = 0.75  #: of the calls that the server allows, about what a client uses that it refuses now and then
@@ -68,6 +69,14 @@ class Server:
         self._process.stdin.write(word + "\n")
         self._process.stdin.flush()
         return json.loads(self._read())
+
+    def start_again(self) -> None:
+        """Forget what was asked, once nothing of a killed run is on its way any more: it would count as asked again."""
+        before, after = None, self.count()
+        while after != before:
+            time.sleep(SETTLED)
+            before, after = after, self.count()
+        self.count("again")
 
     def _read(self) -> str:
         assert self._process.stdout is not None
@@ -200,7 +209,7 @@ def soak(samples: int, minutes: float, seed: int, folder: Path, *, timeout: floa
         begun = time.monotonic()
         if kill:
             watch(command, server, samples, begun, until=samples // 2)
-            server.count("again")
+            server.start_again()
         readings = watch(command, server, samples, begun)
         counts = server.count()
     show(readings[-1], samples, counts)
