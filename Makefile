@@ -17,11 +17,12 @@ DRAWN := $(patsubst %/draw_mini.py,%.drawn,$(wildcard tasks/*/draw_mini.py plugi
 	minis messages pictures site tex tools dist lock audit sbom \
 	test-lowest test-newest clean
 
+# uv would take torch for CUDA, and installs the rest in half the time; pip does it where uv cannot, as behind a mirror
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet torch torchvision
-	$(BIN)/pip install --quiet -e '.[dev]'
+	$(BIN)/pip install --quiet torch torchvision uv
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(PY) -e '.[dev]' || $(BIN)/pip install --quiet -e '.[dev]'
 	touch $@
 
 setup: $(VENV)/.ready
