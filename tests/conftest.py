@@ -1,4 +1,4 @@
-"""The collector of garbage leaves alone what pytest collected: 14,000 tests stay to the end, and each look costs seconds."""
+"""The garbage collector leaves alone what pytest collected: 14,000 tests stay to the end, so each look costs time."""
 
 import gc
 
