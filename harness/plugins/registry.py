@@ -428,6 +428,8 @@ def unknown_error(
         fault = next(each for each in faults if each.source.name == name)
         return UnknownName(f"{what}: {fault}", remedy="for details: harness plugins doctor")
     remedy = nearest(name, known)
+    if word == "task" and remedy.startswith("known"):
+        remedy += "\n  if it comes from a file: --plugin FILE"
     if word == "provider":
         remedy += "\n  to define your own, add a row under schemes in harness.yaml, on each machine that uses it"
     if failed:

@@ -116,7 +116,7 @@ def expand_folders(names: Iterable[str]) -> Iterator[str]:
 def check_name(path: Path) -> None:
     """Raise HarnessError for a file whose name cannot be a task's."""
     if not NAME.fullmatch(path.stem):
-        what = f"{path.stem!r} cannot name a task, and a task file's name is its task's"
+        what = f"a task file has its task's name, and {path.stem!r} cannot name a task"
         raise HarnessError(what, where=str(path), remedy="use small letters, digits, _ and - in the file's name")
 
 

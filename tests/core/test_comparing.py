@@ -240,8 +240,9 @@ def test_a_run_that_has_not_come_to_its_end_is_told_so(tmp_path: Path) -> None:
 
 def test_a_task_whose_plugin_is_gone_is_named(tmp_path: Path) -> None:
     runs = [played(tmp_path / name, "us") for name in "ab"]
-    with pytest.raises(UnknownName, match="no task is called 'played'"):
+    with pytest.raises(UnknownName, match="no task is called 'played'") as error:
         harness.compare(*runs)
+    assert "if it comes from a file: --plugin FILE" in error.value.remedy
 
 
 PARTS = "played:one,played:two"
