@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import sys
 from pathlib import Path
+from threading import Timer
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from harness.errors import HarnessError
+from harness.runs.redaction import remove_keys
+from harness.runs.stored import open_run
 from harness.text import one_line
 
 from . import VARIABLES
 from .observer import FOLDER, LOGGED
 from .record import TrackedRun, load_tracked_run
 
-_WAIT = 600  # seconds for the process of an earlier invocation of the same run
+WAIT = 600.0  #: seconds for the process of an earlier invocation of the same run
+LONGEST = 3600.0  #: seconds after which a process that a run has started gives up; the clients may try for days
 
 
 def log(service: str, tracked: TrackedRun, place: Path) -> None:
@@ -52,20 +58,43 @@ def main(words: list[str]) -> int:
         return 2
     for service in services:
         try:
-            tracked, place = load_tracked_run(folder, texts=texts), folder / FOLDER
+            open_run(folder)  # a folder without a run gets none of our files
+            place = folder / FOLDER
             place.mkdir(exist_ok=True)
-            with FileLock(place / f"{service}.lock", timeout=_WAIT):
-                log(service, tracked, place)
+            with FileLock(place / f"{service}.lock", timeout=WAIT):  # who waits logs the results that are then there
+                log(service, load_tracked_run(folder, texts=texts), place)
         except Exception as error:
             if os.environ.get("HARNESS_DEBUG"):
                 raise
-            kind = "" if isinstance(error, HarnessError) else f"{type(error).__name__}: "
-            print(f"{service}: {kind}{one_line(str(error))}", file=sys.stderr)  # noqa: T201
+            print(f"{service}: {describe(error)}", file=sys.stderr)  # noqa: T201
             code = 2
         else:
             print(LOGGED)  # noqa: T201
     return code
 
 
+def describe(error: Exception) -> str:
+    """An error on one line, without a key and without the user and password of an address."""
+    if isinstance(error, Timeout):
+        text = f"another process logs this run, for more than {WAIT:.0f} seconds ({error.lock_file}): try again later"
+    else:
+        text = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+    return one_line(re.sub(r"://[^\s/@]+@", "://***@", str(remove_keys(text))))
+
+
+def limit_time(seconds: float) -> None:
+    """End this process, and those of its client, after so many seconds; it must have a session of its own."""
+
+    def end() -> None:
+        print(f"gave up after {seconds:.0f} seconds: the service does not answer", file=sys.stderr, flush=True)  # noqa: T201
+        os.killpg(0, signal.SIGKILL)
+
+    timer = Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
 if __name__ == "__main__":
+    if os.getsid(0) == os.getpid():  # started by a run; by hand there is somebody who can end it
+        limit_time(LONGEST)
     sys.exit(main(sys.argv[1:]))

@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from filelock import FileLock, Timeout
+
 from harness.errors import HarnessError
 from harness.extras import install_command
 from harness.text import one_line
@@ -31,6 +33,8 @@ _LAST: Final = 1 << 14  # bytes of a log that are read for its last line
 def check_ready(folder: Path, services: Sequence[str]) -> None:
     """Raise a HarnessError if results cannot be logged, or if those of the folder's last invocation were not.
 
+    A process that still logs these is no error.
+
     Args:
         folder: the run folder.
         services: `wandb`, `mlflow`.
@@ -41,8 +45,9 @@ def check_ready(folder: Path, services: Sequence[str]) -> None:
         are = "is" if len(missing) == 1 else "are"
         what = f"the results will not be logged: {' and '.join(missing)} {are} not installed"
         raise HarnessError(what, remedy=install_command(*missing))
-    logs = [folder.resolve() / FOLDER / f"{service}.log" for service in services]
-    if unlogged := [str(log) for log in logs if log.is_file() and _read_last_line(log) != LOGGED]:
+    place = folder.resolve() / FOLDER
+    ended = [place / f"{service}.log" for service in services if not _is_logging(place / f"{service}.lock")]
+    if unlogged := [str(log) for log in ended if log.is_file() and _read_last_line(log) != LOGGED]:
         what = "the last results of this run are not logged; they will be with the next"
         raise HarnessError(what, where=", ".join(unlogged))
 
@@ -59,21 +64,28 @@ def log_run(folder: Path, services: Sequence[str], *, patience: float = PATIENCE
         HarnessError: a service failed within that time.
     """
     place = folder.resolve() / FOLDER
-    place.mkdir(exist_ok=True)
     deadline = time.monotonic() + patience
     children: dict[str, subprocess.Popen[bytes]] = {}
-    for service in services:
-        with (place / f"{service}.log").open("ab") as log:
-            log.write(f"started {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n".encode())
-            log.flush()
-            children[service] = subprocess.Popen(  # noqa: S603 - this Python, and a module of ours
-                [sys.executable, "-P", "-m", "harness_tracking", str(folder.resolve()), service],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                start_new_session=True,
-            )
+    try:
+        place.mkdir(exist_ok=True)
+        for service in services:
+            with (place / f"{service}.log").open("ab") as log:
+                log.write(f"started {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n".encode())
+                log.flush()
+                children[service] = subprocess.Popen(  # noqa: S603 - this Python, and a module of ours
+                    [sys.executable, "-P", "-m", "harness_tracking", str(folder.resolve()), service],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    start_new_session=True,
+                )
+    except OSError as error:
+        raise HarnessError(
+            f"the results are not logged to {' and '.join(services[len(children) :])}: {error.strerror}",
+            where=str(error.filename or place),
+            remedy=f"once that is fixed: python -m harness_tracking {folder}",
+        ) from error
     failed: list[str] = []
     for service, child in children.items():
         log_file = place / f"{service}.log"
@@ -97,3 +109,13 @@ def _read_last_line(log: Path) -> str:
         file.seek(max(0, log.stat().st_size - _LAST))
         lines = file.read().decode(errors="replace").split("\n")
     return one_line(next((line for line in reversed(lines) if line.strip()), ""))
+
+
+def _is_logging(lock: Path) -> bool:
+    if not lock.is_file():
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True

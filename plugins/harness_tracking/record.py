@@ -19,6 +19,8 @@ from harness.types import Json
 ROWS: Final = 10_000  #: most rows of the table of samples; the services refuse or cut longer ones
 COLUMNS: Final = ("task", "split", "id", "epoch", "category", "outcome", "judge", "state", "label")
 TEXTS: Final = ("question", "answer", "reason")  #: more columns, if texts are asked for
+LONGEST: Final = 10_000  #: characters of a text in the table: services refuse large tables, and memory has to hold it
+_MORE: Final = 1000  # characters behind these that are read too, so that no part of a key is left
 _CONFIG: Final = ("started", "model", "identity", "identity_digest", "overrides", "judges", "tasks", "suites")
 _METRIC: Final = ("value", "numerator", "denominator", "unresolved")
 
@@ -69,13 +71,8 @@ def load_tracked_run(folder: Path, *, texts: bool = False) -> TrackedRun:
     redactor = FileRedactor.of(raw)
     results, file = redactor.redact_results(stored), redactor.redact_run(raw)
     metrics = dict(list_metrics(results))
-    rows: list[Row] = []
-    found = 0
-    for row in list_rows(run, stored, redactor, texts=texts):
-        found += 1
-        if len(rows) < ROWS:
-            rows.append(row)
-    metrics |= {"samples/rows": float(len(rows)), "samples/rows_left_out": float(found - len(rows))}
+    rows, left_out = list_rows(run, stored, redactor, texts=texts)
+    metrics |= {"samples/rows": float(len(rows)), "samples/rows_left_out": float(left_out)}
     model: Any = results["model"]
     shard = f", shard {folder.resolve().name}" if run.file.shard else ""
     tasks: Any = results["tasks"]
@@ -121,23 +118,39 @@ def list_metrics(results: Raw) -> Iterator[tuple[str, float]]:
         yield from _list_counts(f"usage/{judge}", each)
 
 
-def list_rows(run: StoredRun, results: Raw, redactor: FileRedactor, *, texts: bool) -> Iterator[Row]:
-    """A row for each asked item and each judge that has seen it; one row with empty cells if none has."""
+def list_rows(run: StoredRun, results: Raw, redactor: FileRedactor, *, texts: bool) -> tuple[list[Row], int]:
+    """A row for each asked item and each judge that has seen it, and the number of rows that are too many.
+
+    An item that no judge has seen has one row, with empty cells.
+    """
+    rows: list[Row] = []
+    left_out = 0
     for title in run.splits:
         display, _, name = title.rpartition(":")
         lines = LineRedactor.of(results["tasks"].get(display) or {})
         for item in run.items(title):
+            replies = tuple(item.said.values()) or (None,)
+            if len(rows) >= ROWS:
+                left_out += len(replies)
+                continue
             asked = lines.redact_asked(item.answer.asked)
             who = (display, name, *(str(asked["id"]), int(str(asked["epoch"]))), str(asked["category"]), item.outcome)
-            spoken = (remove_keys(item.answer.question), remove_keys(item.answer.text)) if texts else ()
-            for reply in item.said.values() or (None,):
+            spoken = (show_text(item.answer.question), show_text(item.answer.text)) if texts else ()
+            for reply in replies:
                 judged = (
                     ("", "", "")
                     if reply is None
                     else (redactor.ids.get(reply.judge) or redact_word(reply.judge), reply.state, reply.label)
                 )
-                reason = ("" if reply is None else str(remove_keys(reply.reason)),) if texts else ()
-                yield (*who, *judged, *map(str, spoken), *reason)
+                reason = ("" if reply is None else show_text(reply.reason),) if texts else ()
+                rows.append((*who, *judged, *spoken, *reason))
+    return rows[:ROWS], left_out + len(rows[ROWS:])
+
+
+def show_text(text: str) -> str:
+    """A text without keys, cut if it is long."""
+    shown = str(remove_keys(text[: LONGEST + _MORE]))
+    return shown if len(text) <= LONGEST else f"{shown[:LONGEST]}… ({len(text):,} characters)"
 
 
 def _list_counts(place: str, numbers: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

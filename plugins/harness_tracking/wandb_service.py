@@ -15,18 +15,22 @@ from .record import TrackedRun
 def log_to_wandb(tracked: TrackedRun, project: str, place: Path) -> None:
     """Create the run or go on in it.
 
-    Nothing of the machine is sent: no output, command line, code, packages or hardware.
+    Nothing of the machine is sent: no output, name, command line, code, packages or hardware. All that the client
+    writes stays in `place`. Otherwise its copies of tables and files lie in the user's home, and stay there.
 
     Args:
         tracked: what is logged.
         project: `PROJECT` or `ENTITY/PROJECT`.
         place: where the client writes its files.
     """
+    os.environ.setdefault("WANDB_DATA_DIR", str(place))
+    os.environ.setdefault("WANDB_CACHE_DIR", str(place / "cache"))
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its crashes are not reported to its makers
     wandb = require_module("wandb", "wandb", by="HARNESS_WANDB_PROJECT")
     entity, _, name = project.rpartition("/")
     settings = wandb.Settings(
         console="off",
+        host="",
         silent=True,
         save_code=False,
         disable_git=True,
@@ -51,7 +55,7 @@ def log_to_wandb(tracked: TrackedRun, project: str, place: Path) -> None:
         artifact = wandb.Artifact(f"results-{tracked.id}", type="results")
         for file, content in tracked.files.items():
             path = Path(scratch) / file
-            path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+            path.write_text(json.dumps(content, indent=1), encoding="ascii")
             artifact.add_file(str(path), name=file)
         run.log_artifact(artifact)
         run.finish()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
+from harness_tracking.mlflow_service import clean_names, flatten
 from harness_tracking.observer import FOLDER, check_ready, log_run
 from harness_tracking.record import load_tracked_run
 
@@ -140,6 +143,17 @@ def test_rows_beyond_the_most_that_a_service_takes_are_counted(run: Path, monkey
     assert tracked.metrics["samples/rows_left_out"] == the_split(results_of(run))["records"] - 3
 
 
+def test_a_long_text_is_cut_and_no_part_of_a_key_is_left_at_the_cut(run: Path) -> None:
+    key = "sk-proj-" + "abcd1234" * 5
+    say(run, "y" * 9_990 + " " + key + " z" * 500_000)
+    answer = load_tracked_run(run, texts=True).rows[0][-2]
+    assert isinstance(answer, str)
+    assert answer.startswith("yyy")
+    assert answer.endswith("… (1,010,039 characters)")
+    assert len(answer) < 10_100
+    assert "abcd" not in answer
+
+
 def test_a_resumed_run_keeps_its_id_and_a_fresh_one_or_another_folder_has_its_own(tmp_path: Path, run: Path) -> None:
     first = load_tracked_run(run)
     assert load_tracked_run(played(run, "abce")).id == first.id
@@ -194,6 +208,21 @@ def test_no_file_of_wandb_has_a_text_or_names_the_machine(run: Path, wandb: str)
     assert b"secret " not in written
     assert not list((run / FOLDER).rglob("requirements.txt"))
     assert not list((run / FOLDER).rglob("wandb-metadata.json"))
+    (folder,) = (run / FOLDER / "wandb").glob("offline-run-*")
+    (begun,) = (record.run for record in read_wandb(next(folder.glob("*.wandb"))) if record.HasField("run"))
+    assert (begun.host, begun.git.remote_url) == ("", "")
+
+
+def test_the_clients_write_nothing_into_the_users_home(
+    run: Path, wandb: str, mlflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "CI", "PYTEST_CURRENT_TEST"):
+        monkeypatch.delenv(name, raising=False)
+    log_run(run, [wandb, mlflow], patience=LONG)
+    assert not [path for path in home.rglob("*") if path.is_file()]
 
 
 def test_mlflow_gets_params_numbers_table_and_files_in_one_run_also_when_resumed(
@@ -219,6 +248,57 @@ def test_mlflow_gets_params_numbers_table_and_files_in_one_run_also_when_resumed
         "data": [list(row) for row in tracked.rows],
     }
     assert "secret " not in json.dumps(logged)
+
+
+def test_half_a_surrogate_pair_and_control_characters_reach_mlflow_as_they_are(
+    run: Path, mlflow: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HARNESS_TRACKING_TEXTS", "1")
+    say(run, "a\ud800b\x00\x1b[31m")
+    log_run(run, [mlflow], patience=LONG)
+    (logged,) = read_mlflow(tmp_path / "store", "vlm-safety-harness")
+    assert logged["files"]["samples.json"]["data"][0][-2] == "a\ud800b\x00\x1b[31m"
+
+
+def test_mlflow_takes_every_name_and_no_two_become_one() -> None:
+    pytest.importorskip("mlflow", reason="needs the extra mlflow")
+    from mlflow.utils.validation import _validate_metric_name
+
+    long = "x" * 300
+    names = ["plain/name", "a/../b", "a//b", "x/.", "/a", "a/", "..", "", "安全", "危险", "a~b", "a_b", "a!b"]
+    names += [f"{long}/{end}" for end in ("value", "denominator")] + ["z" * 240 + end for end in ("~" * 5, "!" * 5)]
+    cleaned = clean_names(names)
+    assert cleaned["plain/name"] == "plain/name"
+    assert len(set(cleaned.values())) == len(names)
+    assert cleaned[f"{long}/value"].endswith("/value")
+    for name in cleaned.values():
+        assert len(name) <= 250
+        _validate_metric_name(name)
+
+
+def test_a_configuration_becomes_a_parameter_for_each_leaf_that_says_something() -> None:
+    config: Any = {"model": {"ref": "a/b", "seed": 0, "notes": [], "none": None}, "tasks": {"t": {"n": [1, "é"]}}}
+    assert dict(flatten(config)) == {"model.ref": "a/b", "model.seed": "0", "tasks.t.n": '[1, "\\u00e9"]'}
+
+
+def test_an_experiment_that_another_run_creates_at_the_same_moment_is_used(
+    run: Path, mlflow: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from harness_tracking.mlflow_service import log_to_mlflow
+    from mlflow import MlflowClient
+
+    store, tracked = str(tmp_path / "store"), load_tracked_run(run)
+    find = MlflowClient.get_experiment_by_name
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    answers = [None]  # as before the other run has created it
+
+    def find_late(self: MlflowClient, name: str) -> Any:
+        return answers.pop() if answers else find(self, name)
+
+    MlflowClient(tracking_uri=store).create_experiment("ours")
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", find_late)
+    log_to_mlflow(tracked, store, "ours")
+    assert len(read_mlflow(tmp_path / "store", "ours")) == 1
 
 
 def test_texts_and_the_experiment_are_chosen_by_variables(
@@ -306,10 +386,74 @@ def test_what_a_service_said_last_is_in_the_error(
         log_run(run, [mlflow], patience=LONG)
 
 
+def test_the_password_of_an_address_is_in_no_message(run: Path, mlflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_MLFLOW_URI", "http://anna:hunter2@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(HarnessError, match=r"http://\*\*\*@127\.0\.0\.1"):
+        log_run(run, [mlflow], patience=LONG)
+    assert "hunter2" not in log_of(run)
+
+
+def test_a_process_gives_up_when_its_time_is_over(run: Path, mlflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = (
+        "import sys; from harness_tracking import __main__ as tracking\n"
+        "tracking.limit_time(1); sys.exit(tracking.main(sys.argv[1:]))"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HARNESS_MLFLOW_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(run), mlflow],
+            capture_output=True,
+            text=True,
+            timeout=LONG,
+            start_new_session=True,
+            check=False,
+        )
+    assert done.returncode < 0
+    assert done.stderr.endswith("gave up after 1 seconds: the service does not answer\n")
+
+
+def test_a_folder_that_takes_no_file_is_said_and_how_to_log_later(run: Path) -> None:
+    (run / FOLDER).write_text("a file in its place")
+    with pytest.raises(HarnessError, match="the results are not logged to mlflow: File exists") as raised:
+        log_run(run, ["mlflow"])
+    assert raised.value.remedy == f"once that is fixed: python -m harness_tracking {run}"
+
+
+def test_an_earlier_process_that_still_logs_is_no_failure(run: Path, mlflow: str) -> None:
+    (run / FOLDER).mkdir()
+    (run / FOLDER / "mlflow.log").write_text("started 2030-01-01T00:00:00Z\n")
+    with FileLock(run / FOLDER / "mlflow.lock"):
+        check_ready(run, [mlflow])
+    with pytest.raises(HarnessError, match="the last results of this run are not logged"):
+        check_ready(run, [mlflow])
+
+
+def test_results_are_read_once_the_process_before_has_ended(run: Path, mlflow: str, tmp_path: Path) -> None:
+    (run / FOLDER).mkdir()
+    with FileLock(run / FOLDER / "mlflow.lock"):
+        log_run(run, [mlflow], patience=0)
+
+        def mark(results: Any) -> None:
+            results["usage"]["cost_usd"] = 12.5
+
+        changed(run, mark, "results.json")
+    wait_until(lambda: log_of(run).endswith("\nlogged\n"))
+    (logged,) = read_mlflow(tmp_path / "store", "vlm-safety-harness")
+    assert logged["metrics"]["usage/cost_usd"] == 12.5
+
+
 def test_a_package_that_is_not_there_is_said_when_the_run_starts(run: Path) -> None:
     with pytest.raises(HarnessError, match="no_such_service is not installed") as raised:
         check_ready(run, ["no_such_service"])
     assert "pip install" in raised.value.remedy
+
+
+def say(run: Path, text: str) -> None:
+    """Put another text into the first answer of a run."""
+    path = run / "played" / "responses.jsonl"
+    first, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([json.dumps({**json.loads(first), "text": text}), *rest]) + "\n")
 
 
 def log_of(run: Path) -> str:

@@ -62,7 +62,7 @@ def read_reply(reply: http.Reply) -> Response | Failure:
     """An answer, whole or cut, one that the filter stopped, or JSON of another form, as a gateway gives it."""
     talk = reply.payload
     try:
-        words, ended = str(talk["words"]), talk["ended"]
+        words, ended = talk["words"] + "", talk["ended"]  # no text but a text, so that `null` is no answer
         usage = Usage(input_tokens=talk["cost"]["in"], output_tokens=talk["cost"]["out"])
     except (LookupError, TypeError):
         return Failure(outcome="error", reason="wrong_shape", message="not an answer of Heron", transient=True)

@@ -44,6 +44,7 @@ def test_what_the_filter_refuses_is_blocked_and_no_error(server: HeronServer) ->
     ("status", "body", "outcome", "transient"),
     [
         (200, {"words": "Put", "ended": "filter", "cost": {"in": 1, "out": 1}}, "output_blocked", False),
+        (200, {"words": None, "ended": "done", "cost": {"in": 1, "out": 1}}, "error", True),
         (200, {"error": "the server behind this gateway is gone"}, "error", True),
         (422, {"fault": {"kind": "form", "note": "no turns"}}, "error", False),
         (429, {"fault": {"kind": "busy", "note": "slower"}}, "error", True),
