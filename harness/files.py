@@ -49,6 +49,12 @@ def find_user_folder(kind: Literal["config", "data"]) -> Path:
     return platformdirs.user_config_path("harness") if kind == "config" else platformdirs.user_data_path("harness")
 
 
+def find_configs() -> list[Path]:
+    """The default config files that exist: the user's, then `./harness.yaml`, which overrides it."""
+    files = (find_user_folder("config") / "harness.yaml", Path("harness.yaml"))
+    return [path for path in files if path.exists()]
+
+
 @contextmanager
 def open_atomic(path: Path, *, sync: bool = True, scratch: Path | None = None) -> Generator[IO[bytes]]:
     """Write a file that takes the place of `path` when the body ends; if the body raises, `path` does not change.

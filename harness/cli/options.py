@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -11,6 +12,7 @@ from click.core import ParameterSource
 from click.exceptions import Exit
 
 from harness.errors import HarnessError
+from harness.files import find_configs
 from harness.settings import nearest
 
 if TYPE_CHECKING:
@@ -188,12 +190,19 @@ def _load_plugin_keys(ctx: click.Context, state: _Loading) -> dict[str, Any]:
     if ctx.resilient_parsing:
         return {}
     if state.config is None:
-        from harness.runs.config import mentions_plugins
-
-        if not mentions_plugins():  # most configs: YAML and all flags of a run need not be loaded
+        if not _mention_plugins(find_configs()):  # so YAML and all flags of a run need not be loaded
             return {}
         read_config(ctx)
     return _find_plugin_keys(ctx, state)
+
+
+def _mention_plugins(configs: Iterable[Path]) -> bool:
+    """Whether a config may hold a key about plugins."""
+    for path in configs:
+        with suppress(OSError):
+            if b"plugin" in path.read_bytes():
+                return True
+    return False
 
 
 def plugin_options(function: _F) -> _F:

@@ -11,7 +11,6 @@ a later file names others, they are dropped, and a note says so; where the file 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any, Final, cast
 
 from harness.contracts import Suite
 from harness.errors import HarnessError, UnknownName
-from harness.files import find_user_folder
+from harness.files import find_configs
 from harness.plugins.host import Host
 from harness.plugins.loader import Source
 from harness.plugins.registry import NAME, SUITES
@@ -27,7 +26,6 @@ from harness.schemes import Row
 from harness.settings import nearest, spread
 from harness.yaml_files import load_yaml as load_yaml
 
-LOCAL = Path("harness.yaml")
 #: settings -> the keys that name the things they belong to
 OWNERS: Final[Mapping[str, tuple[str, ...]]] = {
     "model_settings": ("model", "models"),
@@ -111,20 +109,6 @@ def _check_mapping(raw: object, where: str) -> dict[str, Any]:
     return {str(key): value for key, value in cast("Mapping[object, Any]", raw).items()}
 
 
-def user_config() -> Path:
-    """The path of the user's config file, which may be missing."""
-    return find_user_folder("config") / "harness.yaml"
-
-
-def mentions_plugins() -> bool:
-    """Whether a default config may hold a key about plugins, without reading it as YAML."""
-    for path in (user_config(), LOCAL):
-        with contextlib.suppress(OSError):
-            if b"plugin" in path.read_bytes():
-                return True
-    return False
-
-
 def load_config(
     explicit: Path | None, known: Callable[[], Collection[str]], *, tell: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
@@ -135,7 +119,7 @@ def load_config(
 
     Raises HarnessError for a file that is missing or not a mapping, UnknownName for an unknown key.
     """
-    files = [path for path in (user_config(), LOCAL) if path.exists()] if explicit is None else [explicit]
+    files = find_configs() if explicit is None else [explicit]
     merged: dict[str, Any] = {}
     for path in files:
         values = _read_file(path, known())
