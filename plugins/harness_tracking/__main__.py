@@ -63,6 +63,7 @@ def main(words: list[str]) -> int:
             place.mkdir(exist_ok=True)
             with FileLock(place / f"{service}.lock", timeout=WAIT):  # who waits logs the results that are then there
                 log(service, load_tracked_run(folder, texts=texts), place)
+                record_success(place / f"{service}.log")
         except Exception as error:
             if os.environ.get("HARNESS_DEBUG"):
                 raise
@@ -71,6 +72,13 @@ def main(words: list[str]) -> int:
         else:
             print(LOGGED)  # noqa: T201
     return code
+
+
+def record_success(log_file: Path) -> None:
+    """End the log of a process that failed before; one that a run has started writes it by printing."""
+    if log_file.is_file() and not os.path.samestat(os.fstat(1), log_file.stat()):
+        with log_file.open("a", encoding="utf-8") as file:
+            file.write(f"{LOGGED}\n")
 
 
 def describe(error: Exception) -> str:

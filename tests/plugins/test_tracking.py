@@ -343,11 +343,14 @@ def test_a_process_that_takes_its_time_is_left_to_itself(
     check_ready(run, [mlflow])
 
 
-def test_an_earlier_run_is_logged_by_hand(run: Path, mlflow: str, tmp_path: Path) -> None:
+def test_an_earlier_run_is_logged_by_hand_and_is_then_no_failure(run: Path, mlflow: str, tmp_path: Path) -> None:
+    (run / FOLDER).mkdir()
+    (run / FOLDER / "mlflow.log").write_text("started 2030-01-01T00:00:00Z\n")  # and killed
     done = subprocess.run(
         [sys.executable, "-m", "harness_tracking", str(run)], capture_output=True, text=True, timeout=LONG, check=False
     )
     assert (done.returncode, done.stdout) == (0, "logged\n"), done.stderr
+    check_ready(run, [mlflow])
     assert len(read_mlflow(tmp_path / "store", "vlm-safety-harness")) == 1
 
 
