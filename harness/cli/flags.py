@@ -241,6 +241,8 @@ class OwnedSettings(click.Option):
 
     def _list_owners(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[set[str], set[str]]:
         """What the config names, and what is to be used."""
+        from harness.runs.config import strip_task
+
         whose: set[str] = set()
         names: set[str] = set()
         for option in ctx.command.params:
@@ -252,7 +254,7 @@ class OwnedSettings(click.Option):
             value, source = option.consume_value(ctx, opts)
             if source is not ParameterSource.DEFAULT:
                 names |= _list_names(option.type_cast_value(ctx, value))
-        return whose - {""}, names
+        return set(map(strip_task, whose)) - {""}, set(map(strip_task, names))
 
 
 def _list_names(value: Any) -> set[str]:

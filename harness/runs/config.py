@@ -150,8 +150,14 @@ def _list_owners(values: Mapping[str, Any], keys: Iterable[str]) -> set[str]:
             if isinstance(each, Mapping):
                 found.add(str(cast("Mapping[object, object]", each).get("model", "")))
             elif each is not None:
-                found.update(text.strip() for text in str(each).split(",") if text.strip())
+                found.update(strip_task(text) for text in str(each).split(",") if text.strip())
     return found
+
+
+def strip_task(name: str) -> str:
+    """What is named, without the task that it is for: a judge `mis=openai/judge` is openai/judge."""
+    task, equals, named = name.partition("=")
+    return (named if equals and "/" not in task else name).strip()
 
 
 def _read_file(path: Path, known: Collection[str]) -> dict[str, Any]:

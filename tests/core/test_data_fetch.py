@@ -154,7 +154,7 @@ def test_fetch_says_that_a_source_is_not_pinned_and_which_commit_it_took(
         ("vlsbench", "not stated upstream"),
         ("harmbench-mm", "was not seen; others name MIT"),
         ("qbench", "not stated for the data"),
-        ("strongreject", "was not seen; MIT is"),
+        ("strongreject", "was not seen; others say MIT"),
     ],
 )
 def test_a_licence_is_shown_no_surer_than_it_was_seen(task: str, licence: str, run: Run) -> None:
