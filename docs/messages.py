@@ -16,6 +16,7 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -197,6 +198,7 @@ def _is_text(node: ast.expr, known: Scope) -> bool:
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
+@cache
 def list_messages(root: Path = ROOT) -> list[Text]:
     """All texts of the code, in the order of their places."""
     paths = sorted(path for room in ROOMS for path in (root / room).rglob("*.py"))

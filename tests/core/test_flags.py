@@ -262,8 +262,8 @@ def test_settings_of_the_configs_judge_are_not_those_of_another_judge(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config("judge: [openai/A, mis=openai/B]\njudge_settings: {base_url: 'http://x/v1'}\n")
-    for judge in ("openai/A", "mis=openai/A", "openai/B"):
-        assert parsed("--judge", judge)["judge_settings"] == {"base_url": "http://x/v1"}
+    for name in ("openai/A", "mis=openai/A", "openai/B"):
+        assert parsed("--judge", name)["judge_settings"] == {"base_url": "http://x/v1"}
     assert notes(capsys) == []
     assert parsed_judge("--judge", "openai/A", "--judge", "openai/C", "-J", "seed=1")["judge_settings"] == {"seed": "1"}
     assert notes(capsys)[0].endswith("belong to openai/A, openai/B, so they are not used for openai/C")

@@ -9,7 +9,6 @@ import pytest
 
 from docs.messages import Text, list_messages, main
 
-MESSAGES = tuple(each for each in list_messages() if not each.path.startswith("harness/testing/"))
 LONGEST = 300  #: characters, with places in braces as they stand in the code
 
 #: words that say what to do, so that the sentence needs no remedy beside it
@@ -52,9 +51,13 @@ RIDDLES = re.compile(
 )
 
 
+def messages() -> list[Text]:
+    return [each for each in list_messages() if not each.path.startswith("harness/testing/")]
+
+
 def texts(*kinds: str) -> Iterator[tuple[Text, str]]:
     """The parts of all texts of these kinds."""
-    for each in MESSAGES:
+    for each in messages():
         if each.kind in kinds:
             yield from ((each, part) for part in (each.what, each.remedy) if part)
 
@@ -82,7 +85,7 @@ def test_the_catalogue_prints_every_text_with_its_place(capsys: pytest.CaptureFi
 def test_every_error_says_where_or_what_to_do() -> None:
     lacking = [
         place(each)
-        for each in MESSAGES
+        for each in messages()
         if each.kind == "error" and not (each.where or each.remedy or each.name.endswith("()"))
         if each.name not in PARTS and not DEEDS.search(each.what)
         if not any(each.path == path and each.what.startswith(start) for path, start in EXCEPTIONS)
@@ -91,7 +94,7 @@ def test_every_error_says_where_or_what_to_do() -> None:
 
 
 def test_no_exception_is_listed_for_an_error_that_is_gone() -> None:
-    errors = [each for each in MESSAGES if each.kind == "error" and not (each.where or each.remedy)]
+    errors = [each for each in messages() if each.kind == "error" and not (each.where or each.remedy)]
     gone = [
         (path, start)
         for path, start in EXCEPTIONS
@@ -125,8 +128,8 @@ def test_an_error_begins_small_and_ends_without_a_full_stop() -> None:
 
 def test_the_help_of_a_flag_is_a_sentence_and_that_of_a_setting_is_not() -> None:
     """A flag's help begins with a capital and has a full stop, before what click adds in brackets."""
-    flags = [each for each in MESSAGES if each.kind == "help" and each.name.startswith("-")]
+    flags = [each for each in messages() if each.kind == "help" and each.name.startswith("-")]
     wrong = [place(each) for each in flags if not re.match(r"[A-Z`{<].*[.})>](\s+\[.*\])?$", each.what, re.DOTALL)]
     assert wrong == []
-    settings = [each for each in MESSAGES if each.kind == "help" and each.name == "Setting"]
+    settings = [each for each in messages() if each.kind == "help" and each.name == "Setting"]
     assert [place(each) for each in settings if each.what.endswith(".")] == []

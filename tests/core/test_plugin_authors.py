@@ -43,6 +43,7 @@ def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kinds", [USUAL, tuple(KINDS)], ids=str)
 def test_its_code_passes_the_usual_checks(kinds: tuple[str, ...], tmp_path: Path, mypy_cache: Path) -> None:
     folder = write_plugin("newly_made", kinds, NONE, tmp_path / "new")
