@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def provenance(out: Path) -> list[dict[str, Any]]:
 def owned(out: Path) -> dict[str, set[str]]:
     """Whose each call is that the build has kept: a seed's, an element's or a photograph's."""
     found: dict[str, set[str]] = {}
-    with sqlite3.connect(out / "work" / "calls.db") as db:
+    with closing(sqlite3.connect(out / "work" / "calls.db")) as db:
         for owner, call in db.execute("SELECT owner, call FROM owners JOIN calls USING (id)"):
             found.setdefault(owner, set()).add(call)
     return found
