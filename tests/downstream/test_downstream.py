@@ -20,8 +20,6 @@ import pytest
 
 from harness.cli.plugin_skeleton import render_bounds
 
-pytestmark = pytest.mark.slow
-
 DOWNSTREAM = Path(__file__).parents[2] / "downstream"
 OFFERS = {
     "heron": {"models": ["heron"]},
