@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +116,11 @@ def show_offers(host: Host, listing: Listing[Any], names: Sequence[str], as_json
     elif names:
         show("\n\n".join(_render_details(host, *offer) for offer in chosen))
     else:
-        width = shutil.get_terminal_size().columns if results_stream().isatty() else 0
+        width = 0
+        if results_stream().isatty():
+            import shutil  # it imports what packs archives, which a pipe need not wait for
+
+            width = shutil.get_terminal_size().columns
         tables: list[str] = []
         for each in listing.every:
             rows = [

@@ -11,7 +11,6 @@ import io
 import itertools
 import os
 import sys
-import textwrap
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Final, TextIO
 
@@ -114,6 +113,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, width: int = 
 
 def _wrap(cells: Sequence[str], widths: Sequence[int]) -> Iterable[Sequence[str]]:
     """The lines of a row whose cells are wrapped to these widths; a word longer than its column stays whole."""
+    import textwrap  # a list in a pipe wraps nothing
+
     wrapped = [
         textwrap.wrap(cell, most, break_long_words=False, break_on_hyphens=False)
         for cell, most in zip(cells, widths, strict=True)
