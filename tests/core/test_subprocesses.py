@@ -122,7 +122,9 @@ async def test_it_is_gone_when_the_block_ends_and_may_have_been_given_time_to_en
     close_seconds: float, tmp_path: Path
 ) -> None:
     file = tmp_path / "closed"
-    program = f"import sys\nprint('ready', flush=True)\nsys.stdin.read()\nopen({str(file)!r}, 'w').close()"
+    # without time it could still be faster than the signal, so one that never ends by itself takes its place
+    end = f"open({str(file)!r}, 'w').close()" if close_seconds else "import time\nwhile True:\n    time.sleep(60)"
+    program = f"import sys\nprint('ready', flush=True)\nsys.stdin.read()\n{end}"
     before = psutil.Process().children()  # of other tests in this process, such as a server that forks
     async with open_child(python(program), close_seconds=close_seconds) as child:
         await child.receive_until(b"\n", 100)
