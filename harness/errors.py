@@ -126,6 +126,11 @@ def find_plugin_error(error: BaseException) -> PluginError | None:
     return next((each for each in (error, error.__cause__) if isinstance(each, PluginError)), None)
 
 
+def describe_value(value: object) -> str:
+    """A value in words, for a message: None, or its type."""
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
 def describe_error(error: BaseException) -> str:
     """Class and text of an error, even if its `__str__` raises; for a PluginError, what the plugin raised."""
     if isinstance(error, PluginError):

@@ -30,10 +30,9 @@ from harness.contracts import (
     Task,
     Trainer,
 )
-from harness.errors import PluginError, describe_error, find_root_error
+from harness.errors import PluginError, describe_error, describe_value, find_root_error
 from harness.plugins.boundary import Boundary, calls_plugin, current_task, is_asked_end, is_closed, is_listened_to
 from harness.plugins.loader import Source, format_story
-from harness.plugins.registry import describe_value
 from harness.plugins.shapes import (
     describe_wrong,
     describe_wrong_attacked,

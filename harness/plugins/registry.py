@@ -24,7 +24,7 @@ import pluggy
 
 from harness import hookspecs
 from harness.contracts import Attack, Builder, Judge, Painter, Provider, Report, Strategy, Suite, Task, Trainer
-from harness.errors import UnknownName
+from harness.errors import UnknownName, describe_value
 from harness.plugins.loader import (
     FILE,
     PATIENCE,
@@ -186,11 +186,6 @@ def _check_fields(kind: PluginKind[Any], name: str, item: object) -> None:
         if setting.name in names:
             raise ValueError(f"{owner}: setting {setting.name!r} is declared twice")
         names.add(setting.name)
-
-
-def describe_value(value: object) -> str:
-    """A value in words, for a message: None, or its type."""
-    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def split_clashes(

@@ -13,8 +13,8 @@ from typing import Any, Literal, cast, get_args
 
 from harness.contracts import Attacked, DataSource, Group, ModelInfo, Paper, Rubric, Split
 from harness.dialogues import find_dialogue_fault
+from harness.errors import describe_value
 from harness.metrics import Better, Metric
-from harness.plugins.registry import describe_value
 from harness.settings import nearest
 from harness.types import (
     UNSCORED,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from harness.runs.agreement import Disagreement, MetricByJudge, SplitAgreement
 from harness.runs.people import PeopleAgreement, ReferenceAccuracy, list_figures
 from harness.stats.agreement import Agreement
 from harness.store.reader import Answer
 from harness.types import Json
+
+if TYPE_CHECKING:
+    from harness.runs.agreement import Disagreement, MetricByJudge, SplitAgreement
 
 SCHEMA: Final = "harness.agreement/1"
 Texts = Mapping[tuple[str, str], Answer]  #: run folder and item -> question and answer
