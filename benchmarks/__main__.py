@@ -6,7 +6,7 @@ import sys
 NAMES = (
     *("startup", "throughput", "storm", "memory", "intervals", "batching", "phases", "replicas", "minis"),
     *("leaderboard", "viewer", "training", "duplicates", "building", "building_memory", "structure", "correction"),
-    *("gates", "power", "attacks", "readers"),
+    *("gates", "power", "attacks", "readers", "parquet", "progress"),
 )
 
 

@@ -52,9 +52,16 @@ def harness_here(*words: object) -> Ended:
 
 
 @contextmanager
-def started(*words: object) -> Iterator[subprocess.Popen[str]]:
-    """Start the command in a process of its own; it is gone afterwards, whatever happened."""
-    process = subprocess.Popen(command(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def started(*words: object, before: str = "") -> Iterator[subprocess.Popen[str]]:
+    """Start the command in a process of its own; it is gone afterwards, whatever happened.
+
+    Args:
+        before: Python that the process runs first, such as to change a constant.
+    """
+    line = command(words)
+    if before:
+        line = [sys.executable, "-c", f"{before}\nfrom harness.cli import main\nmain()", *line[3:]]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield process
     finally:

@@ -251,29 +251,26 @@ def test_without_pyarrow_the_install_command_is_said(tmp_path: Path) -> None:
 
 
 MEASURED = """
-import re, time
+import re
 from pathlib import Path
-start = time.monotonic()
 from harness.readers import open_files, rows
 files = open_files(Path(ROOT))
 images = [files.image(row.text("image")) for row in rows(files, "a.parquet")]
-listed = time.monotonic() - start
 sizes = {len(image.files.read(image.path)) for image in images[::1000]}
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-print(len(images), listed, peak, *sizes)
+print(len(images), peak, *sizes)
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of another process is read from /proc")
-def test_twenty_thousand_records_with_images_are_listed_in_time_and_in_memory(tmp_path: Path) -> None:
+def test_twenty_thousand_records_with_images_are_listed_in_little_memory(tmp_path: Path) -> None:
     table = pa.table({"q": ["what is this? " * 20] * 1000, "image": hub(*[os.urandom(20_000)] * 1000)})
     with parquet.ParquetWriter(tmp_path / "a.parquet", table.schema, use_dictionary=False, compression="none") as file:
         for _ in range(20):
             file.write_table(table)
     script = MEASURED.replace("ROOT", repr(str(tmp_path)))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    count, seconds, mib, size = map(float, done.split())
-    print(f"listed in {seconds:.2f} s, at most {mib:.0f} MiB")
+    count, mib, size = map(float, done.split())
+    print(f"at most {mib:.0f} MiB")
     assert (count, size) == (20_000, 20_000)
-    assert seconds < 5
     assert mib < 300
