@@ -54,7 +54,18 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     judge against people, and the answers on which they differ. Several runs are pooled split by split. It asks no model
     and judges nothing.
     """
-    _check_flags(ctx, given)
+    if given["export"] and given["labels"]:
+        raise click.UsageError("--export and --import cannot be given together")
+    if bool(given["labels"]) != bool(given["person"]):
+        raise click.UsageError("--import FILE.csv and --as NAME need each other")
+    # a flag that has no effect with the others is refused, so that nobody believes it had one
+    source = click.core.ParameterSource.COMMANDLINE
+    chosen = {name for name in given if ctx.get_parameter_source(name) is source}
+    for name, needed in (("sample", "export"), ("seed", "sample"), ("primary", "labels")):
+        if name in chosen and needed not in chosen:
+            raise click.UsageError(f"--{name} needs --{'import' if needed == 'labels' else needed}")
+    if (given["export"] or given["labels"]) and (idle := chosen & {"judges", "show", "reveal", "as_json"}):
+        raise click.UsageError(f"--{min(idle).removeprefix('as_')} has no effect with --export or --import")
     from harness.runs.state import list_run_folders
 
     first, *others = runs = tuple(list_run_folders(runs))
@@ -67,23 +78,6 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     act = _export if given["export"] else _agree
     act(runs, given)
     return 0
-
-
-def _check_flags(ctx: click.Context, given: dict[str, Any]) -> None:
-    """Refuse flags that have no effect with the others."""
-    if given["export"] and given["labels"]:
-        raise click.UsageError("--export and --import cannot be given together")
-    if bool(given["labels"]) != bool(given["person"]):
-        raise click.UsageError("--import FILE.csv and --as NAME need each other")
-    source = click.core.ParameterSource.COMMANDLINE
-    chosen = {name for name in given if ctx.get_parameter_source(name) is source}
-    meant = {"sample": "export", "seed": "sample", "primary": "labels"}
-    alone = [name for name, needed in meant.items() if name in chosen and needed not in chosen]
-    flags = {"labels": "import"}
-    if alone:
-        raise click.UsageError(f"--{alone[0]} needs --{flags.get(meant[alone[0]], meant[alone[0]])}")
-    if (given["export"] or given["labels"]) and (idle := chosen & {"judges", "show", "reveal", "as_json"}):
-        raise click.UsageError(f"--{min(idle).removeprefix('as_')} has no effect with --export or --import")
 
 
 def _agree(folders: Sequence[Path], given: dict[str, Any]) -> None:

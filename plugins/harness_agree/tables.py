@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.board.display import ARROWS, NOTHING, format_estimate, format_share, format_value
 from harness.board.tables import WIDTH, print_drawing
-from harness.runs.agreement import Disagreement, JudgePair, MetricByJudge, SplitAgreement
+from harness.runs.agreement import JudgePair, MetricByJudge, SplitAgreement
 from harness.runs.agreement_json import Texts
 from harness.runs.people import PEOPLE, PeopleAgreement, ReferenceAccuracy, list_figures
 from harness.stats.agreement import Agreement
-from harness.store.reader import Answer
 from harness.text import one_line, plain
 
 if TYPE_CHECKING:
@@ -67,10 +66,20 @@ def _draw_split(console: Console, each: SplitAgreement, *, first: bool, runs: in
         console.print(f"  only {one_line(judges)} judged it: nothing to compare", style="yellow", markup=False)
         return
     names = name_judges(each)
+    judge_table = _new_table("", "judge", "scored", "not scored", whole=(0, 2))
+    for judge, states in each.states.items():
+        rest = ", ".join(f"{state} {count}" for state, count in states.items() if state != "scored")
+        _add_row(judge_table, Text(names[judge], style="bold"), one_line(judge), str(states["scored"]), rest)
+    figure_table = _new_table("", "", "n", "agreement %", "beyond chance", whole=range(2, 5))
+    for pair in each.pairs:
+        both, agreement = f"{names[pair.left]} {names[pair.right]}", _format_figure(pair.same, 100)
+        _add_row(figure_table, both, "Cohen's kappa", str(pair.same.n), agreement, _format_figure(pair.kappa))
+    for title, found in (("Fleiss' kappa", each.fleiss), ("Krippendorff's alpha", each.alpha)):
+        _add_row(figure_table, "all", title, str(found.n), "", _format_figure(found))
     notes = [Text(note, style="yellow") for note in _list_notes(each, names)]
-    parts = [_judge_table(each, names)]
+    parts: list[RenderableType] = [judge_table]
     parts += [_run_table(each, names)] if each.alone else []
-    parts += [Group(_figure_table(each, names), *notes)]
+    parts += [Group(figure_table, *notes)]
     parts += [_confusion_table(each, pair, names) for pair in each.pairs if any(map(any, pair.table))]
     parts += [_metric_table(each, each.metric, names)] if each.metric is not None else []
     parts += _draw_people(each, each.people, names) if each.people is not None else []
@@ -107,16 +116,6 @@ def _add_row(table: Table, *cells: str | Text, style: str = "") -> None:
     table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
 
 
-def _judge_table(each: SplitAgreement, names: Mapping[str, str]) -> RenderableType:
-    from rich.text import Text
-
-    table = _new_table("", "judge", "scored", "not scored", whole=(0, 2))
-    for judge, states in each.states.items():
-        rest = ", ".join(f"{state} {count}" for state, count in states.items() if state != "scored")
-        _add_row(table, Text(names[judge], style="bold"), one_line(judge), str(states["scored"]), rest)
-    return table
-
-
 def _run_table(each: SplitAgreement, names: Mapping[str, str]) -> RenderableType:
     """Each run by itself: the main metric under each judge, and each pair's kappa."""
     metric = next((alone.metric for alone in each.alone if alone.metric is not None), None)
@@ -142,18 +141,6 @@ def _run_table(each: SplitAgreement, names: Mapping[str, str]) -> RenderableType
             "  ".join(values) or NOTHING,
             "  ".join(kappas) or NOTHING,
         )
-    return table
-
-
-def _figure_table(each: SplitAgreement, names: Mapping[str, str]) -> RenderableType:
-    table = _new_table("", "", "n", "agreement %", "beyond chance", whole=range(2, 5))
-    for pair in each.pairs:
-        both = f"{names[pair.left]} {names[pair.right]}"
-        _add_row(
-            table, both, "Cohen's kappa", str(pair.same.n), _format_figure(pair.same, 100), _format_figure(pair.kappa)
-        )
-    for title, found in (("Fleiss' kappa", each.fleiss), ("Krippendorff's alpha", each.alpha)):
-        _add_row(table, "all", title, str(found.n), "", _format_figure(found))
     return table
 
 
@@ -229,26 +216,34 @@ def _draw_people(each: SplitAgreement, people: PeopleAgreement, names: Mapping[s
         heads.append(
             Text(f"against {who}: of the labelled answers alone, which are not the first of the draw", style="yellow")
         )
+    shown = {**names, PEOPLE: PEOPLE}
     tables: list[RenderableType] = []
     for judge, references in people.judges.items():
-        named = {_name(reference, names): accuracy for reference, accuracy in references.items()}
+        named = {shown[reference]: accuracy for reference, accuracy in references.items()}
         tables.append(_accuracy_table(each, f"{names[judge]} against", named))
     drawn: list[RenderableType] = [Group(*heads, "", tables[0]), *tables[1:]] if tables else [Group(*heads)]
     if people.judges:
-        drawn.append(_share_table(each, people, names))
+        # the share of each label under each judge and under people, over the same answers
+        shares = _new_table(
+            "share of the label %", *(f"{names[judge]} · people" for judge in people.judges), right=True
+        )
+        over = [references[PEOPLE].accuracy for references in people.judges.values()]
+        for code, label in enumerate(each.labels):
+            if any(accuracy.labels[code].judge or accuracy.labels[code].people for accuracy in over):
+                cells: list[str] = []
+                for accuracy in over:
+                    value = accuracy.judge_shares[code].value
+                    said = NOTHING if value is None else format_value(value * 100)
+                    cells.append(f"{said} · {_format_figure(accuracy.people_shares[code], 100)}")
+                _add_row(shares, one_line(label, 24), *cells)
+        drawn.append(shares)
     others = {
-        _name(who, names): found.against_others
-        for who, found in people.annotators.items()
-        if found.against_others is not None
+        shown[who]: found.against_others for who, found in people.annotators.items() if found.against_others is not None
     }
     if others:
         drawn.append(_accuracy_table(each, "against the others", others))
     drawn.append(_annotator_table(each, people, names))
     return drawn
-
-
-def _name(reference: str, names: Mapping[str, str]) -> str:
-    return reference if reference == PEOPLE else names[reference]
 
 
 def _accuracy_table(each: SplitAgreement, title: str, references: Mapping[str, ReferenceAccuracy]) -> RenderableType:
@@ -276,24 +271,6 @@ def _accuracy_table(each: SplitAgreement, title: str, references: Mapping[str, R
         if first:
             _add_row(table, Text(name, style="bold"), "no answer in common", "0", *[NOTHING] * 4)
     return table
-
-
-def _share_table(each: SplitAgreement, people: PeopleAgreement, names: Mapping[str, str]) -> RenderableType:
-    """The share of each label under each judge and under people, over the same answers."""
-    table = _new_table("share of the label %", *(f"{names[judge]} · people" for judge in people.judges), right=True)
-    found = {judge: references[PEOPLE].accuracy for judge, references in people.judges.items()}
-    for code, label in enumerate(each.labels):
-        if any(accuracy.labels[code].judge or accuracy.labels[code].people for accuracy in found.values()):
-            cells = (
-                f"{_format_share(accuracy.judge_shares[code])} · {_format_figure(accuracy.people_shares[code], 100)}"
-                for accuracy in found.values()
-            )
-            _add_row(table, one_line(label, 24), *cells)
-    return table
-
-
-def _format_share(found: Agreement) -> str:
-    return NOTHING if found.value is None else format_value(found.value * 100)
 
 
 def _annotator_table(each: SplitAgreement, people: PeopleAgreement, names: Mapping[str, str]) -> RenderableType:
@@ -347,6 +324,7 @@ def _list_notes(each: SplitAgreement, names: Mapping[str, str]) -> Iterator[str]
 
 def _draw_differing(console: Console, each: SplitAgreement, texts: Texts, most: int) -> None:
     """The answers on which judges differ; texts only if requested."""
+    from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text
 
@@ -362,8 +340,18 @@ def _draw_differing(console: Console, each: SplitAgreement, texts: Texts, most: 
     several = len(each.parts) > 1
     if texts:
         for found in shown:
-            answer = texts.get((found.run, found.record.record.item))
-            console.print(Padding(_show_texts(found, answer, names, several=several), (0, 0, 0, 2)))
+            item = found.record.record.item
+            lines: list[RenderableType] = [
+                Text.assemble((one_line(item), "bold"), (f"  {one_line(found.run)}", "dim") if several else "")
+            ]
+            answer = texts.get((found.run, item))
+            if answer is not None:
+                for name, text in (("question", answer.question), ("answer", answer.text)):
+                    lines += [Text(name, style="dim"), Padding(Text(plain(text).strip()), (0, 0, 0, 2))]
+            for judge, label in found.record.labels.items():
+                reason = one_line(found.record.reasons.get(judge, ""), 2000)
+                lines.append(Text.assemble((names[judge], "bold"), f"  {one_line(label)}", (f"  {reason}", "dim")))
+            console.print(Padding(Group(*lines, ""), (0, 0, 0, 2)))
         return
     table = _new_table("item", *(["run"] if several else []), *names.values())
     for found in shown:
@@ -371,21 +359,3 @@ def _draw_differing(console: Console, each: SplitAgreement, texts: Texts, most: 
         run = [one_line(found.run, 40)] if several else []
         _add_row(table, one_line(found.record.record.item, 60), *run, *given)
     console.print(Padding(table, (0, 0, 0, 2)))
-
-
-def _show_texts(
-    found: Disagreement, answer: Answer | None, names: Mapping[str, str], *, several: bool
-) -> RenderableType:
-    from rich.console import Group
-    from rich.padding import Padding
-    from rich.text import Text
-
-    run = (f"  {one_line(found.run)}", "dim") if several else ""
-    lines: list[RenderableType] = [Text.assemble((one_line(found.record.record.item), "bold"), run)]
-    if answer is not None:
-        for name, text in (("question", answer.question), ("answer", answer.text)):
-            lines += [Text(name, style="dim"), Padding(Text(plain(text).strip()), (0, 0, 0, 2))]
-    for judge, label in found.record.labels.items():
-        reason = one_line(found.record.reasons.get(judge, ""), 2000)
-        lines.append(Text.assemble((names[judge], "bold"), f"  {one_line(label)}", (f"  {reason}", "dim")))
-    return Group(*lines, "")

@@ -99,6 +99,7 @@ def _print_table(records: list[BatchRecord]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from harness.board.display import format_duration
     from harness.board.tables import print_drawing
 
     table = Table(box=box.SIMPLE)
@@ -114,12 +115,6 @@ def _print_table(records: list[BatchRecord]) -> None:
             Text(said or record.stage, style=_STAGES[record.stage]),
             f"{record.requests:,}",
             f"{record.answered if record.stage == 'collected' else record.done:,}",
-            _format_age(time.time() - record.submitted),
+            format_duration(max(0.0, time.time() - record.submitted)),
         )
     print_drawing(lambda console: console.print(table), _WIDTH)
-
-
-def _format_age(seconds: float) -> str:
-    from harness.board.display import format_duration
-
-    return format_duration(max(0.0, seconds))

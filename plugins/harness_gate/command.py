@@ -116,18 +116,33 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], **given: Any) -> int:
     for folder in others:
         say(f"note: {folder} holds no run, so it is left out", err=True)
     found = check_gate(places, rules=rules, verify=given["verify"])
+    from harness.files import atomic_write, report_write_errors
+
+    from .junit import render_junit
+    from .summary import append_summary, list_annotations, render_markdown, suspend_commands
+
     for output in outputs:
-        _write(output, found)
+        render = {".json": _to_json, ".xml": render_junit, ".md": render_markdown}[output.suffix]
+        with report_write_errors(output, what="cannot write the gate's result", remedy="give another --output"):
+            atomic_write(output, render(found), sync=False)
+        say(f"wrote {output}", err=True)
     if given["as_json"]:
         click.echo(_to_json(found), nl=False)
     else:
-        from .summary import suspend_commands
         from .table import print_table
 
         with suspend_commands() if given["summary"] else nullcontext():
             print_table(found)
     if given["summary"]:
-        _write_summary(found, err=given["as_json"])
+        for line in list_annotations(found):
+            say(line, err=given["as_json"])
+        place = os.environ.get(_SUMMARY)
+        if not place:
+            why = f"{_SUMMARY} is not set, so no summary is written: GitHub sets it in a step of a workflow"
+            say(f"note: {why}", err=True)
+            return found.exit_code
+        with report_write_errors(Path(place), what="cannot write the summary", remedy=f"see ${_SUMMARY}"):
+            append_summary(Path(place), found)
     return found.exit_code
 
 
@@ -173,30 +188,3 @@ def _collect_rules(ctx: click.Context, given: dict[str, Any]) -> GateRules:
 
 def _to_json(found: GateResult) -> str:
     return json.dumps(found.as_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-
-
-def _write(output: Path, found: GateResult) -> None:
-    from harness.files import atomic_write, report_write_errors
-
-    from .junit import render_junit
-    from .summary import render_markdown
-
-    render = {".json": _to_json, ".xml": render_junit, ".md": render_markdown}[output.suffix]
-    with report_write_errors(output, what="cannot write the gate's result", remedy="give another --output"):
-        atomic_write(output, render(found), sync=False)
-    say(f"wrote {output}", err=True)
-
-
-def _write_summary(found: GateResult, *, err: bool) -> None:
-    from harness.files import report_write_errors
-
-    from .summary import append_summary, list_annotations
-
-    for line in list_annotations(found):
-        say(line, err=err)
-    place = os.environ.get(_SUMMARY)
-    if not place:
-        say(f"note: {_SUMMARY} is not set, so no summary is written: GitHub sets it in a step of a workflow", err=True)
-        return
-    with report_write_errors(Path(place), what="cannot write the summary", remedy=f"see ${_SUMMARY}"):
-        append_summary(Path(place), found)

@@ -29,24 +29,18 @@ def render_junit(found: GateResult) -> str:
     for name, rules in suites.items():
         suite = ET.SubElement(root, "testsuite", {"name": _fit(name), **_count(found, rules)})
         for rule in rules:
-            _add_case(suite, found, rule)
+            case = ET.SubElement(suite, "testcase", {"name": _fit(rule.rule), "classname": _fit(rule.run), "time": "0"})
+            code, shown, told = found.code(rule), format_result(found, rule), describe_rule(rule)
+            if rule.state is RuleState.SKIPPED:
+                ET.SubElement(case, "skipped", {"message": _fit(rule.why)})
+            elif code:
+                kind = "undecided" if rule.state is RuleState.UNDECIDED else _KINDS[code]
+                bad = ET.SubElement(case, _ELEMENTS[code], {"type": kind, "message": _fit(f"{shown}. {told}")})
+                bad.text = _fit("\n".join((told, *rule.notes)))
+            else:
+                ET.SubElement(case, "system-out").text = _fit("\n".join((shown, told, *rule.notes)))
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
-
-
-def _add_case(suite: ET.Element, found: GateResult, rule: RuleResult) -> None:
-    case = ET.SubElement(suite, "testcase", {"name": _fit(rule.rule), "classname": _fit(rule.run), "time": "0"})
-    code = found.code(rule)
-    shown = format_result(found, rule)
-    if rule.state is RuleState.SKIPPED:
-        ET.SubElement(case, "skipped", {"message": _fit(rule.why)})
-    elif code:
-        told = describe_rule(rule)
-        kind = "undecided" if rule.state is RuleState.UNDECIDED else _KINDS[code]
-        bad = ET.SubElement(case, _ELEMENTS[code], {"type": kind, "message": _fit(f"{shown}. {told}")})
-        bad.text = _fit("\n".join((told, *rule.notes)))
-    else:
-        ET.SubElement(case, "system-out").text = _fit("\n".join((shown, describe_rule(rule), *rule.notes)))
 
 
 def _count(found: GateResult, rules: tuple[RuleResult, ...] | list[RuleResult]) -> dict[str, str]:

@@ -36,9 +36,20 @@ def render_markdown(found: GateResult, most: int = _LIMIT) -> str:
     several = len(found.runs) > 1
     columns = [*(["Run"] if several else []), "", "Rule", "Number", "95% interval", "n", "Limit", "Verdict", "Why"]
     head += [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-    rows = [
-        _render_row(found, rule, several=several) for rule in sorted(found.rules, key=lambda each: _rank(found, each))
-    ]
+    rows: list[str] = []
+    for rule in sorted(found.rules, key=lambda each: _rank(found, each)):
+        texts = (
+            rule.rule,
+            format_number(rule),
+            format_ends(rule),
+            format_samples(rule),
+            format_limit(rule),
+            format_verdict(found, rule),
+            "" if rule.state is RuleState.PASSED else describe_rule(rule),
+        )
+        run = [escape_markdown(rule.run)] if several else []
+        mark = "·" if rule.state is RuleState.SKIPPED else _MARKS[found.code(rule)]
+        rows.append(f"| {' | '.join([*run, mark, *(escape_markdown(text[:_LONGEST]) for text in texts)])} |")
     notes = [f"- {escape_markdown(note)}" for note in list_notes(found)]
     room = most - _ROOM - _measure(head)
     kept: list[str] = []
@@ -52,21 +63,6 @@ def render_markdown(found: GateResult, most: int = _LIMIT) -> str:
     if not left and _measure(notes) < room:
         tail = notes
     return "\n".join([*head, *kept, "", *tail]).rstrip() + "\n"
-
-
-def _render_row(found: GateResult, rule: RuleResult, *, several: bool) -> str:
-    mark = "·" if rule.state is RuleState.SKIPPED else _MARKS[found.code(rule)]
-    texts = (
-        rule.rule,
-        format_number(rule),
-        format_ends(rule),
-        format_samples(rule),
-        format_limit(rule),
-        format_verdict(found, rule),
-        "" if rule.state is RuleState.PASSED else describe_rule(rule),
-    )
-    cells = [*([escape_markdown(rule.run)] if several else []), mark]
-    return f"| {' | '.join([*cells, *(escape_markdown(text[:_LONGEST]) for text in texts)])} |"
 
 
 def _rank(found: GateResult, rule: RuleResult) -> int:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from harness.cli.flags import place_flags, upload_flag, with_schemes, with_suites
 from harness.cli.options import plugin_options, show_examples
-
-if TYPE_CHECKING:
-    from harness.runs.run import Run
 
 
 @click.command("merge", epilog=show_examples("harness merge runs/big", "harness merge runs/big --json"))
@@ -50,21 +47,15 @@ def command(ctx: click.Context, /, folder: str, **given: Any) -> int:
         from harness.runs.uploading import fetch_shards
 
         fetch_shards(folder, output)
-    run = _merge(Path(folder) if output is None else output, given)
-    print_runs([run], as_json=given["as_json"], several=False)
-    return upload_runs([run], given["upload"], run.exit_code, several=False)
-
-
-def _merge(folder: Path, given: dict[str, Any]) -> Run:
     from harness.cli.interrupt import interruptible
     from harness.evaluation.samples import Stop
     from harness.files import resolve_name
     from harness.progress import choose_progress
     from harness.runs.merging import merge_async
 
-    return interruptible(
+    run = interruptible(
         lambda: merge_async(
-            resolve_name(folder),
+            resolve_name(Path(folder) if output is None else output),
             command=("harness", *sys.argv[1:]),
             data=given["data"],
             task_settings=given["task_settings"],
@@ -72,3 +63,5 @@ def _merge(folder: Path, given: dict[str, Any]) -> Run:
         ),
         Stop(),
     )
+    print_runs([run], as_json=given["as_json"], several=False)
+    return upload_runs([run], given["upload"], run.exit_code, several=False)

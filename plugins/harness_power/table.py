@@ -36,37 +36,37 @@ def check_limit(basis: PowerBasis, limit: float) -> None:
 
 def print_table(basis: PowerBasis, rows: Sequence[PowerRow], power: float) -> None:
     """Print what each goal needs on stdout."""
-    print_drawing(lambda console: _draw(console, basis, rows, power), WIDTH)
 
+    def draw(console: Console) -> None:
+        from rich.padding import Padding
+        from rich.table import Table
+        from rich.text import Text
 
-def _draw(console: Console, basis: PowerBasis, rows: Sequence[PowerRow], power: float) -> None:
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
+        head = format_head(basis.metric, basis.unit, basis.better) if basis.metric else "a rate"
+        console.print(Text(one_line(f"{basis.title}: {head}"), style="bold"))
+        for line in describe_basis(basis, pairs=any(row.goal in PAIRED for row in rows)):
+            console.print(Padding(Text(one_line(line, 2000), style="dim"), (0, 0, 0, 2)))
+        console.print()
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+        table.add_column(f"To, in {100 * power:g} of 100 evaluations", overflow="fold")
+        for title in ("Seeds", "Samples", "Calls", "Dollars", "Chance"):
+            table.add_column(title, justify="right", no_wrap=True)
+        for row in rows:
+            cells = (
+                describe_goal(row, basis.better),
+                str(row.seeds),
+                format_samples(row, basis),
+                NOTHING if row.calls is None else f"{row.calls:,}",
+                format_dollars(row, basis),
+                NOTHING if row.samples is None else f"{100 * row.power:.0f}%",
+            )
+            table.add_row(*map(Text, cells), style="" if row.enough is not False else "yellow")
+        console.print(Padding(table, (0, 0, 0, 2)))
+        console.print()
+        for line in describe_end(basis, rows):
+            console.print(Padding(Text(one_line(line, 2000)), (0, 0, 0, 2)))
 
-    head = format_head(basis.metric, basis.unit, basis.better) if basis.metric else "a rate"
-    console.print(Text(one_line(f"{basis.title}: {head}"), style="bold"))
-    for line in describe_basis(basis, pairs=any(row.goal in PAIRED for row in rows)):
-        console.print(Padding(Text(one_line(line, 2000), style="dim"), (0, 0, 0, 2)))
-    console.print()
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column(f"To, in {100 * power:g} of 100 evaluations", overflow="fold")
-    for title in ("Seeds", "Samples", "Calls", "Dollars", "Chance"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        cells = (
-            describe_goal(row, basis.better),
-            str(row.seeds),
-            format_samples(row, basis),
-            NOTHING if row.calls is None else f"{row.calls:,}",
-            format_dollars(row, basis),
-            NOTHING if row.samples is None else f"{100 * row.power:.0f}%",
-        )
-        table.add_row(*map(Text, cells), style="" if row.enough is not False else "yellow")
-    console.print(Padding(table, (0, 0, 0, 2)))
-    console.print()
-    for line in describe_end(basis, rows):
-        console.print(Padding(Text(one_line(line, 2000)), (0, 0, 0, 2)))
+    print_drawing(draw, WIDTH)
 
 
 def describe_basis(basis: PowerBasis, *, pairs: bool) -> Iterator[str]:

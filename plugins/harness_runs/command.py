@@ -84,8 +84,17 @@ def command(ctx: click.Context, /, folder: str, **given: Any) -> None:
         if state not in LISTED_STATES:
             raise UnknownName(f"--state {state}: no such state", remedy=nearest(state, LISTED_STATES))
     every = list_runs(folder, depth=given["depth"])
+    # a run without the value comes last
+    keys: dict[str, Callable[[ListedRun], Any]] = {
+        "when": lambda run: [-ord(letter) for letter in run.when],
+        "folder": lambda run: run.place,
+        "model": lambda run: (run.model == "", run.model, run.place),
+        "state": lambda run: (list(_STYLES).index(run.state), run.place),
+        "dollars": lambda run: (run.cost_usd is None, -(run.cost_usd or 0)),
+        "value": _rank_by_value,
+    }
     chosen = [kept for run in every if (kept := _filter_run(run, given)) is not None]
-    chosen = sorted(chosen, key=_find_key(given["sort"]))
+    chosen.sort(key=keys[given["sort"]])
     if given["reverse"]:
         chosen.reverse()
     shown = chosen[: given["limit"]]
@@ -109,7 +118,11 @@ def _filter_run(run: ListedRun, given: dict[str, Any]) -> ListedRun | None:
     models, tasks, states = given["models"], given["tasks"], given["states"]
     if states and run.state not in states:
         return None
-    if models and not any(_fits(name, text) for name in (run.model, run.name) for text in models):
+    if models and not any(
+        fnmatchcase(name, text) if any(letter in text for letter in "*?[") else text in name
+        for name in (run.model, run.name)
+        for text in models
+    ):
         return None
     if not tasks:
         return run
@@ -120,10 +133,6 @@ def _filter_run(run: ListedRun, given: dict[str, Any]) -> ListedRun | None:
     return replace(run, tasks=tuple(titles) or run.tasks, numbers=tuple(replace(each, part=False) for each in numbers))
 
 
-def _fits(name: str, text: str) -> bool:
-    return fnmatchcase(name, text) if any(letter in text for letter in "*?[") else text in name
-
-
 def _names(task: str, title: str) -> bool:
     """Whether a name of `--task` means a split: the task with or without its settings, or the split."""
     display, _, split = title.rpartition(":")
@@ -131,19 +140,6 @@ def _names(task: str, title: str) -> bool:
         display, split = split, ""
     wanted, _, part = task.partition(":")
     return wanted in (display, display.partition("+")[0]) and part in ("", split)
-
-
-def _find_key(sort: str) -> Callable[[ListedRun], Any]:
-    """The key of an order; a run without the value comes last."""
-    keys: dict[str, Callable[[ListedRun], Any]] = {
-        "when": lambda run: [-ord(letter) for letter in run.when],
-        "folder": lambda run: run.place,
-        "model": lambda run: (run.model == "", run.model, run.place),
-        "state": lambda run: (list(_STYLES).index(run.state), run.place),
-        "dollars": lambda run: (run.cost_usd is None, -(run.cost_usd or 0)),
-        "value": _rank_by_value,
-    }
-    return keys[sort]
 
 
 def _rank_by_value(run: ListedRun) -> tuple[bool, float]:
@@ -164,6 +160,7 @@ def _print_table(runs: Iterable[ListedRun], folder: str) -> None:
     from rich.text import Text
 
     from harness.board.costs import format_cost
+    from harness.board.display import format_estimate, format_head
     from harness.board.tables import print_drawing
 
     table = Table(box=box.SIMPLE, pad_edge=False)
@@ -176,35 +173,27 @@ def _print_table(runs: Iterable[ListedRun], folder: str) -> None:
     base = folder.rstrip("/") if "://" in folder else str(Path(folder))
     for run in runs:
         name = run.place.removeprefix(f"{base}/") or base
-        cell = Text("\n".join(_list_lines(run)))
+        # each main number, splits without one, and what is wrong
+        lines: list[str] = []
+        for number in _list_shown_numbers(run):
+            head = format_head(number.metric, number.unit, number.better)
+            value = format_estimate(number.value, number.ci95, number.unit)
+            mark = "" if number.complete else " (incomplete)"
+            lines.append(one_line(f"{number.task}:{number.split} {head} {value}{mark}"))
+        counted = {f"{number.task}:{number.split}" for number in run.numbers}
+        if left := [title for title in run.tasks if title not in counted]:
+            lines.append(one_line(f"{', '.join(left)}: no number yet"))
+        if run.why:
+            lines.append(one_line(run.why, 200))
         table.add_row(
             Text(one_line(name)),
             Text(run.state, style=_STYLES[run.state]),
             Text(one_line(run.name or run.model) or "—"),
-            cell,
+            Text("\n".join(lines) or "—"),
             format_cost(run.cost_usd, run.cost_why),
             _format_when(run.when),
         )
     print_drawing(lambda console: console.print(table), _WIDTH)
-
-
-def _list_lines(run: ListedRun) -> list[str]:
-    """What the cell of numbers says: each main number, splits without one, and what is wrong."""
-    from harness.board.display import format_estimate, format_head
-
-    lines: list[str] = []
-    counted = set[str]()
-    for number in _list_shown_numbers(run):
-        head = format_head(number.metric, number.unit, number.better)
-        value = format_estimate(number.value, number.ci95, number.unit)
-        mark = "" if number.complete else " (incomplete)"
-        lines.append(one_line(f"{number.task}:{number.split} {head} {value}{mark}"))
-    counted.update(f"{number.task}:{number.split}" for number in run.numbers)
-    if left := [title for title in run.tasks if title not in counted]:
-        lines.append(one_line(f"{', '.join(left)}: no number yet"))
-    if run.why:
-        lines.append(one_line(run.why, 200))
-    return lines or ["—"]
 
 
 def _format_when(when: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -76,8 +77,12 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
     if given["dry_run"]:
         for risk in plan.risks:
             say(f"needs --trust: {one_line(risk, 200)}", err=True)
-    if given["dry_run"]:
-        _show_plan(plan, as_json=given["as_json"])
+        if given["as_json"]:
+            body = {"source": str(plan.source), "output": str(plan.output), "commands": list(plan.commands)}
+            click.echo(json.dumps({**body, "notes": list(plan.notes)}, ensure_ascii=False, indent=1))
+        else:
+            for line in plan.commands:
+                click.echo(line)
         return 0
     if plan.risks and not given["trust"]:
         raise HarnessError(
@@ -98,17 +103,6 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
         say("the model's identity is that of the first run", err=True)
     say(f"  {shlex.join(['harness', 'compare', str(plan.source), str(plan.folder)])}", err=True)
     return done.exit_code
-
-
-def _show_plan(plan: RerunPlan, *, as_json: bool) -> None:
-    if as_json:
-        import json
-
-        body = {"source": str(plan.source), "output": str(plan.output), "commands": list(plan.commands)}
-        click.echo(json.dumps({**body, "notes": list(plan.notes)}, ensure_ascii=False, indent=1))
-        return
-    for line in plan.commands:
-        click.echo(line)
 
 
 def _rerun(plan: RerunPlan) -> Run:

@@ -110,7 +110,21 @@ def command(ctx: click.Context, /, file: Path, **given: Any) -> int:
         at_once=given["at_once"],
     )
     if given["dry_run"]:
-        _show_plan(plan, invocation, as_json=given["as_json"])
+        from harness.runs.sweeping.records import Records
+
+        rows = Records(plan).find_rows(plan)
+        if given["as_json"]:
+            units = [row.as_json() for row in rows]
+            click.echo(json.dumps({"output": str(plan.output), "units": units}, ensure_ascii=False, indent=1))
+            return 0
+        from .table import print_plan
+
+        print_plan(plan, rows)
+        if invocation.executor == "slurm":
+            from harness.runs.sweeping.api import list_scripts
+
+            for script in list_scripts(plan, rows, invocation):
+                say(f"\n# {script.path}\n{script.text}")
         return 0
     made = _sweep(plan, invocation)
     if given["as_json"]:
@@ -120,7 +134,13 @@ def command(ctx: click.Context, /, file: Path, **given: Any) -> int:
 
         if not given["only_units"]:
             print_sweep(made)
-    _tell_end(made)
+    if made.leaderboard is not None:
+        say(f"leaderboard: {made.leaderboard}", err=True)
+    if made.submitted:
+        say(f"submitted: {' '.join(made.submitted)}; the last job judges and writes the page", err=True)
+    elif any(row.state != "complete" for row in made.rows):
+        words = [word for word in sys.argv[1:] if word not in _NOT_REPEATED]
+        say(f"continue what is not complete: {shlex.join(['harness', *words])}", err=True)
     return made.exit_code
 
 
@@ -139,32 +159,3 @@ def _sweep(plan: SweepPlan, invocation: Invocation) -> Sweep:
     except KeyboardInterrupt:
         say(resume_hint(("harness", *sys.argv[1:])), err=True)
         raise
-
-
-def _show_plan(plan: SweepPlan, invocation: Invocation, *, as_json: bool) -> None:
-    from harness.runs.sweeping.records import Records
-
-    rows = Records(plan).find_rows(plan)
-    if as_json:
-        units = [row.as_json() for row in rows]
-        click.echo(json.dumps({"output": str(plan.output), "units": units}, ensure_ascii=False, indent=1))
-        return
-    from .table import print_plan
-
-    print_plan(plan, rows)
-    if invocation.executor == "slurm":
-        from harness.runs.sweeping.api import list_scripts
-
-        for script in list_scripts(plan, rows, invocation):
-            say(f"\n# {script.path}\n{script.text}")
-
-
-def _tell_end(made: Sweep) -> None:
-    if made.leaderboard is not None:
-        say(f"leaderboard: {made.leaderboard}", err=True)
-    if made.submitted:
-        say(f"submitted: {' '.join(made.submitted)}; the last job judges and writes the page", err=True)
-    if made.submitted or all(row.state == "complete" for row in made.rows):
-        return
-    words = [word for word in sys.argv[1:] if word not in _NOT_REPEATED]
-    say(f"continue what is not complete: {shlex.join(['harness', *words])}", err=True)

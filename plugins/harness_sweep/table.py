@@ -32,7 +32,37 @@ _STYLES: Final = {
 
 def print_sweep(made: Sweep) -> None:
     """Print a row for each unit, and how many are in which state."""
-    print_drawing(lambda console: _draw(console, made), WIDTH)
+
+    def draw(console: Console) -> None:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        from harness.board.costs import format_cost
+        from harness.board.display import format_duration
+
+        table = Table(box=box.SIMPLE, pad_edge=False)
+        table.add_column("unit", overflow="fold")
+        table.add_column("state")
+        table.add_column("main numbers", overflow="fold", ratio=1)
+        table.add_column("$", justify="right")
+        table.add_column("time", justify="right")
+        for row in made.rows:
+            table.add_row(
+                Text(one_line(row.unit.name)),
+                Text(row.state, style=_STYLES[row.state]),
+                Text("\n".join(_list_lines(row)) or "—"),
+                "—" if row.run is None else format_cost(row.run.cost_usd, row.run.cost_why),
+                format_duration(row.seconds) if row.seconds else "—",
+            )
+        console.print(table)
+        for grid in made.grids:
+            _draw_grid(console, grid)
+        counts = ", ".join(f"{count} {state}" for state, count in made.counts.items())
+        dollars = "" if made.cost_usd is None else f"; ${made.cost_usd:.2f} in all"
+        console.print(Text(f"{count_things(len(made.rows), 'unit')}: {counts}{dollars}"))
+
+    print_drawing(draw, WIDTH)
 
 
 def print_plan(plan: SweepPlan, rows: Sequence[Row]) -> None:
@@ -47,52 +77,20 @@ def print_plan(plan: SweepPlan, rows: Sequence[Row]) -> None:
         for name in ("unit", "model", "state", "GPUs", "folder"):
             table.add_column(name, overflow="fold")
         for row in rows:
-            state = Text(row.state, style=_STYLES[row.state])
             unit = row.unit
+            gpus = ("1 if any" if unit.local else "0") if unit.gpus is None else str(unit.gpus)
             table.add_row(
-                Text(one_line(unit.name)), Text(one_line(unit.model)), state, _format_gpus(row), Text(str(unit.folder))
+                Text(one_line(unit.name)),
+                Text(one_line(unit.model)),
+                Text(row.state, style=_STYLES[row.state]),
+                gpus if unit.memory is None else f"{gpus} ({unit.memory:g} GB)",
+                Text(str(unit.folder)),
             )
         console.print(table)
         judged = "answers first, then each judge once over all units" if plan.apart else "each unit judges as it goes"
         console.print(f"{count_things(len(rows), 'unit')} below {plan.output}; {judged}", markup=False, highlight=False)
 
     print_drawing(draw, WIDTH)
-
-
-def _format_gpus(row: Row) -> str:
-    unit = row.unit
-    number = ("1 if any" if unit.local else "0") if unit.gpus is None else str(unit.gpus)
-    return f"{number} ({unit.memory:g} GB)" if unit.memory is not None else number
-
-
-def _draw(console: Console, made: Sweep) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from harness.board.costs import format_cost
-    from harness.board.display import format_duration
-
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    table.add_column("unit", overflow="fold")
-    table.add_column("state")
-    table.add_column("main numbers", overflow="fold", ratio=1)
-    table.add_column("$", justify="right")
-    table.add_column("time", justify="right")
-    for row in made.rows:
-        table.add_row(
-            Text(one_line(row.unit.name)),
-            Text(row.state, style=_STYLES[row.state]),
-            Text("\n".join(_list_lines(row)) or "—"),
-            "—" if row.run is None else format_cost(row.run.cost_usd, row.run.cost_why),
-            format_duration(row.seconds) if row.seconds else "—",
-        )
-    console.print(table)
-    for grid in made.grids:
-        _draw_grid(console, grid)
-    counts = ", ".join(f"{count} {state}" for state, count in made.counts.items())
-    dollars = "" if made.cost_usd is None else f"; ${made.cost_usd:.2f} in all"
-    console.print(Text(f"{count_things(len(made.rows), 'unit')}: {counts}{dollars}"))
 
 
 def _draw_grid(console: Console, grid: Grid) -> None:
