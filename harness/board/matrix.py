@@ -14,15 +14,14 @@ A row is a model: runs of equal identity fill it together, each split from one r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from harness.board.corrected import count_things
 from harness.board.display import format_interval
-from harness.board.leaderboard import boards, name_apart, turn_interval
+from harness.board.leaderboard import boards, turn_interval
 from harness.board.matrix_cells import (
     MatrixNumber,
     NumberColumn,
@@ -33,13 +32,12 @@ from harness.board.matrix_cells import (
     read_corrected,
     write_sentence,
 )
+from harness.board.matrix_lines import Line, choose_lines, list_lines, name_some, read_references
 from harness.board.matrix_template import MatrixTemplate, RowChoice, SplitChoice
-from harness.board.published import PublishedRow, published
+from harness.board.published import PublishedRow
 from harness.board.rows import JudgeNote, Row
-from harness.board.suites import Mean, means
 from harness.contracts import BUILT, Results, Task
 from harness.errors import BadData, HarnessError, UnknownName
-from harness.keys import canonical
 from harness.matrix import Matrix, MatrixColumn, MatrixRow
 from harness.settings import effective, nearest
 from harness.text import one_line
@@ -48,26 +46,6 @@ _TITLE: Final = "Models and benchmarks"
 _GROUPS: Final = {"safety": "Safety", "over-refusal": "Over-refusal", "ability": "Ability", "": "Other"}
 _PEOPLE: Final = "by people"
 _NOT_RUN: Final = "not run"
-_SHOWN: Final = 4  #: models in one part of a sentence; more are counted
-
-
-@dataclass(slots=True, kw_only=True)
-class _Line:
-    """One model: its runs, and what they have of each split."""
-
-    key: str
-    runs: list[int] = field(default_factory=list[int])
-    rows: dict[str, list[tuple[int, Row]]] = field(default_factory=dict[str, list[tuple[int, Row]]])
-    means: list[Mean] = field(default_factory=list[Mean])
-    name: str = ""
-    shown: str = ""  #: its name in the table, where the user gave one
-    section: str = ""
-    named: bool = False  #: the template names it
-    published: Mapping[tuple[str, str], PublishedRow] | None = None
-
-    @property
-    def label(self) -> str:
-        return self.shown or self.name
 
 
 def build_matrix(
@@ -120,94 +98,13 @@ class _Builder:
         self.boards = boards(results)
         self.suites = suites
         self.tasks = {task.name: task for task in tasks}
-        self.every = self._list_lines(results)
+        self.every = list_lines(results, self.boards)
         self.template = template or self._suggest()
-        self.references = self._read_published()
-        self.lines = self._choose_lines()
+        self.lines = choose_lines(self.template, self.every, read_references(self.template, self.tasks))
         self.left_out: list[str] = []
         self.mismatches: dict[str, list[str]] = {}  # title of a column -> what differs in it
         self.remedies: dict[str, None] = {}
         self.facts: dict[str, dict[str, list[str]]] = {}  # what is told -> text -> heads that it holds for
-
-    # -- rows
-
-    def _list_lines(self, results: Sequence[Results]) -> list[_Line]:
-        """One line for each model; a second run of what a model has already begins another."""
-        held: list[dict[str, list[tuple[int, Row]]]] = [{} for _ in results]
-        for number, board in enumerate(self.boards):
-            for row in board.rows:
-                held[row.run].setdefault(board.title, []).append((number, row))
-        lines: list[_Line] = []
-        for run, (result, rows) in enumerate(zip(results, held, strict=True)):
-            model = result["model"]
-            key = canonical([model["ref"], model["identity"], model.get("strategy"), model.get("seeds")])
-            home = next((line for line in lines if line.key == key and not line.rows.keys() & rows.keys()), None)
-            if home is None:
-                lines.append(home := _Line(key=key))
-            home.runs.append(run)
-            home.rows |= {title: sorted(found, key=lambda each: not each[1].primary) for title, found in rows.items()}
-            home.means += means([result])
-        lines = [line for line in lines if line.rows]
-        first = [next(iter(line.rows.values()))[0][1] for line in lines]
-        named = name_apart([replace(row, model=row.ref, judge=JudgeNote()) for row in first])
-        for line, row in zip(lines, named, strict=True):
-            line.name = row.model
-        return lines
-
-    def _read_published(self) -> dict[str, dict[tuple[str, str], PublishedRow]]:
-        """Model as published -> (task, split) -> its row, of the tasks that the columns name."""
-        found: dict[str, dict[tuple[str, str], PublishedRow]] = {}
-        if not any(choice.published for choice in self.template.rows):
-            return found
-        for choice in self.template.columns:
-            task, _, split = choice.title.partition(":")
-            known = self.tasks.get(task.partition("+")[0])
-            if not choice.suite and known is not None:
-                for row in published(known):
-                    if row.split == (split or "all"):
-                        found.setdefault(row.model, {}).setdefault((row.task, row.split), row)
-        return found
-
-    def _choose_lines(self) -> list[_Line]:
-        """The lines that the template wants, in its order and with its names."""
-        if not self.template.rows:
-            return self.every
-        chosen: list[_Line] = []
-        where, taken = self.template.where, set[int]()
-        for choice in self.template.rows:
-            if choice.published:
-                names = [name for name in self.references if _matches(choice.pattern, name)]
-                if not names:
-                    remedy = (
-                        nearest(choice.pattern, self.references)
-                        if self.references
-                        else ("no number is published for the tasks of these columns")
-                    )
-                    raise UnknownName(f"no published row is called {choice.pattern!r}", where=where, remedy=remedy)
-                lines = [_Line(key="", name=name, published=self.references[name]) for name in names]
-            else:
-                matching = [
-                    (number, line)
-                    for number, line in enumerate(self.every)
-                    if _matches(choice.pattern, line.name)
-                    or any(_matches(choice.pattern, row.ref) for found in line.rows.values() for _, row in found)
-                ]
-                if not matching:
-                    remedy = nearest(choice.pattern, [line.name for line in self.every])
-                    raise UnknownName(f"no run's model is called {choice.pattern!r}", where=where, remedy=remedy)
-                lines = [line for number, line in matching if number not in taken]
-                taken |= {number for number, _ in matching}
-            if choice.name and len(lines) > 1:
-                told = f"{choice.pattern!r} names {len(lines)} rows, which cannot all be called {choice.name!r}"
-                remedy = f"give each its own name: {', '.join(line.name for line in lines[:_SHOWN])}"
-                raise BadData(told, where=where, remedy=remedy)
-            for place, line in enumerate(lines):
-                line.named = True
-                line.shown, line.section = choice.name, "" if place else choice.section
-            chosen += lines
-        if self.template.other_rows:
-            chosen += [line for number, line in enumerate(self.every) if number not in taken]
-        return chosen
 
     # -- columns
 
@@ -245,16 +142,13 @@ class _Builder:
         if wanted in titles:
             return (wanted,)
         found = tuple(title for title in titles if BUILT not in title and _strip_settings(title) == wanted)
-        if found or self._is_known(wanted):
+        task, _, split = wanted.partition(":")
+        splits = self._list_splits(task.partition("+")[0])
+        if found or (splits is not None and (not splits or (split or "all") in splits)):
             return found
         known = [*titles, *(f"{name}:{split}" for name in self.tasks for split in self._list_splits(name) or ())]
         told = f"no run and no task has the column {choice.title!r}"
         raise UnknownName(told, where=self.template.where, remedy=nearest(choice.title, known))
-
-    def _is_known(self, title: str) -> bool:
-        task, _, split = title.partition(":")
-        splits = self._list_splits(task.partition("+")[0])
-        return splits is not None and (not splits or (split or "all") in splits)
 
     def _list_splits(self, task: str) -> tuple[str, ...] | None:
         """The splits of a loaded task; empty where only its data say them, None if it is not loaded."""
@@ -277,7 +171,10 @@ class _Builder:
         present = [each for each in picked if not isinstance(each, str)]
         asked = any(title in line.rows for line in self.lines for title in titles)
         if not present and asked:  # but by none whom the wanted judge judged
-            self._refuse_judge(choice, titles)
+            rows = [row for line in self.every for title in titles for _, row in line.rows.get(title, ())]
+            known = dict.fromkeys(row.judge.id for row in rows if row.judge.id)
+            told = f"no run of {choice.title} was judged by {choice.style.judge!r}"
+            raise UnknownName(told, where=self.template.where, remedy=nearest(choice.style.judge, known))
         if not present and not any(self._reference(line, choice) for line in self.lines):
             self.left_out.append(choice.title)
             return
@@ -331,7 +228,7 @@ class _Builder:
             raise BadData(f"{choice.title} has no main metric", where=self.template.where, remedy="name one in metrics")
         return tuple((name, name) for name in mains)
 
-    def _pick(self, line: _Line, titles: Sequence[str], judge: str) -> tuple[int, Row] | str:
+    def _pick(self, line: Line, titles: Sequence[str], judge: str) -> tuple[int, Row] | str:
         """The line's row of a split under the wanted judge; a text says why there is none."""
         if line.published is not None:
             return ""
@@ -352,20 +249,14 @@ class _Builder:
         named = [each for each in found if judge in (each[1].judge.id, each[1].judge.rubric.partition(" (")[0])]
         return named[0] if named else f"not judged by {judge}"
 
-    def _refuse_judge(self, choice: SplitChoice, titles: Sequence[str]) -> None:
-        rows = [row for line in self.every for title in titles for _, row in line.rows.get(title, ())]
-        known = dict.fromkeys(row.judge.id for row in rows if row.judge.id)
-        told = f"no run of {choice.title} was judged by {choice.style.judge!r}"
-        raise UnknownName(told, where=self.template.where, remedy=nearest(choice.style.judge, known))
-
-    def _reference(self, line: _Line, choice: SplitChoice) -> PublishedRow | None:
+    def _reference(self, line: Line, choice: SplitChoice) -> PublishedRow | None:
         if line.published is None or choice.suite:
             return None
         task, _, split = choice.title.partition(":")
         return line.published.get((task.partition("+")[0], split or "all"))
 
     def _read_number(
-        self, line: _Line, picked: tuple[int, Row] | str, name: str, choice: SplitChoice, apart: str
+        self, line: Line, picked: tuple[int, Row] | str, name: str, choice: SplitChoice, apart: str
     ) -> MatrixNumber:
         if line.published is not None:
             reference = self._reference(line, choice)
@@ -472,14 +363,21 @@ class _Builder:
             names = [
                 name
                 for name in dict.fromkeys((*first, *mine))
-                if first.get(name, "") != mine.get(name, "") and not _is_open(name, first, mine)
+                if first.get(name, "") != mine.get(name, "")
+                # samples and data decide nothing where one side is a subset or has no hash
+                and (name not in ("samples", "data") or (first.get(name) and mine.get(name)))
             ] or ["class of comparability"]
             said = "; ".join(f"{name} {mine.get(name) or 'unset'}, not {first.get(name) or 'unset'}" for name in names)
             models = [self.lines[place].label for place in classes[number]]
-            told.append(f"{_name_some(models)}: {said}")
+            told.append(f"{name_some(models)}: {said}")
             apart |= dict.fromkeys(classes[number], said)
             if "judge" in names:
-                shared = self._find_shared_judge([title], [place for each in classes.values() for place in each])
+                judges = [
+                    {row.judge.id for _, row in self.lines[place].rows.get(title, ()) if row.judge.id}
+                    for each in classes.values()
+                    for place in each
+                ]
+                shared = min(set.intersection(*judges), default="")
                 told_judge = f"`judge: {shared}` in the columns file, which all of {title} have"
                 self.remedies[told_judge if shared else "judge all runs alike (harness judge RUN --judge NAME)"] = None
         return apart
@@ -497,24 +395,6 @@ class _Builder:
             found |= {"samples": "", "data": ""}
         return found
 
-    def _find_shared_judge(self, titles: Sequence[str], places: Sequence[int]) -> str:
-        """A judge that every one of these lines has for the split; empty for none."""
-        found: set[str] | None = None
-        for place in places:
-            rows = [row for title in titles for _, row in self.lines[place].rows.get(title, ())]
-            own = {row.judge.id for row in rows if row.judge.id}
-            found = own if found is None else found & own
-        return min(found or {""})
-
-    def _refuse_mismatch(self) -> None:
-        told = [f"{title}: {each}" for title, every in self.mismatches.items() for each in every]
-        where = "".join(f"\n  - {one_line(each, 400)}" for each in told) + "\n"
-        remedies = [*self.remedies, "--allow-mismatch marks them with footnotes and compares them with nothing"]
-        told_of = count_things(len(told), "difference")
-        raise HarnessError(
-            f"numbers of one column do not compare: {told_of}", where=where, remedy="; or ".join(remedies)
-        )
-
     # -- the whole
 
     def build(self, *, allow_mismatch: bool) -> Matrix:
@@ -522,12 +402,15 @@ class _Builder:
         columns = [column for choice in self.template.columns for column in self._build_columns(choice)]
         columns = self._leave_out_rows(self._compare_judges(columns))
         if not columns:
-            have = dict.fromkeys(board.title for board in self.boards)
-            told = "no run has a column of the table"
-            names = ", ".join(one_line(name, 60) for name in list(have)[:12])
-            raise HarnessError(told, where=self.template.where, remedy=f"the runs have {names or 'no split'}")
+            have = dict.fromkeys(one_line(board.title, 60) for board in self.boards)
+            remedy = f"the runs have {', '.join(list(have)[:12]) or 'no split'}"
+            raise HarnessError("no run has a column of the table", where=self.template.where, remedy=remedy)
         if self.mismatches and not allow_mismatch:
-            self._refuse_mismatch()
+            told = [f"{title}: {each}" for title, every in self.mismatches.items() for each in every]
+            where = "".join(f"\n  - {one_line(each, 400)}" for each in told) + "\n"
+            remedies = [*self.remedies, "--allow-mismatch marks them with footnotes and compares them with nothing"]
+            what = f"numbers of one column do not compare: {count_things(len(told), 'difference')}"
+            raise HarnessError(what, where=where, remedy="; or ".join(remedies))
         filled = [sum(number.value is not None for number in column.numbers) for column in columns]
         if len(self.lines) > 1 and max(filled) < 2 and not allow_mismatch:
             raise HarnessError(
@@ -542,26 +425,23 @@ class _Builder:
                 remedy="let people label answers (harness label RUN), or leave `corrected` out",
             )
         notes = place_notes(columns, [line.published is not None for line in self.lines])
-        rows: list[MatrixRow] = []
-        cells = [build_cells(column, notes.cells[place]) for place, column in enumerate(columns)]
-        for place, line in enumerate(self.lines):
-            mine = tuple(column[place] for column in cells)
-            rows.append(
-                MatrixRow(
-                    name=line.label,
-                    model=line.name,
-                    section=line.section,
-                    published=line.published is not None,
-                    cells=mine,
-                    notes=notes.rows[place],
-                )
+        cells = [build_cells(column, marks) for column, marks in zip(columns, notes.cells, strict=True)]
+        rows = tuple(
+            MatrixRow(
+                name=line.label,
+                model=line.name,
+                section=line.section,
+                published=line.published is not None,
+                cells=tuple(column[place] for column in cells),
+                notes=notes.rows[place],
             )
-        made = tuple(replace(column.head, notes=notes.columns[place]) for place, column in enumerate(columns))
+            for place, line in enumerate(self.lines)
+        )
         return Matrix(
             title=self.template.title or _TITLE,
             label=self.template.label,
-            columns=made,
-            rows=tuple(rows),
+            columns=tuple(replace(column.head, notes=notes.columns[place]) for place, column in enumerate(columns)),
+            rows=rows,
             notes=notes.texts,
             facts=tuple(self._list_facts(columns, rows, notes.whole)),
             fit=self.template.fit,
@@ -616,7 +496,7 @@ class _Builder:
         if columns and len(kept) < len(self.lines):
             gone = [line.label for place, line in enumerate(self.lines) if place not in kept]
             self.facts.setdefault("", {}).setdefault(
-                f"Left out, since it has no number of these columns: {_name_some(gone)}", []
+                f"Left out, since it has no number of these columns: {name_some(gone)}", []
             )
             self.lines = [self.lines[place] for place in kept]
             columns = [replace(column, numbers=tuple(column.numbers[place] for place in kept)) for column in columns]
@@ -669,21 +549,7 @@ class _Builder:
             yield f"Left out, since no run has it: {', '.join(self.left_out)}."
 
 
-def _matches(pattern: str, name: str) -> bool:
-    return pattern == name or fnmatchcase(name, pattern)
-
-
 def _strip_settings(title: str) -> str:
     """`mis+prompts=upstream:easy` as `mis:easy`."""
     found = re.fullmatch(r"([^+:]+)\+.*?(:[^:+=]+)?", title)
     return title if found is None else f"{found[1]}{found[2] or ''}"
-
-
-def _is_open(name: str, *sides: Mapping[str, str]) -> bool:
-    """Whether a difference decides nothing: one side is a subset or has no hash."""
-    return name in ("samples", "data") and not all(side.get(name) for side in sides)
-
-
-def _name_some(names: Sequence[str]) -> str:
-    left = len(names) - _SHOWN
-    return ", ".join(names) if left < 1 else f"{', '.join(names[:_SHOWN])} and {left} more"
