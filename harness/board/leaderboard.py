@@ -23,14 +23,8 @@ from harness.board.display import (
     format_value,
 )
 from harness.board.judging import explain_judging
-from harness.board.rows import (
-    Ends,
-    Measure,
-    Row,
-    Section,
-    list_sections,
-    read_rows,
-)
+from harness.board.rows import Ends, Measure, Row
+from harness.board.sections import Section, list_sections, read_rows
 from harness.contracts import Results
 from harness.matrix import Standing
 from harness.metrics import Better

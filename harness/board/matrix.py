@@ -113,8 +113,7 @@ class _Builder:
         titles: dict[str, str] = {}
         for board in self.boards:
             if not board.part_of and board.measures:
-                group = next((row.group for row in board.rows if row.group), "")
-                titles.setdefault(board.title, group if group in _GROUPS else "")
+                titles.setdefault(board.title, board.topic if board.topic in _GROUPS else "")
         has_groups = any(titles.values())
         order = list(_GROUPS)
         choices = [

@@ -13,7 +13,8 @@ from typing import Any
 
 from harness.board.display import ARROWS, format_estimate, format_value
 from harness.board.leaderboard import Board
-from harness.board.rows import Ends, attack_name, parse_ends, strategy_name
+from harness.board.rows import Ends
+from harness.board.sections import attack_name, parse_ends, strategy_name
 from harness.contracts import BUILT, Results, Suite
 from harness.metrics import Better
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from harness.board.rows import find_seed
+from harness.board.sections import find_seed
 from harness.contracts import Results
 from harness.errors import HarnessError
 from harness.keys import canonical

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from harness.board.results import FILE, read_results
-from harness.board.rows import name_model
+from harness.board.sections import name_model
 from harness.contracts import Results
 from harness.errors import BadData, HarnessError
 from harness.evaluation.options import JudgeOptions

@@ -24,7 +24,8 @@ from inspect_ai import model as chat
 from inspect_ai.scorer import Score
 
 from harness.board.results import FILE, read_results
-from harness.board.rows import Row, list_sections, read_rows
+from harness.board.rows import Row
+from harness.board.sections import list_sections, read_rows
 from harness.keys import canonical, short
 from harness.runs.items import Item
 from harness.runs.stored import StoredRun, open_run

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from harness.board.display import format_interval, format_value
 from harness.board.results import FILE, read_results
-from harness.board.rows import list_sections, read_rows
+from harness.board.sections import list_sections, read_rows
 from harness.board.words import UNDESCRIBED
 from harness.errors import HarnessError
 from harness.runs.items import Item

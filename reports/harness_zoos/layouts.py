@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from harness.board.rows import Measure, Row, Section, attack_name, list_sections, read_rows, strategy_name
+from harness.board.rows import Measure, Row
+from harness.board.sections import Section, attack_name, list_sections, read_rows, strategy_name
 from harness.contracts import Results
 from harness.keys import short, text_hash
 from harness.store.folder import file_name

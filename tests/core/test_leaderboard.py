@@ -17,7 +17,7 @@ from harness_vlmeval.scoring import YESNO
 from harness.board.display import format_interval
 from harness.board.leaderboard import Board, boards, find_standing
 from harness.board.results import find_results, read_results
-from harness.board.rows import find_families
+from harness.board.sections import find_families
 from harness.board.suites import means
 from harness.board.tables import render_run_table as table
 from harness.metrics import Better, rate

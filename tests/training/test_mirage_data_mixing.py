@@ -14,7 +14,8 @@ from harness_mirage.methods import METHODS, Ingredient
 from harness_mirage.mixture import Part
 
 from harness import BadData, Training, UnknownName
-from harness.board.rows import JudgeNote, Row, find_cautions
+from harness.board.rows import JudgeNote, Row
+from harness.board.sections import find_cautions
 from harness.data import provenance
 from tests.training.data_sets import drawing, ids, mis, mixed, one, pair, refused, several
 

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from harness.board.display import format_interval
 from harness.board.results import FILE, read_results
-from harness.board.rows import name_model
+from harness.board.sections import name_model
 from harness.contracts import Results
 from harness.errors import BadData, HarnessError
 from harness.runs.comparing.comparison import MetricChange, SplitComparison
