@@ -218,7 +218,7 @@ def _read_judge(run: Results, judge: str) -> JudgeNote:
     fidelity, version = known.get("fidelity", "own") or "", known.get("version") or ""
     words = f"{fidelity} rubric v{version}" if fidelity == "own" and version else f"{fidelity} rubric"
     labels: object = known.get("labels")  # in results of another age they are no mapping
-    meanings = cast("Mapping[str, Json]", labels) if isinstance(labels, Mapping) else {}
+    meanings = cast("Mapping[str, Json]", labels if isinstance(labels, Mapping) else {})
     return JudgeNote(
         id=judge,
         rubric=f"{known['rubric']} ({words})" if fidelity else judge,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from harness.board.leaderboard import Board
 from harness.board.rows import Ends, Measure, Row
 from harness.board.suites import Mean
 from harness.stats.summary import FLAGS, STATES
+from harness.text import escape_cell, plain
 from harness.types import OUTCOMES
 
 _NO_ENDS: Final[Ends] = (None, None)
@@ -40,6 +43,25 @@ COLUMNS: Final[tuple[str, ...]] = (
     *STATES,
     *("cost_usd", "usd_per_1000_samples"),
 )
+
+
+def render_csv(columns: Sequence[str], lines: Iterable[Mapping[str, object]]) -> str:
+    """Lines as CSV, below the columns' names; a cell is one line of text, and none can act as a formula.
+
+    Args:
+        columns: in order.
+        lines: column -> its cell; a column that a line lacks is empty.
+    """
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n", restval="")
+    writer.writeheader()
+    for line in lines:
+        cells = {
+            name: escape_cell(" ".join(plain(cell).split())) if isinstance(cell, str) else cell
+            for name, cell in line.items()
+        }
+        writer.writerow(cells)
+    return out.getvalue()
 
 
 def list_lines(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[Mapping[str, Cell]]:

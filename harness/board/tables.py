@@ -42,7 +42,7 @@ _MISSING: Final = ("empty", "bad_sample", "error", "unanswered")
 _MARKS: Final = {"best": "*", "second": "°", "": ""}
 _STYLES: Final = {"best": "bold green", "second": "cyan", "": ""}
 _BY_PEOPLE: Final = "· by people"
-_LEGEND: Final = f"{_MARKS['best']} best, {_MARKS['second']} second: where no other's interval reaches it"
+_LEGEND: Final = f"{_MARKS['best']} best, {_MARKS['second']} second: marked only if its interval overlaps no other"
 
 
 def render_drawing(drawing: Drawing, width: int) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from harness.board.display import NOTHING, format_head, format_interval, format_value
 from harness.board.rows import TOY_DATA
+from harness.board.sheet import render_csv
 from harness.board.tables import WIDTH, print_drawing, render_drawing
 from harness.runs.comparing.controls import ControlRow, ControlsTable
-from harness.text import escape_cell, escape_markdown, one_line, plain
+from harness.text import escape_markdown, one_line
 
 from .formats import format_p, format_signed
 
@@ -128,23 +127,15 @@ def _render_markdown(table: ControlsTable) -> str:
 
 def _render_csv(table: ControlsTable) -> str:
     """One line for each row; no text can act as a formula."""
-    out = io.StringIO()
     names = [
         *("model", "task", "split", "metric", "unit", "better", "attack", "settings", "control", "run", "common"),
         *("resolved", "plain", "plain_of", "value", "value_of", "difference", "ci_low", "ci_high", "worst_low"),
         *("worst_high", "p_holm", "finding", "may_change", "toy", "why"),
     ]
-    writer = csv.DictWriter(out, names, lineterminator="\n", restval="")
-    writer.writeheader()
+    lines: list[dict[str, object]] = []
     for row in table.as_json()["rows"]:
         low, high = row.pop("ci95") or ("", "")
         worst_low, worst_high = row.pop("ci95_worst") or ("", "")
         row["settings"] = json.dumps(row["settings"], sort_keys=True)
-        cells = {**row, "ci_low": low, "ci_high": high, "worst_low": worst_low, "worst_high": worst_high}
-        writer.writerow(
-            {
-                name: escape_cell(" ".join(plain(cell).split())) if isinstance(cell, str) else cell
-                for name, cell in cells.items()
-            }
-        )
-    return out.getvalue()
+        lines.append({**row, "ci_low": low, "ci_high": high, "worst_low": worst_low, "worst_high": worst_high})
+    return render_csv(names, lines)

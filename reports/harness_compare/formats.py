@@ -5,21 +5,20 @@ All formats use the same sentences: the functions below `render_latex` make them
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness import Comparison
+from harness.board import sheet
 from harness.board.display import NOTHING, format_head, format_interval, format_share, format_value
 from harness.board.rows import TOY_DATA
 from harness.board.tables import WIDTH, print_drawing, render_drawing
 from harness.runs.comparing.comparison import ALPHA, Finding, Flip, MetricChange, PeopleChange, SplitComparison
 from harness.runs.stored import open_run
 from harness.store.reader import Answer
-from harness.text import escape_cell, escape_markdown, escape_tex, one_line, plain
+from harness.text import escape_markdown, escape_tex, one_line, plain
 from harness.types import Json
 
 if TYPE_CHECKING:
@@ -37,13 +36,12 @@ _COLOURS: Final = {
 }
 _TEX_ARROWS: Final = {"lower": r"$\downarrow$", "higher": r"$\uparrow$", "neither": ""}
 
-
 Texts = Mapping[tuple[str, str], Answer]  #: (letter of the run, item) -> question and answer
 
 _TESTS: Final = {"mcnemar": "McNemar's exact test", "interval": "the level at which the interval touches 0"}
 _LEGEND: Final = (
-    "n: what both are divided by, of the pairs resolved in both. Difference: run - baseline. Brackets: 95% interval;"
-    " worst case: stretched over all that the unresolved could have been."
+    "n: the denominator of both numbers, over the items that both runs resolved. Difference: run - baseline. Brackets:"
+    " 95% interval; worst case: the interval that covers every outcome of the unresolved items."
 )
 
 
@@ -248,16 +246,8 @@ def _tabulate_people(change: MetricChange, people: PeopleChange, *, is_open: boo
 
 def render_csv(found: Comparison) -> str:
     """One line for each metric and group, as `Comparison.to_frame` has them; no text can act as a formula."""
-    rows, out = found.list_rows(), io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n", restval="")
-    writer.writeheader()
-    for row in rows:
-        cells = {
-            name: escape_cell(" ".join(plain(cell).split())) if isinstance(cell, str) else cell
-            for name, cell in row.items()
-        }
-        writer.writerow(cells)
-    return out.getvalue()
+    rows = found.list_rows()
+    return sheet.render_csv(list(rows[0]) if rows else [], rows)
 
 
 def format_signed(value: float | None, unit: str) -> str:
@@ -504,8 +494,8 @@ def describe_tests(found: Comparison) -> str:
             " equal sensitivity and of equal specificity."
         )
     return (
-        f"{legend}{adjusted} A difference is told where p is below {ALPHA:g}. Could show: what a test at 5% finds in 4"
-        f" of 5 evaluations.{by}"
+        f"{legend}{adjusted} A run is called better or worse if p is below {ALPHA:g}. Could show: the difference that a"
+        f" test at 5% finds in 4 of 5 evaluations.{by}"
     )
 
 

@@ -13,24 +13,11 @@ if TYPE_CHECKING:
 
 def render(results: Sequence[Results]) -> str:
     """One line per metric of each row, group and stratum, then the means; no text can act as a formula."""
-    import csv
-    import io
-
     from harness.board.leaderboard import boards
-    from harness.board.sheet import COLUMNS, list_lines
+    from harness.board.sheet import COLUMNS, list_lines, render_csv
     from harness.board.suites import means
-    from harness.text import escape_cell, plain
 
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n", restval="")
-    writer.writeheader()
-    for line in list_lines(boards(results), means(results)):
-        cells = {
-            name: escape_cell(" ".join(plain(cell).split())) if isinstance(cell, str) else cell
-            for name, cell in line.items()
-        }
-        writer.writerow(cells)
-    return out.getvalue()
+    return render_csv(COLUMNS, list_lines(boards(results), means(results)))
 
 
 def tabulate(table: Matrix) -> str:

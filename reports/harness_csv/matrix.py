@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterator
 from typing import Final
 
+from harness.board.sheet import Cell, render_csv
 from harness.matrix import Matrix
-from harness.text import escape_cell, plain
 
 _COLUMNS: Final = (
     *("model", "name", "published", "group", "over", "head", "task", "split", "metric", "by_people", "unit", "better"),
@@ -17,29 +16,18 @@ _COLUMNS: Final = (
 
 def render_matrix(table: Matrix) -> str:
     """One line for each cell, dashes too; no text can act as a formula."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    return render_csv(_COLUMNS, (dict(zip(_COLUMNS, line, strict=True)) for line in _list_lines(table)))
+
+
+def _list_lines(table: Matrix) -> Iterator[tuple[Cell, ...]]:
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
-            low, high = cell.ci95 or (None, None)
-            line: list[str | int | float | bool | None] = [
-                *(
-                    row.model,
-                    row.name,
-                    row.published,
-                    column.group,
-                    column.over,
-                    column.head,
-                    column.task,
-                    column.split,
-                ),
-                *(column.metric, column.by_people, column.unit),
-                *(column.better, cell.value),
+            yield (
+                *(row.model, row.name, row.published),
+                *(column.group, column.over, column.head, column.task, column.split),
+                *(column.metric, column.by_people, column.unit, column.better),
+                cell.value,
                 "" if cell.value is None else cell.number,
-                *(low, high, cell.seeds or None, cell.sd, cell.standing, column.judge, "; ".join(cell.told)),
-            ]
-            writer.writerow(
-                [escape_cell(" ".join(plain(each).split())) if isinstance(each, str) else each for each in line]
+                *(cell.ci95 or (None, None)),
+                *(cell.seeds or None, cell.sd, cell.standing, column.judge, "; ".join(cell.told)),
             )
-    return out.getvalue()

@@ -5,8 +5,6 @@ The page's numbers are also available to programs: one flat row each, the same i
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -18,10 +16,10 @@ from harness.board.leaderboard import Board, boards, licences
 from harness.board.palette import DARK, LIGHT, declare_variables
 from harness.board.published import find_references
 from harness.board.rows import Measure, Row
-from harness.board.sheet import CORRECTED, list_corrected_cells
+from harness.board.sheet import CORRECTED, list_corrected_cells, render_csv
 from harness.board.suites import group_boards, means
 from harness.board.words import MARKS
-from harness.text import escape_cell, one_line
+from harness.text import one_line
 
 from .figures import Looks, draw_figures, write_figures
 from .methods import describe_methods
@@ -182,12 +180,8 @@ def _embed_numbers(boards: Sequence[Board]) -> str:
 
 def to_csv(boards: Sequence[Board]) -> str:
     """CSV; no cell can act as a formula."""
-    rows, out = list_numbers(boards), io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n", restval="")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: escape_cell(cell) if isinstance(cell, str) else cell for name, cell in row.items()})
-    return out.getvalue()
+    rows = list_numbers(boards)
+    return render_csv(list(rows[0]) if rows else [], rows)
 
 
 def _flatten(board: Board, row: Row, measure: Measure) -> Flat:
