@@ -357,15 +357,15 @@ def _describe_unusable(impl: pluggy.HookImpl) -> str:
 
 def _find_dead_hooks(source: Source, plugin: object, manager: pluggy.PluginManager) -> Iterator[Fault]:
     """Faults of hooks that would never be called: misspelt, without the marker, wrappers, coroutines."""
-    for caller in manager.get_hookcallers(plugin) or ():
+    # One pass over all implementations: `get_hookcallers` would be another, for each plugin.
+    for hook, caller in vars(manager.hook).items():
         for impl in caller.get_hookimpls():
-            if impl.plugin_name != source.name:
+            if impl.plugin is not plugin:
                 continue
-            if caller.name not in HOOKS and not impl.optionalhook:
-                remedy = nearest(caller.name, HOOKS)
-                yield make_fault(source, "hook", f"there is no hook {caller.name!r}", remedy=remedy)
+            if hook not in HOOKS and not impl.optionalhook:
+                yield make_fault(source, "hook", f"there is no hook {hook!r}", remedy=nearest(hook, HOOKS))
             elif why := _describe_unusable(impl):
-                yield make_fault(source, "hook", f"{caller.name} {why}")
+                yield make_fault(source, "hook", f"{hook} {why}")
     home = getattr(plugin, "__name__", None)
     for name, value in vars(plugin).items() if hasattr(plugin, "__dict__") else ():
         if name.startswith("harness_") and inspect.isfunction(value) and not hasattr(value, _MARK):

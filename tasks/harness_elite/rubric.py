@@ -34,7 +34,6 @@ from harness import (
     rubric,
 )
 from harness.data.upstream import Pin, Upstream
-from harness.images import decode, draw_image
 from harness.rubric.replies import parse_json_reply
 from harness.types import Json, Part
 
@@ -160,6 +159,8 @@ def shrink(image: Image) -> Image:
     """
     if image.content is None:
         return image
+    from harness.images import decode, draw_image  # late: a list of tasks shows no image
+
     picture = decode(image.content)
     picture.thumbnail((SIDE, SIDE))
     made = io.BytesIO()

@@ -40,7 +40,7 @@ HAZARDS: Final = {
 #: another name of a hazard, in upstream's README -> the table's
 NAMES: Final = {"suicide & self-harm": "self-harm"}
 #: Hangul and Chinese characters: the set is English, so they are what a wrong encoding made of other characters
-_DAMAGED: Final = re.compile("[\u3400-\u9fff\uac00-\ud7a3]")
+_DAMAGED: Final = "[\u3400-\u9fff\uac00-\ud7a3]"
 
 
 def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
@@ -62,7 +62,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
                 split=split,
                 request=prompt(_find_image(files, row, name), question),
                 category=_find_hazard(row),
-                tags={"dataset": row.text("dataset"), "text": "damaged" if _DAMAGED.search(question) else "whole"},
+                tags={"dataset": row.text("dataset"), "text": "damaged" if re.search(_DAMAGED, question) else "whole"},
                 cluster=name,
             )
         )
