@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -126,8 +127,6 @@ def find_image(files: DataFiles, number: int) -> tuple[Image, str]:
 
     The same picture is published under many numbers, and only its bytes say so.
     """
-    from hashlib import sha256  # late: a list of tasks hashes nothing
-
     part = "2" if number > LAST_OF_FIRST_FOLDER else ""
     for folder in FOLDERS:
         for ending in ENDINGS:
