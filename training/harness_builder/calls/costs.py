@@ -156,10 +156,8 @@ class CostTracker:
             raise HarnessError(reached, remedy=_REMEDY)
         if not model_of(self._plan, kind[1]).price:
             return True
-        price, on_wire = (
-            self._find_known_price(kind),
-            {each: number for each, number in self._on_wire.items() if number},
-        )
+        price = self._find_known_price(kind)
+        on_wire = {each: number for each, number in self._on_wire.items() if number}
         if not price:
             return on_wire.get(kind, 0) <= self._returned[kind]
         left -= sum(number * self._find_known_price(each) for each, number in on_wire.items())

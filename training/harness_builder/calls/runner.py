@@ -27,14 +27,12 @@ from harness.rubric.replies import parse_json_reply
 from harness.rubric.templates import strip_markers
 from harness.store.records import sanitize_numbers
 from harness.types import BLOCKED, add_usage
-from harness_builder.calls.models import ImageOpener
-from harness_builder.calls.store import SUFFIXES, ImageStore
 from harness_builder.plan import Plan, Role
 from harness_builder.stops import Stop, stop_text
 from harness_builder.values import Step
 
 from .costs import CostTracker
-from .models import OpenModels, check_request, open_models
+from .models import ImageOpener, OpenModels, check_request, open_models
 from .results import (
     PAINTER,
     CallResult,
@@ -47,7 +45,7 @@ from .results import (
     StoredCall,
     Unreadable,
 )
-from .store import CallStore
+from .store import SUFFIXES, CallStore, ImageStore
 
 VERSION: Final = "c1"  #: raise this when the same request is read in another way
 _READ: Final = "read"

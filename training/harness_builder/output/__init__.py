@@ -6,10 +6,8 @@ verify(folder)                                          # files that differ from
 push(folder, "someone/new-set")                         # to the hub, private and gated
 """
 
-from harness_builder.output.dataset import Calls
-
 from .card import finish_set
-from .dataset import SetRecord, WrittenSet, write_set
+from .dataset import Calls, SetRecord, WrittenSet, write_set
 from .folder import PreviousSet, allow_replacement, check_free, check_name
 from .hub import check_push, push
 from .manifest import CardData, Difference, verify

@@ -8,7 +8,6 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -237,22 +236,14 @@ def _front_matter(data: CardData) -> str:
         "extra_gated_fields": dict(_FIELDS),
         "extra_gated_button_content": "Agree, and ask for access",
     }
-    if code := _language_codes().get(_fold(data.plan.language)):
-        values["language"] = [code]
+    language = _fold(data.plan.language)
+    for line in Path(__file__).with_name("languages.txt").read_text(encoding="utf-8").splitlines():
+        code, _, names = line.partition(":")
+        if not line.startswith("#") and language in (code, *map(_fold, names.split(","))):
+            values["language"] = [code]
     # its stubs leave the type of `width` open
     dumped = yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=120)  # pyright: ignore[reportUnknownMemberType]
     return f"---\n{dumped}---\n"
-
-
-@cache
-def _language_codes() -> Mapping[str, str]:
-    """Name of a language, in English or in itself, or its code -> its ISO 639-1 code."""
-    found: dict[str, str] = {}
-    for line in Path(__file__).with_name("languages.txt").read_text(encoding="utf-8").splitlines():
-        code, _, names = line.partition(":")
-        if not line.startswith("#"):
-            found |= dict.fromkeys((code, *map(_fold, names.split(","))), code)
-    return found
 
 
 def _fold(name: str) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -147,7 +147,30 @@ def check_free(folder: Path) -> None:
 def check_target(folder: Path, files: Collection[str]) -> None:
     """Check that a set may replace these files. Raises HarnessError if other files are in its way; or if no file is a
     build's, and others have a set's names."""
-    _refuse(list(_foreign_files(folder, files)), folder)
+    foreign = [
+        name for name in SINGLE if os.path.lexists(folder / name) and (name not in files or _is_folder(folder / name))
+    ]
+    for name in IMAGES:
+        top = folder / name
+        if os.path.lexists(top) and not _is_folder(top):
+            foreign.append(name)
+            continue
+        for place, below, names in os.walk(top):  # follows no link
+            for each in sorted([*below, *names]):
+                path = Path(place, each)
+                relative = path.relative_to(folder).as_posix()
+                if _is_folder(path):
+                    in_the_way = is_set_file(relative)  # a folder where an image belongs
+                else:
+                    in_the_way = relative not in files and (not files or _IMAGE.fullmatch(relative) is not None)
+                if in_the_way:
+                    foreign.append(relative)
+    foreign += [
+        path.relative_to(folder).as_posix()
+        for path in (folder / SCRATCH).rglob("*")
+        if not _is_folder(path) and not is_set_file(path.relative_to(folder / SCRATCH).as_posix())
+    ]
+    _refuse(foreign, folder)
 
 
 def _refuse(foreign: list[str], folder: Path) -> None:
@@ -158,31 +181,6 @@ def _refuse(foreign: list[str], folder: Path) -> None:
             where=str(folder),
             remedy="name another folder: --out DIR; or move your files away",
         )
-
-
-def _foreign_files(folder: Path, files: Collection[str]) -> Iterator[str]:
-    """Files in the way; if no file is a build's, everything under the names of a set."""
-    for name in SINGLE:
-        path = folder / name
-        if os.path.lexists(path) and (name not in files or _is_folder(path)):
-            yield name
-    for name in IMAGES:
-        top = folder / name
-        if os.path.lexists(top) and not _is_folder(top):
-            yield name
-            continue
-        for place, below, names in os.walk(top):  # follows no link
-            for each in sorted([*below, *names]):
-                path = Path(place, each)
-                relative = path.relative_to(folder).as_posix()
-                if _is_folder(path):
-                    if is_set_file(relative):  # a folder where an image belongs
-                        yield relative
-                elif relative not in files and (not files or _IMAGE.fullmatch(relative)):
-                    yield relative
-    for path in (folder / SCRATCH).rglob("*"):
-        if not _is_folder(path) and not is_set_file(path.relative_to(folder / SCRATCH).as_posix()):
-            yield path.relative_to(folder).as_posix()
 
 
 def _is_folder(path: Path) -> bool:

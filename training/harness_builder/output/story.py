@@ -10,7 +10,7 @@ import json
 import math
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,26 +106,21 @@ class _BuildFiles:
     def find_key(self, key: str) -> str:
         """The key of a record, an element or a seed, given as a key or a place in the set; for photographs its
         twin's."""
-        found = self._find(key)
-        return next((str(each["of"]) for each in self.final if each["key"] == found and "of" in each), found)
-
-    def _find(self, key: str) -> str:
         known = dict.fromkeys(str(each["key"]) for each in self.final)
         known |= dict.fromkeys(each for lines in self.steps.values() for each in lines)
-        if key in known:
-            return key
-        if alike := [each for each in known if unescape_key(each) == key]:
-            return alike[0]
-        if place := _PLACE.fullmatch(key):
-            file = LISTINGS[place[1]].file  # type: ignore[index]
-            for each in self.final:
-                if each["file"] == file and each["id"] == int(place[2]):
-                    return str(each["key"])
+        found = key if key in known else next((each for each in known if unescape_key(each) == key), None)
+        if found is None and (place := _PLACE.fullmatch(key)):
+            file, number = LISTINGS[place[1]].file, int(place[2])  # type: ignore[index]
+            there = (str(each["key"]) for each in self.final if each["file"] == file and each["id"] == number)
+            found = next(there, None)
             if not self.final:
                 what = f"the set is not finished yet, so it has no place {key}"
                 remedy = "harness build mis --config FILE --out DIR  continues; until then use a key from work/"
                 raise MissingData(what, where=str(self.folder), remedy=remedy)
-        raise UnknownName(f"no record {one_line(key)!r} is here", where=str(self.folder), remedy=nearest(key, known))
+        if found is None:
+            what = f"no record {one_line(key)!r} is here"
+            raise UnknownName(what, where=str(self.folder), remedy=nearest(key, known))
+        return next((str(each["of"]) for each in self.final if each["key"] == found and "of" in each), found)
 
     def find_elements(self, seed: str) -> list[str]:
         """The keys of a seed's elements, without those that only an earlier walk listed."""
@@ -143,9 +138,23 @@ class _StoryWriter:
         self._models = read_models(files.folder)
 
     def lines(self, key: str) -> Iterator[str]:
-        steps = self._files.steps
+        folder, steps = self._files.folder, self._files.steps
         places = [each for each in self._files.final if key in (each["key"], each.get("of"))]
-        find_image = self._image_finder(each for each in places if "of" not in each)
+        taken = {
+            shot["sha256"]: each["images"][shot["object"] - 1]
+            for each in places
+            if "of" not in each
+            for shot in each["drawings"]
+            if shot["taken"]
+        }
+
+        def find_image(sha256: str) -> str:
+            """In the set, else in the build's folder."""
+            kept = folder / "work" / IMAGES / sha256[:2]
+            files = [folder / taken[sha256]] if sha256 in taken else []
+            files += [kept / f"{sha256}{suffix}" for suffix in SUFFIXES.values()]
+            return next((str(file) for file in files if file.is_file()), "")
+
         yield one_line(key)
         for each in places:
             first, second = each["images"]
@@ -170,24 +179,6 @@ class _StoryWriter:
             last, line = next((step, steps[step][child]) for step in reversed(STEPS) if child in steps[step])
             why = f": {one_line(str(line['why']))}" if line.get("why") else ""
             yield f"  {one_line(child)}: {last}, {line['end']}{why}"
-
-    def _image_finder(self, drawn: Iterable[Mapping[str, Json]]) -> ImageFinder:
-        """Finds drawings: in the set, else in the build's folder."""
-        folder = self._files.folder
-        taken = {
-            shot["sha256"]: each["images"][shot["object"] - 1]
-            for each in drawn
-            for shot in each["drawings"]
-            if shot["taken"]
-        }
-
-        def find(sha256: str) -> str:
-            kept = folder / "work" / IMAGES / sha256[:2]
-            files = [folder / taken[sha256]] if sha256 in taken else []
-            files += [kept / f"{sha256}{suffix}" for suffix in SUFFIXES.values()]
-            return next((str(file) for file in files if file.is_file()), "")
-
-        return find
 
     def _step(self, step: str, line: Mapping[str, Json], find_image: ImageFinder) -> Iterator[str]:
         """One step, from its line in `work/`."""

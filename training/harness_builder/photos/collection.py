@@ -361,26 +361,22 @@ def _read_folder(files: DataFiles) -> Iterator[Photo | Lost]:
                 listed[(PurePosixPath(folder) / row.text("file_name")).as_posix()] = parse_info(row.values)
         there = frozenset(names)
         for name in names:
-            if PurePosixPath(name).suffix.casefold() in IMAGES:
-                info = listed.pop(folder + name, PhotoInfo())
-                yield _read_loose(files, folder, name, there, info)
+            if PurePosixPath(name).suffix.casefold() not in IMAGES:
+                continue
+            info = listed.pop(folder + name, PhotoInfo())
+            caption, sidecar = (f"{name.rpartition('.')[0]}.{ending}" for ending in ("txt", "json"))
+            try:  # files next to a photograph override the table
+                if caption in there:
+                    info = _parse_caption(files.read(folder + caption)).over(info)
+                if sidecar in there:
+                    info = _parse_sidecar(files.read(folder + sidecar)).over(info)
+                _, size, changed = files.stamp(folder + name)
+            except (BadData, BadImage):
+                yield "unreadable"
+                continue
+            yield _make_photo(folder + name, files.image(folder + name), f"{size} {changed}", info)
     for _ in listed:
         yield "absent"
-
-
-def _read_loose(files: DataFiles, folder: str, name: str, there: frozenset[str], listed: PhotoInfo) -> Photo | Lost:
-    """A photograph of a folder; the file next to it overrides a table."""
-    place, stem = folder + name, name.rpartition(".")[0]
-    info = PhotoInfo()
-    try:
-        if f"{stem}.json" in there:
-            info = _parse_sidecar(files.read(f"{folder}{stem}.json"))
-        if f"{stem}.txt" in there:
-            info = info.over(_parse_caption(files.read(f"{folder}{stem}.txt")))
-        _, size, changed = files.stamp(place)
-    except (BadData, BadImage):
-        return "unreadable"
-    return _make_photo(place, files.image(place), f"{size} {changed}", info.over(listed))
 
 
 @dataclass(frozen=True, slots=True)

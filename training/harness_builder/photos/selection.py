@@ -21,7 +21,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -493,6 +493,7 @@ class PhotoInspector:
         self._faces = faces
         self._work = work
         self._images = ImageStore(work)
+        self._template = Path(__file__).with_name("shows.txt").read_text(encoding="utf-8").strip()
         self._one_thread = anyio.CapacityLimiter(1)
 
     async def inspect(self, photo: Photo, words: str) -> FitPhoto | UnfitPhoto:
@@ -533,7 +534,7 @@ class PhotoInspector:
             raise Unreadable(found.message)
 
         fenced = fence("object", words, draw_marker((words,), random_marker))
-        text = Text(text=fill(_viewer_text(), form=_FORM.describe(), object=fenced))
+        text = Text(text=fill(self._template, form=_FORM.describe(), object=fenced))
         request = Request(messages=(Message(role="user", content=(image, text)),), schema=_FORM.schema)
         query = ModelQuery(step=_STEP, owner=owner, role="viewer", request=request, read=read)
         reply = await self._context.calls.ask(query)
@@ -556,11 +557,6 @@ def _cover_faces(image: Image, faces: FaceFinder, side: int) -> BlurredPhoto:
     plain = io.BytesIO()
     picture.save(plain, format="BMP")
     return blur_faces(inline_image("photograph.bmp", plain.getvalue()), faces)
-
-
-@cache
-def _viewer_text() -> str:
-    return Path(__file__).with_name("shows.txt").read_text(encoding="utf-8").strip()
 
 
 def photo_owner(sha256: str) -> str:

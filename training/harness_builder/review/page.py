@@ -5,7 +5,7 @@ The model's opinion of a candidate is sent once the candidate is answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,15 @@ def review_app(queue: Queue, token: str) -> ASGIApp:
         return _page_state(queue, queue.session(reviewer))
 
     def answer(fields: dict[str, Any]) -> dict[str, Any]:
-        review = _parse_answer(fields)
+        texts = {name: value for name, value in fields.items() if isinstance(value, str)}
+        texts |= {name: texts[name].strip() for name in ("reason", "question") if name in texts}
+        try:
+            review = parse_review({**fields, **texts})
+        except ValueError as error:
+            raise HarnessError(str(error), remedy=RELOAD) from None
+        if review.at:
+            raise HarnessError("the time or the duration of the decision is out of range", remedy=RELOAD)
+        review = replace(review, seconds=check_sent(list(texts.values()), review.seconds))
         session = queue.session(review.reviewer)
         session.answer(review)
         return _page_state(queue, session)
@@ -77,19 +85,6 @@ def review_app(queue: Queue, token: str) -> ASGIApp:
         "out": Change(act=leave_out, needs={"categories": list}),
     }
     return build_app("harness_builder.review", show=show, changes=changes, images=queue.images, token=token)
-
-
-def _parse_answer(fields: Mapping[str, Any]) -> Review:
-    """The decision that a page sent. Raises HarnessError for an unknown field, a long text, or another type."""
-    texts = {name: value for name, value in fields.items() if isinstance(value, str)}
-    texts |= {name: texts[name].strip() for name in ("reason", "question") if name in texts}
-    try:
-        review = parse_review({**fields, **texts})
-    except ValueError as error:
-        raise HarnessError(str(error), remedy=RELOAD) from None
-    if review.at:
-        raise HarnessError("the time or the duration of the decision is out of range", remedy=RELOAD)
-    return replace(review, seconds=check_sent(list(texts.values()), review.seconds))
 
 
 def _page_state(queue: Queue, session: CandidateSession, draft: Review | None = None) -> dict[str, Json]:

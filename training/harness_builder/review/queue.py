@@ -12,14 +12,7 @@ from typing import Literal
 
 from harness import HarnessError
 from harness.keys import short, text_hash
-from harness.review import (
-    BadField,
-    ImageState,
-    Place,
-    ReviewQueue,
-    ReviewSession,
-    ShownImages,
-)
+from harness.review import BadField, ImageState, Place, ReviewQueue, ReviewSession, ShownImages
 from harness_builder.steps.wording import find_question_fault
 from harness_builder.values import REAL, Candidate, Review
 

@@ -62,17 +62,6 @@ async def find_elements(context: BuildContext, seed: Seed) -> StepResult[tuple[E
         if isinstance(checked, Halted):
             return checked
         checks = checked.calls
-    said = await context.calls.ask(_elements_query(context, seed))
-    if isinstance(said, Halted):
-        return said.after(checks)
-    rows: list[Json] = said.value
-    if not rows:
-        return Halted(end="dropped", why="no element", call=said.call, before=checks)
-    found = tuple(_build_element(context, seed, place, row, said.call) for place, row in enumerate(rows))
-    return StepResult(value=found, calls=(*checks, said.call))
-
-
-def _elements_query(context: BuildContext, seed: Seed) -> ModelQuery:
     count = context.plan.per_text if seed.image is None else context.plan.per_image
     values = {"text": seed.text, "picture": seed.image is not None, "count": count, "category": seed.category}
     text = Text(text=context.prompts.fill("elements", values))
@@ -86,16 +75,25 @@ def _elements_query(context: BuildContext, seed: Seed) -> ModelQuery:
             distinct.setdefault(canonical(row).casefold(), row)
         return list(distinct.values())[:count]
 
-    return ModelQuery(
-        step="elements",
-        owner=seed.key,
-        role="writer" if seed.image is None else "viewer",
-        request=Request(
-            messages=(Message(role="user", content=content),), settings=Generation(max_tokens=least + each * count)
-        ),
-        read=read,
-        keep=filter_items,
+    said = await context.calls.ask(
+        ModelQuery(
+            step="elements",
+            owner=seed.key,
+            role="writer" if seed.image is None else "viewer",
+            request=Request(
+                messages=(Message(role="user", content=content),), settings=Generation(max_tokens=least + each * count)
+            ),
+            read=read,
+            keep=filter_items,
+        )
     )
+    if isinstance(said, Halted):
+        return said.after(checks)
+    rows: list[Json] = said.value
+    if not rows:
+        return Halted(end="dropped", why="no element", call=said.call, before=checks)
+    found = tuple(_build_element(context, seed, place, row, said.call) for place, row in enumerate(rows))
+    return StepResult(value=found, calls=(*checks, said.call))
 
 
 def _build_element(context: BuildContext, seed: Seed, place: int, row: Json, call: str) -> Element | Halted:

@@ -55,12 +55,24 @@ def blur_faces(image: Image, find: FaceFinder) -> BlurredPhoto:
     Raises:
         BadImage: it is missing, broken or out of bounds.
     """
+    from PIL.Image import Resampling
+
     from harness.drawings import png
 
     picture = decode(open_image(image).opened)
     boxes = find(picture)
-    for box in boxes:
-        _cover(picture, box)
+    for left, top, width, height in boxes:
+        edge_x, edge_y = round(width * _MARGIN), round(height * _MARGIN)
+        area = (
+            max(left - edge_x, 0),
+            max(top - edge_y, 0),
+            min(left + width + edge_x, picture.width),
+            min(top + height + edge_y, picture.height),
+        )
+        if area[0] < area[2] and area[1] < area[3]:
+            face = picture.crop(area)
+            few = face.resize((_CELLS, _CELLS), Resampling.BOX)
+            picture.paste(few.resize(face.size, Resampling.NEAREST), area[:2])
     faces: list[Box] = []
     for box in sorted(boxes, key=lambda box: -box[2] * box[3]):
         # a find with its middle in a larger one is the same face
@@ -136,21 +148,3 @@ def _to_array(picture: Picture) -> Untyped:
     import numpy as np
 
     return np.asarray(picture)
-
-
-def _cover(picture: Picture, box: Box) -> None:
-    from PIL.Image import Resampling
-
-    left, top, width, height = box
-    edge_x, edge_y = round(width * _MARGIN), round(height * _MARGIN)
-    area = (
-        max(left - edge_x, 0),
-        max(top - edge_y, 0),
-        min(left + width + edge_x, picture.width),
-        min(top + height + edge_y, picture.height),
-    )
-    if area[0] >= area[2] or area[1] >= area[3]:
-        return
-    face = picture.crop(area)
-    few = face.resize((_CELLS, _CELLS), Resampling.BOX)
-    picture.paste(few.resize(face.size, Resampling.NEAREST), area[:2])
