@@ -240,20 +240,18 @@ class ReviewLog(Generic[P]):
         """Revoke all answers on a key, and leave no byte of their words. Raises HarnessError if the file cannot be
         written; it is then as before."""
         with self._turn, self._locked():
-            if self.path.exists():
-                atomic_write(self.path, b"".join(self._without(line, key) for line in read_lines(self.path)))
+            lines = list(read_lines(self.path)) if self.path.exists() else []
+            for place, line in enumerate(lines):
+                try:
+                    entry = self.form.from_line(json.loads(line), self.reviewer)
+                except ValueError:
+                    continue
+                if isinstance(entry, Answer) and entry.key == key:
+                    data = encode_line(self.form.to_line(Undo(key=key, at=entry.at), self.reviewer), self.path)
+                    lines[place] = data.rstrip(b"\n").ljust(len(line) - 1) + b"\n"
+            if lines:
+                atomic_write(self.path, b"".join(lines))
                 self._forget()
-
-    def _without(self, line: bytes, key: str) -> bytes:
-        """The line; for an answer on this key, a line of its length that revokes it."""
-        try:
-            entry = self.form.from_line(json.loads(line), self.reviewer)
-        except ValueError:
-            return line
-        if not isinstance(entry, Answer) or entry.key != key:
-            return line
-        data = encode_line(self.form.to_line(Undo(key=key, at=entry.at), self.reviewer), self.path)
-        return data.rstrip(b"\n").ljust(len(line) - 1) + b"\n"
 
     def _forget(self) -> None:
         self._state, self._end, self._lines, self._inode = LogState[P](), 0, 0, 0

@@ -176,15 +176,11 @@ def _json_route(answer: Callable[[Request], Awaitable[dict[str, Any]]]) -> Calla
             return send(await answer(request))
         except HarnessError as error:
             known = {"field": error.field} if isinstance(error, BadField) else {}
-            return send({"error": _describe_error(error), **known}, 409 if isinstance(error, OutdatedReview) else 400)
+            where = f" ({error.where})" if error.where else ""
+            told = f"{error.what}{where}; {error.remedy}" if error.remedy else f"{error.what}{where}"
+            return send({"error": told, **known}, 409 if isinstance(error, OutdatedReview) else 400)
 
     return reply
-
-
-def _describe_error(error: HarnessError) -> str:
-    """What is wrong, where, and what helps, in one line."""
-    where = f" ({error.where})" if error.where else ""
-    return f"{error.what}{where}; {error.remedy}" if error.remedy else f"{error.what}{where}"
 
 
 async def _read_body(request: Request, needed: Mapping[str, type]) -> dict[str, Any]:

@@ -62,16 +62,25 @@ class _Chat:
             raise RequestError(404, message, param="model", code="model_not_found")
 
     async def complete(self, request: Request) -> Response:
+        too_large = RequestError(413, f"the body is over {self._limit} bytes", code="request_too_large")
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._limit:
+            raise too_large
+        data = bytearray()
+        try:
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > self._limit:
+                    raise too_large
+        except ClientDisconnect:
+            return _GONE
+
         def parse() -> tuple[bool, bool, ModelRequest]:
-            body = parse_body(data)
+            body = parse_body(bytes(data))
             self._check_name(body.model)
             usage = body.stream_options is not None and body.stream_options.include_usage
             return bool(body.stream), usage, build_request(body, self._model.info, self._files)
 
-        try:
-            data = await self._read_body(request)
-        except ClientDisconnect:
-            return _GONE
         stream, usage, asked = await anyio.to_thread.run_sync(parse)
         whole = await self._answer(request, asked)
         if whole is None:
@@ -79,17 +88,6 @@ class _Chat:
         if stream:
             return StreamingResponse(_stream_events(whole, usage=usage), media_type="text/event-stream")
         return _json_response(whole)
-
-    async def _read_body(self, request: Request) -> bytes:
-        too_large = RequestError(413, f"the body is over {self._limit} bytes", code="request_too_large")
-        data, length = bytearray(), request.headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._limit:
-            raise too_large
-        async for chunk in request.stream():
-            data += chunk
-            if len(data) > self._limit:
-                raise too_large
-        return bytes(data)
 
     async def _answer(self, request: Request, asked: ModelRequest) -> Mapping[str, Json] | None:
         """The completion; None if the client has gone, whose call is then cancelled."""

@@ -142,25 +142,6 @@ def guarded(app: ASGIApp, token: str) -> ASGIApp:
     if not token:
         raise ValueError("an empty token guards nothing")
     expected = token.encode()
-
-    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not hmac.compare_digest(_read_token(scope), expected):
-            await _send_unauthorized(send)
-        else:
-            await app(scope, receive, send)
-
-    return guard
-
-
-def _read_token(scope: Scope) -> bytes:
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    for name, value in headers:
-        if name == b"authorization" and value[: len(_SCHEME)].lower() == _SCHEME:
-            return value[len(_SCHEME) :].strip()
-    return b""
-
-
-async def _send_unauthorized(send: Send) -> None:
     error = {"message": "the token is missing or wrong", "type": "authentication_error", "code": "invalid_api_key"}
     body = json.dumps({"error": error | {"param": None}}).encode()
     headers = [
@@ -169,5 +150,16 @@ async def _send_unauthorized(send: Send) -> None:
         (b"www-authenticate", b"Bearer"),
         (b"connection", b"close"),  # the rest of the request may be on its way, and is not read
     ]
-    await send({"type": "http.response.start", "status": 401, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+
+    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            sent: list[tuple[bytes, bytes]] = scope["headers"]
+            bearers = (value for name, value in sent if name == b"authorization")
+            given = next((value for value in bearers if value[: len(_SCHEME)].lower() == _SCHEME), b"")
+            if not hmac.compare_digest(given[len(_SCHEME) :].strip(), expected):
+                await send({"type": "http.response.start", "status": 401, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
+                return
+        await app(scope, receive, send)
+
+    return guard
