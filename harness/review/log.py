@@ -244,7 +244,7 @@ class ReviewLog(Generic[P]):
             for place, line in enumerate(lines):
                 try:
                     entry = self.form.from_line(json.loads(line), self.reviewer)
-                except ValueError:
+                except (ValueError, RecursionError):
                     continue
                 if isinstance(entry, Answer) and entry.key == key:
                     data = encode_line(self.form.to_line(Undo(key=key, at=entry.at), self.reviewer), self.path)

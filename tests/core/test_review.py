@@ -159,6 +159,16 @@ def test_an_erased_answer_leaves_a_line_of_its_length_and_the_others_stand(tmp_p
     assert ann.progress().decided == {"one/blue-2": "blue"}
 
 
+@pytest.mark.parametrize("line", [b"[" * 100_000, b"\xff\xfe", b"null"])
+def test_an_answer_is_erased_beside_a_line_that_is_none(tmp_path: Path, line: bytes) -> None:
+    session(tmp_path).write_answer("one/red-1", "a secret word")
+    path = tmp_path / "one" / "words-ann.jsonl"
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    Words(tmp_path, *KEYS).log("ann", tmp_path / "one").strike("red-1")
+    assert path.read_bytes().startswith(line + b"\n")
+    assert b"secret" not in path.read_bytes()
+
+
 @pytest.mark.parametrize("line", [b"[" * 100_000, b"\xff\xfe", b"null", b'{"who": "ann", "act": 3}', b""])
 def test_a_line_that_is_none_is_named_and_nothing_is_written_after_it(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "one" / "words-ann.jsonl"
