@@ -62,7 +62,20 @@ def build_overview(
     columns: list[Column] = []
     heads: list[HeadGroup] = []
     for group in grouped:
-        own = [*_list_boards(group, glossary)]
+        own: list[Column] = []
+        for section in group.sections:
+            board = section.board
+            if board.measures:
+                head = build_head(board.name, board.measures[0], board.name, section.task, glossary)
+                head = replace(
+                    head,
+                    name=shorten(head.name, _IN_HEAD),
+                    anchor=section.anchor,
+                    task=board.task,
+                    topic=section.topic,
+                    suite=group.name if group.suite else "",
+                )
+                own.append(Column(head=head, section=section))
         if own:
             own += _list_means(group, means, topics, glossary)
             columns += own
@@ -82,23 +95,6 @@ def build_overview(
         shared=[("Answered by", glossary.fact("Answered by").anchor, kinds.pop())] if len(kinds) == 1 else (),
     )
     return lift_flags(table)
-
-
-def _list_boards(group: SectionGroup, glossary: Glossary) -> Iterator[Column]:
-    """A column for each board of a suite or topic that has numbers."""
-    for section in group.sections:
-        board = section.board
-        if board.measures:
-            head = build_head(board.name, board.measures[0], board.name, section.task, glossary)
-            head = replace(
-                head,
-                name=shorten(head.name, _IN_HEAD),
-                anchor=section.anchor,
-                task=board.task,
-                topic=section.topic,
-                suite=group.name if group.suite else "",
-            )
-            yield Column(head=head, section=section)
 
 
 def _list_means(
@@ -127,10 +123,8 @@ def _list_means(
 def _build_group_head(group: SectionGroup, count: int, described: Mapping[str, str], glossary: Glossary) -> HeadGroup:
     """The head over the columns of a suite or topic."""
     if group.suite:
-        word, about = (
-            f"suite {group.name}",
-            f"suite: {described.get(group.name) or 'tasks that were run under this name'}",
-        )
+        word = f"suite {group.name}"
+        about = f"suite: {described.get(group.name) or 'tasks that were run under this name'}"
     else:
         unknown = "another kind of question, or a kind that the results do not name"
         word, about = group.name or "other", words.TOPICS.get(group.name, unknown)

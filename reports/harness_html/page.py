@@ -144,13 +144,9 @@ def render_space(results: Sequence[Results]) -> Mapping[str, bytes]:
         "leaderboard.json": json.dumps(list_numbers(every), ensure_ascii=True, allow_nan=False, indent=1) + "\n",
     }
     files = {name: text.encode() for name, text in texts.items()}
-    if _can_draw():
+    if find_spec("vl_convert") is not None:
         files |= {f"figures/{name}": body for name, body in render_figures(results).items()}
     return files
-
-
-def _can_draw() -> bool:
-    return find_spec("vl_convert") is not None
 
 
 def _declare_colours() -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from harness.board import words
-from harness.board.corrected import ADDS_NOTHING, CorrectedNumber, describe_annotator
+from harness.board.corrected import ADDS_NOTHING, describe_annotator
 from harness.board.display import NOTHING, format_estimate, format_share, format_value
 from harness.board.leaderboard import Board, list_flags
 from harness.board.published import PublishedRow
-from harness.board.rows import Measure, Row
+from harness.board.rows import Row
 from harness.board.suites import SuiteGroup
 from harness.text import one_line
 
@@ -122,13 +122,9 @@ def group_sections(sections: Sequence[Section], groups: Sequence[SuiteGroup]) ->
 
 def order_by_topic(sections: Sequence[Section]) -> list[tuple[str, list[Section]]]:
     """The sections by what they ask about, in the order of reading; other kinds last."""
-    topics = sorted({section.topic for section in sections}, key=_place_topic)
+    places = {topic: place for place, topic in enumerate(words.TOPICS)}
+    topics = sorted({section.topic for section in sections}, key=lambda topic: (places.get(topic, len(places)), topic))
     return [(topic, [section for section in sections if section.topic == topic]) for topic in topics]
-
-
-def _place_topic(topic: str) -> tuple[int, str]:
-    known = list(words.TOPICS)
-    return (known.index(topic) if topic in known else len(known), topic)
 
 
 def place_figures(
@@ -242,7 +238,23 @@ def _list_labels(row: Row) -> Iterator[Labelling]:
         found = measure.corrected
         if found is None:
             continue
-        line = _describe_labels(row, measure, found)
+        unit = measure.unit
+        parts: list[str] = []
+        for part in found.parts:
+            share = "" if part.value is None or found.value is None else f": {format_value(part.value, unit)}"
+            count = f"{part.answers}, known" if part.known else f"{part.labels} of {part.answers}"
+            parts.append(f"{part.name} {count}{share}")
+        line = Labelling(
+            model=row.model,
+            metric=f"{measure.name}{' %' if unit == '%' else ''}",
+            judged=format_estimate(measure.value, measure.ci95, unit),
+            people=f"none: {found.why}" if found.value is None else format_estimate(found.value, found.ci95, unit),
+            labels=f"{found.labels} of {found.of}" if found.of else str(found.labels),
+            agreement=found.agreement,
+            annotators=[describe_annotator(who, own, unit) for who, own in found.annotators.items()],
+            parts=parts,
+            remarks=[*([ADDS_NOTHING] if found.adds_nothing else []), *found.notes],
+        )
         if found.value is not None:
             yield line
         elif (same := missing.get(found.why)) is None:
@@ -250,27 +262,6 @@ def _list_labels(row: Row) -> Iterator[Labelling]:
         else:
             missing[found.why] = replace(same, metric=f"{same.metric}, {line.metric}")
     yield from missing.values()
-
-
-def _describe_labels(row: Row, measure: Measure, found: CorrectedNumber) -> Labelling:
-    unit = measure.unit
-    remarks = [*([ADDS_NOTHING] if found.adds_nothing else []), *found.notes]
-    parts: list[str] = []
-    for part in found.parts:
-        share = "" if part.value is None or found.value is None else f": {format_value(part.value, unit)}"
-        count = f"{part.answers}, known" if part.known else f"{part.labels} of {part.answers}"
-        parts.append(f"{part.name} {count}{share}")
-    return Labelling(
-        model=row.model,
-        metric=f"{measure.name}{' %' if unit == '%' else ''}",
-        judged=format_estimate(measure.value, measure.ci95, unit),
-        people=f"none: {found.why}" if found.value is None else format_estimate(found.value, found.ci95, unit),
-        labels=f"{found.labels} of {found.of}" if found.of else str(found.labels),
-        agreement=found.agreement,
-        annotators=[describe_annotator(who, own, unit) for who, own in found.annotators.items()],
-        parts=parts,
-        remarks=remarks,
-    )
 
 
 def _list_shared(board: Board) -> dict[str, str]:

@@ -240,6 +240,7 @@ def build_cell(board: Board, row: Row, measure: Measure | None, scale: Scale | N
     if measure is None:
         return Cell()
     drawn = scale if measure.main else None
+    counts = format_counts(measure)
     found = measure.corrected
     people = None
     if found is not None and found.value is not None:
@@ -259,14 +260,8 @@ def build_cell(board: Board, row: Row, measure: Measure | None, scale: Scale | N
         main=measure.main,
         why=one_line(measure.why, 200),
         people=people,
-        counts=_describe_counts(measure),
+        counts=f"{counts}, {measure.unresolved:g} unresolved" if counts and measure.unresolved else counts,
     )
-
-
-def _describe_counts(measure: Measure) -> str:
-    """What a number counts, of what it divides by, and what is unresolved; empty if these are no whole numbers."""
-    counts = format_counts(measure)
-    return f"{counts}, {measure.unresolved:g} unresolved" if counts and measure.unresolved else counts
 
 
 def name_kind(row: Row) -> str:

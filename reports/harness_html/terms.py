@@ -119,6 +119,7 @@ def describe_task(board: Board, tasks: Sequence[Task]) -> TaskNote:
         description = (
             f"Questions of one's own, built in the layout of {name}, and not that benchmark. {name}: {description}"
         )
+    source = (split.source if split is not None else None) or (task.source if task is not None else None)
     judges = {row.judge.id: row.judge for row in board.rows if row.judge.id}
     meanings: dict[str, str] = {}
     for judge in judges.values():
@@ -126,9 +127,9 @@ def describe_task(board: Board, tasks: Sequence[Task]) -> TaskNote:
             if label not in meanings or not meanings[label]:
                 meanings[label] = meaning
     return TaskNote(
-        description=_end_sentence(description),
+        description=description if description.endswith((".", "!", "?", "…")) else f"{description}.",
         paper="" if task is None or task.paper is None else one_line(describe_paper(task.paper), _LONGEST),
-        licence=next((row.licence for row in board.rows if row.licence), "") or _find_licence(task, split),
+        licence=next((row.licence for row in board.rows if row.licence), "") or (source.licence if source else ""),
         topic=board.topic or (split.group or "" if split is not None else ""),
         definitions={} if split is None else {metric.name: metric.description for metric in split.metrics},
         meanings=meanings,
@@ -139,11 +140,6 @@ def describe_benchmark(task: TaskNote) -> list[str]:
     """What a benchmark is, in sentences: what it asks, its paper, its licence."""
     paper = f"Paper: {task.paper}." if task.paper else "Paper: none is named."
     return [task.description, paper, f"Licence of its data: {task.licence or 'none is named'}."]
-
-
-def _find_licence(task: Task | None, split: Split | None) -> str:
-    source = (split.source if split is not None else None) or (task.source if task is not None else None)
-    return source.licence if source is not None else ""
 
 
 def _find_split(task: Task, name: str) -> Split | None:
@@ -175,7 +171,3 @@ def _read_meanings(judge: JudgeNote, split: Split | None) -> Mapping[str, str]:
             meaning = f"{meanings[word]} Or: {meaning}" if meanings[word] else meaning
         meanings[word] = meaning or meanings.get(word, "")
     return meanings
-
-
-def _end_sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."

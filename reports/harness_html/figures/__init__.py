@@ -7,7 +7,8 @@ this package itself; a PNG needs vl-convert, which is imported on use.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from harness.board.leaderboard import Board
 from harness.board.suites import Mean
@@ -27,18 +28,17 @@ def draw_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> tuple[F
         boards: all boards of a leaderboard.
         means: means over suites, which stand for a group of splits where there are any.
     """
-    return name_uniquely(_list_figures(boards, means))
-
-
-def _list_figures(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[Figure]:
     looks = Looks(boards)
-    yield from draw_headline(boards, means, looks)
-    yield from draw_ability(boards, means, looks)
-    yield from draw_forests(boards, looks)
-    yield from draw_splits(boards, looks)
-    yield from draw_classes(boards, looks)
-    yield from draw_categories(boards, looks)
-    yield from draw_judges(boards, looks)
+    drawn = chain(
+        draw_headline(boards, means, looks),
+        draw_ability(boards, means, looks),
+        draw_forests(boards, looks),
+        draw_splits(boards, looks),
+        draw_classes(boards, looks),
+        draw_categories(boards, looks),
+        draw_judges(boards, looks),
+    )
+    return name_uniquely(drawn)
 
 
 def write_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Mapping[str, bytes]:

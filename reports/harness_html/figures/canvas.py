@@ -147,7 +147,8 @@ class Canvas:
         opacity: str = "",
     ) -> None:
         """A straight line."""
-        d = f"M{_short(x1)} {_short(y1)}{_go(x1, y1, x2, y2)}"
+        on = f"H{_short(x2)}" if y1 == y2 else f"V{_short(y2)}" if x1 == x2 else f"L{_short(x2)} {_short(y2)}"
+        d = f"M{_short(x1)} {_short(y1)}{on}"
         self.path(d, stroke=stroke, width=width, dash=dash, opacity=opacity)
 
     def box(self, left: float, top: float, width: float, height: float, fill: str, opacity: str = "") -> None:
@@ -212,12 +213,6 @@ def for_page(svg: str) -> str:
 def _short(number: float) -> str:
     """At most a tenth of a pixel: less is invisible."""
     return f"{number:.1f}".removesuffix(".0").replace("-0.0", "0") or "0"
-
-
-def _go(x1: float, y1: float, x2: float, y2: float) -> str:
-    if y1 == y2:
-        return f"H{_short(x2)}"
-    return f"V{_short(y2)}" if x1 == x2 else f"L{_short(x2)} {_short(y2)}"
 
 
 @lru_cache(maxsize=4096)

@@ -273,9 +273,37 @@ def _draw_lines(grid: Grid, looks: Looks, more: str) -> Figure:
 def draw_classes(boards: Sequence[Board], looks: Looks) -> Iterator[Figure]:
     """Bars for each board whose rows have all classes."""
     for board in readings.select_primary_boards(boards):
-        rows = [row for row in board.rows if _read_shares(row)]
-        if rows:
-            yield _draw_classes(board, readings.choose(rows), len(rows), looks)
+        there = [row for row in board.rows if _read_shares(row)]
+        if not there:
+            continue
+        rows, title = readings.choose(there), readings.format_board(board)
+        unresolved = any(row.main is not None and row.main.unresolved for row in rows)
+        caption = readings.join_clauses(
+            f"Shares of the answers of {readings.format_count(len(rows), 'model')} on {title}, which sum to 100",
+            ", ".join(f"{name} {words}" for name, words in CLASSES.items()),
+            readings.describe_judges(rows),
+            readings.format_sizes(row.n for row in rows),
+            "records without a verdict are left out" if unresolved else "",
+            readings.describe_unranked(rows, "pale"),
+            readings.describe_choice(len(rows), len(there)),
+        )
+        canvas = Canvas(COLUMN)
+        draw_head(canvas, 16, f"% of answers on {title}")
+        _draw_bars(canvas, rows, looks)
+        text = f"What became of the answers on {title}"
+        lines = (
+            (shorten(row.model, IN_TABLE), *(f"{share:.1f}" for share in _read_shares(row)), f"{row.n:,}")
+            for row in rows
+        )
+        yield Figure(
+            name=make_slug("classes", board.name),
+            title=text,
+            caption=caption,
+            board=board.name,
+            task=board.task,
+            svg=canvas.finish(text, caption),
+            table=(("Model", *(f"{name} %" for name in CLASSES), "n"), *lines),
+        )
 
 
 def _read_shares(row: Row) -> Sequence[float]:
@@ -283,39 +311,6 @@ def _read_shares(row: Row) -> Sequence[float]:
     given = {measure.name: measure.value for measure in row.measures}
     shares = [value for name in CLASSES if (value := given.get(name)) is not None]
     return shares if len(shares) == len(CLASSES) and abs(sum(shares) - 100) < 0.01 else ()
-
-
-def _draw_classes(board: Board, rows: Sequence[Row], there: int, looks: Looks) -> Figure:
-    title = readings.format_board(board)
-    unresolved = any(row.main is not None and row.main.unresolved for row in rows)
-    caption = readings.join_clauses(
-        f"Shares of the answers of {readings.format_count(len(rows), 'model')} on {title}, which sum to 100",
-        ", ".join(f"{name} {words}" for name, words in CLASSES.items()),
-        readings.describe_judges(rows),
-        readings.format_sizes(row.n for row in rows),
-        "records without a verdict are left out" if unresolved else "",
-        readings.describe_unranked(rows, "pale"),
-        readings.describe_choice(len(rows), there),
-    )
-    canvas = Canvas(COLUMN)
-    draw_head(canvas, 16, f"% of answers on {title}")
-    _draw_bars(canvas, rows, looks)
-    text = f"What became of the answers on {title}"
-    return Figure(
-        name=make_slug("classes", board.name),
-        title=text,
-        caption=caption,
-        board=board.name,
-        task=board.task,
-        svg=canvas.finish(text, caption),
-        table=(
-            ("Model", *(f"{name} %" for name in CLASSES), "n"),
-            *(
-                (shorten(row.model, IN_TABLE), *(f"{share:.1f}" for share in _read_shares(row)), f"{row.n:,}")
-                for row in rows
-            ),
-        ),
-    )
 
 
 def _draw_bars(canvas: Canvas, rows: Sequence[Row], looks: Looks) -> None:

@@ -152,7 +152,9 @@ def _find_place(
                 continue
             if any(box.meets(each) for each in cut):
                 continue
-            if leader is not None and (any(each.meets(leader) for each in texts) or _crosses(leader, cut)):
+            if leader is not None and any(each.meets(leader) for each in texts):
+                continue
+            if leader is not None and any(_cross(leader, each) for each in cut):
                 continue
             crossed = sum(box.meets(each) for each in under)
             if best is None or crossed < best[0]:
@@ -199,11 +201,9 @@ def _find_anywhere(
     return boxes[-1][1], None
 
 
-def _crosses(line: Segment, others: Sequence[Segment]) -> bool:
-    return any(_cross(line, other) for other in others)
-
-
 def _cross(one: Segment, other: Segment) -> bool:
+    """Whether each of two lines has an end on either side of the other."""
+
     def side(line: Segment, x: float, y: float) -> float:
         return (line[2] - line[0]) * (y - line[1]) - (line[3] - line[1]) * (x - line[0])
 

@@ -74,7 +74,11 @@ def pair_sides(boards: Sequence[Board], means: Sequence[Mean], across: Kind, up:
     """The pair of two kinds of numbers; None if fewer than two models have both."""
     boards = readings.select_primary_boards(boards)
     given = {kind: _list_sides(boards, kind) for kind in (across, up)}
-    suites = {kind: _choose_suite(means, boards, kind) for kind in (across, up)}
+    # of each kind, the suite whose means cover most models
+    suites = {
+        kind: max(_list_suites(means, boards, kind), key=lambda side: len(side.points), default=None)
+        for kind in (across, up)
+    }
     every = {key: row for kind in (across, up) for side in given[kind] for key, row in _rows(side).items()}
     every |= {key: row for suite in suites.values() if suite is not None for key, row in _rows(suite).items()}
     having: list[set[Key]] = []  # models with a number of each kind
@@ -168,12 +172,6 @@ def average_readings(given: Sequence[Reading]) -> Reading:
     )
 
 
-def _choose_suite(means: Sequence[Mean], boards: Sequence[Board], kind: Kind) -> Side | None:
-    """The suite's means of this kind that cover most models; None for none."""
-    sides = list(_list_suites(means, boards, kind))
-    return max(sides, key=lambda side: len(side.points), default=None)
-
-
 def _list_suites(means: Sequence[Mean], boards: Sequence[Board], kind: Kind) -> Iterator[Side]:
     """Each suite's means, for models whose ref names one row alone."""
     kinds: dict[str, Kind] = {}
@@ -181,7 +179,7 @@ def _list_suites(means: Sequence[Mean], boards: Sequence[Board], kind: Kind) -> 
     for board in boards:
         for row in board.rows:
             rows.setdefault(readings.identify(row), row)
-            for each in (*TOPICS.values(),):
+            for each in TOPICS.values():
                 if readings.read_kind(row, each) is not None:
                     kinds.setdefault(f"{board.task}:{board.split}", each)
                     kinds.setdefault(board.title, each)
