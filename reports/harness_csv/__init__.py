@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from harness import Report, Results, hookimpl
 
 if TYPE_CHECKING:
     from harness.matrix import Matrix
+
+_MATRIX_COLUMNS: Final = (
+    *("model", "name", "published", "group", "over", "head", "task", "split", "metric", "by_people", "unit", "better"),
+    *("value", "shown", "ci95_low", "ci95_high", "seeds", "seed_sd", "standing", "judge", "notes"),
+)
 
 
 def render(results: Sequence[Results]) -> str:
@@ -21,10 +26,23 @@ def render(results: Sequence[Results]) -> str:
 
 
 def tabulate(table: Matrix) -> str:
-    """The paper table with a line for each cell."""
-    from .matrix import render_matrix
+    """The paper table with a line for each cell, dashes too, so that any program can turn it as it needs."""
+    from harness.board.sheet import render_csv
 
-    return render_matrix(table)
+    lines: list[dict[str, object]] = []
+    for row in table.rows:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            values = (
+                *(row.model, row.name, row.published),
+                *(column.group, column.over, column.head, column.task, column.split),
+                *(column.metric, column.by_people, column.unit, column.better),
+                cell.value,
+                "" if cell.value is None else cell.number,
+                *(cell.ci95 or (None, None)),
+                *(cell.seeds or None, cell.sd, cell.standing, column.judge, "; ".join(cell.told)),
+            )
+            lines.append(dict(zip(_MATRIX_COLUMNS, values, strict=True)))
+    return render_csv(_MATRIX_COLUMNS, lines)
 
 
 @hookimpl

@@ -57,25 +57,27 @@ def render_logs(folders: Sequence[Path], *, reveal: bool) -> Mapping[str, bytes]
         for section in list_sections(whole):
             by_title.setdefault(f"{section.task}:{section.split}", []).extend(read_rows(section))
         for title in run.splits:
-            if by_title.get(title):
-                found, when = by_title[title], _find_invocation(run, title)
-                builder = SampleBuilder(model=one_line(run.file.model.ref), by=tuple(found[0].by), reveal=reveal)
-                samples = [builder.build(item) for item in run.items(title)]
-                usage = sum((each.output.usage or chat.ModelUsage() for each in samples), chat.ModelUsage())
-                ids = list(dict.fromkeys(str(each.id) for each in samples))
-                log = evallog.EvalLog(
-                    status="success",
-                    eval=_build_spec(run, title, found[0], ids, reveal=reveal),
-                    results=build_results(found),
-                    stats=evallog.EvalStats(
-                        started_at=when.started, completed_at=when.finished, model_usage={builder.model: usage}
-                    ),
-                    samples=samples,
-                )
-                parts = (when.started, file_name(title)[:_LONGEST], log.eval.task_id)
-                name = "_".join(re.sub(r"[_/:+]", "-", part) for part in parts)
-                names = (f"{name}-{number}.eval" if number > 1 else f"{name}.eval" for number in range(1, 10**6))
-                files[next(each for each in names if each not in files)] = _write_log(log)
+            found = by_title.get(title)
+            if not found:
+                continue
+            when = _find_invocation(run, title)
+            builder = SampleBuilder(model=one_line(run.file.model.ref), by=tuple(found[0].by), reveal=reveal)
+            samples = [builder.build(item) for item in run.items(title)]
+            usage = sum((each.output.usage or chat.ModelUsage() for each in samples), chat.ModelUsage())
+            ids = list(dict.fromkeys(str(each.id) for each in samples))
+            log = evallog.EvalLog(
+                status="success",
+                eval=_build_spec(run, title, found[0], ids, reveal=reveal),
+                results=build_results(found),
+                stats=evallog.EvalStats(
+                    started_at=when.started, completed_at=when.finished, model_usage={builder.model: usage}
+                ),
+                samples=samples,
+            )
+            parts = (when.started, file_name(title)[:_LONGEST], log.eval.task_id)
+            name = "_".join(re.sub(r"[_/:+]", "-", part) for part in parts)
+            names = (f"{name}-{number}.eval" if number > 1 else f"{name}.eval" for number in range(1, 10**6))
+            files[next(each for each in names if each not in files)] = _write_log(log)
     return files
 
 
@@ -163,49 +165,48 @@ def build_results(rows: Iterable[Row]) -> evallog.EvalResults:
     found = list(rows)
     first = found[0]
     failed = sum(first.outcomes.get(name, 0) for name in _FAILED)
-    scores = [_build_score(row) for row in found]
+    scores: list[evallog.EvalScore] = []
+    for row in found:
+        scored = row.verdicts.get("scored", 0)
+        metrics: dict[str, evallog.EvalMetric] = {}
+        without_value: dict[str, Json] = {}
+        for measure in sorted(row.measures, key=lambda each: not each.main):  # inspect's lists show the first
+            about: dict[str, Json] = {
+                "unit": measure.unit,
+                "better": measure.better,
+                "main": measure.main,
+                "ci95": list(measure.ci95),
+                "ci95_worst": list(measure.ci95_worst),
+                "bounds": list(measure.bounds),
+                "numerator": measure.numerator,
+                "denominator": measure.denominator,
+                "unresolved": measure.unresolved,
+                **({"strata": dict(measure.strata)} if measure.strata else {}),
+            }
+            if measure.value is None:
+                without_value[measure.name] = about
+            else:
+                metrics[measure.name] = evallog.EvalMetric(name=measure.name, value=measure.value, metadata=about)
+        score = evallog.EvalScore(
+            name=plain(row.judge.id) or "unjudged",
+            scorer=plain(row.judge.id) or "unjudged",
+            scored_samples=scored,
+            unscored_samples=sum(row.verdicts.values()) - scored,
+            metrics=metrics,
+            metadata={
+                "judge": row.judge.label,
+                "rubric_fidelity": row.judge.fidelity,
+                "primary": row.primary,
+                "coverage": row.coverage,
+                "complete": row.complete,
+                "flags": [caution.kind for caution in row.cautions],
+                "verdicts": dict(row.verdicts),
+                "labels": dict(row.labels),
+                "without_value": without_value,
+            },
+        )
+        scores.append(score)
     return evallog.EvalResults(total_samples=first.records, completed_samples=first.records - failed, scores=scores)
-
-
-def _build_score(row: Row) -> evallog.EvalScore:
-    scored = row.verdicts.get("scored", 0)
-    metrics: dict[str, evallog.EvalMetric] = {}
-    without_value: dict[str, Json] = {}
-    for measure in sorted(row.measures, key=lambda each: not each.main):  # inspect's lists show the first
-        about: dict[str, Json] = {
-            "unit": measure.unit,
-            "better": measure.better,
-            "main": measure.main,
-            "ci95": list(measure.ci95),
-            "ci95_worst": list(measure.ci95_worst),
-            "bounds": list(measure.bounds),
-            "numerator": measure.numerator,
-            "denominator": measure.denominator,
-            "unresolved": measure.unresolved,
-            **({"strata": dict(measure.strata)} if measure.strata else {}),
-        }
-        if measure.value is None:
-            without_value[measure.name] = about
-        else:
-            metrics[measure.name] = evallog.EvalMetric(name=measure.name, value=measure.value, metadata=about)
-    return evallog.EvalScore(
-        name=plain(row.judge.id) or "unjudged",
-        scorer=plain(row.judge.id) or "unjudged",
-        scored_samples=scored,
-        unscored_samples=sum(row.verdicts.values()) - scored,
-        metrics=metrics,
-        metadata={
-            "judge": row.judge.label,
-            "rubric_fidelity": row.judge.fidelity,
-            "primary": row.primary,
-            "coverage": row.coverage,
-            "complete": row.complete,
-            "flags": [caution.kind for caution in row.cautions],
-            "verdicts": dict(row.verdicts),
-            "labels": dict(row.labels),
-            "without_value": without_value,
-        },
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ def render(results: Sequence[Results]) -> str:
 
 def tabulate(table: Matrix) -> str:
     """The paper table as one booktabs table."""
-    from .matrix import render_matrix
+    from .tables import render_matrix
 
     return render_matrix(table)
 

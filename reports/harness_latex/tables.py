@@ -1,5 +1,7 @@
 r"""Boards as LaTeX: one booktabs `table` each, with the facts behind every number in its columns, caption and notes.
 
+The paper table is one `table` with heads over several columns and footnotes below it.
+
 Only escaped text and numbers reach the file. Marks are macros, so that a paper can restyle them. The board decides who
 is best or second: only a significant lead counts.
 """
@@ -17,6 +19,7 @@ from harness.board.display import NOTHING, format_interval, format_share, format
 from harness.board.leaderboard import Board, find_standing, list_flags
 from harness.board.rows import Ends, Measure, Row
 from harness.board.suites import Mean
+from harness.matrix import Matrix, MatrixCell, MatrixColumn
 from harness.text import escape_tex
 
 _T = TypeVar("_T")
@@ -31,6 +34,12 @@ _HEAD: Final = r"""% Needs \usepackage{booktabs}. Define these before \input to 
 \providecommand{\second}[1]{\underline{#1}}
 \providecommand{\unranked}{\textsuperscript{\dag}}
 \providecommand{\flagged}[1]{\textsuperscript{#1}}"""
+_PACKAGES: Final = {"resize": "booktabs,graphicx", "sideways": "booktabs,graphicx,rotating", "none": "booktabs"}
+_MACROS: Final = r"""\providecommand{\best}[1]{\textbf{#1}}
+\providecommand{\second}[1]{\underline{#1}}
+\providecommand{\flagged}[1]{\textsuperscript{#1}}"""
+#: shrinks a table only where it is wider than the text
+_FIT: Final = r"\providecommand{\fitmatrix}[1]{\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{#1}}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,3 +212,83 @@ def _format_interval(ends: Ends, unit: str) -> str:
     r"""A small interval after its value: ` {\scriptsize [78.3, 82.1]}`; empty for none."""
     shown = format_interval(ends, unit)
     return rf" {{\scriptsize {shown}}}" if shown else ""
+
+
+def render_matrix(table: Matrix) -> str:
+    r"""The table as one file for `\input`."""
+    shrinks = table.fit != "none"
+    float_name = "sidewaystable" if table.fit == "sideways" else "table"
+    columns = len(table.columns)
+    body = [
+        rf"\begin{{tabular}}{{l{'r' * columns}}}",
+        r"\toprule",
+        *_list_heads(table),
+        r"\midrule",
+        *_list_rows(table),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    if shrinks:
+        body = [r"\fitmatrix{%", *body[:-1], r"\end{tabular}}"]
+    facts = " ".join(escape_tex(fact) for fact in table.facts)
+    notes = " ".join(rf"\flagged{{{note.mark}}}\,{escape_tex(note.text)}" for note in table.notes)
+    under = [r"\par\smallskip\scriptsize\raggedright", *(rf"{text}\par" for text in (facts, notes) if text)]
+    place = "" if table.fit == "sideways" else "[htbp]"
+    return "\n".join(
+        [
+            rf"% Needs \usepackage{{{_PACKAGES[table.fit]}}}. Define these before \input to set them another way.",
+            _MACROS,
+            *([_FIT] if shrinks else []),
+            "",
+            rf"\begin{{{float_name}}}{place}",
+            r"\centering",
+            r"\small\setlength{\tabcolsep}{4pt}",
+            rf"\caption{{{escape_tex(table.title)}}}",
+            rf"\label{{tab:{table.label}}}",
+            *body,
+            *under,
+            rf"\end{{{float_name}}}",
+            "",
+        ]
+    )
+
+
+def _list_heads(table: Matrix) -> Iterator[str]:
+    """The lines of heads, the outer one first, with rules below what spans several columns."""
+    for spans in table.heads:
+        cells, rules, first = [""], list[str](), 2
+        for head, width in spans:
+            cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape_tex(head)}}}")
+            rules += [rf"\cmidrule(lr){{{first}-{first + width - 1}}}"] if head else []
+            first += width
+        yield rf"{' & '.join(cells)} \\"
+        yield "".join(rules)
+    yield rf"{' & '.join(['Model', *map(_set_head, table.columns)])} \\"
+
+
+def _set_head(column: MatrixColumn) -> str:
+    parts = (escape_tex(column.head), _ARROWS.get(column.better, ""))
+    return rf"\multicolumn{{1}}{{c}}{{{' '.join(part for part in parts if part)}{_set_marks(column.notes)}}}"
+
+
+def _list_rows(table: Matrix) -> Iterator[str]:
+    width = len(table.columns) + 1
+    for number, row in enumerate(table.rows):
+        if row.section:
+            yield from [r"\midrule"] if number else []
+            yield rf"\multicolumn{{{width}}}{{l}}{{\emph{{{escape_tex(row.section)}}}}} \\"
+        name = escape_tex(row.name) + _set_marks(row.notes)
+        yield rf"{' & '.join([name, *map(_set_cell, row.cells)])} \\"
+
+
+def _set_cell(cell: MatrixCell) -> str:
+    number = escape_tex(NOTHING) if cell.value is None else cell.number
+    if cell.standing:
+        number = rf"\{cell.standing}{{{number}}}"
+    spread = rf" {{\scriptsize {escape_tex(cell.spread)}}}" if cell.spread else ""
+    interval = rf" {{\scriptsize {cell.interval}}}" if cell.interval else ""
+    return f"{number}{_set_marks(cell.notes)}{spread}{interval}"
+
+
+def _set_marks(notes: Sequence[str]) -> str:
+    return rf"\flagged{{{','.join(notes)}}}" if notes else ""

@@ -1,4 +1,7 @@
-"""Boards as Markdown: a heading, a line of shared facts, a table, notes."""
+"""Boards as Markdown: a heading, a line of shared facts, a table, notes; and the paper table.
+
+The paper table is one table, whose heads hold their groups, with footnotes below it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from harness.board.leaderboard import Board, licences, list_flags
 from harness.board.rows import Row
 from harness.board.suites import Mean, SuiteGroup
 from harness.keys import canonical
+from harness.matrix import Matrix, MatrixCell, MatrixColumn
 from harness.text import escape_markdown
 
 _MOST_METRICS: Final = 6  #: a wider table does not fit a page; a note names the rest
@@ -20,6 +24,7 @@ _LEGEND: Final = (
     "↓ lower is better, ↑ higher is better. Brackets: 95% interval. Coverage: share of the records with a result."
 )
 _RANKS: Final = "Rank: one more than the number of models whose whole interval is better; unresolved records widen it."
+_STANDINGS: Final = {"best": "**{}**", "second": "<ins>{}</ins>", "": "{}"}
 
 Text = Callable[[Row], str]
 _FACTS: Final[Sequence[tuple[str, Text]]] = (
@@ -187,3 +192,37 @@ def _is_ranked(board: Board) -> bool:
 
 def _is_same(board: Board, text: Text) -> bool:
     return len({text(row) for row in board.rows}) == 1
+
+
+def render_matrix(table: Matrix) -> str:
+    """The table with its title, what holds for all of it, and its footnotes."""
+    lines = [["Model", *map(_write_head, table.columns)], ["---", *("---:" for _ in table.columns)]]
+    for row in table.rows:
+        if row.section:
+            lines.append([f"*{escape_markdown(row.section)}*", *("" for _ in table.columns)])
+        lines.append([escape_markdown(row.name) + _write_marks(row.notes), *map(_write_cell, row.cells)])
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    notes = [f"{_write_marks((note.mark,))} {escape_markdown(note.text)}" for note in table.notes]
+    blocks = [
+        f"### {escape_markdown(table.title)}",
+        "\n".join(map(_join_cells, padded)),
+        "\n".join(f"- {text}" for text in notes),
+        "\n".join(f"<sub>{escape_markdown(fact)}</sub><br>" for fact in table.facts).removesuffix("<br>"),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _write_head(column: MatrixColumn) -> str:
+    """`Safety<br>easy<br>ASR ↓`: Markdown has no heads over several columns."""
+    named = [escape_markdown(part) for part in (column.group, column.over, column.head) if part]
+    return f"{'<br>'.join(named)} {column.arrow}".rstrip() + _write_marks(column.notes)
+
+
+def _write_cell(cell: MatrixCell) -> str:
+    number = _STANDINGS[cell.standing].format(cell.number)
+    return " ".join(part for part in (number + _write_marks(cell.notes), cell.spread, cell.interval) if part)
+
+
+def _write_marks(notes: Sequence[str]) -> str:
+    return f"<sup>{','.join(notes)}</sup>" if notes else ""

@@ -67,15 +67,12 @@ class LeaderboardPage:
             if self._drawn[0] != stamp:
                 self._drawn = (stamp, render_leaderboard(self._indexes))
         except HarnessError as error:
-            return 404, _describe_error(error), POLICY
+            page = (
+                '<!doctype html><html lang="en"><meta charset="utf-8"><title>Leaderboard</title>'
+                '<link rel="stylesheet" href="/assets/look.css"><header><h1>Leaderboard</h1></header>'
+                f'<main><p>{escape(str(error))}</p><p><a href="{VIEWER}">All samples</a></p></main></html>'
+            )
+            return 404, page, POLICY
         page = self._drawn[1]
         own = _META.search(page)
         return 200, page, f"{unescape(own[1])}; frame-ancestors 'none'" if own else POLICY
-
-
-def _describe_error(error: HarnessError) -> str:
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Leaderboard</title>'
-        '<link rel="stylesheet" href="/assets/look.css"><header><h1>Leaderboard</h1></header>'
-        f'<main><p>{escape(str(error))}</p><p><a href="{VIEWER}">All samples</a></p></main></html>'
-    )

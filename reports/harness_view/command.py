@@ -15,7 +15,7 @@ from harness.cli.options import load_host, plugin_options, show_examples
 from harness.text import say
 
 if TYPE_CHECKING:
-    from .index import Mode, RunIndex
+    from .index import Mode
 
 _DATA = click.option(
     "--data",
@@ -71,9 +71,18 @@ def view_command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) ->
     else:  # an export is redacted by default
         mode = "fold" if given["reveal"] is None and not folder else "redact"
     indexes = open_indexes(list_run_folders(list_places(runs)), mode, given["data"] or configured_data(ctx))
+
+    def print_address(url: str) -> None:
+        click.echo(url)
+        click.echo("Ctrl-C ends it", err=True)
+        if not given["no_browser"]:
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some browsers block
+
     try:
         if folder is None:
-            _serve(indexes, port=given["port"], browser=not given["no_browser"])
+            from .server import serve
+
+            serve(indexes, port=given["port"], ready=print_address)
         else:
             from .page import export
 
@@ -85,18 +94,6 @@ def view_command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) ->
         for index in indexes:
             index.close()
     return 0
-
-
-def _serve(indexes: list[RunIndex], *, port: int, browser: bool) -> None:
-    from .server import serve
-
-    def print_address(url: str) -> None:
-        click.echo(url)
-        click.echo("Ctrl-C ends it", err=True)
-        if browser:
-            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some browsers block
-
-    serve(indexes, port=port, ready=print_address)
 
 
 @click.command(

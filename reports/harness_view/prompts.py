@@ -97,7 +97,11 @@ class JudgePrompts:
                 return FoundRubric(why=f"the run used version {version} of {name}; installed is {known.version}")
             given = cast("Mapping[str, Any]", card.get("settings") or {})
             own = {each.name: given[each.name] for each in known.settings if each.name in given}
-            rubric = known.open(effective(known.settings, own, owner=f"judge {name}"), self._find_root(name))
+            run_folders = (Path(task.data.folder) for task in self._file.tasks.values() if task.data.folder)
+            folders = [folder for folder in (self._data, *run_folders) if folder]
+            places = [*(data_folder(folder) / name for folder in folders), data_folder() / name]
+            root = next((place for place in places if place.is_dir()), places[-1])
+            rubric = known.open(effective(known.settings, own, owner=f"judge {name}"), root)
         except HarnessError as error:
             return FoundRubric(why=error.what)
         except Exception:  # noqa: BLE001 - a plugin may raise anything
@@ -105,11 +109,6 @@ class JudgePrompts:
         if rubric.identity.get("template_hash", "") != card.get("template_hash", ""):
             return FoundRubric(why=f"the template of {name} is another one than the run used")
         return FoundRubric(rubric=rubric, version=f"{name} {version}")
-
-    def _find_root(self, name: str) -> Path:
-        folders = [Path(task.data.folder) for task in self._file.tasks.values() if task.data.folder]
-        places = [data_folder(folder) / name for folder in (self._data, *folders) if folder] + [data_folder() / name]
-        return next((place for place in places if place.is_dir()), places[-1])
 
 
 def _refuse(why: str) -> dict[str, Json]:

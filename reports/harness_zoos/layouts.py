@@ -161,7 +161,41 @@ def render_lm_eval(results: Sequence[Results]) -> Mapping[str, bytes]:
     files: dict[str, bytes] = {}
     for ref, folder, run in _name_runs(results, _make_folder):
         time = re.sub(r"[^0-9A-Za-z.+-]", "-", run["started"])[:40]
-        files[f"{folder}/results_{time}.json"] = _encode_json(_build_document(ref, run))
+        # an lm-eval task keeps its name
+        tasks = {
+            section.split if section.task == "lm-eval" else title: (section, rows)
+            for section, title, rows in _list_splits(run)
+        }
+        numbers: dict[str, dict[str, Json]] = {}
+        for name, (_, rows) in tasks.items():
+            found = numbers[name] = {"name": name, "alias": name, "sample_len": rows[0].n}
+            for row in rows:
+                chosen = "none" if row.primary else row.judge.id
+                for each in row.measures:
+                    found[f"{each.name},{chosen}"] = "N/A" if each.value is None else _scale(each.value, each)
+                    found[f"{each.name}_stderr,{chosen}"] = "N/A"
+                found.update({f"{what},{chosen}": value for what, value in _count_records(row).items()})
+        parts = {name: [f"{section.task}:{part}" for part in section.parts] for name, (section, _) in tasks.items()}
+        first = {name: rows[0] for name, (_, rows) in tasks.items()}
+        document: dict[str, Json] = {
+            "results": numbers,
+            "groups": {name: numbers[name] for name, given in parts.items() if given},
+            "group_subtasks": parts,
+            "configs": {name: _build_config(name, section, first[name]) for name, (section, _) in tasks.items()},
+            "versions": {name: section.about.get("version") for name, (section, _) in tasks.items()},
+            "n-shot": dict.fromkeys(tasks, 0),
+            "higher_is_better": {
+                name: {each.name: each.better == "higher" for each in row.measures if each.better != "neither"}
+                for name, row in first.items()
+            },
+            "n-samples": {
+                name: {"original": row.n if row.n_expected is None else row.n_expected, "effective": row.n}
+                for name, row in first.items()
+            },
+            **_describe_run(ref, run, list(first.values())),
+            "harness": {name: [_describe_row(row) for row in rows] for name, (_, rows) in tasks.items()},
+        }
+        files[f"{folder}/results_{time}.json"] = _encode_json(document)
     return files
 
 
@@ -169,43 +203,6 @@ def _make_folder(model: str) -> str:
     """lm-eval's folder for a model; never hidden or outside."""
     name = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", model)
     return name.encode()[:_LONGEST].decode(errors="ignore").strip(". ") or "model"
-
-
-def _build_document(ref: str, run: Results) -> dict[str, Json]:
-    """One run of the model `ref`; an lm-eval task keeps its name."""
-    tasks = {
-        section.split if section.task == "lm-eval" else title: (section, rows)
-        for section, title, rows in _list_splits(run)
-    }
-    numbers: dict[str, dict[str, Json]] = {}
-    for name, (_, rows) in tasks.items():
-        found = numbers[name] = {"name": name, "alias": name, "sample_len": rows[0].n}
-        for row in rows:
-            chosen = "none" if row.primary else row.judge.id
-            for measure in row.measures:
-                found[f"{measure.name},{chosen}"] = "N/A" if measure.value is None else _scale(measure.value, measure)
-                found[f"{measure.name}_stderr,{chosen}"] = "N/A"
-            found.update({f"{what},{chosen}": value for what, value in _count_records(row).items()})
-    parts = {name: [f"{section.task}:{part}" for part in section.parts] for name, (section, _) in tasks.items()}
-    first = {name: rows[0] for name, (_, rows) in tasks.items()}
-    return {
-        "results": numbers,
-        "groups": {name: numbers[name] for name, given in parts.items() if given},
-        "group_subtasks": parts,
-        "configs": {name: _build_config(name, section, first[name]) for name, (section, _) in tasks.items()},
-        "versions": {name: section.about.get("version") for name, (section, _) in tasks.items()},
-        "n-shot": dict.fromkeys(tasks, 0),
-        "higher_is_better": {
-            name: {each.name: each.better == "higher" for each in row.measures if each.better != "neither"}
-            for name, row in first.items()
-        },
-        "n-samples": {
-            name: {"original": row.n if row.n_expected is None else row.n_expected, "effective": row.n}
-            for name, row in first.items()
-        },
-        **_describe_run(ref, run, list(first.values())),
-        "harness": {name: [_describe_row(row) for row in rows] for name, (_, rows) in tasks.items()},
-    }
 
 
 def _scale(value: float, measure: Measure) -> float:
