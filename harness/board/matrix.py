@@ -371,12 +371,12 @@ class _Builder:
             told.append(f"{name_some(models)}: {said}")
             apart |= dict.fromkeys(classes[number], said)
             if "judge" in names:
-                judges = [
+                first_judges, *more_judges = (
                     {row.judge.id for _, row in self.lines[place].rows.get(title, ()) if row.judge.id}
                     for each in classes.values()
                     for place in each
-                ]
-                shared = min(set.intersection(*judges), default="")
+                )
+                shared = min(first_judges.intersection(*more_judges), default="")
                 told_judge = f"`judge: {shared}` in the columns file, which all of {title} have"
                 self.remedies[told_judge if shared else "judge all runs alike (harness judge RUN --judge NAME)"] = None
         return apart
