@@ -14,7 +14,7 @@ from harness.errors import HarnessError, UnknownName
 from harness.evaluation.samples import Stop
 from harness.runs.sweeping.grids import build_grids
 from harness.runs.sweeping.plan import SweepPlan, plan_sweep
-from harness.runs.sweeping.pool import LocalPool, Work, find_slots, hold_output, list_plugin_flags
+from harness.runs.sweeping.pool import LocalPool, Work, find_slots, list_plugin_flags
 from harness.runs.sweeping.records import Records, Row
 from harness.runs.sweeping.result import Sweep, write_grids, write_leaderboard
 from harness.runs.sweeping.slurm import Script, build_scripts, submit
@@ -63,23 +63,38 @@ async def sweep_async(
     """
     from anyio import to_thread
 
-    started, stop, say = time.time(), stop or Stop(), tell or _say_nothing
+    started, stop, say = time.time(), stop or Stop(), tell or (lambda _: None)
     records = Records(plan)
-    async with hold_output(records):
-        if invocation.executor == "slurm":
-            return await _submit(plan, invocation, records, started)
-        async with _open_executor(plan, invocation, records, stop, say) as runner:
-            if not invocation.close:
-                rows = records.find_rows(plan)
-                todo = [row for row in rows if row.state not in ("complete", "answered", "running")]
-                done = len(rows) - len(todo)
-                if done:
-                    say(f"{done} of {len(rows)} units are done already, or another process runs them")
-                await runner.run(build_works(plan, todo, invocation.at_once or runner.at_once))
-                stop.check()
-            if plan.apart and not invocation.only_units:
-                await runner.run(build_judging(plan, records.find_rows(plan), runner.judges_at_once))
-                stop.check()
+    try:
+        records.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HarnessError(
+            f"cannot write: {error.strerror}", where=str(records.folder.parent), remedy="give another `output`"
+        ) from None
+    if invocation.executor == "slurm":  # it runs what is left, and `--close` then judges and writes the page
+        rows = records.find_rows(plan)
+        made = Sweep(
+            output=plan.output,
+            rows=tuple(rows),
+            executor="slurm",
+            started=format_time(started),
+            finished=format_time(time.time()),
+            submitted=await submit(list_scripts(plan, rows, invocation)),
+        )
+        made.write()
+        return made
+    async with _open_executor(plan, invocation, records, stop, say) as runner:
+        if not invocation.close:
+            rows = records.find_rows(plan)
+            todo = [row for row in rows if row.state not in ("complete", "answered", "running")]
+            done = len(rows) - len(todo)
+            if done:
+                say(f"{done} of {len(rows)} units are done already, or another process runs them")
+            await runner.run(build_works(plan, todo, invocation.at_once or runner.at_once))
+            stop.check()
+        if plan.apart and not invocation.only_units:
+            await runner.run(build_judging(plan, records.find_rows(plan), runner.judges_at_once))
+            stop.check()
     close = partial(close_sweep, plan, records, invocation.executor, started, say, page=not invocation.only_units)
     return await to_thread.run_sync(close)
 
@@ -108,21 +123,6 @@ def close_sweep(
     if page:
         made.write()
         write_grids(made.grids, plan.output)
-    return made
-
-
-async def _submit(plan: SweepPlan, invocation: Invocation, records: Records, started: float) -> Sweep:
-    """Let Slurm run what is left."""
-    rows = records.find_rows(plan)
-    made = Sweep(
-        output=plan.output,
-        rows=tuple(rows),
-        executor="slurm",
-        started=format_time(started),
-        finished=format_time(time.time()),
-        submitted=await submit(list_scripts(plan, rows, invocation)),
-    )
-    made.write()
     return made
 
 
@@ -244,7 +244,3 @@ def sweep(
     invocation = Invocation(executor=executor, ray_address=ray_address)
     with start_blocking_portal() as portal:
         return portal.call(lambda: sweep_async(plan, invocation, tell=tell))
-
-
-def _say_nothing(_: str) -> None:
-    pass

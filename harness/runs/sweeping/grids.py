@@ -6,7 +6,7 @@ A grid is of one judge: a run that another judge has read, or that lacks the met
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -114,14 +114,11 @@ def build_grids(plan: SweepPlan, rows: Sequence[Row]) -> tuple[Grid, ...]:
         return ()
     grids: list[Grid] = []
     for model in dict.fromkeys(row.unit.source for row in rows):
-        own = [row for row in rows if row.unit.source == model]
-        read = {(row.unit.strategy or NONE, row.unit.attack or NONE): _read(row) for row in own}
-        states = {(row.unit.strategy or NONE, row.unit.attack or NONE): row.why or row.state for row in own}
-        splits = list(dict.fromkeys(split for results in read.values() for split in _list_splits(results)))
-        made = [_build_grid(plan, model, task, name, read, states) for task, name in splits]
-        folders = {(row.unit.strategy or NONE, row.unit.attack or NONE): row.unit.folder for row in own}
-        changes = _compare({place: folders[place] for place, results in read.items() if results is not None})
-        grids += [_add_changes(grid, changes) for grid in made]
+        own = {(row.unit.strategy or NONE, row.unit.attack or NONE): row for row in rows if row.unit.source == model}
+        read = {place: results for place, row in own.items() if (results := _read(row)) is not None}
+        changes = _compare({place: own[place].unit.folder for place in read})
+        splits = dict.fromkeys(split for results in read.values() for split in _list_splits(results))
+        grids += [_build_grid(plan, model, task, name, own, read, changes) for task, name in splits]
     return tuple(grids)
 
 
@@ -149,14 +146,6 @@ def _compare(folders: Mapping[tuple[str, str], Path]) -> _Changes:
             if change.paired.difference is not None
         }
     return found
-
-
-def _add_changes(grid: Grid, changes: _Changes) -> Grid:
-    cells: dict[tuple[str, str], Cell] = {}
-    for place, cell in grid.cells.items():
-        difference, ends = changes.get(place, {}).get((grid.task, grid.split, grid.metric), (None, None))
-        cells[place] = cell if cell.value is None else replace(cell, change=difference, change_ci95=ends)
-    return replace(grid, cells=cells)
 
 
 def build_matrix(grids: Sequence[Grid]) -> Matrix:
@@ -222,39 +211,50 @@ def _fill(cell: Cell | None, grid: Grid | None) -> MatrixCell:
     )
 
 
-_Read = Mapping[tuple[str, str], Mapping[str, Any] | None]
-
-
 def _build_grid(
-    plan: SweepPlan, model: str, task: str, name: str, read: _Read, states: Mapping[tuple[str, str], str]
+    plan: SweepPlan,
+    model: str,
+    task: str,
+    name: str,
+    rows: Mapping[tuple[str, str], Row],
+    read: Mapping[tuple[str, str], Mapping[str, Any]],
+    changes: _Changes,
 ) -> Grid:
     strategies, attacks = plan.strategies or (NONE,), plan.attacks or (NONE,)
     first: Mapping[str, Any] | None = None
     metric = ""
     cells: dict[tuple[str, str], Cell] = {}
     for place in [(strategy, attack) for strategy in strategies for attack in attacks]:
-        results = read.get(place)
-        split = None if results is None else _find_split(results, task, name)
-        if results is None or split is None:
-            cells[place] = Cell(why=states.get(place, "it is not among the units of this command"))
+        results = read.get(place, {})
+        split: Mapping[str, Any] | None = results.get("tasks", {}).get(task, {}).get("splits", {}).get(name)
+        if split is None:
+            row = rows.get(place)
+            why = "it is not among the units of this command" if row is None else row.why or row.state
+            cells[place] = Cell(why=why)
             continue
         metrics: Mapping[str, Any] = split["metrics"]
         if first is None:
-            first, metric = split, plan.metric or _find_main(metrics)
+            main = next((each for each, body in metrics.items() if body.get("main")), next(iter(metrics), ""))
+            first, metric = split, plan.metric or main
         figures: Mapping[str, Any] | None = metrics.get(metric)
         if figures is None:
             cells[place] = Cell(why=f"it has no metric {metric}")
         elif split.get("judge") != first.get("judge"):
             cells[place] = Cell(why=f"its judge is {split.get('judge')}")
         else:
-            ends = figures.get("ci95")
+            value, ends = figures["value"], figures.get("ci95")
+            calls: object = ((results.get("usage") or {}).get("model") or {}).get("calls")
+            change = changes.get(place, {}).get((task, name, metric), (None, None))
+            difference, difference_ends = (None, None) if value is None else change
             cells[place] = Cell(
-                value=figures["value"],
+                value=value,
                 ci95=None if ends is None else (ends[0], ends[1]),
+                change=difference,
+                change_ci95=difference_ends,
                 n=split["n"],
-                calls=_count_calls(results),
+                calls=calls if isinstance(calls, int) else None,
                 complete=split["complete"],
-                why="" if figures["value"] is not None else str(figures.get("why") or "it has no value"),
+                why="" if value is not None else str(figures.get("why") or "it has no value"),
             )
     told: Mapping[str, Any] = {} if first is None else first["metrics"].get(metric, {})
     return Grid(
@@ -281,25 +281,8 @@ def _read(row: Row) -> Mapping[str, Any] | None:
         return None
 
 
-def _list_splits(results: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+def _list_splits(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The splits that are no part of a pooled one."""
-    tasks: Mapping[str, Any] = {} if results is None else results["tasks"]
-    for task, about in tasks.items():
+    for task, about in results["tasks"].items():
         pooled = {part for split in about["splits"].values() for part in split.get("parts") or ()}
         yield from ((task, name) for name in about["splits"] if name not in pooled)
-
-
-def _find_split(results: Mapping[str, Any], task: str, name: str) -> Mapping[str, Any] | None:
-    found: Mapping[str, Any] | None = results["tasks"].get(task, {}).get("splits", {}).get(name)
-    return found
-
-
-def _find_main(metrics: Mapping[str, Any]) -> str:
-    return next((name for name, figures in metrics.items() if figures.get("main")), next(iter(metrics), ""))
-
-
-def _count_calls(results: Mapping[str, Any]) -> int | None:
-    usage: Mapping[str, Any] = results.get("usage") or {}
-    own: Mapping[str, Any] = usage.get("model") or {}
-    calls = own.get("calls")
-    return calls if isinstance(calls, int) else None

@@ -29,7 +29,6 @@ from typing import Any, Final, cast
 
 from harness import plugins
 from harness.attacks import AttackSpec
-from harness.contracts import Task
 from harness.errors import HarnessError, UnknownName
 from harness.evaluation.judges import check_judges
 from harness.evaluation.options import Options
@@ -431,17 +430,11 @@ def _check_questions(options: Options) -> bool:
     return any(is_local(choice.model) for choice in choices)
 
 
-def _list_task_files(names: Sequence[str]) -> list[Task]:
-    """The tasks of the task files among some names."""
-    paths = [split_name(name)[0] for name in expand_folders(names) if is_task_path(name)]
-    return [plugins.current().task(path) for path in paths]
-
-
 def _build_unit(
     values: Mapping[str, Any], entry: Mapping[str, Any], options: Options, folder: Path, *, apart: bool
 ) -> Unit:
-    spec = options.model
-    local = plugins.current().provider(spec.scheme).local
+    host, spec = plugins.current(), options.model
+    local = host.provider(spec.scheme).local
     name = file_name(str(entry["name"])) if entry.get("name") else default_folder(options).name
     words = ["--model", spec.ref, *_list_pairs("-M", spec.settings)]
     if spec.strategy:
@@ -454,11 +447,16 @@ def _build_unit(
             words += [flag, _join(values[key])]
     words += ["--tasks", ",".join(options.tasks)]
     settings: dict[str, Any] = {"model": dict(spec.settings), "words": [*words, *judging]}
-    if files := {task.name: task.version for task in _list_task_files(options.tasks)}:
-        settings["task_files"] = files
+    paths = [split_name(title)[0] for title in expand_folders(options.tasks) if is_task_path(title)]
+    if paths:
+        task_files = [host.task(path) for path in paths]
+        settings["task_files"] = {task.name: task.version for task in task_files}
     if held := dict(_hash_files(options)):
         settings["files"] = held
-    endpoints = {_name_endpoint(judge, {}) for judge in _list_judge_models(options) if not is_local(judge)}
+    schemes = {provider.scheme for provider, _ in host.offers("models")}
+    judges = [judge.partition("=")[2] or judge for judge in options.judges]
+    remote = [ref for ref in judges if "/" in ref and ref.partition("/")[0] in schemes and not is_local(ref)]
+    endpoints = {_name_endpoint(ref, {}) for ref in remote}
     if not local:
         endpoints.add(_name_endpoint(spec.ref, spec.settings))
     return Unit(
@@ -498,14 +496,6 @@ def _list_judging(values: Mapping[str, Any], options: Options) -> list[str]:
         pairs = ", ".join(f"{label}={word}" for label, word in labels.items())
         words += ["--map", f"{rubric}: {pairs}" if pairs else rubric]
     return [*words, *(flag for key, flag in _SWITCHES.items() if values.get(key))]
-
-
-def _list_judge_models(options: Options) -> Iterator[str]:
-    schemes = {provider.scheme for provider, _ in plugins.current().offers("models")}
-    for judge in options.judges:
-        model = judge.partition("=")[2] or judge
-        if model.partition("/")[0] in schemes and "/" in model:
-            yield model
 
 
 def _name_endpoint(ref: str, settings: Mapping[str, Any]) -> str:

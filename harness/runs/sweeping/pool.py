@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -171,7 +171,7 @@ class UnitRunner:
             where: for the line that says that it begins.
             ask: gives the exit code, or None and how the process died.
         """
-        stopped = self._stop.asked
+        stopped = self._stop.asked  # it may be asked below too, so no type checker may take it for settled
         if stopped:
             return
         held = [lock for unit in work.units if (lock := self._records.claim(unit)) is not None]
@@ -188,19 +188,16 @@ class UnitRunner:
                 code, message = INTERRUPTED, ""
             if code not in (0, INTERRUPTED):
                 message = message or find_message(log, start)
-            self._note_end(work, code, message, started)
+            for unit in work.units:
+                self._records.add(unit, phase=work.phase, code=code, message=message, started=started)
+            seconds = f"{time.time() - started:.0f} s"
+            if code in (0, 3):
+                self._tell(f"{work.name}: {work.phase} done in {seconds}" + (" (exit 3)" if code else ""))
+            elif code != INTERRUPTED:
+                self._tell(f"{work.name}: {work.phase} failed after {seconds}: {message}")
         finally:
             for lock in held:
                 lock.release()
-
-    def _note_end(self, work: Work, code: int | None, message: str, started: float) -> None:
-        for unit in work.units:
-            self._records.add(unit, phase=work.phase, code=code, message=message, started=started)
-        seconds = f"{time.time() - started:.0f} s"
-        if code in (0, 3):
-            self._tell(f"{work.name}: {work.phase} done in {seconds}" + (" (exit 3)" if code else ""))
-        elif code != INTERRUPTED:
-            self._tell(f"{work.name}: {work.phase} failed after {seconds}: {message}")
 
 
 class LocalPool:
@@ -235,11 +232,15 @@ class LocalPool:
 
             async def run_one(work: Work, devices: tuple[str, ...]) -> None:
                 nonlocal running
+                ask = partial(self._ask_child, devices, children)
                 try:
-                    await self._run_work(work, devices, children)
+                    await self._runner.run(work, f" on GPU {','.join(devices)}" if devices else "", ask)
                 finally:
                     running -= 1
-                    self._give_back(work, devices)
+                    for name in devices:
+                        self._free[name] += self._slots.find_share(work)
+                    self._jobs += not devices
+                    self._changed.set()
 
             try:
                 while (waiting and not self._stop.asked) or running:
@@ -277,23 +278,17 @@ class LocalPool:
             self._free[name] -= share
         return chosen
 
-    def _give_back(self, work: Work, devices: tuple[str, ...]) -> None:
-        for name in devices:
-            self._free[name] += self._slots.find_share(work)
-        self._jobs += not devices
-        self._changed.set()
-
-    async def _run_work(self, work: Work, devices: tuple[str, ...], children: anyio.abc.TaskGroup) -> None:
-        async def ask(args: Sequence[str], log: str) -> tuple[int | None, str]:
-            return await self._ask_child(args, log, devices, children)
-
-        await self._runner.run(work, f" on GPU {','.join(devices)}" if devices else "", ask)
-
     async def _ask_child(
-        self, args: Sequence[str], log: str, devices: tuple[str, ...], children: anyio.abc.TaskGroup
+        self, devices: tuple[str, ...], children: anyio.abc.TaskGroup, args: Sequence[str], log: str
     ) -> tuple[int | None, str]:
         """Run a command in a child; its exit code, or None and how the child died."""
-        child = self._idle.pop() if self._idle and not devices else await self._start(devices, children)
+        if self._idle and not devices:
+            child = self._idle.pop()
+        else:  # one without a GPU must not see those of the others
+            hidden = bool(self._slots.devices) or VARIABLE in os.environ
+            variables = {VARIABLE: ",".join(devices)} if devices or hidden else {}
+            child = await start_child([sys.executable, *_WORKER], variables=variables, close_seconds=_CLOSE_SECONDS)
+            children.start_soon(child.run)
         self._busy.add(child)
         keep = False
         try:
@@ -313,13 +308,6 @@ class LocalPool:
             else:
                 await child.close()
 
-    async def _start(self, devices: tuple[str, ...], children: anyio.abc.TaskGroup) -> ChildProcess:
-        hidden = bool(self._slots.devices) or VARIABLE in os.environ
-        variables = {VARIABLE: ",".join(devices)} if devices or hidden else {}
-        child = await start_child([sys.executable, *_WORKER], variables=variables, close_seconds=_CLOSE_SECONDS)
-        children.start_soon(child.run)
-        return child
-
     async def _watch_stop(self) -> None:
         """Ask the children to end as soon as the sweep is interrupted."""
         while not self._stop.asked:  # noqa: ASYNC110 - a signal's handler sets it
@@ -327,15 +315,3 @@ class LocalPool:
         for child in tuple(self._busy):
             child.send_json({"stop": True})
         self._changed.set()
-
-
-@asynccontextmanager
-async def hold_output(records: Records) -> AsyncGenerator[None]:
-    """Make the sweep's folder. Raises HarnessError if it cannot be written to."""
-    try:
-        records.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise HarnessError(
-            f"cannot write: {error.strerror}", where=str(records.folder.parent), remedy="give another `output`"
-        ) from None
-    yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -150,22 +150,22 @@ class Records:
             if listed is None:
                 return made
             why = "it was not run by this sweep, or was asked something else: the sweep goes on with it"
-            return _replace(made, state="running" if listed.state == "running" and not claimed else "waiting", why=why)
-        made = _replace(made, code=record.code, seconds=record.seconds)
+            return replace(made, state="running" if listed.state == "running" and not claimed else "waiting", why=why)
+        made = replace(made, code=record.code, seconds=record.seconds)
         if listed is not None and listed.state == "running" and not claimed:
-            return _replace(made, state="running", why=listed.why)
+            return replace(made, state="running", why=listed.why)
         if record.code == INTERRUPTED:
-            return _replace(made, state="interrupted", why="it was interrupted")
+            return replace(made, state="interrupted", why="it was interrupted")
         if record.code not in (0, 3):
-            return _replace(made, state="failed", why=record.message)
+            return replace(made, state="failed", why=record.message)
         if listed is None:
-            return _replace(made, state="waiting", why="its run folder is gone", run=None)
+            return replace(made, state="waiting", why="its run folder is gone", run=None)
         if apart and record.phase == "answers" and listed.state in ("complete", "incomplete"):
-            return _replace(made, state="answered", why="no judge has read its answers yet")
+            return replace(made, state="answered", why="no judge has read its answers yet")
         if listed.state == "complete":
-            return _replace(made, state="complete")
+            return replace(made, state="complete")
         state = cast("UnitState", listed.state if listed.state in STATES else "failed")
-        return _replace(made, state=state, why=listed.why or record.message)
+        return replace(made, state=state, why=listed.why or record.message)
 
     def find_rows(self, plan: SweepPlan) -> list[Row]:
         """How each unit stands."""
@@ -173,12 +173,6 @@ class Records:
 
     def _path(self, unit: Unit) -> Path:
         return self.folder / f"{unit.name}.json"
-
-
-def _replace(row: Row, **changed: Any) -> Row:
-    from dataclasses import replace
-
-    return replace(row, **changed)
 
 
 def find_message(log: Path, start: int) -> str:
@@ -190,5 +184,6 @@ def find_message(log: Path, start: int) -> str:
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
     except OSError:
         return ""
-    errors = [line for line in lines if line.startswith(("error: ", "Error: "))]
-    return (errors or lines or [""])[-1].partition("rror: ")[2] if errors else (lines or [""])[-1]
+    if errors := [line for line in lines if line.startswith(("error: ", "Error: "))]:
+        return errors[-1].partition("rror: ")[2]
+    return lines[-1] if lines else ""

@@ -58,7 +58,12 @@ def build_scripts(plan: SweepPlan, rows: Sequence[Row], more: Sequence[str]) -> 
     """
     if plan.source is None:
         raise HarnessError("Slurm runs a sweep's file", remedy="write it to a YAML file")
-    _check_options(plan.slurm)
+    for name, value in plan.slurm.items():
+        if name in _OURS or not _NAME.fullmatch(name) or "\n" in value:
+            what = "is the sweep's own" if name in _OURS else "is not an option of sbatch"
+            raise HarnessError(
+                f"slurm.{name} {what}", remedy="write options such as {partition: gpu, time: '04:00:00'}"
+            )
     groups: dict[int, list[str]] = {}
     for row in rows:
         if row.state not in ("complete", "answered", "running"):
@@ -135,12 +140,3 @@ def _list_head(options: Mapping[str, str], name: str, log: Path, gpus: int) -> I
     for option, value in options.items():
         if gpus or option not in ("gres", "gpus"):
             yield f"#SBATCH --{option}" + ("" if value == "true" else f"={value}")
-
-
-def _check_options(options: Mapping[str, str]) -> None:
-    for name, value in options.items():
-        if name in _OURS or not _NAME.fullmatch(name) or "\n" in value:
-            what = "is the sweep's own" if name in _OURS else "is not an option of sbatch"
-            raise HarnessError(
-                f"slurm.{name} {what}", remedy="write options such as {partition: gpu, time: '04:00:00'}"
-            )
