@@ -6,6 +6,7 @@ import re
 import signal
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import jsonschema
 import pytest
@@ -297,12 +298,13 @@ def test_a_cell_without_a_number_says_why(world: World) -> None:
         (["toy/a"], {"epochs": [1]}, "epochs"),
         (["toy/a"], {"jobs": 0}, "jobs"),
         ([], {}, "a sweep needs models"),
+        (5, {}, "sweep.yaml: models"),
         ([{"model": "card/a", "gpus": 64}], {}, "needs 64 GPUs"),
         (["nobody/a"], {}, "nobody"),
     ],
 )
 def test_what_no_sweep_can_do_is_refused_before_anything_starts(
-    world: World, models: list[object], more: dict[str, object], told: str
+    world: World, models: Any, more: dict[str, object], told: str
 ) -> None:
     ended = harness_here(*world.words(models, **more))
     assert (ended.code, ended.out) == (2, "")

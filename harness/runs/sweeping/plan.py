@@ -306,7 +306,8 @@ def _check_types(values: Mapping[str, Any], where: str) -> None:
     class Against(Named):
         attack: Annotated[str, Field(min_length=1)]
 
-    for number, entry in enumerate(cast("list[object]", values.get("models") or ())):
+    models: object = values.get("models")
+    for number, entry in enumerate(cast("list[object]", models) if isinstance(models, list) else ()):
         if isinstance(entry, Mapping):
             for key in cast("Mapping[object, object]", entry):
                 if str(key) not in _MODEL_KEYS:
