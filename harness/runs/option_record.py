@@ -183,8 +183,9 @@ def _from_json(name: str, raw: Any, default: Any, cwd: Path) -> Any:
 def _find_files(settings: Mapping[str, Any], cwd: Path) -> dict[str, Any]:
     """Settings with a relative path of a file as seen from here."""
     there = {name: cwd / value for name, value in settings.items() if isinstance(value, str) and value}
-    lost = {name: str(path) for name, path in there.items() if path.is_file() and not Path(settings[name]).exists()}
-    return {**settings, **lost}
+    # unlike a Path's, these methods answer for a text that is too long for a path
+    found = {name: str(path) for name, path in there.items() if os.path.isfile(path)}  # noqa: PTH113
+    return {**settings, **{name: path for name, path in found.items() if not Path(settings[name]).exists()}}
 
 
 def _find_model(ref: str, cwd: Path) -> str:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 import harness
 from harness import plugins
+from harness.attacks import AttackSpec
 from harness.cli import cli
 from harness.cli.flags import run_flags
 from harness.cli.run import build_options, build_specs
@@ -363,6 +364,12 @@ def test_a_model_that_was_named_by_a_relative_path_is_found_from_elsewhere(folde
     assert read_options(Options, raw, "here").model.ref == f"hf/{folder}/ckpt"
     os.chdir(folder)
     assert read_options(Options, raw, "here").model.ref == "hf/ckpt"
+
+
+def test_a_long_text_among_an_attacks_settings_is_no_file(folder: Path) -> None:
+    attack = AttackSpec(name="mine", settings={"text": "word " * 1000})
+    raw = record_options(replace(WHOLE, attack=attack), "run")
+    assert read_options(Options, raw, "here").attack == attack
 
 
 def test_the_new_folder_is_always_a_new_one(folder: Path) -> None:
