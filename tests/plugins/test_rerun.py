@@ -356,6 +356,15 @@ def test_labels_of_people_are_said_not_to_be_repeated() -> None:
 
 
 @pytest.mark.usefixtures("fakes")
+def test_a_text_that_speaks_of_a_nul_character_holds_none() -> None:
+    system = "Answer \\x00 where there is nothing to see."
+    run = harness.run("fake/x", "fake", system=system)
+    [step] = plan_rerun(run.folder).steps
+    assert isinstance(step.options, Options)
+    assert step.options.system == system
+
+
+@pytest.mark.usefixtures("fakes")
 def test_a_model_that_was_named_by_a_relative_path_is_found_from_elsewhere(folder: Path) -> None:
     (folder / "ckpt").mkdir()
     raw = record_options(replace(WHOLE, model=ModelSpec(ref="hf/ckpt")), "run")
