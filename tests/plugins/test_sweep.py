@@ -8,13 +8,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import anyio
 import jsonschema
 import pytest
 
 from harness.drawings import draw, png
+from harness.evaluation.samples import Stop
 from harness.runs.catalog import ListedRun, MainNumber
-from harness.runs.sweeping.plan import Unit, plan_sweep
-from harness.runs.sweeping.records import Records, Row
+from harness.runs.sweeping.plan import SweepPlan, Unit, plan_sweep
+from harness.runs.sweeping.pool import LocalPool, Slots, Work
+from harness.runs.sweeping.records import INTERRUPTED, Records, Row
 from harness.runs.sweeping.result import Sweep
 from tests.acceptance import commands
 from tests.acceptance.commands import harness_here
@@ -94,6 +97,32 @@ def test_an_interrupt_ends_the_units_and_the_same_command_goes_on(world: World, 
     world.pipe.unlink()
     assert harness_here(*words).code == 0
     assert world.states() == {"toy-slow": "complete", "toy-later": "complete"}
+
+
+def test_an_interrupt_while_a_process_starts_gives_it_no_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, sent = Stop(), list[object]()
+
+    class Child:
+        def send_json(self, message: object) -> None:
+            sent.append(message)
+
+        async def run(self) -> None: ...
+        async def close(self) -> None: ...
+
+    async def start_child(*_: object, **__: object) -> Child:
+        stop.interrupt()
+        return Child()
+
+    monkeypatch.setattr("harness.runs.sweeping.pool.start_child", start_child)
+    unit = Unit(name="a", model="toy/a", folder=tmp_path / "a", arguments=(), judging=(), gpus=None, memory=None,
+                local=False, endpoints=frozenset(), digest="")  # fmt: skip
+    records = Records(SweepPlan(source=None, output=tmp_path, units=(unit,), limits={}))
+    pool = LocalPool(Slots(devices=(), memory=None, jobs=1), records, stop, lambda _: None)
+    anyio.run(pool.run, [Work(units=(unit,), args=("run",), phase="run")])
+    assert not sent
+    record = records.load(unit)
+    assert record is not None
+    assert record.code == INTERRUPTED
 
 
 @pytest.mark.slow

@@ -292,6 +292,8 @@ class LocalPool:
         self._busy.add(child)
         keep = False
         try:
+            if self._stop.asked:  # while the child was started, when nobody could tell it to end
+                return None, ""
             child.send_json({"args": list(args), "log": log})
             try:
                 reply = await child.receive_json(_LINE)
