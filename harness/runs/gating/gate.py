@@ -13,7 +13,7 @@ run's lines before (`harness verify`): a gate trusts no number that the lines do
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +25,6 @@ from harness.contracts import Results
 from harness.errors import BadData, HarnessError
 from harness.runs.comparing.comparison import MetricChange, SplitComparison
 from harness.runs.gating.numbers import (
-    FoundNumber,
     FoundSplit,
     Unanswered,
     Unfinished,
@@ -91,7 +90,19 @@ def check_gate(
     for place in places:
         opened = _open_run(_find_folder(place), verify=verify)
         gated.append(opened.about)
-        results += _decide_limits(opened, rules)
+        for rule in rules.limits:
+            start = RuleResult(
+                run=opened.about.run,
+                rule=rule.text,
+                kind=rule.kind,
+                limit=rule.limit,
+                by=rules.by,
+                state=RuleState.ERROR,
+            )
+            try:
+                results.append(_decide_limit(opened, rule, start, allow_subset=rules.allow_subset))
+            except HarnessError as error:
+                results.append(_explain(_name_split(opened, rule, start), error, opened))
         for base in rules.bases:
             results += _decide_base(opened, base, rules)
     decided, family = _adjust(results)
@@ -194,18 +205,7 @@ def _open_run(place: Path, *, verify: bool) -> _Opened:
     return _Opened(about=about, place=place, results=results, listed=listed, verified=verified, fault=fault)
 
 
-def _decide_limits(run: _Opened, rules: GateRules) -> Iterator[RuleResult]:
-    for rule in rules.limits:
-        start = RuleResult(
-            run=run.about.run, rule=rule.text, kind=rule.kind, limit=rule.limit, by=rules.by, state=RuleState.ERROR
-        )
-        try:
-            yield _decide_limit(run, rule, start, rules)
-        except HarnessError as error:
-            yield _explain(_name_split(run, rule, start), error, run)
-
-
-def _decide_limit(run: _Opened, rule: LimitRule, start: RuleResult, rules: GateRules) -> RuleResult:
+def _decide_limit(run: _Opened, rule: LimitRule, start: RuleResult, *, allow_subset: bool) -> RuleResult:
     if run.fault is not None or run.results is None:
         raise run.fault or HarnessError("the run has no results")
     split = find_split(run.results, rule, run.listed)
@@ -230,9 +230,26 @@ def _decide_limit(run: _Opened, rule: LimitRule, start: RuleResult, rules: GateR
             remedy="write a limit in the metric's unit",
         )
     worst, bounds = ((ends[0] / full, ends[1] / full) for ends in (found.worst, found.bounds))
-    filled = _fill(start, found)
-    filled = replace(filled, notes=(*found.notes, *_list_doubts(filled)))
-    if split.body.get("subset") and not rules.allow_subset:
+    notes = list(found.notes)
+    if found.unit == "%" and 0 < rule.limit < 1:  # this and the next look like slips
+        notes.append(f"{rule.limit:g} is {rule.limit:g} %; for {100 * rule.limit:g} % write {100 * rule.limit:g}")
+    if (rule.kind, found.better) in (("max", "higher"), ("min", "lower")):
+        other = "min" if rule.kind == "max" else "max"
+        notes.append(f"{found.metric} is better when {found.better}: --{other}?")
+    filled = replace(
+        start,
+        metric=found.metric,
+        task=found.task,
+        split=found.split,
+        judge=found.judge,
+        unit=found.unit,
+        better=found.better,
+        value=found.value,
+        ci95=found.ci95,
+        interval=found.worst,
+        notes=tuple(notes),
+    )
+    if split.body.get("subset") and not allow_subset:
         return _leave_subset(filled, describe_subset(split.body))
     check = check_rate(worst, bounds, rule.limit / full, most=rule.kind == "max")
     remedy = ""
@@ -246,16 +263,6 @@ def _decide_limit(run: _Opened, rule: LimitRule, start: RuleResult, rules: GateR
     return replace(filled, state=RuleState.PASSED if check.within else RuleState.UNDECIDED, p=check.p, remedy=remedy)
 
 
-def _list_doubts(rule: RuleResult) -> Iterator[str]:
-    """What makes a limit look like a slip."""
-    limit = rule.limit or 0.0
-    if rule.unit == "%" and 0 < limit < 1:
-        yield f"{limit:g} is {limit:g} %; for {100 * limit:g} % write {100 * limit:g}"
-    if (rule.kind, rule.better) in (("max", "higher"), ("min", "lower")):
-        other = "min" if rule.kind == "max" else "max"
-        yield f"{rule.metric} is better when {rule.better}: --{other}?"
-
-
 def _leave_subset(rule: RuleResult, what: str) -> RuleResult:
     """The rule with its number and without a verdict: a part of a split says nothing sure of the whole."""
     return replace(
@@ -264,22 +271,6 @@ def _leave_subset(rule: RuleResult, what: str) -> RuleResult:
         why=what,
         remedy="run the whole split, merge the shards, or give --allow-subset",
         notes=tuple(note for note in rule.notes if note != what),
-    )
-
-
-def _fill(start: RuleResult, found: FoundNumber) -> RuleResult:
-    return replace(
-        start,
-        metric=found.metric,
-        task=found.task,
-        split=found.split,
-        judge=found.judge,
-        unit=found.unit,
-        better=found.better,
-        value=found.value,
-        ci95=found.ci95,
-        interval=found.worst,
-        notes=found.notes,
     )
 
 
@@ -306,6 +297,8 @@ def _explain(start: RuleResult, error: HarnessError, run: _Opened) -> RuleResult
 
 
 def _decide_base(run: _Opened, rule: BaseRule, rules: GateRules) -> Iterator[RuleResult]:
+    from harness.runs.comparing.compare import compare
+
     start = RuleResult(
         run=run.about.run,
         rule=f"no worse than {rule.run}",
@@ -326,46 +319,38 @@ def _decide_base(run: _Opened, rule: BaseRule, rules: GateRules) -> Iterator[Rul
         base = _open_run(rule.run, verify=False)
         if base.fault is not None:
             raise base.fault
-        splits, left_out = _compare(run, rule)
-        lone = list(_list_lone_splits(run, base, splits)) if not rule.tasks else []
+        compared = compare(rule.run, run.place, tasks=rule.tasks, judge=rule.judge)
     except HarnessError as error:
+        if "--allow-mismatch" in error.remedy:  # a gate has no such flag
+            error.remedy = (
+                "run or judge one of them again like the other; in a rules file `judge:` names a judge that both have"
+            )
         yield _explain(start, error, run)
         return
-    for each in splits:
+    if compared.unscored:
+        faults = [
+            f"{title} could not be compared: the task raised {fault}" for title, fault in compared.unscored.items()
+        ]
+        yield _explain(start, HarnessError("; ".join(faults)), run)
+        return
+    for each in compared.splits:
         begun = replace(start, task=each.task, split=each.split)
         yield _decide_change(run, base, each, begun, allow_subset=rules.allow_subset)
-    for reason in left_out:
+    for reason in compared.left_out:
         yield replace(start, state=RuleState.SKIPPED, why=reason)
-    for whose, title in lone:
-        state = RuleState.INCOMPLETE if whose == "the run" else RuleState.SKIPPED
-        remedy = "run it, or name the tasks to compare: `tasks:` in a rules file" if whose == "the run" else ""
-        yield replace(start, state=state, why=f"{whose} has no {title}", remedy=remedy)
-
-
-def _compare(run: _Opened, rule: BaseRule) -> tuple[Iterable[SplitComparison], Sequence[str]]:
-    from harness.runs.comparing.compare import compare
-
-    try:
-        found = compare(rule.run, run.place, tasks=rule.tasks, judge=rule.judge)
-    except HarnessError as error:
-        if "--allow-mismatch" not in error.remedy:
-            raise
-        remedy = "run or judge one of them again like the other; in a rules file `judge:` names a judge that both have"
-        raise HarnessError(error.what, where=error.where, remedy=remedy) from None
-    faults = [f"{title} could not be compared: the task raised {fault}" for title, fault in found.unscored.items()]
-    if faults:
-        raise HarnessError("; ".join(faults))
-    return found.splits, found.left_out
-
-
-def _list_lone_splits(run: _Opened, base: _Opened, compared: Iterable[SplitComparison]) -> Iterator[tuple[str, str]]:
-    """Which of two runs lacks a split, and the split: nobody should take it for compared."""
-    known = {each.title for each in compared}
-    for here, other, name in ((run, base, "the baseline"), (base, run, "the run")):
+    if rule.tasks:
+        return
+    # what one run lacks: nobody should take it for compared
+    known = {each.title for each in compared.splits}
+    told = "run it, or name the tasks to compare: `tasks:` in a rules file"
+    for here, other, whose, state, remedy in (
+        (run, base, "the baseline", RuleState.SKIPPED, ""),
+        (base, run, "the run", RuleState.INCOMPLETE, told),
+    ):
         titles = {_plain_title(title) for title in other.list_titles()}
         for title in here.list_titles():
             if title not in known and _plain_title(title) not in titles:
-                yield name, title
+                yield replace(start, state=state, why=f"{whose} has no {title}", remedy=remedy)
 
 
 def _plain_title(title: str) -> str:

@@ -114,18 +114,14 @@ def find_split(results: Results, rule: LimitRule, listed: Sequence[str] = ()) ->
         return found[0]
     if any(rule.name.endswith(f":{title}") for title in listed):
         raise Unanswered("the run has asked this split and has no results of it yet")
-    raise _miss_split(results, rule)
-
-
-def _miss_split(results: Results, rule: LimitRule) -> UnknownName:
-    titles = [f"{task}:{split}" for task, about in results["tasks"].items() for split in about["splits"]]
     head, _, split = rule.name.rpartition(":")
     for task, about in results["tasks"].items():
         if any(head.endswith(f":{name}") for name in (task, task.partition("+")[0])):
             what = f"the run has no split {split!r} of {task}"
-            return UnknownName(what, remedy=f"it has {_list(list(about['splits']))}")
+            raise UnknownName(what, remedy=f"it has {_list(list(about['splits']))}")
     asked = rule.name.partition(":")[2]
-    return UnknownName(f"the run has no split {asked!r}", remedy=f"it has {_list(titles)}")
+    titles = [f"{task}:{split}" for task, about in results["tasks"].items() for split in about["splits"]]
+    raise UnknownName(f"the run has no split {asked!r}", remedy=f"it has {_list(titles)}")
 
 
 def find_number(results: Results, split: FoundSplit, rule: LimitRule, by: Source) -> FoundNumber:
@@ -144,8 +140,17 @@ def find_number(results: Results, split: FoundSplit, rule: LimitRule, by: Source
         remedy = guess if guess.startswith("did") else f"it has {_list(known)}"
         raise UnknownName(f"{split.title} has no metric {split.metric!r}", remedy=remedy)
     body = metrics[split.metric]
-    if not view["complete"] or view["coverage"] is None:
-        raise _explain_incomplete(split, judge, view)
+    coverage = view["coverage"]
+    if coverage is None:
+        raise Unanswered(f"{split.title} is not complete: nothing was asked")
+    if not view["complete"]:
+        what = f"{split.title} is not complete: {100 * coverage:.1f}% of the records are resolved"
+        if view.get("drawn"):
+            rest = "harness judge RUN judges the rest"
+            raise Unfinished(f"{what}; {judge} has judged only a drawn part", remedy=rest)
+        if unjudged := view["verdicts"].get("unjudged", 0):
+            raise Unfinished(f"{what}; {unjudged} answers are not judged", remedy="harness judge RUN judges them")
+        raise Unanswered(what)
     if by == "people":
         return _find_number_by_people(split, judge, body)
     notes = _list_notes(split)
@@ -220,20 +225,6 @@ def find_view(results: Results, split: FoundSplit, wanted: str) -> tuple[str, Ma
     if more:
         raise HarnessError(f"@{wanted} matches {', '.join(found)}", remedy="give the whole id of one")
     return first, views[first]
-
-
-def _explain_incomplete(split: FoundSplit, judge: str, view: Mapping[str, Any]) -> Unfinished:
-    unjudged = view["verdicts"].get("unjudged", 0)
-    coverage = view["coverage"]
-    what = f"{split.title} is not complete: "
-    if coverage is None:
-        return Unanswered(f"{what}nothing was asked")
-    what += f"{100 * coverage:.1f}% of the records are resolved"
-    if view.get("drawn"):
-        return Unfinished(f"{what}; {judge} has judged only a drawn part", remedy="harness judge RUN judges the rest")
-    if unjudged:
-        return Unfinished(f"{what}; {unjudged} answers are not judged", remedy="harness judge RUN judges them")
-    return Unanswered(what)
 
 
 def _find_number_by_people(split: FoundSplit, judge: str, body: Mapping[str, Any]) -> FoundNumber:

@@ -63,7 +63,8 @@ async def sweep_async(
     """
     from anyio import to_thread
 
-    started, stop, say = time.time(), stop or Stop(), tell or (lambda _: None)
+    started, stop = time.time(), stop or Stop()
+    say: Tell = tell or (lambda _: None)
     records = Records(plan)
     try:
         records.folder.mkdir(parents=True, exist_ok=True)

@@ -243,7 +243,8 @@ def _build_grid(
             cells[place] = Cell(why=f"its judge is {split.get('judge')}")
         else:
             value, ends = figures["value"], figures.get("ci95")
-            calls: object = ((results.get("usage") or {}).get("model") or {}).get("calls")
+            usage: Mapping[str, Mapping[str, Any]] = results.get("usage") or {}
+            calls = (usage.get("model") or {}).get("calls")
             change = changes.get(place, {}).get((task, name, metric), (None, None))
             difference, difference_ends = (None, None) if value is None else change
             cells[place] = Cell(
