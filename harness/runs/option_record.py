@@ -64,13 +64,12 @@ def record_options(options: Options | JudgeOptions, kind: Kind) -> dict[str, Jso
     kept: dict[str, Json] = {"command": kind, "cwd": str(Path.cwd())}
     for each in fields(options):
         value = getattr(options, each.name)
-        if each.name in LEFT_OUT or (value == _default(each)):
+        if each.name in LEFT_OUT or value == _default(each):
             continue
-        value = tuple(map(_make_absolute, value)) if each.name == "tasks" else value
+        if each.name == "tasks":
+            value = tuple(map(_make_absolute, value))
         kept[each.name] = _without_keys(_to_json(value), each.name, keys)
-    if keys:
-        kept["keys"] = list(keys)
-    return kept
+    return {**kept, "keys": list(keys)} if keys else kept
 
 
 def read_options(kind: type[_O], raw: Mapping[str, Any], where: str) -> _O:
@@ -161,12 +160,22 @@ def _without_keys(value: Json, path: str, found: list[str]) -> Json:
 def _from_json(name: str, raw: Any, default: Any, cwd: Path) -> Any:
     if name == "model":
         given = dict(cast("dict[str, Any]", raw))
-        given["ref"] = _find_model(str(given["ref"]), cwd)
+        given["ref"] = str(given["ref"])
+        scheme, _, local = given["ref"].partition("/")
+        there = cwd / local  # a local model that was named by a relative path, seen from here
+        lost = local and not Path(local).is_absolute() and not Path(local).exists()
+        if lost and cwd.is_absolute() and there.exists():
+            given["ref"] = f"{scheme}/{there}"
         return ModelSpec(**given)
     if name == "policy":
         return Policy(**raw)
     if name == "attack":
-        return AttackSpec(name=raw["name"], settings=_find_files(raw.get("settings", {}), cwd))
+        settings: Mapping[str, Any] = raw.get("settings", {})
+        texts = {key: cwd / value for key, value in settings.items() if isinstance(value, str) and value}
+        # unlike a Path's, this method answers for a text that is too long for a path
+        files = {key: str(path) for key, path in texts.items() if os.path.isfile(path)}  # noqa: PTH113
+        moved = {key: path for key, path in files.items() if not Path(settings[key]).exists()}
+        return AttackSpec(name=raw["name"], settings={**settings, **moved})
     if name == "prices":
         return read_prices(raw, "run.json")
     if name == "data":
@@ -178,23 +187,6 @@ def _from_json(name: str, raw: Any, default: Any, cwd: Path) -> Any:
     if isinstance(default, tuple) or name == "tasks":
         return tuple(tuple(cast("Sequence[Any]", each)) if isinstance(each, list) else each for each in raw)
     return raw
-
-
-def _find_files(settings: Mapping[str, Any], cwd: Path) -> dict[str, Any]:
-    """Settings with a relative path of a file as seen from here."""
-    there = {name: cwd / value for name, value in settings.items() if isinstance(value, str) and value}
-    # unlike a Path's, these methods answer for a text that is too long for a path
-    found = {name: str(path) for name, path in there.items() if os.path.isfile(path)}  # noqa: PTH113
-    return {**settings, **{name: path for name, path in found.items() if not Path(settings[name]).exists()}}
-
-
-def _find_model(ref: str, cwd: Path) -> str:
-    """A local model that was named by a relative path, seen from here."""
-    scheme, _, name = ref.partition("/")
-    there = cwd / name
-    if name and not Path(name).is_absolute() and not Path(name).exists() and cwd.is_absolute() and there.exists():
-        return f"{scheme}/{there}"
-    return ref
 
 
 def format_command(options: Options | JudgeOptions, kind: Kind, folder: Path) -> str:

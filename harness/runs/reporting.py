@@ -220,7 +220,14 @@ def render_report(
     if suites and chosen.samples is not None:
         raise HarnessError(f"report {chosen.name} has no tables, so --suites does nothing", remedy="leave --suites out")
     if chosen.samples is not None:
-        rendered = chosen.samples([_find_run(path) for path in paths], reveal)
+        for path in paths:
+            if not (path.parent / "run.json").is_file():
+                raise HarnessError(
+                    "this format shows samples, but these results have no run folder",
+                    where=str(path),
+                    remedy="give the folder of a run",
+                )
+        rendered = chosen.samples([path.parent for path in paths], reveal)
     else:
         assert chosen.render is not None
         rendered = chosen.render(load_results(paths, group_by, tell, suites))
@@ -293,17 +300,6 @@ def render_matrix(
         allow_mismatch=allow_mismatch,
     )
     return chosen.matrix(made)
-
-
-def _find_run(path: Path) -> Path:
-    """The run folder of some results. Raises HarnessError for results without their run."""
-    if not (path.parent / "run.json").is_file():
-        raise HarnessError(
-            "this format shows samples, but these results have no run folder",
-            where=str(path),
-            remedy="give the folder of a run",
-        )
-    return path.parent
 
 
 def write_report(rendered: Rendered, output: Path) -> None:

@@ -30,7 +30,7 @@ from harness.stats.summary import JudgedItem, SplitRun, TaskSummary, UsageSum, b
 from harness.store.folder import find_repeated_judge
 from harness.store.reader import Answer
 from harness.store.records import calls_of
-from harness.store.run_file import RunFile, TaskEntry
+from harness.store.run_file import TaskEntry
 from harness.types import Json
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def compute_results(
             if run.file.judges[judge].get("model") and (found := run.repeats_of(display, judge))
         }
         every = (*judges, *(each for found in repeats.values() for each in found))
-        rows = _count_rows(run, display, every, usage, hashed=bool(draws))
+        rows = _count_rows(run.task_answers(display, every), usage, hashed=bool(draws))
         if plan := planned.get(display):
             try:
                 with Guard():
@@ -205,11 +205,9 @@ def compute_results(
     return ComputedResults(results=results, unscored=unscored, unread=tuple(unread))
 
 
-def _count_rows(
-    run: StoredRun, display: str, judges: Sequence[str], usage: RunUsage, *, hashed: bool
-) -> Iterator[JudgedItem]:
+def _count_rows(answers: Iterable[Answer], usage: RunUsage, *, hashed: bool) -> Iterator[JudgedItem]:
     """Each item of a task's splits, with the hash of its answer if `hashed`; adds its usage to `usage`."""
-    for answer in run.task_answers(display, judges):
+    for answer in answers:
         usage.add(answer)
         yield build_judged_item(answer, hashed=hashed)
 
@@ -253,6 +251,16 @@ def _build_results(
 ) -> dict[str, Json]:
     file = run.file
     spent = {judge: usage.judges.get(judge, UsageTotal()) for judge in file.judges}
+    called = {judge: took for judge, took in spent.items() if took.spend.calls}
+    used = usage_json(usage.model.spend, {judge: took.spend for judge, took in called.items()})
+    if usage.model.cost is not None:
+        costs = {judge: took.cost for judge, took in called.items() if took.cost is not None}
+        dollars = {judge: cost.as_json() for judge, cost in costs.items()}
+        used = {
+            "model": {**used["model"], **usage.model.cost.as_json()},
+            "judges": {judge: {**each, **dollars.get(judge, {})} for judge, each in used["judges"].items()},
+            **cost_json(book, usage.model.cost, costs, usage.samples, sum_unanswered(file.history)),
+        }
     return build_results(
         version=harness_version(),
         started=file.history[0].started,
@@ -274,24 +282,10 @@ def _build_results(
         plugins=file.plugins,
         tasks=tasks,
         suites={name: suite_results(tuple(suite.rubrics), suite.mean, tasks) for name, suite in file.suites.items()},
-        usage=_build_usage(usage, {judge: took for judge, took in spent.items() if took.spend.calls}, book, file),
+        usage=used,
         wall_s=round(sum(entry.seconds for entry in file.history), 3),
         shard=None if file.part is None else {"index": file.part[0], "of": file.part[1]},
     )
-
-
-def _build_usage(usage: RunUsage, judges: Mapping[str, UsageTotal], book: PriceBook, file: RunFile) -> dict[str, Json]:
-    """`usage` of results.json, with its dollars."""
-    made = usage_json(usage.model.spend, {judge: took.spend for judge, took in judges.items()})
-    if usage.model.cost is None:
-        return made
-    costs = {judge: took.cost for judge, took in judges.items() if took.cost is not None}
-    dollars = {judge: cost.as_json() for judge, cost in costs.items()}
-    return {
-        "model": {**made["model"], **usage.model.cost.as_json()},
-        "judges": {judge: {**each, **dollars.get(judge, {})} for judge, each in made["judges"].items()},
-        **cost_json(book, usage.model.cost, costs, usage.samples, sum_unanswered(file.history)),
-    }
 
 
 def to_frame(every: Iterable[Results]) -> pd.DataFrame:

@@ -220,13 +220,20 @@ def compare_split(run: str, baselines: Sequence[SplitView], others: Sequence[Spl
     def pair(metric: Metric, theirs: Sequence[Iterable[Record]], ours: Sequence[Iterable[Record]]) -> PairedResult:
         return paired_runs(metric, theirs, ours) if several else paired(metric, theirs[0], ours[0])
 
+    def group(records: Iterable[Record]) -> dict[str, list[Record]]:
+        found: dict[str, list[Record]] = {}
+        for record in records if by else ():
+            if name := record.category if by == "category" else record.tags.get(by, ""):
+                found.setdefault(name, []).append(record)
+        return found
+
     with Guard():
         ours, theirs = ([view.records for view in views] for views in (baselines, others))
-        our_groups, their_groups = (
-            [_group_records(records, by) if by else {} for records in side] for side in (ours, theirs)
-        )
-        sides = _find_resolved(ours), _find_resolved(theirs)
+        our_groups, their_groups = ([group(records) for records in side] for side in (ours, theirs))
         groups = set[str].intersection(*(set(each) for each in (*our_groups, *their_groups)))
+        our_resolved, their_resolved = _find_resolved(ours), _find_resolved(theirs)
+        common_items = our_resolved.keys() & their_resolved.keys()
+        resolved = frozenset(each for each in common_items if our_resolved[each] and their_resolved[each])
         return SplitComparison(
             run=run,
             task=baseline.display,
@@ -236,43 +243,29 @@ def compare_split(run: str, baselines: Sequence[SplitView], others: Sequence[Spl
             judge_other=other.judge,
             epochs=(baseline.epochs, other.epochs),
             runs=(len(baselines), len(others)),
-            counts=_count_records(*sides),
-            resolved=frozenset(each for each, resolved in sides[0].items() if resolved and sides[1].get(each)),
+            counts=Counts(
+                common=len(common_items),
+                resolved=len(resolved),
+                unresolved_baseline=sum(not our_resolved[each] for each in common_items),
+                unresolved_other=sum(not their_resolved[each] for each in common_items),
+                only_baseline=len(our_resolved) - len(common_items),
+                only_other=len(their_resolved) - len(common_items),
+            ),
+            resolved=resolved,
             changes={
                 metric.name: MetricChange(paired=pair(metric, theirs, ours), main=metric is main) for metric in metrics
             },
             by={
-                group: MetricChange(
-                    paired=pair(main, [each[group] for each in their_groups], [each[group] for each in our_groups])
+                name: MetricChange(
+                    paired=pair(main, [each[name] for each in their_groups], [each[name] for each in our_groups])
                 )
-                for group in sorted(groups)
+                for name in sorted(groups)
             },
             flips=None if several else find_flips(main, baseline.records, other.records),
             part_baseline=baseline.part,
             part_other=other.part,
             toy=baseline.toy or other.toy,
         )
-
-
-def _group_records(records: Iterable[Record], by: str) -> dict[str, list[Record]]:
-    found: dict[str, list[Record]] = {}
-    for record in records:
-        group = record.category if by == "category" else record.tags.get(by, "")
-        if group:
-            found.setdefault(group, []).append(record)
-    return found
-
-
-def _count_records(ours: _Resolved, theirs: _Resolved) -> Counts:
-    common = ours.keys() & theirs.keys()
-    return Counts(
-        common=len(common),
-        resolved=sum(ours[each] and theirs[each] for each in common),
-        unresolved_baseline=sum(not ours[each] for each in common),
-        unresolved_other=sum(not theirs[each] for each in common),
-        only_baseline=len(ours) - len(common),
-        only_other=len(theirs) - len(common),
-    )
 
 
 def _find_resolved(runs: Sequence[Iterable[Record]]) -> _Resolved:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.stats.pairing import PairedResult, SeedValues
+from harness.stats.pairing import PairedResult
 from harness.stats.tally import plain_number
 from harness.types import Json
 
@@ -72,11 +72,6 @@ class Side:
     folder: str
     seeds: tuple[SideSeed, ...] = ()
     shards: tuple[str, ...] = ()
-
-
-def _side_to_json(side: Side) -> dict[str, Json]:
-    body = {**asdict(side), "seeds": [asdict(each) for each in side.seeds], "shards": list(side.shards)}
-    return body if side.shards else {name: value for name, value in body.items() if name != "shards"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,10 +319,15 @@ class Comparison:
         Args:
             show: most flips to list in each direction; None for all. The counts include all.
         """
+        sides: list[dict[str, Json]] = []
+        for side in self.runs:
+            shards: dict[str, Json] = {"shards": list(side.shards)} if side.shards else {}
+            plain = {"letter": side.letter, "ref": side.ref, "name": side.name, "folder": side.folder}
+            sides.append({**plain, "seeds": [asdict(each) for each in side.seeds], **shards})
         return {
             "schema": SCHEMA,
             "baseline": self.baseline.letter,
-            "runs": [_side_to_json(side) for side in self.runs],
+            "runs": sides,
             "by": self.by or None,
             "family": self.family,
             "mismatches": [asdict(each) for each in self.mismatches],
@@ -402,6 +402,14 @@ def _change_to_json(change: MetricChange) -> dict[str, Json]:
     if found.estimated:
         judged, of = found.estimated
         estimator = {"estimator": {"name": "post-stratified", "judged": judged, "of": of}}
+    seeds: dict[str, Json] = {}
+    if found.seeds is not None:
+        seeds = {
+            "baseline": list(found.seeds.right),
+            "run": list(found.seeds.left),
+            "sd": {"baseline": found.seeds.spreads[1], "run": found.seeds.spreads[0]},
+            "freedom": found.seeds.freedom,
+        }
     return {
         "metric": found.metric,
         "unit": found.unit,
@@ -425,16 +433,7 @@ def _change_to_json(change: MetricChange) -> dict[str, Json]:
         "detectable": found.detectable,
         "finding": change.finding.value if change.main else None,
         **({} if change.people is None else {"corrected": _people_to_json(change.people)}),
-        **({} if found.seeds is None else {"seeds": _seeds_to_json(found.seeds)}),
-    }
-
-
-def _seeds_to_json(seeds: SeedValues) -> dict[str, Json]:
-    return {
-        "baseline": list(seeds.right),
-        "run": list(seeds.left),
-        "sd": {"baseline": seeds.spreads[1], "run": seeds.spreads[0]},
-        "freedom": seeds.freedom,
+        **({"seeds": seeds} if seeds else {}),
     }
 
 
@@ -473,6 +472,13 @@ def _frame_row(group: str, change: MetricChange, runs: tuple[int, int]) -> dict[
     spreads = (None, None) if change.paired.seeds is None else change.paired.seeds.spreads
     found: dict[str, Any] = _change_to_json(change)
     (low, high), (worst_low, worst_high) = (found[name] or (None, None) for name in ("ci95", "ci95_worst"))
+    people: dict[str, Any] = found.get("corrected") or {}
+    labels: dict[str, int] = people.get("labels") or {}
+    common: dict[str, Any] = people.get("common_errors") or {}
+    (people_low, people_high), (common_low, common_high) = (
+        each.get("ci95") or (None, None) for each in (people, common)
+    )
+    errors: list[dict[str, Any]] = [common.get(name) or {} for name in ("sensitivity", "specificity")]
     first = ("metric", "main", "unit", "better", "pairs", "unresolved", "clusters", "baseline")
     return {
         "group": group,
@@ -484,30 +490,19 @@ def _frame_row(group: str, change: MetricChange, runs: tuple[int, int]) -> dict[
         "worst_low": worst_low,
         "worst_high": worst_high,
         **{name: found[name] for name in ("p", "test", "p_holm", "detectable")},
-        **_people_columns(change.people),
+        "corrected": people.get("difference"),
+        "corrected_low": people_low,
+        "corrected_high": people_high,
+        "labels_baseline": labels.get("baseline"),
+        "labels_run": labels.get("run"),
+        "corrected_why": people.get("why", ""),
+        "common": common.get("difference"),
+        "common_low": common_low,
+        "common_high": common_high,
+        "p_sensitivity": errors[0].get("p"),
+        "p_specificity": errors[1].get("p"),
         "seeds_baseline": runs[0],
         "seeds_run": runs[1],
         "sd_baseline": spreads[1],
         "sd_run": spreads[0],
-    }
-
-
-def _people_columns(people: PeopleChange | None) -> dict[str, Any]:
-    found: dict[str, Any] = {} if people is None else _people_to_json(people)
-    labels: dict[str, int] = found.get("labels") or {}
-    common: dict[str, Any] = found.get("common_errors") or {}
-    ends, common_ends = (each.get("ci95") or (None, None) for each in (found, common))
-    errors: list[dict[str, Any]] = [common.get(name) or {} for name in ("sensitivity", "specificity")]
-    return {
-        "corrected": found.get("difference"),
-        "corrected_low": ends[0],
-        "corrected_high": ends[1],
-        "labels_baseline": labels.get("baseline"),
-        "labels_run": labels.get("run"),
-        "corrected_why": found.get("why", ""),
-        "common": common.get("difference"),
-        "common_low": common_ends[0],
-        "common_high": common_ends[1],
-        "p_sensitivity": errors[0].get("p"),
-        "p_specificity": errors[1].get("p"),
     }

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from harness import plugins
 from harness.contracts import MAY_CHANGE
-from harness.errors import HarnessError, UnknownName
+from harness.errors import HarnessError
 from harness.keys import canonical
 from harness.runs.comparing.compare import compare
 from harness.runs.comparing.comparison import Comparison, Finding, SplitComparison
@@ -162,6 +162,7 @@ def _list_rows(found: Comparison, attacked: Sequence[Path]) -> Iterator[ControlR
     files = {letter: open_run(path).file for letter, path in letters.items()}
     order = list(letters)
     titles = list(dict.fromkeys(each.title for each in found.splits))
+    controls = {attack.name: attack.control for attack, _ in plugins.current().offers("attacks")}
     for each in sorted(found.splits, key=lambda split: (titles.index(split.title), order.index(split.run))):
         attack = cast("Mapping[str, Any]", files[each.run].model.attack)
         change, paired = each.main, each.main.paired
@@ -174,7 +175,7 @@ def _list_rows(found: Comparison, attacked: Sequence[Path]) -> Iterator[ControlR
             better=paired.better,
             attack=str(attack["name"]),
             settings=dict(attack.get("settings") or {}),
-            control=_is_control(str(attack["name"])),
+            control=controls.get(str(attack["name"])),
             run=str(letters[each.run]),
             common=each.counts.common,
             resolved=each.counts.resolved,
@@ -191,13 +192,6 @@ def _list_rows(found: Comparison, attacked: Sequence[Path]) -> Iterator[ControlR
             toy=each.toy,
             why=paired.why,
         )
-
-
-def _is_control(name: str) -> bool | None:
-    try:
-        return plugins.current().attack(name).control
-    except UnknownName:
-        return None
 
 
 def _count_changed(path: Path, each: SplitComparison) -> int:

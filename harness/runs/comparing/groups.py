@@ -58,13 +58,16 @@ def join_runs(runs: Sequence[ComparedRun], by: str) -> ComparedRun:
         raise HarnessError(f"two runs of one side have one {by}", where=where, remedy="give each of them once")
     keys = [{(view.display, view.name) for view in run.views} for run in runs]
     shared = set[tuple[str, str]].intersection(*keys)
-    unlike = [
-        f"{each.split}: {each.what} is {each.baseline or 'none'} in {first.stored.folder.path},"
-        f" {each.other or 'none'} in {run.stored.folder.path}"
-        for run in runs[1:]
-        for view, twin in _pair(first, run)
-        for each in find_mismatches(first, run, view, twin)
-    ]
+    unlike: list[str] = []
+    for run in runs[1:]:
+        same = {(view.display, view.name): view for view in run.views}
+        pairs = [(view, same[key]) for view in first.views if (key := (view.display, view.name)) in same]
+        unlike += (
+            f"{each.split}: {each.what} is {each.baseline or 'none'} in {first.stored.folder.path},"
+            f" {each.other or 'none'} in {run.stored.folder.path}"
+            for view, twin in pairs
+            for each in find_mismatches(first, run, view, twin)
+        )
     if unlike:
         lines = "\n  ".join(dict.fromkeys(unlike))
         raise HarnessError(
@@ -83,13 +86,6 @@ def join_runs(runs: Sequence[ComparedRun], by: str) -> ComparedRun:
         twins=tuple(runs[1:]),
         seeds=tuple(str(seed) for seed in seeds),
     )
-
-
-def _pair(first: ComparedRun, other: ComparedRun) -> Iterator[tuple[Any, Any]]:
-    same = {(view.display, view.name): view for view in other.views}
-    for view in first.views:
-        if (view.display, view.name) in same:
-            yield view, same[view.display, view.name]
 
 
 def name_sides(runs: Sequence[ComparedRun]) -> Iterator[Side]:

@@ -20,10 +20,7 @@ from harness.stats.summary import SplitSummary, pool_runs
 from harness.stats.tally import to_unit
 
 if TYPE_CHECKING:
-    from harness.stats.common_errors import CommonErrors
     from harness.stats.corrected import LabelledMetric
-    from harness.stats.correction import LabelledAnswers
-    from harness.stats.units import Bools, Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +60,12 @@ class PeopleComparer:
             other: the split in the run.
         """
         sides = ((base, baseline), (run, other))
-        if any(_is_person(each, view.judge) for each, view in sides):
+        if any(each.file.judges.get(view.judge, {}).get("rubric") == HUMAN for each, view in sides):
             return compared  # the ordinary difference is people's
-        ours, theirs = (self._load(each, view) for each, view in sides)
+        for each, view in sides:
+            if (each.letter, view.title) not in self._views:
+                self._views[each.letter, view.title] = load_labelled(each.stored, view)
+        ours, theirs = (self._views[each.letter, view.title] for each, view in sides)
         if ours is None and theirs is None:
             return compared
         metrics = {metric.name: metric for metric in other.split.metrics}
@@ -75,12 +75,6 @@ class PeopleComparer:
         }
         return replace(compared, changes=changes)
 
-    def _load(self, run: ComparedRun, view: SplitView) -> LabelledView | None:
-        key = run.letter, view.title
-        if key not in self._views:
-            self._views[key] = load_labelled(run.stored, view)
-        return self._views[key]
-
     def _compare(
         self, metric: Metric, baseline: LabelledView | None, other: LabelledView | None, letter: str
     ) -> PeopleChange | None:
@@ -88,8 +82,12 @@ class PeopleComparer:
         if ours is None and theirs is None:
             return None
         labels = (0 if ours is None else ours.labels, 0 if theirs is None else theirs.labels)
+        if not any(labels):
+            return PeopleChange(labels=labels, why="nobody has labelled an answer of either run")
         if baseline is None or other is None or ours is None or theirs is None or not all(labels):
-            return PeopleChange(labels=labels, why=_explain_missing(labels, letter))
+            has, lacks = (BASELINE, letter) if labels[0] else (letter, BASELINE)
+            why = f"people labelled answers of {has} alone; `harness label` draws those of {lacks}"
+            return PeopleChange(labels=labels, why=why)
         for name, side in ((BASELINE, ours), (letter, theirs)):
             if side.why:
                 return PeopleChange(labels=labels, why=f"of {name}, {side.why}")
@@ -102,16 +100,21 @@ class PeopleComparer:
         baseline: tuple[LabelledView, LabelledMetric],
         letter: str,
     ) -> PeopleChange:
+        import numpy as np
+
         from harness.stats.common_errors import correct_by_common_errors
         from harness.stats.correction import correct_difference, count_cells, find_shortfall
 
-        items = [
-            [(record.split, record.id, record.epoch) for record in _list_records(view, labelled)]
-            for view, labelled in (other, baseline)
-        ]
+        # the answers of each side as the compared judge sees them, and which of them both sides have
+        records = [[view.records[int(row)] for row in labelled.rows] for view, labelled in (other, baseline)]
+        items = [[(record.split, record.id, record.epoch) for record in own] for own in records]
         both = set(items[0]) & set(items[1])
-        keep = [_select(own, both) for own in items]
-        run, base = (_pick(side[1].sample, rows) for side, rows in zip((other, baseline), keep, strict=True))
+        keep = [np.asarray([item in both for item in own], dtype=bool) for own in items]
+        columns = ("cell", "cluster", "hit", "votes", "known")
+        run, base = (
+            replace(labelled.sample, **{name: getattr(labelled.sample, name)[rows] for name in columns})
+            for (_, labelled), rows in zip((other, baseline), keep, strict=True)
+        )
         labels = base.labels, run.labels
         for name, sample in ((BASELINE, base), (letter, run)):
             if why := find_shortfall(count_cells(sample), sample.labels, len(sample)):
@@ -122,11 +125,17 @@ class PeopleComparer:
         low, high = found.interval()
         common = None
         if self._common_errors:
-            judged = [
-                _read_judge(metric, view, labelled)[rows]
-                for (view, labelled), rows in zip((other, baseline), keep, strict=True)
-            ]
-            common = _scale(correct_by_common_errors(run, base, (judged[0], judged[1])), metric.unit)
+            ours, theirs = (  # what the judge's label of each answer counts as; NaN where it gave none
+                np.asarray(
+                    [metric.score(r)[0] if r.outcome == "answered" and r.label is not None else np.nan for r in own],
+                    dtype=np.float64,
+                )[rows]
+                for own, rows in zip(records, keep, strict=True)
+            )
+            common = correct_by_common_errors(run, base, (ours, theirs))
+            if common.value is not None and common.ci95 is not None:
+                ends = to_unit(common.ci95[0], metric.unit), to_unit(common.ci95[1], metric.unit)
+                common = replace(common, value=to_unit(common.value, metric.unit), ci95=ends)
         return PeopleChange(
             baseline=to_unit(found.side(-1), metric.unit),
             value=to_unit(found.side(1), metric.unit),
@@ -135,25 +144,6 @@ class PeopleComparer:
             labels=labels,
             common=common,
         )
-
-
-def _scale(found: CommonErrors, unit: str) -> CommonErrors:
-    """The difference in a metric's unit."""
-    if found.value is None or found.ci95 is None:
-        return found
-    low, high = found.ci95
-    return replace(found, value=to_unit(found.value, unit), ci95=(to_unit(low, unit), to_unit(high, unit)))
-
-
-def _is_person(run: ComparedRun, judge: str) -> bool:
-    return run.file.judges.get(judge, {}).get("rubric") == HUMAN
-
-
-def _explain_missing(labels: tuple[int, int], letter: str) -> str:
-    if not any(labels):
-        return "nobody has labelled an answer of either run"
-    has, lacks = (BASELINE, letter) if labels[0] else (letter, BASELINE)
-    return f"people labelled answers of {has} alone; `harness label` draws those of {lacks}"
 
 
 def load_labelled(stored: StoredRun, view: SplitView) -> LabelledView | None:
@@ -196,30 +186,3 @@ def load_labelled(stored: StoredRun, view: SplitView) -> LabelledView | None:
     with Guard():
         metrics = (whole or summaries[0]).collect_labelled()
     return LabelledView(metrics=metrics, records=records) if metrics else None
-
-
-def _list_records(view: LabelledView, labelled: LabelledMetric) -> list[Record]:
-    """The records of a metric's answers, as the compared judge sees them."""
-    return [view.records[int(row)] for row in labelled.rows]
-
-
-def _select(items: Sequence[tuple[str, str, int]], common: set[tuple[str, str, int]]) -> Bools:
-    import numpy as np
-
-    return np.asarray([item in common for item in items], dtype=bool)
-
-
-def _pick(sample: LabelledAnswers, rows: Bools) -> LabelledAnswers:
-    columns = {name: getattr(sample, name)[rows] for name in ("cell", "cluster", "hit", "votes", "known")}
-    return replace(sample, **columns)
-
-
-def _read_judge(metric: Metric, view: LabelledView, labelled: LabelledMetric) -> Floats:
-    """What the compared judge's label of each answer counts as; NaN where it gave none."""
-    import numpy as np
-
-    said = [
-        metric.score(record)[0] if record.outcome == "answered" and record.label is not None else np.nan
-        for record in _list_records(view, labelled)
-    ]
-    return np.asarray(said, dtype=np.float64)

@@ -281,7 +281,9 @@ def find_mismatches(a: ComparedRun, b: ComparedRun, left: SplitView, right: Spli
             yield differ("the data (sha256)", contents[0][:8], contents[1][:8])
         return
     ours, theirs = _hash_questions(a, left), _hash_questions(b, right)
-    changed = sum(_differ(question, theirs[sample]) for sample, question in ours.items() if sample in theirs)
+    pairs_asked = [(question, theirs[sample]) for sample, question in ours.items() if sample in theirs]
+    # a dialogue is compared as far as both went
+    changed = sum(any(one != other for one, other in zip(*pair, strict=False)) for pair in pairs_asked)
     if changed:
         yield differ("what was asked", f"one thing on {changed} common items", "another")
 
@@ -306,11 +308,6 @@ def _hash_questions(run: ComparedRun, view: SplitView) -> dict[tuple[str, str], 
                 end = ("",) if answer.outcome == "answered" else ()
                 found[name, answer.asked["id"]] = (*(digest(turn) for turn in turns if turn), *end)
     return found
-
-
-def _differ(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether two questions differ, as far as both were asked."""
-    return any(a != b for a, b in zip(one, other, strict=False))
 
 
 def find_differences(a: ComparedRun, b: ComparedRun) -> Iterator[Mismatch]:
