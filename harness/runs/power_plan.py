@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from harness import plugins
 from harness.board.results import FILE, read_results
-from harness.contracts import Results, Split
+from harness.contracts import Split
 from harness.data.places import find_root, find_splits
 from harness.errors import HarnessError, UnknownName
-from harness.runs.gating.numbers import FoundSplit, find_split, find_view
+from harness.runs.gating.numbers import find_split, find_view
 from harness.runs.gating.rules import LimitRule
 from harness.settings import effective, nearest
 from harness.stats.power import (
@@ -262,7 +262,14 @@ def _read_run(title: str, metric: str, path: Path, judge: str) -> tuple[PowerBas
     observations = count_observations(value / full, (ends[0] / full, ends[1] / full)) or float(records)
     epochs = int(split.body.get("epochs") or 1)
     published = split.body.get("n_expected") or (None if split.body.get("subset") else split.body["n"])
+    # the run's usage is not told split by split, so a record costs what all cost on average, with their judging
     usage: Mapping[str, Any] = results.get("usage") or {}
+    spent: object = usage.get("cost_usd")
+    bodies = [each for about in results["tasks"].values() for each in about["splits"].values()]
+    whole = sum(int(each["records"]) for each in bodies if not each.get("parts"))
+    cost = None
+    if isinstance(spent, int | float) and not isinstance(spent, bool) and whole and records:
+        cost = spent / whole
     basis = PowerBasis(
         title=split.title,
         metric=wanted,
@@ -272,27 +279,12 @@ def _read_run(title: str, metric: str, path: Path, judge: str) -> tuple[PowerBas
         sources={},
         epochs=epochs,
         published=published,
-        cost_per_record=_find_cost(results, split),
+        cost_per_record=cost,
         cost_why=str(usage.get("cost_why") or ""),
         rate_ci95=(100 * ends[0] / full, 100 * ends[1] / full),
         rate_answers=records,
     )
     return basis, observations
-
-
-def _find_cost(results: Results, split: FoundSplit) -> float | None:
-    """Dollars of one record of the run with its judging; the run's usage is not told split by split."""
-    usage: Mapping[str, Any] = results.get("usage") or {}
-    cost = usage.get("cost_usd")
-    records = sum(
-        int(body["records"])
-        for about in results["tasks"].values()
-        for body in about["splits"].values()
-        if not body.get("parts")
-    )
-    if not isinstance(cost, int | float) or isinstance(cost, bool) or not records or not split.body["records"]:
-        return None
-    return cost / records
 
 
 def _correlate(one: Path, other: Path, basis: PowerBasis, judge: str) -> float | None:
@@ -349,42 +341,43 @@ def plan_power(
         runs = (against,) if isinstance(against, str | Path) else against
         basis = read_basis(basis, against=[Path(run) for run in runs], rate=rate)
     several = tuple(seeds) or (SEEDS if basis.seeds_known else (1,))
-    return [_plan_goal(basis, goal, size, m, power) for goal, size in goals.items() for m in several]
-
-
-def _plan_goal(basis: PowerBasis, goal: Goal, size: float, seeds: int, power: float) -> PowerRow:
-    model, lower = with_seeds(basis.model, seeds), basis.better != "higher"
-    if goal == "margin" and not lower:  # the same question of the mirrored rate
-        model = replace(model, rate=1 - model.rate)
-    plan = plan_records(model, goal, size / 100, power=power, lower_is_better=lower)
-    samples = None if plan.records is None else ceil(plan.records / basis.epochs)
-    calls = None if samples is None else samples * basis.epochs * seeds
-    cost = None if calls is None or basis.cost_per_record is None else calls * basis.cost_per_record
-    reach = None
-    if basis.published:
-        reach = find_reach(model, goal, basis.published * basis.epochs, power=power, lower_is_better=lower)
-    worst_rate = worst_samples = None
-    if goal == "limit" and basis.rate_ci95 is not None:
-        worst_rate = basis.rate_ci95[1] if lower else basis.rate_ci95[0]
-        worst = plan_records(
-            replace(model, rate=worst_rate / 100), goal, size / 100, power=power, lower_is_better=lower
-        ).records
-        worst_samples = None if worst is None else ceil(worst / basis.epochs)
-    rates = (basis.model.rate,) if plan.other_rate is None or goal == "margin" else (basis.model.rate, plan.other_rate)
-    return PowerRow(
-        goal=goal,
-        size=size,
-        seeds=seeds,
-        samples=samples,
-        calls=calls,
-        cost_usd=cost,
-        power=plan.power,
-        rates=tuple(100 * rate for rate in rates),
-        enough=None if basis.published is None else samples is not None and samples <= basis.published,
-        reach=None if reach is None else 100 * reach,
-        worst_rate=worst_rate,
-        worst_samples=worst_samples,
-    )
+    lower, rows = basis.better != "higher", list[PowerRow]()
+    for goal, size, m in ((goal, size, m) for goal, size in goals.items() for m in several):
+        model = with_seeds(basis.model, m)
+        if goal == "margin" and not lower:  # the same question of the mirrored rate
+            model = replace(model, rate=1 - model.rate)
+        plan = plan_records(model, goal, size / 100, power=power, lower_is_better=lower)
+        samples = None if plan.records is None else ceil(plan.records / basis.epochs)
+        calls = None if samples is None else samples * basis.epochs * m
+        reach = None
+        if basis.published:
+            reach = find_reach(model, goal, basis.published * basis.epochs, power=power, lower_is_better=lower)
+        worst_rate = worst_samples = None
+        if goal == "limit" and basis.rate_ci95 is not None:
+            worst_rate = basis.rate_ci95[1] if lower else basis.rate_ci95[0]
+            worst_model = replace(model, rate=worst_rate / 100)
+            worst = plan_records(worst_model, goal, size / 100, power=power, lower_is_better=lower).records
+            worst_samples = None if worst is None else ceil(worst / basis.epochs)
+        rates = [basis.model.rate]
+        if plan.other_rate is not None and goal != "margin":
+            rates.append(plan.other_rate)
+        rows.append(
+            PowerRow(
+                goal=goal,
+                size=size,
+                seeds=m,
+                samples=samples,
+                calls=calls,
+                cost_usd=None if calls is None or basis.cost_per_record is None else calls * basis.cost_per_record,
+                power=plan.power,
+                rates=tuple(100 * rate for rate in rates),
+                enough=None if basis.published is None else samples is not None and samples <= basis.published,
+                reach=None if reach is None else 100 * reach,
+                worst_rate=worst_rate,
+                worst_samples=worst_samples,
+            )
+        )
+    return rows
 
 
 def power_as_json(basis: PowerBasis, rows: Sequence[PowerRow], power: float) -> dict[str, Json]:

@@ -432,6 +432,11 @@ class LineRedactor:
     def redact_response(self, line: Raw) -> dict[str, Json]:
         """A line of responses.jsonl: an answer or a failure."""
         text: str = line["text"]
+        attack: Raw = line.get("attack") or {}
+        attacked: dict[str, Json] = {
+            "question": [_redact_part(part) for part in attack.get("question") or ()],
+            "notes": [redact_text(str(note)) for note in attack.get("notes") or ()],
+        }
         body: dict[str, Json]
         if "reason" in line:
             body = {"reason": redact_word(line["reason"]), "message": redact_text(line["message"])}
@@ -457,7 +462,7 @@ class LineRedactor:
             "model": redact_name(str(line["model"] or "")),
             **self._redact_groups(line),
             "prompt": [_redact_part(part) for part in line["prompt"]],
-            **({"attack": _redact_attacked(line["attack"])} if line.get("attack") else {}),
+            **({"attack": attacked} if attack else {}),
         }
 
     def redact_verdict(self, line: Raw) -> dict[str, Json]:
@@ -508,12 +513,6 @@ def _keep_who(line: Raw) -> dict[str, Json]:
 
 def _keep_calls(line: Raw) -> dict[str, Json]:
     return _keep_counts({"calls": line["calls"]}) if "calls" in line else {}
-
-
-def _redact_attacked(attack: Raw) -> dict[str, Json]:
-    """The original question beside what an attack made of it, and the attack's notes."""
-    question = [_redact_part(part) for part in attack.get("question") or ()]
-    return {"question": question, "notes": [redact_text(str(note)) for note in attack.get("notes") or ()]}
 
 
 def _redact_part(part: Raw) -> dict[str, Json]:

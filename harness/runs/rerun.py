@@ -130,10 +130,8 @@ def plan_rerun(folder: Path, *, output: Path | None = None, overrides: Overrides
             where=str(folder),
             remedy="use the run itself",
         )
-    if file.model.given:
-        notes = [f"{file.model.ref}: its answers are those of the data, so only judges can differ"]
-    else:
-        notes = []
+    given = f"{file.model.ref}: its answers are those of the data, so only judges can differ"
+    notes = [given] if file.model.given else []
     target = name_folder(find_base(folder)) if output is None else output
     steps = list(_read_steps(file, folder, notes))
     if not any(step.kind == "run" for step in steps):
@@ -336,7 +334,15 @@ def _override(steps: Sequence[Step], given: Overrides, notes: list[str]) -> Iter
             yield Step(kind=step.kind, options=replace(options, tasks=()) if given.tasks else options)
             continue
         if given.model:
-            options = replace(options, model=_change_model(options.model, given.model, notes))
+            old, new = options.model, replace(options.model, ref=given.model)
+            if new.scheme != old.scheme:
+                if old.settings:
+                    names = ", ".join(old.settings)
+                    notes.append(
+                        f"the settings of {old.ref} are left out, since {new.ref} has another provider: {names}"
+                    )
+                new = replace(new, settings={})
+            options = replace(options, model=new)
         if given.tasks:
             options = replace(options, tasks=given.tasks)
         if given.limit is not None:
@@ -348,17 +354,6 @@ def _override(steps: Sequence[Step], given: Overrides, notes: list[str]) -> Iter
         yield Step(kind="run", options=options)
         if given.tasks and given.limit is None and len([each for each in steps if each.kind == "run"]) > 1:
             notes.append("--tasks: each recorded step asks these tasks in its own way")
-
-
-def _change_model(old: ModelSpec, ref: str, notes: list[str]) -> ModelSpec:
-    new = replace(old, ref=ref)
-    if new.scheme == old.scheme:
-        return new
-    if old.settings:
-        notes.append(
-            f"the settings of {old.ref} are left out, since {ref} has another provider: {', '.join(old.settings)}"
-        )
-    return replace(new, settings={})
 
 
 def _list_changes(file: RunFile) -> Iterator[str]:

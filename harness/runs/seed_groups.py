@@ -132,9 +132,6 @@ class _Average:
         self.folders, self.results = folders, results
         self.notes: list[str] = []
         self._splits: dict[tuple[str, str], list[JudgedSplit]] = {}
-        self._load()
-
-    def _load(self) -> None:
         shared = [
             (task, split)
             for task, about in self.results[0]["tasks"].items()
@@ -232,20 +229,16 @@ def _average_split(bodies: Sequence[Mapping[str, Any]], runs: Sequence[JudgedSpl
     first = bodies[0]
     shared = [judge for judge in first["other_judges"] if all(judge in body["other_judges"] for body in bodies)]
     views = {judge: [body["other_judges"][judge] for body in bodies] for judge in shared}
+    # keys that are those of a judge's view, and not of the split; some only where there is something to say
+    of_view = {"metrics", "by", "repeats", "drawn", "uncounted", "unmoved", "other_judges", "corrected"}
+    of_view |= {name for view in first["other_judges"].values() for name in view}
     return {
-        **{key: first[key] for key in first if key not in ("other_judges", "corrected", *_view_keys(first))},
+        **{key: value for key, value in first.items() if key not in of_view},
         "records": sum(body["records"] for body in bodies),
         **{name: _sum_counts(bodies, name) for name in ("outcomes", "flags")},
         **_average_view(bodies, runs, first["judge"]),
         "other_judges": {judge: _average_view(each, runs, judge) for judge, each in views.items()},
     }
-
-
-def _view_keys(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """The keys of a split's body that are those of its judge's view."""
-    own = ("metrics", "by", "repeats", "drawn", "uncounted", "unmoved")  # some only where there is something to say
-    others: Mapping[str, Mapping[str, Any]] = body["other_judges"]
-    return (*own, *dict.fromkeys(name for view in others.values() for name in view))
 
 
 def _sum_counts(bodies: Sequence[Mapping[str, Any]], name: str) -> dict[str, Json]:

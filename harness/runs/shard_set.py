@@ -358,16 +358,12 @@ def _list_task_settings(one: TaskEntry, other: TaskEntry) -> Iterator[tuple[str,
 def _list_split_settings(one: SplitEntry, other: SplitEntry) -> Iterator[tuple[str, object, object]]:
     """What must be the same of a split."""
     for name in ("limit", "epochs", "min_coverage", "judge", "found", "packaged", "outcome_labels"):
-        yield f"--{name}" if name in ("limit", "epochs") else name.replace("_", " "), *_get(name, one, other)
+        shown = f"--{name}" if name in ("limit", "epochs") else name.replace("_", " ")
+        yield shown, getattr(one, name), getattr(other, name)
     yield from _list_each("map", one.maps, other.maps)
     yield from _list_each("data", one.data, other.data)
     sent = [name for name in one.generation if None not in (one.generation[name], other.generation.get(name))]
     yield from ((name, one.generation[name], other.generation[name]) for name in sent)
-
-
-def _get(name: str, *entries: SplitEntry) -> tuple[object, object]:
-    one, other = (getattr(entry, name) for entry in entries)
-    return one, other
 
 
 def _list_each(

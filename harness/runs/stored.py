@@ -176,9 +176,7 @@ class StoredRun:
         ordered = sorted(there, key=lambda judge: (judge != primary, judge))
         try:
             plan = load_split_plan(self.folder, self.file, title)
-        except (
-            HarnessError
-        ):  # the plugin is missing or has another version: its words are unknown, but the lines are readable
+        except HarnessError:  # no plugin, or another version: its words are unknown, but the lines are readable
             return LabelMap(primary=primary, judges={judge: {} for judge in ordered}, split=None)
         how = describe_split_run(self.file, plan, name, ordered)
         return LabelMap(primary=primary, judges=dict(how.judges), split=plan.split)
@@ -339,37 +337,29 @@ def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequenc
     """How one split of a plan's task was run, with the words of each of these judges that can score it."""
     entry = run.tasks[plan.display].splits[name]
     split = map_rubrics(plan.splits[name], entry.maps)
-    known: dict[str, Mapping[str, str]] = {
-        COMBINED: {},
-        HUMAN: {},
-        **split.judges,
-    }  # labels of the first two are the split's own words
+    # labels of the first two are the split's own words
+    known: dict[str, Mapping[str, str]] = {COMBINED: {}, HUMAN: {}, **split.judges}
     rubrics = {judge: str(run.judges[judge]["rubric"]) for judge in judges}
     words = {judge: known[rubric] for judge, rubric in rubrics.items() if rubric in known}
     given = {judge: _find_given_labels(run, entry, split, judge) for judge in words}
     # the vote of one judge's repeats (`harness.runs.votes`) measures what that judge does
     members = {judge: run.judges[judge]["settings"]["of"] for judge, each in rubrics.items() if each == COMBINED}
     mapped = rubrics | {judge: str(run.judges[of[0]]["rubric"]) for judge, of in members.items() if len(of) == 1}
+    limit: dict[str, Json] = {"limit": entry.limit} if entry.limit else {}
+    shard: dict[str, Json] = {} if run.part is None else {"shard": f"{run.part[0]}/{run.part[1]}"}
     return SplitRun(
         split=split,
         judges=words,
         gives={judge: labels for judge, labels in given.items() if labels is not None},
         primary=entry.judge,
         settings=entry.generation,
-        subset=_describe_subset(run, entry),
+        subset={**limit, **shard} or None,
         epochs=entry.epochs,
         min_coverage=entry.min_coverage,
         drawn=entry.drawn,
         people=tuple(judge for judge in words if rubrics[judge] == HUMAN),
         maps={judge: entry.maps[rubric] for judge, rubric in mapped.items() if rubric in entry.maps},
     )
-
-
-def _describe_subset(run: RunFile, entry: SplitEntry) -> dict[str, Json] | None:
-    """Which part of a split was asked; None for all of it."""
-    limit: dict[str, Json] = {"limit": entry.limit} if entry.limit else {}
-    shard: dict[str, Json] = {} if run.part is None else {"shard": f"{run.part[0]}/{run.part[1]}"}
-    return {**limit, **shard} or None
 
 
 def _find_given_labels(run: RunFile, entry: SplitEntry, split: Split, judge: str) -> frozenset[str] | None:

@@ -79,7 +79,7 @@ def _fetch_shard(url: str, target: Path, folder: Path) -> None:
                     f"this shard {what}, so it is not replaced by a copy",
                     where=str(target),
                     remedy="give another --output, or merge the shards of this machine: "
-                    f"harness merge {_quote(folder)}",
+                    f"harness merge {shlex.quote(str(folder))}",
                 )
             if not scratch.exists():  # what has not changed is not fetched again
                 shutil.copytree(target, scratch, copy_function=_link, ignore=shutil.ignore_patterns(".*"))
@@ -98,7 +98,3 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-def _quote(folder: Path) -> str:
-    return shlex.quote(str(folder))

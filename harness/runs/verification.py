@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -322,7 +322,16 @@ def _compare_with_lines(checked: VerifiedRun, folder: RunFolder, results: Result
         anew, gone = _compute_again(StoredRun(folder=folder, file=run), results)
     except HarnessError as error:
         return replace(checked, why=str(error))
-    later, redrawn = _find_later(run, files.values()), _find_redrawn(folder, run)
+    # what was written after the results, and may have changed them
+    newest = max((lines.newest for lines in files.values()), default="")
+    later = ""
+    if run.history[-1].end != "done":
+        later = "a later invocation stopped early; run it again to its end"
+    elif newest[:_SECONDS] > run.history[-1].finished[:_SECONDS]:
+        later = "lines were written after these results; run it again to its end"
+    written = (folder.path / FILE).stat().st_mtime_ns
+    draws = {display: folder.task(display).path / DRAW for display in run.tasks}
+    redrawn = {task for task, path in draws.items() if path.exists() and path.stat().st_mtime_ns > written}
     parts: list[VerifiedPart] = []
     results, anew, unpriced = _compare_dollars(run, results, anew)
     for part in _compare_parts(checked, results, anew):
@@ -403,20 +412,3 @@ def _compare_dollars(run: RunFile, stored: Results, anew: Results) -> tuple[Resu
     else:
         return stored, anew, ""
     return {**stored, "usage": remove_dollars(one)}, {**anew, "usage": remove_dollars(other)}, why
-
-
-def _find_redrawn(folder: RunFolder, run: RunFile) -> frozenset[str]:
-    """Tasks whose answers were drawn for people after the results were written."""
-    written = (folder.path / FILE).stat().st_mtime_ns
-    draws = {display: folder.task(display).path / DRAW for display in run.tasks}
-    return frozenset(name for name, path in draws.items() if path.exists() and path.stat().st_mtime_ns > written)
-
-
-def _find_later(run: RunFile, files: Iterable[LinesScan]) -> str:
-    """What was written after the results and may have changed them; empty for nothing."""
-    if run.history[-1].end != "done":
-        return "a later invocation stopped early; run it again to its end"
-    newest, ended = max((lines.newest for lines in files), default=""), run.history[-1].finished
-    if newest[:_SECONDS] > ended[:_SECONDS]:
-        return "lines were written after these results; run it again to its end"
-    return ""

@@ -204,7 +204,9 @@ class RunWriter:
                     **{vote.id: vote.card for vote in list_votes(context.judges, context.options)},
                 },
                 tasks=self._update_tasks(run.tasks, context),
-                shard=self._enter_shard(run, context),
+                shard=run.shard  # only answers change it
+                if self.judging
+                else enter_splits(run.shard, context.jobs, context.contents, self.options),
                 suites={**run.suites, **suites},
                 prices=_update_prices(
                     run.prices,
@@ -217,7 +219,14 @@ class RunWriter:
         self._add_invocation(context, "done", "")
         run = StoredRun(folder=self.folder, file=_require_run(self.folder.run, self.folder))
         plans = [job.plan for job in context.jobs]
-        self._write_votes(run, context)
+        # what the repeats of each judge decide, one task's file after the other
+        decided: dict[tuple[str, str], list[Iterator[tuple[Answer, Decision]]]] = {}
+        for plan in plans:
+            for vote in list_votes(context.judges_of.get((plan.display, plan.name), ()), context.options):
+                rubric = str(run.file.judges[vote.judge]["rubric"])
+                decided.setdefault((plan.display, vote.id), []).append(vote.decide(run, plan, rubric))
+        for (display, vote_id), found in decided.items():
+            write_decisions(self.folder, display, vote_id, chain.from_iterable(found))
         with self.folder.rewrite_json("results.json") as results:
             computed = compute_results(run, dict(results), plans=plans, command=self.options.command)
             results.clear()
@@ -227,23 +236,13 @@ class RunWriter:
             self.folder.log(without_secrets(f"{display} could not be scored\n{format_story(error)}"))
         return computed
 
-    def _enter_shard(self, run: RunFile, context: RunContext) -> Mapping[str, Json]:
-        """The shard of run.json after this invocation; answers alone change it."""
-        return run.shard if self.judging else enter_splits(run.shard, context.jobs, context.contents, self.options)
-
-    def _write_votes(self, run: StoredRun, context: RunContext) -> None:
-        """Write what the repeats of each judge decide, one task's file after the other."""
-        decided: dict[tuple[str, str], list[Iterator[tuple[Answer, Decision]]]] = {}
-        for plan in (job.plan for job in context.jobs):
-            judges = context.judges_of.get((plan.display, plan.name), ())
-            for vote in list_votes(judges, context.options):
-                rubric = str(run.file.judges[vote.judge]["rubric"])
-                decided.setdefault((plan.display, vote.id), []).append(vote.decide(run, plan, rubric))
-        for (display, vote_id), found in decided.items():
-            write_decisions(self.folder, display, vote_id, chain.from_iterable(found))
-
     def _add_invocation(self, context: RunContext, end: str, reason: str) -> None:
         now = datetime.now(UTC).timestamp()
+        asked = [choice.model for choice in context.choices if choice.model]
+        if self.judging is None:
+            asked.append(self.options.model.ref)
+        provider = plugins.current().provider
+        has_local = any(provider(ref.partition("/")[0]).local for ref in asked)
         entry = Invocation(
             started=format_time(self.started),
             finished=format_time(now),
@@ -252,7 +251,7 @@ class RunWriter:
             tasks=tuple(job.plan.title for job in context.jobs),
             end=end,
             reason=reason,
-            launch=self.options.launcher.recorded if self._has_local(context) else "",
+            launch=self.options.launcher.recorded if has_local else "",
             options=record_options(self.options, "run")
             if self.judging is None
             else record_options(self.judging, "judge"),
@@ -267,12 +266,6 @@ class RunWriter:
 
         self.folder.rewrite_run(change)
         self.folder.log(f"{format_time(self.started)} {end} {reason} {shlex.join(self.options.command)}")
-
-    def _has_local(self, context: RunContext) -> bool:
-        """Whether this invocation opens a local model, or judges by one."""
-        refs = [choice.model for choice in context.choices if choice.model]
-        refs += [self.options.model.ref] * (self.judging is None)
-        return any(plugins.current().provider(ref.partition("/")[0]).local for ref in refs)
 
     def _update_tasks(self, tasks: Mapping[str, TaskEntry], context: RunContext) -> dict[str, TaskEntry]:
         """The tasks of run.json after this invocation; looks up the data once for each task."""

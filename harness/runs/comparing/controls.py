@@ -16,7 +16,7 @@ from harness.contracts import MAY_CHANGE
 from harness.errors import HarnessError
 from harness.keys import canonical
 from harness.runs.comparing.compare import compare
-from harness.runs.comparing.comparison import Comparison, Finding, SplitComparison
+from harness.runs.comparing.comparison import Finding, SplitComparison
 from harness.runs.stored import open_run
 from harness.store.run_file import RunFile
 from harness.types import Json
@@ -117,9 +117,44 @@ def compare_controls(runs: Sequence[Path], *, tasks: Sequence[str] = (), judge: 
         UnknownName: a run has no such task or judge.
     """
     rows, notes = list[ControlRow](), list[str]()
+    controls: dict[str, bool] = {attack.name: attack.control for attack, _ in plugins.current().offers("attacks")}
     for plain, attacked in _group_runs(runs):
         found = compare(plain, *attacked, tasks=tasks, judge=judge)
-        rows += _list_rows(found, attacked)
+        letters = {side.letter: path for side, path in zip(found.runs[1:], attacked, strict=True)}
+        files = {letter: open_run(path).file for letter, path in letters.items()}
+        order = list(letters)
+        titles = list(dict.fromkeys(each.title for each in found.splits))
+        for each in sorted(found.splits, key=lambda split: (titles.index(split.title), order.index(split.run))):
+            attack = cast("Mapping[str, Any]", files[each.run].model.attack)
+            name, change, paired = str(attack["name"]), each.main, each.main.paired
+            rows.append(
+                ControlRow(
+                    model=found.baseline.name,
+                    task=each.task,
+                    split=each.split,
+                    metric=paired.metric,
+                    unit=paired.unit,
+                    better=paired.better,
+                    attack=name,
+                    settings=dict(attack.get("settings") or {}),
+                    control=controls.get(name),
+                    run=str(letters[each.run]),
+                    common=each.counts.common,
+                    resolved=each.counts.resolved,
+                    plain=change.baseline,
+                    value=change.value,
+                    plain_of=paired.denominators[1],
+                    value_of=paired.denominators[0],
+                    difference=paired.difference,
+                    ci95=paired.ci95,
+                    ci95_worst=paired.ci95_worst if paired.unresolved else None,
+                    p_holm=change.p_holm,
+                    finding="" if change.finding is Finding.NOTHING else change.finding.value,
+                    may_change=_count_changed(letters[each.run], each),
+                    toy=each.toy,
+                    why=paired.why,
+                )
+            )
         notes += (f"left out: {each}" for each in found.left_out)
         notes += (f"{each.text}" for each in found.differing if each.what != "the attack")
     return ControlsTable(rows=tuple(rows), notes=tuple(dict.fromkeys(notes)))
@@ -155,43 +190,6 @@ def _group_runs(runs: Sequence[Path]) -> Iterator[tuple[Path, list[Path]]]:
                 remedy="run it again with --attack drop (or blank, unrelated, order), and give that run too",
             )
         yield plain[0], attacked
-
-
-def _list_rows(found: Comparison, attacked: Sequence[Path]) -> Iterator[ControlRow]:
-    letters = {side.letter: path for side, path in zip(found.runs[1:], attacked, strict=True)}
-    files = {letter: open_run(path).file for letter, path in letters.items()}
-    order = list(letters)
-    titles = list(dict.fromkeys(each.title for each in found.splits))
-    controls = {attack.name: attack.control for attack, _ in plugins.current().offers("attacks")}
-    for each in sorted(found.splits, key=lambda split: (titles.index(split.title), order.index(split.run))):
-        attack = cast("Mapping[str, Any]", files[each.run].model.attack)
-        change, paired = each.main, each.main.paired
-        yield ControlRow(
-            model=found.baseline.name,
-            task=each.task,
-            split=each.split,
-            metric=paired.metric,
-            unit=paired.unit,
-            better=paired.better,
-            attack=str(attack["name"]),
-            settings=dict(attack.get("settings") or {}),
-            control=controls.get(str(attack["name"])),
-            run=str(letters[each.run]),
-            common=each.counts.common,
-            resolved=each.counts.resolved,
-            plain=change.baseline,
-            value=change.value,
-            plain_of=paired.denominators[1],
-            value_of=paired.denominators[0],
-            difference=paired.difference,
-            ci95=paired.ci95,
-            ci95_worst=paired.ci95_worst if paired.unresolved else None,
-            p_holm=change.p_holm,
-            finding="" if change.finding is Finding.NOTHING else change.finding.value,
-            may_change=_count_changed(letters[each.run], each),
-            toy=each.toy,
-            why=paired.why,
-        )
 
 
 def _count_changed(path: Path, each: SplitComparison) -> int:
