@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from math import ceil, sqrt
 from pathlib import Path
 from statistics import fmean, variance
@@ -342,13 +343,13 @@ def plan_power(
         basis = read_basis(basis, against=[Path(run) for run in runs], rate=rate)
     several = tuple(seeds) or (SEEDS if basis.seeds_known else (1,))
     lower, rows = basis.better != "higher", list[PowerRow]()
-    for goal, size, m in ((goal, size, m) for goal, size in goals.items() for m in several):
-        model = with_seeds(basis.model, m)
+    for (goal, size), number in product(goals.items(), several):
+        model = with_seeds(basis.model, number)
         if goal == "margin" and not lower:  # the same question of the mirrored rate
             model = replace(model, rate=1 - model.rate)
         plan = plan_records(model, goal, size / 100, power=power, lower_is_better=lower)
         samples = None if plan.records is None else ceil(plan.records / basis.epochs)
-        calls = None if samples is None else samples * basis.epochs * m
+        calls = None if samples is None else samples * basis.epochs * number
         reach = None
         if basis.published:
             reach = find_reach(model, goal, basis.published * basis.epochs, power=power, lower_is_better=lower)
@@ -365,7 +366,7 @@ def plan_power(
             PowerRow(
                 goal=goal,
                 size=size,
-                seeds=m,
+                seeds=number,
                 samples=samples,
                 calls=calls,
                 cost_usd=None if calls is None or basis.cost_per_record is None else calls * basis.cost_per_record,

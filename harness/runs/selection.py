@@ -105,26 +105,22 @@ def plan_judging(folder: RunFolder, judging: JudgeOptions) -> JudgingPlan:
         )
     if not judged:
         raise HarnessError("no judge for these answers", where=str(folder.path), remedy="give --judge SCHEME/NAME")
-    if judging.judge_limit is not None:
-        jobs = [_limit_job(folder, job, judging.judge_limit) if job.plan.judges else job for job in jobs]
-        judged = [job for job in jobs if job.plan.judges]
+    for place, job in enumerate(jobs):
+        if judging.judge_limit is None or not job.plan.judges:
+            continue
+        # only the samples of so many drawn clusters; the draw is the same for all models and answers
+        listed = [(line["id"], line["cluster"]) for line in folder.task(job.plan.display).read_asked(job.plan.name)]
+        drawn = frozenset(draw_clusters((cluster for _, cluster in listed), judging.judge_limit))
+        jobs[place] = replace(
+            job,
+            asked=frozenset(sample for sample, cluster in listed if cluster in drawn),
+            drawn=max(map(draw_order, drawn), default=""),
+        )
+    judged = [job for job in jobs if job.plan.judges]
     return JudgingPlan(
         options=replace(options, tasks=tuple(job.plan.title for job in judged)),
         jobs=judged if options.judges else jobs,
         digest=run.identity_digest,
-    )
-
-
-def _limit_job(folder: RunFolder, job: SplitJob, limit: int) -> SplitJob:
-    """The job with only the samples of `limit` drawn clusters. The draw is the same for all models and answers."""
-    plan = job.plan
-    listed = [(line["id"], line["cluster"]) for line in folder.task(plan.display).read_asked(plan.name)]
-    drawn = draw_clusters((cluster for _, cluster in listed), limit)
-    within = frozenset(drawn)
-    return replace(
-        job,
-        asked=frozenset(sample for sample, cluster in listed if cluster in within),
-        drawn=max(map(draw_order, drawn), default=""),
     )
 
 

@@ -139,22 +139,18 @@ def _list_missing(file: RunFile, results: Mapping[str, Any]) -> Iterator[str]:
             split: Mapping[str, Any] | None = splits.get(name)
             if split is None:
                 yield f"{title} has no results"
-            elif not split["complete"]:
-                yield f"{title}: {_describe_incomplete(split)}"
+                continue
+            if split["complete"]:
+                continue
+            counts = {name: split["outcomes"].get(name, 0) for name in ("bad_sample", "error", "unanswered")}
+            counts |= {state: count for state, count in split["verdicts"].items() if state != "scored"}
+            coverage = split["coverage"]
+            first = "nothing was asked" if coverage is None else f"coverage {coverage:.1%}"
+            yield f"{title}: " + ", ".join([first, *(f"{name} {count}" for name, count in counts.items() if count)])
     for name, suite in cast("Mapping[str, Any]", results.get("suites") or {}).items():
         mean: Mapping[str, Any] | None = suite["mean"]
         if mean is not None and mean["missing"]:
             yield f"suite {name}: {', '.join(mean['missing'])} missing"
-
-
-def _describe_incomplete(split: Mapping[str, Any]) -> str:
-    counts = {
-        **{name: split["outcomes"].get(name, 0) for name in ("bad_sample", "error", "unanswered")},
-        **{state: count for state, count in split["verdicts"].items() if state != "scored"},
-    }
-    coverage = split["coverage"]
-    first = "nothing was asked" if coverage is None else f"coverage {coverage:.1%}"
-    return ", ".join([first, *(f"{name} {count}" for name, count in counts.items() if count)])
 
 
 def _has_later_lines(folder: Path, finished: str) -> bool:

@@ -241,8 +241,8 @@ class RunWriter:
         asked = [choice.model for choice in context.choices if choice.model]
         if self.judging is None:
             asked.append(self.options.model.ref)
-        provider = plugins.current().provider
-        has_local = any(provider(ref.partition("/")[0]).local for ref in asked)
+        host = plugins.current()
+        has_local = any(host.provider(ref.partition("/")[0]).local for ref in asked)
         entry = Invocation(
             started=format_time(self.started),
             finished=format_time(now),

@@ -319,11 +319,50 @@ class Comparison:
         Args:
             show: most flips to list in each direction; None for all. The counts include all.
         """
-        sides: list[dict[str, Json]] = []
+
+        def list_flips(flips: Sequence[Flip]) -> dict[str, Json]:
+            items: list[Json] = [
+                {
+                    "item": flip.item,
+                    "item_in_run": flip.other,
+                    "category": flip.category,
+                    "baseline": flip.baseline_label,
+                    "run": flip.other_label,
+                }
+                for flip in flips[:show]
+            ]
+            return {"count": len(flips), "items": items}
+
+        sides: list[Json] = []
         for side in self.runs:
             shards: dict[str, Json] = {"shards": list(side.shards)} if side.shards else {}
             plain = {"letter": side.letter, "ref": side.ref, "name": side.name, "folder": side.folder}
             sides.append({**plain, "seeds": [asdict(each) for each in side.seeds], **shards})
+        splits: list[Json] = [
+            {
+                "run": each.run,
+                "task": each.task,
+                "split": each.split,
+                "parts": list(each.parts),
+                "judge": {"baseline": each.judge_baseline or None, "run": each.judge_other or None},
+                "drawn": {
+                    "baseline": None if each.part_baseline is None else each.part_baseline.drawn,
+                    "run": None if each.part_other is None else each.part_other.drawn,
+                },
+                "toy": each.toy,
+                "epochs": {"baseline": each.epochs[0], "run": each.epochs[1]},
+                "records": asdict(each.counts),
+                "metrics": {name: _change_to_json(change) for name, change in each.changes.items()},
+                "by": {group: _change_to_json(change) for group, change in each.by.items()},
+                "flips": None
+                if each.flips is None
+                else {
+                    "only_baseline": list_flips(each.flips.only_baseline),
+                    "only_run": list_flips(each.flips.only_other),
+                },
+            }
+            for each in self.splits
+        ]
         return {
             "schema": SCHEMA,
             "baseline": self.baseline.letter,
@@ -334,7 +373,7 @@ class Comparison:
             "differing": [asdict(each) for each in self.differing],
             "left_out": list(self.left_out),
             "unscored": dict(self.unscored),
-            "splits": [_split_to_json(each, show) for each in self.splits],
+            "splits": splits,
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -359,41 +398,6 @@ class Comparison:
             rows += [place | _frame_row("", change, each.runs) for change in each.changes.values()]
             rows += [place | _frame_row(group, change, each.runs) for group, change in each.by.items()]
         return rows
-
-
-def _split_to_json(each: SplitComparison, show: int | None) -> dict[str, Json]:
-    def flips(found: Sequence[Flip]) -> dict[str, Json]:
-        items: list[Json] = [
-            {
-                "item": flip.item,
-                "item_in_run": flip.other,
-                "category": flip.category,
-                "baseline": flip.baseline_label,
-                "run": flip.other_label,
-            }
-            for flip in found[:show]
-        ]
-        return {"count": len(found), "items": items}
-
-    return {
-        "run": each.run,
-        "task": each.task,
-        "split": each.split,
-        "parts": list(each.parts),
-        "judge": {"baseline": each.judge_baseline or None, "run": each.judge_other or None},
-        "drawn": {
-            "baseline": None if each.part_baseline is None else each.part_baseline.drawn,
-            "run": None if each.part_other is None else each.part_other.drawn,
-        },
-        "toy": each.toy,
-        "epochs": {"baseline": each.epochs[0], "run": each.epochs[1]},
-        "records": asdict(each.counts),
-        "metrics": {name: _change_to_json(change) for name, change in each.changes.items()},
-        "by": {group: _change_to_json(change) for group, change in each.by.items()},
-        "flips": None
-        if each.flips is None
-        else {"only_baseline": flips(each.flips.only_baseline), "only_run": flips(each.flips.only_other)},
-    }
 
 
 def _change_to_json(change: MetricChange) -> dict[str, Json]:

@@ -90,7 +90,15 @@ def join_runs(runs: Sequence[ComparedRun], by: str) -> ComparedRun:
 
 def name_sides(runs: Sequence[ComparedRun]) -> Iterator[Side]:
     """Each side with the name that a leaderboard would give its model."""
-    results = [_name_results(run) for run in runs]
+    results: list[Mapping[str, Any]] = []  # of the first run of each side, with the model of all its runs
+    for run in runs:
+        known: Mapping[str, Any] = run.results.get("model") or {}
+        model: dict[str, Any] = {**known, "ref": run.file.model.ref}
+        if run.twins:
+            refs = [each.file.model.ref for each in (run, *run.twins)]
+            seeds = [{"ref": ref, "seed": seed} for ref, seed in zip(refs, run.seeds, strict=True)]
+            model |= {"ref": name_group(refs), "seeds": seeds}
+        results.append({**run.results, "model": model})
     names = name_runs(results) if all(run.results for run in runs) else [run.model_name for run in runs]
     for run, result, name in zip(runs, results, names, strict=True):
         every = (run, *run.twins)
@@ -105,14 +113,3 @@ def name_sides(runs: Sequence[ComparedRun]) -> Iterator[Side]:
             ),
             shards=tuple(format_shard(each.file.part) for each in every if each.file.part is not None),
         )
-
-
-def _name_results(run: ComparedRun) -> Mapping[str, Any]:
-    """The results of a side's first run, with the model's name and seeds as a leaderboard has them for a group."""
-    known: Mapping[str, Any] = run.results.get("model") or {}
-    model: dict[str, Any] = {**known, "ref": run.file.model.ref}
-    if run.twins:
-        refs = [each.file.model.ref for each in (run, *run.twins)]
-        seeds = [{"ref": ref, "seed": seed} for ref, seed in zip(refs, run.seeds, strict=True)]
-        model |= {"ref": name_group(refs), "seeds": seeds}
-    return {**run.results, "model": model}
