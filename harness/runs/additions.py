@@ -29,7 +29,7 @@ from harness.runs.results import ComputedResults, compute_results
 from harness.runs.run import Run
 from harness.runs.selection import load_jobs, select_judge_ids
 from harness.runs.stored import COMBINED, HUMAN, StoredRun
-from harness.runs.votes import VERSION, Changes, Votes, find_majority, read_vote, write_decisions
+from harness.runs.votes import VERSION, Changes, Votes, build_card, find_majority, read_vote, write_decisions
 from harness.runs.writer import format_time
 from harness.store.folder import RunFolder
 from harness.store.reader import Answer
@@ -166,16 +166,7 @@ class Ensemble:
     @property
     def card(self) -> dict[str, Json]:
         """Its entry in results.json."""
-        return {
-            "rubric": COMBINED,
-            "version": VERSION,
-            "template_hash": "",
-            "fidelity": "own",
-            "model": None,
-            "resolved": [],
-            "settings": {"of": list(self.members)},
-            "sees": ["verdicts"],
-        }
+        return build_card({"of": list(self.members)})
 
 
 def combine_judges(folder: Path, judging: JudgeOptions) -> Run:

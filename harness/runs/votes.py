@@ -51,6 +51,20 @@ def find_majority(votes: Votes) -> Decision:
     return Unscored(state="judge_unparsable", message=f"no majority: {listed}")
 
 
+def build_card(settings: Mapping[str, Json]) -> dict[str, Json]:
+    """The entry in results.json of an ensemble with these settings, of which `of` names its members."""
+    return {
+        "rubric": COMBINED,
+        "version": VERSION,
+        "template_hash": "",
+        "fidelity": "own",
+        "model": None,
+        "resolved": [],
+        "settings": dict(settings),
+        "sees": ["verdicts"],
+    }
+
+
 def read_vote(line: Mapping[str, object], words: Mapping[str, str]) -> Decision:
     """The decision of a verdict line, with its label in the split's words."""
     vote = decision_of(line)
@@ -100,16 +114,7 @@ class RepeatVote:
     @property
     def card(self) -> dict[str, Json]:
         """Its entry in results.json."""
-        return {
-            "rubric": COMBINED,
-            "version": VERSION,
-            "template_hash": "",
-            "fidelity": "own",
-            "model": None,
-            "resolved": [],
-            "settings": {"of": [self.judge], "repeats": self.count},
-            "sees": ["verdicts"],
-        }
+        return build_card({"of": [self.judge], "repeats": self.count})
 
     def decide(self, run: StoredRun, plan: SplitPlan, rubric: str) -> Iterator[tuple[Answer, Decision]]:
         """Its decision on each answer of a split that every repeat has seen.
