@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
@@ -205,7 +205,32 @@ def format_command(options: Options | JudgeOptions, kind: Kind, folder: Path) ->
         words += ["--model", spec.ref, *_list_pairs("-M", spec.settings)]
         if spec.strategy:
             words += ["--strategy", spec.strategy, *_list_pairs("-S", spec.strategy_settings)]
-    words += list(_list_flags(options))
+    for each in fields(options):
+        value = getattr(options, each.name)
+        if value == _default(each):
+            continue
+        if flag := FLAGS.get(each.name):
+            words += [flag, _format_value(value)]
+        elif flag := _SETTINGS.get(each.name):
+            words += _list_pairs(flag, value)
+        elif flag := _REPEATED.get(each.name):
+            words += [word for one in value for word in (flag, one)]
+        elif flag := _SWITCHES.get(each.name):
+            words.append(flag)
+        elif each.name == "maps":
+            for rubric, labels in value.items():
+                pairs = ", ".join(f"{label}={word}" for label, word in labels.items())
+                words += ["--map", f"{rubric}: {pairs}" if pairs else rubric]
+        elif each.name == "generation":
+            for name, given in value.items():
+                words += [f"--{name.replace('_', '-')}", _format_value(given)]
+        elif each.name == "shard":
+            words += ["--shard", f"{value[0]}/{value[1]}"]
+        elif each.name == "attack":
+            words += ["--attack", value.name, *_list_pairs("-A", value.settings)]
+        elif each.name == "policy":
+            bounds = {"--concurrency": value.cap, "--rpm": value.rpm, "--tpm": value.tpm}
+            words += [word for name, most in bounds.items() if most is not None for word in (name, f"{most:.0f}")]
     if kind == "run":
         words += ["--output", str(folder)]
     return " ".join(map(_quote, words))
@@ -217,35 +242,6 @@ def _quote(word: str) -> str:
         return shlex.quote(word)
     shown = word.replace("\\", "\\\\").replace("'", "\\'")
     return "$'" + "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in shown) + "'"
-
-
-def _list_flags(options: Options | JudgeOptions) -> Iterator[str]:
-    for each in fields(options):
-        value = getattr(options, each.name)
-        if value == _default(each):
-            continue
-        if flag := FLAGS.get(each.name):
-            yield from (flag, _format_value(value))
-        elif flag := _SETTINGS.get(each.name):
-            yield from _list_pairs(flag, value)
-        elif each.name in _REPEATED:
-            yield from (word for one in value for word in (_REPEATED[each.name], one))
-        elif each.name == "maps":
-            for rubric, labels in value.items():
-                pairs = ", ".join(f"{label}={word}" for label, word in labels.items())
-                yield from ("--map", f"{rubric}: {pairs}" if pairs else rubric)
-        elif each.name == "generation":
-            for name, given in value.items():
-                yield from (f"--{name.replace('_', '-')}", _format_value(given))
-        elif each.name == "shard":
-            yield from ("--shard", f"{value[0]}/{value[1]}")
-        elif each.name == "attack":
-            yield from ("--attack", value.name, *_list_pairs("-A", value.settings))
-        elif each.name in _SWITCHES:
-            yield _SWITCHES[each.name]
-        elif each.name == "policy":
-            given = {"--concurrency": value.cap, "--rpm": value.rpm, "--tpm": value.tpm}
-            yield from (word for flag, most in given.items() if most is not None for word in (flag, f"{most:.0f}"))
 
 
 def _list_pairs(flag: str, settings: Mapping[str, Any]) -> list[str]:

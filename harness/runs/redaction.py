@@ -247,34 +247,30 @@ class FileRedactor:
         """A split as one judge sees it."""
         made = _redact_numbers_of(view, _SPLIT)
         for name, metric in view["metrics"].items():
-            if corrected := metric.get("corrected"):
-                cast("dict[str, Any]", made["metrics"])[name]["corrected"] = self._redact_corrected(corrected)
+            corrected: Raw | None = metric.get("corrected")
+            if not corrected:
+                continue
+            # what people's labels say: its sentences are the harness's, its cells are labels
+            rest = {key: each for key, each in corrected.items() if key not in ("design", "annotators", "notes")}
+            body = cast("dict[str, Json]", _redact_numbers(rest))
+            design: Raw | None = corrected["design"]
+            body["design"] = None
+            if design is not None:
+                body["design"] = {
+                    "judge": self._redact_id(design["judge"]) if design["judge"] else None,
+                    "seed": redact_value(design["seed"]),
+                    "cells": [
+                        {**cast("dict[str, Json]", _redact_numbers(cell)), "name": str(cell["name"])}
+                        for cell in design["cells"]
+                    ],
+                }
+            people: Raw = corrected.get("annotators") or {}
+            if people:
+                body["annotators"] = {self._redact_id(who): _redact_numbers(own) for who, own in people.items()}
+            if "notes" in corrected:
+                body["notes"] = [str(note) for note in corrected["notes"]]
+            cast("dict[str, Any]", made["metrics"])[name]["corrected"] = body
         return made
-
-    def _redact_corrected(self, corrected: Raw) -> dict[str, Json]:
-        """What people's labels say of a metric: its sentences are the harness's, its cells are labels."""
-        design: Raw | None = corrected["design"]
-        people: Raw = corrected.get("annotators") or {}
-        rest = {key: each for key, each in corrected.items() if key not in ("design", "annotators", "notes")}
-        return {
-            **cast("dict[str, Json]", _redact_numbers(rest)),
-            "design": None
-            if design is None
-            else {
-                "judge": self._redact_id(design["judge"]) if design["judge"] else None,
-                "seed": redact_value(design["seed"]),
-                "cells": [
-                    {**cast("dict[str, Json]", _redact_numbers(cell)), "name": str(cell["name"])}
-                    for cell in design["cells"]
-                ],
-            },
-            **(
-                {"annotators": {self._redact_id(who): _redact_numbers(own) for who, own in people.items()}}
-                if people
-                else {}
-            ),
-            **({"notes": [str(note) for note in corrected["notes"]]} if "notes" in corrected else {}),
-        }
 
     def _redact_judge_of(self, split: Raw) -> dict[str, Json]:
         judge = split.get("judge")

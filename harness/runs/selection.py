@@ -220,7 +220,18 @@ def _build_job(folder: RunFolder, entry: _Entry, options: Options) -> SplitJob:
             f"the run's {entry.display} is now {planned.display}", remedy="run it again with this version"
         )
     now = replace(options, task_settings={**then, **options.task_settings, **data})
-    now = _add_suite(entry, planned, now)
+    if entry.suite is not None:  # its task settings are in the stored split, those of its rubrics are not
+        asked = {f"{task}.{setting.name}" for setting in planned.task.settings}
+        given = {key: value for key, value in entry.suite.settings.items() if key not in asked}
+        own = str(now.given(task).get("judge") or "")
+        rubric = "" if own else entry.rubric
+        named = {name for name in entry.suite.rubrics.values() if name}
+        chosen = {f"{task}.judge": rubric} if rubric else {}
+        now = replace(
+            now,
+            judges=select_judges(now.judges, own or rubric, named, bare=not rubric),
+            task_settings={**given, **now.task_settings, **chosen},
+        )
     default = default_judge(planned.split, task, now)
     judges = choose_judges(planned.split, default, now)
     return SplitJob(
@@ -228,22 +239,6 @@ def _build_job(folder: RunFolder, entry: _Entry, options: Options) -> SplitJob:
         epochs=entry.split.epochs,
         asked=frozenset(line["id"] for line in folder.task(entry.display).read_asked(entry.name)),
     )
-
-
-def _add_suite(entry: _Entry, planned: SplitPlan, options: Options) -> Options:
-    """The options with the rubric settings of the split's suite; its task settings are in the stored split."""
-    if entry.suite is None:
-        return options
-    task = entry.task.task
-    asked = {f"{task}.{setting.name}" for setting in planned.task.settings}
-    given = {key: value for key, value in entry.suite.settings.items() if key not in asked} | dict(
-        options.task_settings
-    )
-    own = str(options.given(task).get("judge") or "")
-    rubric = "" if own else entry.rubric
-    named = {name for name in entry.suite.rubrics.values() if name}
-    judges = select_judges(options.judges, own or rubric, named, bare=not rubric)
-    return replace(options, judges=judges, task_settings={**given, **({f"{task}.judge": rubric} if rubric else {})})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
