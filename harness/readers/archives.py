@@ -139,6 +139,9 @@ class _OpenZip:
             self._open[process] = zipfile.ZipFile(self._path), threading.Lock()
         return self._open[process]
 
+    def read(self, info: zipfile.ZipInfo) -> bytes:
+        return read_member(*self.in_process(), info)
+
 
 def _index_zip(path: Path) -> dict[str, Member]:
     opened = _OpenZip(path)
@@ -146,16 +149,12 @@ def _index_zip(path: Path) -> dict[str, Member]:
     return {
         name: Member(
             size=info.file_size,
-            read=partial(_read_zip, opened, info),
+            read=partial(opened.read, info),
             refused="a link inside a zip" if stat.S_ISLNK(info.external_attr >> 16) else "",
         )
         for info in infos
         if (name := _clean_name(info.filename))
     }
-
-
-def _read_zip(opened: _OpenZip, info: zipfile.ZipInfo) -> bytes:
-    return read_member(*opened.in_process(), info)
 
 
 def read_member(file: zipfile.ZipFile, lock: AbstractContextManager[Any], info: zipfile.ZipInfo) -> bytes:
@@ -187,7 +186,30 @@ def read_member(file: zipfile.ZipFile, lock: AbstractContextManager[Any], info: 
 
 
 def _unpack(info: zipfile.ZipInfo, packed: IO[bytes]) -> bytes:
-    decompressor, fault = _make_decompressor(info, packed)
+    """The bytes of a member that zipfile would unpack without a bound."""
+    decompressor: Any
+    fault: type[Exception]
+    if info.compress_type == zipfile.ZIP_BZIP2:
+        decompressor, fault = importlib.import_module("bz2").BZ2Decompressor(), OSError
+    elif info.compress_type == zipfile.ZIP_LZMA:
+        lzma = importlib.import_module("lzma")
+        size, kind, window = struct.unpack("<2xHBI", packed.read(9))  # the parameters come first: APPNOTE 5.8.8
+        packed.read(max(0, size - 5))
+        chain = {
+            "id": lzma.FILTER_LZMA1,
+            # allocated at once, and nothing lies further back
+            "dict_size": min(window, max(info.file_size, _LEAST_WINDOW)),
+            "lc": kind % 9,
+            "lp": kind // 9 % 5,
+            "pb": kind // 45,
+        }
+        fault = lzma.LZMAError
+        try:
+            decompressor = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[chain])
+        except fault as error:
+            raise zipfile.BadZipFile(str(error)) from None
+    else:
+        raise NotImplementedError(f"{info.filename}: compression {info.compress_type} of a zip is not read")
     content = bytearray()
     try:
         while not decompressor.eof and len(content) <= info.file_size:
@@ -200,28 +222,6 @@ def _unpack(info: zipfile.ZipInfo, packed: IO[bytes]) -> bytes:
     if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
         raise zipfile.BadZipFile(f"{info.filename} is not what its zip says of it")
     return bytes(content)
-
-
-def _make_decompressor(info: zipfile.ZipInfo, packed: IO[bytes]) -> tuple[Any, type[Exception]]:
-    """The decompressor of a member, and the error that it raises."""
-    if info.compress_type == zipfile.ZIP_BZIP2:
-        return importlib.import_module("bz2").BZ2Decompressor(), OSError
-    if info.compress_type != zipfile.ZIP_LZMA:
-        raise NotImplementedError(f"{info.filename}: compression {info.compress_type} of a zip is not read")
-    lzma = importlib.import_module("lzma")
-    size, kind, window = struct.unpack("<2xHBI", packed.read(9))  # the parameters come first: APPNOTE 5.8.8
-    packed.read(max(0, size - 5))
-    chain = {
-        "id": lzma.FILTER_LZMA1,
-        "dict_size": min(window, max(info.file_size, _LEAST_WINDOW)),  # allocated at once; nothing lies further back
-        "lc": kind % 9,
-        "lp": kind // 9 % 5,
-        "pb": kind // 45,
-    }
-    try:
-        return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[chain]), lzma.LZMAError
-    except lzma.LZMAError as error:
-        raise zipfile.BadZipFile(str(error)) from None
 
 
 def _index_tar(path: Path) -> dict[str, Member]:

@@ -152,7 +152,14 @@ class Table:
         row, number = int(parsed[2]) - 1, int(parsed[3] or 1) - 1
         if not (0 <= row < self._starts[-1] and number >= 0):
             return None
-        found = self._record_images(column, row)
+        with self._lock:
+            found = _cache.get((*self._stamp, column.name, row))
+            if found is None:
+                try:
+                    found = self._read_to(column, row)
+                except FAULTS:
+                    self._cursors.pop(column.name, None)  # its batches end at the fault
+                    raise
         return found[number] if number < len(found) else None
 
     def column(self, name: str) -> Iterator[Images]:
@@ -173,18 +180,8 @@ class Table:
                 return column
         return ""
 
-    def _record_images(self, column: ImageColumn, row: int) -> Images:
-        with self._lock:
-            cached = _cache.get((*self._stamp, column.name, row))
-            if cached is not None:
-                return cached
-            try:
-                return self._read_to(column, row)
-            except FAULTS:
-                self._cursors.pop(column.name, None)  # its batches end at the fault
-                raise
-
     def _read_to(self, column: ImageColumn, row: int) -> Images:
+        """The images of a record; those on the way to it are kept, and so is the place for the next one."""
         start = self._starts[bisect_right(self._starts, row) - 1]
         cursor = self._cursors.get(column.name)
         if cursor is None or not start <= cursor.next <= row:

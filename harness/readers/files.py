@@ -188,7 +188,17 @@ class DataFiles:
             return self._in_parquet(path, *relative.split(IN_PARQUET, 1))
         if "#" in relative and (cell := re.fullmatch(CELL, relative)):
             return self._in_cell(path, cell)
-        return self._in_folder(path, relative) or self._in_archives(path, relative)
+        if found := self._in_folder(path, relative):
+            return found
+        for archive in self._all_archives()[0]:
+            name = archive.find(relative)
+            if name is None:
+                continue
+            member = archive.members[name]
+            if member.refused:
+                raise BadImage(path, "outside_root", member.refused)
+            return _Located(f"{archive.path}!{name}", member.size, archive.mtime_ns, member)
+        return None
 
     def _in_parquet(self, path: str, table: str, cell: str) -> _Located | None:
         """An image in a parquet file; its size is known by reading it, and the reader keeps what it read last."""
@@ -243,17 +253,6 @@ class DataFiles:
         if not stat.S_ISREG(found.st_mode):
             raise BadImage(path, "unreadable", "not a regular file")
         return _Located(real, found.st_size, found.st_mtime_ns)
-
-    def _in_archives(self, path: str, relative: str) -> _Located | None:
-        for archive in self._all_archives()[0]:
-            name = archive.find(relative)
-            if name is None:
-                continue
-            member = archive.members[name]
-            if member.refused:
-                raise BadImage(path, "outside_root", member.refused)
-            return _Located(f"{archive.path}!{name}", member.size, archive.mtime_ns, member)
-        return None
 
     def _all_archives(self) -> tuple[list[Archive], str]:
         """The archives, and the faults of those that cannot be read."""

@@ -160,7 +160,13 @@ def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
     if there.lower().endswith(".parquet"):
         return tuple(parquet_rows(files, *names[names.index(there) :]))
     if there.lower().endswith(".xlsx"):
-        return tuple(_make_row(record, there, number) for number, record in enumerate(_read_workbook(files, there), 1))
+        from harness.readers.sheets import FAULTS, read_sheet  # XML is not needed to offer a task
+
+        _, data = _read_bytes(files, (there,))
+        try:
+            return tuple(_make_row(record, there, number) for number, record in enumerate(read_sheet(data), 1))
+        except FAULTS as fault:
+            raise BadData(f"not an Excel workbook: {fault}", where=there) from None
     name, text = read_text(files, names)
     if name.lower().endswith((".csv", ".tsv")):
         records: Iterable[Json] = _read_table(name, text)
@@ -226,16 +232,23 @@ def read_text(files: DataFiles, names: tuple[str, ...]) -> tuple[str, str]:
         MissingData: none of them is there.
         BadData: it cannot be read, or is not UTF-8.
     """
+    name, data = _read_bytes(files, names)
+    try:
+        return name, data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        remedy = "save the file as UTF-8"
+        raise BadData(f"the file is not UTF-8 at byte {error.start}", where=name, remedy=remedy) from None
+
+
+def _read_bytes(files: DataFiles, names: tuple[str, ...]) -> tuple[str, bytes]:
+    """Name and bytes of the first of these files that exists. Raises MissingData or BadData."""
     name = next((name for name in names if files.has(name)), names[0])
     try:
-        return name, files.read(name).decode("utf-8-sig")
+        return name, files.read(name)
     except BadImage as fault:
         if fault.reason == "missing":
             raise MissingData(f"{' or '.join(names)} is not there", where=str(files.root)) from None
         raise BadData("the file cannot be read", where=f"{files.root}: {fault}") from None
-    except UnicodeDecodeError as error:
-        remedy = "save the file as UTF-8"
-        raise BadData(f"the file is not UTF-8 at byte {error.start}", where=name, remedy=remedy) from None
 
 
 class RepeatedKey(ValueError):
@@ -295,19 +308,6 @@ def _read_table(name: str, text: str) -> Iterator[Json]:
         yield from ({key: value for key, value in line.items() if key is not None} for line in reader)
     except csv.Error as error:
         raise BadData(f"not CSV: {error}", where=f"{name}, line {reader.line_num + 1}") from None
-
-
-def _read_workbook(files: DataFiles, name: str) -> list[dict[str, Json]]:
-    from harness.readers.sheets import FAULTS, read_sheet  # XML is not needed to offer a task
-
-    try:
-        return list(read_sheet(files.read(name)))
-    except BadImage as fault:
-        if fault.reason == "missing":
-            raise MissingData(f"{name} is not there", where=str(files.root)) from None
-        raise BadData("the file cannot be read", where=f"{files.root}: {fault}") from None
-    except FAULTS as fault:
-        raise BadData(f"not an Excel workbook: {fault}", where=name) from None
 
 
 def _make_row(record: Json, place: str, number: int) -> Row:

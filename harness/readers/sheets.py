@@ -31,8 +31,17 @@ def read_sheet(data: bytes) -> Iterator[dict[str, Json]]:
         ValueError: a part is too large or declares entities, or two columns have one name; and what FAULTS names.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as book:
-        sheet = _read_part(book, _find_first_sheet(book))
-        shared = _read_shared(book)
+        workbook, relations = _read_part(book, "xl/workbook.xml"), _read_part(book, "xl/_rels/workbook.xml.rels")
+        first = next(workbook.iter(_tag(workbook, "sheet")), None)
+        related = [] if first is None else [each for each in relations if each.get("Id") == first.get(_RELATION)]
+        if not related:
+            raise ValueError("it has no sheet")
+        place = related[0].get("Target", "")
+        place = place.lstrip("/") if place.startswith("/") else posixpath.normpath(f"xl/{place}")
+        sheet = _read_part(book, place)
+        shared: list[str] = []  # texts that cells name by their number
+        if "xl/sharedStrings.xml" in book.namelist():
+            shared = [_read_text(item) for item in _read_part(book, "xl/sharedStrings.xml")]
     names: dict[int, str] = {}
     for row in sheet.iter(_tag(sheet, "row")):
         cells = dict(_read_cells(row, shared))
@@ -62,25 +71,6 @@ def _read_part(book: zipfile.ZipFile, name: str) -> ET.Element:
 def _tag(element: ET.Element, name: str) -> str:
     """A name in an element's own namespace."""
     return f"{element.tag.rpartition('}')[0]}}}{name}" if element.tag.startswith("{") else name
-
-
-def _find_first_sheet(book: zipfile.ZipFile) -> str:
-    workbook = _read_part(book, "xl/workbook.xml")
-    first = next(workbook.iter(_tag(workbook, "sheet")), None)
-    relations = _read_part(book, "xl/_rels/workbook.xml.rels")
-    for relation in relations:
-        if first is not None and relation.get("Id") == first.get(_RELATION):
-            target = relation.get("Target", "")
-            return target.lstrip("/") if target.startswith("/") else posixpath.normpath(f"xl/{target}")
-    raise ValueError("it has no sheet")
-
-
-def _read_shared(book: zipfile.ZipFile) -> list[str]:
-    """The texts that cells refer to by their number."""
-    if "xl/sharedStrings.xml" not in book.namelist():
-        return []
-    part = _read_part(book, "xl/sharedStrings.xml")
-    return [_read_text(item) for item in part]
 
 
 def _read_text(item: ET.Element) -> str:

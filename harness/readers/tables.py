@@ -311,7 +311,9 @@ def _load_json(place: Path, _size: int, _mtime_ns: int) -> list[Any]:
         raise BadData(f"the file cannot be read: {error.strerror}", where=place.name) from None
     found = cast("dict[str, Json]", value) if isinstance(value, dict) else {}
     if found:
-        lists = [each for each in found.values() if _is_list_of_objects(each)]
+        lists: list[list[Json]] = [
+            each for each in found.values() if isinstance(each, list) and each and isinstance(each[0], dict)
+        ]
         if len(lists) == 1:
             value = lists[0]
         elif not lists and all(isinstance(each, dict) for each in found.values()):
@@ -322,8 +324,3 @@ def _load_json(place: Path, _size: int, _mtime_ns: int) -> list[Any]:
             what = f"the file {describe_mismatch(value, list)}"
         raise BadData(what, where=place.name)
     return cast("list[Any]", value)  # type: ignore[redundant-cast]  # pyright needs it
-
-
-def _is_list_of_objects(value: Json) -> bool:
-    first = next(iter(cast("Sequence[Json]", value)), None) if isinstance(value, list) else None
-    return isinstance(first, dict)
