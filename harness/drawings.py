@@ -115,6 +115,14 @@ def draw_file(file: Path, thing: str, rng: Random) -> None:
     file.write_bytes(png(draw(color, shape, rng)))
 
 
+def write_json(file: Path, value: object) -> None:
+    """Write the records of a packaged split as JSON; folders are made as needed."""
+    import json
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def write_table(file: Path, records: Sequence[Mapping[str, object]]) -> None:
     """Write records of the same fields as CSV."""
     import csv

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -216,7 +215,10 @@ class BatchedModel(Metered):
         asker = _ASKER.get()
         if asker is None:
             return await self._live.generate(request)
-        call = _BatchedCall(self._queue, self._channel, asker, request, partial(self._find_bound, request))
+        # asked each time: what the model adds to an answer, and the dearest call so far, are learnt as it answers
+        call = _BatchedCall(
+            self._queue, self._channel, asker, request, lambda: self._meter.bound(request, self.info.thinking_tokens)
+        )
         with asker.count_call(), turn_aside(call):
             return await super().generate(request)
 
@@ -247,10 +249,6 @@ class BatchedModel(Metered):
             return result
         # the wait that a server asked for is over, and in a batch a refusal for its rate is one more try
         return replace(result, transient=result.transient or result.throttled, throttled=False, retry_after=None)
-
-    def _find_bound(self, request: Request) -> Decimal | None:
-        """The most dollars that a request may cost in a batch."""
-        return self._meter.bound(request, self.info.thinking_tokens)
 
     def _count(self, result: object) -> None:
         """Count what an attempt cost, unless an earlier walk has read the same answer.

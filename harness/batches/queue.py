@@ -137,7 +137,10 @@ class BatchQueue:
     def close(self) -> None:
         """Drop parts that were never announced, and let other processes have the log."""
         for channel in self._channels.values():
-            self._discard(channel)
+            if channel.file is not None:  # the next walk gathers its requests again
+                channel.file.close()
+                self.log.requests_file(channel.part).unlink(missing_ok=True)
+                channel.file = None
         self.log.close()
 
     async def attach(self, name: str, model: str, side: Batches) -> Channel:
@@ -274,7 +277,7 @@ class BatchQueue:
     # ---- submitting
 
     async def _submit(self, channel: Channel) -> None:
-        """Submit the part of a channel, if there is one."""
+        """Announce the part of a channel, if there is one, and give it to the provider, once."""
         if channel.file is None:
             return
         part, path, names = channel.part, self.log.requests_file(channel.part), channel.names
@@ -286,11 +289,7 @@ class BatchQueue:
         record = BatchRecord(part=part, channel=channel.name, model=channel.model, requests=len(names))
         self.log.announce(record, names)
         self._filling -= sum((dollars for dollars in names.values() if dollars), Decimal())
-        await self._send(channel, part)
-
-    async def _send(self, channel: Channel, part: str) -> None:
-        """Give an announced part to the provider, once."""
-        path, found, unsure = self.log.requests_file(part), False, False
+        found = unsure = False
 
         async def submit() -> str:
             batch = await channel.side.submit(path, part)
@@ -309,11 +308,7 @@ class BatchQueue:
             return batch
 
         try:
-            batch = await self._try(
-                submit,
-                f"{channel.model}: a batch cannot be submitted",
-                instead=find_made,
-            )
+            batch = await self._try(submit, f"{channel.model}: a batch cannot be submitted", instead=find_made)
         except HarnessError as error:
             if not unsure:  # else the next command looks for it
                 self._drop(part, error.what)
@@ -338,13 +333,6 @@ class BatchQueue:
         """The ids of all batches of this run, and of those of others that were taken for one."""
         return self.log.foreign | {part.batch for part in self.log.parts.values() if part.batch}
 
-    def _discard(self, channel: Channel) -> None:
-        """Delete the part that was never announced; the next walk gathers its requests again."""
-        if channel.file is not None:
-            channel.file.close()
-            self.log.requests_file(channel.part).unlink(missing_ok=True)
-            channel.file = None
-
     # ---- collecting
 
     async def _look(self, channel: Channel) -> bool:
@@ -352,21 +340,18 @@ class BatchQueue:
         changed = False
         for record in self.log.list_open(channel.name):
             if record.stage == "submitting":
-                changed |= await self._recover(channel, record)
+                # an earlier process announced it: did the provider get it?
+                await anyio.sleep(max(0.0, min(SETTLE_SECONDS, record.submitted + SETTLE_SECONDS - time.time())))
+                found = await self._find(channel, record)
+                if found is None:
+                    self._drop(record.part, "the provider never got it")
+                    changed = True
+                    continue
+                self.log.note_submitted(record.part, found, found=True)
                 record = self.log.parts[record.part]
             if record.stage == "open":
                 changed |= await self._look_at(channel, record)
         return changed
-
-    async def _recover(self, channel: Channel, record: BatchRecord) -> bool:
-        """Find out whether the provider got a part that an earlier process announced."""
-        await anyio.sleep(max(0.0, min(SETTLE_SECONDS, record.submitted + SETTLE_SECONDS - time.time())))
-        found = await self._find(channel, record)
-        if found is not None:
-            self.log.note_submitted(record.part, found, found=True)
-        else:
-            self._drop(record.part, "the provider never got it")
-        return found is None
 
     async def _look_at(self, channel: Channel, record: BatchRecord) -> bool:
         """Look at one batch; whether it has ended."""

@@ -132,8 +132,19 @@ def _ask_hub(
         raise AssertionError("the last try returns or raises")
     except errors.OfflineModeIsEnabled:
         raise HarnessError("HF_HUB_OFFLINE is set, so nothing is fetched", remedy="unset HF_HUB_OFFLINE") from None
+    except errors.GatedRepoError:
+        raise _explain_gate(name, source) from None
+    except errors.RevisionNotFoundError:
+        what = f"{name} has no revision {revision!r}"
+        raise UnknownName(what, remedy=f"see its branches and commits: {_build_url(name)}") from None
+    except errors.RepositoryNotFoundError:
+        what = f"there is no data set {name} on the hub, or it is private"
+        raise NotThere(what, remedy=f"see {source.url or _build_url(name)}; set HF_TOKEN where it is private") from None
     except errors.HfHubHTTPError as error:
-        raise _hub_error(error, errors, name, revision, source) from None
+        status = int(error.response.status_code)
+        if status == 401:
+            raise _token_error() from None
+        raise HarnessError(f"the hub answered {status} for {name}", remedy="try again later") from None
     except network_errors() as error:
         raise unreachable_error(endpoint, error) from None
 
@@ -152,23 +163,12 @@ def explain_no_match(name: str, patterns: Sequence[str], there: Sequence[str]) -
     return HarnessError(what, where=f"it holds {holds}", remedy="take an earlier revision: --revision COMMIT")
 
 
-def _hub_error(error: Any, errors: Any, name: str, revision: str, source: DataSource) -> HarnessError:
-    page = f"https://huggingface.co/datasets/{name}"
-    if isinstance(error, errors.GatedRepoError):
-        return _explain_gate(name, source)
-    if isinstance(error, errors.RevisionNotFoundError):
-        return UnknownName(f"{name} has no revision {revision!r}", remedy=f"see its branches and commits: {page}")
-    if isinstance(error, errors.RepositoryNotFoundError):
-        what = f"there is no data set {name} on the hub, or it is private"
-        return NotThere(what, remedy=f"see {source.url or page}; set HF_TOKEN where it is private")
-    status = int(error.response.status_code)
-    if status == 401:
-        return _token_error()
-    return HarnessError(f"the hub answered {status} for {name}", remedy="try again later")
+def _build_url(name: str) -> str:
+    return f"https://huggingface.co/datasets/{name}"
 
 
 def _explain_gate(name: str, source: DataSource) -> HarnessError:
-    page = source.url if source.hub == name and name in source.url else f"https://huggingface.co/datasets/{name}"
+    page = source.url if source.hub == name and name in source.url else _build_url(name)
     return HarnessError(
         f"{name} is gated: its authors give access to those who accept their terms",
         remedy=f"accept the terms on {page} with your account, set HF_TOKEN to a token of that account (one that may "

@@ -55,8 +55,11 @@ def _find_assignments(body: list[ast.stmt], scope: str) -> Iterator[tuple[str, s
         match statement:
             case ast.Assign(targets=targets, value=node):
                 names, value = [name for target in targets if (name := _find_name(target))], _read_value(node)
-            case ast.AnnAssign(target=ast.Name(id=name), value=None, annotation=annotation):
-                names, value = [name], _read_choices(annotation)
+            case ast.AnnAssign(
+                target=ast.Name(id=name), value=None, annotation=ast.Subscript(value=kind, slice=choices)
+            ) if ast.unparse(kind).split(".")[-1] == "Literal":
+                listed = choices.elts if isinstance(choices, ast.Tuple) else [choices]
+                names, value = [name], [_read_value(choice) for choice in listed]
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as node):
                 names, value = [name], _read_value(node)
             case _:
@@ -77,13 +80,6 @@ def _find_name(target: ast.expr) -> str:
             return name
         case _:
             return ""
-
-
-def _read_choices(annotation: ast.expr) -> Json:
-    if not (isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value).split(".")[-1] == "Literal"):
-        return ...
-    choices = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
-    return [_read_value(choice) for choice in choices]
 
 
 def _read_value(node: ast.expr) -> Json:

@@ -87,8 +87,13 @@ class Unpacking:
         """The stream that takes the next bytes; None if they belong to none."""
         if self._stream is not None and not self._stream.eof:
             return self._stream
-        if self._stream is not None and not self._begins_member(data):
-            return None
+        if self._stream is not None:  # it has ended, and another member may begin
+            if self._encoding in _GZIP and len(data) < len(_HEAD) and _HEAD.startswith(data):
+                self._between = data  # its head may not be whole yet: the bytes wait
+                return None
+            self._ended = self._encoding not in _GZIP or not data.startswith(_HEAD)
+            if self._ended:
+                return None
         self._members += 1
         if self._members > _MEMBER_LIMIT:
             raise Unreadable("too_large", f"the answer holds more than {_MEMBER_LIMIT} streams of {self._encoding}")
@@ -96,14 +101,6 @@ class Unpacking:
         kind = 16 + zlib.MAX_WBITS if self._encoding in _GZIP else -zlib.MAX_WBITS if bare else zlib.MAX_WBITS
         self._stream = zlib.decompressobj(kind)
         return self._stream
-
-    def _begins_member(self, data: bytes) -> bool:
-        """Whether another member begins after one that ended; if its head is not whole yet, the bytes wait."""
-        if self._encoding in _GZIP and len(data) < len(_HEAD) and _HEAD.startswith(data):
-            self._between = data
-            return False
-        self._ended = self._encoding not in _GZIP or not data.startswith(_HEAD)
-        return not self._ended
 
     def _damage_error(self, error: zlib.error) -> Unreadable:
         return Unreadable("connection", f"the answer is damaged: not {self._encoding}: {error}", transient=True)

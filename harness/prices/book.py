@@ -107,9 +107,9 @@ class Seller:
             return Seller(scheme=scheme, own="it runs on this machine")
         address = str(settings.get("azure_endpoint") or settings.get("base_url") or "")
         host = (urlsplit(address).hostname or "") if address else ""
-        if host and _is_own(host):
-            return Seller(scheme=scheme, address=address, own=f"it runs on a server of yours, {host}")
-        return Seller(scheme=scheme, address=address)
+        local = "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
+        own = f"it runs on a server of yours, {host}" if host and (local or _is_private(host)) else ""
+        return Seller(scheme=scheme, address=address, own=own)
 
     @property
     def unsure(self) -> str:
@@ -131,12 +131,8 @@ class Seller:
         return Seller(**{name: str(raw.get(name) or "") for name in ("scheme", "address", "own")})
 
 
-def _is_own(host: str) -> bool:
-    """Whether a host is of this machine or of a private network."""
-    return _is_private(host) or "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
-
-
 def _is_private(host: str) -> bool:
+    """Whether a host is an address of this machine or of a private network."""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
@@ -292,14 +288,12 @@ class PriceBook:
             return _Tiers((rates.input, rates.output, rates.cache_read, rates.cache_write), ())
         if seller.own:
             return NoPrice(seller.own, own=True)
-        return self._find_in_table(ref, seller, datetime.fromisoformat(at), batch, reported)
-
-    def _find_in_table(self, ref: str, seller: Seller, at: datetime, batch: bool, reported: str) -> _Tiers | NoPrice:
         vendor = self._find_vendor(seller)
         if isinstance(vendor, NoPrice):
             return vendor
         from genai_prices.data_snapshot import get_snapshot
 
+        moment = datetime.fromisoformat(at)
         every, name = get_snapshot().providers, ref.partition("/")[2]
         for each in dict.fromkeys(filter(None, (reported, name))):
             # a vendor's names may come with its folders, such as models/gemini-3-pro
@@ -309,12 +303,12 @@ class PriceBook:
                 continue
             # the rates of a batch are those of its own seller: another vendor's do not hold there
             active = any(
-                variant.when == _BATCH and (variant.constraint is None or variant.constraint.active(at))
+                variant.when == _BATCH and (variant.constraint is None or variant.constraint.active(moment))
                 for variant in model.price_variants or ()
             )
             if batch and not (active and model in vendor.models):
-                return NoPrice(f"{table_name()} has no batch rates of {each} at {vendor.name} on {at.date()}")
-            return _read_table(model.get_prices(at, _BATCH if batch else None), each, vendor)
+                return NoPrice(f"{table_name()} has no batch rates of {each} at {vendor.name} on {moment.date()}")
+            return _read_table(model.get_prices(moment, _BATCH if batch else None), each, vendor)
         return NoPrice(f"{table_name()} has no price of {name} at {vendor.name}")
 
     def _find_vendor(self, seller: Seller) -> TableProvider | NoPrice:

@@ -18,7 +18,6 @@ from rich.text import Text
 
 from harness.board.display import format_duration as duration
 from harness.progress.lines import Clock, CountingProgress, format_counts, format_done, format_spending, format_value
-from harness.progress.tally import SplitView
 from harness.text import one_line
 
 _ROOM_FOR_BARS = 100  #: columns below which a bar would break names and numbers
@@ -55,33 +54,21 @@ class LiveProgress(CountingProgress):
         """The table as it is now."""
         now = self._clock()
         bars = self._console.width >= _ROOM_FOR_BARS
-        table = _make_grid()
+        table = Table.grid(padding=(0, 2))
+        table.add_column()
+        table.add_column(style="bold", overflow="fold")
+        for style in (None, None, "cyan"):
+            table.add_column(justify="right", no_wrap=True, style=style)
+        table.add_column(no_wrap=True)
+        table.add_column(style="yellow")
         views = self.tally.views(now)
         for view in views:
-            table.add_row(_bar(view) if bars else "", *_row(view))
+            known = view.fraction is not None
+            bar = ProgressBar(total=1.0 if known else None, completed=view.fraction or 0, pulse=not known, width=16)
+            ended = view.remaining == 0
+            pace = "" if ended else f"{view.rate:.1f}/s"
+            left = "" if ended or view.remaining is None else duration(view.remaining)
+            texts = (one_line(view.name), format_done(view), pace, left, format_value(view), format_counts(view))
+            table.add_row(bar if bars else "", *map(Text, texts))
         foot = format_spending(self.tally) if views else " · starting"
         return Group(table, Text(f"{duration(now - self._start)}{foot}", style="dim"))
-
-
-def _make_grid() -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(style="bold", overflow="fold")
-    for style in (None, None, "cyan"):
-        table.add_column(justify="right", no_wrap=True, style=style)
-    table.add_column(no_wrap=True)
-    table.add_column(style="yellow")
-    return table
-
-
-def _row(view: SplitView) -> tuple[RenderableType, ...]:
-    ended = view.remaining == 0
-    eta = "" if ended or view.remaining is None else duration(view.remaining)
-    texts = (format_done(view), "" if ended else f"{view.rate:.1f}/s", eta, format_value(view), format_counts(view))
-    return Text(one_line(view.name)), *(Text(text) for text in texts)
-
-
-def _bar(view: SplitView) -> ProgressBar:
-    if view.fraction is None:
-        return ProgressBar(total=None, pulse=True, width=16)
-    return ProgressBar(total=1.0, completed=view.fraction, width=16)

@@ -11,7 +11,7 @@ rubric is a prompt whose templates are loaded and checked. `docs/write-a-judge.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -317,7 +317,12 @@ class JudgePrompt:
         text = template.render({**fenced, "form": self.reply.describe(), "variant": variant})
         if parts is not None:
             usual = self._find_usual(template.used, self.request.default)
-            lead = [*_describe_parts(parts, usual), *([_NO_PLACE] if besides else ())]
+            # the instructions were written for the usual parts: the judge is told of the others
+            hidden = ", ".join(describe_part(part) for part in usual if part not in parts)
+            added = ", ".join(describe_part(part) for part in parts if part in PARTS and part not in usual)
+            lead = [_NOT_SHOWN.format(hidden=hidden)] if hidden else []
+            lead += [_BESIDES.format(added=added)] if added else []
+            lead += [_NO_PLACE] if besides else []
             text = "\n\n".join((*lead, *(fence(name, found, marker) for name, found in besides.items()), text))
         shows = self.images if parts is None else "images" in parts
         images: tuple[Image, ...] = sample.request.images if shows else ()
@@ -326,14 +331,6 @@ class JudgePrompt:
         return Request(
             messages=(system, Message(role="user", content=content)), settings=self.generation, schema=self.reply.schema
         )
-
-
-def _describe_parts(parts: Collection[str], usual: Collection[str]) -> Iterator[str]:
-    """What a judge is told of parts that are not those its instructions were written for."""
-    if hidden := ", ".join(describe_part(part) for part in usual if part not in parts):
-        yield _NOT_SHOWN.format(hidden=hidden)
-    if added := ", ".join(describe_part(part) for part in parts if part in PARTS and part not in usual):
-        yield _BESIDES.format(added=added)
 
 
 def identity(texts: Mapping[str, str], *, frame: Mapping[str, Json]) -> Mapping[str, Json]:

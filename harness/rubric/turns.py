@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from harness.contracts import Decision, Judge, Rubric
@@ -67,17 +68,13 @@ def each_turn(judge: Judge, *, name: str, worst: Sequence[str], description: str
                 f"judge {name}: {judge.name} cannot judge turn by turn: {what}", remedy="name another judge"
             )
         local = inner.ask_local
-
-        def read(sample: Sample, response: Response, replies: Sequence[Response]) -> Decision | list[Request]:
-            return _read_each(inner, worst, sample, response, replies)
-
         return replace(
             inner,
             identity={**inner.identity, "turns": ["each", *worst]},
             labels=tuple(worst),
             ask=_ask_each(inner.ask),
             ask_local=None if local is None else _ask_each(local),
-            read=read,
+            read=partial(_read_each, inner, worst),
             sees=(*inner.sees, EACH),
             repairs=False,  # each turn repairs its own
         )

@@ -332,7 +332,11 @@ class RunFile(_Entry):
         values["model"] = ModelEntry.from_json(values.get("model"))
         values["overrides"] = _read(OverridesEntry, _object(values.get("overrides"), "the overrides"), "the overrides")
         suites = _object(values["suites"], "the suites")
-        values["shard"], values["merged"] = _read_shard(values["shard"]), _object(values["merged"], "what was merged")
+        shard = _object(values["shard"], "the shard")
+        numbers = [shard.get(name) for name in ("index", "of")]
+        if shard and not (all(isinstance(each, int) for each in numbers) and isinstance(shard.get("splits"), Mapping)):
+            raise ValueError("the shard lacks its index, number or splits")
+        values["shard"], values["merged"] = shard, _object(values["merged"], "what was merged")
         values["tasks"] = {name: TaskEntry.from_json(task) for name, task in tasks.items()}
         values["suites"] = {name: SuiteEntry.from_json(suite) for name, suite in suites.items()}
         values["history"] = tuple(Invocation.from_json(each) for each in values["history"])
@@ -351,15 +355,6 @@ def _object(raw: object, what: str) -> dict[str, Any]:
     if isinstance(raw, Mapping):
         return dict(cast("Mapping[str, Any]", raw))
     raise ValueError(f"{what} is not an object")
-
-
-def _read_shard(raw: object) -> dict[str, Any]:
-    """The shard of run.json. Raises ValueError if it is none."""
-    shard = _object(raw, "the shard")
-    numbers = [shard.get(name) for name in ("index", "of")]
-    if shard and not (all(isinstance(each, int) for each in numbers) and isinstance(shard.get("splits"), Mapping)):
-        raise ValueError("the shard lacks its index, number or splits")
-    return shard
 
 
 def _read(kind: type[_E], raw: Mapping[str, Any], what: str) -> _E:

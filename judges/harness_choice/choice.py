@@ -129,7 +129,17 @@ def _letter(letters: str) -> str:
 
 
 def _judge_choice(sample: Sample, response: Response, _replies: object) -> Verdict:
-    answer, options, several = _read_target(sample)
+    """Raises ValueError unless the target is `{"answer": "B", "options": {"A": "…", "B": "…"}}` and maybe `several`."""
+    target = get_target(sample)
+    answer, given = str(target.get("answer")), target.get("options")
+    if not isinstance(given, dict) or answer not in given:
+        raise ValueError(f"sample {sample.id}: the target needs `options`, and as `answer` one of their letters")
+    options = {str(letter): str(text) for letter, text in cast("dict[str, Json]", given).items()}
+    if odd := [letter for letter in options if not re.fullmatch("[A-Z]", letter)]:
+        raise ValueError(f"sample {sample.id}: option {odd[0]!r} is not one capital letter")
+    several = str(target.get("several", SEVERAL[0]))
+    if several not in SEVERAL:
+        raise ValueError(f"sample {sample.id}: several is {several!r}, not one of {', '.join(SEVERAL)}")
     found, how = find_letters(response.text, options)
     if (
         len(found) > 1
@@ -141,21 +151,6 @@ def _judge_choice(sample: Sample, response: Response, _replies: object) -> Verdi
         reason = f"it names {', '.join(found)}" if found else "it names no option"
         return Verdict(label="none", axes={"said": ""}, reason=reason)
     return Verdict(label="right" if found[0] == answer else "wrong", axes={"said": found[0]}, reason=how)
-
-
-def _read_target(sample: Sample) -> tuple[str, Options, str]:
-    """Raises ValueError unless it is `{"answer": "B", "options": {"A": "…", "B": "…"}}`, with or without `several`."""
-    target = get_target(sample)
-    answer, options = str(target.get("answer")), target.get("options")
-    if not isinstance(options, dict) or answer not in options:
-        raise ValueError(f"sample {sample.id}: the target needs `options`, and as `answer` one of their letters")
-    named = {str(letter): str(text) for letter, text in cast("dict[str, Json]", options).items()}
-    if odd := [letter for letter in named if not re.fullmatch("[A-Z]", letter)]:
-        raise ValueError(f"sample {sample.id}: option {odd[0]!r} is not one capital letter")
-    several = str(target.get("several", SEVERAL[0]))
-    if several not in SEVERAL:
-        raise ValueError(f"sample {sample.id}: several is {several!r}, not one of {', '.join(SEVERAL)}")
-    return answer, named, several
 
 
 CHOICE: Final = Judge(

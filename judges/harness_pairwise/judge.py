@@ -90,21 +90,15 @@ def read_references(file: Path) -> References:
     texts: dict[Place, str] = {}
     cut: list[Place] = []
     for place, row in sorted(found.items()):
-        texts[place], is_cut = _read_answer(row)
-        cut += [place] if is_cut else []
+        outcome = row.text("outcome", default="answered")
+        names = [name for name in ("text", "reference", "response", "answer") if row.has(name)]
+        blocked = outcome not in {"answered", "empty"}
+        texts[place] = "" if blocked else row.text(*names or ["text"], default="" if names else None)
+        flags = row.values.get("flags")
+        if outcome == "empty" and isinstance(flags, list) and "truncated" in flags and not texts[place].strip():
+            cut.append(place)
     identity = [[*place, text] for place, text in texts.items()] + [[*place, None] for place in cut]
     return References(texts=texts, cut=frozenset(cut), digest=digest(identity))
-
-
-def _read_answer(row: Row) -> tuple[str, bool]:
-    """The text of an answer, and whether the token limit cut it off before any text."""
-    names = [name for name in ("text", "reference", "response", "answer") if row.has(name)]
-    outcome = row.text("outcome", default="answered")
-    blocked = outcome not in {"answered", "empty"}
-    text = "" if blocked else row.text(*names or ["text"], default="" if names else None)
-    flags = row.values.get("flags")
-    spent = outcome == "empty" and isinstance(flags, list) and "truncated" in flags
-    return text, spent and not text.strip()
 
 
 def _build_order(*, images: bool) -> Judge:

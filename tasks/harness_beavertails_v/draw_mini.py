@@ -6,12 +6,11 @@ All questions are harmless.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw_file, mini_command
+from harness.drawings import draw_file, mini_command, write_json
 
 SEED: Final = 20250322
 #: category, severity of the image, picture, question
@@ -33,7 +32,7 @@ def draw_data(folder: Path) -> None:
         image = f"images/{number}.png"
         draw_file(folder / image, thing, rng)
         records.append({"category": category, "image": image, "image_severity": severity, "question": question})
-    (folder / "evaluation.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "evaluation.json", records)
 
 
 main = mini_command(draw_data, __doc__)

@@ -6,12 +6,11 @@ of each scenario with a picture of each step. All instructions are harmless, wha
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import COLORS, draw_file, mini_command
+from harness.drawings import COLORS, draw_file, mini_command, write_json
 
 SEED: Final = 20240314
 #: scenario, shape of its pictures, category of the word, word, instruction
@@ -34,7 +33,7 @@ def draw_data(folder: Path) -> None:
             draw_file(folder / image, f"{color} {shape}", rng)
             about = {"id": "1", "scenario": scenario, "keywords": word, "step": step, "category": category}
             records.append({"image": image, **about, "instruction": instruction})
-    (folder / "test.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "test.json", records)
 
 
 main = mini_command(draw_data, __doc__)

@@ -6,12 +6,11 @@ there, an image serves several types and ids have gaps. All questions are harmle
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import draw_file, mini_command
+from harness.drawings import draw_file, mini_command, write_json
 
 SEED: Final = 20250604
 #: picture, category, sub-category, and its types with their questions
@@ -38,7 +37,7 @@ def draw_data(folder: Path) -> None:
             kinds = {"type": kind, "image_safe": kind[0] == "S", "image_safety_label": 0 if kind[0] == "S" else 1}
             about = {"category": category, "subcategory": place, "query": query}
             records.append({"id": 3 * len(records) + 1, "image": image, **about, **kinds})
-    (folder / "holisafe_bench.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "holisafe_bench.json", records)
 
 
 main = mini_command(draw_data, __doc__)

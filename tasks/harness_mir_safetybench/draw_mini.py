@@ -6,12 +6,11 @@ Every run writes identical bytes, in the layout of upstream's extraction: `<cate
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import COLORS, SHAPES, draw_file, mini_command
+from harness.drawings import COLORS, SHAPES, draw_file, mini_command, write_json
 
 SEED: Final = 20260122
 #: category, relation, images, what is asked, and what that is after
@@ -47,8 +46,7 @@ def draw_data(folder: Path) -> None:
             "images": paths,
             "iteration": 1,
         }
-        text = json.dumps([record], indent=1) + "\n"
-        (folder / category / f"{relation}_final.json").write_text(text, encoding="utf-8")
+        write_json(folder / category / f"{relation}_final.json", [record])
 
 
 main = mini_command(draw_data, __doc__)

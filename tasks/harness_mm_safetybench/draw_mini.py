@@ -6,12 +6,11 @@ published names. Only the scenarios' names are real.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import COLORS, SHAPES, draw, mini_command
+from harness.drawings import COLORS, SHAPES, draw, mini_command, write_json
 
 from .task import SCENARIOS, list_spellings
 
@@ -25,9 +24,7 @@ def draw_data(folder: Path) -> None:
     for scenario in SCENARIOS:
         name = list_spellings(scenario)[0]
         records = {"0": _draw_record(folder / "data" / "imgs" / name / "SD_TYPO", "0", rng)}
-        path = folder / "data" / "processed_questions" / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / "data" / "processed_questions" / f"{name}.json", records)
 
 
 def _draw_record(images: Path, key: str, rng: Random) -> dict[str, str]:

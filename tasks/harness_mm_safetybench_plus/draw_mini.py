@@ -6,12 +6,11 @@ Every run writes identical bytes. The questions lie as upstream's do; the rows, 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw_file, mini_command
+from harness.drawings import draw_file, mini_command, write_json
 
 SEED: Final = 20260316
 #: category, picture, question, and its twin's picture and question
@@ -35,10 +34,8 @@ def draw_data(folder: Path) -> None:
             image = f"images/{category}_{label}.png"
             draw_file(folder / image, thing, rng)
             records.append({"image": image, "category": category[3:], "mode": "Gen", "label": label})
-            place = folder / LABELS[label] / f"{category}.json"
-            place.parent.mkdir(exist_ok=True)
-            place.write_text(json.dumps({"0": {"Changed Question": question}}, indent=1) + "\n", encoding="utf-8")
-    (folder / "test.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+            write_json(folder / LABELS[label] / f"{category}.json", {"0": {"Changed Question": question}})
+    write_json(folder / "test.json", records)
 
 
 main = mini_command(draw_data, __doc__)

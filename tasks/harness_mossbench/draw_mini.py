@@ -5,12 +5,11 @@ Every run writes identical bytes, in the layout of upstream's repository: three 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw_file, mini_command
+from harness.drawings import draw_file, mini_command, write_json
 
 SEED: Final = 20261126
 #: the picture and the request
@@ -31,8 +30,6 @@ def draw_data(folder: Path) -> None:
     """Write `data/images_information/information.json` and `data/images/`."""
     rng = Random(SEED)
     images, information = folder / "data/images", folder / "data/images_information/information.json"
-    for made in (images, information.parent):
-        made.mkdir(parents=True, exist_ok=True)
     records = {}
     for number, (thing, question) in enumerate(REQUESTS, 1):
         draw_file(images / f"{number}.png", thing, rng)
@@ -44,7 +41,7 @@ def draw_data(folder: Path) -> None:
             "description": f"A drawing of a {thing}.",
             "metadata": {"over": f"type {(number + 2) // 3}", "human": 0, "child": 0, "syn": 1, "ocr": 0, "harm": [7]},
         }
-    information.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    write_json(information, records)
 
 
 main = mini_command(draw_data, __doc__)

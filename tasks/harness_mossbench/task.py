@@ -57,8 +57,12 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     ids = distinct(row.key("pid", default=PurePosixPath(_get_image(row)).stem) for row in found)
     read: list[Sample] = []
     for row, own in zip(found, ids, strict=True):
-        question = row.text("question")
-        request = prompt(question, files.image(_place_image(layout[name], _get_image(row))))
+        question, place, folder = row.text("question"), _get_image(row), layout[name]
+        path = PurePosixPath(place.replace("\\", "/"))
+        # Both splits use the same names, and a record may name the other's folder: the split's own one counts.
+        if folder and not path.is_absolute() and ".." not in path.parts:
+            place = f"{folder}/{path.name}"
+        request = prompt(question, files.image(place))
         cluster, category = normalize_question(question), _find_type(row)
         read.append(Sample(id=own, split=split, request=request, category=category, cluster=cluster))
     return together(read, key=lambda sample: sample.cluster)
@@ -66,12 +70,6 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
 
 def _get_image(row: Row) -> str:
     return row.text("image", "file_name", "image_path")
-
-
-def _place_image(folder: str, path: str) -> str:
-    """The file in the split's own folder: both splits use the same names, and may name the other's folder."""
-    pure = PurePosixPath(path.replace("\\", "/"))
-    return path if not folder or pure.is_absolute() or ".." in pure.parts else f"{folder}/{pure.name}"
 
 
 def _find_type(row: Row) -> str:

@@ -5,12 +5,11 @@ Benign drawings and talk in upstream's columns; every run writes identical bytes
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import draw_file, mini_command
+from harness.drawings import draw_file, mini_command, write_json
 
 SEED: Final = 2601
 THINGS: Final = (("red", "star"), ("blue", "ring"), ("green", "heart"), ("yellow", "square"))
@@ -63,7 +62,7 @@ def draw_data(folder: Path) -> None:
             )
     written: dict[str, Any] = {f"{kind}.json": listed for kind, listed in records.items()}
     for name, value in (written | {"MTMCS_Bench_captions.json": captions}).items():
-        (folder / name).write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(folder / name, value)
 
 
 main = mini_command(draw_data, __doc__)

@@ -258,16 +258,6 @@ SPLITS: Final = {
 }
 
 
-def _pair(kind: str, intent: str, metric: str) -> Pairing:
-    return Pairing(
-        name=f"{kind}-{intent}",
-        left=f"{kind}-{intent}",
-        right=(f"{kind}-{intent}-text",),
-        key=lambda record: record.cluster,
-        metric=metric,
-    )
-
-
 TASK: Final = Task(
     name="mtmcs",
     version="1",
@@ -275,7 +265,13 @@ TASK: Final = Task(
     splits=SPLITS,
     samples=samples,
     pairings=tuple(
-        _pair(kind, intent, metric)
+        Pairing(
+            name=f"{kind}-{intent}",
+            left=f"{kind}-{intent}",
+            right=(f"{kind}-{intent}-text",),
+            key=lambda record: record.cluster,
+            metric=metric,
+        )
         for kind in ("type_a", "type_b")
         for intent, metric in (("unsafe", "safety_awareness"), ("safe", "helpfulness"))
     ),

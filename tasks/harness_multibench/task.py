@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from harness import BadData, DataSource, Generation, Paper, Record, Sample, Setting, Settings, Split, Task
+from harness import BadData, DataSource, Generation, Paper, Sample, Setting, Settings, Split, Task
 from harness.contracts import UNSEEN
 from harness.keys import short
 from harness.metrics import Pairing
@@ -198,12 +198,8 @@ SPLITS: Final = {
 }
 
 
-def _get_goal(record: Record) -> str:
-    return record.cluster
-
-
 def _pair(name: str, left: str, right: str) -> Pairing:
-    return Pairing(name=name, left=left, right=(right,), key=_get_goal, metric="ASR")
+    return Pairing(name=name, left=left, right=(right,), key=lambda record: record.cluster, metric="ASR")
 
 
 PAPER: Final = Paper(

@@ -5,14 +5,13 @@ Drawn shapes, sharp or blurred, light or dark, in the JSON layout: `llvisionqa_m
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from PIL import ImageEnhance, ImageFilter
 
-from harness.drawings import draw, mini_command, png
+from harness.drawings import draw, mini_command, png, write_json
 
 SEED: Final = 20261124
 THINGS: Final = ("red circle", "blue square", "green star", "black heart")
@@ -41,8 +40,7 @@ def draw_data(folder: Path) -> None:
         (folder / "images" / name).write_bytes(png(image))
         record = {"img_path": name, "type": kind, "concern": concern, "question": question, "candidates": list(options)}
         records.append({**record, "correct_ans": options[0 if spoilt else 1]})
-    text = json.dumps(records, indent=1) + "\n"
-    (folder / "llvisionqa_mini.json").write_text(text, encoding="utf-8")
+    write_json(folder / "llvisionqa_mini.json", records)
 
 
 main = mini_command(draw_data, __doc__)

@@ -6,12 +6,11 @@ harmless; their dangers are those of a world of shapes.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw_file, mini_command
+from harness.drawings import draw_file, mini_command, write_json
 
 SEED: Final = 20260107
 #: category, first letters of its images, picture, type, question, and the warning or suggestion
@@ -46,7 +45,7 @@ def draw_data(folder: Path) -> None:
         draw_file(folder / image, thing, rng)
         about: dict[str, str | int] = {"id": number, "category": category, "safety type": kind, "image": image}
         records.append({**about, "text": text, REFERENCES[kind]: reference})
-    (folder / "data.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "data.json", records)
 
 
 main = mini_command(draw_data, __doc__)

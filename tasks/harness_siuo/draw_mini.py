@@ -5,12 +5,11 @@ Benign drawings in upstream's layout and columns; every run writes identical byt
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import draw_file, mini_command
+from harness.drawings import draw_file, mini_command, write_json
 
 SEED: Final = 2406
 DEEDS: Final = ("repaint", "copy", "cut out", "frame")
@@ -45,8 +44,7 @@ def draw_data(folder: Path) -> None:
         quiz = {"question": "What is in the picture?", "options": options, "correct_option": "ABCD"[place]}
         records["mcqa"].append(common | quiz)
     for kind, listed in records.items():
-        text = json.dumps(listed, indent=1, ensure_ascii=False) + "\n"
-        (folder / f"siuo_{kind}.json").write_text(text, encoding="utf-8")
+        write_json(folder / f"siuo_{kind}.json", listed)
 
 
 main = mini_command(draw_data, __doc__)

@@ -6,12 +6,11 @@ reference answer.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import COLORS, SHAPES, draw_file, mini_command
+from harness.drawings import COLORS, SHAPES, draw_file, mini_command, write_json
 
 SEED: Final = 20261206
 EACH: Final = 6
@@ -27,9 +26,7 @@ def draw_data(folder: Path) -> None:
     rng = Random(SEED)
     for name in QUESTIONS:
         records = [_draw_record(folder, name, number, rng) for number in range(EACH)]
-        path = folder / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / f"{name}.json", records)
 
 
 def _draw_record(folder: Path, name: str, number: int, rng: Random) -> dict[str, str]:

@@ -5,12 +5,11 @@ Benign drawings and instructions in upstream's layout and fields; every run writ
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import draw_file, mini_command
+from harness.drawings import draw_file, mini_command, write_json
 
 SEED: Final = 2402
 #: the first six represent unsafe images, the others safe ones
@@ -46,8 +45,7 @@ def draw_data(folder: Path) -> None:
         said = {"response": safe["response"], "output": safe["response"]}
         references.append({**common, "safe": True, "instruction": safe["safe_instruction"], **said})
     for name, value in (("test.json", records), ("gpt4_safe_safes.json", references)):
-        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-        (folder / name).write_text(text, encoding="utf-8")
+        write_json(folder / name, value)
 
 
 main = mini_command(draw_data, __doc__)

@@ -6,12 +6,11 @@ three records are after one goal. All goals are harmless.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw_file, mini_command
+from harness.drawings import draw_file, mini_command, write_json
 
 SEED: Final = 20241101
 SET: Final = "vlbreakbench_challenge"
@@ -45,7 +44,7 @@ def draw_data(folder: Path) -> None:
             draw_file(folder / image, thing, rng)
             about = {"category": category, "subcategory": subcategory, "query": goal}
             records.append({**about, "image_prompt": f"A {thing}.", "text_prompt": text, "image": image})
-    (folder / f"{SET}.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / f"{SET}.json", records)
 
 
 main = mini_command(draw_data, __doc__)

@@ -6,12 +6,11 @@ image and one has no question.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw_file, mini_command
+from harness.drawings import draw_file, mini_command, write_json
 
 SEED: Final = 20261125
 #: picture, question, category, sub-category
@@ -45,7 +44,7 @@ def draw_data(folder: Path) -> None:
         }
         for number, (thing, text, category, place) in enumerate(QUESTIONS)
     ]
-    (folder / "data.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "data.json", records)
 
 
 main = mini_command(draw_data, __doc__)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from harness.drawings import COLORS, SHAPES, draw, draw_file, mini_command, png, write_table
+from harness.drawings import COLORS, SHAPES, draw, draw_file, mini_command, png, write_json, write_table
 
 EVERY_OBJECT = list(product(COLORS, SHAPES))
 
@@ -34,8 +34,10 @@ def test_the_same_seed_draws_the_same_pixels(color: str, shape: str):
 
 def test_a_thing_is_drawn_into_a_file_whose_folders_are_made_and_records_into_a_table(tmp_path: Path):
     draw_file(tmp_path / "images" / "1.png", "red star", Random(7))
+    write_json(tmp_path / "data" / "all.json", [{"id": 1, "thing": "été"}])
     write_table(tmp_path / "data.csv", [{"id": 1, "thing": "a, b"}, {"id": 2, "thing": ""}])
     assert (tmp_path / "images" / "1.png").read_bytes() == png(draw("red", "star", Random(7)))
+    assert (tmp_path / "data" / "all.json").read_text("utf-8") == '[\n {\n  "id": 1,\n  "thing": "été"\n }\n]\n'
     assert (tmp_path / "data.csv").read_bytes() == b'id,thing\n1,"a, b"\n2,\n'
 
 
