@@ -52,7 +52,16 @@ def open_url(client: httpx.Client, url: str, headers: Mapping[str, str] | None =
             if not reply.has_redirect_location:
                 yield reply
                 return
-            target = _redirect_target(at, reply.headers["location"])
+            location = reply.headers["location"]
+        try:
+            target = urljoin(at, location)
+            parts = urlsplit(target)
+            is_server = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # such as a port beyond 65535
+            target, is_server = "", False
+        if not is_server:
+            what = f"{_host(at)} redirects to {location[:200]!r}, which is no address of a server"
+            raise HarnessError(what, where=at)
         if not same_server(at, target):
             sent = {name: value for name, value in sent.items() if name.lower() in _PUBLIC_HEADERS}
         at = target
@@ -61,17 +70,6 @@ def open_url(client: httpx.Client, url: str, headers: Mapping[str, str] | None =
         where=url,
         remedy="try again later",
     )
-
-
-def _redirect_target(url: str, location: str) -> str:
-    try:
-        target = urljoin(url, location)
-        parts = urlsplit(target)
-    except ValueError:
-        target, parts = "", urlsplit("")
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise HarnessError(f"{_host(url)} redirects to {location[:200]!r}, which is no address of a server", where=url)
-    return target
 
 
 def _host(url: str) -> str:

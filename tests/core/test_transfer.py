@@ -157,7 +157,7 @@ def test_who_is_sent_in_circles_is_told_by_whom(tmp_path: Path) -> None:
     assert len(place.asked) == 9
 
 
-@pytest.mark.parametrize("location", ["file:///etc/passwd", "http://[", "ftp://127.0.0.1/x"])
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "http://[", "ftp://127.0.0.1/x", "//127.0.0.1:99999"])
 def test_a_redirect_to_what_is_no_web_server_is_refused(tmp_path: Path, location: str) -> None:
     play: Play = lambda handler: handler.give(302, location=location)  # noqa: E731
     with serving(play) as place, pytest.raises(HarnessError, match="no address of a server"):
