@@ -190,8 +190,8 @@ class _Fetch:
         """Download several files at once; the first failure stops the others."""
         downloads = Downloads(self._client, self._progress)
         with ThreadPoolExecutor(WORKERS) as pool:
-            paths = {pool.submit(downloads.get, file, self._root / file.path): file.path for file in files}
             try:
+                paths = {pool.submit(downloads.get, file, self._root / file.path): file.path for file in files}
                 done = {paths[future]: future.result() for future in as_completed(paths)}
             except BaseException:
                 downloads.stop()

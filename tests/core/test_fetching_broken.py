@@ -12,12 +12,13 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
 from harness.contracts import DataSource
-from harness.data import downloads, upstream
+from harness.data import downloads, fetching, upstream
 from harness.data.downloads import DownloadBar, DownloadProgress, format_bytes, open_progress
 from harness.data.places import LOCK
 from harness.data.transfer import Waits
@@ -121,6 +122,25 @@ def test_an_interrupt_ends_the_command_at_once_however_silent_the_server_is(plac
     with FileLock(tmp_path / "mis" / LOCK, timeout=0):
         pass  # nobody holds it
     assert [path.stat().st_size for path in part.glob("1.png.*.part")] == [6000]
+
+
+def test_an_interrupt_while_files_are_still_handed_out_ends_those_that_have_begun(
+    place: Published, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.hold["images/1.png"] = 6000
+    submit = fetching.ThreadPoolExecutor.submit
+
+    def interrupt_after_the_held_one(pool: Any, call: Any, file: downloads.RemoteFile, target: Path) -> Any:
+        begun = submit(pool, call, file, target)
+        if file.path == "images/1.png":
+            assert place.held.wait(60)
+            raise KeyboardInterrupt
+        return begun
+
+    monkeypatch.setattr(fetching.ThreadPoolExecutor, "submit", interrupt_after_the_held_one)
+    with pytest.raises(KeyboardInterrupt):
+        bench.get()
+    assert sum(each.path.startswith("/large") for each in place.asked) == 1
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_comes(
