@@ -35,7 +35,7 @@ KEPT_LIMIT: Final = 32 << 20  #: bytes of images kept of all files
 _BUFFER: Final = 1 << 20  # bytes read at once; without it a whole row group's column is
 _RECORDS: Final = 1024  # taken at once …
 _IMAGES: Final = 8  # … and where their images come along
-_CELL: Final = re.compile(r"(.+?)/(\d{1,18})(?:/(\d{1,18}))?")
+CELL: Final = re.compile(r"(.+?)/(\d{1,18})(?:/(\d{1,18}))?")  #: the place of an image in its file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +145,7 @@ class Table:
 
     def image(self, cell: str) -> bytes | None:
         """The bytes at `column/record` or `column/record/number`; None if the file has no image there."""
-        parsed = _CELL.fullmatch(cell)
+        parsed = CELL.fullmatch(cell)
         column = self.images.get(parsed[1]) if parsed else None
         if parsed is None or column is None:
             return None

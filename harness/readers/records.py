@@ -391,12 +391,16 @@ def image_mark(files: DataFiles, place: str) -> str:
     table, found, cell = place.partition(IN_PARQUET)
     if not found:
         return place
-    column, *numbers = cell.split("/")
+    from harness.readers.cells import CELL
+
+    parsed = CELL.fullmatch(cell)
+    if parsed is None:
+        return place
+    column, record, number = parsed.groups(default="1")
     try:
         name, size, mtime_ns = files.stamp(f"{table}{IN_PARQUET[:-1]}")
-        record, number = (int(text) for text in (*numbers, "1")[:2])
-        return _hash_column(name, size, mtime_ns, column)[record, number]
-    except (BadImage, ValueError, KeyError):
+        return _hash_column(name, size, mtime_ns, column)[int(record), int(number)]
+    except (BadImage, KeyError):
         return place
 
 

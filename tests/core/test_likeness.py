@@ -48,6 +48,13 @@ def test_each_image_of_a_list_has_a_mark_of_its_own(tmp_path: Path) -> None:
     assert found[0] != found[1] == found[2]
 
 
+def test_a_column_with_a_slash_in_its_name_has_marks_too(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"before/after": pa.array(hub(b"1", b"1", b"2"), HUB)}), tmp_path / "a.parquet")
+    files = open_files(tmp_path)
+    one, same, other = (image_mark(files, row.text("before/after")) for row in parquet_rows(files, "a.parquet"))
+    assert one == same != other
+
+
 @pytest.mark.parametrize("place", ["image/0", "image/9", "image/1/2", "image/x", "image", "other/1", "image/-1"])
 def test_an_image_that_is_not_there_is_like_no_other(tmp_path: Path, place: str) -> None:
     write(tmp_path / "a.parquet", *hub(b"1"))
