@@ -66,7 +66,7 @@ class ModelEntry(_Entry):
             "attack": None,
             **_object(raw, "the model"),
         }
-        return _read(ModelEntry, {**values, "notes": tuple(values["notes"])}, "the model")
+        return _read(ModelEntry, {**values, "notes": _list(values["notes"], "'notes' of the model")}, "the model")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +144,7 @@ class SplitEntry(_Entry):
             "maps": {},
             **_object(raw, "a split"),
         }
-        values["outcome_labels"] = tuple(values["outcome_labels"])
+        values["outcome_labels"] = _list(values["outcome_labels"], "'outcome_labels' of a split")
         drawn = _object(values["drawn"], "what was drawn")
         # a number comes from a draw in which categories took turns, which is not random
         values["drawn"] = {judge: last for judge, last in drawn.items() if isinstance(last, str)}
@@ -200,7 +200,7 @@ class SuiteEntry(_Entry):
     def from_json(raw: object) -> SuiteEntry:
         """Read an entry. Raises ValueError if it is invalid."""
         values = _object(raw, "a suite")
-        return _read(SuiteEntry, {**values, "mean": tuple(values.get("mean", ()))}, "a suite")
+        return _read(SuiteEntry, {**values, "mean": _list(values.get("mean", ()), "'mean' of a suite")}, "a suite")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +242,7 @@ class Invocation(_Entry):
         own = _object(raw, "an invocation")
         values: dict[str, Any] = {"options": {}, "spent_usd": None, "unanswered_usd": None, **own}
         for name in values.keys() & {"command", "tasks"}:
-            values[name] = tuple(values[name])
+            values[name] = _list(values[name], f"{name!r} of an invocation")
         return _read(Invocation, {"launch": "", **values}, "an invocation")
 
 
@@ -339,7 +339,7 @@ class RunFile(_Entry):
         values["shard"], values["merged"] = shard, _object(values["merged"], "what was merged")
         values["tasks"] = {name: TaskEntry.from_json(task) for name, task in tasks.items()}
         values["suites"] = {name: SuiteEntry.from_json(suite) for name, suite in suites.items()}
-        values["history"] = tuple(Invocation.from_json(each) for each in values["history"])
+        values["history"] = tuple(map(Invocation.from_json, _list(values["history"], "'history'")))
         return _read(RunFile, values, "it")
 
 
@@ -355,6 +355,12 @@ def _object(raw: object, what: str) -> dict[str, Any]:
     if isinstance(raw, Mapping):
         return dict(cast("Mapping[str, Any]", raw))
     raise ValueError(f"{what} is not an object")
+
+
+def _list(raw: object, what: str) -> tuple[Any, ...]:
+    if isinstance(raw, list | tuple):
+        return tuple(cast("Sequence[Any]", raw))
+    raise ValueError(f"{what} is not a list")
 
 
 def _read(kind: type[_E], raw: Mapping[str, Any], what: str) -> _E:

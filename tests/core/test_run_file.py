@@ -106,6 +106,8 @@ def test_a_file_from_before_the_minimum_was_kept_has_the_usual_one() -> None:
         (changed(lambda it: it.pop("epochs"), *SPLIT), "a split has no 'epochs'"),
         (changed(lambda it: it.pop("identity_digest")), "it has no 'identity_digest'"),
         (changed(lambda it: it.update(model=None)), "the model is not an object"),
+        (changed(lambda it: it.update(history=None)), "'history' is not a list"),
+        (changed(lambda it: it["model"].update(notes=1)), "'notes' of the model is not a list"),
         (changed(lambda it: it.update(schema="harness.run/2")), "schema 'harness.run/2'"),
         ([1], "not a JSON object"),
     ],
