@@ -59,7 +59,8 @@ class References:
                 )
             if (split, sample.id) in self.texts:
                 return self.texts[split, sample.id]
-        own = cast("Mapping[str, Json]", sample.target or {}).get("reference")
+        target: Json = sample.target
+        own = cast("dict[str, Json]", target).get("reference") if isinstance(target, dict) else None
         if isinstance(own, str):
             return own
         raise HarnessError(

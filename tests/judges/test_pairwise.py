@@ -168,8 +168,9 @@ def test_a_run_that_was_blocked_has_a_blank_answer_and_one_that_failed_has_none(
     assert rubric.read(sample(), Response(text=ANSWER), []) == Verdict(
         label="win", reason="there is no text in the reference"
     )
-    with pytest.raises(HarnessError, match="sample 2 of a has no reference answer"):
-        rubric.ask(Sample(id="2", split="a", request=sample().request), Response(text=ANSWER))
+    for target in (None, {"intent": "paint"}, "a text", ["a list"]):
+        with pytest.raises(HarnessError, match="sample 2 of a has no reference answer"):
+            rubric.ask(Sample(id="2", split="a", request=sample().request, target=target), Response(text=ANSWER))
 
 
 def test_a_reference_that_was_cut_off_before_any_text_wins_and_loses_nothing(tmp_path: Path) -> None:
