@@ -121,9 +121,17 @@ def _endpoint_id(url: str, key: str) -> str:
     return f"{urlsplit(url).netloc}#{mark}"
 
 
+def find_host(url: str) -> str:
+    """The host of an address; empty for a text that is no address."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def is_host_of(url: str, *hosts: str) -> bool:
     """Whether an address is on one of these hosts, or on a host below one."""
-    return f".{urlsplit(url).hostname or ''}".endswith(tuple(f".{host}" for host in hosts))
+    return f".{find_host(url)}".endswith(tuple(f".{host}" for host in hosts))
 
 
 def check_server_variable(name: str, *, vendor: str) -> None:
@@ -146,8 +154,8 @@ def address(url: str, *, key_env: str = "", required: bool = True) -> Address:
     Raises:
         HarnessError: the URL or the key is not valid, or the key is missing.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = urlsplit(url if find_host(url) else "")
+    if parts.scheme not in ("http", "https"):
         raise HarnessError(f"{url!r} is not the address of a server", remedy="write http://… or https://…")
     if "@" in parts.netloc:
         raise HarnessError(

@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import urlsplit
 
 from harness.contracts import Provider
 from harness.errors import HarnessError, UnknownName
+from harness.http.settings import find_host
 from harness.settings import nearest
 from harness.types import Json, Usage
 
@@ -106,7 +106,7 @@ class Seller:
         if provider.local:
             return Seller(scheme=scheme, own="it runs on this machine")
         address = str(settings.get("azure_endpoint") or settings.get("base_url") or "")
-        host = (urlsplit(address).hostname or "") if address else ""
+        host = find_host(address)
         local = "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
         own = f"it runs on a server of yours, {host}" if host and (local or _is_private(host)) else ""
         return Seller(scheme=scheme, address=address, own=own)
@@ -117,7 +117,7 @@ class Seller:
 
         Empty for an address of this machine or of a private network, and for a model without a server.
         """
-        host = (urlsplit(self.address).hostname or "") if self.own else ""
+        host = find_host(self.address) if self.own else ""
         return "" if not host or host == "localhost" or host.endswith(".localhost") or _is_private(host) else host
 
     def as_json(self) -> dict[str, Json]:
@@ -318,13 +318,13 @@ class PriceBook:
 
         self.used_table = True
         snapshot = get_snapshot()
-        host = urlsplit(seller.address).hostname or ""
+        host = find_host(seller.address)
         known = _HOSTS.get(host) if seller.address else _VENDORS[seller.scheme]
         if known is not None:
             vendor = find_provider_by_id(snapshot.providers, known)
         else:
             vendor = next((each for each in snapshot.providers if re.match(each.api_pattern, seller.address)), None)
-        return vendor or NoPrice(f"{table_name()} has no prices of {host or known}")
+        return vendor or NoPrice(f"{table_name()} has no prices of {host or known or seller.address}")
 
 
 def table_name() -> str:

@@ -67,7 +67,9 @@ def test_a_placeholder_for_a_key_does_not_tear_words_apart() -> None:
     assert Address(url="http://a", key="none").redact("nonetheless") == "nonetheless"
 
 
-@pytest.mark.parametrize("url", ["", "acme.example/v1", "ftp://acme.example", "https://", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "url", ["", "acme.example/v1", "ftp://acme.example", "https://", "file:///etc/passwd", "http://["]
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(HarnessError, match="not the address"):
         address(url)

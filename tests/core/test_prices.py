@@ -622,6 +622,13 @@ def test_a_limit_needs_the_price_of_a_server_that_is_the_users_by_its_name_alone
     check_prices(PriceBook(free), [("openai/m", seller)], 5)
 
 
+def test_an_address_that_is_none_has_no_price_and_is_told_when_the_model_opens() -> None:
+    seller = Seller.of(replace(fake_provider("no"), scheme="openai"), {"base_url": "http://["})
+    found = PriceBook().find_price("openai/m", seller, at=AT)
+    assert isinstance(found, NoPrice)
+    assert (found.own, found.why.endswith("no prices of http://[")) == (False, True)
+
+
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
 def test_a_limit_that_is_no_amount_is_refused(limit: float, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="--max-usd must be more than 0"):
