@@ -9,6 +9,7 @@ the same.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -38,10 +39,15 @@ def read_task(task: TaskFolder, splits: Sequence[str], judges: Sequence[str]) ->
             responses = _read_responses(paths[0])
             verdicts = {judge: _read_verdicts(path) for judge, path in zip(judges, paths[1:], strict=True)}
             asked = list(_read_asked(task.path / "asked.jsonl", frozenset(splits)))
-        except (_UnusualLineError, ValueError):
+        except (_UnusualLineError, ValueError, KeyError, TypeError):
             pass  # an edited file, or text that is no UTF-8: read with more care below
         else:
-            yield from _join(task.display, asked, responses, verdicts)
+            try:
+                yield from _join(task.display, asked, responses, verdicts)
+            except ValueError:  # a line was damaged behind its head: the careful reader names it
+                for name in splits:
+                    deque(read_answers(task, name, judges), maxlen=0)
+                raise
             return
     for name in splits:
         yield from read_answers(task, name, judges)

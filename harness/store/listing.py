@@ -37,12 +37,15 @@ class Asked:
 
     def read_items(self, split: str) -> Iterator[dict[str, Any]]:
         """The items of one split, in order; none if the file is missing. Raises HarnessError for a damaged file."""
-        for line in self.read_lines(split):
-            try:
-                found = json.loads(line)
-            except ValueError as error:
-                raise self._damage_error() from error
-            yield found
+        return map(self.parse_item, self.read_lines(split))
+
+    def parse_item(self, line: bytes) -> dict[str, Any]:
+        """The item of a line. Raises HarnessError for a damaged one."""
+        try:
+            found: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            raise self._damage_error() from error
+        return found
 
     def read_lines(self, split: str) -> Iterator[bytes]:
         """The lines of one split, as `read_items`."""
@@ -180,12 +183,12 @@ class Listing:
 
     def old_items(self) -> Iterator[Mapping[str, Json]]:
         """The old items of this split that stay and are not listed again."""
-        return map(json.loads, self.old_lines())
+        return map(self._asked.parse_item, self.old_lines())
 
     def old_lines(self) -> Iterator[bytes]:
         """The lines of `old_items`."""
         for line in self._asked.read_lines(self.split) if self._keep else ():
-            item = json.loads(line)
+            item = self._asked.parse_item(line)
             if (item["id"], item["epoch"]) not in self._seen:
                 yield line
 

@@ -14,6 +14,7 @@ import pytest
 
 from harness.errors import HarnessError, IdentityMismatch
 from harness.store import RunFolder, TaskFolder, file_name
+from harness.store.bulk import read_task
 from harness.store.journal import Journal, load_lines
 from harness.store.run_file import SCHEMA, RunFile
 
@@ -243,6 +244,40 @@ def test_an_invocation_that_raises_leaves_every_listing_as_it_was(folder: TaskFo
     with pytest.raises(OSError, match="full"):
         fail()
     assert (keys(folder, "easy"), names(folder)) == ([{"1": "k1:a"}], ["asked.jsonl"])
+
+
+def test_a_damaged_line_that_would_stay_is_an_error_with_its_file_and_the_old_listing_stays(folder: TaskFolder) -> None:
+    put(folder, "1", "2")
+    path = folder.path / "asked.jsonl"
+    path.write_text(path.read_text().replace('"k1:a"}', '"k1:a'))
+    before = path.read_bytes()
+    with pytest.raises(HarnessError, match="not an asked item") as caught:
+        put(folder, "2", keep=True)
+    assert (caught.value.where, path.read_bytes()) == (str(path), before)
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "what"),
+    [
+        (
+            '{"id":"1","split":"easy","epoch":0,"key":"k1:a","outcome":"answered","text":"cut',
+            "responses",
+            "is not JSON",
+        ),
+        ('{"id":"1","split":"easy","epoch":0,"key":"k1:a', "asked", "not an asked item"),
+        ("[1]", "asked", "not an asked item"),
+        ('{"id":"1"}', "asked", "not an asked item"),
+    ],
+)
+def test_a_damaged_line_of_a_shard_is_named_as_that_of_any_folder(
+    folder: TaskFolder, line: str, name: str, what: str
+) -> None:
+    put(folder, "1")
+    path = folder.path / f"{name}.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(HarnessError, match=what) as caught:
+        list(read_task(folder, ("easy",), ()))
+    assert caught.value.where.startswith(str(path))
 
 
 def test_the_hash_of_the_data_does_not_depend_on_the_order_in_which_samples_ended(folder: TaskFolder) -> None:
