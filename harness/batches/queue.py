@@ -271,8 +271,18 @@ class BatchQueue:
             raise BatchesPending(self.log.list_open(), self._list_commands())
         for command in self._list_commands():
             self._tell(f"in another terminal: {command}")
-        await self._wait_for_all()
-        return True
+        seconds, shown = FIRST_SECONDS, len(self.log.list_open())
+        while True:  # until no attached channel has an open batch
+            await anyio.sleep(seconds * random.uniform(0.8, 1.0))
+            for channel in list(self._channels.values()):
+                await self._look(channel)
+            left_open = [part for part in self.log.list_open() if part.channel in self._channels]
+            if not left_open:
+                return True
+            if len(left_open) != shown:
+                shown = len(left_open)
+                self._report()
+            seconds = min(LONGEST_SECONDS, seconds * 1.5)
 
     # ---- submitting
 
@@ -419,21 +429,6 @@ class BatchQueue:
         except Forbidden:
             return True
         return False
-
-    async def _wait_for_all(self) -> None:
-        """Wait until no attached channel has an open batch."""
-        seconds, shown = FIRST_SECONDS, len(self.log.list_open())
-        while True:
-            await anyio.sleep(seconds * random.uniform(0.8, 1.0))
-            for channel in list(self._channels.values()):
-                await self._look(channel)
-            left = [part for part in self.log.list_open() if part.channel in self._channels]
-            if not left:
-                return
-            if len(left) != shown:
-                shown = len(left)
-                self._report()
-            seconds = min(LONGEST_SECONDS, seconds * 1.5)
 
     def _report(self) -> None:
         parts = self.log.list_open()

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, Literal, get_args
 
 from harness.contracts import DataSource
 from harness.data.built import FILE as FILE
@@ -141,8 +141,26 @@ def read(root: Path) -> Provenance:
     """
     try:
         raw: Any = json.loads((root / FILE).read_text(encoding="utf-8"))
-        parts = tuple(_read_part(each) for each in raw["parts"])
-        coming = tuple(_read_pending(each) for each in raw.get("coming", ()))
+        parts = tuple(
+            Part(
+                kind=_read_kind(each["kind"]),
+                name=str(each["name"]),
+                revision=str(each["revision"]),
+                fetched=str(each["fetched"]),
+                files={path: (int(entry["bytes"]), str(entry["sha256"])) for path, entry in each["files"].items()},
+                found=frozenset(path for path, entry in each["files"].items() if entry.get("found")),
+            )
+            for each in raw["parts"]
+        )
+        coming = tuple(
+            PendingDownload(
+                kind=_read_kind(each["kind"]),
+                name=str(each["name"]),
+                revision=str(each["revision"]),
+                files={path: None if size is None else int(size) for path, size in each["files"].items()},
+            )
+            for each in raw.get("coming", ())
+        )
         return Provenance(task=str(raw["task"]), licence=str(raw["licence"]), parts=parts, coming=coming)
     except (FileNotFoundError, NotADirectoryError):
         return Provenance()
@@ -216,28 +234,6 @@ def find_differences(root: Path, files: Files, tell: Callable[[int], None] = lam
 
 def _format_title(name: str, revision: str) -> str:
     return name + (f" at {revision}" if revision else "")
-
-
-def _read_part(raw: Mapping[str, Any]) -> Part:
-    files = cast("dict[str, Any]", raw["files"]).items()
-    return Part(
-        kind=_read_kind(raw["kind"]),
-        name=str(raw["name"]),
-        revision=str(raw["revision"]),
-        fetched=str(raw["fetched"]),
-        files={path: (int(entry["bytes"]), str(entry["sha256"])) for path, entry in files},
-        found=frozenset(path for path, entry in files if entry.get("found")),
-    )
-
-
-def _read_pending(raw: Mapping[str, Any]) -> PendingDownload:
-    files = cast("dict[str, Any]", raw["files"]).items()
-    return PendingDownload(
-        kind=_read_kind(raw["kind"]),
-        name=str(raw["name"]),
-        revision=str(raw["revision"]),
-        files={path: None if size is None else int(size) for path, size in files},
-    )
 
 
 def _read_kind(raw: Any) -> SourceKind:

@@ -89,14 +89,10 @@ def count_request(request: Request, rule: ImageRule, sizes: Sizes | None = None)
     texts = [part.text for message in request.messages for part in message.content if isinstance(part, Text)]
     low, high = count_text([*texts, request.prefill])
     for image in request.images:
-        size = sizes(image) if sizes is not None else _get_size(image)
-        least, most = rule.count(*size)
+        size = (1024, 1024) if image.content is None else (image.content.width, image.content.height)
+        least, most = rule.count(*(size if sizes is None else sizes(image)))
         low, high = low + least, high + most
     return low, high
-
-
-def _get_size(image: Image) -> tuple[int, int]:
-    return (1024, 1024) if image.content is None else (image.content.width, image.content.height)
 
 
 def count_output(request: Request) -> int:

@@ -120,6 +120,9 @@ class SplitTally:
         if not self.fresh_verdicts:
             self.judging = Speed(now)  # judging may begin only after the last answer
         answers, verdicts = self.answering.at(now, self.fresh_answers), self.judging.at(now, self.fresh_verdicts)
+        # The slower of answering and judging; when they run one after the other, the one that runs.
+        times = [count / rate for count, rate in ((left, answers), (to_judge, verdicts)) if count and rate > 0]
+        remaining = 0.0 if left == 0 and to_judge == 0 else max(times, default=None)
         return SplitView(
             name=self.name,
             ended=ended,
@@ -127,7 +130,7 @@ class SplitTally:
             judged=judged,
             waiting=max(0, self.outcomes["answered"] - judged) if self.judge else 0,
             rate=max(answers, verdicts),
-            remaining=_estimate_seconds(left, answers, to_judge, verdicts),
+            remaining=None if left is None else remaining,
             fraction=fraction,
             metric=self.metric,
             value=value,
@@ -141,16 +144,6 @@ class SplitTally:
     def _add(self, share: Share) -> None:
         self.numerator += share[0]
         self.denominator += share[1]
-
-
-def _estimate_seconds(left: int | None, answers: float, to_judge: int, verdicts: float) -> float | None:
-    """The slower of answering and judging; when they run one after the other, the one that runs."""
-    if left is None:
-        return None
-    if left == 0 and to_judge == 0:
-        return 0.0
-    times = [count / rate for count, rate in ((left, answers), (to_judge, verdicts)) if count and rate > 0]
-    return max(times, default=None)
 
 
 class Tally:

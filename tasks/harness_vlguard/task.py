@@ -67,32 +67,29 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     found = [row for row in rows(files, *(f"{folder}test.json" for folder in FOLDERS)) if row.flag("safe") == safe]
     references = _read_references(files) if field == "safe_instruction" else None
     names = distinct(row.key("id", "image") for row in found)
+    folders = tuple(f"{folder}{part}" for folder in FOLDERS for part in ("test/", ""))
     # Read all records before the first sample, so that a broken file costs no model call.
-    return iter(
-        [_build_sample(files, row, split, name, field, references) for row, name in zip(found, names, strict=True)]
-    )
-
-
-def _build_sample(
-    files: DataFiles, row: Row, split: str, name: str, field: str, references: Mapping[str, str] | None
-) -> Sample:
-    instruction, image = _find_instruction(row, field), row.text("image")
-    source = image.replace("\\", "/").partition("/")[0]
-    tags, target = {"source": source}, {"intent": instruction}
-    if field == "instruction":
-        tags["sub_category"] = row.text("harmful_subcategory", default="")
-    if references is not None:
-        target = {"reference": references[image]} if image in references else {}
-        tags["reference"] = "none" if not target else "text" if target["reference"].strip() else "empty"
-    folders = (f"{folder}{part}" for folder in FOLDERS for part in ("test/", ""))
-    return Sample(
-        id=name,
-        split=split,
-        request=prompt(files.image(image, folders), instruction),
-        category=row.text("harmful_category") if field == "instruction" else source,
-        tags=tags,
-        target=target,
-    )
+    read: list[Sample] = []
+    for row, name in zip(found, names, strict=True):
+        instruction, image = _find_instruction(row, field), row.text("image")
+        source = image.replace("\\", "/").partition("/")[0]
+        tags, target = {"source": source}, {"intent": instruction}
+        if field == "instruction":
+            tags["sub_category"] = row.text("harmful_subcategory", default="")
+        if references is not None:
+            target = {"reference": references[image]} if image in references else {}
+            tags["reference"] = "none" if not target else "text" if target["reference"].strip() else "empty"
+        read.append(
+            Sample(
+                id=name,
+                split=split,
+                request=prompt(files.image(image, folders), instruction),
+                category=row.text("harmful_category") if field == "instruction" else source,
+                tags=tags,
+                target=target,
+            )
+        )
+    return iter(read)
 
 
 def _find_instruction(row: Row, field: str) -> str:
