@@ -533,18 +533,24 @@ def test_calls_that_nobody_sells_leave_nothing_unanswered(tmp_path: Path) -> Non
 
 
 def test_a_call_that_is_given_up_on_the_wire_counts_at_its_most() -> None:
-    class Slow:
+    class GivenUp:
+        """Its caller gives up as soon as it is asked."""
+
         info = ModelInfo(ref="seen/x", endpoint="slow")
 
+        def __init__(self, caller: anyio.CancelScope) -> None:
+            self.caller = caller
+
         async def generate(self, request: Request) -> Response | Failure:
+            self.caller.cancel()
             await anyio.sleep_forever()
             raise AssertionError(request)
 
     async def run() -> Spending:
         spending = Spending(PriceBook(PRICES), Budget(Decimal(1)))
         meter = PriceMeter(spending, "seen/x", Seller(scheme="seen"))
-        with anyio.move_on_after(0.05):
-            await Metered(Slow(), Endpoints(Policy()), meter=meter).generate(fake_sample("a").request)
+        with anyio.CancelScope() as scope:
+            await Metered(GivenUp(scope), Endpoints(Policy()), meter=meter).generate(fake_sample("a").request)
         return spending
 
     spending = anyio.run(run)
