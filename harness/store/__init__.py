@@ -1,10 +1,6 @@
 """The run folder: journals, records and listings."""
 
-from harness.store.folder import (
-    RunFolder,
-    TaskFolder,
-    file_name,
-)
+from harness.store.folder import RunFolder, TaskFolder, file_name
 
 __all__ = [
     "RunFolder",

@@ -12,23 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final, cast
 
-from harness import BadData, HarnessError, rubric
+from harness import BadData, HarnessError, Json, Verdict, rubric
 from harness.contracts import Ability, Judge, Rubric
 from harness.keys import text_hash
 from harness.papers import HARMBENCH
-from harness.types import (
-    Generation,
-    Json,
-    Message,
-    Request,
-    Response,
-    Sample,
-    Setting,
-    Settings,
-    Text,
-    Unscored,
-    Verdict,
-)
+from harness.types import Generation, Message, Request, Response, Sample, Setting, Settings, Text, Unscored
 
 WORDS: Final = ("yes", "no")
 MEANINGS: Final = {

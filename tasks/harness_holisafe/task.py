@@ -11,18 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from harness import (
-    DataSource,
-    Generation,
-    Paper,
-    Sample,
-    Settings,
-    Split,
-    Task,
-    Verdict,
-    rate,
-    rubric,
-)
+from harness import DataSource, Generation, Paper, Sample, Settings, Split, Task, Verdict, rate, rubric
 from harness.contracts import UNSEEN
 from harness.keys import short
 from harness.metrics import mean_rate

@@ -18,16 +18,7 @@ from typing import Final
 
 from harness import BadData, DataSource, Image, MissingData, Paper, Sample, Settings, Split, Task, rate, rubric
 from harness.contracts import UNSEEN
-from harness.readers import (
-    DataFiles,
-    distinct,
-    document,
-    open_files,
-    parquet_rows,
-    parquet_tables,
-    prompt,
-    rows,
-)
+from harness.readers import DataFiles, distinct, document, open_files, parquet_rows, parquet_tables, prompt, rows
 from harness.usual import ATTACK_RULE, HARM_JUDGES, HARM_LOSSES, Judges, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")

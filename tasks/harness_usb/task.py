@@ -12,19 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness import (
-    BadData,
-    DataSource,
-    Generation,
-    Paper,
-    Sample,
-    Settings,
-    Split,
-    Task,
-    Verdict,
-    rate,
-    rubric,
-)
+from harness import BadData, DataSource, Generation, Paper, Sample, Settings, Split, Task, Verdict, rate, rubric
 from harness.contracts import UNSEEN
 from harness.readers import Row, distinct, open_files, prompt, rows, together
 from harness.usual import HARM_RUBRICS, REFUSAL_RULE, Judges, mini, over_refusal

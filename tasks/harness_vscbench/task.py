@@ -12,20 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness import (
-    DataSource,
-    Generation,
-    Image,
-    Metric,
-    Paper,
-    Sample,
-    Settings,
-    Split,
-    Task,
-    Verdict,
-    rate,
-    rubric,
-)
+from harness import DataSource, Generation, Image, Metric, Paper, Sample, Settings, Split, Task, Verdict, rate, rubric
 from harness.data.upstream import Pin, Upstream, choose_words
 from harness.keys import text_hash
 from harness.metrics import mean_rate
