@@ -107,7 +107,8 @@ class Seller:
             return Seller(scheme=scheme, own="it runs on this machine")
         address = str(settings.get("azure_endpoint") or settings.get("base_url") or "")
         host = find_host(address)
-        local = "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan"))
+        bare = "." not in host and ":" not in host  # a name of the own network; an address has either
+        local = bare or host.endswith((".localhost", ".local", ".internal", ".lan"))
         own = f"it runs on a server of yours, {host}" if host and (local or _is_private(host)) else ""
         return Seller(scheme=scheme, address=address, own=own)
 

@@ -128,6 +128,8 @@ def test_an_unknown_price_says_why(ref: str, seller: Seller, why: str) -> None:
         ({"base_url": "http://127.0.0.1:8000/v1"}, {}, True),
         ({"base_url": "http://gpu7:8000/v1"}, {}, True),
         ({"base_url": "http://10.0.0.7/v1"}, {}, True),
+        ({"base_url": "http://[fd00::7]:8000/v1"}, {}, True),
+        ({"base_url": "http://[2606:4700:4700::1111]/v1"}, {}, False),
         ({"base_url": "https://api.together.ai/v1"}, {}, False),
         ({"azure_endpoint": "https://me.openai.azure.com"}, {}, False),
         ({}, {}, False),
