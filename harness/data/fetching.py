@@ -45,10 +45,10 @@ from harness.data.hub import explain_no_match, matches
 from harness.data.places import lock_folder
 from harness.data.provenance import Part, PendingDownload, Provenance, SourceKind
 from harness.data.transfer import Waits
-from harness.errors import BadImage, HarnessError
+from harness.errors import HarnessError
 from harness.files import atomic_write
 from harness.readers.archives import FAULTS, Archive, decompress, open_archive
-from harness.readers.files import inside
+from harness.readers.files import is_inside
 from harness.text import one_line
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ class DataUpdate:
         noted = {path: size for note in notes for path, size in note.files.items()}  # by a fetch that did not end
         former = {path for part in self._former for path in part.files} | set(noted)
         others = {path for part in self.record.parts if part not in self._former for path in part.files}
-        self._stale = sorted(path for path in former - set(pending.files) - others if _is_inside(path))
+        self._stale = sorted(path for path in former - set(pending.files) - others if is_inside(path))
         foreign = [path for path in self._stale if not self._is_as_written(path, noted)]
         if foreign:
             named = ", ".join(foreign[:_NAMED])
@@ -359,14 +359,6 @@ class DataUpdate:
                 if size == known_size and hash_file(target)[0] == sha256:
                     return True
         return path in noted and noted[path] in (None, size)
-
-
-def _is_inside(path: str) -> bool:
-    """Whether a path in the record lies under the root; the record may come from somebody else."""
-    try:
-        return bool(inside(path))
-    except BadImage:
-        return False
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

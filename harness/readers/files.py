@@ -46,6 +46,14 @@ def inside(path: str) -> str:
     return str(pure)
 
 
+def is_inside(path: str) -> bool:
+    """Whether a path from a data file, or from somebody else's record, stays under the data root."""
+    try:
+        return bool(inside(path))
+    except BadImage:
+        return False
+
+
 def first_of(*places: Image) -> Image:
     """The image at the first of these places that has it.
 
@@ -158,6 +166,8 @@ class DataFiles:
         else the one file, if it exists. `data/**` stands for all files below `data`."""
         if "*" not in name:
             return (name,) if self.has(name) else ()
+        if not is_inside(name):
+            return ()
         # Python 3.13 reads both so; before, a last `**` found folders alone, and `a**` was an error
         parts = [part if part == "**" else re.sub(r"\*\*+", "*", part) for part in name.split("/")]
         pattern = "/".join(parts if parts[-1] != "**" else [*parts, "*"])

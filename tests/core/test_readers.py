@@ -64,6 +64,19 @@ def test_a_name_with_stars_matches_the_same_files_on_every_python(
     assert list(open_files(tmp_path).matching(name)) == matched
 
 
+def test_a_name_with_stars_that_leads_out_of_the_root_matches_nothing(tmp_path: Path) -> None:
+    for place in ("root/in.json", "out.json"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text("[]")
+    files = open_files(tmp_path / "root")
+    for name in ("../*.json", f"{tmp_path}/*.json", f"{tmp_path}/root/*.json"):
+        assert files.matching(name) == ()
+        with pytest.raises(BadData, match="stay under the data root"):
+            rows(files, name)
+        with pytest.raises(MissingData, match="is not there"):
+            rows(files, name.replace("json", "parquet"))
+
+
 def test_records_are_read_out_of_an_archive_too(tmp_path: Path) -> None:
     import zipfile
 
