@@ -30,7 +30,7 @@ def draw_data(folder: Path) -> None:
     """Write `data/images_information/information.json` and `data/images/`."""
     rng = Random(SEED)
     images, information = folder / "data/images", folder / "data/images_information/information.json"
-    records = {}
+    records: dict[str, object] = {}
     for number, (thing, question) in enumerate(REQUESTS, 1):
         draw_file(images / f"{number}.png", thing, rng)
         records[str(number)] = {
