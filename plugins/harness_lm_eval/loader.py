@@ -109,7 +109,12 @@ def load_task(root: Path, name: str) -> LoadedTask:
         UnknownName: no task has this name.
         HarnessError: lm-eval is not installed or cannot load it, or it cannot be asked or counted here.
     """
-    manager = _open_index(root, name)
+    tasks = import_lm_eval("tasks")
+    folder = str(root) if root.is_dir() else None
+    # the user's folder alone is read fast; all of lm-eval's own only where it lacks the name
+    manager = tasks.TaskManager(include_path=folder, include_defaults=False) if folder else None
+    if manager is None or name not in manager.all_subtasks:
+        manager = tasks.TaskManager(include_path=folder)
     if name not in manager.all_subtasks:
         known = sorted(manager.all_subtasks)
         if name in manager.all_tasks:
@@ -119,22 +124,6 @@ def load_task(root: Path, name: str) -> LoadedTask:
         task = manager.load([name])["tasks"][name]
     except Exception as error:
         raise HarnessError(f"lm-eval cannot load {name}: {type(error).__name__}: {error}", remedy=_SEE) from error
-    _check_askable(name, task)
-    return LoadedTask(name=name, task=task, metrics=_find_metrics(name, task))
-
-
-def _open_index(root: Path, name: str) -> Untyped:
-    """An index of tasks that holds the name: the user's folder alone, which is fast, or all tasks."""
-    tasks = import_lm_eval("tasks")
-    if root.is_dir():
-        own = tasks.TaskManager(include_path=str(root), include_defaults=False)
-        if name in own.all_subtasks:
-            return own
-    return tasks.TaskManager(include_path=str(root) if root.is_dir() else None)
-
-
-def _check_askable(name: str, task: Untyped) -> None:
-    """Raise HarnessError if the task cannot be asked here."""
     kind = str(task.OUTPUT_TYPE)
     if kind not in ("generate_until", "multiple_choice"):
         raise HarnessError(
@@ -151,6 +140,7 @@ def _check_askable(name: str, task: Untyped) -> None:
         )
     if task.config.doc_to_audio:
         raise HarnessError(f"lm-eval's {name} needs audio", remedy="name a task of texts and images")
+    return LoadedTask(name=name, task=task, metrics=_find_metrics(name, task))
 
 
 def _has_own_scoring(task: Untyped) -> bool:

@@ -127,8 +127,14 @@ class Runner:
 
     def _answer(self, contexts: Sequence[Context]) -> list[Response | Failure]:
         started = time.perf_counter()
+        encode, most = getattr(self._lm, "tok_encode", None), getattr(self._lm, "max_length", None)
         for context in contexts:
-            self._check_fits(context)
+            if context.pictures or encode is None or not isinstance(most, int):
+                continue  # only the encoder can count the tokens of pictures
+            room = 0 if context.choices else context.sampling.get("max_gen_toks", getattr(self._lm, "max_gen_toks", 0))
+            longest = max(len(encode(context.text + choice)) for choice in context.choices or ("",))
+            if longest > most - room:
+                raise TooLong(_format_too_long(longest, most - room))
         if contexts[0].choices:
             weighed = self._lm.loglikelihood(contexts[0].instances(), disable_tqdm=True)
             choices = {name: float(pair[0]) for name, pair in zip(contexts[0].choices, weighed, strict=True)}
@@ -143,16 +149,6 @@ class Runner:
                 text = text.partition(stop)[0]
             responses.append(Response(text=text, model=self._name, seconds=seconds))
         return responses
-
-    def _check_fits(self, context: Context) -> None:
-        """Raise TooLong for text; only the encoder can count the tokens of pictures."""
-        encode, most = getattr(self._lm, "tok_encode", None), getattr(self._lm, "max_length", None)
-        if context.pictures or encode is None or not isinstance(most, int):
-            return
-        room = 0 if context.choices else context.sampling.get("max_gen_toks", getattr(self._lm, "max_gen_toks", 0))
-        longest = max(len(encode(context.text + choice)) for choice in context.choices or ("",))
-        if longest > most - room:
-            raise TooLong(_format_too_long(longest, most - room))
 
 
 def refuse_truncation(encode: Untyped) -> Untyped:

@@ -26,17 +26,6 @@ class Unknown:
         return int(bool(self))
 
 
-async def _score(rows: Sequence[Answered], root: Path) -> Decided:
-    import anyio.to_thread
-
-    of: dict[str, list[Answered]] = {}
-    for row in rows:
-        of.setdefault(row.sample.split, []).append(row)
-    for split, answered in of.items():
-        for item, decision in await anyio.to_thread.run_sync(_score_split, root, split, answered):
-            yield item, decision
-
-
 def _score_split(root: Path, split: str, rows: Sequence[Answered]) -> list[tuple[str, Verdict | Unscored]]:
     """A decision for each row. Blocking."""
     found = load_task(root, split)
@@ -75,8 +64,13 @@ def _build_instances(found: LoadedTask, row: Answered, doc: Untyped) -> list[Unt
 
 def _decide(found: LoadedTask, doc: Untyped, instances: Sequence[Untyped]) -> Verdict | Unscored:
     """lm-eval's number for each metric as an axis, left out if it does not count; the first metric gives the label."""
+    axes: dict[str, float] = {}
     try:
-        axes = _read_axes(found, doc, instances)
+        for each in dict.fromkeys(metric.filter for metric in found.metrics.values()):
+            scores = found.task.process_results(doc, [instance.filtered_resps[each] for instance in instances])
+            own = {ours: metric for ours, metric in found.metrics.items() if metric.filter == each}
+            numbers = {ours: float(scores[metric.name]) for ours, metric in own.items()}
+            axes |= {ours: value for ours, value in numbers.items() if not (own[ours].gaps and math.isnan(value))}
     except Exception as error:  # noqa: BLE001 - lm-eval's code may raise anything
         return Unscored(state="judge_error", message=f"{type(error).__name__}: {error}")
     if odd := [name for name, value in axes.items() if not 0 <= value <= 1]:
@@ -88,24 +82,21 @@ def _decide(found: LoadedTask, doc: Untyped, instances: Sequence[Untyped]) -> Ve
     return Verdict(label=label, axes=axes)
 
 
-def _read_axes(found: LoadedTask, doc: Untyped, instances: Sequence[Untyped]) -> dict[str, float]:
-    axes: dict[str, float] = {}
-    for each in dict.fromkeys(metric.filter for metric in found.metrics.values()):
-        scores = found.task.process_results(doc, [instance.filtered_resps[each] for instance in instances])
-        own = {ours: metric for ours, metric in found.metrics.items() if metric.filter == each}
-        numbers = {ours: float(scores[metric.name]) for ours, metric in own.items()}
-        axes |= {ours: value for ours, value in numbers.items() if not (own[ours].gaps and math.isnan(value))}
-    return axes
-
-
 def _open(_: Settings, root: Path) -> Rubric:
     try:
         package = f"lm-eval {version('lm-eval')}"  # its version can change a score
     except PackageNotFoundError:
         package = ""
 
-    def score(rows: Sequence[Answered], _folder: Path, _ask: Ask) -> Decided:
-        return _score(rows, root)
+    async def score(rows: Sequence[Answered], _folder: Path, _ask: Ask) -> Decided:
+        import anyio.to_thread
+
+        of: dict[str, list[Answered]] = {}
+        for row in rows:
+            of.setdefault(row.sample.split, []).append(row)
+        for split, answered in of.items():
+            for item, decision in await anyio.to_thread.run_sync(_score_split, root, split, answered):
+                yield item, decision
 
     return Rubric(identity={"package": package}, labels=LABELS, score=score, fidelity="upstream", meanings=MEANINGS)
 

@@ -72,14 +72,10 @@ def _wrap(model: Model, settings: Settings) -> Model:
     return StrategyModel(name="adashield-a", inner=model, answer=answer)
 
 
-def _check(request: Request, settings: Settings) -> str:
-    return "" if settings["pool"] is None else _get_pool(settings).find_leak(request)
-
-
 ADASHIELD_A: Final = Strategy(
     name="adashield-a",
     version="1",
-    seconds=None,  # its work waits for other samples\' in the same threads
+    seconds=None,  # its work waits for other samples' in the same threads
     description="puts the defence of the nearest training query, from a pool, after the question, and repeats it",
     wrap=_wrap,
     settings=(
@@ -108,5 +104,5 @@ ADASHIELD_A: Final = Strategy(
         Setting(name="device", type=str, default="cpu", identity=False, help="cpu, cuda, cuda:N, mps or auto"),
     ),
     calls=count_one_call,
-    check=_check,
+    check=lambda request, settings: "" if settings["pool"] is None else _get_pool(settings).find_leak(request),
 )

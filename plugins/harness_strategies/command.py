@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from harness.cli.flags import schemes_flag, with_schemes
-from harness.cli.options import add_flags, parse_pairs, plugin_options, show_examples
+from harness.cli.options import parse_pairs, plugin_options, show_examples
 from harness.text import one_line, say
 
 if TYPE_CHECKING:
@@ -31,41 +31,6 @@ def _settings_flag(flag: str, name: str, text: str) -> Callable[[_F], _F]:
     return click.option(flag, name, multiple=True, callback=parse, metavar="KEY=VALUE", help=text)
 
 
-def _flags(function: _F) -> _F:
-    return add_flags(
-        function,
-        click.option("--target", required=True, metavar="SCHEME/NAME", help="The model that shall refuse the queries."),
-        _settings_flag("-M", "target_settings", "Setting of the target's provider."),
-        click.option("--refiner", required=True, metavar="SCHEME/NAME", help="The model that writes the defences."),
-        _settings_flag("-R", "refiner_settings", "Setting of the refining model's provider."),
-        click.option(
-            "--clip",
-            required=True,
-            metavar="NAME",
-            help="CLIP model of transformers that places the queries: a folder or a hub id.",
-        ),
-        click.option("--output", required=True, type=_FILE, help="The pool's file; one that is there is continued."),
-        click.option("--prompt", type=_FILE, help="A FILE with the first defence, instead of that of adashield-s."),
-        click.option(
-            "--rounds", type=click.IntRange(0), default=4, show_default=True, help="Most refinements a query."
-        ),
-        click.option("--validate", type=_FILE, help="Queries that a defence must make the target refuse, too."),
-        click.option(
-            "--agree",
-            type=click.FloatRange(0, 1),
-            default=0.8,
-            show_default=True,
-            help="Share of these that it must.",
-        ),
-        click.option(
-            "--device", default="cpu", show_default=True, help="Where CLIP computes: cpu, cuda, cuda:N or mps."
-        ),
-        click.option("--concurrency", type=click.IntRange(1), help="Most calls at once to each model."),
-        schemes_flag,
-        plugin_options,
-    )
-
-
 @command.command(
     "pool",
     epilog=show_examples(
@@ -74,7 +39,27 @@ def _flags(function: _F) -> _F:
     ),
 )
 @click.argument("queries", type=_FILE)
-@_flags
+@click.option("--target", required=True, metavar="SCHEME/NAME", help="The model that shall refuse the queries.")
+@_settings_flag("-M", "target_settings", "Setting of the target's provider.")
+@click.option("--refiner", required=True, metavar="SCHEME/NAME", help="The model that writes the defences.")
+@_settings_flag("-R", "refiner_settings", "Setting of the refining model's provider.")
+@click.option(
+    "--clip",
+    required=True,
+    metavar="NAME",
+    help="CLIP model of transformers that places the queries: a folder or a hub id.",
+)
+@click.option("--output", required=True, type=_FILE, help="The pool's file; one that is there is continued.")
+@click.option("--prompt", type=_FILE, help="A FILE with the first defence, instead of that of adashield-s.")
+@click.option("--rounds", type=click.IntRange(0), default=4, show_default=True, help="Most refinements a query.")
+@click.option("--validate", type=_FILE, help="Queries that a defence must make the target refuse, too.")
+@click.option(
+    "--agree", type=click.FloatRange(0, 1), default=0.8, show_default=True, help="Share of these that it must."
+)
+@click.option("--device", default="cpu", show_default=True, help="Where CLIP computes: cpu, cuda, cuda:N or mps.")
+@click.option("--concurrency", type=click.IntRange(1), help="Most calls at once to each model.")
+@schemes_flag
+@plugin_options
 @click.pass_context
 def pool(ctx: click.Context, /, queries: Path, **given: Any) -> int:
     """Refine a defence on each training query, and keep those that make the target refuse.
@@ -152,9 +137,13 @@ async def _build(asked: list[Query], checked: list[Query], given: dict[str, Any]
             agree=given["agree"],
         )
         done, calls, usage = await build_pool(asked, before, how, clip, output, tell)
-    _tell_end(done, asked, output)
+    missing = sum(query.key not in done.entries for query in asked)
+    lost = f", {missing} could not be asked: give the same command again" if missing else ""
+    say(f"{output}: {len(done.usable)} defences of {len(done.entries)} queries{lost}")
+    if not done.usable:
+        say("no defence was found, so adashield-a cannot use this pool", err=True)
     say(f"{calls:,} calls, {usage.input_tokens:,} tokens in, {usage.output_tokens:,} out", err=True)
-    return 0 if all(query.key in done.entries for query in asked) else 3
+    return 3 if missing else 0
 
 
 def _continue(output: Path, new: Pool) -> Pool:
@@ -174,11 +163,3 @@ def _continue(output: Path, new: Pool) -> Pool:
             "or another --output",
         )
     return before
-
-
-def _tell_end(made: Pool, asked: list[Query], output: Path) -> None:
-    missing = sum(query.key not in made.entries for query in asked)
-    lost = f", {missing} could not be asked: give the same command again" if missing else ""
-    say(f"{output}: {len(made.usable)} defences of {len(made.entries)} queries{lost}")
-    if not made.usable:
-        say("no defence was found, so adashield-a cannot use this pool", err=True)

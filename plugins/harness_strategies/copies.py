@@ -128,7 +128,9 @@ def change_images(request: Request, change: Change, random: Random) -> Request:
         if isinstance(part, Text):
             return part
         place += 1
-        return _encode(change(decode(open_image(part).opened), random), f"{part.path}~{place}")
+        held = io.BytesIO()
+        change(decode(open_image(part).opened), random).save(held, "PNG", compress_level=1)
+        return open_image(inline_image(f"{part.path}~{place}", held.getvalue()))
 
     return _change_parts(request, lambda _message, part: change_part(part))
 
@@ -150,9 +152,3 @@ def _change_parts(request: Request, change: Callable[[Message, Text | Image], Te
         for message in request.messages
     )
     return replace(request, messages=messages)
-
-
-def _encode(picture: Picture, name: str) -> Image:
-    held = io.BytesIO()
-    picture.save(held, "PNG", compress_level=1)
-    return open_image(inline_image(name, held.getvalue()))

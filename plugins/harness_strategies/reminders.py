@@ -40,26 +40,21 @@ def wrap_question(parts: tuple[Part, ...], before: str, after: str) -> tuple[Par
     return tuple(found)
 
 
-def _read_template(file: Path) -> tuple[str, str]:
-    """The words before and after the question of a user's file, in which `{}` stands for the question."""
-    words = read_words(file, "the reminder")
-    before, gap, after = words.partition(GAP)
-    if not gap or GAP in after:
-        raise HarnessError(
-            "the reminder does not say where the question stands",
-            where=str(file),
-            remedy=f"write {GAP} once, where the question is to be",
-        )
-    return before.strip(), after.strip()
-
-
 def _wrap_reminder(model: Model, settings: Settings) -> Model:
     file: Path | None = settings["prompt"]
     form = settings["form"]
     if file is not None and form != "both":
         raise HarnessError("-S prompt says itself what stands before and after the question", remedy="leave form out")
-    before, after = (PREFIX, SUFFIX) if file is None else _read_template(file)
-    before, after = (before if form != "suffix" else ""), (after if form != "prefix" else "")
+    before, after = (PREFIX if form != "suffix" else ""), (SUFFIX if form != "prefix" else "")
+    if file is not None:
+        before, gap, after = read_words(file, "the reminder").partition(GAP)
+        if not gap or GAP in after:
+            raise HarnessError(
+                "the reminder does not say where the question stands",
+                where=str(file),
+                remedy=f"write {GAP} once, where the question is to be",
+            )
+        before, after = before.strip(), after.strip()
 
     async def answer(inner: Model, request: Request) -> Response | Failure:
         """Ask with the reminder around the question."""

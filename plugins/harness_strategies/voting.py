@@ -98,13 +98,6 @@ def _lacks_spacy() -> HarnessError:
     return HarnessError(f"-S similarity=spacy needs spaCy with its model {_SPACY}", remedy=remedy)
 
 
-def _choose_part(request: Request, mutate: str) -> str:
-    """What is changed in the copies of a request: its images if it has some, else its text, or both."""
-    if mutate != "auto":
-        return mutate if request.images else "text"
-    return "images" if request.images else "text"
-
-
 def _describe(answer: Response | Failure) -> str:
     return answer.text if isinstance(answer, Response) else f"[{answer.outcome}: {answer.reason}]"
 
@@ -129,7 +122,9 @@ def _wrap_jailguard(model: Model, settings: Settings) -> Model:
 
     async def answer(inner: Model, request: Request) -> Response | Failure:
         """Ask the copies; block the request if their answers diverge or all refuse; else ask it as it is."""
-        part = _choose_part(request, settings["mutate"])
+        # images where there are some, else text, unless the setting says text or both
+        wanted = "images" if settings["mutate"] == "auto" else settings["mutate"]
+        part = wanted if request.images else "text"
         threshold = settings["threshold"]
         if threshold is None and settings["similarity"] == "words":
             threshold = _WORDS_THRESHOLD
@@ -161,14 +156,10 @@ def _wrap_jailguard(model: Model, settings: Settings) -> Model:
     return StrategyModel(name="jailguard", inner=model, answer=answer)
 
 
-def _count_jailguard(request: Request, settings: Settings) -> tuple[int, int]:
-    return (settings["copies"], settings["copies"] + 1) if is_chat(request) else (0, 0)
-
-
 JAILGUARD: Final = Strategy(
     name="jailguard",
     version="1",
-    seconds=None,  # its work waits for other samples\' in the same threads
+    seconds=None,  # its work waits for other samples' in the same threads
     description="blocks a request if the answers to changed copies of it diverge, or all refuse",
     wrap=_wrap_jailguard,
     settings=(
@@ -198,7 +189,7 @@ JAILGUARD: Final = Strategy(
             help="compares answers: by the words they hold, or as JailGuard by spaCy's en_core_web_md",
         ),
     ),
-    calls=_count_jailguard,
+    calls=lambda request, settings: (settings["copies"], settings["copies"] + 1) if is_chat(request) else (0, 0),
     facts=_find_facts,
 )
 
@@ -247,7 +238,7 @@ def _count_smooth(request: Request, settings: Settings) -> tuple[int, int]:
 SMOOTH: Final = Strategy(
     name="smooth",
     version="1",
-    seconds=None,  # its work waits for other samples\' in the same threads
+    seconds=None,  # its work waits for other samples' in the same threads
     description="asks copies with masked or noisy images, and gives the answer of the majority",
     wrap=_wrap_smooth,
     settings=(

@@ -197,7 +197,10 @@ class ImageFolder:
         Raises:
             BadImage: a WebP, BMP or GIF, which becomes a PNG, does not decode.
         """
-        paths = [self._path(image.opened) for image in images]
+        paths: list[Path] = []
+        for image in images:
+            suffix = _SUFFIXES[image.opened.mime]
+            paths.append(self._folder / f"{image.opened.sha256}{suffix if suffix in _PLAIN else '.png'}")
         self._users.update(paths)
         try:
             for image, path in zip(images, paths, strict=True):
@@ -209,10 +212,6 @@ class ImageFolder:
             for path in {path for path in paths if not self._users[path]}:
                 path.unlink(missing_ok=True)
                 del self._users[path]
-
-    def _path(self, content: ImageContent) -> Path:
-        suffix = _SUFFIXES[content.mime]
-        return self._folder / f"{content.sha256}{suffix if suffix in _PLAIN else '.png'}"
 
 
 def _write_image(content: ImageContent, path: Path) -> None:
@@ -244,11 +243,23 @@ def read_reply(reply: Mapping[str, Json], origin: Origin) -> Response | Failure:
     """The answer or the failure. Raises HarnessError if no request will work."""
     seen = as_mapping(reply.get("seen"))
     raised = as_mapping(reply.get("raised")) or as_mapping(seen.get("raised"))
+    if raised.get("kind") == "unreadable":
+        said, reason = _shorten(str(raised.get("message"))), str(raised.get("reason"))
+        return Failure(outcome="error", reason=reason, message=said, transient=bool(raised.get("transient")))
     if raised:
-        return _describe_raised(raised)
+        kind, said = str(raised.get("type") or raised.get("kind")), str(raised.get("message"))
+        message = _shorten(f"{said} ({raised['place']})" if raised.get("place") else said)
+        passing = any(word in kind for word in _PASSING) and kind != _MEMORY
+        return Failure(outcome="error", reason=kind, message=message, transient=passing)
     status = seen.get("status")
     if isinstance(status, int) and status >= 300:
-        return _status_failure(status, seen, origin)
+        headers = {str(name): str(value) for name, value in as_mapping(seen.get("headers")).items()}
+        error_body = ApiError.of(redact(str(seen.get("body"))).encode("utf-8", "replace"))
+        try:
+            return failure(status, headers, error_body, origin.address)
+        except HarnessError as error:
+            remedy = f"the class of {origin.name} reads its key and address from the environment, or from -M args"
+            raise type(error)(error.what, where=error.where, remedy=remedy) from error
     seconds = float(reply.get("seconds") or 0.0)
     completion = _read_completion(seen, origin, seconds)
     if isinstance(completion, Failure) and completion.reason != "wrong_shape":
@@ -266,26 +277,6 @@ def read_reply(reply: Mapping[str, Json], origin: Origin) -> Response | Failure:
     if isinstance(completion, Response):  # the class's text, with the server's outcome
         return replace(completion, text=said, reasoning=completion.reasoning or reasoning)
     return Response(text=said, reasoning=reasoning, seconds=seconds)
-
-
-def _describe_raised(raised: Mapping[str, Json]) -> Failure:
-    if raised.get("kind") == "unreadable":
-        said, reason = _shorten(str(raised.get("message"))), str(raised.get("reason"))
-        return Failure(outcome="error", reason=reason, message=said, transient=bool(raised.get("transient")))
-    kind = str(raised.get("type") or raised.get("kind"))
-    message = f"{raised.get('message')} ({raised.get('place')})" if raised.get("place") else str(raised.get("message"))
-    passing = any(word in kind for word in _PASSING)
-    return Failure(outcome="error", reason=kind, message=_shorten(message), transient=passing and kind != _MEMORY)
-
-
-def _status_failure(status: int, seen: Mapping[str, Json], origin: Origin) -> Failure:
-    headers = {str(name): str(value) for name, value in as_mapping(seen.get("headers")).items()}
-    error_body = ApiError.of(redact(str(seen.get("body"))).encode("utf-8", "replace"))
-    try:
-        return failure(status, headers, error_body, origin.address)
-    except HarnessError as error:
-        remedy = f"the class of {origin.name} reads its key and address from the environment, or from -M args"
-        raise type(error)(error.what, where=error.where, remedy=remedy) from error
 
 
 def _read_completion(seen: Mapping[str, Json], origin: Origin, seconds: float) -> Response | Failure | None:

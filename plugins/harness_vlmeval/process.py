@@ -212,7 +212,19 @@ class ZooModel:
             kit = self._kit
             assert kit is not None
             if kit.dead:
-                kit = await self._restart(kit)
+                if self._left == 0:
+                    raise HarnessError(
+                        f"VLMEvalKit's process died after {self._allowed} restarts",
+                        where=str(self._model["name"]),
+                        remedy=f"{_format_lines(kit.last_lines)}\n  -M restarts=N allows more",
+                    )
+                self._left -= 1
+                await kit.close()
+                await self._start()
+                times = self._allowed - self._left
+                self.notes = (f"VLMEvalKit's process died and was restarted, {times} of {self._allowed} times",)
+                kit = self._kit
+                assert kit is not None
         try:
             return await kit.ask("generate", message=message, settings=settings)
         except Refused as refused:
@@ -222,21 +234,6 @@ class ZooModel:
         """End the process."""
         if self._kit is not None:
             await self._kit.close()
-
-    async def _restart(self, dead: KitProcess) -> KitProcess:
-        if self._left == 0:
-            raise HarnessError(
-                f"VLMEvalKit's process died after {self._allowed} restarts",
-                where=str(self._model["name"]),
-                remedy=f"{_format_lines(dead.last_lines)}\n  -M restarts=N allows more",
-            )
-        self._left -= 1
-        await dead.close()
-        await self._start()
-        times = self._allowed - self._left
-        self.notes = (f"VLMEvalKit's process died and was restarted, {times} of {self._allowed} times",)
-        assert self._kit is not None
-        return self._kit
 
     async def _start(self) -> dict[str, Json]:
         kit = self._kit = await start_kit(self._tasks, self._python, data=self._data)

@@ -152,39 +152,33 @@ def read_table(root: Path, split: str, part: Part, form: Form) -> Iterator[Sampl
     table = rows(open_files(root), f"{part.dataset}.tsv")
     shown = _TableImages(root=root)
     whole = Part(dataset=part.dataset, n=None, images=None)
-    return _together(_sample(_row(row), split, whole, form, {}, _parts(row, shown, form)) for row in table)
 
+    def read() -> Iterator[Sample]:
+        for row in table:
+            index, question, images = row.key("index"), row.text("question"), shown.of(row)
+            options = {letter: row.text(letter) for letter in _LETTERS if row.text(letter, default="")}
+            built = {
+                "id": index,
+                "group": index,
+                "answer": row.text("answer"),
+                "options": options,
+                "category": row.text("category", default=""),
+                "tags": {name: row.text(name) for name in ("l2-category",) if row.text(name, default="")},
+                "pictures": f"sha256:{hashlib.sha256(row.text('image').encode()).hexdigest()}",
+            }
+            # images at the question's marks, else before it; then the options
+            listed = "".join(f"\n{letter}. {text}" for letter, text in options.items())
+            ending = "\nAnswer yes or no." if form != "choice" else f"{listed}\nAnswer with one letter."
+            marks = list(_MARK.finditer(question))
+            parts: list[str | Image] = [] if marks else list(images)
+            at = 0
+            for number, mark in enumerate(marks):
+                parts += [question[at : mark.start()], images[int(mark[1]) - 1 if mark[1] else number]]
+                at = mark.end()
+            parts = [part for part in (*parts, question[at:] + ending) if part]
+            yield _sample(built, split, whole, form, {}, parts)
 
-def _row(row: Row) -> dict[str, Any]:
-    index = row.key("index")
-    return {
-        "id": index,
-        "group": index,
-        "answer": row.text("answer"),
-        "options": _options(row),
-        "category": row.text("category", default=""),
-        "tags": {name: row.text(name) for name in ("l2-category",) if row.text(name, default="")},
-        "pictures": f"sha256:{hashlib.sha256(row.text('image').encode()).hexdigest()}",
-    }
-
-
-def _options(row: Row) -> dict[str, str]:
-    return {letter: row.text(letter) for letter in _LETTERS if row.text(letter, default="")}
-
-
-def _parts(row: Row, shown: _TableImages, form: Form) -> list[str | Image]:
-    """Images at the question's marks, else before it; then the options."""
-    images = shown.of(row)
-    question = row.text("question")
-    options = "".join(f"\n{letter}. {text}" for letter, text in _options(row).items())
-    ending = "\nAnswer yes or no." if form != "choice" else f"{options}\nAnswer with one letter."
-    marks = list(_MARK.finditer(question))
-    parts: list[str | Image] = [] if marks else list(images)
-    at = 0
-    for number, mark in enumerate(marks):
-        parts += [question[at : mark.start()], images[int(mark[1]) - 1 if mark[1] else number]]
-        at = mark.end()
-    return [part for part in (*parts, question[at:] + ending) if part]
+    return _together(read())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
