@@ -22,10 +22,6 @@ UNSAID: Final = "no description was given"
 _MOST_DRAWN: Final = 512  #: pixels of a side that is drawn; larger pictures are scaled up
 
 
-def _check_order(sample: Sample, _settings: Settings) -> str:
-    return check_images(sample) or ("it holds one image only" if len(sample.request.images) < 2 else "")
-
-
 def _apply_order(sample: Sample, _settings: Settings, variant: Variant) -> Attacked:
     images = sample.request.images
     known = {image.opened.sha256: number for number, image in enumerate(images)}  # the last of those that are the same
@@ -42,7 +38,9 @@ ORDER: Final = Attack(
     version="1",
     description="control: shows the images in another order, a new one in each epoch",
     apply=_apply_order,
-    check=_check_order,
+    check=lambda sample, _settings: (
+        check_images(sample) or ("it holds one image only" if len(sample.request.images) < 2 else "")
+    ),
     settings=(SEED,),
     control=True,
 )
@@ -120,24 +118,18 @@ def _check_drop(sample: Sample, _settings: Settings) -> str:
     return ""
 
 
-def _apply_drop(sample: Sample, _settings: Settings, _variant: Variant) -> Attacked:
-    return Attacked(request=replace_images(sample.request, lambda _number, _image: None))
-
-
 DROP: Final = Attack(
     name="drop",
     version="1",
     description="control: asks the question without its images",
-    apply=_apply_drop,
+    apply=lambda sample, _settings, _variant: Attacked(
+        request=replace_images(sample.request, lambda _number, _image: None)
+    ),
     check=_check_drop,
     images=lambda _sample, _settings: 0,
     variants=1,
     control=True,
 )
-
-
-def _check_caption(sample: Sample, _settings: Settings) -> str:
-    return check_images(sample) or ("" if list_texts(sample.request) else "its question has no text")
 
 
 def _ask_captions(sample: Sample, _settings: Settings) -> list[Request]:
@@ -167,7 +159,9 @@ CAPTION_ONLY: Final = Attack(
     version="1",
     description="control: puts the model's own description of each image in its place, one call for each",
     apply=_apply_captions,
-    check=_check_caption,
+    check=lambda sample, _settings: (
+        check_images(sample) or ("" if list_texts(sample.request) else "its question has no text")
+    ),
     images=lambda _sample, _settings: 1,
     ask=_ask_captions,
     calls=lambda sample, _settings: len(sample.request.images),

@@ -49,10 +49,6 @@ def _name_file(settings: Settings) -> Mapping[str, Json]:
     return {"image": f"{content.mime}, {content.width} x {content.height}"}
 
 
-def _check(sample: Sample, _settings: Settings) -> str:
-    return NO_CHAT if sample.request.raw else ""
-
-
 def _apply(sample: Sample, settings: Settings, _variant: Variant) -> Attacked:
     image, left = open_file(settings), [True]
 
@@ -71,7 +67,7 @@ PREPEND_IMAGE: Final = Attack(
     version="1",
     description="puts an image of yours before the question, such as a released adversarial one",
     apply=_apply,
-    check=_check,
+    check=lambda sample, _settings: NO_CHAT if sample.request.raw else "",
     images=lambda sample, _settings: len(sample.request.images) + 1,
     facts=_name_file,
     settings=(

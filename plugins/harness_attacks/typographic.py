@@ -112,7 +112,10 @@ def spell(text: str, file: Path | None) -> tuple[str, str]:
         if letter.isspace() or has_letter(file, letter):
             spelled.append(letter)
             continue
-        if _is_invisible(letter) or (spelled and unicodedata.combining(letter)):
+        # a control or format character, what chooses a variant of the letter before it, or a mark on it
+        if unicodedata.category(letter) in ("Cc", "Cf") or letter in _VARIANTS:
+            continue
+        if spelled and unicodedata.combining(letter):
             continue
         parts = unicodedata.normalize("NFKD", SIGNS.get(letter, letter))
         plain = "".join(part for part in parts if part.isspace() or not unicodedata.combining(part))
@@ -121,11 +124,6 @@ def spell(text: str, file: Path | None) -> tuple[str, str]:
         else:
             missing.append(letter)
     return "".join(spelled), "".join(dict.fromkeys(missing))
-
-
-def _is_invisible(letter: str) -> bool:
-    """Whether it is a control or format character, or chooses a variant of the letter before it."""
-    return unicodedata.category(letter) in ("Cc", "Cf") or letter in _VARIANTS
 
 
 def draw_text(text: str, file: Path | None, *, items: bool) -> Image:

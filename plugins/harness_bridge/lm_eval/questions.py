@@ -205,19 +205,7 @@ def to_request(
     turns: list[dict[str, Any]] = outer["harness.messages"]["turns"]
     prefill = "" if outer["harness.messages"]["answers"] else str(turns.pop()["content"])
     prefill += context[end:]
-    _check_abilities(info, visuals, turns, prefill)
-    try:
-        messages = _messages(turns, [_picture(at, visual) for at, visual in enumerate(visuals)])
-    except BadImage as fault:
-        return Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
-    if messages is None:
-        marks = sum(turn["content"].count(MARK) for turn in turns)
-        return Failure(outcome="bad_sample", reason="marks", message=f"{marks} marks, {len(visuals)} pictures")
-    return Request(messages=messages, settings=settings, prefill=prefill, choices=choices)
-
-
-def _check_abilities(info: ModelInfo, visuals: Sequence[Any], turns: Sequence[Mapping[str, Any]], prefill: str) -> None:
-    """Raise HarnessError if the model lacks an ability; nothing is ever dropped."""
+    # nothing is ever dropped: what the model lacks ends the run
     most = info.max_images if "images" in info.can else 0
     if most is not None and len(visuals) > most:
         raise HarnessError(
@@ -231,21 +219,23 @@ def _check_abilities(info: ModelInfo, visuals: Sequence[Any], turns: Sequence[Ma
         )
     if "system" not in info.can and any(turn["role"] == "system" for turn in turns):
         raise HarnessError(f"{info.ref} takes no system message", remedy="name another model")
-
-
-def _messages(turns: Sequence[Mapping[str, Any]], pictures: list[Image]) -> tuple[Message, ...] | None:
-    """The turns with a picture for each mark; without marks, all before the last turn; None for a mismatch."""
+    try:
+        pictures = [_picture(at, visual) for at, visual in enumerate(visuals)]
+    except BadImage as fault:
+        return Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
+    # a picture for each mark; without marks, all before the last turn
     texts = [str(turn["content"]) for turn in turns]
     marks = sum(text.count(MARK) for text in texts)
     if marks == 0 and texts:
         texts[-1] = MARK * len(pictures) + texts[-1]
     elif marks != len(pictures) and pictures:
-        return None
+        return Failure(outcome="bad_sample", reason="marks", message=f"{marks} marks, {len(visuals)} pictures")
     left = iter(pictures)
-    return tuple(
+    messages = tuple(
         Message(role=turn["role"], content=_parts(text, left) if pictures else (Text(text=text),))
         for turn, text in zip(turns, texts, strict=True)
     )
+    return Request(messages=messages, settings=settings, prefill=prefill, choices=choices)
 
 
 def _parts(text: str, pictures: Iterator[Image]) -> tuple[Part, ...]:

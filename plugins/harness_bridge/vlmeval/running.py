@@ -79,16 +79,22 @@ def run_vlmeval(spec: ModelSpec, policy: Policy, settings: Generation, *, python
     """Open the model and run VLMEvalKit with it.
 
     Raises:
-        HarnessError: the model does not open or answer, VLMEvalKit is missing, or no data set has a result.
+        HarnessError: the flags name a model or no data, the model does not open or answer, VLMEvalKit is missing, or no
+            data set has a result.
     """
-    name = name_model(spec, settings)
-    flags = _check_flags(flags)
+    name, helped = name_model(spec, settings), not _HELP.isdisjoint(flags)
+    if named := [flag for flag in _OURS if _flag_value(flags, flag) is not None]:
+        raise HarnessError(f"{named[0]} is among VLMEvalKit's flags", remedy="name the model by the bridge's --model")
+    if _flag_value(flags, "--data") is None and not helped:
+        raise HarnessError(
+            "--data is not among VLMEvalKit's flags", remedy="add it after the --, such as --data MMStar"
+        )
+    flags = flags if _flag_value(flags, "--judge") is not None else (*flags, *JUDGE)
     python = python or os.environ.get(VARIABLE, "") or sys.executable
     started = time.time()
     answers = Answers(settings)
     anyio.run(_run, spec, policy, answers, python, (name, *flags))
     folder = Path(os.environ.get("MMEVAL_ROOT") or _flag_value(flags, "--work-dir") or "outputs") / name
-    helped = bool(_HELP.intersection(flags))
     return KitRun(
         help=helped,
         model=name,
@@ -167,21 +173,6 @@ async def _answer_questions(child: ChildProcess, model: Model, answers: Answers)
 
 def _tell(line: str) -> None:
     click.echo(one_line(line), err=True)
-
-
-def _check_flags(flags: Sequence[str]) -> tuple[str, ...]:
-    """The flags, with `--judge exact_matching` added if they name no judge.
-
-    Raises:
-        HarnessError: a flag names the model, which the bridge sets, or none names the data.
-    """
-    if named := [flag for flag in _OURS if _flag_value(flags, flag) is not None]:
-        raise HarnessError(f"{named[0]} is among VLMEvalKit's flags", remedy="name the model by the bridge's --model")
-    if _flag_value(flags, "--data") is None and not {"-h", "--help"}.intersection(flags):
-        raise HarnessError(
-            "--data is not among VLMEvalKit's flags", remedy="add it after the --, such as --data MMStar"
-        )
-    return tuple(flags) if _flag_value(flags, "--judge") is not None else (*flags, *JUDGE)
 
 
 def _find_failures(folder: Path, since: float) -> dict[str, str]:
