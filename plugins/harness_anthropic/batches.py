@@ -69,10 +69,13 @@ class AnthropicBatches:
                 options={"headers": {"content-type": "application/json", "content-length": str(length)}},
             )
         )
-        found = _parse(content)
-        if not as_text(found.get("id")):
+        try:
+            batch = as_text(as_mapping(json.loads(content)).get("id"))
+        except ValueError:
+            raise wrong_shape("not JSON") from None
+        if not batch:
             raise wrong_shape("a batch was made and has no id")
-        return as_text(found.get("id"))
+        return batch
 
     async def find(self, mark: str, *, count: int, since: float, known: Collection[str]) -> str | None:
         """The id of the batch that was made since then with so many requests, and is no other of this run's."""
@@ -129,13 +132,6 @@ def _read_line(payload: Json) -> tuple[str, BatchAnswer | None] | None:
     error = as_mapping(result.get("error"))
     inner = as_text(as_mapping(error.get("error", error)).get("type"))
     return name, BatchAnswer(status=STATUSES.get(inner, 500), body=json.dumps(error).encode())
-
-
-def _parse(content: bytes) -> dict[str, Json]:
-    try:
-        return dict(as_mapping(json.loads(content)))
-    except ValueError:
-        raise wrong_shape("not JSON") from None
 
 
 def _measure(file: Path) -> int:

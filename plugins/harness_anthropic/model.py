@@ -137,9 +137,12 @@ class AnthropicModel:
             reply = await self._connection.post(_PATH, encode({**fixed, **sent}))
             if isinstance(reply, Rejected):
                 self._learn(reply, sent)
-                if self._dialect.parameters(request) == sent:
-                    return self._failure(reply)
-                continue
+                if self._dialect.parameters(request) != sent:
+                    continue
+                error, effort = reply.error, self._settings["effort"]
+                if reply.status in REFUSALS and effort and _EFFORT.search(error.message) and not error.filtered:
+                    raise reply.refusal_error(f"effort={effort}", "leave -M effort out, or set another")
+                return reply.failure()
             if isinstance(reply, Failure):
                 return reply
             tool = TOOL if "tools" in sent else ""
@@ -158,9 +161,3 @@ class AnthropicModel:
         if (name := find_unsupported(error, self._fixed)) is not None:
             raise rejected.refusal_error(name, f"leave {name} out of -M extra")
         self._dialect = self._dialect.after_refusal(rejected, sent)
-
-    def _failure(self, rejected: Rejected) -> Failure:
-        error, effort = rejected.error, self._settings["effort"]
-        if rejected.status in REFUSALS and effort and _EFFORT.search(error.message) and not error.filtered:
-            raise rejected.refusal_error(f"effort={effort}", "leave -M effort out, or set another")
-        return rejected.failure()

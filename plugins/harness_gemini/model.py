@@ -115,7 +115,11 @@ class _Pieces(aiohttp.payload.Payload):
 async def _exchange(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     running = _RUNNING.get(None)
     if running is None:
-        return await _pass_on(request, handler)
+        # a call of the SDK's own, about files and batches: it may go to one host only, so a redirect gets no key
+        if not is_host_of(str(request.url), MANAGED.get() or ""):
+            raise aiohttp.ClientConnectionError(f"the service redirects to {request.url.host}")
+        request.headers["accept-encoding"] = "identity"  # the session unpacks nothing
+        return await handler(request)
     if running.content is not None:
         raise _Redirected
     await request.update_body(_Pieces(running.body))
@@ -128,14 +132,6 @@ async def _exchange(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
         if not response.content.at_eof():
             response.close()  # the SDK would read the rest, of any size
     return response
-
-
-async def _pass_on(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """A call of the SDK's own, about files and batches: it may go to one host only, so a redirect gets no key."""
-    if not is_host_of(str(request.url), MANAGED.get() or ""):
-        raise aiohttp.ClientConnectionError(f"the service redirects to {request.url.host}")
-    request.headers["accept-encoding"] = "identity"  # the session unpacks nothing
-    return await handler(request)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,23 +78,18 @@ class OpenAIBrush:
             got = await self._connection.post(_PATH, encode({**body, **self._fixed, **sent}))
             if not isinstance(got, Rejected):
                 return got if isinstance(got, Failure) else _read_drawn(got)
-            self._learn(got, sent)
+            if got.status in REFUSALS and not got.error.filtered:
+                insisted = {"response_format"} if self._insisted else set[str]()
+                if (fixed := find_unsupported(got.error, {*self._fixed, *insisted})) is not None:
+                    raise got.refusal_error(fixed, f"leave {fixed} out of the painter's settings")
+                if (name := find_unsupported(got.error, sent)) is not None:
+                    self._dropped |= {name}
             if self._optional(drawing) == sent:
                 return got.failure()
 
     def _optional(self, drawing: Drawing) -> dict[str, Json]:
         wanted = {**self._format, "seed": drawing.seed % 2**31}
         return {name: value for name, value in wanted.items() if name not in self._dropped}
-
-    def _learn(self, rejected: Rejected, sent: dict[str, Json]) -> None:
-        error = rejected.error
-        if rejected.status not in REFUSALS or error.filtered:
-            return
-        insisted = {"response_format"} if self._insisted else set[str]()
-        if (fixed := find_unsupported(error, {*self._fixed, *insisted})) is not None:
-            raise rejected.refusal_error(fixed, f"leave {fixed} out of the painter's settings")
-        if (name := find_unsupported(error, sent)) is not None:
-            self._dropped |= {name}
 
 
 def _read_drawn(reply: Reply) -> Drawn | Failure:

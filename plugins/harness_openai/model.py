@@ -161,15 +161,10 @@ class OpenAIModel:
             got = await self._connection.post(_PATH, body)
             if not isinstance(got, Rejected):
                 return got
-            self._learn(got, sent)
+            if got.status in REFUSALS and not got.error.filtered:
+                if (fixed := find_refused(got.error, self._fixed)) is not None:
+                    raise got.refusal_error(fixed, f"leave {fixed} out of the -M settings")
+                if (name := find_refused(got.error, sent)) is not None:
+                    self._dialect = self._dialect.without(name)
             if self._dialect.parameters(request) == sent:
                 return got.failure()
-
-    def _learn(self, rejected: Rejected, sent: dict[str, Json]) -> None:
-        error = rejected.error
-        if rejected.status not in REFUSALS or error.filtered:
-            return
-        if (fixed := find_refused(error, self._fixed)) is not None:
-            raise rejected.refusal_error(fixed, f"leave {fixed} out of the -M settings")
-        if (name := find_refused(error, sent)) is not None:
-            self._dialect = self._dialect.without(name)
