@@ -22,6 +22,7 @@ from harness.testing.messages import MessagesServer
 from harness.testing.server import Call, ChatServer
 from harness.types import Setting
 from tests.plugins import anthropic_asking, gemini_asking, openai_asking
+from tests.plugins.deadlines import never_ending
 from tests.plugins.gemini_asking import GeminiServer
 from tests.plugins.openai_asking import ASKED, FIRST, SECOND, get_failure, get_response, large
 
@@ -98,7 +99,7 @@ ROWS = [(OPENAI, row) for row in faults.ROWS] + [(ANTHROPIC, row) for row in mes
 
 @pytest.mark.parametrize(("api", "row"), ROWS, ids=[f"{api.scheme} {row.name}" for api, row in ROWS])
 async def test_every_reply_ends_in_its_outcome_after_one_attempt(api: Api, row: Row) -> None:
-    async with api.served(row.reply, timeout=0.3 if row.endless else 30.0) as (model, server):
+    async with api.served(never_ending(row.reply) if row.endless else row.reply) as (model, server):
         if row.outcome is None:
             with pytest.raises(HarnessError):
                 await model.generate(ASKED)
@@ -114,7 +115,7 @@ async def test_every_reply_ends_in_its_outcome_after_one_attempt(api: Api, row: 
 
 @every_api
 async def test_a_stall_and_a_lost_connection_are_told_apart(api: Api) -> None:
-    async with api.served(Reply(fault="stall"), timeout=0.3) as (model, server):
+    async with api.served(never_ending(Reply(fault="stall"))) as (model, server):
         stalled = await get_failure(model)
         server.play = Reply(fault="drop")
         dropped = await get_failure(model)

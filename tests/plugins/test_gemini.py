@@ -18,6 +18,7 @@ from harness_gemini.provider import SETTINGS, THRESHOLDS
 from harness import Generation, HarnessError, Message, Request, Text
 from harness.testing.conformance import check_provider
 from harness.testing.faults import Reply
+from tests.plugins.deadlines import never_ending
 from tests.plugins.gemini_asking import ASKED, FIRST, KEY, SECOND, GeminiServer, blocked, error, said, sent, served
 from tests.plugins.openai_asking import get_failure, get_response
 
@@ -60,7 +61,7 @@ ANSWERS: dict[str, tuple[Reply, tuple[str, frozenset[str]]]] = {
 
 @pytest.mark.parametrize(("reply", "ends"), ROWS.values(), ids=ROWS)
 async def test_every_failure_ends_in_its_outcome_after_one_attempt(reply: Reply, ends: tuple[str, str, bool]) -> None:
-    async with served(reply, timeout=0.3 if reply.fault == "stall" else 30.0) as (model, server):
+    async with served(never_ending(reply) if reply.fault == "stall" else reply) as (model, server):
         found = await get_failure(model)
     assert (found.outcome, found.reason, found.transient) == ends
     assert len(server.calls) == 1
