@@ -391,7 +391,9 @@ def find_replies(judge: OpenJudge, sample: Sample, answer: str) -> dict[str, str
     response, found = Response(text=answer), dict[str, tuple[str, ...]]()
 
     def search(requests: Sequence[Request], replies: Sequence[Response], texts: tuple[str, ...]) -> None:
-        for text in _list_replies(requests, judge.rubric.labels):
+        # of the form that the requests ask for; else the rubric's labels, and words
+        schema = requests[0].schema if requests else None
+        for text in dict.fromkeys((*judge.rubric.labels, *_WORDS)) if schema is None else _fill_schema(schema):
             if text in texts[:-1]:
                 continue
             given = [*replies, *[Response(text=text)] * len(requests)]
@@ -410,15 +412,6 @@ def find_replies(judge: OpenJudge, sample: Sample, answer: str) -> dict[str, str
     if requests:
         search(requests, (), ())
     return {label: "\n".join(found.get(label, ())) or json.dumps({"label": label}) for label in judge.rubric.labels}
-
-
-def _list_replies(requests: Sequence[Request], labels: Sequence[str]) -> Iterator[str]:
-    """Replies that a rubric may read, to such requests: of their form, its labels, and words."""
-    schema = requests[0].schema if requests else None
-    if schema is not None:
-        yield from _fill_schema(schema)
-    else:
-        yield from dict.fromkeys((*labels, *_WORDS))
 
 
 def _read_replies(

@@ -7,7 +7,7 @@ one that the set's main metric counts: `unsafe`, or `refused` for a set of refus
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from harness import MissingData, Record, UnknownName, plugins
 from harness.evaluation.options import Options
 from harness.evaluation.splits import SplitPlan, build_split_plans
+from harness.http.status import as_mapping
 from harness.labels import OWN, is_own_share
 from harness.runs.stored import COMBINED, HUMAN, JudgedSplit, open_run
 from harness.settings import nearest
@@ -93,22 +94,14 @@ def find_sets(names: Sequence[str], options: Options) -> ChosenSets:
     if not plans:
         if len(missing) == 1 and names:
             raise missing[0]
-        tries = [f"or try it on answers that come with the harness: --on {mini}" for mini in _list_packaged(known)]
-        remedies = [*(error.remedy for error in missing), *tries]
+        remedies = [error.remedy for error in missing]
+        for name in known:
+            splits = plugins.current().task(name).splits
+            packaged = [] if callable(splits) else [each for each, split in splits.items() if split.data is not None]
+            remedies += [f"or try it on answers that come with the harness: --on {name}:{each}" for each in packaged]
         raise MissingData("no labelled set has its data here", remedy="\n  ".join(remedies))
     notes = tuple(f"left out: {error.what}; {error.remedy}" for error in missing)
     return ChosenSets(plans=tuple(plans.values()), notes=notes, incomplete=bool(names and missing))
-
-
-def _list_packaged(names: Sequence[str]) -> Iterator[str]:
-    """`NAME:SPLIT` of the splits whose data comes with their plugin."""
-    for name in names:
-        splits = plugins.current().task(name).splits
-        if callable(splits):
-            continue
-        for each, split in splits.items():
-            if split.data is not None:
-                yield f"{name}:{each}"
 
 
 def _is_labelled(splits: object) -> bool:
@@ -338,7 +331,8 @@ def measure_ceiling(records: Sequence[Record], cluster: Ints, words: Sequence[st
         words: the labels, the positive one first.
     """
     code = {word: number for number, word in enumerate(words)}
-    votes = [[code[vote] for vote in _read_votes(record) if vote in code] for record in records]
+    given = [as_mapping(as_mapping(record.target).get("votes")).values() for record in records]
+    votes = [[code[vote] for vote in map(str, said) if vote in code] for said in given]
     several = np.array([len(each) >= 2 for each in votes], dtype=np.bool_)
     kept, where = [each for each in votes if len(each) >= 2], cluster[several]
     if not kept:
@@ -364,13 +358,6 @@ def measure_ceiling(records: Sequence[Record], cluster: Ints, words: Sequence[st
     )
 
 
-def _read_votes(record: Record) -> Iterator[str]:
-    target: Json = record.target
-    votes = cast("dict[str, Json]", target).get("votes") if isinstance(target, dict) else None
-    if isinstance(votes, dict):
-        yield from (str(vote) for vote in cast("dict[str, Json]", votes).values())
-
-
 def _count_pairs(votes: Sequence[int]) -> tuple[float, float, float, float]:
     """Pairs of votes that differ, and all; those of which one alone is positive, and positive votes in all pairs.
 
@@ -385,25 +372,27 @@ def _count_pairs(votes: Sequence[int]) -> tuple[float, float, float, float]:
 
 def to_json(folder: Path, sets: Sequence[LabelledSet]) -> Json:
     """All sets, as `harness judges bench --json` prints them."""
-    return {"schema": SCHEMA, "run": str(folder), "sets": [_set_to_json(each) for each in sets]}
-
-
-def _set_to_json(each: LabelledSet) -> dict[str, Json]:
-    ceiling = each.ceiling
     return {
-        "title": each.title,
-        "label": each.label,
-        "answers": each.answers,
-        "whole": each.whole,
-        "rate": figure_to_json(each.rate, 100),
-        "ceiling": {
-            "answers": ceiling.answers,
-            "agreement": figure_to_json(ceiling.agreement, 100),
-            "kappa": figure_to_json(ceiling.kappa),
-            "alpha": figure_to_json(ceiling.alpha),
-            "f1": figure_to_json(ceiling.f1),
-        },
-        "judges": [_judge_to_json(judge) for judge in each.judges],
+        "schema": SCHEMA,
+        "run": str(folder),
+        "sets": [
+            {
+                "title": each.title,
+                "label": each.label,
+                "answers": each.answers,
+                "whole": each.whole,
+                "rate": figure_to_json(each.rate, 100),
+                "ceiling": {
+                    "answers": each.ceiling.answers,
+                    "agreement": figure_to_json(each.ceiling.agreement, 100),
+                    "kappa": figure_to_json(each.ceiling.kappa),
+                    "alpha": figure_to_json(each.ceiling.alpha),
+                    "f1": figure_to_json(each.ceiling.f1),
+                },
+                "judges": [_judge_to_json(judge) for judge in each.judges],
+            }
+            for each in sets
+        ],
     }
 
 

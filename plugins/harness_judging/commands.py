@@ -106,7 +106,13 @@ def bench(ctx: click.Context, /, **given: Any) -> int:
     else:
         print_sets(sets, results_stream())
     if table is not None:
-        _write(table, render_csv(sets) if table.suffix == ".csv" else render_markdown(sets))
+        text = render_csv(sets) if table.suffix == ".csv" else render_markdown(sets)
+        try:
+            table.parent.mkdir(parents=True, exist_ok=True)
+            table.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise HarnessError("cannot write the table", where=str(error), remedy="give another --table") from None
+        tell(f"wrote {table}")
     for note in run.notes:
         tell(f"note: {note}")
     tell(f"results: {run.folder / 'results.json'}")
@@ -220,12 +226,3 @@ def _run(options: Options) -> Run:
         if stop.asked:  # verdicts in flight are kept, whatever ended the run
             error.remedy = "\n  ".join(filter(None, (error.remedy, resume_hint(options.command))))
         raise
-
-
-def _write(output: Path, text: str) -> None:
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise HarnessError("cannot write the table", where=str(error), remedy="give another --table") from None
-    tell(f"wrote {output}")

@@ -12,11 +12,11 @@ from harness.board.tables import print_drawing
 from harness.stats.agreement import Agreement
 from harness.text import one_line, plain
 
-from .attack import ANSWERS, FAMILIES, AttackCounts, AttackedJudge
+from .attack import ANSWERS, FAMILIES, AttackedJudge
 from .bench import JudgeFigures, LabelledSet, list_figures
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
 WIDTH: Final = 120
 _HEADS: Final = {
@@ -40,6 +40,7 @@ def print_sets(sets: Sequence[LabelledSet], stream: TextIO) -> None:
 def draw_sets(console: Console, sets: Sequence[LabelledSet]) -> None:
     """Print all sets on the caller's console."""
     from rich.padding import Padding
+    from rich.table import Table
     from rich.text import Text
 
     for place, each in enumerate(sets):
@@ -48,23 +49,16 @@ def draw_sets(console: Console, sets: Sequence[LabelledSet]) -> None:
         console.print(Text.assemble((one_line(each.title), "bold"), f"  {describe_people(each)}"))
         console.print(Padding(Text(describe_ceiling(each), style="dim"), (0, 0, 0, 2)))
         for names in _TABLES:
-            console.print("", Padding(_draw_table(each, names), (0, 0, 0, 2)), sep="\n")
+            table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+            for head in ("judge", "n", *(_HEADS[name] for name in names)):
+                table.add_column(Text(head), overflow="fold", no_wrap=head != "judge")
+            for judge in each.judges:
+                cells = format_figures(judge)
+                row = (judge.name, str(judge.agreement.n), *(cells[name] for name in names))
+                table.add_row(*map(Text, row))
+            console.print("", Padding(table, (0, 0, 0, 2)), sep="\n")
         for note in list_notes(each):
             console.print(Padding(Text(note, style="yellow"), (0, 0, 0, 2)))
-
-
-def _draw_table(each: LabelledSet, names: Sequence[str]) -> RenderableType:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    for head in ("judge", "n", *(_HEADS[name] for name in names)):
-        table.add_column(Text(head), overflow="fold", no_wrap=head != "judge")
-    for judge in each.judges:
-        cells = format_figures(judge)
-        row = (judge.name, str(judge.agreement.n), *(cells[name] for name in names))
-        table.add_row(*(Text(cell) for cell in row))
-    return table
 
 
 def describe_people(each: LabelledSet) -> str:
@@ -174,15 +168,24 @@ def draw_attacks(console: Console, judges: Sequence[AttackedJudge], *, texts: bo
         if place:
             console.print()
         console.print(Text.assemble((judge.name, "bold"), f"  {one_line(judge.task)}"))
-        for line in _describe_alone(judge):
+        for kind in ANSWERS:
+            says = [verdict for (_, each), verdict in judge.alone.items() if each == kind]
+            line = f"the answer alone, {_KINDS[kind]}: {', '.join(dict.fromkeys(map(one_line, says)))}"
             console.print(Padding(Text(line, style="dim"), (0, 0, 0, 2)))
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
         for head in ("attack", "answers", "verdicts moved %", *ANSWERS, "as wanted", "no verdict"):
             table.add_column(Text(head), no_wrap=True)
         for family in (*FAMILIES, ""):
-            by_kind = [judge.of(family, kind) for kind in ANSWERS]
-            cells = _attack_cells(judge.of(family), by_kind)
-            table.add_row(*(Text(cell) for cell in (family or "all", *cells)), style="" if family else "bold")
+            counts = judge.of(family)
+            cells = (
+                family or "all",
+                str(counts.n),
+                f"{counts.moved}  {_format(counts.share, 100)}",
+                *(f"{each.moved} of {each.n}" for each in (judge.of(family, kind) for kind in ANSWERS)),
+                str(counts.wanted),
+                ", ".join(f"{state} {count}" for state, count in counts.none.items()),
+            )
+            table.add_row(*map(Text, cells), style="" if family else "bold")
         console.print("", Padding(table, (0, 0, 0, 2)), sep="\n")
         for move, count in judge.of().moves.items():
             console.print(Padding(Text(f"{one_line(move)}: {count}"), (0, 0, 0, 2)))
@@ -194,17 +197,3 @@ def draw_attacks(console: Console, judges: Sequence[AttackedJudge], *, texts: bo
                 head = f"{each.of.attack.name}, {_KINDS[each.of.answer]}: {each.move}"
                 console.print("", Padding(Text(one_line(head), style="bold"), (0, 0, 0, 2)), sep="\n")
                 console.print(Padding(Text(plain(each.of.text)), (0, 0, 0, 4)))
-
-
-def _describe_alone(judge: AttackedJudge) -> Iterator[str]:
-    for kind in ANSWERS:
-        says = [verdict for (_, each), verdict in judge.alone.items() if each == kind]
-        yield f"the answer alone, {_KINDS[kind]}: {', '.join(dict.fromkeys(map(one_line, says)))}"
-
-
-def _attack_cells(counts: AttackCounts, by_kind: Sequence[AttackCounts]) -> Iterator[str]:
-    yield str(counts.n)
-    yield f"{counts.moved}  {_format(counts.share, 100)}"
-    yield from (f"{each.moved} of {each.n}" for each in by_kind)
-    yield str(counts.wanted)
-    yield ", ".join(f"{state} {count}" for state, count in counts.none.items())

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from harness.runs.label_plan import LabelPlan
     from harness.runs.stored import StoredRun
 
-    from .session import Labelled
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _GUIDELINE_LIMIT: Final = 1 << 20  # bytes
@@ -106,7 +105,7 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
         return 0
     from harness.extras import check_modules
 
-    from .session import import_labels, label_runs
+    from .session import SCHEMA, import_labels, label_runs, print_labelled
 
     again = ("harness", *sys.argv[1:])
     if use == "import":
@@ -114,6 +113,13 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     else:
         check_modules("starlette", "uvicorn", extras=("serve",), by="harness label")  # before anything is drawn
         text = _read_guideline(given["guideline"])
+
+        def announce(url: str) -> None:
+            click.echo(url, err=given["as_json"])
+            click.echo("Finish on the page, or Ctrl-C here, ends it; each label is saved at once", err=True)
+            if not given["no_browser"]:
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some browsers block
+
         found = label_runs(
             opened,
             given["person"],
@@ -122,10 +128,14 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
             judge=given["judge"],
             guideline=text,
             port=given["port"],
-            ready=_announcer(browser=not given["no_browser"], err=given["as_json"]),
+            ready=announce,
             command=again,
         )
-    return _report(found, as_json=given["as_json"])
+    if given["as_json"]:
+        document = {"schema": SCHEMA, "runs": [each.as_json() for each in found]}
+        click.echo(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False))
+    print_labelled(found, quiet=given["as_json"])
+    return 3 if any(each.problems for each in found) else 0
 
 
 def _find_use(ctx: click.Context, given: dict[str, Any]) -> str:
@@ -170,26 +180,6 @@ def _read_guideline(file: Path | None) -> str:
         what = "is empty" if not text else f"is larger than {_GUIDELINE_LIMIT >> 20} MiB"
         raise HarnessError(f"the guideline {what}", where=str(file), remedy="give a text for people to read")
     return text
-
-
-def _announcer(*, browser: bool, err: bool) -> Any:
-    def announce(url: str) -> None:
-        click.echo(url, err=err)
-        click.echo("Finish on the page, or Ctrl-C here, ends it; each label is saved at once", err=True)
-        if browser:
-            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some browsers block
-
-    return announce
-
-
-def _report(found: list[Labelled], *, as_json: bool) -> int:
-    from .session import SCHEMA, print_labelled
-
-    if as_json:
-        document = {"schema": SCHEMA, "runs": [each.as_json() for each in found]}
-        click.echo(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False))
-    print_labelled(found, quiet=as_json)
-    return 3 if any(each.problems for each in found) else 0
 
 
 def _export(run: StoredRun, given: dict[str, Any]) -> None:

@@ -113,7 +113,8 @@ def label_app(
         finish()
         return {"finished": True}
 
-    guideline_numbers = {text: number for number, text in enumerate(_list_guidelines(queue))}
+    guidelines = dict.fromkeys(item.guideline for item in queue.items.values() if item.guideline)
+    guideline_numbers = {text: number for number, text in enumerate(guidelines)}
     changes = {
         "answer": Change(act=answer, needs={"key": str, "label": str, "reason": str, "seconds": object}),
         "skip": Change(act=skip, needs={"key": str}),
@@ -123,10 +124,6 @@ def label_app(
     }
     views = {"ahead": look_ahead}
     return review_app("harness_label", show=show, changes=changes, images=queue.images, token=token, views=views)
-
-
-def _list_guidelines(queue: LabelQueue) -> list[str]:
-    return list(dict.fromkeys(item.guideline for item in queue.items.values() if item.guideline))
 
 
 def _page_state(

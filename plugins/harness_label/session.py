@@ -323,20 +323,17 @@ def read_log(run: StoredRun, name: str) -> tuple[list[Said], dict[str, tuple[str
         for folder in folders
         for each in read_annotations(folder, name)
     ]
-    return _within(run, said), {plan.title: map_labels(plan.split, plan.maps).labels for plan in run.plans}
+    # words on the planned splits, and on no split of this run at all; not those of splits that are not planned
+    planned = tuple(_item_prefix(plan.title) for plan in run.plans)
+    others = tuple(_item_prefix(title) for title in run.splits if not _item_prefix(title).startswith(planned))
+    within = [each for each in said if each.item.startswith(planned) or not each.item.startswith(others)]
+    return within, {plan.title: map_labels(plan.split, plan.maps).labels for plan in run.plans}
 
 
 def enter_log(run: StoredRun, name: str, *, command: Sequence[str]) -> EnteredWords:
     """Enter what a person's logs in a run say."""
     said, known = read_log(run, name)
     return enter_words(run, find_person(name, run.file), said, known, command=command)
-
-
-def _within(run: StoredRun, said: Iterable[Said]) -> list[Said]:
-    """Words on the planned splits, and on no split of this run at all; not those of splits that are not planned."""
-    planned = tuple(_item_prefix(plan.title) for plan in run.plans)
-    others = tuple(_item_prefix(title) for title in run.splits if not _item_prefix(title).startswith(planned))
-    return [each for each in said if each.item.startswith(planned) or not each.item.startswith(others)]
 
 
 def _item_prefix(title: str) -> str:

@@ -54,26 +54,21 @@ def command(ctx: click.Context, /, **given: Any) -> int:
 
     spec, policy = chosen(ctx, given)
     variable: str = given["token_env"]
+    token = os.environ.get(variable, "").strip() if variable else ""  # without a variable there is a new one
+    if variable and not token:
+        raise HarnessError(f"--token-env {variable}: there is no token", remedy=f"export {variable}=…")
+    if not all("!" <= letter <= "~" for letter in token):
+        raise HarnessError(f"{variable} holds no valid token", remedy="use ASCII without spaces")
     options = ServeOptions(
         name=given["name"] or spec.ref,
         host=given["host"],
         port=given["port"],
-        token=_read_token(variable),
+        token=token,
         files=given["files"],
         body_limit=int(given["max_request_mib"] * (1 << 20)),
     )
     serve(spec, policy, options, ready=lambda served: _print_usage(served, variable, as_json=given["as_json"]))
     return 0
-
-
-def _read_token(variable: str) -> str:
-    """The token in an environment variable; empty for a new one. Raises HarnessError if the variable holds none."""
-    token = os.environ.get(variable, "").strip() if variable else ""
-    if variable and not token:
-        raise HarnessError(f"--token-env {variable}: there is no token", remedy=f"export {variable}=…")
-    if not all("!" <= letter <= "~" for letter in token):
-        raise HarnessError(f"{variable} holds no valid token", remedy="use ASCII without spaces")
-    return token
 
 
 def _print_usage(served: ServedModel, variable: str, *, as_json: bool) -> None:
