@@ -14,17 +14,10 @@ if TYPE_CHECKING:
         Ask,
         Attack,
         Attacked,
-        Brush,
-        Build,
-        Builder,
-        Built,
         DataSource,
-        Drawing,
-        Drawn,
         Judge,
         Model,
         ModelInfo,
-        Painter,
         Paper,
         Provider,
         Report,
@@ -36,13 +29,12 @@ if TYPE_CHECKING:
         Strategy,
         Suite,
         Task,
-        Trainer,
-        Training,
         Variant,
     )
     from harness.errors import BadData, BadImage, HarnessError, MissingData, UnknownName
     from harness.hookspecs import hookimpl
     from harness.limits.endpoints import Policy
+    from harness.makers import Brush, Build, Builder, Built, Drawing, Drawn, Painter, Trainer, Training
     from harness.metrics import Metric, Pairing, Record, rate
     from harness.models import open_model
     from harness.readers import distinct, document, open_files, prompt, rows, together
@@ -102,11 +94,11 @@ _HOME = {
     "runs.sweeping.api": "sweep",
     "runs.sweeping.result": "Sweep",
     "runs.verification": "VerifiedRun verify_run",
-    "contracts": "Answered Ask Attack Attacked Brush Build Builder Built DataSource Drawing Drawn Judge Model "
-    "ModelInfo Painter Paper Provider Report Results Rubric RunInfo SampleLinks Split Strategy Suite Task Trainer "
-    "Training Variant",
+    "contracts": "Answered Ask Attack Attacked DataSource Judge Model ModelInfo Paper Provider Report Results Rubric "
+    "RunInfo SampleLinks Split Strategy Suite Task Variant",
     "errors": "BadData BadImage HarnessError MissingData UnknownName",
     "hookspecs": "hookimpl",
+    "makers": "Brush Build Builder Built Drawing Drawn Painter Trainer Training",
     "metrics": "Metric Pairing Record rate",
     "types": "Failure Fidelity Files Generation Image ImageContent Json Message Request Response Sample Setting "
     "Settings Text Unscored Usage Verdict",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import plugins, settings
-from harness.contracts import Brush, Painter
 from harness.errors import HarnessError
+from harness.makers import Brush, Painter
 from harness.types import Json, Settings
 
 if TYPE_CHECKING:

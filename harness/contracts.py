@@ -13,15 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from harness.makers import Brush as Brush
-from harness.makers import Build as Build
-from harness.makers import Builder as Builder
-from harness.makers import Built as Built
-from harness.makers import Drawing as Drawing
-from harness.makers import Drawn as Drawn
-from harness.makers import Painter as Painter
-from harness.makers import Trainer as Trainer
-from harness.makers import Training as Training
 from harness.metrics import Metric, Pairing
 from harness.types import Ability as Ability
 from harness.types import (

@@ -12,24 +12,12 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from harness.contracts import (
-    Attack,
-    Builder,
-    Judge,
-    Painter,
-    Provider,
-    Report,
-    Results,
-    RunInfo,
-    Strategy,
-    Suite,
-    Task,
-    Trainer,
-)
-from harness.types import Failure, Response, Sample, Unscored, Verdict
-
 if TYPE_CHECKING:
     import click
+
+    from harness.contracts import Attack, Judge, Provider, Report, Results, RunInfo, Strategy, Suite, Task
+    from harness.makers import Builder, Painter, Trainer
+    from harness.types import Failure, Response, Sample, Unscored, Verdict
 
 hookspec = pluggy.HookspecMarker("harness")
 hookimpl = pluggy.HookimplMarker("harness")  #: marks a function of a plugin as a hook

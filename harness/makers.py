@@ -1,4 +1,7 @@
-"""What makes new models, data and images: trainers, builders and painters. `harness.contracts` offers all of it."""
+"""What makes new models, data and images: trainers, builders and painters.
+
+A list of tasks does without it: nothing imports it at start-up.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ A core command is `command` in the module with its name, or one of the lists in 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import io
@@ -188,6 +189,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
         register()
     code = exit_code(lambda: cli.main(arguments, prog_name="harness", standalone_mode=False), arguments)
+    if cli.saves and not gc.isenabled():
+        atexit.register(gc.freeze)  # Python's end collects once more, and help and lists left nothing to look for
     cli.collect()  # for a caller that goes on
     if args is None:
         end_workers()

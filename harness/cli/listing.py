@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
 from harness import plugins
-from harness.contracts import Attack, DataSource, Judge, Painter, Paper, Provider, Rubric, Split, Strategy, Suite, Task
+from harness.contracts import Attack, DataSource, Judge, Paper, Provider, Rubric, Split, Strategy, Suite, Task
 from harness.errors import BadData, UnknownName, describe_error
 from harness.plugins.host import Host
 from harness.settings import effective, nearest
@@ -21,6 +21,9 @@ from harness.types import Json, Setting
 from .flags import schemes_flag, suites_flag, with_schemes, with_suites
 from .options import Group, OpenGroup, add_flags, load_host, plugin_options, show_examples
 from .stdout import indented, results_stream, show, table
+
+if TYPE_CHECKING:
+    from harness.makers import Painter
 
 _T = TypeVar("_T")
 _F = Callable[..., Any]

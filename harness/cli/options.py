@@ -163,8 +163,10 @@ def read_config(ctx: click.Context, explicit: Path | None = None) -> dict[str, A
     Raises HarnessError for a file that is missing or wrong, UnknownName for an unknown key.
     """
     state = _get_loading(ctx)
+    if state.config is None and explicit is None and not find_configs():
+        state.config = {}
     if state.config is None or explicit is not None:
-        from harness.runs.config import load_config
+        from harness.runs.config import load_config  # late, with what reads YAML and rows: most folders have no config
 
         from .flags import list_config_keys
         from .stdout import tell

@@ -25,10 +25,11 @@ from typing import Any, Final
 import anyio
 
 from harness import descriptors
-from harness.contracts import Brush, Model, ModelInfo, Provider
+from harness.contracts import Model, ModelInfo, Provider
 from harness.limits.quota import FreeMeter, Meter, Quota, Ticket
 from harness.limits.throttling import Call, Pace, Refusal, Refusals
 from harness.limits.tokens import find_image_rule
+from harness.makers import Brush
 
 Tell = Callable[[str], None]  #: receives a line that the user should read now
 OpenMeter = Callable[[str, Provider, Mapping[str, Any]], Meter]

@@ -20,13 +20,14 @@ from typing import Any, Final, TypeVar, cast
 import anyio
 
 from harness import descriptors
-from harness.contracts import Brush, Drawing, Drawn, Model, ModelInfo
+from harness.contracts import Model, ModelInfo
 from harness.errors import BadImage, EndpointDown, Forbidden, HarnessError, PluginError
 from harness.images import inline_image, open_image
 from harness.limits.endpoints import Endpoints
 from harness.limits.quota import FreeMeter, Meter, Ticket
 from harness.limits.throttling import OWN, Call
 from harness.limits.tokens import clean_usage
+from harness.makers import Brush, Drawing, Drawn
 from harness.types import BLOCKED, OUTCOMES, Failure, Request, Response, Usage, add_usage
 
 _T = TypeVar("_T")

@@ -14,22 +14,7 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from harness.contracts import (
-    Attack,
-    Attacked,
-    Builder,
-    Built,
-    Judge,
-    ModelInfo,
-    Painter,
-    Provider,
-    Report,
-    Rubric,
-    Split,
-    Strategy,
-    Task,
-    Trainer,
-)
+from harness.contracts import Attack, Attacked, Judge, ModelInfo, Provider, Report, Rubric, Split, Strategy, Suite, Task
 from harness.errors import PluginError, describe_error, describe_value, find_root_error
 from harness.plugins.boundary import Boundary, calls_plugin, current_task, is_asked_end, is_closed, is_listened_to
 from harness.plugins.loader import Source, format_story
@@ -303,20 +288,48 @@ def _describe_wrong_files(rendered: object) -> str:
     return ""
 
 
+def _bind_maker(boundary: Boundary, item: object) -> dict[str, Any]:
+    """The functions of a painter, trainer or builder. Only this imports their classes, so a list of tasks does not."""
+    from harness.makers import Builder, Built, Painter, Trainer
+
+    call = boundary.call
+    match item:
+        case Painter():
+            return {"open": _bind_open(boundary, f"painter {item.scheme!r}", item.open, "draw")}
+        case Trainer():
+            what = f"trainer {item.name!r}"
+            exports = {name: call(f"export {name} of {what}", each, Path) for name, each in item.exports.items()}
+            return {
+                "plan": call(f"plan of {what}", item.plan, str),
+                "train": call(f"train of {what}", item.train, Path),
+                "exports": exports,
+                "facts": item.facts and call(f"facts of {what}", item.facts, Mapping),
+            }
+        case Builder():
+            what = f"builder {item.name!r}"
+            return {
+                "plan": call(f"plan of {what}", item.plan, str),
+                "build": boundary.coroutine(f"build of {what}", item.build, Built),
+            }
+        case _:
+            return {}
+
+
 def bind(item: _T, source: Source) -> _T:
     """A descriptor with all its functions behind the boundary of its plugin."""
     boundary = Boundary(source)
     call = boundary.call
+    fields: dict[str, Any] = {}
     match item:
+        case Suite():  # has no functions
+            return item
         case Provider():
             what = f"provider {item.scheme!r}"
-            fields: dict[str, Any] = {
+            fields = {
                 "open": _bind_open(boundary, what, item.open, "generate"),
                 "folder": item.folder and call(f"folder of {what}", item.folder, Path),
                 "lineage": item.lineage and call(f"lineage of {what}", item.lineage, Path),
             }
-        case Painter():
-            fields = {"open": _bind_open(boundary, f"painter {item.scheme!r}", item.open, "draw")}
         case Task():
             fields = _bind_task(boundary, item)
         case Judge():
@@ -355,21 +368,6 @@ def bind(item: _T, source: Source) -> _T:
                 "matrix": item.matrix and call(f"matrix of {what}", item.matrix, str, bytes, Mapping, wrong=wrong),
                 "linked": item.linked and call(f"linked of {what}", item.linked, str),
             }
-        case Trainer():
-            what = f"trainer {item.name!r}"
-            exports = {name: call(f"export {name} of {what}", each, Path) for name, each in item.exports.items()}
-            fields = {
-                "plan": call(f"plan of {what}", item.plan, str),
-                "train": call(f"train of {what}", item.train, Path),
-                "exports": exports,
-                "facts": item.facts and call(f"facts of {what}", item.facts, Mapping),
-            }
-        case Builder():
-            what = f"builder {item.name!r}"
-            fields = {
-                "plan": call(f"plan of {what}", item.plan, str),
-                "build": boundary.coroutine(f"build of {what}", item.build, Built),
-            }
         case _:
-            return item
+            fields = _bind_maker(boundary, item)
     return cast("_T", replace(cast("Any", item), **fields))

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.contracts import Attack, Builder, Judge, Painter, Provider, Report, RunInfo, Strategy, Suite, Task, Trainer
 from harness.errors import HarnessError, UnknownName
 from harness.plugins import registry
 from harness.plugins.loader import FILE, Fault, PluginFilter, Source, find_installed, from_file, make_fault
@@ -34,6 +33,8 @@ from harness.text import one_line
 if TYPE_CHECKING:
     import click
 
+    from harness.contracts import Attack, Judge, Provider, Report, RunInfo, Strategy, Suite, Task
+    from harness.makers import Builder, Painter, Trainer
     from harness.plugins.observers import Observers
 
 _T = TypeVar("_T")

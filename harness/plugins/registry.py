@@ -7,6 +7,7 @@ generator raises midway, or a type or name is invalid, nothing of it is used, so
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 import re
 import sys
@@ -18,12 +19,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import pluggy
 
 from harness import hookspecs
-from harness.contracts import Attack, Builder, Judge, Painter, Provider, Report, Strategy, Suite, Task, Trainer
 from harness.errors import UnknownName, describe_value
 from harness.plugins.loader import (
     FILE,
@@ -41,6 +41,10 @@ from harness.settings import nearest
 from harness.text import one_line
 from harness.types import Setting
 
+if TYPE_CHECKING:
+    from harness.contracts import Attack, Judge, Provider, Report, Strategy, Suite, Task
+    from harness.makers import Builder, Painter, Trainer
+
 HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("harness_"))
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 Call = Callable[[Mapping[str, Any]], Any]  #: a hook implementation as a function of all the hook's arguments
@@ -57,19 +61,25 @@ class PluginKind(Generic[_T]):
 
     Attributes:
         name: the kind's name in `Host.offers` and the list commands.
-        word: the word for one of them.
-        type: the descriptors' type.
+        word: the word for one of them: the name of its class, in small letters.
         calls: fields that must be callable.
         may: optional fields that must be callable if given.
         key: the field with the name.
+        home: the module of its class.
     """
 
     name: str
     word: str
-    type: type[_T]
     calls: tuple[str, ...]
     may: tuple[str, ...] = ()
     key: str = "name"
+    home: str = "contracts"
+
+    @property
+    def descriptor(self) -> type[_T]:
+        """The class of its descriptors. Looked up when asked, so that a list of tasks does not import all kinds."""
+        found: type[_T] = getattr(importlib.import_module(f"harness.{self.home}"), self.word.capitalize())
+        return found
 
     @property
     def hook(self) -> str:
@@ -82,22 +92,28 @@ class PluginKind(Generic[_T]):
         return self.word if self.key == "name" else self.key
 
 
-MODELS = PluginKind(name="models", word="provider", type=Provider, calls=("open",), key="scheme")
-TASKS = PluginKind(name="tasks", word="task", type=Task, calls=("samples",))
-SUITES = PluginKind(name="suites", word="suite", type=Suite, calls=())
-JUDGES = PluginKind(name="judges", word="judge", type=Judge, calls=("open",), may=("normalize",))
-STRATEGIES = PluginKind(
-    name="strategies", word="strategy", type=Strategy, calls=("wrap",), may=("calls", "check", "facts")
+MODELS: Final[PluginKind[Provider]] = PluginKind(name="models", word="provider", calls=("open",), key="scheme")
+TASKS: Final[PluginKind[Task]] = PluginKind(name="tasks", word="task", calls=("samples",))
+SUITES: Final[PluginKind[Suite]] = PluginKind(name="suites", word="suite", calls=())
+JUDGES: Final[PluginKind[Judge]] = PluginKind(name="judges", word="judge", calls=("open",), may=("normalize",))
+STRATEGIES: Final[PluginKind[Strategy]] = PluginKind(
+    name="strategies", word="strategy", calls=("wrap",), may=("calls", "check", "facts")
 )
-ATTACKS = PluginKind(
-    name="attacks", word="attack", type=Attack, calls=("apply", "check"), may=("images", "ask", "calls", "facts")
+ATTACKS: Final[PluginKind[Attack]] = PluginKind(
+    name="attacks", word="attack", calls=("apply", "check"), may=("images", "ask", "calls", "facts")
 )
-REPORTS = PluginKind(
-    name="reports", word="report", type=Report, calls=(), may=("render", "samples", "figures", "matrix", "linked")
+REPORTS: Final[PluginKind[Report]] = PluginKind(
+    name="reports", word="report", calls=(), may=("render", "samples", "figures", "matrix", "linked")
 )
-TRAINERS = PluginKind(name="trainers", word="trainer", type=Trainer, calls=("plan", "train"))
-BUILDERS = PluginKind(name="builders", word="builder", type=Builder, calls=("build", "plan"))
-PAINTERS = PluginKind(name="painters", word="painter", type=Painter, calls=("open",), key="scheme")
+TRAINERS: Final[PluginKind[Trainer]] = PluginKind(
+    name="trainers", word="trainer", calls=("plan", "train"), home="makers"
+)
+BUILDERS: Final[PluginKind[Builder]] = PluginKind(
+    name="builders", word="builder", calls=("build", "plan"), home="makers"
+)
+PAINTERS: Final[PluginKind[Painter]] = PluginKind(
+    name="painters", word="painter", calls=("open",), key="scheme", home="makers"
+)
 KINDS: dict[str, PluginKind[Any]] = {
     kind.name: kind
     for kind in (MODELS, TASKS, SUITES, JUDGES, STRATEGIES, ATTACKS, REPORTS, TRAINERS, BUILDERS, PAINTERS)
@@ -122,14 +138,14 @@ def read_offers(kind: PluginKind[_T], returned: object, source: Source) -> list[
     """
     what = describe_value(returned)
     if not isinstance(returned, Iterable) or isinstance(returned, str | bytes | Mapping):
-        raise TypeError(f"{kind.hook} returned {what}, not an iterable of {kind.type.__name__}")
+        raise TypeError(f"{kind.hook} returned {what}, not an iterable of {kind.descriptor.__name__}")
     items = list(islice(cast("Iterable[object]", returned), _OFFER_LIMIT + 1))
     if len(items) > _OFFER_LIMIT:
         raise ValueError(f"{kind.hook} offers more than {_OFFER_LIMIT} items")
     found: list[Registered[_T]] = []
     for item in items:
-        if not isinstance(item, kind.type):
-            raise TypeError(f"{kind.hook} offers {describe_value(item)}, not a {kind.type.__name__}")
+        if not isinstance(item, kind.descriptor):
+            raise TypeError(f"{kind.hook} offers {describe_value(item)}, not a {kind.descriptor.__name__}")
         name: object = getattr(item, kind.key)
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ValueError(

@@ -18,24 +18,12 @@ from typing import Any, cast
 
 import anyio
 
-from harness.contracts import (
-    Answered,
-    Build,
-    Builder,
-    Built,
-    Judge,
-    Report,
-    Results,
-    Rubric,
-    SampleLinks,
-    Strategy,
-    Trainer,
-    Training,
-)
+from harness.contracts import Answered, Judge, Report, Results, Rubric, SampleLinks, Strategy
 from harness.dialogues import imagine_answer, join_replies, map_images
 from harness.errors import HarnessError
 from harness.images import open_image
 from harness.keys import canonical, request_to_json
+from harness.makers import Build, Builder, Built, Trainer, Training
 from harness.plugins.shapes import describe_wrong_calls
 from harness.rubric.templates import strip_markers
 from harness.settings import effective

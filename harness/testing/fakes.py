@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from harness.contracts import Brush, Drawing, Drawn, Judge, Model, ModelInfo, Painter, Provider, Split, Task
+from harness.contracts import Judge, Model, ModelInfo, Provider, Split, Task
 from harness.errors import BadImage
 from harness.hookspecs import hookimpl
+from harness.makers import Brush, Drawing, Drawn, Painter
 from harness.metrics import Metric, rate
 from harness.plugins.host import Host
 from harness.plugins.loader import Source
@@ -192,7 +193,7 @@ class FakePlugin:
         self._descriptors = descriptors
         for kind in KINDS.values():
             if not hasattr(self, kind.hook):  # a subclass may have its own
-                setattr(self, kind.hook, hookimpl(lambda wanted=kind.type: self._of(wanted)))
+                setattr(self, kind.hook, hookimpl(lambda wanted=kind.descriptor: self._of(wanted)))
 
     def _of(self, kind: type[Any]) -> list[Any]:
         return [each for each in self._descriptors if isinstance(each, kind)]

@@ -13,10 +13,11 @@ from typing import Any, Final, cast
 import anyio
 
 from harness import lineage
-from harness.contracts import Drawing, Drawn, Model, Painter, Provider
+from harness.contracts import Model, Provider
 from harness.errors import BadImage
 from harness.images import inline_image, open_image
 from harness.keys import canonical
+from harness.makers import Drawing, Drawn, Painter
 from harness.replicas.placement import SETTINGS as LOCAL
 from harness.settings import effective
 from harness.types import Failure, Generation, Image, ImageContent, Message, Part, Request, Response, Settings, Text

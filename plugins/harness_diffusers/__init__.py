@@ -6,8 +6,12 @@ Needs the extra `build`; torch and diffusers are imported when a painter opens.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from harness import Painter, hookimpl
+from harness import hookimpl
+
+if TYPE_CHECKING:
+    from harness import Painter
 
 
 @hookimpl

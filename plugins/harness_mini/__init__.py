@@ -6,8 +6,12 @@ For builders, `mini/writer` and `mini/painter`: rules that write and draw instan
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from harness import Judge, Painter, Provider, hookimpl
+from harness import Judge, Provider, hookimpl
+
+if TYPE_CHECKING:
+    from harness import Painter
 
 
 @hookimpl

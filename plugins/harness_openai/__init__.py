@@ -7,8 +7,12 @@ builders, the painter `openai/NAME` uses the Images API.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from harness import Painter, Provider, hookimpl
+from harness import Provider, hookimpl
+
+if TYPE_CHECKING:
+    from harness import Painter
 
 
 @hookimpl

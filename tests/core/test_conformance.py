@@ -24,8 +24,9 @@ from harness import (
     Split,
     Strategy,
 )
-from harness.contracts import Model, Trainer, Training
+from harness.contracts import Model
 from harness.errors import HarnessError
+from harness.makers import Trainer, Training
 from harness.metrics import Share
 from harness.testing.conformance import (
     NotConforming,

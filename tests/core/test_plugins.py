@@ -12,7 +12,8 @@ import click
 import pytest
 
 from harness import HarnessError, UnknownName, hookimpl, plugins
-from harness.contracts import Build, Builder, Built, Report, Strategy, Trainer
+from harness.contracts import Report, Strategy
+from harness.makers import Build, Builder, Built, Trainer
 from harness.plugins import Host
 from harness.plugins import host as host_module
 from harness.testing.fakes import FakePlugin, fake_judge, fake_provider, fake_task, host_of, source_of

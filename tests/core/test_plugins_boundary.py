@@ -12,22 +12,9 @@ import anyio
 import pytest
 
 from harness import prompt
-from harness.contracts import (
-    Build,
-    Builder,
-    Built,
-    Judge,
-    Model,
-    ModelInfo,
-    Painter,
-    Provider,
-    Report,
-    Rubric,
-    Strategy,
-    Trainer,
-    Training,
-)
+from harness.contracts import Judge, Model, ModelInfo, Provider, Report, Rubric, Strategy
 from harness.errors import BadData, HarnessError, PluginError
+from harness.makers import Build, Builder, Built, Painter, Trainer, Training
 from harness.matrix import Matrix
 from harness.plugins import Host
 from harness.plugins.boundary import PluginErrors, find_caller, listen

@@ -73,10 +73,10 @@ def test_nothing_heavy_is_imported_before_it_is_used(arguments: tuple[str, ...])
     assert HEAVY & {name.partition(".")[0] for name in found["modules"]} == set()
 
 
-def test_tasks_are_listed_without_what_talks_to_servers_downloads_or_reads_images() -> None:
+def test_tasks_are_listed_without_what_talks_to_servers_downloads_makes_things_or_reads_images_and_yaml() -> None:
     found = said(PROGRAM, "tasks", "list")
     assert isinstance(found, dict)
-    unused = ("harness.http", "harness.data.downloads", "harness.images")
+    unused = ("harness.http", "harness.data.downloads", "harness.images", "harness.makers", "harness.yaml_files")
     assert [name for name in found["modules"] if name.startswith(unused)] == []
 
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness import Builder, Setting, hookimpl
+from harness import hookimpl
 
 if TYPE_CHECKING:
     import click
 
-    from harness import Build, Built
+    from harness import Build, Builder, Built
 
 
 @hookimpl
 def harness_builders() -> Iterable[Builder]:
     """Offer `mis`."""
+    from harness import Builder, Setting
+
     finish = (
         "leave out elements that failed for a reason that may pass, or that got no usable reply, and complete the set "
         "without them"

@@ -17,9 +17,11 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from harness import Trainer, hookimpl
+from harness import hookimpl
 
 if TYPE_CHECKING:
+    from harness import Trainer
+
     from .methods import Ingredient, Method
     from .trainers import trainer
 
