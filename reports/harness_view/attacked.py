@@ -7,6 +7,7 @@ and facts of the run, and the original images must lie where they lay. Else a se
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -87,8 +88,9 @@ class AttackedImages:
 
 def _find_file(value: Any, cwd: Path) -> Any:
     """A setting's value; a relative path of a file, as the run's own folder saw it."""
-    if isinstance(value, str) and value and not Path(value).exists() and (cwd / value).exists():
-        return str(cwd / value)
+    if isinstance(value, str) and value:
+        with suppress(OSError):  # a text that is too long to be a path
+            return value if Path(value).exists() or not (cwd / value).exists() else str(cwd / value)
     return value
 
 

@@ -87,6 +87,14 @@ def test_a_picture_that_the_installed_attack_draws_otherwise_is_not_shown(folder
     index.close()
 
 
+def test_a_setting_that_is_longer_than_any_file_name_is_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    text = "some words of one's own " * 20
+    harness.run("mini/base", "mis:mini", attack="typographic", limit=1, output=path, attack_settings={"text": text})
+    told = json.loads(command("show", path, lines(path)[0]["id"], "--json").output)
+    assert "there" in [each["state"] for each in told["pictures"] if each["path"].startswith("attack/")]
+
+
 def test_a_redacted_view_withholds_the_original_as_well(folder: Path) -> None:
     (index,) = open_indexes([folder], "redact")
     while index.advance(100):
