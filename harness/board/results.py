@@ -298,6 +298,9 @@ def read_results(path: Path) -> Results:
     except json.JSONDecodeError as error:
         where = f"{path}: line {error.lineno}: {error.msg}"
         raise BadData("results are not JSON", where=where, remedy=_remedy(path, "get a whole copy of it")) from None
+    except ValueError as error:  # a number of more digits than Python reads
+        remedy = _remedy(path, "get the file as `harness run` wrote it")
+        raise BadData("results are not JSON that can be read", where=f"{path}: {error}", remedy=remedy) from None
     named = cast("dict[str, Json]", results) if isinstance(cast("Json", results), dict) else {}
     schema = named.get("schema")
     if schema is not None and schema != SCHEMA:

@@ -182,6 +182,7 @@ def test_a_copy_of_results_beside_a_run_is_not_taken_for_its_results(folder: Pat
     [
         (None, "has written no results yet"),
         ("{", "not JSON"),
+        ("9" * 5000, "not JSON"),
         ('{"schema": "harness.results/0", "tasks": {}}', "harness.results/0"),
         ('{"schema": "harness.results/1", "tasks": []}', "not results"),
     ],
