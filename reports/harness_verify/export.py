@@ -125,7 +125,7 @@ def list_changed_files(folder: Path) -> list[str]:
         return sorted(name for name, about in listed.items() if not is_same(name, about))
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return [MANIFEST]
 
 
