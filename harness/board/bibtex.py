@@ -167,7 +167,9 @@ def render_bibliography(
                 found.add(listed[split].paper, "task", f"{base}:{split}")
         if name == base:
             sources += [(paper, base) for paper in _find_published(offered[base], splits, known)]
-    for name in sorted({str(judge.get("rubric")) for each in results for judge in _list_judges(each)} - _NO_METHODS):
+    cards = [_get(each, "judges") for each in results]
+    asked = {str(rubric) for card in cards for judge in card if (rubric := _get(card, judge).get("rubric"))}
+    for name in sorted(asked - _NO_METHODS):
         if name not in rubrics:
             missing.append(f"judge {name}")
             continue
@@ -234,11 +236,6 @@ def _get(body: Any, key: str) -> Mapping[str, Any]:
 
 def _list_names(results: Sequence[Results], key: str) -> list[str]:
     return sorted({name for each in results for name in _get(each, key)})
-
-
-def _list_judges(results: Results) -> Iterator[Mapping[str, Any]]:
-    judges = _get(results, "judges")
-    return (_get(judges, name) for name in judges if _get(judges, name).get("rubric"))
 
 
 def _split_name(name: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ title and a caption are read from the drawing, whose `aria-label` and `desc` hol
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -34,12 +34,8 @@ def link_figures(files: Mapping[str, bytes], folder: str, suffix: str) -> str:
         folder: where they lie, seen from the report.
         suffix: of the report; nothing is linked where it is not one of `LINKED`.
     """
-    figures = list(_read_figures(files, folder)) if suffix in LINKED else []
-    return LINKED[suffix](figures) if figures else ""
-
-
-def _read_figures(files: Mapping[str, bytes], folder: str) -> Iterator[LinkedFigure]:
-    for name, body in files.items():
+    figures: list[LinkedFigure] = []
+    for name, body in files.items() if suffix in LINKED else ():
         stem, dot, ending = name.rpartition(".")
         if not dot or ending != "svg":
             continue
@@ -49,7 +45,8 @@ def _read_figures(files: Mapping[str, bytes], folder: str) -> Iterator[LinkedFig
             continue
         caption = next((each.text or "" for each in root if each.tag.rpartition("}")[2] == "desc"), "")
         title = one_line(root.get("aria-label") or stem)
-        yield LinkedFigure(path=f"{folder}/{stem}", title=title, caption=one_line(caption, 10_000))
+        figures.append(LinkedFigure(path=f"{folder}/{stem}", title=title, caption=one_line(caption, 10_000)))
+    return LINKED[suffix](figures) if figures else ""
 
 
 def _link_in_markdown(figures: list[LinkedFigure]) -> str:

@@ -97,22 +97,15 @@ def find_judge_range(
     """
     others: Mapping[str, Mapping[str, Any]] = split.get("other_judges") or {}
     views: dict[str, Mapping[str, Any]] = {str(split.get("judge") or ""): split, **others}
-    values = [
-        value
-        for judge, view in views.items()
-        if judge in cards
-        and cards[judge]["rubric"] not in _NO_MACHINES
-        and (view["complete"] or view.get("drawn"))
-        and (value := _find_main_value(view, metric)) is not None
-    ]
+    values: list[float] = []
+    for judge, view in views.items():
+        is_machine = judge in cards and cards[judge]["rubric"] not in _NO_MACHINES
+        body: Mapping[str, Any] = view["metrics"].get(metric) or {}
+        if is_machine and (view["complete"] or view.get("drawn")) and body.get("main") and body["value"] is not None:
+            values.append(body["value"])
     if len(values) < 2:
         return None
     return JudgeRange(metric=metric, low=min(values), high=max(values), judges=len(values))
-
-
-def _find_main_value(view: Mapping[str, Any], metric: str) -> float | None:
-    body = view["metrics"].get(metric)
-    return body["value"] if body is not None and body.get("main") else None
 
 
 def parse_repeats(body: Mapping[str, Any] | None) -> Repeats | None:

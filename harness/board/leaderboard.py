@@ -132,13 +132,23 @@ def _rank_split(board: Board) -> Iterator[Board]:
     for basis, members in classes.items():
         apart = "; ".join(f"{name} {dict(basis).get(name) or 'unset'}" for name in differing)
         members.sort(key=_sort_key)
-        placed: list[Row] = []
         ranks = rank_intervals([None if row.unranked else _worst_interval(row) for row in members])
-        placed += [replace(row, rank=rank) for row, rank in zip(members, ranks, strict=True)]
+        placed = [replace(row, rank=rank) for row, rank in zip(members, ranks, strict=True)]
         # a wide interval shares a better rank than its value has: ranks stand in order
         placed.sort(key=lambda row: (row.rank is None, row.rank or 0))
         notes = [f"Ranked apart from other results of this split, by: {apart}."] if apart else []
-        notes += _list_remarks(board.split, placed)
+        models: dict[str, list[str]] = {}  # remark -> models that it holds for
+        for row in placed:
+            remarks = list(_remark_on(row))
+            for pairing in row.paired.values():
+                remarks += _describe_pairing(pairing, board.split, row)
+            for remark in remarks:
+                models.setdefault(remark, []).append(row.model)
+        for remark, several in models.items():
+            shown = list(dict.fromkeys(several))
+            left = len(shown) - _NAMED
+            named = ", ".join(shown) if left <= 1 else f"{', '.join(shown[:_NAMED])} and {left} more"
+            notes.append(f"{named}: {remark}.")
         yield replace(
             board,
             rows=tuple(placed),
@@ -272,7 +282,11 @@ def _name_by_options(rows: Sequence[Row]) -> list[Row]:
         return f"{name} ({len(row.seeds)} seeds)" if row.seeds else name
 
     def detail(row: Row) -> str:
-        return _list_differing_options(row.options, [each.options for each in rows if base(each) == base(row)])
+        every = [each.options for each in rows if base(each) == base(row)]
+        names = dict.fromkeys(name for options in every for name in options)
+        differing = [name for name in names if len({options.get(name, "") for options in every}) > 1]
+        told = [f"{name}={row.options.get(name) or 'unset'}" for name in differing if name != "identity"]
+        return f"identity {row.options['identity']}" if differing and not told else ", ".join(told)
 
     return [replace(row, model=_add_detail(base(row), detail(row))) for row in rows]
 
@@ -281,31 +295,8 @@ def _add_detail(name: str, detail: str) -> str:
     return f"{name} ({detail})" if detail else name
 
 
-def _list_differing_options(mine: Mapping[str, str], all_options: Sequence[Mapping[str, str]]) -> str:
-    names = dict.fromkeys(name for options in all_options for name in options)
-    differing = [name for name in names if len({options.get(name, "") for options in all_options}) > 1]
-    told = [f"{name}={mine.get(name) or 'unset'}" for name in differing if name != "identity"]
-    if not told and differing:
-        return f"identity {mine['identity']}"
-    return ", ".join(told)
-
-
 def _format_subset(row: Row) -> str:
     return ", ".join(f"{name} {value}" for name, value in (row.subset or {}).items())
-
-
-def _list_remarks(split: str, rows: Sequence[Row]) -> Iterator[str]:
-    """The remarks on rows, row by row; a remark on several rows names them all."""
-    models: dict[str, list[str]] = {}
-    for row in rows:
-        pairings = (text for pairing in row.paired.values() for text in _describe_pairing(pairing, split, row))
-        for remark in (*_remark_on(row), *pairings):
-            models.setdefault(remark, []).append(row.model)
-    for remark, several in models.items():
-        names = list(dict.fromkeys(several))
-        left = len(names) - _NAMED
-        named = ", ".join(names) if left <= 1 else f"{', '.join(names[:_NAMED])} and {left} more"
-        yield f"{named}: {remark}."
 
 
 def _remark_on(row: Row) -> Iterator[str]:

@@ -69,12 +69,19 @@ def list_lines(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[
     for board in boards:
         for row in board.rows:
             about = _list_row_cells(board, row)
+            # how much the main number depends on its judge
+            spread, repeats = row.over_judges, row.repeats
+            found: tuple[Cell, ...] = (None, None, None) if spread is None else (spread.judges, spread.low, spread.high)
+            again: tuple[Cell, ...] = (None,) * 5
+            if repeats is not None:
+                again = (repeats.count, repeats.agree, repeats.sd, repeats.low, repeats.high)
+            judging = dict(zip(JUDGING, (*found, *again), strict=True))
             for measure in row.measures:
                 yield {
                     **about,
                     "n": row.n,
                     **_list_measure_cells(measure),
-                    **(_list_judging_cells(row) if measure.main else {}),
+                    **(judging if measure.main else {}),
                 }
                 for stratum, body in measure.strata.items():  # the intervals belong to the whole metric
                     own = {key: body.get(key) for key in ("value", "numerator", "denominator", "unresolved")}
@@ -173,16 +180,6 @@ def _list_measure_cells(measure: Measure) -> dict[str, Cell]:
         "seeds": len(measure.by_seed) or None,
         "seed_sd": measure.spread,
     }
-
-
-def _list_judging_cells(row: Row) -> dict[str, Cell]:
-    """How much the main number depends on its judge, by column."""
-    spread, repeats = row.over_judges, row.repeats
-    found: tuple[Cell, ...] = (None, None, None) if spread is None else (spread.judges, spread.low, spread.high)
-    again: tuple[Cell, ...] = (None,) * 5
-    if repeats is not None:
-        again = (repeats.count, repeats.agree, repeats.sd, repeats.low, repeats.high)
-    return dict(zip(JUDGING, (*found, *again), strict=True))
 
 
 def list_corrected_cells(measure: Measure) -> dict[str, Cell]:

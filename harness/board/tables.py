@@ -123,7 +123,10 @@ def _run_row(board: Board, row: Row, width: int) -> Iterator[RenderableType]:
         style = "bold" if measure.main else ""
         value, interval = format_value(measure.value, measure.unit), format_interval(measure.ci95, measure.unit)
         cells = (f"  {_format_head(measure)}", value, interval)
-        basis = [_describe_basis(measure), *(_list_judging(row, measure.unit) if measure.main else ())]
+        basis = [_describe_basis(measure)]
+        if measure.main:  # how much it depends on its judge
+            judging = (each for each in (row.over_judges, row.repeats) if each is not None)
+            basis += [one_line(each.format(measure.unit), 200) for each in judging]
         if is_own_share(row.judge.name, measure.name):
             basis.append("the judge's own label, not mapped: see --map")
         table.add_row(*(Text(text, style=style) for text in cells), Text("; ".join(filter(None, basis))))
@@ -154,13 +157,6 @@ def _list_people_notes(measures: Iterable[Measure]) -> list[str]:
     sentences = [f"no number by people of {', '.join(names)}: {why}" for why, names in missing.items()]
     sentences += [f"{', '.join(idle)} by people: {ADDS_NOTHING}"] if idle else []
     return [*sentences, *notes]
-
-
-def _list_judging(row: Row, unit: str) -> Iterator[str]:
-    """How much the main number depends on its judge."""
-    for found in (row.over_judges, row.repeats):
-        if found is not None:
-            yield one_line(found.format(unit), 200)
 
 
 def _list_facts(row: Row) -> Iterator[str]:
