@@ -71,7 +71,7 @@ def find_differences(stored: object, found: object, path: tuple[str, ...] = ()) 
         return
     is_number = [isinstance(each, int | float) and not isinstance(each, bool) for each in (stored, found)]
     if all(is_number):
-        same = math.isclose(cast("float", stored), cast("float", found), rel_tol=_CLOSE, abs_tol=_CLOSE)
+        same = _is_close(cast("float", stored), cast("float", found))
     else:
         same = type(stored) is type(found) and stored == found
     if not same:
@@ -91,7 +91,7 @@ def check_sums(split: Mapping[str, Any]) -> Iterator[str]:
     """Find sums that are wrong in one split of results.json, under each of its judges.
 
     Raises:
-        KeyError, TypeError, AttributeError, ValueError: `split` is not a split of results.json.
+        KeyError, TypeError, AttributeError, ValueError, OverflowError: `split` is not a split of results.json.
     """
     outcomes: Mapping[str, int] = split["outcomes"]
     records: int = split["records"]
@@ -156,7 +156,12 @@ def _check_within(name: str, value: float | None, bounds: Sequence[float] | None
 
 
 def _is_close(one: float | None, other: float | None) -> bool:
-    return one is other if one is None or other is None else math.isclose(one, other, rel_tol=_CLOSE, abs_tol=_CLOSE)
+    if one is None or other is None:
+        return one is other
+    try:
+        return math.isclose(one, other, rel_tol=_CLOSE, abs_tol=_CLOSE)
+    except OverflowError:  # a whole number that is too large for arithmetic
+        return one == other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +305,7 @@ def _check_parts(results: Results) -> Iterator[VerifiedPart]:
 def _expect_shape(title: str, what: str) -> Generator[None]:
     try:
         yield
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise BadData(f"{title} is not {what}: {type(error).__name__}: {error}") from error
 
 

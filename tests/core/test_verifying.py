@@ -99,6 +99,12 @@ def test_no_number_can_be_changed_unseen(folder: Path) -> None:
         (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", ["n", "records", "n_expected"])
+def test_a_number_too_large_for_arithmetic_is_a_difference(folder: Path, name: str) -> None:
+    change(folder / "results.json", lambda body: body["tasks"]["told"]["splits"]["one"].update({name: 10**400}))
+    assert verify_run(folder).state == "differs"
+
+
 def test_what_differs_is_told_by_its_path_with_both_values(folder: Path) -> None:
     def spoilt(body: Any) -> None:
         body["tasks"]["told"]["splits"]["one"]["metrics"]["hits"]["ci95"][1] = 1.0
