@@ -187,6 +187,9 @@ def test_only_what_is_named_is_compared_and_what_one_run_alone_has_is_said(tmp_p
 
 def test_a_run_is_not_compared_with_itself_nor_with_none_or_one_without_a_common_split(tmp_path: Path) -> None:
     a, b = played(tmp_path / "a", "us"), played(tmp_path / "b", "us", tasks="played:two")
+    for group_by in ("", "seed"):
+        with pytest.raises(HarnessError, match="has no run"):
+            harness.compare([], tmp_path, group_by=group_by)
     with pytest.raises(HarnessError, match="this run is named twice"):
         beside(a, tmp_path / "." / "a")
     with pytest.raises(HarnessError, match="there is no run here"):

@@ -76,11 +76,13 @@ def compare(
             leaves the sides as they are given.
 
     Raises:
-        HarnessError: two runs are the same, have nothing in common, or were measured differently.
+        HarnessError: a side has no run, or two runs are the same, have nothing in common or were measured differently.
         UnknownName: a run has no such task or judge.
     """
     given = [[place] if isinstance(place, str | Path | Run) else list(place) for place in (a, b, *more)]
     paths = [[place.folder if isinstance(place, Run) else find_local(place) for place in side] for side in given]
+    if not all(paths):
+        raise HarnessError("one side of the comparison has no run", remedy="give each side a run folder")
     if group_by:
         paths = group_paths(paths, group_by)
     runs = _read_runs(paths, (tasks,) if isinstance(tasks, str) else tuple(tasks), judge, group_by)
