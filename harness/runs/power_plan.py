@@ -15,7 +15,7 @@ from itertools import product
 from math import ceil, sqrt
 from pathlib import Path
 from statistics import fmean, variance
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from harness import plugins
 from harness.board.results import FILE, read_results
@@ -42,6 +42,7 @@ SCHEMA: Final = "harness.power/1"
 SEEDS: Final = (1, 2, 3, 5)  #: runs on each side that a plan lists where seeds matter
 WITHIN: Final = 0.8  #: correlation of one model's answers over seeds, where no runs show it
 _MOST: Final = 12  #: splits that a message lists
+GOALS: Final[tuple[Goal, ...]] = get_args(Goal)
 PAIRED: Final = ("detect", "margin")  #: goals that take two runs
 
 
@@ -137,9 +138,11 @@ def read_basis(
         judge: as in a gate's rule.
 
     Raises:
-        HarnessError: nothing says what rate is expected.
+        HarnessError: nothing says what rate is expected, or it is not one.
         UnknownName: a run, or the task, has no such split, metric or judge.
     """
+    if rate is not None and not 0 <= rate <= 100:
+        raise HarnessError(f"a rate is a number of points from 0 to 100, not {rate:g}", remedy="write 5 for 5 %")
     basis = _read_runs(title, metric, against, judge) if against else _read_task(title, metric)
     if not against and rate is None:
         raise HarnessError(
@@ -336,7 +339,7 @@ def plan_power(
         power: the wanted chance of reaching the goal.
 
     Raises:
-        HarnessError: the expected rate is not known, or there is no such split.
+        HarnessError: the expected rate is not known, a size is none, or there is no such split or goal.
     """
     if isinstance(basis, str):
         runs = (against,) if isinstance(against, str | Path) else against
@@ -344,6 +347,10 @@ def plan_power(
     several = tuple(seeds) or (SEEDS if basis.seeds_known else (1,))
     lower, rows = basis.better != "higher", list[PowerRow]()
     for (goal, size), number in product(goals.items(), several):
+        if goal not in GOALS:
+            raise UnknownName(f"there is no goal {goal!r}", remedy=nearest(goal, GOALS))
+        if not 0 < size < 100:
+            raise HarnessError(f"the size of a goal lies between 0 and 100 points, and {goal} is {size:g}")
         model = with_seeds(basis.model, number)
         if goal == "margin" and not lower:  # the same question of the mirrored rate
             model = replace(model, rate=1 - model.rate)

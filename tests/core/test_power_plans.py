@@ -263,6 +263,21 @@ def test_a_task_without_a_split_is_asked_for_one_by_name(tmp_path: Path) -> None
     assert basis("played", against=[played(tmp_path / "one", "us")]).title == "played:one"
 
 
+@pytest.mark.parametrize(
+    ("goals", "rate", "said"),
+    [
+        ({"detect": 3.0}, 150.0, "from 0 to 100, not 150"),
+        ({"detect": 3.0}, -3.0, "from 0 to 100, not -3"),
+        ({"detct": 3.0}, 20.0, "there is no goal 'detct'"),
+        ({"detect": -3.0}, 20.0, "detect is -3"),
+        ({"margin": 0.0}, 20.0, "margin is 0"),
+    ],
+)
+def test_python_refuses_what_the_command_does(goals: Any, rate: float, said: str) -> None:
+    with plugins.use(Host.load([SOURCE])), pytest.raises(HarnessError, match=said):
+        plan_power("played:one", goals, rate=rate)
+
+
 def test_python_plans_from_the_name_of_a_split_as_from_what_is_known(tmp_path: Path) -> None:
     run = played(tmp_path / "run", "us")
     with plugins.use(Host.load([SOURCE])):
