@@ -253,7 +253,7 @@ class _Reader:
 
     def read_columns(self, top: Mapping[str, object], style: Style) -> Iterator[SplitChoice]:
         for item, place in self.read_list(top, "columns", ""):
-            if isinstance(item, Mapping) and "columns" in item:
+            if _is_group(item):
                 group = self.read_mapping(item, place, _GROUP)
                 head = self.read_text(group, "head", f"{place}.")
                 inner = self.read_list(group, "columns", f"{place}.")
@@ -306,6 +306,10 @@ class _Reader:
             name = self.read_text(row, "name", f"{place}.")
             yield RowChoice(pattern=text, name=name, published=kinds[0] == "published", section=section)
             section = ""
+
+
+def _is_group(item: object) -> bool:
+    return isinstance(item, Mapping) and "columns" in item
 
 
 def write_template(template: MatrixTemplate) -> str:

@@ -75,7 +75,7 @@ def list_lines(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[
             again: tuple[Cell, ...] = (None,) * 5
             if repeats is not None:
                 again = (repeats.count, repeats.agree, repeats.sd, repeats.low, repeats.high)
-            judging = dict(zip(JUDGING, (*found, *again), strict=True))
+            judging: dict[str, Cell] = dict(zip(JUDGING, (*found, *again), strict=True))
             for measure in row.measures:
                 yield {
                     **about,
