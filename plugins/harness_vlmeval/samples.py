@@ -121,6 +121,8 @@ def find_twins(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     for one, other in named:
         if other in ids:
             pair = found.get(ids[one]) or found.get(ids[other]) or f"twins_{ids[one]}"
+            if (old := found.get(ids[other], pair)) != pair:  # a row between two pairs makes one cluster of both
+                found |= {each: pair for each, cluster in found.items() if cluster == old}
             found |= {ids[one]: pair, ids[other]: pair}
     return found
 

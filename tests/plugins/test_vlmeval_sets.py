@@ -5,7 +5,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping
-from itertools import groupby, product
+from itertools import groupby, permutations, product
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +337,13 @@ def test_a_counterpart_that_is_not_in_the_file_makes_no_pair() -> None:
         find_twins([{"id": "0", "number": "0", "counterpart": "-1"}, {"id": "1", "number": "1", "counterpart": "-1"}])
         == {}
     )
+
+
+@pytest.mark.parametrize("order", list(permutations("ABCD")), ids="".join)
+def test_a_chain_of_counterparts_is_one_cluster_in_whatever_order_its_rows_stand(order: tuple[str, ...]) -> None:
+    named = {"A": "B", "B": "C", "C": "D", "D": ""}
+    found = find_twins([{"id": each, "number": each, "counterpart": named[each]} for each in order])
+    assert (found.keys(), len(set(found.values()))) == (named.keys(), 1)
 
 
 MMSTAR = "e1ecd2140806c1b1bbf54b43372efb9e"  #: md5 of the file that VLMEvalKit knows
