@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -113,6 +114,15 @@ def parse_pairs(texts: Sequence[str], flag: str) -> dict[str, str]:
             raise HarnessError(f"{flag} {text}: not KEY=VALUE", remedy=f"write {flag} key=value")
         pairs[key] = value
     return pairs
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers without `nan` and `inf`, which click takes for numbers in any open range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value!r} is not a finite number.", param, ctx)
 
 
 class _Loading:

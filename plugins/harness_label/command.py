@@ -13,7 +13,7 @@ import click
 
 from harness import HarnessError
 from harness.cli.flags import tasks_option
-from harness.cli.options import load_host, plugin_options, show_examples
+from harness.cli.options import FiniteRange, load_host, plugin_options, show_examples
 from harness.text import say
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ _USES: Final = {
 @click.option("--plan", is_flag=True, help="Only say how many labels --half-width needs.")
 @click.option(
     "--half-width",
-    type=click.FloatRange(0, 50, min_open=True),
+    type=FiniteRange(0, 50, min_open=True),
     default=3.0,
     show_default=True,
     metavar="POINTS",

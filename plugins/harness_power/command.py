@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from harness.cli.flags import RunPlace, list_places
-from harness.cli.options import load_host, plugin_options, show_examples
+from harness.cli.options import FiniteRange, load_host, plugin_options, show_examples
 
 if TYPE_CHECKING:
     from harness.stats.power import Goal
 
-_POINTS: Final = click.FloatRange(0, 100, min_open=True, max_open=True)
-_RATE: Final = click.FloatRange(0, 100)
+_POINTS: Final = FiniteRange(0, 100, min_open=True, max_open=True)
+_RATE: Final = FiniteRange(0, 100)
 _GOALS: Final[tuple[Goal, ...]] = ("detect", "margin", "limit", "width")
 
 
@@ -42,7 +42,7 @@ _GOALS: Final[tuple[Goal, ...]] = ("detect", "margin", "limit", "width")
 @click.option("--rate", type=_RATE, metavar="N", help="The true rate that is expected; default: the first run's.")
 @click.option(
     "--correlation",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     metavar="R",
     show_default="as measured, else 0",
     help="How far two models' answers to one question hang together.",
@@ -52,7 +52,7 @@ _GOALS: Final[tuple[Goal, ...]] = ("detect", "margin", "limit", "width")
 )
 @click.option(
     "--seed-sd",
-    type=click.FloatRange(0, 100),
+    type=FiniteRange(0, 100),
     metavar="N",
     show_default="as measured, else 0",
     help="Standard deviation of the true rate between seeds, in points.",
@@ -60,7 +60,7 @@ _GOALS: Final[tuple[Goal, ...]] = ("detect", "margin", "limit", "width")
 @click.option("--judge", default="", metavar="ID", help="The judge of the runs: an id, its rubric, or its first parts.")
 @click.option(
     "--power",
-    type=click.FloatRange(0, 100, min_open=True, max_open=True),
+    type=FiniteRange(0, 100, min_open=True, max_open=True),
     default=80,
     show_default=True,
     metavar="N",

@@ -11,7 +11,7 @@ import click
 
 from harness import HarnessError
 from harness.cli.one_model import chosen, model_flags
-from harness.cli.options import show_examples
+from harness.cli.options import FiniteRange, show_examples
 from harness.text import say
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-request-mib",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=64.0,
     show_default=True,
     help="Largest request with its images, in MiB.",

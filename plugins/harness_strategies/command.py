@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from harness.cli.flags import schemes_flag, with_schemes
-from harness.cli.options import parse_pairs, plugin_options, show_examples
+from harness.cli.options import FiniteRange, parse_pairs, plugin_options, show_examples
 from harness.text import one_line, say
 
 if TYPE_CHECKING:
@@ -53,9 +53,7 @@ def _settings_flag(flag: str, name: str, text: str) -> Callable[[_F], _F]:
 @click.option("--prompt", type=_FILE, help="A FILE with the first defence, instead of that of adashield-s.")
 @click.option("--rounds", type=click.IntRange(0), default=4, show_default=True, help="Most refinements a query.")
 @click.option("--validate", type=_FILE, help="Queries that a defence must make the target refuse, too.")
-@click.option(
-    "--agree", type=click.FloatRange(0, 1), default=0.8, show_default=True, help="Share of these that it must."
-)
+@click.option("--agree", type=FiniteRange(0, 1), default=0.8, show_default=True, help="Share of these that it must.")
 @click.option("--device", default="cpu", show_default=True, help="Where CLIP computes: cpu, cuda, cuda:N or mps.")
 @click.option("--concurrency", type=click.IntRange(1), help="Most calls at once to each model.")
 @schemes_flag

@@ -57,6 +57,12 @@ def test_costs_come_from_the_runs_usage(tmp_path: Path) -> None:
     assert f"{plan['cost_usd']:,.2f}" in power("--task", "played:one", "--against", run, "--width", "30")
 
 
+@pytest.mark.parametrize("flag", ["--detect", "--rate", "--correlation", "--seed-sd", "--power"])
+def test_what_is_no_number_is_refused(flag: str) -> None:
+    with pytest.raises(click.BadParameter, match="'nan' is not a finite number"):
+        power("--task", "mis:test", "--width", "4", "--rate", "3", flag, "nan")
+
+
 def test_a_run_that_has_not_ended_is_refused_with_what_goes_on(tmp_path: Path) -> None:
     run = played(tmp_path / "run", "us")
     (run / "results.json").unlink()

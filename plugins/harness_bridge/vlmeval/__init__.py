@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from harness.cli.one_model import chosen, model_flags
-from harness.cli.options import show_examples
+from harness.cli.options import FiniteRange, show_examples
 from harness.text import say
 
 
@@ -25,7 +25,7 @@ from harness.text import say
     metavar="INTERPRETER",
     help="Python that has VLMEvalKit; default: HARNESS_VLMEVAL_PYTHON, else this one.",
 )
-@click.option("--temperature", type=click.FloatRange(0), default=0.0, show_default=True, help="Of each answer.")
+@click.option("--temperature", type=FiniteRange(0), default=0.0, show_default=True, help="Of each answer.")
 @click.option("--max-tokens", type=click.IntRange(1), default=2048, show_default=True, help="Of each answer.")
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="-- FLAGS OF VLMEVALKIT")
 @click.pass_context
