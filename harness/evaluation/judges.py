@@ -419,7 +419,15 @@ class OpenJudges:
         judge_id = "-".join(names)
         metered = None
         if given.model is not None and model is not None:
-            metered = await self._meter(given.model, model, partial(self._judged, judge_id))
+            asked, before = given.model, partial(self._judged, judge_id)
+            meter = self._endpoints.open_meter(asked.spec.ref, asked.provider, asked.settings)
+            if self._batches is None or asked.find_batch_fault():
+                metered = Metered(model, self._endpoints, urgent=True, before=before, meter=meter)
+            else:
+                channel = await self._batches.attach(asked.channel, model.info.ref, asked.batches_of(model))
+                metered = BatchedModel(
+                    model, self._endpoints, self._batches, channel, urgent=True, before=before, meter=meter
+                )
         judge = OpenJudge(
             id=judge_id,
             judge=choice.judge,
@@ -436,14 +444,6 @@ class OpenJudges:
         self._judges[place] = judge
         _check_abilities(choice, rubric, metered)
         return judge
-
-    async def _meter(self, resolved: Resolved, model: Model, before: Callable[[], bool]) -> Metered:
-        """The judge's model as the run asks it: in batches if it can be, else live."""
-        meter = self._endpoints.open_meter(resolved.spec.ref, resolved.provider, resolved.settings)
-        if self._batches is None or resolved.find_batch_fault():
-            return Metered(model, self._endpoints, urgent=True, before=before, meter=meter)
-        channel = await self._batches.attach(resolved.channel, model.info.ref, resolved.batches_of(model))
-        return BatchedModel(model, self._endpoints, self._batches, channel, urgent=True, before=before, meter=meter)
 
     async def _open_model(self, resolved: Resolved, *, raw: bool) -> Model:
         place = canonical({"ref": resolved.spec.ref, "settings": {k: str(v) for k, v in resolved.settings.items()}})

@@ -143,34 +143,29 @@ def check_plan(plan: SplitPlan, *, rehearse: bool = False) -> None:
 
 
 def _build_members(parts: Sequence[tuple[AskedTask, Sequence[SplitPlan]]]) -> SuiteMembers:
-    """A suite with the titles of its parts; a part that was left out keeps its name in the suite."""
+    """A suite with the titles of its parts; a part that was left out keeps its name in the suite.
+
+    Raises HarnessError for a mean over a task with several splits, or over numbers of several kinds.
+    """
     suite = parts[0][0].suite
     assert suite is not None
     rubrics: dict[str, str] = {}
     mean: list[str] = []
-    _check_mean(suite, parts)
+    kinds: dict[tuple[str, str], str] = {}
     for entry, plans in parts:
         titles = [plan.title for plan in plans] or [entry.name]
         rubrics.update(dict.fromkeys(titles, entry.rubric))
-        if entry.name in suite.mean:
-            _, colon, split = entry.name.partition(":")
-            mean.append(f"{plans[0].display}{colon}{split}" if plans and colon else titles[0])
-    return SuiteMembers(suite=suite, rubrics=rubrics, mean=tuple(mean))
-
-
-def _check_mean(suite: Suite, parts: Sequence[tuple[AskedTask, Sequence[SplitPlan]]]) -> None:
-    """Refuse a mean over a task with several splits, or over numbers of several kinds."""
-    kinds: dict[tuple[str, str], str] = {}
-    for entry, plans in parts:
         if entry.name not in suite.mean:
             continue
-        if len(plans) > 1 and ":" not in entry.name:
+        _, colon, split = entry.name.partition(":")
+        if len(plans) > 1 and not colon:
             names = ", ".join(plan.name for plan in plans)
             raise HarnessError(
                 f"mean: {entry.name!r} has several splits: {names}",
                 where=suite_place(suite),
                 remedy=f"name one in tasks and in mean: {entry.name}:SPLIT",
             )
+        mean.append(f"{plans[0].display}{colon}{split}" if plans and colon else titles[0])
         for metrics in (plan.split.metrics for plan in plans[:1]):
             main = next((metric for metric in metrics if metric.main), metrics[0])
             kinds.setdefault((main.unit, main.better), f"{main.name} of {entry.name}")
@@ -178,6 +173,7 @@ def _check_mean(suite: Suite, parts: Sequence[tuple[AskedTask, Sequence[SplitPla
         mixed = ", ".join(f"{name} ({unit}, {better} is better)" for (unit, better), name in kinds.items())
         remedy = "name parts whose main numbers have one unit and one direction"
         raise HarnessError(f"mean: its numbers are not of one kind: {mixed}", where=suite_place(suite), remedy=remedy)
+    return SuiteMembers(suite=suite, rubrics=rubrics, mean=tuple(mean))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,8 +272,17 @@ def list_splits(
                 raise
             found.left_out.append(LeftOut(title=plan.title, error=error, named=not plan.suite))
             continue
-        keep = _has_higher_limit(plan, options, run)
-        found.jobs.append(replace(job, keep=keep))
+        task = None if run is None else run.tasks.get(plan.display)
+        entry = None if task is None else task.splits.get(plan.name)
+        if entry is None or options.limit is None or (entry.limit is not None and entry.limit <= options.limit):
+            found.jobs.append(job)
+            continue
+        if entry.epochs != options.epochs:  # the folder's listing has a higher limit, which a lower one never shrinks
+            raise HarnessError(
+                f"this folder holds {plan.title} with --epochs {entry.epochs} and a higher --limit",
+                remedy=f"give --epochs {entry.epochs}, or the higher --limit, or --fresh",
+            )
+        found.jobs.append(replace(job, keep=True))
     if not found.jobs:
         raise_nothing_listed(found)
     return found
@@ -326,20 +331,6 @@ def list_refusals(survey: Survey) -> str:
         f"{why} ({', '.join(survey.named.get(why, ()))}{', …' if many > len(survey.named.get(why, ())) else ''})"
         for why, many in survey.refusals.items()
     )
-
-
-def _has_higher_limit(plan: SplitPlan, options: Options, run: RunFile | None) -> bool:
-    """Whether the folder's listing of a split has a higher limit, which a lower one never shrinks."""
-    task = None if run is None else run.tasks.get(plan.display)
-    entry = None if task is None else task.splits.get(plan.name)
-    if entry is None or options.limit is None or (entry.limit is not None and entry.limit <= options.limit):
-        return False
-    if entry.epochs != options.epochs:
-        raise HarnessError(
-            f"this folder holds {plan.title} with --epochs {entry.epochs} and a higher --limit",
-            remedy=f"give --epochs {entry.epochs}, or the higher --limit, or --fresh",
-        )
-    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
