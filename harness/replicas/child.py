@@ -81,7 +81,13 @@ def main() -> None:
     if os.getpgrp() != os.getpid():
         os.setsid()
     faulthandler.enable()
-    source, target = _take_pipes()
+    # standard input and output are taken away from all libraries: only frames go through them
+    source, target = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    sys.stdout = open(1, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     pipes = Pipes()
     threading.Thread(target=pipes.read, args=(source,), daemon=True).start()
     writer = threading.Thread(target=pipes.write, args=(target,), daemon=True)
@@ -103,17 +109,6 @@ def end_group() -> None:
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
-
-
-def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Standard input and output, taken away from all libraries: only frames go through them."""
-    source, target = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    sys.stdout = open(1, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
-    return source, target
 
 
 def _serve(pipes: Pipes) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -86,15 +87,14 @@ class Machine:
             return None if self.count is None else tuple(map(str, range(self.count)))
         seen: list[str] = []
         for entry in map(str.strip, self.allowed.split(",")):
-            if not self._is_there(entry):
+            if entry.isdecimal():
+                is_there = self.count is None or int(entry) < self.count
+            else:
+                is_there = entry.startswith(("GPU-", "MIG-")) and self.count != 0
+            if not is_there:
                 break
             seen.append(entry)
         return tuple(seen)
-
-    def _is_there(self, entry: str) -> bool:
-        if entry.isdecimal():
-            return self.count is None or int(entry) < self.count
-        return entry.startswith(("GPU-", "MIG-")) and self.count != 0
 
 
 def accelerator() -> dict[str, Json]:
@@ -274,16 +274,14 @@ def format_placements(placements: Sequence[Placement]) -> str:
         return f"{number} in {f'the Ray cluster at {first.host}' if first.host else 'Ray on this machine'}"
     processes = "1 process" if len(placements) == 1 else f"{len(placements)} processes"
     if first.elsewhere:
-        machines: dict[str, list[str]] = {}
+        machines: dict[str, Counter[str]] = {}
         for each in placements:
-            machines.setdefault(each.machine, []).append(each.what)
-        parts = [f"{machine}: {_count_equal(whats)}" for machine, whats in machines.items()]
+            machines.setdefault(each.machine, Counter())[each.what] += 1
+        parts: list[str] = []
+        for machine, whats in machines.items():
+            counted = (what if count == 1 else f"{count} of {what}" for what, count in whats.items())
+            parts.append(f"{machine}: {' · '.join(counted)}")
         return f"{processes} ({first.how}): {'; '.join(parts)}"
     if not any(placement.devices for placement in placements):
         return f"{processes} on the CPU"
     return f"{processes}: {' · '.join(map(str, placements))}"
-
-
-def _count_equal(whats: Sequence[str]) -> str:
-    counts = {what: whats.count(what) for what in whats}
-    return " · ".join(what if count == 1 else f"{count} of {what}" for what, count in counts.items())

@@ -189,12 +189,27 @@ class Replica:
                 else:
                     end = await self._open(child) or await self._read_answers(child)
                 used = 0 if self._answered else used
-                culprit = self._find_culprit(end)
+                waiting = {number: call for number, call in self._calls.items() if not call.settled.is_set()}
+                # a suspect is the cause if no other request can have been; else the cause is not known
+                blamed = [number for number in waiting if end.over in (None, number)]
+                culprit = blamed[0] if len(blamed) == 1 and waiting[blamed[0]].suspect else None
                 again = not end.final and (culprit is not None or used < RESTARTS)
                 used += culprit is None
-                tries = f" ({used} of {RESTARTS})" if culprit is None else ""
                 self.state = "starting" if again else "gone"
-                self._settle(end, culprit, f"it is started again{tries}" if again else "it is gone for good")
+                self.fault = end.error
+                death = Death()
+                for number, call in waiting.items():
+                    own = death if number in blamed else None
+                    call.settle(Lost(why=end.why, death=own, culprit=number == culprit))
+                self._calls.clear()
+                tries = f" ({used} of {RESTARTS})" if culprit is None else ""
+                then = f"it is started again{tries}" if again else "it is gone for good"
+                if culprit is not None:
+                    then = f"the request that was under way at a death before is given up, and {then}"
+                elif waiting:
+                    had = "its request is" if len(waiting) == 1 else f"its {len(waiting)} requests are"
+                    then = f"{had} asked again, and {then}"
+                self._on_change(self, f"{self.name} {end.why}: {then}")
 
     async def _open(self, child: Link) -> _End | None:
         """Wait until the model is open; None when it is."""
@@ -208,9 +223,16 @@ class Replica:
                 form = await child.receive_until(b"\n", NOISE)
                 greeted = True
             if waiting.cancelled_caught:
-                return _end_by_error(self._late_error(child), final=True)
-            if form != FORM:
-                return _end_by_error(_other_form_error(self.name), final=True)
+                said = child.last_lines(LINES)
+                remedy = [f"is there enough memory for it?{' Its last lines:' if said else ''}", *said]
+                what = f"{self._spec.ref}: {self.name} did not start within {START} s"
+                return _end_by_error(HarnessError(what, remedy="\n  ".join(remedy)), final=True)
+            if form != FORM:  # it would not understand what it is asked
+                error = HarnessError(
+                    f"{self.name} is of another version of the harness than this one",
+                    remedy="install the same version there, or name another Python: -M remote_python=PATH",
+                )
+                return _end_by_error(error, final=True)
             frame = await _receive(child)
         if frame is None:
             return await self._find_end(child, greeted=greeted)
@@ -227,17 +249,6 @@ class Replica:
         child.close_seconds = GRACE + 1  # for its model to be closed
         self._on_change(self, "")
         return None
-
-    def _late_error(self, child: Link) -> HarnessError:
-        said = child.last_lines(LINES)
-        return HarnessError(
-            f"{self._spec.ref}: {self.name} did not start within {START} s",
-            remedy="\n  ".join(
-                ["is there enough memory for it? Its last lines:", *said]
-                if said
-                else ["is there enough memory for it?"]
-            ),
-        )
 
     async def _read_answers(self, child: Link) -> _End:
         while (frame := await _receive(child)) is not None:
@@ -285,31 +296,6 @@ class Replica:
         error = HarnessError(f"{self._spec.ref}: {self.name} {why}", remedy="\n  ".join(remedy))
         return _End(why=why, error=error, over=None, final=self.info is None)
 
-    @property
-    def _waiting(self) -> dict[int, _Call]:
-        return {number: call for number, call in self._calls.items() if not call.settled.is_set()}
-
-    def _find_culprit(self, end: _End) -> int | None:
-        """The request that caused this end: a suspect, and no other can have; None if that is not known."""
-        suspects = [number for number in self._waiting if end.over in (None, number)]
-        return suspects[0] if len(suspects) == 1 and self._calls[suspects[0]].suspect else None
-
-    def _settle(self, end: _End, culprit: int | None, then: str) -> None:
-        """End all calls that wait, and say how."""
-        self.fault = end.error
-        waiting, death = self._waiting, Death()
-        for number, call in waiting.items():
-            blamed = death if end.over in (None, number) else None
-            call.settle(Lost(why=end.why, death=blamed, culprit=number == culprit))
-        self._calls.clear()
-        asked = ""
-        if culprit is not None:
-            asked = "the request that was under way at a death before is given up, and "
-        elif waiting:
-            had = "its request is" if len(waiting) == 1 else f"its {len(waiting)} requests are"
-            asked = f"{had} asked again, and "
-        self._on_change(self, f"{self.name} {end.why}: {asked}{then}")
-
 
 async def _receive(child: Link) -> Frame | None:
     """The next frame; None when the process is gone, or sends no frames any more."""
@@ -322,14 +308,6 @@ def _other_files_error(name: str) -> HarnessError:
     """Replicas would answer as different models."""
     return HarnessError(
         f"{name} opened other files than the replicas before it", remedy="see that nothing writes to the model's folder"
-    )
-
-
-def _other_form_error(name: str) -> HarnessError:
-    """It would not understand what it is asked."""
-    return HarnessError(
-        f"{name} is of another version of the harness than this one",
-        remedy="install the same version there, or name another Python: -M remote_python=PATH",
     )
 
 
@@ -494,26 +472,24 @@ class Pool:
 
     @asynccontextmanager
     async def _hold_idle(self) -> AsyncGenerator[Replica]:
-        """A replica that answers nothing else meanwhile: an idle one, else one that starts, else the least busy."""
+        """A replica that answers nothing else meanwhile: an idle one, else one that starts, else the least busy.
+
+        Waits while each is kept for another request. Raises why none is left.
+        """
         replica: Replica | None = None
         try:
             while replica is None or not (replica.free and replica.load == 0):
                 if replica is None or replica.state == "gone":
-                    replica = self._reserve(instead=replica)
+                    self._release(replica)
+                    self._check_left()
+                    left = [each for each in self.replicas if each.state != "gone" and each not in self._reserved]
+                    replica = min(left, key=lambda each: (each.load, each.state != "live"), default=None)
+                    self._reserved |= set() if replica is None else {replica}
                 if replica is None or not replica.free or replica.load:
                     await self._moved.wait()
             yield replica
         finally:
             self._release(replica)
-
-    def _reserve(self, instead: Replica | None) -> Replica | None:
-        """Keep a replica for one request; None if each is kept for another one. Raises why none is left."""
-        self._release(instead)
-        self._check_left()
-        left = [replica for replica in self.replicas if replica.state != "gone" and replica not in self._reserved]
-        replica = min(left, key=lambda replica: (replica.load, replica.state != "live"), default=None)
-        self._reserved |= set() if replica is None else {replica}
-        return replica
 
     def _release(self, replica: Replica | None) -> None:
         if replica in self._reserved:

@@ -144,7 +144,9 @@ class ActorLink:
         except TimeoutError:
             return "does not answer any more"
         except self._ray.exceptions.RayError as error:
-            return _describe_death(error)
+            said = str(error).lower()
+            with_node = "node" in said and "died" in said and "actor's node" in said
+            return f"was lost with its {'node' if with_node else 'Ray actor'}"
         return str(why)
 
     def last_lines(self, count: int) -> list[str]:
@@ -181,13 +183,6 @@ class _Stream(anyio.abc.ByteReceiveStream):
 
     async def aclose(self) -> None:
         pass
-
-
-def _describe_death(error: Exception) -> str:
-    said = str(error)
-    if "node" in said.lower() and "died" in said.lower() and "actor's node" in said.lower():
-        return "was lost with its node"
-    return "was lost with its Ray actor"
 
 
 @asynccontextmanager
@@ -240,11 +235,18 @@ async def connect(place: Placement) -> AsyncGenerator[tuple[Placement, ...]]:
 
     Raises HarnessError if it cannot be reached, or they do not fit into it.
     """
-    ray = _import_ray()
-    async with AsyncExitStack() as closing:
-        if _connection.users or not ray.is_initialized():  # a notebook that is connected already stays so
-            await closing.enter_async_context(_join(ray, place.host))
-        yield await _place(ray, place)
+    async with join_cluster(place.host) as (ray, nodes):
+        gpus, counts = share_out(nodes, place.wanted, place.gpus, fractions=True, who="the Ray cluster")
+        number, there = sum(counts), sum(node.cpus for node in nodes)
+        cpus = 0 if gpus else 1
+        if not gpus and number > there:
+            raise HarnessError(
+                f"{number} replicas on the CPU do not fit: the Ray cluster has {there} CPUs",
+                remedy="ask for fewer with -M replicas=N",
+            )
+        needed = {"GPU": number * gpus, "CPU": float(number * cpus)}
+        await _wait_free(ray, {name: amount for name, amount in needed.items() if amount})
+        yield tuple(replace(place, gpus=gpus, cpus=cpus, wanted=1) for _ in range(number))
 
 
 @asynccontextmanager
@@ -255,9 +257,21 @@ async def join_cluster(address: str) -> AsyncGenerator[tuple[Untyped, tuple[Node
     """
     ray = _import_ray()
     async with AsyncExitStack() as closing:
-        if _connection.users or not ray.is_initialized():
+        if _connection.users or not ray.is_initialized():  # a notebook that is connected already stays so
             await closing.enter_async_context(_join(ray, address))
-        yield ray, tuple(await anyio.to_thread.run_sync(_list_nodes, ray))
+        found: list[Mapping[str, Any]] = await anyio.to_thread.run_sync(ray.nodes)
+        yield (
+            ray,
+            tuple(
+                Node(
+                    name=str(node["NodeManagerHostname"]),
+                    gpus=node["Resources"].get("GPU", 0),
+                    cpus=int(node["Resources"].get("CPU", 0)),
+                )
+                for node in found
+                if node["Alive"]
+            ),
+        )
 
 
 @asynccontextmanager
@@ -355,33 +369,6 @@ def _check_address(address: str) -> None:
             where=address,
             remedy="--ray-address is HOST:6379 of its head node, or auto on one of its nodes",
         ) from error
-
-
-async def _place(ray: Untyped, place: Placement) -> tuple[Placement, ...]:
-    nodes = await anyio.to_thread.run_sync(_list_nodes, ray)
-    gpus, counts = share_out(nodes, place.wanted, place.gpus, fractions=True, who="the Ray cluster")
-    number = sum(counts)
-    cpus = 0 if gpus else 1
-    if not gpus and number > sum(node.cpus for node in nodes):
-        raise HarnessError(
-            f"{number} replicas on the CPU do not fit: the Ray cluster has {sum(node.cpus for node in nodes)} CPUs",
-            remedy="ask for fewer with -M replicas=N",
-        )
-    needed = {"GPU": number * gpus, "CPU": float(number * cpus)}
-    await _wait_free(ray, {name: amount for name, amount in needed.items() if amount})
-    return tuple(replace(place, gpus=gpus, cpus=cpus, wanted=1) for _ in range(number))
-
-
-def _list_nodes(ray: Untyped) -> list[Node]:
-    found: list[Mapping[str, Any]] = [node for node in ray.nodes() if node["Alive"]]
-    return [
-        Node(
-            name=str(node["NodeManagerHostname"]),
-            gpus=node["Resources"].get("GPU", 0),
-            cpus=int(node["Resources"].get("CPU", 0)),
-        )
-        for node in found
-    ]
 
 
 async def _wait_free(ray: Untyped, needed: Mapping[str, float]) -> None:

@@ -205,8 +205,19 @@ class ReplicaSpec:
             raise HarnessError(f"the plugin {lacks[0]} is not on {machine}", remedy="put it there under the same path")
         host = Host.load(self.files, allow=self.allow, block=self.block)
         plugins.use(host)
-        if machine:
-            self._check_versions(_find_versions(host, self.schemes), machine)
+        there = _find_versions(host, self.schemes) if machine else {}
+        for name, ours in self.versions.items():
+            if there.get(name, ours) == ours:
+                continue
+            if name in self.files:
+                raise HarnessError(
+                    f"the plugin {name} differs between {machine} and this machine",
+                    remedy="put the same file on both: their answers could differ",
+                )
+            raise HarnessError(
+                f"{name} is of version {there[name]} on {machine}, and {ours} here",
+                remedy="install the same version on both: their answers could differ",
+            )
         provider = None
         for scheme in self.schemes[:-1]:
             with suppress(UnknownName):
@@ -222,19 +233,6 @@ class ReplicaSpec:
         missing = object()
         given = {key: value for key, value in self.settings.items() if defaults.get(key, missing) != value}
         return provider.open(self.name, effective(provider.settings, given, owner=f"provider {provider.scheme}"))
-
-    def _check_versions(self, there: Mapping[str, str], machine: str) -> None:
-        for name, ours in self.versions.items():
-            if there.get(name, ours) != ours:
-                if name in self.files:
-                    raise HarnessError(
-                        f"the plugin {name} differs between {machine} and this machine",
-                        remedy="put the same file on both: their answers could differ",
-                    )
-                raise HarnessError(
-                    f"{name} is of version {there[name]} on {machine}, and {ours} here",
-                    remedy="install the same version on both: their answers could differ",
-                )
 
 
 def _find_versions(host: Host, schemes: Sequence[str]) -> dict[str, str]:
