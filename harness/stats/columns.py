@@ -92,7 +92,7 @@ class MetricColumns:
         choices = (metric.score(record),) if resolved else tuple(metric.possible(record))
         code = self.choices.find(choices)
         if code is None:
-            if not _are_shares(choices):
+            if not (choices and all(is_share(share) and 0 <= share[0] <= share[1] for share in choices)):
                 raise ValueError(
                     f"metric {metric.name} gave {choices!r:.200} for {record.item}: need 0 <= numerator <= denominator"
                 )
@@ -106,11 +106,6 @@ class MetricColumns:
             self.cluster.append(fingerprint(_check_text(metric.cluster(record), "cluster", metric, record)))
         if metric.stratum is not None:
             self.stratum.append(self.strata.code(_check_text(metric.stratum(record), "stratum", metric, record)))
-
-
-def _are_shares(choices: Choices) -> bool:
-    """Whether these are one or more shares with 0 <= numerator <= denominator."""
-    return bool(choices) and all(is_share(share) and 0 <= share[0] <= share[1] for share in choices)
 
 
 class Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from statistics import NormalDist
 from typing import Final, Literal
 
@@ -75,7 +76,23 @@ def match_pairs(left: Table, right: Table) -> MatchedPairs:
         their_why = their_why or next(filter(None, whys), "")
     theirs, their_key = _average_by_key(theirs, their_key)
     found = np.isin(our_key, their_key)
-    units = _join_halves(ours.pick(found), theirs.pick(np.searchsorted(their_key, our_key[found])))
+    lefts, rights = ours.pick(found), theirs.pick(np.searchsorted(their_key, our_key[found]))
+    moved = np.where(rights.choice == SETTLED, SETTLED, rights.choice + len(lefts.choices))
+    frame = None
+    if lefts.frame is not None and rights.frame is not None:
+        frame = _join_frames(lefts, lefts.frame, rights, rights.frame)
+    units = Units(
+        num=np.concatenate((lefts.num, rights.num)),
+        den=np.concatenate((lefts.den, rights.den)),
+        choice=np.concatenate((lefts.choice, moved)),
+        left_out=np.tile(lefts.left_out | rights.left_out, 2),
+        cluster=np.tile(lefts.cluster, 2),
+        stratum=np.concatenate((lefts.stratum, lefts.stratum + lefts.strata)),
+        strata=2 * lefts.strata,
+        choices=lefts.choices + rights.choices,
+        frame=frame,
+        block=lefts.block,
+    )
     pairs = int(found.sum())
     estimated = None
     if units.frame is not None:
@@ -124,7 +141,9 @@ def match_runs(left: Sequence[Table], right: Sequence[Table]) -> MatchedRuns:
     every = [_average_by_key(units, key) for units, key, _ in read]
     why = "a judge has read only a part of the answers of one run" if partly else ""
     why = why or next((reason for _, _, reason in read if reason), "")
-    ours, theirs = (_find_common([key for _, key in side]) for side in (every[: len(left)], every[len(left) :]))
+    ours, theirs = (
+        reduce(np.intersect1d, [key for _, key in side]) for side in (every[: len(left)], every[len(left) :])
+    )
     shared = np.intersect1d(ours, theirs)
     runs = [units.pick(np.searchsorted(key, shared)) for units, key in every]
     first, is_open = runs[0], np.any([units.left_out for units in runs], axis=0)
@@ -157,13 +176,6 @@ def match_runs(left: Sequence[Table], right: Sequence[Table]) -> MatchedRuns:
     )
 
 
-def _find_common(keys: Sequence[Ints]) -> Ints:
-    found = keys[0]
-    for key in keys[1:]:
-        found = np.intersect1d(found, key)
-    return found
-
-
 def _read_side(table: Table, *, framed: bool) -> tuple[Units, Ints, str]:
     """A side's units, their keys, and the reason for having no figures; empty for none."""
     columns, rows = table.metrics[0], sort_rows(table)
@@ -188,23 +200,6 @@ def _average_by_key(units: Units, key: Ints) -> tuple[Units, Ints]:
         choice[row] = choices.code(tuple((num / int(size[row]), den / int(size[row])) for num, den in shares))
     means = replace(sums, num=sums.num / size, den=sums.den / size, choice=choice, choices=tuple(choices.values))
     return means, key[first]
-
-
-def _join_halves(left: Units, right: Units) -> Units:
-    """Both halves of each pair; a pair with an open half is left out of the estimate, and clusters are the left's."""
-    moved = np.where(right.choice == SETTLED, SETTLED, right.choice + len(left.choices))
-    return Units(
-        num=np.concatenate((left.num, right.num)),
-        den=np.concatenate((left.den, right.den)),
-        choice=np.concatenate((left.choice, moved)),
-        left_out=np.tile(left.left_out | right.left_out, 2),
-        cluster=np.tile(left.cluster, 2),
-        stratum=np.concatenate((left.stratum, left.stratum + left.strata)),
-        strata=2 * left.strata,
-        choices=left.choices + right.choices,
-        frame=None if left.frame is None or right.frame is None else _join_frames(left, left.frame, right, right.frame),
-        block=left.block,
-    )
 
 
 def _join_frames(left: Units, ours: SamplingFrame, right: Units, theirs: SamplingFrame) -> SamplingFrame:

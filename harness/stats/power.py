@@ -371,8 +371,7 @@ def _find_least(chance: Callable[[int], float], power: float, tries: int) -> int
     short = max((n for n in tried if chance(n) < power), default=tried[0] - stride)
     if stride > 1:  # what lies between two that were tried
         short = max((n for n in range(short + 1, short + 20 * stride) if chance(n) < power), default=short)
-        return short + 1
-    return short + stride
+    return short + 1
 
 
 def count_observations(value: float, interval: tuple[float, float]) -> float | None:

@@ -40,7 +40,8 @@ class RepeatTally:
         self._labelled = [0] * (count + 1)
         self._same = [0] * (count + 1)
         # of the main metric, where it is a share of records: their number, and how often the first n repeats differ
-        self._is_share = self._main is not None and _is_share_of_records(self._main)
+        main = self._main
+        self._is_share = main is not None and main.group is None and main.stratum is None and not main.over_epochs
         self._records = 0
         self._variance = [0.0] * (count + 1)
 
@@ -90,30 +91,29 @@ class RepeatTally:
         if count == 1:
             return None
         labelled, same = self._labelled[count - 1], self._same[count - 1]
-        found: dict[str, Json] = {
+        compared: dict[str, Json] = {}  # the main number of each repeat, and how far these lie apart
+        if self._main is not None:
+            name = self._main.name
+            others = [tally.results()["metrics"] for tally in self._tallies[: count - 1]]
+            bodies: list[Mapping[str, Any]] = [metrics[name], *(each[name] for each in others)]
+            values = [body["value"] for body in bodies]
+            why = next((body["why"] for body in bodies if body["value"] is None), "")
+            if not why and len(set(self._unjudged[:count])) > 1:
+                why = "the repeats have not read the same answers"
+            compared[name] = {
+                "values": values,
+                "sd": None if why else round(_find_deviation(values), _DIGITS),
+                "sd_by_answers": None if why else self._expect(count),
+                "range": None if why else [min(values), max(values)],
+                **({"why": why} if why else {}),
+            }
+        return {
             "count": count,
             "answers": labelled,
             "agree": round(same / labelled, _DIGITS) if labelled else None,
             "unscored": list(self._unscored[:count]),
             "unjudged": list(self._unjudged[:count]),
-        }
-        name = None if self._main is None else self._main.name
-        return {**found, "metrics": {} if name is None else {name: self._compare(metrics[name], name, count)}}
-
-    def _compare(self, first: Mapping[str, Any], name: str, count: int) -> dict[str, Json]:
-        """The main number of each repeat, and how far these lie apart."""
-        others = [tally.results()["metrics"] for tally in self._tallies[: count - 1]]
-        bodies: list[Mapping[str, Any]] = [first, *(each[name] for each in others)]
-        values = [body["value"] for body in bodies]
-        why = next((body["why"] for body in bodies if body["value"] is None), "")
-        if not why and len(set(self._unjudged[:count])) > 1:
-            why = "the repeats have not read the same answers"
-        return {
-            "values": values,
-            "sd": None if why else round(_find_deviation(values), _DIGITS),
-            "sd_by_answers": None if why else self._expect(count),
-            "range": None if why else [min(values), max(values)],
-            **({"why": why} if why else {}),
+            "metrics": compared,
         }
 
     def _expect(self, count: int) -> float | None:
@@ -131,8 +131,3 @@ def _find_deviation(values: Sequence[float]) -> float:
     """The standard deviation of two or more values; the module `statistics` takes 10 ms to import."""
     mean = sum(values) / len(values)
     return sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-
-
-def _is_share_of_records(metric: Metric) -> bool:
-    """Whether a metric may be a plain share of records; their scores decide."""
-    return metric.group is None and metric.stratum is None and not metric.over_epochs

@@ -164,7 +164,11 @@ def record_units(table: Table, columns: MetricColumns, rows: Ints, *, framed: bo
     if framed:  # what an answer can give in one way only needs no judge
         settled |= waits & np.array([len(shares) == 1 for shares in choices], dtype=bool)[code]
     share = np.where(settled[:, None], first[code], 0.0)
-    strata = len(columns.strata) if columns.metric.stratum is not None else 1
+    metric = columns.metric
+    strata = len(columns.strata) if metric.stratum is not None else 1
+    if strata % metric.harmonic:
+        what = f"metric {metric.name} takes the harmonic mean of {metric.harmonic} strata in a row"
+        raise ValueError(f"{what}, and its records have {', '.join(columns.strata.values) or 'none'}")
     return Units(
         num=share[:, 0],
         den=share[:, 1],
@@ -175,17 +179,8 @@ def record_units(table: Table, columns: MetricColumns, rows: Ints, *, framed: bo
         strata=strata,
         choices=tuple(choices),
         frame=_build_frame(table, rows, waits & ~settled, varies=columns.varies) if framed else None,
-        block=_check_block(columns, strata),
+        block=metric.harmonic,
     )
-
-
-def _check_block(columns: MetricColumns, strata: int) -> int:
-    """How many strata make one harmonic mean; raises ValueError where some are left over."""
-    metric = columns.metric
-    if strata % metric.harmonic:
-        what = f"metric {metric.name} takes the harmonic mean of {metric.harmonic} strata in a row"
-        raise ValueError(f"{what}, and its records have {', '.join(columns.strata.values) or 'none'}")
-    return metric.harmonic
 
 
 def _build_frame(table: Table, rows: Ints, opens: Bools, *, varies: bool) -> SamplingFrame:
