@@ -327,48 +327,40 @@ def _print_nothing(*_: object, **__: object) -> None:
 
 
 def _start(ray: Untyped, address: str) -> None:
-    """Connect this process to Ray. Raises HarnessError."""
-    _connection.closing.enter_context(_quiet())
+    """Connect this process to Ray. Raises HarnessError; the process is then as it was before."""
+    host, colon, port = address.rpartition(":")
+    if colon:  # where nobody answers, Ray would wait a minute, and then end this process
+        try:
+            if not port.isdecimal():
+                raise OSError("the port is not a number")
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise HarnessError(
+                f"no Ray cluster can be reached: {error}",
+                where=address,
+                remedy="--ray-address is HOST:6379 of its head node, or auto on one of its nodes",
+            ) from error
     options: dict[str, Any] = {}
     if not address:
         # never the cluster that a stale file of an earlier one names
         machine = Machine.here()
         gpus = None if machine.visible is None else len(machine.visible)
         options = {"include_dashboard": False, "num_gpus": gpus}
-    if address:
-        _check_address(address)
-    try:
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            configure_logging=True,
-            logging_level=logging.CRITICAL,
-            **options,
-        )
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        _connection.closing.close()
-        raise HarnessError(
-            f"Ray cannot be {'reached' if address else 'started'}: {_last_line(error)}",
-            where=address,
-            remedy="the same Python and Ray must be on all nodes; --ray-address is HOST:6379, or auto on one of them",
-        ) from error
-
-
-def _check_address(address: str) -> None:
-    """Refuse an address at which nobody answers: Ray would wait a minute there, and then end this process."""
-    host, colon, port = address.rpartition(":")
-    if not colon:
-        return
-    try:
-        if not port.isdecimal():
-            raise OSError("the port is not a number")
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise HarnessError(
-            f"no Ray cluster can be reached: {error}",
-            where=address,
-            remedy="--ray-address is HOST:6379 of its head node, or auto on one of its nodes",
-        ) from error
+    with ExitStack() as undoing:
+        undoing.enter_context(_quiet())
+        try:
+            ray.init(
+                address=address or "local",
+                log_to_driver=False,
+                configure_logging=True,
+                logging_level=logging.CRITICAL,
+                **options,
+            )
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            what = f"Ray cannot be {'reached' if address else 'started'}: {_last_line(error)}"
+            remedy = "the same Python and Ray must be on all nodes; --ray-address is HOST:6379, or auto on one of them"
+            raise HarnessError(what, where=address, remedy=remedy) from error
+        _connection.closing = undoing.pop_all()
 
 
 async def _wait_free(ray: Untyped, needed: Mapping[str, float]) -> None:

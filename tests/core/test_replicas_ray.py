@@ -1,5 +1,6 @@
 """Replicas in Ray actors: a real Ray on this machine, with GPUs that nobody has."""
 
+import importlib
 import json
 import os
 import re
@@ -172,9 +173,11 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:x", "127.0.0.1:99999999"])
 def test_an_address_that_nobody_answers_at_is_said(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray itself would end the process."""
+    """Ray itself would end the process. What it prints in this process is not kept back for ever after."""
     ray = pytest.importorskip("ray")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    worker: Any = importlib.import_module("ray._private.worker")
+    usual = worker.print_to_stdstream
 
     async def body() -> None:
         async with connect(Placement(how="ray", host=address)):
@@ -183,6 +186,7 @@ def test_an_address_that_nobody_answers_at_is_said(address: str, monkeypatch: py
     with pytest.raises(HarnessError, match="no Ray cluster can be reached") as caught:
         anyio.run(body)
     assert caught.value.where == address
+    assert worker.print_to_stdstream is usual
 
 
 def test_local_ray_srun_two_hosts_and_shards_give_the_same_results(
