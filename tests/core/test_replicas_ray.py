@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -107,16 +106,17 @@ def test_a_replica_or_an_actor_that_is_killed_costs_its_requests_a_second_try(cl
     ],
 )
 def test_more_than_the_cluster_has_is_said_and_not_waited_for(
-    cluster: Any, settings: dict[str, Any], said: str
+    cluster: Any, settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for seconds in ("FREE", "START"):  # who waits ends in the TimeoutError of `model`
+        monkeypatch.setattr(f"harness.replicas.ray_link.{seconds}", 100_000.0)
+
     async def body() -> None:
         async with model(**settings):
             raise AssertionError("it opened")
 
-    start = time.monotonic()
     with pytest.raises(HarnessError, match=re.escape(said)):
         anyio.run(body)
-    assert time.monotonic() - start < 10
 
 
 def test_gpus_that_others_use_are_said(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
