@@ -207,6 +207,13 @@ def test_what_is_no_list_of_records_is_refused(tmp_path: Path, text: str) -> Non
     assert isinstance(refused(one("mis"), tmp_path), HarnessError)
 
 
+@pytest.mark.parametrize("before", [0, 2 << 20], ids=["at the beginning", "far behind the beginning"])
+def test_a_file_in_another_encoding_is_said_to_be_that(tmp_path: Path, before: int) -> None:
+    (tmp_path / "mis_train.json").write_bytes(b'[{"a": "' + b"x" * before + b'\xff"}]')
+    error = refused(one("mis"), tmp_path)
+    assert (error.what, error.where) == ("the file is not UTF-8: invalid start byte", "mis_train.json")
+
+
 @pytest.mark.parametrize(
     ("line", "what", "said_of_it"),
     [

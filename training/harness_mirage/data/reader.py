@@ -305,6 +305,8 @@ def _parse_list(name: str, cursor: _Cursor) -> Iterator[Json]:
             yield cursor.parse_value()
         cursor.take("]")
         cursor.take("")
+    except UnicodeDecodeError:
+        raise  # a ValueError as well, and what is wrong is the file's encoding
     except (ValueError, RecursionError) as error:
         what = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
         raise BadData(f"not a JSON list of records: {what}", where=f"{name}, line {cursor.line_number()}") from None
