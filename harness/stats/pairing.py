@@ -141,15 +141,10 @@ class Pairs:
         half = len(result.strata) // 2  # the left strata come first
         denominators = [sum(part.den for part in side) for side in (result.strata[:half], result.strata[half:])]
 
-        def scale(rate: float) -> float:
-            return to_unit(rate, metric.unit)
-
-        def scale_ends(ends: Interval | None) -> Interval | None:
-            return None if ends is None else (scale(ends[0]), scale(ends[1]))
-
+        unit = metric.unit
         return PairedResult(
             metric=metric.name,
-            unit=metric.unit,
+            unit=unit,
             better=metric.better,
             pairs=match.pairs,
             unmatched=match.unmatched,
@@ -157,15 +152,15 @@ class Pairs:
             unresolved=0 if metric.unmeasured else match.unresolved,
             clusters=result.clusters,
             denominators=(denominators[0], denominators[1]),
-            left=scale(estimates.side(1)) if estimates else None,
-            right=scale(estimates.side(-1)) if estimates else None,
-            difference=None if value is None else scale(value),
-            ci95=scale_ends(ci95),
-            bounds=scale_ends(widen_to_hold(bounds, None if value is None else (value, value))),
-            ci95_worst=scale_ends(widen_to_hold(worst, ci95)),
+            left=to_unit(estimates.side(1), unit) if estimates else None,
+            right=to_unit(estimates.side(-1), unit) if estimates else None,
+            difference=None if value is None else to_unit(value, unit),
+            ci95=_scale_ends(ci95, unit),
+            bounds=_scale_ends(widen_to_hold(bounds, None if value is None else (value, value)), unit),
+            ci95_worst=_scale_ends(widen_to_hold(worst, ci95), unit),
             p=p,
             test=test,
-            detectable=None if detectable is None else scale(detectable),
+            detectable=None if detectable is None else to_unit(detectable, unit),
             why=why,
             estimated=match.estimated if result.weighted and not result.weighted.plain and not why else None,
         )
@@ -211,9 +206,6 @@ def paired_runs(metric: Metric, left: Sequence[Iterable[Record]], right: Sequenc
     half = len(result.strata) * len(left) // (len(left) + len(right))
     denominators = [sum(part.den for part in side) for side in (result.strata[:half], result.strata[half:])]
 
-    def scale(ends: Interval | None) -> Interval | None:
-        return None if ends is None else (to_unit(ends[0], metric.unit), to_unit(ends[1], metric.unit))
-
     value = None if found is None else found.estimates.value
     bounds = widen_to_hold(bounds, None if value is None else (value, value))
     worst: Interval | None = None
@@ -233,15 +225,20 @@ def paired_runs(metric: Metric, left: Sequence[Iterable[Record]], right: Sequenc
         left=None if found is None else to_unit(found.estimates.side(1), metric.unit),
         right=None if found is None else to_unit(found.estimates.side(-1), metric.unit),
         difference=None if value is None else to_unit(value, metric.unit),
-        ci95=None if found is None else scale(found.ci95),
-        bounds=scale(bounds),
-        ci95_worst=scale(worst),
+        ci95=None if found is None else _scale_ends(found.ci95, metric.unit),
+        bounds=_scale_ends(bounds, metric.unit),
+        ci95_worst=_scale_ends(worst, metric.unit),
         p=None if found is None else found.p,
         test=None if found is None else "interval",
         detectable=None if found is None else to_unit(found.detectable, metric.unit),
         why=why,
         seeds=None if found is None else _scale_seeds(found, metric.unit),
     )
+
+
+def _scale_ends(ends: Interval | None, unit: str) -> Interval | None:
+    """An interval in a metric's unit."""
+    return None if ends is None else (to_unit(ends[0], unit), to_unit(ends[1], unit))
 
 
 def _fill_table(metric: Metric, records: Iterable[Record]) -> Table:
