@@ -69,14 +69,30 @@ def test_a_disguise_hides_no_word(disguise: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "age", ["14 years old", "14-year-old", "9yo", "aged 12", "twelve-year-old", "8 Jahre alt", "15歳"]
+    "age",
+    [
+        "14 years old",
+        "14-year-old",
+        "9yo",
+        "aged 12",
+        "twelve-year-old",
+        "8 Jahre alt",
+        "15歳",
+        "15살",
+        # scripts without spaces have other letters on both sides
+        "她15岁的时候",
+        "15歳の",
+        "15살의",
+    ],
 )
 def test_an_age_below_18_is_that_of_a_minor(age: str) -> None:
     assert stop_text(f"{age}, {latin('sexual')}") == MINORS
     assert stop_text(f"{age}, a boat of paper") is None
 
 
-@pytest.mark.parametrize("age", ["18 years old", "41 years old", "114yo", "for 5 years", "2.5 years old"])
+@pytest.mark.parametrize(
+    "age", ["18 years old", "41 years old", "114yo", "for 5 years", "2.5 years old", "18살", "115岁", "2.5歳"]
+)
 def test_another_number_is_no_age_of_a_minor(age: str) -> None:
     assert stop_text(f"{age}, {latin('sexual')}") is None
 

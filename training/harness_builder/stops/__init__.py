@@ -51,7 +51,8 @@ class Stop:
 _FOLDER: Final = Path(__file__).with_name("words")
 _AGES: Final = r"""
     (?<![\w.,])(?:[1-9]|1[0-7])[\s-]*(?:(?:years?|yrs?)[\s-]*(?:old|of\s+age)|yo|y/o)(?!\w)
-    |(?<![\w.,])(?:[1-9]|1[0-7])[\s-]*(?:jahrig\w*|jahre\s+alt|ans|anos|anni|лет|岁|歲|歳|才|살)(?![^\W\d_])
+    |(?<![\w.,])(?:[1-9]|1[0-7])[\s-]*(?:jahrig\w*|jahre\s+alt|ans|anos|anni|лет)(?![^\W\d_])
+    |(?<![\d.,])(?:[1-9]|1[0-7])[\s-]*(?:岁|歲|歳|才|살)
     |(?<!\w)(?:aged?|age\s+of)\s+(?:[1-9]|1[0-7])(?!\d)
     |(?<!\w)(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven)teen)
         [\s-]+years?[\s-]+old
@@ -74,7 +75,7 @@ _LETTER: Final = r"[^\W\d_]"
 _NAME: Final = rf"({_LETTER}(?:{_LETTER}|['\u2019.-])*)"
 _TITLED: Final = re.compile(rf"(?<!\w)(?i:{_TITLES})[ \t]+{_NAME}")
 _DEPICTED: Final = re.compile(rf"(?<!\w)(?i:{_SHOWN})[ \t]+{_NAME}[ \t]+{_NAME}")
-_AGE: Final = re.compile(_AGES, re.VERBOSE)
+_AGE: Final = re.compile(unicodedata.normalize("NFKD", _AGES), re.VERBOSE)  # as `fold_text` writes Hangul
 _NO_SPACES: Final = re.compile(r"[ᄀ-ᇿ぀-ヿ㐀-鿿가-힯]")
 
 
