@@ -230,6 +230,7 @@ def test_what_the_words_rule_stops_is_stopped_in_either_call(at: str) -> None:
         ("bread knife", "two bread-knives"),
         ("bread knife", "this knife's edge"),
         ("a bottle of milk", "the bottle"),
+        ("A Bottle Of Milk", "the bottle"),
         ("bottle of milk", "some milk"),
         ("jar with a lid", "two jars"),
         ("cherries", "a cherry"),

@@ -24,7 +24,9 @@ _ARTICLE: Final = re.compile(r"^(?:an?|the|some)\s+", re.IGNORECASE)
 _UNSPACED: Final = re.compile(r"[ᄀ-ᇿ぀-ヿ㐀-鿿가-힯]")  # scripts without spaces between words
 _VAGUE: Final = frozenset({"object", "thing", "item", "one", "image", "picture", "photo", "photograph"})
 _SHORTEST: Final = 3  # least letters of a last word that is searched alone
-_BEFORE: Final = re.compile(r"([^\W\d_]+)\s+(?:of|with|for|in|on|from|de|des|du|di|da|do|mit|von|aus|avec|con|com)\s")
+_BEFORE: Final = re.compile(
+    r"([^\W\d_]+)\s+(?:of|with|for|in|on|from|de|des|du|di|da|do|mit|von|aus|avec|con|com)\s", re.IGNORECASE
+)
 _LAST: Final = re.compile(r"([^\W\d_]+)\W*$")
 _IMAGE: Final = r"(?:image|picture|photo|photograph)s?"
 _FIRST: Final = re.compile(
