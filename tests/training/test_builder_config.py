@@ -187,7 +187,7 @@ def test_a_name_that_there_is_not_is_refused_with_its_place_and_the_nearest(
         ({"label": {"tries": 0}}, "label.tries: must be at least 1"),
         ({"quality": {"text": 0.69}}, "quality.text: must be at least 0.7"),
         ({"quality": {"text": 1.1}}, "quality.text: must be at most 1"),
-        ({"quality": {"image": 65}}, "quality.image: must be at most 64"),
+        ({"quality": {"image": 17}}, "quality.image: must be at most 16"),
         ({"quality": {"balance": 0}}, "quality.balance: must be a whole number of at least 1"),
         ({"quality": {"balance": {"Fire": "3"}}}, "quality.balance: must be a whole number of at least 1"),
         ({"quality": {"balance": {}}}, "quality.balance: must be a whole number of at least 1"),

@@ -21,6 +21,7 @@ from harness.settings import nearest
 from harness_builder.plan import (
     IMAGE_BITS,
     LOWEST_LIKENESS,
+    MOST_BITS,
     PROMPTS,
     ROLES,
     TEXT_LIKENESS,
@@ -289,7 +290,7 @@ class QualitySection(Section):
     """Limits for near-duplicates, tests to compare with, and how many records of each category to keep."""
 
     text: Annotated[float, pydantic.Field(ge=LOWEST_LIKENESS, le=1)] = TEXT_LIKENESS
-    image: Annotated[int, pydantic.Field(ge=0, le=64)] = IMAGE_BITS
+    image: Annotated[int, pydantic.Field(ge=0, le=MOST_BITS)] = IMAGE_BITS
     against: list[Annotated[TestSection, _from_text("task")]] = pydantic.Field(default_factory=list[TestSection])
     balance: Annotated[Any, pydantic.AfterValidator(_check_balance)] = None
 

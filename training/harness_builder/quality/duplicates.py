@@ -31,7 +31,7 @@ from harness.extras import Untyped, require_module
 from harness.images import decode, open_image
 from harness.readers import normalize_question
 from harness_builder.disk import disk_errors
-from harness_builder.plan import IMAGE_BITS, LOWEST_LIKENESS, TEXT_LIKENESS
+from harness_builder.plan import IMAGE_BITS, LOWEST_LIKENESS, MOST_BITS, TEXT_LIKENESS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -204,8 +204,8 @@ class MarkTable:
     """
 
     def __init__(self, most: int) -> None:
-        if not 0 <= most <= 16:
-            raise HarnessError(f"{most} bits are out of bounds", remedy="set a number from 0 to 16")
+        if not 0 <= most <= MOST_BITS:
+            raise HarnessError(f"{most} bits are out of bounds", remedy=f"set a number from 0 to {MOST_BITS}")
         self.most = most
         edges = [_BITS * number // (most + 1) for number in range(most + 2)]
         self._bands = [(low, (1 << (high - low)) - 1) for low, high in pairwise(edges)]
