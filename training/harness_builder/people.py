@@ -20,6 +20,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -118,9 +119,10 @@ class CandidateFile:
 
     def close(self, *, whole: bool) -> None:
         """Replace the earlier file; `whole` if the build reached all candidates."""
-        for line in () if whole else self._earlier_lines():
-            if "key" in line and line["key"] not in self._keys:
-                self._write(line)
+        with suppress(BadData):  # a broken line must not hide the error that ended the build
+            for line in () if whole else self._earlier_lines():
+                if "key" in line and line["key"] not in self._keys:
+                    self._write(line)
         with disk_errors(self.path):
             self._file.close()
             if self._struck & self._keys:
