@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import json
 import random
+import sqlite3
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,7 +31,7 @@ from harness_builder.quality import (
     read_probe,
     select_balanced,
 )
-from harness_builder.quality.duplicates import MarkTable, find_runs, jaccard
+from harness_builder.quality.duplicates import MarkStore, MarkTable, find_runs, jaccard
 from harness_builder.steps.probing import find_giveaway
 from harness_builder.values import Candidate
 from PIL import Image as Pictures
@@ -481,3 +482,27 @@ def test_however_long_a_question_is_its_words_for_images_are_no_names() -> None:
     references.add("t", "1", [wording("", "", more).reference], [ImageMark(shape=1, tint=bytes(48))])
     found = present(references.find_text("k", wording("knife", "rope", more)))
     assert found.by == "words alone"
+
+
+def test_a_broken_file_of_marks_is_named_and_closed(tmp_path: Path) -> None:
+    (tmp_path / "marks.db").write_bytes(b"not a database, " * 512)
+    opened: list[sqlite3.Connection] = []
+
+    def connect(*given: Any, **more: Any) -> sqlite3.Connection:
+        opened.append(connection := sqlite3.Connection(*given, **more))
+        return connection
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sqlite3, "connect", connect)
+        with pytest.raises(HarnessError, match="not a database") as caught:
+            MarkStore(tmp_path)
+    assert caught.value.where.endswith("marks.db")
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
+
+    (tmp_path / "marks.db").unlink()
+    with MarkStore(tmp_path) as marks:
+        with closing(sqlite3.connect(tmp_path / "marks.db")) as other:
+            other.execute("DROP TABLE marks")
+        with pytest.raises(HarnessError, match="no such table"):
+            marks.get(image())

@@ -20,6 +20,7 @@ import threading
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -365,10 +366,12 @@ class MarkStore:
     def __init__(self, folder: Path) -> None:
         self._lock = threading.Lock()
         self._path = folder / "marks.db"
-        with disk_errors(self._path):
+        with disk_errors(self._path), ExitStack() as stack:
             self._db = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            stack.callback(self._db.close)
             self._db.execute("PRAGMA synchronous=OFF")
             self._db.execute("CREATE TABLE IF NOT EXISTS marks (sha256 TEXT PRIMARY KEY, shape INTEGER, tint BLOB)")
+            stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -396,7 +399,7 @@ class MarkStore:
         """The mark of an image, computed if it is not stored. Raises BadImage like `mark_image`."""
         opened = open_image(image)
         name = opened.opened.sha256
-        with self._lock:
+        with self._lock, disk_errors(self._path):
             row = self._db.execute("SELECT shape, tint FROM marks WHERE sha256 = ?", (name,)).fetchone()
         if row is not None:
             return ImageMark(shape=None if row[0] is None else row[0] + _SIGN, tint=row[1])
