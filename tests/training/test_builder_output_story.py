@@ -14,7 +14,7 @@ from harness_builder.records import LogLine, StepLog
 from harness_builder.review import Queue
 from harness_builder.values import Candidate
 
-from harness import Image, MissingData, UnknownName, open_files
+from harness import BadData, Image, MissingData, UnknownName, open_files
 from tests.training.built import Workplace, calls, drawing
 from tests.training.reviewed import review
 
@@ -130,6 +130,16 @@ def test_what_people_said_is_in_it(place: Workplace) -> None:
     assert "  image harmful: yes\n  reason: plain to see" in told
 
 
+@pytest.mark.parametrize("line", ["{", "[]"])
+def test_a_line_that_no_reviewer_wrote_is_named_by_its_file(place: Workplace, line: str) -> None:
+    path = place.folder / "review" / "reviews-ann.jsonl"
+    path.parent.mkdir()
+    path.write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(BadData, match="a reviewer's file cannot be read") as caught:
+        render_story(place.folder, "shapes/2#0")
+    assert caught.value.where == str(path)
+
+
 def test_a_seed_is_told_by_what_became_of_its_elements(place: Workplace) -> None:
     with StepLog(place.work) as lines:
         lines.put(LogLine(step="elements", key="shapes/2#7", end="kept", made={"question": "?"}))
@@ -183,8 +193,9 @@ def test_an_unknown_key_names_the_nearest(place: Workplace) -> None:
     with pytest.raises(UnknownName, match=r"no record 'shapes/2#9' is here") as caught:
         render_story(place.folder, "shapes/2#9")
     assert "shapes/2#" in caught.value.remedy
-    with pytest.raises(UnknownName, match="no record 'easy/99'"):
-        render_story(place.folder, "easy/99")
+    for number in (99, "9" * 5000):
+        with pytest.raises(UnknownName, match="no record 'easy/99"):
+            render_story(place.folder, f"easy/{number}")
 
 
 def test_of_a_build_that_is_not_finished_there_is_no_place_yet(place: Workplace) -> None:

@@ -34,7 +34,7 @@ from .manifest import read_models
 
 #: sha256 of an image -> a file that shows it; empty if there is none
 ImageFinder = Callable[[str], str]
-_PLACE: Final = re.compile(rf"({'|'.join(LISTINGS)})/(\d+)")
+_PLACE: Final = re.compile(rf"({'|'.join(LISTINGS)})/(\d{{1,18}})")
 _DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 _LONGEST: Final = 4096  # characters of a path
 _NAMES: Final[Mapping[str, str]] = {
@@ -224,7 +224,11 @@ class _StoryWriter:
         if any(lines.get(key, {}).get("end") == "stopped" for lines in self._files.steps.values()):
             return
         for path in sorted((self._files.folder / "review").glob("reviews-*.jsonl")):
-            reviews = [each for each in load_lines(path) if each.get("key") == key]
+            try:
+                reviews = [each for each in load_lines(path) if each.get("key") == key]
+            except (OSError, ValueError, AttributeError) as error:
+                what = f"a reviewer's file cannot be read: {type(error).__name__}: {error}"
+                raise BadData(what, where=str(path), remedy="fix or remove the wrong line") from None
             for each in reviews[-1:]:
                 yield ""
                 yield f"{one_line(str(each.get('reviewer')))} says: {one_line(str(each.get('decision')))}"
