@@ -102,7 +102,10 @@ def _tabulate_board(board: Board, label: str) -> str:
         "By people: what people's labels give; the notes say how many" if board.shows_corrected else "",
         "Coverage: share of the records that have a result",
     ]
-    notes = list(_list_notes(board))
+    # a dagger stands before what explains an unranked row; the flags of answers follow
+    why = tuple(f"{row.model}: not ranked" for row in board.rows if row.unranked)
+    notes = [(r"\unranked{} " if note.startswith(why) else "") + escape_tex(note) for note in board.notes]
+    notes += map(escape_tex, list_flags(board))
     if letters:
         flags = [rf"\flagged{{{letter}}} {escape_tex(kind.replace('_', ' '))}" for kind, letter in letters.items()]
         notes.append(f"Flags: {', '.join(flags)}.")
@@ -143,14 +146,6 @@ def _pick_corrected(name: str) -> Callable[[Row], str]:
         return f"{_format_number(found.value, mine.unit)}{_format_interval(found.ci95, mine.unit)}"
 
     return cell
-
-
-def _list_notes(board: Board) -> Iterator[str]:
-    """The board's notes, with a dagger if they explain an unranked row, then the flags of its answers."""
-    why = tuple(f"{row.model}: not ranked" for row in board.rows if row.unranked)
-    for note in board.notes:
-        yield (r"\unranked{} " if note.startswith(why) else "") + escape_tex(note)
-    yield from map(escape_tex, list_flags(board))
 
 
 def _tabulate_means(means: Sequence[Mean]) -> str:

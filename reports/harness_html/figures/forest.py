@@ -79,8 +79,37 @@ def draw_forests(boards: Sequence[Board], looks: Looks) -> Iterator[Figure]:
         if (entries := readings.list_entries(board))
     ]
     for board, entries in found:
-        if len(entries) > 1:
-            yield _draw_forest(board, entries, looks)
+        if len(entries) < 2:
+            continue
+        drawn, first, title = readings.choose(entries), entries[0].reading, readings.format_board(board)
+        rows = [each.row for each in drawn]
+        caption = readings.join_clauses(
+            f"{first.head} of {readings.format_count(len(drawn), 'model')} on {title}",
+            readings.describe_direction(first.better),
+            readings.describe_judges(rows),
+            readings.format_sizes(row.n for row in rows),
+            readings.describe_intervals(each.reading for each in drawn),
+            readings.describe_runs(each.reading for each in drawn),
+            readings.describe_people(rows),
+            readings.describe_unranked(rows),
+            readings.describe_choice(len(drawn), len(entries)),
+        )
+        canvas = Canvas(COLUMN)
+        draw_head(canvas, 16, f"{first.head} on {title}")
+        names = fit_apart([each.row.model for each in drawn], _name_room(drawn))
+        ends = readings.find_ends(_list_readings(drawn))
+        _draw_lines(canvas, 24, list(zip(names, drawn, strict=True)), looks, ends)
+        text = f"{title}: {shorten(first.label)} with intervals"
+        cells = ((each.name, _format_cell(each), *_tell_people(each.row, rows), f"{each.row.n:,}") for each in drawn)
+        yield Figure(
+            name=make_slug("forest", board.name),
+            title=text,
+            caption=caption,
+            board=board.name,
+            task=board.task,
+            svg=canvas.finish(text, caption),
+            table=(("Model", first.head, *_head_people(rows), "n"), *cells),
+        )
     single = [(board, entries[0]) for board, entries in found if len(entries) == 1]
 
     def unit(member: tuple[Board, Entry]) -> str:
@@ -88,40 +117,6 @@ def draw_forests(boards: Sequence[Board], looks: Looks) -> Iterator[Figure]:
 
     for _, members in groupby(sorted(single, key=unit), key=unit):
         yield _draw_singles(list(members), looks)
-
-
-def _draw_forest(board: Board, entries: Sequence[Entry], looks: Looks) -> Figure:
-    drawn, first, title = readings.choose(entries), entries[0].reading, readings.format_board(board)
-    rows = [each.row for each in drawn]
-    caption = readings.join_clauses(
-        f"{first.head} of {readings.format_count(len(drawn), 'model')} on {title}",
-        readings.describe_direction(first.better),
-        readings.describe_judges(rows),
-        readings.format_sizes(row.n for row in rows),
-        readings.describe_intervals(each.reading for each in drawn),
-        readings.describe_runs(each.reading for each in drawn),
-        readings.describe_people(rows),
-        readings.describe_unranked(rows),
-        readings.describe_choice(len(drawn), len(entries)),
-    )
-    canvas = Canvas(COLUMN)
-    draw_head(canvas, 16, f"{first.head} on {title}")
-    names = fit_apart([each.row.model for each in drawn], _name_room(drawn))
-    lines = [(name, entry) for name, entry in zip(names, drawn, strict=True)]
-    _draw_lines(canvas, 24, lines, looks, readings.find_ends(_list_readings(drawn)))
-    name, text = make_slug("forest", board.name), f"{title}: {shorten(first.label)} with intervals"
-    return Figure(
-        name=name,
-        title=text,
-        caption=caption,
-        board=board.name,
-        task=board.task,
-        svg=canvas.finish(text, caption),
-        table=(
-            ("Model", first.head, *_head_people(rows), "n"),
-            *((each.name, _format_cell(each), *_tell_people(each.row, rows), f"{each.row.n:,}") for each in drawn),
-        ),
-    )
 
 
 def _list_readings(entries: Sequence[Entry]) -> list[Reading]:
