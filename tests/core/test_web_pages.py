@@ -28,7 +28,10 @@ async def change(_: Request) -> Response:
 @asynccontextmanager
 async def client(*, inside: bool = True) -> AsyncGenerator[httpx.AsyncClient]:
     routes = [Route("/", page), Route("/change", change, methods=["POST"]), *assets("harness_view", "web")]
-    async with serving(page_app(routes, token=TOKEN)) as served, httpx.AsyncClient(base_url=served.url) as http:
+    async with (
+        serving(page_app(routes, token=TOKEN)) as served,
+        httpx.AsyncClient(base_url=served.url, timeout=None) as http,
+    ):
         if inside:
             reply = await http.get(first_url(served, TOKEN))
             assert reply.status_code == 303
@@ -137,7 +140,7 @@ def test_two_servers_on_one_machine_keep_their_cookies_apart() -> None:
     def name(token: str) -> str:
         async def ask() -> str:
             app = page_app([Route("/", page)], token=token)
-            async with serving(app) as served, httpx.AsyncClient() as http:
+            async with serving(app) as served, httpx.AsyncClient(timeout=None) as http:
                 return (await http.get(first_url(served, token))).headers["set-cookie"].partition("=")[0]
 
         return anyio.run(ask)

@@ -255,7 +255,7 @@ async def test_the_mini_model_tells_two_images_apart_over_http_as_it_does_here()
 async def test_nothing_is_told_to_whoever_has_no_token(sent: str) -> None:
     async with served() as asked:
         headers = {"authorization": sent} if sent else {}
-        async with httpx.AsyncClient(base_url=asked.http.base_url, headers=headers) as stranger:
+        async with httpx.AsyncClient(base_url=asked.http.base_url, headers=headers, timeout=None) as stranger:
             replies = [await stranger.get("/models"), await stranger.post("/chat/completions", content=b"{")]
             replies.append(await stranger.get("/nowhere"))
     assert [reply.status_code for reply in replies] == [401, 401, 401]

@@ -62,9 +62,10 @@ def test_it_prints_its_address_answers_and_ends_well(plugin: str, ending: signal
             f"{said['base_url']}/chat/completions",
             headers={"authorization": f"Bearer {said['token']}"},
             json={"model": said["model"], **ASKED},
+            timeout=None,
         )
         process.send_signal(ending)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate()
     assert reply.json()["choices"][0]["message"]["content"] == "hello"
     assert said["base_url"].startswith("http://127.0.0.1:")
     assert said["model"] == "echo/x"
@@ -77,9 +78,10 @@ def test_it_says_how_to_use_it_and_does_not_repeat_a_token_of_the_users_own(plug
     flags = ("--model", "echo/x", "--plugin", plugin, "--name", "judge", "--token-env", "MINE")
     with started(*flags, MINE="t0p-s3cret-token") as process:
         url = first_line(process).strip()
-        cards = httpx.get(f"{url}/models", headers={"authorization": "Bearer t0p-s3cret-token"}).json()
+        headers = {"authorization": "Bearer t0p-s3cret-token"}
+        cards = httpx.get(f"{url}/models", headers=headers, timeout=None).json()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate()
     assert cards["data"][0]["id"] == "judge"
     assert f"export OPENAI_BASE_URL={url}" in err
     assert "export OPENAI_API_KEY=$MINE" in err
@@ -129,5 +131,5 @@ def test_an_address_that_others_reach_is_warned_about(plugin: str) -> None:
     with started("--model", "echo/x", "--plugin", plugin, "--host", "0.0.0.0") as process:
         first_line(process)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate()
     assert "warning: other machines can reach 0.0.0.0" in err

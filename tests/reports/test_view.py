@@ -69,7 +69,10 @@ def index(*folders: Path, mode: Mode = "fold", data: Path | None = None) -> RunI
 
 @asynccontextmanager
 async def client(*indexes: RunIndex) -> AsyncGenerator[httpx.AsyncClient]:
-    async with serving(view_app(indexes, "t")) as served, httpx.AsyncClient(base_url=served.url) as http:
+    async with (
+        serving(view_app(indexes, "t")) as served,
+        httpx.AsyncClient(base_url=served.url, timeout=None) as http,
+    ):
         await http.get(first_url(served, "t"))
         yield http
 
@@ -319,10 +322,10 @@ def test_it_prints_its_address_serves_and_ends_well(run: Path, ending: signal.Si
         try:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
-            with httpx.Client(follow_redirects=True) as http:
+            with httpx.Client(follow_redirects=True, timeout=None) as http:
                 reply = http.get(url)
             process.send_signal(ending)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate()
         finally:
             process.kill()
 
