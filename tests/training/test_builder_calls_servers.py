@@ -235,12 +235,14 @@ class Counted:
     asked: Counter[tuple[str, ...]] = field(default_factory=Counter[tuple[str, ...]])
     enough: threading.Event = field(default_factory=threading.Event)
     left: int = 0
+    alone: threading.Lock = field(default_factory=threading.Lock)  # each server counts in a thread of its own
 
     def count(self, call: Call) -> None:
-        self.asked[call.model, _MARKER.sub("", call.text), *call.images, str(call.parameters.get("seed"))] += 1
-        self.left -= 1
-        if self.left == 0:
-            self.enough.set()
+        with self.alone:
+            self.asked[call.model, _MARKER.sub("", call.text), *call.images, str(call.parameters.get("seed"))] += 1
+            self.left -= 1
+            if self.left == 0:
+                self.enough.set()
 
     def write(self, call: Call) -> str | Reply:
         self.count(call)
@@ -250,11 +252,11 @@ class Counted:
         self.count(call)
         return painted(call)
 
-    def await_calls(self, count: int) -> None:
-        """Wait until so many more have come."""
-        self.enough.clear()
-        self.left = count
-        assert self.enough.wait(60)
+    def expect(self, count: int) -> None:
+        """Tell when so many more have come: to be said before the first of them can come."""
+        with self.alone:
+            self.enough.clear()
+            self.left = count
 
 
 @contextmanager
@@ -302,8 +304,9 @@ def test_a_build_that_is_killed_three_times_repeats_no_answered_call_and_makes_t
         once = Counter(counted.asked)
         counted.asked.clear()
         for _ in range(kills):
+            counted.expect(rng.randrange(10, len(once) // kills))
             with started("build", "mis", "--config", config, "--out", killed) as process:
-                counted.await_calls(rng.randrange(10, len(once) // kills))
+                assert counted.enough.wait(60)
                 process.send_signal(signal.SIGKILL)
                 process.wait()
         ended = harness("build", "mis", "--config", config, "--out", killed)

@@ -53,8 +53,8 @@ from harness_builder.steps.labelling import LabelJudge, Labeller
 from harness_builder.steps.probing import PARTS
 from harness_builder.tally import Tally, find_losses, format_losses, format_open_losses, show_progress
 from harness_builder.terms import check_sources, licence_in, licence_of, tell_needless
+from harness_builder.values import WORK
 
-WORK: Final = "work"
 _CALLS: Final = 32  # at once of one server, if the plan does not say
 _SEEDS: Final = 4  # on their way for each of these: a seed waits for its turn, and for servers that others keep busy
 _TIES: Final = 5  # that are named each

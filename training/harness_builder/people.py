@@ -35,9 +35,8 @@ from harness_builder.disk import disk_errors
 from harness_builder.plan import Plan
 from harness_builder.review import Agreed, Decided, Queue, Undecided, agreed
 from harness_builder.review.consensus import merge_one
-from harness_builder.values import REAL, Candidate, Review
+from harness_builder.values import REAL, WORK, Candidate, Review
 
-WORK: Final = "work"
 CANDIDATES: Final = "candidates.jsonl"
 REVIEWS: Final = "review"
 _IMAGES: Final = "images"

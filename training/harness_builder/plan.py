@@ -32,7 +32,7 @@ INSTEAD: Final[Mapping[Role, Role]] = {
 TEXT_LIKENESS: Final = 0.8  #: least likeness of near-duplicate texts
 LOWEST_LIKENESS: Final = 0.7  #: the index finds 76 of 100 pairs with this likeness, and fewer with a lower one
 IMAGE_BITS: Final = 6  #: of 64, in which the hashes of near-duplicate images may differ
-MOST_BITS: Final = 16  #: images further apart look unlike, and the index would compare all with all
+MOST_BITS: Final = 16  #: with more, the bands of the index are so short that it compares nearly all images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

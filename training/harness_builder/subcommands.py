@@ -204,8 +204,9 @@ def move_work(out: Path, *, tell: Callable[[str], None]) -> None:
     from harness.files import lock_file, lock_path, report_write_errors
     from harness_builder.calls.store import NAME
     from harness_builder.output import allow_replacement
+    from harness_builder.values import WORK
 
-    work = out / "work"
+    work = out / WORK
     if work.exists():
         target = next(path for number in count(1) if not (path := work.with_name(f"work.{number}")).exists())
         busy = HarnessError("another process works on this build", where=str(work), remedy="wait for it")
@@ -287,8 +288,8 @@ def _review(folder: Path, **given: Any) -> None:
 def _write_sheet(queue: Queue, folder: Path, path: Path, reviewer: str) -> None:
     """Write a sheet with one reviewer's decisions, or with those of all."""
     from harness.review import normalize_reviewer
-    from harness_builder.people import WORK
     from harness_builder.review import to_csv
+    from harness_builder.values import WORK
 
     name = normalize_reviewer(reviewer) if reviewer else ""
     reviews = [each for each in queue.reviews() if not name or each.reviewer == name]

@@ -14,6 +14,7 @@ from harness import Image
 Step = Literal["elements", "write", "draw", "sort", "probe", "label"]
 Subset = Literal["train", "easy", "hard", "real"]
 STEPS: Final[tuple[Step, ...]] = get_args(Step)
+WORK: Final = "work"  #: folder of a build's calls, images and logs, in the folder of its set
 REAL: Final = "@real"  #: ends the key of a record that shows photographs, after the key of its drawn twin
 
 #: how something ended in a step: it continues; a rule, a model or a person dropped it; the model refused; the call

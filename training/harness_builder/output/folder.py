@@ -23,7 +23,7 @@ from harness.files import atomic_write
 from harness.store.journal import load_lines
 from harness_builder.calls.store import NAME as CALLS
 from harness_builder.disk import write_error
-from harness_builder.values import REAL, Subset
+from harness_builder.values import REAL, WORK, Subset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,6 @@ ABOUT: Final = (PROVENANCE, CARD, LICENCE, SOURCE)
 SINGLE: Final = (MANIFEST, *FILES, *ABOUT)
 _IMAGE: Final = re.compile(rf"({'|'.join(IMAGES)})/[1-9][0-9]*(/object[12]\.png)?")
 
-WORK: Final = "work"
 SCRATCH: Final = ".being-written"  #: folder in which a set is written before it is moved to its place
 _WRITING: Final = ".being-written.list"
 _WRITING_SCHEMA: Final = "harness.build.writing/1"

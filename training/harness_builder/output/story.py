@@ -27,7 +27,7 @@ from harness_builder.calls.store import SUFFIXES, CallStore
 from harness_builder.output.dataset import Calls
 from harness_builder.records import read_step_log
 from harness_builder.seeds import unescape_key
-from harness_builder.values import STEPS, Step
+from harness_builder.values import STEPS, WORK, Step
 
 from .folder import LISTINGS, PROVENANCE
 from .manifest import read_models
@@ -65,7 +65,7 @@ def render_story(folder: Path, key: str, calls: Calls | None = None) -> str:
         MissingData: nothing was built there; or the key is a place, and the set is not finished.
         BadData: a file of the build cannot be read.
     """
-    found, work = _BuildFiles.read(folder), folder / "work"
+    found, work = _BuildFiles.read(folder), folder / WORK
     with ExitStack() as stack:
         if calls is None and (work / CALLS).exists():
             with suppress(HarnessError):  # a running build locks its store: calls are named by digest alone
@@ -91,7 +91,7 @@ class _BuildFiles:
     def read(cls, folder: Path) -> _BuildFiles:
         try:
             steps: dict[Step, Mapping[str, Mapping[str, Json]]] = {
-                step: read_step_log(folder / "work", step) for step in STEPS
+                step: read_step_log(folder / WORK, step) for step in STEPS
             }
             final = tuple(load_lines(folder / PROVENANCE))
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -150,7 +150,7 @@ class _StoryWriter:
 
         def find_image(sha256: str) -> str:
             """In the set, else in the build's folder."""
-            kept = folder / "work" / IMAGES / sha256[:2]
+            kept = folder / WORK / IMAGES / sha256[:2]
             files = [folder / taken[sha256]] if sha256 in taken else []
             files += [kept / f"{sha256}{suffix}" for suffix in SUFFIXES.values()]
             return next((str(file) for file in files if file.is_file()), "")
