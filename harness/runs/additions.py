@@ -153,10 +153,12 @@ class Ensemble:
     Attributes:
         plan: the split.
         members: ids of the judges, sorted; axes come from the first, not from the primary judge.
+        drawn: the smallest draw of its members, which all of them have judged; None if one has judged another part.
     """
 
     plan: SplitPlan
     members: tuple[str, ...]
+    drawn: str | None
 
     @property
     def id(self) -> str:
@@ -186,7 +188,18 @@ def combine_judges(folder: Path, judging: JudgeOptions) -> Run:
     place = RunFolder(folder)
     file, _, jobs = load_jobs(place, judging)
     run = StoredRun(folder=place, file=file)
-    candidates = _select_members(file, judging.members)
+    candidates = tuple(judge for judge, card in file.judges.items() if card["rubric"] not in (COMBINED, HUMAN))
+    if judging.members:
+        named = select_judge_ids("--members", judging.members, file.judges)
+        if others := [judge for judge in named if judge not in candidates]:
+            raise HarnessError(
+                f"--members: {others[0]} is an ensemble or a person",
+                remedy=f"judges that may be members: {', '.join(candidates)}",
+            )
+        if len(named) < 2:
+            what = f"--members: an ensemble needs two judges, but only {', '.join(named)} is named"
+            raise HarnessError(what, remedy="name another one")
+        candidates = named
     found = (_build_ensemble(run, job.plan, candidates, named=bool(judging.members)) for job in jobs)
     ensembles = [each for each in found if each is not None]
     if not ensembles:
@@ -196,7 +209,14 @@ def combine_judges(folder: Path, judging: JudgeOptions) -> Run:
     for each in ensembles:
         by_file.setdefault((each.plan.display, each.id), []).append(each)
     for (display, judge), group in by_file.items():
-        write_decisions(place, display, judge, (pair for each in group for pair in _decide(run, each)))
+        decided = (
+            (answer, decision)
+            for each in group
+            for answer, votes in _read_votes(run, each.plan, each.members)
+            # while a missing vote could still make a majority, nothing is decided
+            if isinstance(decision := find_majority(votes), Verdict) or None not in votes.values()
+        )
+        write_decisions(place, display, judge, decided)
     added = [
         AddedJudge(
             plan=each.plan,
@@ -204,7 +224,7 @@ def combine_judges(folder: Path, judging: JudgeOptions) -> Run:
             card=each.card,
             primary="always" if judging.primary else "if there is none",
             min_coverage=judging.min_coverage,
-            drawn=_find_draw(run, each),
+            drawn=each.drawn,
         )
         for each in ensembles
     ]
@@ -214,33 +234,16 @@ def combine_judges(folder: Path, judging: JudgeOptions) -> Run:
     return Run(folder=folder, results=computed.results, exit_code=3 if notes else 0, notes=notes)
 
 
-def _select_members(file: RunFile, wanted: Sequence[str]) -> tuple[str, ...]:
-    """The judges that may be members."""
-    able = tuple(judge for judge, card in file.judges.items() if card["rubric"] not in (COMBINED, HUMAN))
-    if not wanted:
-        return able
-    named = select_judge_ids("--members", wanted, file.judges)
-    others = [judge for judge in named if judge not in able]
-    if others:
-        raise HarnessError(
-            f"--members: {others[0]} is an ensemble or a person",
-            remedy=f"judges that may be members: {', '.join(able)}",
-        )
-    if len(named) < 2:
-        raise HarnessError(
-            f"--members: an ensemble needs two judges, but only {', '.join(named)} is named", remedy="name another one"
-        )
-    return named
-
-
 def _build_ensemble(run: StoredRun, plan: SplitPlan, candidates: Sequence[str], *, named: bool) -> Ensemble | None:
     """The ensemble of one split; None if fewer than two candidates have given a verdict.
 
     Raises HarnessError if the user named a candidate that may judge the split but has given no verdict.
     """
     able: set[str] = set()
+    partly: set[str] = set()
     for _, votes in _read_votes(run, plan, candidates):
         able |= {judge for judge, vote in votes.items() if isinstance(vote, Verdict)}
+        partly |= {judge for judge, vote in votes.items() if vote is None}
     silent = [
         judge for judge in candidates if judge not in able and run.file.judges[judge]["rubric"] in plan.split.judges
     ]
@@ -250,25 +253,11 @@ def _build_ensemble(run: StoredRun, plan: SplitPlan, candidates: Sequence[str], 
             where=str(run.folder.path),
             remedy="let it judge first, or name other splits by --tasks",
         )
-    return Ensemble(plan=plan, members=tuple(sorted(able))) if len(able) > 1 else None
-
-
-def _decide(run: StoredRun, ensemble: Ensemble) -> Iterator[tuple[Answer, Decision]]:
-    """The ensemble's decision on each answer; none while a missing vote could still make a majority."""
-    for answer, votes in _read_votes(run, ensemble.plan, ensemble.members):
-        decision = find_majority(votes)
-        if isinstance(decision, Verdict) or None not in votes.values():
-            yield answer, decision
-
-
-def _find_draw(run: StoredRun, ensemble: Ensemble) -> str | None:
-    """The smallest draw of its members, which all of them have judged; None if one has judged another part."""
-    plan = ensemble.plan
-    drawn = run.split(plan.title).drawn
-    partly: set[str] = set()
-    for _, votes in _read_votes(run, plan, ensemble.members):
-        partly |= {judge for judge, vote in votes.items() if vote is None}
-    return min((drawn[judge] for judge in partly), default=None) if partly <= drawn.keys() else None
+    if len(able) < 2:
+        return None
+    draws, partly = run.split(plan.title).drawn, partly & able
+    drawn = min((draws[judge] for judge in partly), default=None) if partly <= draws.keys() else None
+    return Ensemble(plan=plan, members=tuple(sorted(able)), drawn=drawn)
 
 
 def _read_votes(run: StoredRun, plan: SplitPlan, judges: Sequence[str]) -> Iterator[tuple[Answer, Votes]]:

@@ -10,11 +10,12 @@ one cluster, since both answers may be wrong for one reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -36,6 +37,8 @@ from harness.types import Json
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_Run = TypeVar("_Run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,18 +237,30 @@ def open_runs(folders: Sequence[Path], tasks: Sequence[str] = ()) -> list[Stored
         raise HarnessError("the same run is named twice", where=str(twice[-1]), remedy="name each run once")
     if len(folders) == 1 or not tasks:
         return [open_run(folder, tasks) for folder in folders]
-    own: list[list[str]] = [[] for _ in folders]
-    for name in tasks:
+    own = _share_names(tasks, folders, lambda folder, name: open_run(folder, (name,)))
+    return [open_run(folder, names) for folder, names in zip(folders, own, strict=True) if names]
+
+
+def _share_names(names: Sequence[str], runs: Sequence[_Run], find: Callable[[_Run, str], object]) -> list[list[str]]:
+    """The names that each run knows. Raises UnknownName for one that none of them knows.
+
+    Args:
+        names: as the user wrote them.
+        runs: the runs, or their folders.
+        find: looks a name up in a run, and raises UnknownName if it is not there.
+    """
+    own: list[list[str]] = [[] for _ in runs]
+    for name in names:
         unknown: list[UnknownName] = []
-        for folder, names in zip(folders, own, strict=True):
+        for run, known in zip(runs, own, strict=True):
             try:
-                open_run(folder, (name,))
-                names.append(name)
+                find(run, name)
+                known.append(name)
             except UnknownName as error:
                 unknown.append(error)
-        if len(unknown) == len(folders):
+        if len(unknown) == len(runs):
             raise unknown[0]
-    return [open_run(folder, names) for folder, names in zip(folders, own, strict=True) if names]
+    return own
 
 
 def measure_runs(runs: Sequence[StoredRun], judges: Sequence[str] = ()) -> list[SplitAgreement]:
@@ -260,27 +275,12 @@ def measure_runs(runs: Sequence[StoredRun], judges: Sequence[str] = ()) -> list[
         HarnessError: a recorded draw is broken.
     """
     titles: dict[str, list[SplitInRun]] = {}
-    for run, own in zip(runs, _share_names(runs, judges), strict=True):
+    shared = _share_names(judges, runs, lambda run, name: select_judge_ids("--judges", (name,), run.file.judges))
+    for run, own in zip(runs, shared, strict=True):
         if own or not judges:
             for part in load_parts(run, own):
                 titles.setdefault(part.seen.title, []).append(part)
     return [measure_split(*parts) for parts in titles.values()]
-
-
-def _share_names(runs: Sequence[StoredRun], judges: Sequence[str]) -> list[list[str]]:
-    """The names that mean a judge of each run. Raises UnknownName for one that means a judge of none."""
-    own: list[list[str]] = [[] for _ in runs]
-    for name in judges:
-        unknown: list[UnknownName] = []
-        for run, names in zip(runs, own, strict=True):
-            try:
-                select_judge_ids("--judges", (name,), run.file.judges)
-                names.append(name)
-            except UnknownName as error:
-                unknown.append(error)
-        if len(unknown) == len(runs):
-            raise unknown[0]
-    return own
 
 
 def load_parts(run: StoredRun, judges: Sequence[str] = ()) -> Iterable[SplitInRun]:
@@ -288,9 +288,14 @@ def load_parts(run: StoredRun, judges: Sequence[str] = ()) -> Iterable[SplitInRu
 
     Unless it is named, a judge that gives only its own labels (`RUBRIC:LABEL`, a rubric without a map) is left out.
     """
-    results = _load_results(run)
+    results: Mapping[str, Any] = {}
+    with suppress(HarnessError):  # they add one line; the journals are what counts
+        results = run.folder.results
     for every in run.load_splits(judges, draws=True):
-        own = () if judges else tuple(judge for judge in every.judges if _gives_own_labels(every, judge))
+        own: tuple[str, ...] = ()
+        if not judges:
+            words = {judge: every.gives.get(judge) or () for judge in every.judges}
+            own = tuple(judge for judge, given in words.items() if given and all(OWN in label for label in given))
         seen = every.keep_judges([judge for judge in every.judges if judge not in own]) if own else every
         yield SplitInRun(
             run=str(run.folder.path),
@@ -299,19 +304,6 @@ def load_parts(run: StoredRun, judges: Sequence[str] = ()) -> Iterable[SplitInRu
             estimates=_find_estimates(results, seen) if seen.people else {},
             left_out=own,
         )
-
-
-def _gives_own_labels(seen: JudgedSplit, judge: str) -> bool:
-    """Whether a judge can give no label in the split's words."""
-    given = seen.gives.get(judge)
-    return bool(given) and all(OWN in label for label in given or ())
-
-
-def _load_results(run: StoredRun) -> Mapping[str, Any]:
-    try:
-        return run.folder.results
-    except HarnessError:  # they add one line; the journals are what counts
-        return {}
 
 
 def _find_estimates(results: Mapping[str, Any], seen: JudgedSplit) -> dict[str, Mapping[str, Json]]:

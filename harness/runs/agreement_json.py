@@ -11,7 +11,7 @@ from harness.store.reader import Answer
 from harness.types import Json
 
 if TYPE_CHECKING:
-    from harness.runs.agreement import Disagreement, MetricByJudge, SplitAgreement
+    from harness.runs.agreement import Disagreement, SplitAgreement
 
 SCHEMA: Final = "harness.agreement/1"
 Texts = Mapping[tuple[str, str], Answer]  #: run folder and item -> question and answer
@@ -29,29 +29,26 @@ def agreement_as_json(
         texts: of the answers that may be shown.
         show: most differing answers of each split; None for all.
     """
+    listed: dict[str, Json] = {}
+    for each in splits:
+        parts: dict[str, Json] = {}
+        for part, alone in zip(each.parts, each.alone or (None,) * len(each.parts), strict=True):
+            parts[part.run] = {"model": part.model, "judges": list(part.seen.judges)}
+            if alone is not None:
+                parts[part.run]["alone"] = _figures_as_json(alone)
+        listed[each.title] = {
+            **_figures_as_json(each),
+            "runs": parts,
+            "differing": len(each.differing),
+            "disagreements": [_disagreement_as_json(found, texts or {}) for found in each.differing[:show]],
+        }
     only = next(iter(runs.items())) if len(runs) == 1 else (None, None)
     return {
         "schema": SCHEMA,
         "run": only[0],
         "model": only[1],
         "runs": [{"run": run, "model": model} for run, model in runs.items()],
-        "splits": {each.title: _split_as_json(each, texts or {}, show) for each in splits},
-    }
-
-
-def _split_as_json(each: SplitAgreement, texts: Texts, show: int | None) -> dict[str, Json]:
-    return {
-        **_figures_as_json(each),
-        "runs": {
-            part.run: {
-                "model": part.model,
-                "judges": list(part.seen.judges),
-                **({"alone": _figures_as_json(alone)} if alone is not None else {}),
-            }
-            for part, alone in zip(each.parts, each.alone or (None,) * len(each.parts), strict=True)
-        },
-        "differing": len(each.differing),
-        "disagreements": [_disagreement_as_json(found, texts) for found in each.differing[:show]],
+        "splits": listed,
     }
 
 
@@ -67,6 +64,23 @@ def _figures_as_json(each: SplitAgreement) -> dict[str, Json]:
         }
         for pair in each.pairs
     ]
+    metric: dict[str, Json] | None = None
+    if each.metric is not None:
+        metric = {
+            "name": each.metric.name,
+            "unit": each.metric.unit,
+            "better": each.metric.better,
+            "judges": {
+                judge: {
+                    "value": figures["value"],
+                    "ci95": figures["ci95"],
+                    "coverage": each.metric.coverage[judge],
+                    "common": each.metric.common[judge],
+                }
+                for judge, figures in each.metric.whole.items()
+            },
+            "range": None if each.metric.ends is None else list(each.metric.ends),
+        }
     return {
         "records": each.records,
         "answered": each.answered,
@@ -75,27 +89,9 @@ def _figures_as_json(each: SplitAgreement) -> dict[str, Json]:
         "pairs": pairs,
         "together": {"fleiss_kappa": _figure_as_json(each.fleiss), "krippendorff_alpha": _figure_as_json(each.alpha)},
         "common": each.common,
-        "main_metric": None if each.metric is None else _metric_as_json(each.metric),
+        "main_metric": metric,
         "fault": each.fault or None,
         "people": None if each.people is None else _people_as_json(each, each.people),
-    }
-
-
-def _metric_as_json(metric: MetricByJudge) -> dict[str, Json]:
-    return {
-        "name": metric.name,
-        "unit": metric.unit,
-        "better": metric.better,
-        "judges": {
-            judge: {
-                "value": figures["value"],
-                "ci95": figures["ci95"],
-                "coverage": metric.coverage[judge],
-                "common": metric.common[judge],
-            }
-            for judge, figures in metric.whole.items()
-        },
-        "range": None if metric.ends is None else list(metric.ends),
     }
 
 

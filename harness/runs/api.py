@@ -108,7 +108,51 @@ async def run_async(model: str, tasks: str | Sequence[str], **options: Unpack[Ru
     for name in options:
         if name not in RunOptions.__annotations__:
             raise TypeError(f"harness.run has no option {name!r}")
-    return await runs.run_async(_build_options(model, _to_tuple(tasks), options), progress=options.get("progress"))
+    names = _to_tuple(tasks)
+    temperature = options.get("temperature")
+    overrides = {
+        "temperature": None if temperature is None else float(temperature),  # 0 and 0.0 must be the same run
+        "max_tokens": options.get("max_tokens"),
+        "seed": options.get("seed"),
+    }
+    data, output = options.get("data"), options.get("output")
+    run_options = Options(
+        model=ModelSpec(
+            ref=model,
+            settings=options.get("model_settings", {}),
+            strategy=options.get("strategy", ""),
+            strategy_settings=options.get("strategy_settings", {}),
+        ),
+        tasks=names,
+        judges=_to_tuple(options.get("judge", ())),
+        maps=options.get("maps", {}),
+        judge_settings=options.get("judge_settings", {}),
+        task_settings=options.get("task_settings", {}),
+        generation={name: value for name, value in overrides.items() if value is not None},
+        system=options.get("system", ""),
+        limit=options.get("limit"),
+        epochs=options.get("epochs", 1),
+        data=None if data is None else Path(data),
+        output=None if output is None else Path(output),
+        fresh=options.get("fresh", False),
+        retry=frozenset(_to_tuple(options.get("retry", ()))),
+        probe=options.get("probe", True),
+        phases=options.get("phases", "auto"),
+        devices=str(format_devices(options.get("devices", ""))),
+        launch=options.get("launch", ""),
+        hosts=_to_tuple(options.get("hosts", ())),
+        ray_address=options.get("ray_address", ""),
+        min_coverage=options.get("min_coverage", MIN_COVERAGE),
+        shard=options.get("shard"),
+        judge_repeat=options.get("judge_repeat", 1),
+        judge_vote=options.get("judge_vote", ""),
+        policy=options.get("policy", Policy()),
+        max_usd=options.get("max_usd"),
+        prices=read_prices(options.get("prices", {}), "harness.run"),
+        attack=AttackSpec(name=options.get("attack", ""), settings=options.get("attack_settings", {})),
+        command=("harness.run", model, ",".join(names)),
+    )
+    return await runs.run_async(run_options, progress=options.get("progress"))
 
 
 def run(model: str, tasks: str | Sequence[str], **options: Unpack[RunOptions]) -> Run:
@@ -117,52 +161,6 @@ def run(model: str, tasks: str | Sequence[str], **options: Unpack[RunOptions]) -
 
     with start_blocking_portal() as portal:
         return portal.call(lambda: run_async(model, tasks, **options))
-
-
-def _build_options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Options:
-    temperature = given.get("temperature")
-    overrides = {
-        "temperature": None if temperature is None else float(temperature),  # 0 and 0.0 must be the same run
-        "max_tokens": given.get("max_tokens"),
-        "seed": given.get("seed"),
-    }
-    data, output = given.get("data"), given.get("output")
-    return Options(
-        model=ModelSpec(
-            ref=model,
-            settings=given.get("model_settings", {}),
-            strategy=given.get("strategy", ""),
-            strategy_settings=given.get("strategy_settings", {}),
-        ),
-        tasks=tasks,
-        judges=_to_tuple(given.get("judge", ())),
-        maps=given.get("maps", {}),
-        judge_settings=given.get("judge_settings", {}),
-        task_settings=given.get("task_settings", {}),
-        generation={name: value for name, value in overrides.items() if value is not None},
-        system=given.get("system", ""),
-        limit=given.get("limit"),
-        epochs=given.get("epochs", 1),
-        data=None if data is None else Path(data),
-        output=None if output is None else Path(output),
-        fresh=given.get("fresh", False),
-        retry=frozenset(_to_tuple(given.get("retry", ()))),
-        probe=given.get("probe", True),
-        phases=given.get("phases", "auto"),
-        devices=str(format_devices(given.get("devices", ""))),
-        launch=given.get("launch", ""),
-        hosts=_to_tuple(given.get("hosts", ())),
-        ray_address=given.get("ray_address", ""),
-        min_coverage=given.get("min_coverage", MIN_COVERAGE),
-        shard=given.get("shard"),
-        judge_repeat=given.get("judge_repeat", 1),
-        judge_vote=given.get("judge_vote", ""),
-        policy=given.get("policy", Policy()),
-        max_usd=given.get("max_usd"),
-        prices=read_prices(given.get("prices", {}), "harness.run"),
-        attack=AttackSpec(name=given.get("attack", ""), settings=given.get("attack_settings", {})),
-        command=("harness.run", model, ",".join(tasks)),
-    )
 
 
 class JudgeRunOptions(TypedDict, total=False):
@@ -226,7 +224,26 @@ async def judge_run_async(run: Run | Path | str, **options: Unpack[JudgeRunOptio
         if name not in JudgeRunOptions.__annotations__:
             raise TypeError(f"harness.judge_run has no option {name!r}")
     folder = _find_folder(run)
-    judging = _build_judge_options(folder, options)
+    data = options.get("data")
+    judging = JudgeOptions(
+        judges=_to_tuple(options.get("judge", ())),
+        maps=options.get("maps", {}),
+        judge_settings=options.get("judge_settings", {}),
+        task_settings=options.get("task_settings", {}),
+        tasks=_to_tuple(options.get("tasks", ())),
+        members=_to_tuple(options.get("members", ())),
+        primary=options.get("primary", False),
+        data=None if data is None else Path(data),
+        retry=frozenset(_to_tuple(options.get("retry", ()))),
+        probe=options.get("probe", True),
+        devices=str(format_devices(options.get("devices", ""))),
+        min_coverage=options.get("min_coverage"),
+        judge_limit=options.get("sample"),
+        judge_repeat=options.get("judge_repeat", 1),
+        judge_vote=options.get("judge_vote", ""),
+        policy=options.get("policy", Policy()),
+        command=("harness.judge_run", str(folder)),
+    )
     combine = options.get("combine", "")
     if not combine:
         if judging.members:
@@ -293,29 +310,6 @@ def _find_folder(run: Run | Path | str) -> Path:
     folder = run.folder if isinstance(run, Run) else Path(run)
     check_run_folder(folder)
     return folder
-
-
-def _build_judge_options(folder: Path, given: JudgeRunOptions) -> JudgeOptions:
-    data = given.get("data")
-    return JudgeOptions(
-        judges=_to_tuple(given.get("judge", ())),
-        maps=given.get("maps", {}),
-        judge_settings=given.get("judge_settings", {}),
-        task_settings=given.get("task_settings", {}),
-        tasks=_to_tuple(given.get("tasks", ())),
-        members=_to_tuple(given.get("members", ())),
-        primary=given.get("primary", False),
-        data=None if data is None else Path(data),
-        retry=frozenset(_to_tuple(given.get("retry", ()))),
-        probe=given.get("probe", True),
-        devices=str(format_devices(given.get("devices", ""))),
-        min_coverage=given.get("min_coverage"),
-        judge_limit=given.get("sample"),
-        judge_repeat=given.get("judge_repeat", 1),
-        judge_vote=given.get("judge_vote", ""),
-        policy=given.get("policy", Policy()),
-        command=("harness.judge_run", str(folder)),
-    )
 
 
 def _to_tuple(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -234,7 +235,10 @@ def read_listed_run(folder: Path) -> ListedRun:
         why = f"cannot be read: {error.strerror}"
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # an edited file
         why = f"not a run's files: {type(error).__name__}: {error}"
-    return ListedRun(folder=folder, state="unreadable", why=why, finished=_find_change(folder))
+    changed = ""
+    with suppress(OSError):
+        changed = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    return ListedRun(folder=folder, state="unreadable", why=why, finished=changed)
 
 
 def _describe_rest(folder: Path) -> ListedRun:
@@ -325,11 +329,3 @@ def list_main_numbers(results: Results) -> Iterator[MainNumber]:
 
 def _read_ends(given: Any) -> tuple[float | None, float | None] | None:
     return None if given is None else (given[0], given[1])
-
-
-def _find_change(folder: Path) -> str:
-    """When a broken folder last changed, ISO 8601."""
-    try:
-        return datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat(timespec="seconds")
-    except OSError:
-        return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -107,29 +107,19 @@ def dry_run(options: Options) -> DryRun:
     left_out += [(plan.title, f"{plan.title} not run: its task {fault}") for plan, fault in found.listed.failed]
     who = found.resolved.spec.ref
     loads += [PlannedCalls(who=who, role="model", where="nowhere", task=title, left_out=why) for title, why in left_out]
+    over_limit, limit = "", options.limit_usd
+    if limit is not None:
+        spent = float(count_spent(found.folder, None if options.fresh else found.folder.run, found.book))
+        least = spent + sum(load.forecast.usd[0] for load in loads if load.forecast is not None and load.forecast.usd)
+        if least > limit:
+            part = f", of which this shard has {limit:g}," if options.shard else ""
+            before = f", with {format_usd(spent)} that it has cost already" if spent else ""
+            over_limit = (
+                f"--max-usd {options.max_usd:g}{part} is below the least that this can cost"
+                f" ({format_usd(least)}{before}): the run would stop"
+            )
     return DryRun(
-        loads=tuple(loads),
-        notes=found.notes,
-        over_limit=_check_limit(loads, found, options),
-        refused=any(part.named for part in found.listed.left_out),
-    )
-
-
-def _check_limit(loads: Iterable[PlannedCalls], found: PreparedRun, options: Options) -> str:
-    """Why `--max-usd` would stop the run: the least of what is left, and what is spent, are more."""
-    limit = options.limit_usd
-    if limit is None:
-        return ""
-    least = sum(load.forecast.usd[0] for load in loads if load.forecast is not None and load.forecast.usd is not None)
-    spent = float(count_spent(found.folder, None if options.fresh else found.folder.run, found.book))
-    if least + spent <= limit:
-        return ""
-    part = f", of which this shard has {limit:g}," if options.shard else ""
-    before = f", with {format_usd(spent)} that it has cost already" if spent else ""
-    least_of_all = format_usd(least + spent)
-    return (
-        f"--max-usd {options.max_usd:g}{part} is below the least that this can cost ({least_of_all}{before}): the run"
-        " would stop"
+        loads=tuple(loads), notes=found.notes, over_limit=over_limit, refused=any(part.named for part in missing)
     )
 
 

@@ -27,7 +27,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from harness.contracts import BUILT, Split
+from harness.contracts import BUILT
 from harness.data.places import data_folder
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions
@@ -303,17 +303,13 @@ def find_split(run: StoredRun, judges: Sequence[str], display: str, split: str, 
     except (HarnessError, ValueError):  # ValueError: a pooled split, which has no answers itself
         words = LabelMap(primary=next(iter(judges), None), judges={judge: {} for judge in judges}, split=None)
         return RunSplit(title=title, display=display, words=words, root=None)
-    known = _guess_rubrics(plan.split, judges)
+    own = next(iter(plan.split.judges))
+    known: dict[str, Mapping[str, str]] = {}
+    # a judge's id begins with its rubric, of which one may begin with another; the judges of the split's own come first
+    for rubric in sorted(plan.split.judges, key=lambda rubric: (rubric != own, -len(rubric))):
+        for judge in judges:
+            if judge.startswith(f"{rubric}-"):
+                known.setdefault(judge, plan.split.judges[rubric])
     words = LabelMap(primary=next(iter(known), None), judges=known, split=plan.split)
     root = None if BUILT in display and data is None else plan.root  # only `data` says where a built set is
     return RunSplit(title=title, display=display, words=words, root=root)
-
-
-def _guess_rubrics(split: Split, judges: Sequence[str]) -> dict[str, Mapping[str, str]]:
-    """Judge -> its words, with the rubric guessed from the judge's id; judges of the default rubric first."""
-    found: dict[str, Mapping[str, str]] = {}
-    for rubric in sorted(split.judges, key=lambda rubric: (rubric != next(iter(split.judges)), -len(rubric))):
-        for judge in judges:
-            if judge.startswith(f"{rubric}-"):
-                found.setdefault(judge, split.judges[rubric])
-    return found

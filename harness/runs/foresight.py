@@ -33,7 +33,6 @@ from harness.types import Image, Sample, Usage
 
 MOST_LINES: Final = 2000  #: of earlier answers to look at
 MOST_SAMPLES: Final = 200  #: whose images are looked at for a rule
-_NOT_CHECKED: Final = "not checked against its servers"
 
 
 def size_answers(folder: RunFolder, job: SplitJob, ref: str, system: str = "", *, local: bool = False) -> CallSize:
@@ -46,7 +45,22 @@ def size_answers(folder: RunFolder, job: SplitJob, ref: str, system: str = "", *
         measured = _measure(line for line in lines if line.get("outcome") in ("answered", "empty"))
         if size := measure_calls(measured, f"{len(measured)} earlier answers of this model to {plan.title}"):
             return size
-    return _size_by_rule(job, ref, system, file, None if local else _read_size)
+    rule, sizes = find_image_rule(ref), None if local else _read_size
+    limit = plan.generation.max_tokens
+    samples = _pick_samples(job, MOST_SAMPLES)
+    spans = [span for sample in samples for span in _count_turns(sample, rule, sizes, limit or UNLIMITED)]
+    extra = count_text([system]) if system else (0, 0)
+    count = max(1, len(spans))
+    low, high = (sum(span[end] for span in spans) / count + extra[end] for end in (0, 1))
+    rests_on = "the length of the texts and an output of "
+    rests_on += f"at most max_tokens ({limit})" if limit else f"{UNLIMITED} tokens (no limit is set)"
+    if job.survey and job.survey.images:
+        known = "85 to 1,600 tokens for an image, as no rule is known"
+        if sizes is not None:
+            known = f"the published rule for images ({rule.name}; not checked against its servers)"
+        rests_on = f"{known}, {rests_on}"
+    size = CallSize(input_tokens=(low, high), output_tokens=(1, limit or UNLIMITED), rests_on=rests_on)
+    return size if file is None else _refine_by_probe(size, job, file)
 
 
 def size_verdicts(
@@ -60,7 +74,32 @@ def size_verdicts(
             measured += _measure(_load_lines(path, plan.name), whole=True)
         if size := measure_calls(measured, f"{len(measured)} earlier verdicts of this judge on {plan.title}"):
             return size
-    return _size_verdicts_by_rule(job, choice, ref, local=local)
+    limit = plan.generation.max_tokens or UNLIMITED
+    rule = find_image_rule(ref)
+    spans: list[tuple[float, float]] = []
+    outputs: list[int] = []
+    try:
+        rubric = choice.judge.open(choice.settings, choice.root)
+        if rubric.scope == "split":
+            return "its rubric scores a whole split at once"
+        ask = (rubric.ask_local if local else None) or rubric.ask
+        for sample in _pick_samples(job, MOST_SAMPLES // 4):
+            answers = (imagine_answer(sample, text) for text in ("No.", "word " * (limit * 4 // 5)))
+            short, long = (ask(join_replies(sample, answer), answer) for answer in answers)
+            low = sum(count_request(request, rule, _read_size)[0] for request in short)
+            high = sum(count_request(request, rule, _read_size)[1] for request in long)
+            spans.append((low, high))
+            outputs.append(sum(count_output(request) for request in long))
+    except Exception as error:  # noqa: BLE001 - a rubric is a plugin, and this is only an estimate
+        return f"its rubric builds no question without an answer: {type(error).__name__}"
+    if not spans:
+        return "there is no sample"
+    least, most = (sum(span[end] for span in spans) / len(spans) for end in (0, 1))
+    return CallSize(
+        input_tokens=(least, most),
+        output_tokens=(1, sum(outputs) / len(outputs)),
+        rests_on=f"the rubric's questions about answers of 1 to {limit} tokens, and the rubric's token limit",
+    )
 
 
 def count_stored(folder: RunFolder, job: SplitJob) -> int:
@@ -129,27 +168,6 @@ def _pick_samples(job: SplitJob, most: int) -> list[Sample]:
     return list(islice(islice(job.samples(), 0, None, max(1, every // most)), most))
 
 
-def _size_by_rule(job: SplitJob, ref: str, system: str, file: RunFile | None, sizes: Sizes | None) -> CallSize:
-    rule = find_image_rule(ref)
-    limit = job.plan.generation.max_tokens
-    samples = _pick_samples(job, MOST_SAMPLES)
-    spans = [span for sample in samples for span in _count_turns(sample, rule, sizes, limit or UNLIMITED)]
-    extra = count_text([system]) if system else (0, 0)
-    count = max(1, len(spans))
-    low, high = (sum(span[end] for span in spans) / count + extra[end] for end in (0, 1))
-    bound = (
-        f"an output of at most max_tokens ({limit})" if limit else f"an output of {UNLIMITED} tokens (no limit is set)"
-    )
-    shown = bool(job.survey and job.survey.images)
-    rests_on = f"the length of the texts and {bound}"
-    if shown and sizes is None:
-        rests_on = f"85 to 1,600 tokens for an image, as no rule is known, {rests_on}"
-    elif shown:
-        rests_on = f"the published rule for images ({rule.name}; {_NOT_CHECKED}), {rests_on}"
-    size = CallSize(input_tokens=(low, high), output_tokens=(1, limit or UNLIMITED), rests_on=rests_on)
-    return _refine_by_probe(size, job, file) if file is not None else size
-
-
 def _count_turns(sample: Sample, rule: ImageRule, sizes: Sizes | None, limit: int) -> Iterator[Span]:
     """Input tokens of each call; in a dialogue with 1 to `limit` tokens for each of the model's replies before it."""
     for before, request in enumerate(list_requests(sample)):
@@ -185,38 +203,6 @@ def _refine_by_probe(size: CallSize, job: SplitJob, file: RunFile) -> CallSize:
             f" the length of the texts and an output of at most max_tokens"
         )
     return CallSize(input_tokens=(low, high), output_tokens=size.output_tokens, seconds=timed, rests_on=rests_on)
-
-
-def _size_verdicts_by_rule(job: SplitJob, choice: JudgeChoice, ref: str, *, local: bool) -> CallSize | str:
-    limit = job.plan.generation.max_tokens or UNLIMITED
-    rule = find_image_rule(ref)
-    spans: list[tuple[float, float]] = []
-    outputs: list[int] = []
-    try:
-        rubric = choice.judge.open(choice.settings, choice.root)
-        if rubric.scope == "split":
-            return "its rubric scores a whole split at once"
-        ask = (rubric.ask_local if local else None) or rubric.ask
-        for sample in _pick_samples(job, MOST_SAMPLES // 4):
-            answers = (imagine_answer(sample, text) for text in ("No.", "word " * (limit * 4 // 5)))
-            short, long = (ask(join_replies(sample, answer), answer) for answer in answers)
-            spans.append(
-                (
-                    sum(count_request(request, rule, _read_size)[0] for request in short),
-                    sum(count_request(request, rule, _read_size)[1] for request in long),
-                )
-            )
-            outputs.append(sum(count_output(request) for request in long))
-    except Exception as error:  # noqa: BLE001 - a rubric is a plugin, and this is only an estimate
-        return f"its rubric builds no question without an answer: {type(error).__name__}"
-    if not spans:
-        return "there is no sample"
-    low, high = (sum(span[end] for span in spans) / len(spans) for end in (0, 1))
-    return CallSize(
-        input_tokens=(low, high),
-        output_tokens=(1, sum(outputs) / len(outputs)),
-        rests_on=f"the rubric's questions about answers of 1 to {limit} tokens, and the rubric's token limit",
-    )
 
 
 def _read_size(image: Image) -> tuple[int, int]:

@@ -118,51 +118,54 @@ def _list_rows(place: tuple[str, str], words: LabelMap, items: Iterable[Item], *
     rows: list[_Row] = []
     for item in items:
         seen.update(item.said)
-        rows += _build_rows(place, words.primary, judges, item, texts=texts)
+        answer = item.answer
+        asked = answer.asked
+        response: Mapping[str, Any] = answer.response or {}
+        usage: Mapping[str, int] = response.get("usage", {})
+        answered = answer.outcome == "answered"
+        own = tuple(response.get("flags", ()))
+        cluster = str(asked.get("cluster", ""))
+        if cluster != asked["id"] and not is_redacted(cluster):  # it may be made of the question
+            cluster = redact_text(cluster)
+        first = (*place, asked["id"], asked["epoch"])
+        last = (
+            asked["category"],
+            cluster,
+            asked.get("tags", {}),
+            usage.get("input_tokens", 0),
+            usage.get("output_tokens", 0),
+            usage.get("reasoning_tokens", 0),
+            response.get("calls", 1 if response else 0),
+            response.get("seconds"),
+        )
+        shown = (answer.question, asked.get("target"), answer.text) if texts else ()
+        for judge in judges:
+            reply = None if judge is None else item.said.get(judge)
+            state = label = counts_as = None
+            axes: Mapping[str, object] = {}
+            flags = own
+            if not answered:
+                counts_as = item.label or None  # of a block or an empty answer the split says what it counts as
+            elif reply is None or judge is None:
+                state = UNJUDGED
+            else:
+                state, label, counts_as = reply.state, answer.verdicts[judge]["label"], reply.label or None
+                axes = reply.axes
+                flags = (*own, *(flag for flag in reply.flags if flag not in own))
+            head = (
+                *first,
+                judge,
+                judge is not None and judge == words.primary,
+                answer.outcome,
+                flags,
+                state,
+                label,
+                counts_as,
+            )
+            row = (*head, axes, *last, *shown)
+            rows.append((*row, "" if reply is None else reply.reason) if texts else row)
     kept = seen or {None}
     return (row for row in rows if row[_JUDGE] in kept)
-
-
-def _build_rows(
-    place: tuple[str, str], primary: str | None, judges: Iterable[str | None], item: Item, *, texts: bool
-) -> Iterator[_Row]:
-    answer = item.answer
-    asked = answer.asked
-    response: Mapping[str, Any] = answer.response or {}
-    usage: Mapping[str, int] = response.get("usage", {})
-    answered = answer.outcome == "answered"
-    own = tuple(response.get("flags", ()))
-    cluster = str(asked.get("cluster", ""))
-    if cluster != asked["id"] and not is_redacted(cluster):  # it may be made of the question
-        cluster = redact_text(cluster)
-    first = (*place, asked["id"], asked["epoch"])
-    last = (
-        asked["category"],
-        cluster,
-        asked.get("tags", {}),
-        usage.get("input_tokens", 0),
-        usage.get("output_tokens", 0),
-        usage.get("reasoning_tokens", 0),
-        response.get("calls", 1 if response else 0),
-        response.get("seconds"),
-    )
-    shown = (answer.question, asked.get("target"), answer.text) if texts else ()
-    for judge in judges:
-        reply = None if judge is None else item.said.get(judge)
-        state = label = counts_as = None
-        axes: Mapping[str, object] = {}
-        flags = own
-        if not answered:
-            counts_as = item.label or None  # of a block or an empty answer the split says what it counts as
-        elif reply is None or judge is None:
-            state = UNJUDGED
-        else:
-            state, label, counts_as = reply.state, answer.verdicts[judge]["label"], reply.label or None
-            axes = reply.axes
-            flags = (*own, *(flag for flag in reply.flags if flag not in own))
-        head = (*first, judge, judge is not None and judge == primary, answer.outcome, flags, state, label, counts_as)
-        row = (*head, axes, *last, *shown)
-        yield (*row, "" if reply is None else reply.reason) if texts else row
 
 
 def build_metrics(results: Results, by: str = "") -> pd.DataFrame:

@@ -11,7 +11,7 @@ What must hold:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -112,7 +112,9 @@ def match_words(run: StoredRun, judge: str, said: Iterable[Said], labels: Mappin
     count = 0
     results = run.folder.results
     for plan in run.plans if words else ():
-        known, shown = labels.get(plan.title), _is_in_results(run, results, plan, judge)
+        known = labels.get(plan.title)
+        view: Mapping[str, Any] = results.get("tasks", {}).get(plan.display, {}).get("splits", {}).get(plan.name, {})
+        shown = judge in run.file.judges and judge in (view.get("judge"), *view.get("other_judges", ()))
         for answer in run.answers(plan.title, (judge,)):
             each = words.get(answer.item)
             if each is None:
@@ -173,11 +175,6 @@ def _is_news(said: Said, line: Mapping[str, Any] | None) -> bool:
     if line is None:
         return not said.withdrawn
     return decision_of(line) != said.decision and (not said.at or read_time(said.at) > read_time(str(line["at"])))
-
-
-def _is_in_results(run: StoredRun, results: Mapping[str, Any], plan: SplitPlan, judge: str) -> bool:
-    view = results.get("tasks", {}).get(plan.display, {}).get("splits", {}).get(plan.name, {})
-    return judge in run.file.judges and judge in (view.get("judge"), *view.get("other_judges", ()))
 
 
 def read_time(text: str) -> datetime:
@@ -252,7 +249,13 @@ def count_progress(run: StoredRun, drawn: Sequence[DrawnSplit], judge: str) -> l
                     labelled.add(answer.item)
                 else:
                     skipped += 1
-        waiting, missing = _count_waiting(run, each, labelled, tried)
+        # a label waits behind each answer of its cell that comes before it in the draw and that nobody has tried
+        waiting = missing = 0
+        for items in order_cells(build_frame(run, each.plan, each.draw.judge), each.draw.seed).values():
+            started = next((place for place, item in enumerate(items) if item not in tried), len(items))
+            behind = [place for place, item in enumerate(items) if place > started and item in labelled]
+            waiting += len(behind)
+            missing += sum(item not in tried for item in items[: max(behind, default=0)])
         counted.append(
             SplitProgress(
                 title=each.plan.title,
@@ -264,17 +267,3 @@ def count_progress(run: StoredRun, drawn: Sequence[DrawnSplit], judge: str) -> l
             )
         )
     return counted
-
-
-def _count_waiting(
-    run: StoredRun, drawn: DrawnSplit, labelled: Collection[str], tried: Collection[str]
-) -> tuple[int, int]:
-    """How many of these labels do not count yet, and how many open answers are before the last of them."""
-    frame = build_frame(run, drawn.plan, drawn.draw.judge)
-    waiting = missing = 0
-    for items in order_cells(frame, drawn.draw.seed).values():
-        started = next((place for place, item in enumerate(items) if item not in tried), len(items))
-        behind = [place for place, item in enumerate(items) if place > started and item in labelled]
-        waiting += len(behind)
-        missing += sum(item not in tried for item in items[: max(behind, default=0)])
-    return waiting, missing

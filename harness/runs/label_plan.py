@@ -124,23 +124,16 @@ def plan_split(run: StoredRun, plan: SplitPlan, half_width: float, *, judge: str
     draw = run.folder.task(plan.display).load_draws().get(plan.name)
     chosen = select_draw_judge(run, plan, judge, draw)
     metric = main_metric(plan.split.metrics)
-    nothing = LabelPlan(title=plan.title, metric=metric.name, judge=chosen, half_width=half_width)
+    found = LabelPlan(title=plan.title, metric=metric.name, judge=chosen, half_width=half_width)
     if why := explain_uncorrected(plan):
-        return _refuse(nothing, why)
+        return replace(found, why=why)
     pilot = _Pilot(run, plan, chosen, metric)
     if not pilot.frame:
-        return _refuse(nothing, "there is no answer to label")
+        return replace(found, why="there is no answer to label")
     drawn = draw.order_frame(pilot.frame) if draw is not None and draw.judge == chosen else None
     sample = pilot.sample(drawn)
     cells = count_cells(sample)
-    found = LabelPlan(
-        title=plan.title,
-        metric=metric.name,
-        judge=chosen,
-        half_width=half_width,
-        cells=cells,
-        labels=sample.labels,
-    )
+    found = replace(found, cells=cells, labels=sample.labels)
     open_cells = [cell for cell in cells if cell.name not in _KNOWN]
     thin = [
         cell
@@ -151,57 +144,31 @@ def plan_split(run: StoredRun, plan: SplitPlan, half_width: float, *, judge: str
         few = max(sum(int(min(PILOT, cell.of)) for cell in open_cells), 0 if drawn is None else drawn.n)
         state = f"{int(thin[0].judged)} answers of {thin[0].name} are labelled" if drawn is not None and thin else ""
         why = f"{state or 'no answer is drawn and labelled'}, and a plan needs a pilot of about {PILOT} a cell"
-        return replace(_refuse(found, why, pilot=few), refused=_explain_refusal(run, plan, metric, enough=False))
+        return replace(found, pilot=few, why=why, refused=_explain_refusal(run, plan, metric, enough=False))
     made = plan_from_pilot(found, measure_deff(sample))
     return replace(made, refused=_explain_refusal(run, plan, metric, enough=made.labels >= made.total > 0))
 
 
 def plan_from_pilot(pilot: LabelPlan, deff: float) -> LabelPlan:
     """The plan with its labels; `deff` as in `harness.stats.correction.expect_half_width`."""
-    cells = pilot.cells
-    names = [cell.name for cell in cells if cell.name not in _KNOWN]
-    sizes = [int(cell.of) for cell in cells if cell.name not in _KNOWN]
-    known = [cell for cell in cells if cell.name in _KNOWN]
-    # a pilot that has labelled a cell in full leaves it open all the same: the plan says what the whole draw costs
-    opened = [_reopen(cell) for cell in cells if cell.name not in _KNOWN] + known
-    best = expect_half_width(opened, sum(sizes), deff)
-    needed = plan_labels(opened, pilot.half_width, deff)
+    drawn = [cell for cell in pilot.cells if cell.name not in _KNOWN]
+    sizes = [int(cell.of) for cell in drawn]
+    cells: list[LabelledCell] = []
+    for cell in drawn:
+        if cell.judged < cell.of:
+            cells.append(cell)
+        else:  # labelled in full by the pilot, it is open all the same: the plan says what the whole draw costs
+            labels = max(cell.of - 1, 0.5)
+            cells.append(replace(cell, hits=cell.rate * labels, judged=labels))
+    cells += (cell for cell in pilot.cells if cell.name in _KNOWN)
+    best = expect_half_width(cells, sum(sizes), deff)
+    needed = plan_labels(cells, pilot.half_width, deff)
     if needed is None:
         why = f"even with every answer labelled the half width is about {100 * best:.1f}: the split has too few answers"
-        return _refuse(pilot, why, best=best)
+        return replace(pilot, best=best, why=why)
     total = min(ceil(needed * MARGIN), sum(sizes))
-    return LabelPlan(
-        title=pilot.title,
-        metric=pilot.metric,
-        judge=pilot.judge,
-        half_width=pilot.half_width,
-        cells=cells,
-        labels=pilot.labels,
-        needed=dict(zip(names, share_labels(sizes, total), strict=True)),
-        expected=expect_half_width(opened, total, deff),
-        best=best,
-    )
-
-
-def _reopen(cell: LabelledCell) -> LabelledCell:
-    if cell.judged < cell.of:
-        return cell
-    share = max(cell.of - 1, 0.5)
-    return LabelledCell(name=cell.name, hits=cell.rate * share, judged=share, of=cell.of, votes=cell.votes)
-
-
-def _refuse(found: LabelPlan, why: str, *, best: float | None = None, pilot: int = 0) -> LabelPlan:
-    return LabelPlan(
-        title=found.title,
-        metric=found.metric,
-        judge=found.judge,
-        half_width=found.half_width,
-        cells=found.cells,
-        labels=found.labels,
-        best=best,
-        pilot=pilot,
-        why=why,
-    )
+    shares = zip((cell.name for cell in drawn), share_labels(sizes, total), strict=True)
+    return replace(pilot, needed=dict(shares), expected=expect_half_width(cells, total, deff), best=best)
 
 
 def explain_uncorrected(plan: SplitPlan) -> str:

@@ -12,7 +12,7 @@ A person sees no judge's label. `LabelItem.machine` is for afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -357,45 +357,39 @@ def list_label_items(run: StoredRun, drawn: Sequence[DrawnSplit], *, guideline: 
         drawn: from `draw_run`.
         guideline: replaces that of the rubrics.
     """
-    return [item for each in drawn for item in _list_split_items(run, each, guideline)]
-
-
-def _list_split_items(run: StoredRun, drawn: DrawnSplit, guideline: str) -> Iterator[LabelItem]:
-    plan, judge = drawn.plan, drawn.draw.judge
-    words = map_labels(plan.split, plan.maps)
-    judges = _find_words(run, plan, judge)
-    root, wanted = run.root(plan.title), frozenset(drawn.items)
-    found: dict[str, LabelItem] = {}
-    for answer in run.answers(plan.title, tuple(judges)):
-        if answer.item not in wanted:
-            continue
-        shown = [part for part in _list_parts(answer) if "image" in part]
-        found[answer.item] = LabelItem(
-            item=answer.item,
-            run=run.folder.path.resolve().name,
-            title=plan.title,
-            category=str(answer.asked["category"]),
-            question=write_question(answer),
-            images=tuple(_find_image(root, str(part["image"])) for part in shown),
-            image_hashes=tuple(str(part.get("sha256") or "") for part in shown),
-            answer=answer.text,
-            answer_hash=answer.hash,
-            labels=words.labels,
-            meanings=words.meanings,
-            guideline=guideline or words.guideline or GUIDELINE,
-            machine=_find_verdict(answer, judge, judges.get(judge, {})),
-            group=str(run.folder.task(plan.display).path),
-        )
-    return (found[item] for item in drawn.items)
-
-
-def _find_verdict(answer: Answer, judge: str, translation: Mapping[str, str]) -> Verdict | None:
-    """A judge's verdict on an answer, in the split's words."""
-    line = answer.verdicts.get(judge)
-    decision = None if line is None else decision_of(line)
-    if not isinstance(decision, Verdict):
-        return None
-    return replace(decision, label=translation.get(decision.label, decision.label))
+    listed: list[LabelItem] = []
+    for each in drawn:
+        plan, judge, wanted = each.plan, each.draw.judge, frozenset(each.items)
+        words = map_labels(plan.split, plan.maps)
+        judges = _find_words(run, plan, judge)
+        root = run.root(plan.title)
+        found: dict[str, LabelItem] = {}
+        for answer in run.answers(plan.title, tuple(judges)):
+            if answer.item not in wanted:
+                continue
+            shown = [part for part in _list_parts(answer) if "image" in part]
+            line = answer.verdicts.get(judge)
+            verdict = None if line is None else decision_of(line)
+            if isinstance(verdict, Verdict):
+                verdict = replace(verdict, label=judges[judge].get(verdict.label, verdict.label))
+            found[answer.item] = LabelItem(
+                item=answer.item,
+                run=run.folder.path.resolve().name,
+                title=plan.title,
+                category=str(answer.asked["category"]),
+                question=write_question(answer),
+                images=tuple(_find_image(root, str(part["image"])) for part in shown),
+                image_hashes=tuple(str(part.get("sha256") or "") for part in shown),
+                answer=answer.text,
+                answer_hash=answer.hash,
+                labels=words.labels,
+                meanings=words.meanings,
+                guideline=guideline or words.guideline or GUIDELINE,
+                machine=verdict if isinstance(verdict, Verdict) else None,
+                group=str(run.folder.task(plan.display).path),
+            )
+        listed += (found[item] for item in each.items)
+    return listed
 
 
 def write_question(answer: Answer) -> str:

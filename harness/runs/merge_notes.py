@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.evaluation.options import JudgeOptions, Options
+from harness.evaluation.options import JudgeOptions
 from harness.evaluation.splits import SplitPlan
 from harness.limits.endpoints import Policy
+from harness.models import ModelSpec
 from harness.progress.lines import Progress
 from harness.runs.merged_run import PERSONS
 from harness.runs.notes import FAILED, format_judge_command
@@ -23,7 +24,6 @@ from harness.runs.shard_set import ShardSet, list_numbers
 from harness.stats.draw import FILE as DRAW
 from harness.store.folder import RunFolder, file_name
 from harness.store.reader import read_answers
-from harness.store.run_file import RunFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,11 @@ def list_missing(merge: Merged) -> Iterator[str]:
         did = "ended" if begun.intersection(numbers) else "begun"
         what = f"has not {did}: its" if single else f"have not {did}: their"
         named = f"shard {listed}" if single else f"shards {listed} (--array={listed})"
-        unasked = sum(_count_unasked(merge, title) for title in titles)
+        unasked = 0  # questions that no shard has asked
+        for title in titles:
+            display, _, name = title.rpartition(":")
+            task = merge.place.task(display)
+            unasked += sum(answer.response is None for answer in read_answers(task, name, ()))
         unanswered = f" ({unasked} unanswered)" if unasked else ""
         others = "" if single else ", the others in the same way"
         yield (
@@ -80,12 +84,6 @@ def list_left_work(merge: Merged) -> Iterator[str]:
                 f"stay in the shard, since they are of its answers alone; "
                 f"harness label {shlex.quote(str(merge.shards.base))} draws from all answers"
             )
-
-
-def _count_unasked(merge: Merged, title: str) -> int:
-    """Questions of a split that no shard has asked, in the merged run."""
-    display, _, name = title.rpartition(":")
-    return sum(answer.response is None for answer in read_answers(merge.place.task(display), name, ()))
 
 
 async def score_whole_splits(merge: Merged, progress: Progress | None) -> list[Run]:
@@ -114,12 +112,18 @@ async def score_whole_splits(merge: Merged, progress: Progress | None) -> list[R
     ]
 
 
-def list_waiting(merge: Merged) -> Iterator[str]:
+def list_waiting(merge: Merged, results: Mapping[str, Any]) -> Iterator[str]:
     """The commands that finish the run by judges that ask a model."""
-    place = merge.place
+    place, file = merge.place, merge.place.load_run()
+    deferred = list(_list_deferred(merge))
     commands: dict[str, list[str]] = {}
-    for title, entry in _list_deferred(merge):
-        if entry["model"] and not _has_judged(place, title, entry["rubric"]):
+    for title, entry in deferred:
+        if not entry["model"]:
+            continue
+        display, _, name = title.rpartition(":")
+        split = results["tasks"][display]["splits"][name]
+        cards = [file.judges[judge] for judge in (split["judge"], *split["other_judges"]) if judge in file.judges]
+        if all(card["rubric"] != entry["rubric"] for card in cards):
             words = ["harness", "judge", str(place.path), "--judge", f"{entry['rubric']}={entry['model']}"]
             words += [word for key, value in entry["judge_settings"].items() for word in ("-J", f"{key}={value}")]
             given = entry["settings"].items()
@@ -128,17 +132,18 @@ def list_waiting(merge: Merged) -> Iterator[str]:
             commands.setdefault(shlex.join(words), []).append(title)
     for command, titles in commands.items():
         yield f"{', '.join(titles)}: the rubric scores all answers at once, by a model; finish with: {command}"
-    file = place.load_run()
     waiting = [
         plan
         for plan in merge.plans
         if plan.title in merge.shards.titles
         and not plan.judges
         and file.tasks[plan.display].splits[plan.name].judge is None
-        and not any(title == plan.title for title, _ in _list_deferred(merge))
+        and not any(title == plan.title for title, _ in deferred)
     ]
     if waiting:
-        yield format_judge_command(waiting, _options_of(merge, file), place.path)
+        model = ModelSpec(ref=file.model.ref)
+        options = merge.options.of(model, file.overrides.generation, file.overrides.system)
+        yield format_judge_command(waiting, options, place.path)
 
 
 def list_incomplete(results: Mapping[str, Any], titles: Sequence[str]) -> Iterator[str]:
@@ -160,21 +165,3 @@ def _list_deferred(merge: Merged) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if not merge.shards.missing(title):
             first = merge.shards.having(title)[0]
             yield from ((title, entry) for entry in first.file.shard["splits"][title]["deferred"])
-
-
-def _options_of(merge: Merged, file: RunFile) -> Options:
-    from harness.models import ModelSpec
-
-    return merge.options.of(ModelSpec(ref=file.model.ref), file.overrides.generation, file.overrides.system)
-
-
-def _has_judged(place: RunFolder, title: str, rubric: str) -> bool:
-    """Whether a judge of this rubric has read the merged answers of a split."""
-    file = place.load_run()
-    display, _, name = title.rpartition(":")
-    split = place.results["tasks"][display]["splits"][name]
-    return any(
-        file.judges[judge]["rubric"] == rubric
-        for judge in (split["judge"], *split["other_judges"])
-        if judge is not None and judge in file.judges
-    )

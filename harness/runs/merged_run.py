@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -44,7 +44,8 @@ class EarlierMerge:
     @property
     def history(self) -> tuple[Invocation, ...]:
         """What was done in the folder itself, merges left out."""
-        return _list_own(self.file)
+        entries = self.file.history
+        return tuple(entry for entry in entries if "shard" not in entry.extra and "merge" not in entry.command[:2])
 
     def find_asked(self, display: str) -> Asked | None:
         """What it asked of a task itself; None if nothing."""
@@ -67,12 +68,16 @@ class EarlierMerge:
         """Append to a file of the new merged run what is in this one alone."""
         name = f"{path.parent.name}/{path.name}"
         own = self.folder.path / name
-        if path.name == ASKED:
-            asked = self.find_asked(display)  # it is rewritten by each run, so no part of it is at its place
-            target.writelines(() if asked is None else _list_other_items(asked.path, path))
-        elif own.exists():
-            end = measure_whole_lines(own)
-            append_part(target, own, min(end, self.file.merged["files"].get(name, 0)), end)
+        if path.name != ASKED:
+            if own.exists():
+                end = measure_whole_lines(own)
+                append_part(target, own, min(end, self.file.merged["files"].get(name, 0)), end)
+        elif self.find_asked(display) is not None:  # it is rewritten by each run, so no part of it is at its place
+            known = _find_items(path)
+            for line in read_lines(own):
+                item = json.loads(line)
+                if place_of(item["id"], item["epoch"]) not in known.get(item["split"], ()):
+                    target.write(line)
 
     def enter_items(self, file: RunFile, scratch: RunFolder, titles: Sequence[str]) -> RunFile:
         """run.json of the new merged run with the limit of each split of which this one was asked more than the shards.
@@ -186,11 +191,6 @@ def build_run_file(
     )
 
 
-def _list_own(file: RunFile) -> tuple[Invocation, ...]:
-    """What was done in a merged run's folder itself, merges left out."""
-    return tuple(entry for entry in file.history if "shard" not in entry.extra and "merge" not in entry.command[:2])
-
-
 def _find_items(path: Path, end: int | None = None) -> dict[str, set[int]]:
     """Split -> its items in a file asked.jsonl, up to a byte."""
     found: dict[str, set[int]] = {}
@@ -202,15 +202,6 @@ def _find_items(path: Path, end: int | None = None) -> dict[str, set[int]]:
         item = json.loads(line)
         found.setdefault(item["split"], set()).add(place_of(item["id"], item["epoch"]))
     return found
-
-
-def _list_other_items(asked: Path, known: Path) -> Iterator[bytes]:
-    """The lines of a file asked.jsonl whose items another does not have."""
-    items = _find_items(known)
-    for line in read_lines(asked):
-        item = json.loads(line)
-        if place_of(item["id"], item["epoch"]) not in items.get(item["split"], ()):
-            yield line
 
 
 def _join_all(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

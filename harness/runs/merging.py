@@ -114,8 +114,8 @@ async def merge_async(
     notes += [f"{display} could not be scored: its task raised {fault}" for display, fault in computed.unscored.items()]
     for run in await score_whole_splits(merged, progress):
         notes += run.notes if run.exit_code else ()
-    notes += list_waiting(merged)
     results = place.results
+    notes += list_waiting(merged, results)
     notes += list_incomplete(results, merge.shards.titles) if not notes else ()
     code = 3 if notes else 0
     notes += list_left_work(merged)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,10 +54,12 @@ def find_main_reasons(run: RunFolder, plan: SplitPlan, judge: str = "") -> Mappi
 
 def build_notes(context: RunContext, computed: ComputedResults, folder: Path) -> tuple[int, list[str]]:
     """The exit code (0 done, 3 done but incomplete) and the notes, missing things first."""
+    # of the repeats of one judge, which ask one model, the first that stopped
+    stopped = (next((each for each in judge.every if each.dead is not None), None) for judge in context.judges)
     missing = [
         *format_left_out(context.left_out),
         *(f"{plan.title} ended early: its task {error}" for plan, error in context.failed),
-        *_list_stopped(context.judges),
+        *(f"judge {each.id} stopped: {each.dead}" for each in stopped if each is not None),
         *_list_unscored(computed),
         *computed.unread,
         *_list_incomplete(context, computed, folder),
@@ -68,19 +70,9 @@ def build_notes(context: RunContext, computed: ComputedResults, folder: Path) ->
         *context.notes,
         *context.endpoints.notes,
         *_list_undrawn(context, computed),
-        *_list_data_notes(context, computed.results),
-        *_list_model_names(context, computed.results),
-        *_list_unused_labels(context, computed.results),
-        *_list_losses(context),
+        *_list_remarks(context, computed.results),
         *_list_shard_notes(context, folder),
     ]
-
-
-def _list_stopped(judges: Iterable[OpenJudge]) -> Iterator[str]:
-    """The judges that stopped; of the repeats of one judge, which ask one model, the first that did."""
-    for judge in judges:
-        for each in [each for each in judge.every if each.dead is not None][:1]:
-            yield f"judge {each.id} stopped: {each.dead}"
 
 
 def _list_unscored(computed: ComputedResults) -> Iterator[str]:
@@ -270,8 +262,8 @@ def _list_undrawn(context: RunContext, computed: ComputedResults) -> Iterator[st
                 )
 
 
-def _list_data_notes(context: RunContext, results: Results) -> Iterator[str]:
-    """Splits with an unpublished size, data of an unchecked revision, and settings that the model refused."""
+def _list_remarks(context: RunContext, results: Results) -> Iterator[str]:
+    """What a reader of the numbers should know of the data, the models, the labels and the rubrics."""
     for job in context.jobs:
         survey, plan = job.survey, job.plan
         if survey is not None and (warning := size_warning(plan.title, survey.found, plan.split.n)):
@@ -285,9 +277,19 @@ def _list_data_notes(context: RunContext, results: Results) -> Iterator[str]:
         names = ", ".join(sorted(context.dropped))
         yield f"provider sampling: the model refuses {names}; it was not sent and is recorded as null"
 
+    answered = results["model"]["resolved"]
+    if len(answered) > 1:
+        yield f"{results['model']['ref']} answered under several names: {', '.join(answered)}"
+    for judge in context.judges:
+        if judge.model is None:
+            continue
+        ref, said = judge.model.info.ref, results["judges"][judge.id]["resolved"]
+        if len(said) > 1:
+            yield f"judge {judge.id} answered under several names: {', '.join(said)}"
+        elif said and not judge.model.info.local and said[0] != ref.partition("/")[2]:
+            yield f"judge {ref} is now an alias of {said[0]}: use that name if you will compare numbers later"
 
-def _list_unused_labels(context: RunContext, results: Results) -> Iterator[str]:
-    """Labels that a judge gave and no metric uses, in tasks that do not declare their metrics' labels."""
+    # only a task that does not declare its metrics' labels has such
     for plan in (job.plan for job in context.jobs):
         split = results["tasks"].get(plan.display, {}).get("splits", {}).get(plan.name, {})
         if labels := split.get("uncounted"):
@@ -301,9 +303,7 @@ def _list_unused_labels(context: RunContext, results: Results) -> Iterator[str]:
                 "declare Metric.labels=() in the task"
             )
 
-
-def _list_losses(context: RunContext) -> Iterator[str]:
-    """What the rubrics of other benchmarks lose, where one judges in place of a split's own."""
+    # a rubric of another benchmark that judges in place of the split's own
     found: dict[tuple[str, str], list[str]] = {}
     for plan in (job.plan for job in context.jobs):
         for choice in plan.judges:
@@ -312,18 +312,3 @@ def _list_losses(context: RunContext) -> Iterator[str]:
                 found.setdefault((rubric, sentence), []).append(plan.title)
     for (rubric, sentence), titles in found.items():
         yield f"{', '.join(titles)} by rubric {rubric!r}: {sentence}"
-
-
-def _list_model_names(context: RunContext, results: Results) -> Iterator[str]:
-    """Models whose provider reported several names, and judges that were named by an alias."""
-    answered = results["model"]["resolved"]
-    if len(answered) > 1:
-        yield f"{results['model']['ref']} answered under several names: {', '.join(answered)}"
-    for judge in context.judges:
-        if judge.model is None:
-            continue
-        ref, said = judge.model.info.ref, results["judges"][judge.id]["resolved"]
-        if len(said) > 1:
-            yield f"judge {judge.id} answered under several names: {', '.join(said)}"
-        elif said and not judge.model.info.local and said[0] != ref.partition("/")[2]:
-            yield f"judge {ref} is now an alias of {said[0]}: use that name if you will compare numbers later"
