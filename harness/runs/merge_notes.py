@@ -121,8 +121,10 @@ def list_waiting(merge: Merged, results: Mapping[str, Any]) -> Iterator[str]:
         if not entry["model"]:
             continue
         display, _, name = title.rpartition(":")
-        split = results["tasks"][display]["splits"][name]
-        cards = [file.judges[judge] for judge in (split["judge"], *split["other_judges"]) if judge in file.judges]
+        # a task whose scoring raised is not in the results
+        split = results["tasks"].get(display, {}).get("splits", {}).get(name, {})
+        judges = (split.get("judge"), *split.get("other_judges", ()))
+        cards = [file.judges[judge] for judge in judges if judge in file.judges]
         if all(card["rubric"] != entry["rubric"] for card in cards):
             words = ["harness", "judge", str(place.path), "--judge", f"{entry['rubric']}={entry['model']}"]
             words += [word for key, value in entry["judge_settings"].items() for word in ("-J", f"{key}={value}")]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from harness.contracts import Answered, Ask, Decision, Judge, Rubric, Split, Tas
 from harness.errors import HarnessError, IdentityMismatch
 from harness.evaluation.options import JudgeOptions
 from harness.files import lock_file
+from harness.metrics import rate
 from harness.plugins import Host
 from harness.runs import merging
 from harness.runs.merging import merge_async
@@ -681,6 +683,19 @@ def test_a_model_that_scores_a_whole_split_is_left_to_a_command_that_is_printed(
         assert anyio.run(partial(judge_async, tmp_path / "run", options)).exit_code == 0
     go(Server(), tmp_path / "whole", judge, **given)
     assert comparable(tmp_path / "run") == comparable(tmp_path / "whole")
+
+
+def test_a_rubric_of_a_whole_split_waits_also_in_a_task_whose_scoring_raises(tmp_path: Path) -> None:
+    def raising(_: object) -> Any:
+        raise ZeroDivisionError("no such label")
+
+    judge, metric = whole_judge(needs=frozenset()), rate("ASR", "unsafe", better="lower")
+    task = fake_task(numbered(10), judges={"whole": {}}, metrics=(replace(metric, score=raising, possible=raising),))
+    run_all(tmp_path / "run", 2, judge, task=task, judges=("whole=seen/x",))
+    run = merge(tmp_path / "run", judge, task=task)
+    assert (run.exit_code, run.results["tasks"]) == (3, {})
+    assert "fake could not be scored: its task raised ZeroDivisionError: no such label" in run.notes
+    assert any(f"finish with: harness judge {tmp_path / 'run'} --judge whole=seen/x" in note for note in run.notes)
 
 
 KILL = """
