@@ -303,13 +303,12 @@ def find_split(run: StoredRun, judges: Sequence[str], display: str, split: str, 
     except (HarnessError, ValueError):  # ValueError: a pooled split, which has no answers itself
         words = LabelMap(primary=next(iter(judges), None), judges={judge: {} for judge in judges}, split=None)
         return RunSplit(title=title, display=display, words=words, root=None)
-    own = next(iter(plan.split.judges))
-    known: dict[str, Mapping[str, str]] = {}
-    # a judge's id begins with its rubric, of which one may begin with another; the judges of the split's own come first
-    for rubric in sorted(plan.split.judges, key=lambda rubric: (rubric != own, -len(rubric))):
-        for judge in judges:
-            if judge.startswith(f"{rubric}-"):
-                known.setdefault(judge, plan.split.judges[rubric])
+    own, *others = plan.split.judges
+    rubrics: dict[str, str] = {}  # a judge's id begins with its rubric, which may begin with another one's name
+    for rubric in sorted((own, *others), key=len):
+        rubrics |= {judge: rubric for judge in judges if judge.startswith(f"{rubric}-")}
+    first = sorted(rubrics, key=lambda judge: (rubrics[judge] != own, -len(rubrics[judge])))
+    known = {judge: plan.split.judges[rubrics[judge]] for judge in first}
     words = LabelMap(primary=next(iter(known), None), judges=known, split=plan.split)
     root = None if BUILT in display and data is None else plan.root  # only `data` says where a built set is
     return RunSplit(title=title, display=display, words=words, root=root)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from harness import plugins
 from harness.errors import HarnessError
 from harness.runs.following import RunFollower
 from harness.runs.items import Item
 from harness.runs.stored import open_run
+from harness.testing.fakes import fake_judge, fake_task, host_of
 from tests.reports.viewed import FIRST, SECOND, Stored, Told, stored
 
 
@@ -55,6 +57,17 @@ def test_a_verdict_that_comes_later_changes_its_item_and_keeps_its_number(run: S
     ((number, item),) = drawn(following).items()
     assert number == before["drawn/all/2#0"]
     assert item.said[SECOND].label == "unsafe"
+
+
+def test_a_judge_is_of_the_longest_rubric_that_its_name_begins_with(tmp_path: Path) -> None:
+    task = fake_task(name="drawn", judges={"first": {"bad": "unsafe"}, "first-strict": {"bad": "blocked"}})
+    strict = "first-strict-m-0000cccc"
+    with plugins.use(host_of(task, fake_judge(name="first"), fake_judge(name="first-strict"))):
+        run = Stored(tmp_path / "run", tmp_path / "drawings", judges=(strict, FIRST))
+        run.add(Told(id="1", labels={strict: "bad", FIRST: "bad"}))
+        (item,) = drawn(RunFollower(run.folder.path)).values()
+        run.close()
+    assert [(judge, said.label) for judge, said in item.said.items()] == [(FIRST, "unsafe"), (strict, "blocked")]
 
 
 def test_the_end_of_a_run_begins_a_new_generation_with_the_same_items(run: Stored) -> None:
