@@ -200,7 +200,7 @@ def find_run_folders(folder: Path, depth: int) -> Iterator[Path]:
         yield folder
         return
     inner.sort()
-    if any((path / "responses.jsonl").is_file() for path in inner):
+    if any(os.path.isfile(path / "responses.jsonl") for path in inner):  # noqa: PTH113 - raises nothing
         yield folder
         return
     for path in inner if depth > 0 else ():

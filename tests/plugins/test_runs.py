@@ -1,5 +1,6 @@
 """`harness runs`: the runs under a folder, and `harness.list_runs` for Python."""
 
+import errno
 import fcntl
 import json
 import os
@@ -157,6 +158,21 @@ def test_a_folder_that_may_not_be_read_is_a_row(runs: Path) -> None:
         assert "x" in names(listed(runs, "--state", "unreadable"))
     finally:
         (runs / "x").chmod(0o755)
+
+
+def test_a_folder_inside_which_nobody_may_look_does_not_end_the_list(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Path.stat
+
+    def refuse(path: Path, **options: bool) -> os.stat_result:
+        if path.parent == runs / "x":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    rows = {Path(row["folder"]).name: row["why"] for row in listed(runs)}
+    assert (len(rows), rows["x"]) == (4, "cannot be read: Permission denied")
 
 
 def test_hidden_folders_links_and_what_is_too_deep_are_not_searched(runs: Path) -> None:
