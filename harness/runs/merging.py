@@ -24,7 +24,7 @@ from array import array
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,20 +103,19 @@ async def merge_async(
         shutil.rmtree(root / _BUILDING, ignore_errors=True)
         with hold_shards(folder) as shards:
             options = JudgeOptions(data=data, task_settings=task_settings or {}, command=tuple(command))
-            merge = _Merge(shards=shards, place=place, options=options, started=started)
-            computed = merge.build()
+            plans, computed = _build_run(shards, place, options, started)
             _move_into(place, root / _WHOLE)
     if computed is None:  # the folder has lines of its own
-        computed = recompute_results(place, merge.plans, command=command)
-    place.log(f"{format_time(started)} merged {len(merge.shards.runs)} shards {shlex.join(command)}")
-    merged = Merged(shards=merge.shards, place=place, options=merge.options, plans=merge.plans)
+        computed = recompute_results(place, plans, command=command)
+    place.log(f"{format_time(started)} merged {len(shards.runs)} shards {shlex.join(command)}")
+    merged = Merged(shards=shards, place=place, options=options, plans=plans)
     notes = [*list_missing(merged), *computed.unread]
     notes += [f"{display} could not be scored: its task raised {fault}" for display, fault in computed.unscored.items()]
     for run in await score_whole_splits(merged, progress):
         notes += run.notes if run.exit_code else ()
     results = place.results
     notes += list_waiting(merged, results)
-    notes += list_incomplete(results, merge.shards.titles) if not notes else ()
+    notes += list_incomplete(results, shards.titles) if not notes else ()
     code = 3 if notes else 0
     notes += list_left_work(merged)
     return Run(folder=folder, results=results, exit_code=code, notes=tuple(dict.fromkeys(notes)))
@@ -137,174 +136,171 @@ def merge_shards(
         return portal.call(merge)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Merge:
-    """One merge.
+def _build_run(
+    shards: ShardSet, place: RunFolder, options: JudgeOptions, started: float
+) -> tuple[tuple[SplitPlan, ...], ComputedResults | None]:
+    """Build the merged run whole, next to the shards.
 
-    Attributes:
+    Args:
         shards: the shards, checked.
         place: the run's folder.
         options: where the data lies, and this invocation's arguments.
         started: Unix time in seconds.
-        plans: a plan of each split; set by `build`.
+
+    Returns:
+        A plan of each split; and the results, or None if they wait until the run is in its place.
     """
+    root = shards.base / SHARDS
+    scratch = RunFolder(root / _BUILDING)
+    scratch.path.mkdir()
+    old = find_earlier(place, shards)
+    file = build_run_file(shards, place, old, command=options.command, started=started)
+    _write_run(scratch, file)
+    # before there are lines: a plan needs none, and the ids of a large run need much memory
+    jobs = {job.plan.title: job for job in load_jobs(scratch, options)[2]}
+    plans = tuple(job.plan for job in jobs.values())
+    left = {title: numbers for title in shards.titles if (numbers := shards.missing(title))}
+    contents: dict[str, int] = {}
+    with ThreadPoolExecutor(_COPIES) as pool:
+        copies: list[Future[tuple[str, int]]] = []
+        for display in dict.fromkeys(title.rpartition(":")[0] for title in shards.titles):
+            name = file_name(display)
+            (scratch.path / name).mkdir()
+            for path in (place.path / name, *(place.path / name).glob("*.jsonl")):
+                check_inside(place.path, path)
+            asked, owners = _list_open(shards, display, jobs, left, file, contents)
+            _check_items(shards, display, owners)
+            sources: dict[str, list[Path]] = {}
+            for run in shards.runs:
+                for path in _list_files(run, name):
+                    sources.setdefault(path.name, []).append(path)
+            for each in sorted(sources):
+                target = scratch.path / name / each
+                lines = asked if each == ASKED else []
+                copies.append(pool.submit(_join_lines, target, display, sources[each], lines, old))
+        computed = None
+        if old is None and not left:
+            whole = ShardedRun(folder=scratch, file=file, shards=[each.folder.path for each in shards.runs])
+            with _collect_rarely():
+                computed = compute_results(whole, {}, plans=plans, command=options.command)
+        sizes = dict(copy.result() for copy in copies)
+    file = replace(add_contents(file, contents), merged={**file.merged, "files": sizes})
+    file = file if old is None else old.enter_items(file, scratch, shards.titles)
+    _write_run(scratch, file)
+    if left and old is None:
+        computed = compute_results(StoredRun(folder=scratch, file=file), {}, plans=plans, command=options.command)
+    if computed is not None:
+        text = json.dumps(computed.results, ensure_ascii=False, indent=1, allow_nan=False)
+        atomic_write(scratch.path / "results.json", text + "\n")
+    scratch.path.rename(root / _WHOLE)
+    return plans, computed
 
-    shards: ShardSet
-    place: RunFolder
-    options: JudgeOptions
-    started: float
-    plans: tuple[SplitPlan, ...] = ()
 
-    def build(self) -> ComputedResults | None:
-        """Build the merged run whole, next to the shards. None if its results wait until it is in its place."""
-        root = self.shards.base / SHARDS
-        scratch = RunFolder(root / _BUILDING)
-        scratch.path.mkdir()
-        old = find_earlier(self.place, self.shards)
-        file = build_run_file(self.shards, self.place, old, command=self.options.command, started=self.started)
-        _write_run(scratch, file)
-        # before there are lines: a plan needs none, and the ids of a large run need much memory
-        jobs = {job.plan.title: job for job in load_jobs(scratch, self.options)[2]}
-        self.plans = tuple(job.plan for job in jobs.values())
-        left = {title: numbers for title in self.shards.titles if (numbers := self.shards.missing(title))}
-        contents: dict[str, int] = {}
-        with ThreadPoolExecutor(_COPIES) as pool:
-            copies: list[Future[tuple[str, int]]] = []
-            for display in dict.fromkeys(title.rpartition(":")[0] for title in self.shards.titles):
-                name = file_name(display)
-                (scratch.path / name).mkdir()
-                for path in (self.place.path / name, *(self.place.path / name).glob("*.jsonl")):
-                    check_inside(self.place.path, path)
-                asked, owners = self._list_open(display, jobs, left, file, contents)
-                self._check_items(display, owners)
-                sources: dict[str, list[Path]] = {}
-                for run in self.shards.runs:
-                    for path in _list_files(run, name):
-                        sources.setdefault(path.name, []).append(path)
-                for each in sorted(sources):
-                    target = scratch.path / name / each
-                    lines = asked if each == ASKED else []
-                    copies.append(pool.submit(_join_lines, target, display, sources[each], lines, old))
-            computed = None
-            if old is None and not left:
-                whole = ShardedRun(folder=scratch, file=file, shards=[each.folder.path for each in self.shards.runs])
-                with _collect_rarely():
-                    computed = compute_results(whole, {}, plans=self.plans, command=self.options.command)
-            sizes = dict(copy.result() for copy in copies)
-        file = replace(add_contents(file, contents), merged={**file.merged, "files": sizes})
-        file = file if old is None else old.enter_items(file, scratch, self.shards.titles)
-        _write_run(scratch, file)
-        if left and old is None:
-            computed = compute_results(
-                StoredRun(folder=scratch, file=file), {}, plans=self.plans, command=self.options.command
+def _check_items(shards: ShardSet, display: str, opened: Mapping[int, int]) -> None:
+    """Raise HarnessError if a shard's asked.jsonl lacks lines, or a file has lines of another shard's items.
+
+    Args:
+        shards: the shards.
+        display: the task.
+        opened: hash of each item of a shard that has not ended -> the number of that shard.
+    """
+    import numpy as np
+
+    name = file_name(display)
+    asked: list[array[int]] = []
+    for run in shards.runs:
+        splits: Mapping[str, Any] = run.file.shard["splits"]
+        here = sum(entry["here"] for title, entry in splits.items() if title.rpartition(":")[0] == display)
+        path = run.folder.path / name / ASKED
+        asked.append(hash_items(path))
+        if len(asked[-1]) < here:
+            raise HarnessError(
+                f"this file lists {len(asked[-1])} questions, and shard {run.name} has {here} samples of {display}",
+                where=str(path),
+                remedy=f"restore it, or run the shard again: {shards.format_command(run.shard[0])} --fresh",
             )
-        if computed is not None:
-            text = json.dumps(computed.results, ensure_ascii=False, indent=1, allow_nan=False)
-            atomic_write(scratch.path / "results.json", text + "\n")
-        scratch.path.rename(root / _WHOLE)
-        return computed
-
-    def _check_items(self, display: str, opened: Mapping[int, int]) -> None:
-        """Raise HarnessError if a shard's asked.jsonl lacks lines, or a file has lines of another shard's items.
-
-        Args:
-            display: the task.
-            opened: hash of each item of a shard that has not ended -> the number of that shard.
-        """
-        import numpy as np
-
-        name = file_name(display)
-        asked: list[array[int]] = []
-        for run in self.shards.runs:
-            splits: Mapping[str, Any] = run.file.shard["splits"]
-            here = sum(entry["here"] for title, entry in splits.items() if title.rpartition(":")[0] == display)
-            path = run.folder.path / name / ASKED
-            asked.append(hash_items(path))
-            if len(asked[-1]) < here:
-                raise HarnessError(
-                    f"this file lists {len(asked[-1])} questions, and shard {run.name} has {here} samples of {display}",
-                    where=str(path),
-                    remedy=f"restore it, or run the shard again: {self.shards.format_command(run.shard[0])} --fresh",
-                )
-        owners = np.concatenate([np.full(len(each), place, dtype=np.int32) for place, each in enumerate(asked)])
-        items = np.concatenate([np.array(each, dtype=np.int64) for each in asked])
-        order = np.argsort(items, kind="stable")
-        items, owners = items[order], owners[order]
-        doubled = np.flatnonzero(items[1:] == items[:-1])
-        if len(doubled):
-            first, second = (self.shards.runs[owners[doubled[0] + more]] for more in (0, 1))
-            path = second.folder.path / name / ASKED
-            raise self._foreign_error(path, int(items[doubled[0]]), second, first.name, again=first is second)
-        for run, listed in zip(self.shards.runs, asked, strict=True):
-            for item in listed if opened else ():
-                if opened.get(item, run.shard[0]) != run.shard[0]:
-                    owner = format_shard((opened[item], self.shards.count))
-                    raise self._foreign_error(run.folder.path / name / ASKED, item, run, owner)
-        for place, run in enumerate(self.shards.runs):
-            for path in _list_files(run, name):
-                if path.name == ASKED or not len(items):
-                    continue
-                found = np.array(hash_items(path), dtype=np.int64)
-                where = np.minimum(np.searchsorted(items, found), len(items) - 1)
-                foreign = np.flatnonzero((items[where] == found) & (owners[where] != place))
-                if len(foreign):
-                    owner = self.shards.runs[owners[where[foreign[0]]]].name
-                    raise self._foreign_error(path, int(found[foreign[0]]), run, owner)
-                for item in hash_items(path) if opened else ():
-                    if opened.get(item, run.shard[0]) != run.shard[0]:
-                        raise self._foreign_error(path, item, run, format_shard((opened[item], self.shards.count)))
-
-    def _foreign_error(self, path: Path, item: int, run: ShardRun, owner: str, *, again: bool = False) -> HarnessError:
-        """An item of one shard is in a file of another: the merged run would count it twice, or take either answer."""
-        lines = [number for number, each in enumerate(hash_items(path), 1) if each == item]
-        there = owner in {each.name for each in self.shards.runs}
-        whose = "a second time" if again else f"that shard {owner} lists too" if there else f"of shard {owner}"
-        return HarnessError(
-            f"line {lines[-1]} lists an item {whose}"
-            if path.name == ASKED
-            else f"line {lines[-1]} is of an item of shard {owner}, and this is shard {run.name}",
-            where=str(path),
-            remedy=f"remove that line, or run the shard again: {self.shards.format_command(run.shard[0])} --fresh",
-        )
-
-    def _list_open(
-        self,
-        display: str,
-        jobs: Mapping[str, SplitJob],
-        left: Mapping[str, Sequence[int]],
-        file: RunFile,
-        contents: dict[str, int],
-    ) -> tuple[list[bytes], dict[int, int]]:
-        """The lines of asked.jsonl for the questions of shards that have not ended, from the data; and its hash.
-
-        Also the hash of each of their items -> the number of its shard.
-        """
-        lines, owners = list[bytes](), dict[int, int]()
-        for title, numbers in left.items():
-            if title.rpartition(":")[0] != display:
+    owners = np.concatenate([np.full(len(each), place, dtype=np.int32) for place, each in enumerate(asked)])
+    items = np.concatenate([np.array(each, dtype=np.int64) for each in asked])
+    order = np.argsort(items, kind="stable")
+    items, owners = items[order], owners[order]
+    doubled = np.flatnonzero(items[1:] == items[:-1])
+    if len(doubled):
+        first, second = (shards.runs[owners[doubled[0] + more]] for more in (0, 1))
+        path = second.folder.path / name / ASKED
+        raise _foreign_error(shards, path, int(items[doubled[0]]), second, first.name, again=first is second)
+    for run, listed in zip(shards.runs, asked, strict=True):
+        for item in listed if opened else ():
+            if opened.get(item, run.shard[0]) != run.shard[0]:
+                owner = format_shard((opened[item], shards.count))
+                raise _foreign_error(shards, run.folder.path / name / ASKED, item, run, owner)
+    for place, run in enumerate(shards.runs):
+        for path in _list_files(run, name):
+            if path.name == ASKED or not len(items):
                 continue
-            job, whole = jobs[title], self.shards.having(title)[0]
-            limit = whole.split(title).limit
-            try:
-                survey = survey_samples(job.plan.samples(), limit, (numbers[0], self.shards.count))
-                if survey.listing != whole.file.shard["splits"][title]["listing"]:
-                    raise BadData(f"the data of {title} is not what the shards were asked", where=str(job.plan.root))
-                count = self.shards.count
-                for sample in job.plan.samples():
-                    cluster = sample.cluster or sample.id
-                    taken = survey.taken is None or cluster in survey.taken
-                    own = next((number for number in numbers if in_shard(cluster, (number, count))), None)
-                    if taken and own is not None:
-                        for line, content in _list_items(sample, job, file):
-                            lines.append(encode_line(line, self.place.path / ASKED))
-                            owners[hash_item(lines[-1])] = own
-                            contents[title] = (contents.get(title, 0) + int(content, 16)) % 2**256
-            except (MissingData, BadData) as error:
-                error.what = f"shards {list_numbers(numbers)} have not ended, and {error.what}"
-                command = self.shards.format_command(numbers[0])
-                error.remedy = f"run them: {command}\n  or say where the data is: --data DIR ({error.remedy})"
-                raise
-        return lines, owners
+            found = np.array(hash_items(path), dtype=np.int64)
+            where = np.minimum(np.searchsorted(items, found), len(items) - 1)
+            foreign = np.flatnonzero((items[where] == found) & (owners[where] != place))
+            if len(foreign):
+                owner = shards.runs[owners[where[foreign[0]]]].name
+                raise _foreign_error(shards, path, int(found[foreign[0]]), run, owner)
+            for item in hash_items(path) if opened else ():
+                if opened.get(item, run.shard[0]) != run.shard[0]:
+                    raise _foreign_error(shards, path, item, run, format_shard((opened[item], shards.count)))
+
+
+def _foreign_error(
+    shards: ShardSet, path: Path, item: int, run: ShardRun, owner: str, *, again: bool = False
+) -> HarnessError:
+    """An item of one shard is in a file of another: the merged run would count it twice, or take either answer."""
+    lines = [number for number, each in enumerate(hash_items(path), 1) if each == item]
+    there = owner in {each.name for each in shards.runs}
+    whose = "a second time" if again else f"that shard {owner} lists too" if there else f"of shard {owner}"
+    return HarnessError(
+        f"line {lines[-1]} lists an item {whose}"
+        if path.name == ASKED
+        else f"line {lines[-1]} is of an item of shard {owner}, and this is shard {run.name}",
+        where=str(path),
+        remedy=f"remove that line, or run the shard again: {shards.format_command(run.shard[0])} --fresh",
+    )
+
+
+def _list_open(
+    shards: ShardSet,
+    display: str,
+    jobs: Mapping[str, SplitJob],
+    left: Mapping[str, Sequence[int]],
+    file: RunFile,
+    contents: dict[str, int],
+) -> tuple[list[bytes], dict[int, int]]:
+    """The lines of asked.jsonl for the questions of shards that have not ended, from the data; and its hash.
+
+    Also the hash of each of their items -> the number of its shard.
+    """
+    lines, owners = list[bytes](), dict[int, int]()
+    for title, numbers in left.items():
+        if title.rpartition(":")[0] != display:
+            continue
+        job, whole = jobs[title], shards.having(title)[0]
+        limit = whole.split(title).limit
+        try:
+            survey = survey_samples(job.plan.samples(), limit, (numbers[0], shards.count))
+            if survey.listing != whole.file.shard["splits"][title]["listing"]:
+                raise BadData(f"the data of {title} is not what the shards were asked", where=str(job.plan.root))
+            for sample in job.plan.samples():
+                cluster = sample.cluster or sample.id
+                own = next((number for number in numbers if in_shard(cluster, (number, shards.count))), None)
+                if own is None or (survey.taken is not None and cluster not in survey.taken):
+                    continue
+                for line, content in _list_items(sample, job, file):
+                    lines.append(encode_line(line, shards.base / file_name(display) / ASKED))
+                    owners[hash_item(lines[-1])] = own
+                    contents[title] = (contents.get(title, 0) + int(content, 16)) % 2**256
+        except (MissingData, BadData) as error:
+            error.what = f"shards {list_numbers(numbers)} have not ended, and {error.what}"
+            command = shards.format_command(numbers[0])
+            error.remedy = f"run them: {command}\n  or say where the data is: --data DIR ({error.remedy})"
+            raise
+    return lines, owners
 
 
 def _join_lines(
