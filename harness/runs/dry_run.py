@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 from harness.board.costs import format_usd
 from harness.data.inspection import size_warning
@@ -168,7 +167,6 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
 
     asked = (survey.samples - spoiled) * options.epochs
     stored = 0 if options.fresh or "answered" in options.retry else min(asked, count_stored(found.folder, job))
-    open_forecast = partial(_forecast, book=found.book, options=options)
     local = found.resolved.provider.local
     size = size_answers(found.folder, job, found.resolved.spec.ref, options.system, local=local)
     of_model = replace(
@@ -178,10 +176,12 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
         incomplete=_find_gap(job, spoiled, found, options),
         stored=stored,
     )
-    yield open_forecast(
+    yield _forecast(
         of_model,
         size,
         found.resolved,
+        found.book,
+        options,
         left=asked - stored,
         each=asked,
         live=bool(found.resolved.find_batch_fault()),
@@ -194,23 +194,21 @@ def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator
             times = options.judge_repeat
             sized = size_verdicts(found.folder, job, choice, judge.spec.ref, local=judge.provider.local)
             made = replace(once, calls=once.calls * times, images=once.images * times, bytes=once.bytes * times)
-            judged = (
-                0
-                if options.fresh or "scored" in options.retry
-                else count_verdicts(found.folder, job, choice, judge.spec.ref)
-            )
+            judged = 0
+            if not (options.fresh or "scored" in options.retry):
+                judged = count_verdicts(found.folder, job, choice, judge.spec.ref)
             left = max(0, made.calls - judged)
             live = bool(explain_live(choice, judge))
-            yield open_forecast(made, sized, judge, left=left, each=made.calls, live=live)
+            yield _forecast(made, sized, judge, found.book, options, left=left, each=made.calls, live=live)
 
 
 def _forecast(
     load: PlannedCalls,
     size: CallSize | str,
     model: Resolved,
-    *,
     book: PriceBook,
     options: Options,
+    *,
     left: int,
     each: int,
     live: bool,

@@ -200,7 +200,20 @@ class RunFollower:
             for display, task in self._tasks.items():
                 self._enqueue((display, who) for who in task.index_new_lines(_LINES))
             self._behind = any(task.behind for task in self._tasks.values())
-            found = self._take(most)
+            found: list[tuple[int, Item]] = []
+            while self._queue and len(found) < most:
+                display, who = place = self._queue[0]
+                if self._behind and not self._tasks[display].has_answer(who):
+                    break  # its line may still come
+                self._queue.popleft()
+                self._queued.discard(place)
+                item = self._read(display, who)
+                if item is None:
+                    continue
+                if place not in self._numbers:
+                    self._numbers[place] = len(self._places)
+                    self._places.append(place)
+                found.append((self._numbers[place], item))
             if found or not self._behind:
                 return found
 
@@ -239,23 +252,6 @@ class RunFollower:
             if place not in self._queued:
                 self._queued.add(place)
                 self._queue.append(place)
-
-    def _take(self, most: int) -> list[tuple[int, Item]]:
-        """Items from the head of the queue, in listing order. An item whose line may still come waits."""
-        found: list[tuple[int, Item]] = []
-        while self._queue and len(found) < most:
-            display, who = place = self._queue[0]
-            if self._behind and not self._tasks[display].has_answer(who):
-                break
-            self._queue.popleft()
-            self._queued.discard(place)
-            item = self._read(display, who)
-            if item is not None:
-                if place not in self._numbers:
-                    self._numbers[place] = len(self._places)
-                    self._places.append(place)
-                found.append((self._numbers[place], item))
-        return found
 
     def _read(self, display: str, who: ItemId) -> Item | None:
         task = self._tasks[display]
