@@ -153,7 +153,9 @@ class TestThePage:
         with subprocess.Popen([*command, "--n", "80"], **pipes) as process:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
-            with httpx.Client(base_url=url.partition("/?")[0], follow_redirects=True, trust_env=False) as http:
+            with httpx.Client(
+                base_url=url.partition("/?")[0], follow_redirects=True, trust_env=False, timeout=None
+            ) as http:
                 http.get(url)
                 state = http.get("/api/desk", params={"reviewer": "anna"}).json()
                 while state["item"]:
@@ -262,7 +264,9 @@ class TestThePage:
         with subprocess.Popen([*command, "--no-browser", "--n", "2", *WORLD], **pipes) as process:
             assert process.stderr is not None
             url = next(line.strip() for line in process.stderr if line.startswith("http"))
-            with httpx.Client(base_url=url.partition("/?")[0], follow_redirects=True, trust_env=False) as http:
+            with httpx.Client(
+                base_url=url.partition("/?")[0], follow_redirects=True, trust_env=False, timeout=None
+            ) as http:
                 http.get(url)
                 state = http.get("/api/desk", params={"reviewer": "anna"}).json()
                 assert state["total"] == 4

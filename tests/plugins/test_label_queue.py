@@ -278,7 +278,7 @@ def test_no_answer_is_no_page(tmp_path: Path) -> None:
 
 
 async def _client(made: LabelQueue, annotator: str, act: Any) -> Any:
-    async with served(made, annotator) as url, httpx.AsyncClient(base_url=url.partition("/?")[0]) as http:
+    async with served(made, annotator) as url, httpx.AsyncClient(base_url=url.partition("/?")[0], timeout=None) as http:
         assert (await http.get(url)).status_code == 303
         return await act(http)
 
@@ -455,7 +455,7 @@ def test_the_address_names_the_annotator_and_labels_outlive_a_server_that_is_kil
         child = subprocess.Popen([sys.executable, "-c", SERVING, str(tmp_path)], stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
         url = child.stdout.readline().strip()
-        with httpx.Client(follow_redirects=True) as http:
+        with httpx.Client(follow_redirects=True, timeout=None) as http:
             assert http.get(url).url.query == b"reviewer=anna"
             base = url.partition("/?")[0]
             state = http.get(f"{base}/api/desk?reviewer=anna").json()
