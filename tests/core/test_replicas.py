@@ -173,10 +173,7 @@ async def test_a_note_of_any_replica_is_one_of_the_model(model: Model) -> None:
 
 
 @with_model()
-async def test_requests_of_a_replica_that_dies_are_answered_by_another_and_it_is_started_again(
-    model: Model, folder: Path
-) -> None:
-    os.mkfifo(folder / "gate")
+async def test_requests_of_a_replica_that_dies_are_answered_by_another_and_it_is_started_again(model: Model) -> None:
     answers = await all_of(model, "die once a", *(f"say {number}" for number in range(10)))
     assert [told(answer)["said"] for answer in answers] == ["once a", *map(str, range(10))]
     [note] = model.info.notes
