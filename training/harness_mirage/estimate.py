@@ -22,7 +22,7 @@ from harness import HarnessError, Training
 
 from .devices import GIB, Devices, find_devices
 from .methods import Method, get_setting
-from .mixture import Mixture
+from .mixture import BLANK, Mixture
 from .recipe import Recipe, Sourced
 
 if TYPE_CHECKING:
@@ -108,13 +108,25 @@ def forecast_training(method: Method, training: Training, recipe: Recipe, mixtur
     """
     from .models.base import outline_base
     from .models.roles import outline_learner
+    from .sft.batches import ChatEncoder, TokenCounter
     from .sft.trainer import divide_batch
 
     base = outline_base(training, recipe)
     devices = find_devices(training, small=sum(weight.numel() for weight in base.model.parameters()) < SMALL)
     micro = get_setting(training, "micro_batch")
     held, turns = divide_batch(recipe.batch.value, devices.count, micro, cpu=devices.memory is None)
-    lengths = _measure_records(base, mixture, recipe, several=devices.count > 1)
+
+    # Tokens of some records, evenly from all; on several devices one without images gets a blank image, too.
+    encoder = ChatEncoder(base.frontend, base.chat, base.mark)
+    counter = TokenCounter(base.frontend, base.mark, recipe.pixels.value)
+    some = mixture.records[:: max(1, len(mixture.records) // MEASURED)][:MEASURED]
+    found = [(record, counter.count(record, encoder.encode(record))) for record in some]
+    longest = recipe.max_length.value
+    kept = [(record, tokens) for record, tokens in found if longest is None or tokens <= longest]
+    has_blank = devices.count > 1 and not all(record.pictures for record, _ in kept)
+    blank = counter.count_images((BLANK,)) if has_blank else 0
+    lengths = [tokens + (0 if record.pictures else blank) for record, tokens in kept] or [longest or 0]
+
     model = outline_learner(base, method.trained, recipe)
     numbers = sum(weight.numel() for weight in model.parameters())
     learning = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
@@ -136,21 +148,6 @@ def forecast_training(method: Method, training: Training, recipe: Recipe, mixtur
         turns=turns,
         steps=math.ceil(math.ceil(len(mixture.records) / recipe.batch.value) * recipe.epochs.value),
     )
-
-
-def _measure_records(base: Base, mixture: Mixture, recipe: Recipe, *, several: bool) -> list[int]:
-    """Tokens of some records, evenly from all; on several devices with the blank image that one without images gets."""
-    from .mixture import BLANK
-    from .sft.batches import ChatEncoder, TokenCounter
-
-    encoder = ChatEncoder(base.frontend, base.chat, base.mark)
-    counter = TokenCounter(base.frontend, base.mark, recipe.pixels.value)
-    some = mixture.records[:: max(1, len(mixture.records) // MEASURED)][:MEASURED]
-    found = [(record, counter.count(record, encoder.encode(record))) for record in some]
-    longest = recipe.max_length.value
-    kept = [(record, tokens) for record, tokens in found if longest is None or tokens <= longest]
-    blank = counter.count_images((BLANK,)) if several and not all(record.pictures for record, _ in kept) else 0
-    return [tokens + (0 if record.pictures else blank) for record, tokens in kept] or [longest or 0]
 
 
 def estimate_memory(size: Size, recipe: Recipe, devices: Devices) -> Memory:

@@ -159,7 +159,10 @@ def render_card(values: Mapping[str, Any]) -> str:
 
 
 def write_losses(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write the losses into a model folder: a line a step as JSON, a table, and a plot if vl-convert is installed."""
+    """Write the losses into a model folder: a line a step as JSON, a table, and a plot if vl-convert is installed.
+
+    The plot shows each step, and a smoothed line.
+    """
     steps = [row for row in history if "loss" in row]
     lines = "".join(json.dumps(dict(row)) + "\n" for row in steps)
     (folder / LINES).write_text(lines, encoding="utf-8")
@@ -167,12 +170,8 @@ def write_losses(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(_COLUMNS)
         table.writerows([row.get(name, "") for name in _COLUMNS] for row in steps)
-    if steps and find_spec("vl_convert") is not None:
-        (folder / PLOT).write_text(_draw_losses(steps), encoding="utf-8")
-
-
-def _draw_losses(steps: Sequence[Mapping[str, float]]) -> str:
-    """The losses as SVG: each step, and a smoothed line."""
+    if not steps or find_spec("vl_convert") is None:
+        return
     import vl_convert
 
     values: list[dict[str, float]] = []
@@ -191,7 +190,7 @@ def _draw_losses(steps: Sequence[Mapping[str, float]]) -> str:
             {"mark": line, "encoding": {"y": {"field": "smooth", "type": "quantitative", "title": "loss"}}},
         ],
     }
-    return str(vl_convert.vegalite_to_svg(chart, allowed_base_urls=[]))
+    (folder / PLOT).write_text(str(vl_convert.vegalite_to_svg(chart, allowed_base_urls=[])), encoding="utf-8")
 
 
 def identify_training(training: Training, method: Method, recipe: Recipe, mixture: Mixture, base: Path) -> str:
@@ -230,6 +229,14 @@ def build_record(
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
+    # By which settings a run shows the model its images as the training did, and what a reader should know of it.
+    pixels = recipe.pixels.value
+    shown: dict[str, Json] = {}
+    note = ""
+    if pixels is not None and counts_area(base.frontend.processor.image_processor):
+        shown["max_pixels"] = pixels
+    elif pixels is not None:
+        note = f"the training scaled images down to {pixels:,} pixels, and the model's processor takes no such limit"
     settings = {name: value.name if isinstance(value, Path) else value for name, value in training.settings.items()}
     return {
         "schema": SCHEMA,
@@ -257,7 +264,7 @@ def build_record(
             "resumed_from": fitted.resumed_from,
             "losses": {"first": losses[0], "last": losses[-1], "least": min(losses)} if losses else {},
         },
-        "evaluation": _evaluation_json(base, recipe),
+        "evaluation": {"settings": shown, "note": note},
         "versions": versions,
     }
 
@@ -323,14 +330,3 @@ def hash_files(folder: Path) -> dict[str, Json]:
     """Size and sha256 of each file of a model folder but the record itself and the card, which evaluations add to."""
     files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name not in {FILE, CARD})
     return {file.relative_to(folder).as_posix(): hash_file(file) for file in files}
-
-
-def _evaluation_json(base: Base, recipe: Recipe) -> dict[str, Json]:
-    """Settings by which a run shows the model its images as the training did, and what a reader should know of it."""
-    pixels = recipe.pixels.value
-    if pixels is None:
-        return {"settings": {}, "note": ""}
-    if counts_area(base.frontend.processor.image_processor):
-        return {"settings": {"max_pixels": pixels}, "note": ""}
-    note = f"the training scaled images down to {pixels:,} pixels, and the model's processor takes no such limit"
-    return {"settings": {}, "note": note}

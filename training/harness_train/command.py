@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +82,14 @@ def command(ctx: click.Context, /, method: str | None, **given: Any) -> int:
     METHOD is a name of `harness train --list`, or a YAML file that describes one. The same command again goes on from
     the last checkpoint, and leaves a model that stands already. Exit codes as `harness run`.
     """
-    _check_flags(ctx, given)
+    typed = {name for name in given if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if "evaluate" in typed and not given["evaluate"]:
+        raise click.UsageError("--evaluate names no task")
+    if given["evaluate"] and given["export"] is not None:
+        raise click.UsageError("--export trains nothing, so there is nothing to --evaluate")
+    for flag, name in (("--judge", "judges"), ("--limit", "limit"), ("--compare", "compare")):
+        if name in typed and not given["evaluate"]:
+            raise click.UsageError(f"{flag} says nothing without --evaluate")
     host = load_host(ctx)
     from .request import build_request, name_model, show_list
 
@@ -112,18 +118,6 @@ def command(ctx: click.Context, /, method: str | None, **given: Any) -> int:
     if given["as_json"]:
         click.echo(json.dumps({"trained": str(folder)}))
     return 0
-
-
-def _check_flags(ctx: click.Context, given: Mapping[str, Any]) -> None:
-    """Raise UsageError for flags that say nothing next to each other."""
-    typed = {name for name in given if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    if "evaluate" in typed and not given["evaluate"]:
-        raise click.UsageError("--evaluate names no task")
-    if given["evaluate"] and given["export"] is not None:
-        raise click.UsageError("--export trains nothing, so there is nothing to --evaluate")
-    for flag, name in (("--judge", "judges"), ("--limit", "limit"), ("--compare", "compare")):
-        if name in typed and not given["evaluate"]:
-            raise click.UsageError(f"{flag} says nothing without --evaluate")
 
 
 def _show_plan(ctx: click.Context, trainer: Trainer, training: Training, given: dict[str, Any]) -> None:

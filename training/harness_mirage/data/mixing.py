@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -61,7 +61,6 @@ def mix(method: Method, training: Training) -> Mixture:
         HarnessError: data are missing, bad, or named wrongly; bad records are counted and the first ones named.
     """
     ingredients = _select_ingredients(method, training)
-    _check_given(ingredients, training.data)
     hold_out, skip_bad = HoldOut(training.hold_out), bool(get_setting(training, "skip_bad"))
 
     def sample(ingredient: Ingredient) -> tuple[Part, tuple[Record, ...]]:
@@ -80,7 +79,27 @@ def mix(method: Method, training: Training) -> Mixture:
     for number, share in shares.items():  # the count that makes it this share of the whole mixture
         samples[number] = sample(replace(ingredients[number], count=round(fixed * share / rest)))
     hold_out.check()
-    return _join([samples[number] for number in range(len(ingredients))], training.seed)
+
+    records: list[Record] = []
+    parts: list[Part] = []
+    names: set[str] = set()
+    for number, its in enumerate(ingredients):
+        part, taken = samples[number]
+        own: list[str] = []
+        for record in taken:
+            name = record.id
+            while name in names:  # of a record of an earlier ingredient
+                name = f"{its.name or its.source or its.layout}/{name}"
+            own.append(name)
+            records.append(record if name == record.id else replace(record, id=name))
+        names.update(own)
+        parts.append(replace(part, names=tuple(own), ids=_digest([name] for name in own)))
+    if not records:
+        raise HarnessError("no record is left to train on", remedy="hold out less, or give more data")
+    seed = training.seed
+    records.sort(key=lambda record: (draw_number(seed, record.id.encode(errors="surrogatepass")), record.id))
+    said = ([record.id, *([turn.speaker, turn.text] for turn in record.turns)] for record in records)
+    return Mixture(records=tuple(records), parts=tuple(parts), digest=_digest(said), seed=seed)
 
 
 def _select_ingredients(method: Method, training: Training) -> tuple[Ingredient, ...]:
@@ -88,7 +107,8 @@ def _select_ingredients(method: Method, training: Training) -> tuple[Ingredient,
 
     Raises:
         UnknownName: data were given under a name the method does not have.
-        HarnessError: an amount makes no sense.
+        HarnessError: an amount makes no sense, or data are missing: the error says where they are published, under
+            which licence, and how they are given.
     """
     names = [*dict.fromkeys(each.name for each in method.ingredients)]
     if unknown := [name for name in training.data if name not in names]:
@@ -109,15 +129,10 @@ def _select_ingredients(method: Method, training: Training) -> tuple[Ingredient,
         ingredients = tuple(
             replace(each, count=count, share=share) if each.name == GENERAL else each for each in ingredients
         )
-    if GENERAL not in names:
-        return ingredients
-    return tuple(each for each in ingredients if each.count != 0 and each.share != 0)
-
-
-def _check_given(ingredients: Sequence[Ingredient], data: Mapping[str, Path]) -> None:
-    """Raise HarnessError for missing data: where they are published, under which licence, and how they are given."""
+    if GENERAL in names:
+        ingredients = tuple(each for each in ingredients if each.count != 0 and each.share != 0)
     for each in ingredients:
-        if not each.needed or each.name in data:
+        if not each.needed or each.name in training.data:
             continue
         what = f"its ingredient {each.name!r}" if each.name else each.source or f"data of the layout {each.layout}"
         remedy = f"--data {each.name}=PATH" if each.name else "--data PATH"
@@ -129,28 +144,7 @@ def _check_given(ingredients: Sequence[Ingredient], data: Mapping[str, Path]) ->
         if each.name and any(not other.name and other.hub == each.hub for other in ingredients):
             where = ""  # the user makes it of a set that is another ingredient as well
         raise HarnessError(f"the method needs {what}, which was not given", where=where, remedy=remedy)
-
-
-def _join(samples: Sequence[tuple[Part, tuple[Record, ...]]], seed: int) -> Mixture:
-    records: list[Record] = []
-    parts: list[Part] = []
-    names: set[str] = set()
-    for part, taken in samples:
-        own: list[str] = []
-        its = part.ingredient
-        for record in taken:
-            name = record.id
-            while name in names:  # of a record of an earlier ingredient
-                name = f"{its.name or its.source or its.layout}/{name}"
-            own.append(name)
-            records.append(record if name == record.id else replace(record, id=name))
-        names.update(own)
-        parts.append(replace(part, names=tuple(own), ids=_digest([name] for name in own)))
-    if not records:
-        raise HarnessError("no record is left to train on", remedy="hold out less, or give more data")
-    records.sort(key=lambda record: (draw_number(seed, record.id.encode(errors="surrogatepass")), record.id))
-    said = ([record.id, *([turn.speaker, turn.text] for turn in record.turns)] for record in records)
-    return Mixture(records=tuple(records), parts=tuple(parts), digest=_digest(said), seed=seed)
+    return ingredients
 
 
 def _digest(values: Iterable[object]) -> str:

@@ -200,18 +200,11 @@ def _save_whole(model: Untyped, weights: dict[str, Untyped] | None, base: Base, 
     twins = getattr(model, "all_tied_weights_keys", {})
     once = {name: weight for name, weight in held.items() if twins.get(name) not in held}
     renamed = cast("dict[str, Untyped]", revert_weight_conversion(model, once))  # to the names of the base's files
-    stored = _convert_as_stored(renamed, base)
-    model.save_pretrained(folder, state_dict=stored, save_original_format=False)  # they have those names already
-    if base.dtype:
-        _write_config(folder / CONFIG, _replace_dtype(_read_config(folder / CONFIG), base.dtype))
-
-
-def _convert_as_stored(weights: dict[str, Untyped], base: Base) -> dict[str, Untyped]:
-    """The weights in the number formats of the base's files; a tensor of two names stays one, or it is saved twice."""
+    # Each weight in the number format of the base's files; a tensor of two names stays one, or it is saved twice.
     stored = list_tensors(base.folder)
     known: dict[tuple[int, tuple[int, ...], str], Untyped] = {}
     converted: dict[str, Untyped] = {}
-    for name, weight in weights.items():
+    for name, weight in renamed.items():
         its = stored.get(name)
         wanted = (its.format if its else "") or base.dtype
         if not wanted or not weight.is_floating_point():
@@ -225,7 +218,9 @@ def _convert_as_stored(weights: dict[str, Untyped], base: Base) -> dict[str, Unt
             same = before is not None and torch.equal(before.to(weight.dtype), weight.cpu())
             known[key] = before if same else weight.to(dtype)
         converted[name] = known[key]
-    return converted
+    model.save_pretrained(folder, state_dict=converted, save_original_format=False)  # they have those names already
+    if base.dtype:
+        _write_config(folder / CONFIG, _replace_dtype(_read_config(folder / CONFIG), base.dtype))
 
 
 def _replace_dtype(config: Any, dtype: str) -> Any:
