@@ -6,16 +6,12 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
 from harness.cli.options import show_examples
 from harness.text import one_line, say
-
-if TYPE_CHECKING:
-    from harness.batches import BatchRecord
-    from harness.runs.cancelling import CancelledBatch
 
 _WIDTH: Final = 140  #: columns where there is no terminal
 _STAGES: Final = {"submitting": "cyan", "open": "cyan", "collected": "green", "dropped": "yellow"}
@@ -59,7 +55,29 @@ def command(run: Path, ids: tuple[str, ...], *, cancel: bool, as_json: bool) -> 
     if not found.parts:
         say("this run has submitted no batch")
         return
-    _print_table(list(found.parts.values()))
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from harness.board.display import format_duration
+    from harness.board.tables import print_drawing
+
+    table = Table(box=box.SIMPLE)
+    for name in ("model", "batch", "state"):
+        table.add_column(name, overflow="fold")
+    for name in ("requests", "answers", "age"):
+        table.add_column(name, justify="right")
+    for record in found.parts.values():
+        said = f"{record.stage} ({one_line(record.said, 60)})" if record.said and record.stage != "collected" else ""
+        table.add_row(
+            Text(one_line(record.model)),
+            Text(one_line(record.batch or record.part)),
+            Text(said or record.stage, style=_STAGES[record.stage]),
+            f"{record.requests:,}",
+            f"{record.answered if record.stage == 'collected' else record.done:,}",
+            format_duration(max(0.0, time.time() - record.submitted)),
+        )
+    print_drawing(lambda console: console.print(table), _WIDTH)
     waiting = [record for record in found.parts.values() if record.stage in ("submitting", "open")]
     if waiting:
         requests = sum(record.requests for record in waiting)
@@ -77,44 +95,12 @@ def _cancel(run: Path, ids: tuple[str, ...], *, as_json: bool) -> None:
             state = {} if each.state is None else {"state": each.state.state, "said": each.state.message}
             click.echo(json.dumps({**asdict(each.record), **state, "why": each.why}, ensure_ascii=False))
         else:
-            say(_describe_end(each))
+            name = f"{one_line(each.record.batch or each.record.part)} ({one_line(each.record.model)})"
+            said = "" if each.state is None else one_line(each.state.message, 60)
+            say(f"{name}: not cancelled: {one_line(each.why, 300)}" if each.why else f"{name}: {said}")
     if not as_json and not found:
         say("no batch of this run is open")
     elif not as_json:
         say("Give the run's command again to collect what they have answered: it asks for the rest in new batches")
     if any(each.why for each in found):
         raise SystemExit(2)
-
-
-def _describe_end(each: CancelledBatch) -> str:
-    name = f"{one_line(each.record.batch or each.record.part)} ({one_line(each.record.model)})"
-    if each.why:
-        return f"{name}: not cancelled: {one_line(each.why, 300)}"
-    assert each.state is not None
-    return f"{name}: {one_line(each.state.message, 60)}"
-
-
-def _print_table(records: list[BatchRecord]) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from harness.board.display import format_duration
-    from harness.board.tables import print_drawing
-
-    table = Table(box=box.SIMPLE)
-    for name in ("model", "batch", "state"):
-        table.add_column(name, overflow="fold")
-    for name in ("requests", "answers", "age"):
-        table.add_column(name, justify="right")
-    for record in records:
-        said = f"{record.stage} ({one_line(record.said, 60)})" if record.said and record.stage != "collected" else ""
-        table.add_row(
-            Text(one_line(record.model)),
-            Text(one_line(record.batch or record.part)),
-            Text(said or record.stage, style=_STAGES[record.stage]),
-            f"{record.requests:,}",
-            f"{record.answered if record.stage == 'collected' else record.done:,}",
-            format_duration(max(0.0, time.time() - record.submitted)),
-        )
-    print_drawing(lambda console: console.print(table), _WIDTH)

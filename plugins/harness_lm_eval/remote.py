@@ -36,7 +36,14 @@ class Caller:
         _hide_progress(model.lm)
         api_models: Untyped = importlib.import_module("lm_eval.models.api_models")
         api_models.requests = GuardedRequests()
-        model.lm.model_call = _keep_replies(model.lm.model_call)
+        call: Untyped = model.lm.model_call
+
+        def call_and_keep(*arguments: Untyped, **options: Untyped) -> Untyped:
+            reply = call(*arguments, **options)
+            _caught.get([]).append(reply)
+            return reply
+
+        model.lm.model_call = call_and_keep
 
     @property
     def endpoint(self) -> str:
@@ -70,17 +77,6 @@ class Caller:
         lost = "Connection" in type(error).__name__ or "Timeout" in type(error).__name__
         reason = "connection" if lost else type(error).__name__
         return Failure(outcome="error", reason=reason, message=self._where.redact(str(error)), transient=lost)
-
-
-def _keep_replies(call: Untyped) -> Untyped:
-    """lm-eval's call of a server, wrapped to keep the reply."""
-
-    def call_and_keep(*arguments: Untyped, **options: Untyped) -> Untyped:
-        reply = call(*arguments, **options)
-        _caught.get([]).append(reply)
-        return reply
-
-    return call_and_keep
 
 
 def _hide_progress(lm: Untyped) -> None:

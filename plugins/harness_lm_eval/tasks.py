@@ -147,18 +147,15 @@ def _build_request(found: LoadedTask, number: int, doc: Untyped, settings: Setti
         )
     if raw:
         return Request(messages=(Message(role="user", content=(Text(text=context),)),), raw=True, choices=choices)
-    return Request(messages=prompt(*_parts(context, images)).messages, choices=choices)
-
-
-def _parts(context: str, images: list[Image]) -> list[str | Image]:
-    """Images at the context's marks, or before the text if marks and images differ in number."""
+    # images at the context's marks, or before the text if marks and images differ in number
     texts = context.split(MARK)
-    if len(texts) != len(images) + 1:
-        return [*images, context]
-    parts: list[str | Image] = [texts[0]]
-    for image, text in zip(images, texts[1:], strict=True):
-        parts += [image, text]
-    return [part for part in parts if part]
+    parts: list[str | Image] = [*images, context]
+    if len(texts) == len(images) + 1:
+        parts = [texts[0]]
+        for image, text in zip(images, texts[1:], strict=True):
+            parts += [image, text]
+        parts = [part for part in parts if part]
+    return Request(messages=prompt(*parts).messages, choices=choices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

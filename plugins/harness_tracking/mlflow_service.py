@@ -44,24 +44,6 @@ def log_to_mlflow(tracked: TrackedRun, uri: str, experiment: str) -> None:
         client.update_run(run.info.run_id, status="RUNNING")
     else:
         run = client.create_run(where, run_name=tracked.name, tags={_ID: tracked.id})
-    _log(client, entities, run, tracked)
-    client.set_terminated(run.info.run_id, "FINISHED")
-
-
-def _open_experiment(client: Untyped, name: str) -> str:
-    """The id of the experiment with this name. Two runs that end together may both find none; one then creates it."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return str(client.create_experiment(name))
-        except Exception:
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    return str(found.experiment_id)
-
-
-def _log(client: Untyped, entities: Untyped, run: Untyped, tracked: TrackedRun) -> None:
     own = run.info.run_id
     # A parameter never changes in MLflow, so those of an earlier invocation stay; run.json has the current ones.
     leaves = dict(flatten(tracked.config))
@@ -82,6 +64,20 @@ def _log(client: Untyped, entities: Untyped, run: Untyped, tracked: TrackedRun) 
     shown = json.dumps([{"path": _TABLE, "type": "table"}])
     tags = {**tracked.tags, "mlflow.loggedArtifacts": shown, "harness.invocations": str(step + 1)}
     client.log_batch(own, tags=[entities.RunTag(name, value) for name, value in tags.items()])
+    client.set_terminated(own, "FINISHED")
+
+
+def _open_experiment(client: Untyped, name: str) -> str:
+    """The id of the experiment with this name. Two runs that end together may both find none; one then creates it."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except Exception:
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    return str(found.experiment_id)
 
 
 def clean_names(names: Iterable[str]) -> dict[str, str]:

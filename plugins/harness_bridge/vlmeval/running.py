@@ -241,17 +241,16 @@ def _messages(turns: Json) -> Iterator[Message]:
         role = str(turn.get("role"))
         if role not in _ROLES:
             raise Unsupported(f"a turn with the role {role}")
-        parts = tuple(_part(as_mapping(part)) for part in as_list(turn.get("content")))
-        yield Message(role=cast("Role", role), content=parts)
-
-
-def _part(item: Json) -> Text | Image:
-    kind, value = item.get("type"), str(item.get("value"))
-    if kind == "text":
-        return Text(text=value)
-    if kind == "image":
-        return open_image(inline_image(Path(value[:200]).name, _read_image(value)))
-    raise Unsupported(f"a part with the type {kind}")
+        parts: list[Text | Image] = []
+        for item in map(as_mapping, as_list(turn.get("content"))):
+            kind, value = item.get("type"), str(item.get("value"))
+            if kind == "text":
+                parts.append(Text(text=value))
+            elif kind == "image":
+                parts.append(open_image(inline_image(Path(value[:200]).name, _read_image(value))))
+            else:
+                raise Unsupported(f"a part with the type {kind}")
+        yield Message(role=cast("Role", role), content=tuple(parts))
 
 
 def _read_image(value: str) -> bytes:
