@@ -116,7 +116,7 @@ def test_no_size_is_published_so_any_number_is_whole(tmp_path: Path) -> None:
     assert (found.samples, found.warning) == (9, "")
 
 
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     check_listing(
         lambda count: write_json(
             tmp_path / "evaluation.json", [record(n, image=f"images/{n}.png") for n in range(count)]

@@ -177,7 +177,7 @@ def test_fewer_records_than_published_are_a_warning(tmp_path: Path) -> None:
     assert check(TASK, root, "all").warning == "all holds 12 samples, 4587 are published: is the copy whole?"
 
 
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     check_listing(lambda size: table(tmp_path, [record(n) for n in range(size)]), lambda: read(TASK, tmp_path, "all"))
 
 

@@ -165,7 +165,7 @@ def test_fewer_records_than_published_are_a_warning(tmp_path: Path) -> None:
     assert check(TASK, root, "steps").warning == "steps holds 30 samples, 4500 are published: is the copy whole?"
 
 
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     check_listing(
         lambda size: without_pictures(tmp_path, -(-size // len(STEPS))),
         lambda: TASK.samples(tmp_path, "steps", effective(TASK.settings, {}, owner="hades")),

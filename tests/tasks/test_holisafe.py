@@ -131,7 +131,7 @@ def test_the_smaller_count_of_the_hub_is_a_warning_and_the_split_stays_whole(tmp
     assert all(each.whole for each in found.values())
 
 
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     check_listing(
         lambda count: write(tmp_path, [record(n) for n in range(count)]),
         lambda: listed(tmp_path),

@@ -150,7 +150,7 @@ def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_samp
     assert fault == f"Privacy/Analogy_final.json, record 1, field {field}"
 
 
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     check_listing(
         lambda count: extracted(tmp_path, [record(n, images=[b""] * (2 + n % 3)) for n in range(count)], images=False),
         lambda: TASK.samples(tmp_path, "all", {}),

@@ -167,7 +167,7 @@ def test_all_spellings_of_a_category_are_one() -> None:
     assert find_category("08-Political_Lobbying") == ""
 
 
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     def write(count: int) -> None:
         sizes = dict.fromkeys(PUBLISHED, count // 12 + 1)
         write_json(tmp_path / "test.json", [{**row, "image": f"images/{n}.png"} for n, row in enumerate(rows(sizes))])

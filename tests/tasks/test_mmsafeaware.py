@@ -131,9 +131,7 @@ def test_all_of_it_is_listed_and_images_are_read_one_by_one(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_twenty_thousand_questions_are_listed_quickly_in_little_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_twenty_thousand_questions_are_listed_in_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness_mmsafeaware.task.NUMBERS", ((1, 30_000, "attack", "question"),))
 
     def lay(size: int) -> None:

@@ -123,7 +123,7 @@ def test_both_forms_of_a_case_come_together_and_share_a_cluster(tmp_path: Path) 
     assert groups == [2, 2, 2]
 
 
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     check_listing(
         lambda count: write(tmp_path, size=count, images=False),
         lambda: TASK.samples(tmp_path, ENGLISH, {}),

@@ -333,7 +333,7 @@ def test_the_mini_splits_run_without_a_judges_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_twenty_thousand_dialogues_are_listed_quickly_in_little_memory(tmp_path: Path) -> None:
+def test_twenty_thousand_dialogues_are_listed_in_little_memory(tmp_path: Path) -> None:
     def lay(size: int) -> None:
         write_json(tmp_path / "type_a.json", [record(number) for number in range(size)])
         write_json(tmp_path / CAPTIONS, {})

@@ -122,7 +122,7 @@ def test_a_form_without_records_is_an_error_that_says_which_there_are(tmp_path: 
 
 
 @pytest.mark.slow
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     check_listing(
         lambda count: write_csv(tmp_path / "dataset.csv", [record(n, "decomposition") for n in range(count)]),
         lambda: read(TASK, tmp_path, "decomposition"),

@@ -132,7 +132,7 @@ def test_the_sizes_of_the_halves_are_not_published_so_any_number_is_whole(tmp_pa
     assert [(check(TASK, root, split).samples, check(TASK, root, split).warning) for split in SPLITS] == [(3, "")] * 2
 
 
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     check_listing(
         lambda count: write(tmp_path, [record(n) for n in range(count)]),
         lambda: listed(tmp_path),

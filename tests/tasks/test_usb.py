@@ -146,7 +146,7 @@ def test_fewer_records_than_others_count_are_a_warning(tmp_path: Path) -> None:
     )
 
 
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     check_listing(
         lambda count: write_csv(tmp_path / "USB_base_final.csv", [record(n) for n in range(count)]),
         lambda: read(TASK, tmp_path, "base"),

@@ -147,7 +147,7 @@ def test_the_mini_split_sends_given_replies_as_turns_of_the_assistant(tmp_path: 
     assert len(read(TASK, MINI, "mini")) == 4
 
 
-def test_twenty_thousand_conversations_are_listed_quickly_in_little_memory(tmp_path: Path) -> None:
+def test_twenty_thousand_conversations_are_listed_in_little_memory(tmp_path: Path) -> None:
     check_listing(
         lambda size: write(tmp_path, [record(number) for number in range(size)]),
         lambda: TASK.samples(tmp_path, "vi", {}),

@@ -96,7 +96,7 @@ def test_another_number_of_records_than_published_is_a_warning(tmp_path: Path) -
     assert found.whole
 
 
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     check_listing(
         lambda count: write(tmp_path, [record(n) for n in range(count)]),
         lambda: read(TASK, tmp_path, "challenge"),

@@ -118,7 +118,7 @@ def test_an_image_that_is_missing_or_outside_spoils_its_own_sample_alone(tmp_pat
     assert [find_reason(sample.request.images[0]) for sample in broken] == ["missing", "outside_root"]
 
 
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     check_listing(
         lambda count: write(tmp_path, [record(n) for n in range(count)]),
         lambda: TASK.samples(tmp_path, "all", {}),

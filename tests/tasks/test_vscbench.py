@@ -172,7 +172,7 @@ def test_upstreams_words_for_figsteps_pictures_are_read_from_its_script(tmp_path
     assert splits({"prompts": "own"}, tmp_path)["figstep"].fidelity == "own"
 
 
-def test_twenty_thousand_records_are_listed_quickly_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
+def test_twenty_thousand_records_are_listed_in_little_memory_and_no_image_is_opened(tmp_path: Path) -> None:
     check_listing(
         lambda count: write_csv(tmp_path / "vscbench_image_centric.csv", [by_image(n) for n in range(count // 6 + 1)]),
         lambda: read(TASK, tmp_path, "image"),
