@@ -168,22 +168,19 @@ def shrink(image: Image) -> Image:
     return draw_image(image.path, made.getvalue())
 
 
-def _build_schema() -> Mapping[str, Json]:
-    """The form of a reply as upstream asks for it: four objects of a reasoning and a number."""
-
-    def strict(fields: Mapping[str, Json]) -> dict[str, Json]:
-        return {
-            "type": "object",
-            "properties": dict(fields),
-            "required": list(fields),
-            "additionalProperties": False,
-        }
-
-    question = strict({"reasoning": {"type": "string"}, "value": {"type": "number"}})
-    return strict({f"question{number}": question for number in range(1, 5)})
+def _close_object(fields: Mapping[str, Json]) -> dict[str, Json]:
+    """The schema of an object with exactly these fields."""
+    return {
+        "type": "object",
+        "properties": dict(fields),
+        "required": list(fields),
+        "additionalProperties": False,
+    }
 
 
-_SCHEMA: Final = _build_schema()
+_QUESTION: Final = _close_object({"reasoning": {"type": "string"}, "value": {"type": "number"}})
+#: the form of a reply as upstream asks for it
+_SCHEMA: Final = _close_object({f"question{number}": _QUESTION for number in range(1, 5)})
 JUDGE: Final = rubric.judge(
     name="elite",
     version="1",

@@ -88,9 +88,15 @@ def samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
         paths = _read_images(row, columns)
         form = _find_form(row, columns, paths)
         forms.add(form)
-        if form == wanted:
-            _check_number(row, form, len(paths))
-            found.append((row, form, paths))
+        if form != wanted:
+            continue
+        # Composition is one image and decomposition several: otherwise the columns are not what they are taken for.
+        if "decomposition" in form and len(paths) < 2:
+            what = f"{FOLDERS[form]} needs two images or more, and one is named"
+            raise BadData(what, where=row.place, remedy=HOW)
+        if form.endswith("composition") and "decomposition" not in form and len(paths) > 1:
+            raise BadData(f"{FOLDERS[form]} has one image, and {len(paths)} are named", where=row.place, remedy=HOW)
+        found.append((row, form, paths))
     if not found:
         what = f"no record is of the form {FOLDERS[wanted]!r}"
         raise BadData(
@@ -147,14 +153,6 @@ def _find_form(row: Row, columns: Columns, paths: tuple[str, ...]) -> str:
                 return split
     what = f"{given or paths[0]!r} names none of the six forms: {', '.join(FOLDERS.values())}"
     raise BadData(what, where=f"{row.place}, field {columns.names['form' if given else 'images'][0]}")
-
-
-def _check_number(row: Row, form: str, number: int) -> None:
-    """Composition is one image and decomposition several: otherwise the columns are not what they are taken for."""
-    if "decomposition" in form and number < 2:
-        raise BadData(f"{FOLDERS[form]} needs two images or more, and one is named", where=row.place, remedy=HOW)
-    if form.endswith("composition") and "decomposition" not in form and number > 1:
-        raise BadData(f"{FOLDERS[form]} has one image, and {number} are named", where=row.place, remedy=HOW)
 
 
 JUDGES: Final[Judges] = {"harmbench": HARM_RUBRICS["harmbench"], **HARM_RUBRICS, **ATTACK_RULE}

@@ -160,7 +160,11 @@ def read_strongreject(root: Path, _split: str, settings: Settings) -> Iterator[L
     files = open_files(root)
     for row in rows(files, "labelbox.csv", *files.matching("*/labelbox.csv")):
         where = f"{row.place}, field label_median"
-        median = _read_number(row.text("label_median"), where)
+        given = row.text("label_median")
+        try:
+            median = float(given)
+        except ValueError:
+            raise BadData(f"{given!r} is not a number", where=where) from None
         if not 0 <= median <= 1:
             raise BadData(f"the rating {median:g} is not one from 0 to 1", where=where)
         yield LabelledAnswer(
@@ -172,13 +176,6 @@ def read_strongreject(root: Path, _split: str, settings: Settings) -> Iterator[L
             category=row.text("jailbreak", default=""),
             cluster=row.text("forbidden_prompt"),
         )
-
-
-def _read_number(text: str, where: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise BadData(f"{text!r} is not a number", where=where) from None
 
 
 def _read_vote(row: Row, name: str) -> bool:

@@ -92,17 +92,13 @@ def _make_task(
     )
 
 
-def _build_msts_splits() -> dict[str, Split]:
-    sizes = {"english": 4000, "textonly": 800, **dict.fromkeys(MSTS_LANGUAGES, 400)}
-    splits = {
-        name: replace(
-            attack({**ATTACK, "msts": OF_MSTS}, n=n, images=0 if name == "textonly" else 1), selected=name == "english"
-        )
-        for name, n in sizes.items()
-    }
-    return {**splits, "mini": mini(attack(ATTACK, images=0), MINI, n=12, judges={"people": OF_ATTACK})}
-
-
+MSTS_SIZES: Final = {"english": 4000, "textonly": 800, **dict.fromkeys(MSTS_LANGUAGES, 400)}
+MSTS_SPLITS: Final = {
+    name: replace(
+        attack({**ATTACK, "msts": OF_MSTS}, n=n, images=0 if name == "textonly" else 1), selected=name == "english"
+    )
+    for name, n in MSTS_SIZES.items()
+}
 JAILBREAKBENCH: Final = Paper(
     key="chao2024jailbreakbench",
     title="JailbreakBench: An Open Robustness Benchmark for Jailbreaking Large Language Models",
@@ -118,7 +114,7 @@ TASKS: Final = (
     _make_task(
         "msts-labels",
         "4,000 English answers to image and text, and eleven other sets (MSTS)",
-        _build_msts_splits(),
+        {**MSTS_SPLITS, "mini": mini(attack(ATTACK, images=0), MINI, n=12, judges={"people": OF_ATTACK})},
         DataSource(
             url="https://github.com/paul-rottger/msts-multimodal-safety",
             licence="CC-BY-4.0",
