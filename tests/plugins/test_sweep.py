@@ -341,6 +341,11 @@ def test_what_no_sweep_can_do_is_refused_before_anything_starts(
     assert not world.lines("opened")
 
 
+def test_a_folder_may_be_called_by_a_number(tmp_path: Path) -> None:
+    [unit] = plan_sweep({"models": ["mini/base"], "tasks": ["mis:mini"], "data": 2026, "output": str(tmp_path)}).units
+    assert unit.arguments[-2:] == ("--data", "2026")
+
+
 def test_where_nothing_can_start_it_ends_with_2(world: World) -> None:
     assert harness_here(*world.words(["toy/broken"])).code == 2
 

@@ -492,7 +492,7 @@ def _list_judging(values: Mapping[str, Any], options: Options) -> list[str]:
     words += [*_list_pairs("-J", options.judge_settings), *_list_pairs("-T", options.task_settings)]
     for key in ("data", "judge_repeat", "judge_vote", "min_coverage"):
         if key in values:
-            words += [_VALUES[key], str(Path(values[key]).expanduser()) if key == "data" else _format(values[key])]
+            words += [_VALUES[key], str(Path(str(values[key])).expanduser()) if key == "data" else _format(values[key])]
     for rubric, labels in options.maps.items():
         pairs = ", ".join(f"{label}={word}" for label, word in labels.items())
         words += ["--map", f"{rubric}: {pairs}" if pairs else rubric]
