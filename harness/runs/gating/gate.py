@@ -379,9 +379,19 @@ def _decide_change(
         return replace(start, state=RuleState.SKIPPED, why=f"its records are decided in {each.pooled_in}")
     if found.better == "neither":
         return replace(start, state=RuleState.SKIPPED, why=f"neither direction of {found.metric} is better")
+    for whose, side, judge in (("", run, each.judge_other), (" of the baseline", base, each.judge_baseline)):
+        tasks: Mapping[str, Any] = side.results["tasks"] if side.results is not None else {}
+        body: Mapping[str, Any] | None = tasks.get(each.task, {}).get("splits", {}).get(each.split)
+        if body is None:
+            continue  # under another name, which the comparison has found; its intervals hold what is unresolved
+        others: Mapping[str, Any] = body.get("other_judges") or {}
+        view: Mapping[str, Any] = {body.get("judge") or "": body, **others}.get(judge, body)
+        if not view["complete"]:
+            share = f"{100 * (view['coverage'] or 0):.1f}% of the records{whose} are resolved"
+            waits = view["verdicts"].get("unjudged", 0)
+            remedy = "harness judge RUN judges the rest" if waits else find_resume(side.folder)
+            return _explain(start, Unfinished(f"{each.title} is not complete: {share}", remedy=remedy), run)
     try:
-        for letter, side in (("", run), (" of the baseline", base)):
-            _check_complete(side, each, letter)
         decided = _decide_difference(change, start, margin, full)
     except HarnessError as error:
         return _explain(start, error, run)
@@ -412,22 +422,6 @@ def _find_body(side: _Opened, each: SplitComparison) -> Mapping[str, Any] | None
     alike = [about["splits"].get(each.split) for task, about in tasks.items() if task.partition("+")[0] == plain]
     found: list[Mapping[str, Any]] = [body for body in alike if body is not None]
     return found[0] if len(found) == 1 else None
-
-
-def _check_complete(side: _Opened, each: SplitComparison, which: str) -> None:
-    tasks: Mapping[str, Any] = side.results["tasks"] if side.results is not None else {}
-    splits: Mapping[str, Any] = tasks.get(each.task, {}).get("splits", {})
-    body = splits.get(each.split)
-    if body is None:
-        return  # under another name, which the comparison has found; its intervals hold what is unresolved
-    others: Mapping[str, Any] = body.get("other_judges") or {}
-    views: Mapping[str, Any] = {body.get("judge") or "": body, **others}
-    view: Mapping[str, Any] = views.get(each.judge_baseline if which else each.judge_other, body)
-    if not view["complete"]:
-        share = f"{100 * (view['coverage'] or 0):.1f}% of the records{which} are resolved"
-        waits = view["verdicts"].get("unjudged", 0)
-        remedy = "harness judge RUN judges the rest" if waits else find_resume(side.folder)
-        raise Unfinished(f"{each.title} is not complete: {share}", remedy=remedy)
 
 
 def _decide_difference(change: MetricChange, start: RuleResult, margin: float, full: float) -> RuleResult:
