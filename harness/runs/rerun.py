@@ -227,7 +227,7 @@ def _read_steps(file: RunFile, folder: Path, notes: list[str]) -> Iterator[Step]
             options.check()
             if "\\x00" in repr(raw).replace("\\\\", ""):  # without the backslashes that a text has itself
                 raise ValueError("a text holds a NUL character")
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
             what = f"its recorded options cannot be used: {error}"
             raise HarnessError(what, where=str(folder), remedy="run it with its original command") from None
         yield Step(kind=kind, options=options)

@@ -255,6 +255,7 @@ def test_what_cannot_be_repeated_is_refused_with_the_reason() -> None:
     refuse("cannot be read", lambda body: body["history"][0]["options"].update(policy={"speed": 1}))
     refuse("cannot be used", lambda body: body["history"][0]["options"].update(limit="x"))
     refuse("cannot be used", lambda body: body["history"][0]["options"].update(data="\0"))
+    refuse("cannot be used", lambda body: body["history"][0]["options"].update(generation=None))
     refuse("held a key", lambda body: body["history"][0]["options"].update(keys=["model.settings.extra"]))
     path.write_text(whole)
     assert "no such folder" in str(call("nowhere").exception)
