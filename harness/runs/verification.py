@@ -369,6 +369,9 @@ def _compute_again(run: StoredRun, results: Results) -> tuple[Results, dict[str,
         except HarnessError as error:
             gone[display] = error.what
             continue
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            gone[display] = f"it cannot be planned again: {type(error).__name__}: {error}"
+            continue
         if plan.task.version == entry.version:
             plans.append(plan)
         else:

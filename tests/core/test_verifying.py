@@ -265,6 +265,17 @@ def body(**changes: Any) -> dict[str, Any]:
     return {**made, **changes}
 
 
+@pytest.mark.parametrize("changes", [{"settings": 1}, {"data": {"folder": None}}])
+def test_a_task_that_cannot_be_planned_again_is_not_verifiable(folder: Path, changes: dict[str, Any]) -> None:
+    def spoil(body: Any) -> None:
+        task = body["tasks"]["told"]
+        task |= {**changes, "data": {**task["data"], **changes.get("data", {})}}
+
+    change(folder / "run.json", spoil)
+    found = verify_run(folder)
+    assert found.state == "unverifiable"
+
+
 def test_sums_that_add_up_are_no_fault() -> None:
     assert list(check_sums(body())) == []
 
