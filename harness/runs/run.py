@@ -203,11 +203,11 @@ async def judge_async(
         judging.check()
         run = RunFolder(folder)
         known = plan_judging(run, judging)
-        check_judges((choice for each in known.jobs for choice in each.plan.judges), known.options)
+        choices = [choice for each in known.jobs for choice in each.plan.judges]
+        check_judges(choices, known.options)
         for each in known.jobs:
             check_plan(each.plan)
         run.check_writable("copy it to a folder that can be written to")
-        choices = [choice for each in known.jobs for choice in each.plan.judges]
         check_limit(known.options, run, choices)
         writer = RunWriter(
             folder=run, options=known.options, started=started, judging=judging, is_ours=True, errors=errors
@@ -266,15 +266,14 @@ def prepare_run(options: Options, *, rehearse: bool = False) -> PreparedRun:
     folder = RunFolder(base if options.shard is None else shard_folder(base, options.shard))
     own = None if attack is None else attack.identity
     claim_folder(folder, options, {**resolved.requested, "attack": own}, whole=False)
-    check_task_files(asked.splits, None if options.fresh else folder.run, folder.path)
+    known = None if options.fresh else folder.run
+    check_task_files(asked.splits, known, folder.path)
     folder.check_writable("give --output a folder that can be written to")
     if options.fresh:
         folder.check_alone()  # before anything is opened or spent
-    known = None if options.fresh else folder.run
     listed = list_splits(asked.splits, options, known, asked.left_out, attack, rehearse=rehearse)
     check_requests(resolved, listed.jobs)
     choices = [choice for job in listed.jobs for choice in job.plan.judges]
-    file = None if options.fresh else folder.run
     check_limit(options, folder, choices, resolved)
     notes = [note for each in asked.suites.values() for note in find_overrides(each.suite, options)]
     notes += [*find_unused_models(options.judges, choices), *find_unused_devices(resolved, choices, options)]
@@ -287,7 +286,7 @@ def prepare_run(options: Options, *, rehearse: bool = False) -> PreparedRun:
         folder=folder,
         listed=listed,
         notes=tuple(notes),
-        book=open_book(options, file),
+        book=open_book(options, known),
         attack=attack,
     )
 

@@ -151,17 +151,16 @@ class _Average:
         self._splits = {key: [splits[key] for splits in found] for key in shared if all(key in each for each in found)}
 
     def _is_comparable(self, task: str, split: str) -> bool:
-        every = [result["tasks"].get(task) for result in self.results]
-        if any(about is None or split not in about["splits"] for about in every):
-            return False
-        bodies = [about["splits"][split] for about in every if about is not None]
-
-        def describe(about: Mapping[str, Any], body: Mapping[str, Any]) -> str:
+        asked: set[str] = set()
+        for result in self.results:
+            about = result["tasks"].get(task)
+            if about is None or split not in about["splits"]:
+                return False
+            body = about["splits"][split]
             settings = {name: value for name, value in body["settings"].items() if name != SEED}
             same = [about["version"], about["data"]["sha256"], settings, body.get("map")]
-            return canonical([*same, *(body.get(name) for name in _EQUAL)])
-
-        return len({describe(about, body) for about, body in zip(every, bodies, strict=True) if about is not None}) == 1
+            asked.add(canonical([*same, *(body.get(name) for name in _EQUAL)]))
+        return len(asked) == 1
 
     def build(self, seeds: Sequence[str]) -> Iterator[tuple[tuple[int, ...], Results]]:
         """The group's results, then what is left of each run; each with the places of its runs in the group."""
