@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,8 +177,9 @@ def _find_format(output: Path | None) -> str:
 
 def _list_runs(side: Path) -> list[Path]:
     """The runs of one argument: a folder, or several with commas between them or as a pattern."""
-    if side.exists():
-        return [side]
+    with suppress(OSError):  # many names with commas between are too long for one
+        if side.exists():
+            return [side]
     from harness.board.results import find_results
 
     runs: list[Path] = []

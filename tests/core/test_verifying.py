@@ -276,6 +276,11 @@ def test_a_task_that_cannot_be_planned_again_is_not_verifiable(folder: Path, cha
     assert found.state == "unverifiable"
 
 
+def test_a_run_that_ended_at_no_time_is_verified_as_far_as_it_goes(folder: Path) -> None:
+    change(folder / "run.json", lambda body: body["history"][-1].update(finished=True))
+    assert verify_run(folder).state == "same"
+
+
 def test_sums_that_add_up_are_no_fault() -> None:
     assert list(check_sums(body())) == []
 
