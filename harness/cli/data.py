@@ -14,7 +14,8 @@ from harness.data.places import data_folder, find_own_splits, find_root, find_sp
 from harness.errors import BadData, HarnessError, MissingData, PluginError, UnknownName
 from harness.settings import effective, nearest
 
-from .flags import place_flags, with_suites
+from .config import with_suites
+from .flags import place_flags
 from .options import Group, load_host, plugin_options, show_examples, split_names
 from .stdout import show, tell
 

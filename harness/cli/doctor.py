@@ -25,8 +25,8 @@ from harness.errors import HarnessError
 from harness.plugins.host import Host
 from harness.settings import effective
 
+from .config import configured_data, schemes_flag, with_schemes
 from .ending import find_version
-from .flags import configured_data, schemes_flag, with_schemes
 from .options import plugin_options, show_examples
 from .stdout import show, table
 

@@ -1,31 +1,23 @@
-"""The flags of `run` and `judge`, and the config, whose keys are these flags.
-
-click uses a config value if neither the command line nor the environment has one.
-"""
+"""The flags of `run` and `judge`, which are a config's keys as well, and the types of their values."""
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from harness.errors import HarnessError
-from harness.settings import spread
 
-from .options import PLUGIN_FLAGS, add_flags, load_host, parse_pairs, plugin_options, read_config, split_names
-from .stdout import tell
+from .config import Maps, OwnedSettings, Pairs, config_flag, config_keys, list_options
+from .options import add_flags, plugin_options, split_names
 
 if TYPE_CHECKING:
     from harness.limits.endpoints import Policy
     from harness.models import ModelSpec
-    from harness.plugins.host import Host
 
     ParamType = click.ParamType[Any]  # generic only since click 8.2
 else:
@@ -34,13 +26,11 @@ else:
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-_MAP_EXAMPLE = "such as --map 'keyword: refusal=safe, compliance=unsafe'"
-
-
 class Names(ParamType):
     """Reads `a,b`, or a list in the config, as a tuple of names."""
 
     name = "names"
+    takes_list = True  #: in a config
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ARG002
         """Split at commas; blanks are dropped."""
@@ -62,6 +52,7 @@ class Devices(ParamType):
     """Reads `0,1`, or a number or a list in the config, as text."""
 
     name = "devices"
+    takes_list = True  #: in a config
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
         """The devices with commas between."""
@@ -151,6 +142,7 @@ class ModelsFile(ParamType):
     """`--models FILE.yaml`, or the list itself in a config."""
 
     name = "models"
+    takes_list = True  #: in a config
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[ModelSpec]:  # noqa: ARG002
         """The models in the file or the list. Raises HarnessError that names the wrong entry and field."""
@@ -187,205 +179,16 @@ def parse_models(raw: object, where: str) -> list[ModelSpec]:
     return [ModelSpec(ref=entry.model, **entry.model_dump(exclude={"model"})) for entry in entries]
 
 
-class Pairs:
-    """Callback of a repeatable `KEY=VALUE` flag: its values override the config's mapping, key by key.
-
-    A mapping in the config keeps its values' types. With `dotted`, one level of nesting equals a dot on the command
-    line: `mis: {prompts: upstream}` is `mis.prompts`. Otherwise a mapping or a list is passed as JSON.
-    """
-
-    def __init__(self, *, dotted: bool) -> None:
-        self._dotted = dotted
-
-    def __call__(self, ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> dict[str, Any]:
-        """The settings as a dict. Raises HarnessError for a text without `=`."""
-        return {**self.read(ctx.obj.get(param.name, {})), **parse_pairs(texts, param.opts[0])}
-
-    def read(self, configured: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings of the config as those of the flag."""
-        if self._dotted:
-            return spread(configured)
-        return {k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in configured.items()}
-
-
-class OwnedSettings(click.Option):
-    """A flag of settings whose values in the config belong to what the config names: a model, a strategy …
-
-    Where the command line or the environment names something else, they are dropped, and a note says so. Those of
-    models stay for the models that the config names: `build_specs` adds them, since several can run.
-
-    Args:
-        owners: the parameters that name what the settings are of.
-    """
-
-    def __init__(self, *arguments: Any, owners: tuple[str, ...], **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.owners = owners
-
-    def handle_parse_result(
-        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
-    ) -> tuple[Any, list[str]]:
-        """As click, after a look at what the other flags name, wherever they stand."""
-        held: dict[str, Any] = ctx.obj or {}
-        configured: Mapping[str, Any] | None = held.get(str(self.name))
-        if configured and not ctx.resilient_parsing:
-            whose, names = self._list_owners(ctx, opts)
-            if whose and names - whose:
-                del held[str(self.name)]
-                if self.name == "model_settings" and isinstance(self.callback, Pairs):
-                    held["own_settings"] = dict.fromkeys(whose, self.callback.read(configured))
-                from harness.runs.config import drop_note
-
-                tell(drop_note(str(self.name), whose, names - whose))
-        return super().handle_parse_result(ctx, opts, args)
-
-    def _list_owners(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-        """What the config names, and what is to be used."""
-        from harness.runs.config import strip_task
-
-        whose: set[str] = set()
-        names: set[str] = set()
-        for option in ctx.command.params:
-            if option.name not in self.owners:
-                continue
-            configured = (ctx.default_map or {}).get(str(option.name))
-            if configured is not None:
-                whose |= _list_names(option.type_cast_value(ctx, configured))
-            value, source = option.consume_value(ctx, opts)
-            if source is not ParameterSource.DEFAULT:
-                names |= _list_names(option.type_cast_value(ctx, value))
-        return set(map(strip_task, whose)) - {""}, set(map(strip_task, names))
-
-
-def _list_names(value: Any) -> set[str]:
-    """The names in a value of `--model`, `--models`, `--judge`, `--strategy` or `--attack`; `""` for none."""
-    if isinstance(value, str):
-        return {value.strip()}
-    return {name for each in value for name in (split_names(each) if isinstance(each, str) else (each.ref,))}
-
-
-class Maps:
-    """Callback of `--map`: rubric -> label -> label of the split; flags override the config rubric by rubric."""
-
-    def __call__(self, ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> dict[str, dict[str, str]]:
-        """The maps. Raises HarnessError for a text of another form."""
-        configured: Mapping[str, Any] = ctx.obj.get(param.name, {})
-        return {rubric: _check_map(rubric, raw) for rubric, raw in configured.items()} | dict(map(_parse_map, texts))
-
-
-def _check_map(rubric: str, raw: object) -> dict[str, str]:
-    if raw is None:
-        return {}
-    if not isinstance(raw, Mapping):
-        raise HarnessError(
-            f"the config's map.{rubric} must be a mapping of labels to labels",
-            remedy=f"write map: {{{rubric}: {{LABEL: LABEL}}}}",
-        )
-    return {str(label): str(word) for label, word in cast("Mapping[object, object]", raw).items()}
-
-
-def _parse_map(text: str) -> tuple[str, dict[str, str]]:
-    """`RUBRIC: LABEL=LABEL, …`; a rubric alone is an empty map."""
-    rubric, _, rest = text.partition(":")
-    pairs = [each.partition("=") for each in split_names(rest)]
-    labels = [label.strip() for label, _, _ in pairs]
-    if not rubric.strip() or any(not label.strip() or not word.strip() for label, _, word in pairs):
-        raise HarnessError(f"--map {text}: not of the form RUBRIC: LABEL=LABEL, …", remedy=_MAP_EXAMPLE)
-    if len(set(labels)) < len(labels):
-        raise HarnessError(f"--map {text}: a label is mapped twice", remedy=_MAP_EXAMPLE)
-    return rubric.strip(), {label.strip(): word.strip() for label, _, word in pairs}
-
-
-def config_keys(option: click.Option) -> tuple[str, ...]:
-    """The config's keys of a flag: its long names with `_`; for a flag without one, its parameter's name.
-
-    So `-M -J -T -S -A` are `model_settings judge_settings task_settings strategy_settings attack_settings`.
-    """
-    long = tuple(name[2:].replace("-", "_") for name in option.opts if name.startswith("--"))
-    return long or (str(option.name),)
-
-
 def list_config_options() -> dict[str, click.Option]:
     """Each key of a config that is a flag of `run` or `judge`, and the flag; one file serves both."""
     commands = (click.command("")(add(lambda: None)) for add in (judge_flags, run_flags))
-    options = (option for command in commands for option in _options(command))
+    options = (option for command in commands for option in list_options(command))
     return {key: option for option in options for key in config_keys(option) if key != "config"}
 
 
 def list_config_keys() -> frozenset[str]:
     """All keys of a config: those of flags, and those that hold rows."""
     return frozenset({*list_config_options(), "gate", "suites", "schemes", "prices"})
-
-
-def _options(command: click.Command) -> Iterator[click.Option]:
-    return (parameter for parameter in command.params if isinstance(parameter, click.Option))
-
-
-def _read_config(ctx: click.Context, _: click.Parameter, explicit: Path | None) -> None:
-    """Callback of `--config`, which is processed before all other flags. Raises UnknownName for an unknown key."""
-    if ctx.resilient_parsing:
-        return
-    values = read_config(ctx, explicit)
-    ctx.obj = {name: values.get(name, {}) for name in ("suites", "schemes", "prices")}
-    ctx.default_map = {}
-    for option in _options(ctx.command):
-        # `tasks` selects what a run asks, not which of its splits are judged again; `load_host` reads keys of plugins
-        if ctx.info_name == "judge" and "tasks" in config_keys(option):
-            continue
-        value = read_config_value(option, values)
-        if value is None or option.name in PLUGIN_FLAGS:
-            continue
-        if isinstance(option.callback, Pairs | Maps):
-            ctx.obj[option.name] = value
-        else:
-            ctx.default_map[str(option.name)] = value
-
-
-def read_config_value(option: click.Option, values: Mapping[str, Any]) -> Any:
-    """The value that a config gives a flag, as click's `default_map` wants it; None without one.
-
-    Raises HarnessError for a value of another shape than the flag takes.
-    """
-    keys = config_keys(option)
-    key = next((key for key in keys if values.get(key) is not None), keys[0])
-    value = values.get(key)
-    if value is None:
-        return None
-    if isinstance(option.callback, Pairs | Maps):
-        if not isinstance(value, Mapping):
-            raise HarnessError(
-                f"the config's {key} must be a mapping of settings to values", remedy=f"write {key}: {{NAME: VALUE}}"
-            )
-        return cast("Any", value)
-    if isinstance(value, Mapping):
-        raise HarnessError(f"the config's {key} must not be a mapping", remedy=f"write {key}: VALUE")
-    is_list = isinstance(value, list)
-    if is_list and not (option.multiple or isinstance(option.type, Names | ModelsFile | Devices)):
-        raise HarnessError(f"the config's {key} takes one value, not a list", remedy=f"write {key}: VALUE")
-    return cast("Any", value) if is_list or not option.multiple else [value]
-
-
-def _read_rows(ctx: click.Context, _: click.Parameter | None, explicit: Path | None) -> None:
-    # a subcommand uses its group's flag
-    if not ctx.resilient_parsing and (explicit is not None or ctx.obj is None):
-        values = read_config(ctx, explicit)
-        ctx.obj = {name: values.get(name, {}) for name in ("schemes", "suites")}
-
-
-def _config_flag(text: str, callback: Callable[..., None]) -> Callable[[_F], _F]:
-    return click.option(
-        "--config",
-        type=click.Path(path_type=Path, dir_okay=False),
-        is_eager=True,
-        expose_value=False,
-        callback=callback,
-        help=f"YAML with {text}; default ./harness.yaml over the user's.",
-    )
-
-
-schemes_flag = _config_flag("schemes of your own", _read_rows)
-suites_flag = _config_flag("suites of your own", _read_rows)
-config_flag = _config_flag("the flags' names as keys", _read_config)
 
 
 def build_policy(given: Mapping[str, Any]) -> Policy:
@@ -395,30 +198,6 @@ def build_policy(given: Mapping[str, Any]) -> Policy:
     most: int | None = given["concurrency"]
     policy = Policy(rpm=given["rpm"], tpm=given["tpm"])
     return replace(policy, start=most, cap=most) if most else policy
-
-
-def with_schemes(ctx: click.Context, *, quiet: bool = False) -> Host:
-    """The host with the schemes of the command's config. Raises HarnessError for a wrong row."""
-    from harness.schemes import register
-
-    host = load_host(ctx, quiet=quiet)
-    for row in ctx.obj["schemes"].values():
-        register(host, row)
-    return host
-
-
-def with_suites(ctx: click.Context) -> Host:
-    """The host with the suites of the command's config. Raises HarnessError for a wrong row."""
-    host = load_host(ctx)
-    for row in ctx.obj["suites"].values():
-        row.register(host)
-    return host
-
-
-def with_default_suites(ctx: click.Context) -> Host:
-    """The host with the suites of the default configs, for a command without `--config`."""
-    _read_rows(ctx, None, None)
-    return with_suites(ctx)
 
 
 def _settings_flag(
@@ -431,12 +210,6 @@ def _settings_flag(
 
 def _task_settings_flag(text: str) -> Callable[[_F], _F]:
     return _settings_flag("-T", "task_settings", "NAME.KEY=VALUE", text, dotted=True)
-
-
-def configured_data(ctx: click.Context) -> Path | None:
-    """The data folder of the config, for a command without `--data`; None where the environment names one."""
-    named = None if os.environ.get("HARNESS_DATA") else read_config(ctx).get("data")
-    return Path(str(named)) if named else None
 
 
 def tasks_option(text: str, *, stored: bool = True) -> Callable[[_F], _F]:

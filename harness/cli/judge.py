@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .flags import LocalRun, build_policy, judge_flags, with_schemes, with_suites
+from .config import with_schemes, with_suites
+from .flags import LocalRun, build_policy, judge_flags
 from .options import show_examples
 from .outcome import check_upload, choose_code, print_runs, run_all, run_each, upload_runs
 from .stdout import tell

@@ -18,7 +18,7 @@ from harness.settings import effective, nearest
 from harness.text import one_line, plain
 from harness.types import Json, Setting
 
-from .flags import schemes_flag, suites_flag, with_schemes, with_suites
+from .config import schemes_flag, suites_flag, with_schemes, with_suites
 from .options import Group, OpenGroup, add_flags, load_host, plugin_options, show_examples
 from .stdout import indented, results_stream, show, table
 

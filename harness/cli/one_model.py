@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .flags import schemes_flag, with_schemes
+from .config import schemes_flag, with_schemes
 from .options import add_flags, parse_pairs, plugin_options
 
 if TYPE_CHECKING:

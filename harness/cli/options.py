@@ -190,7 +190,7 @@ def read_config(ctx: click.Context, explicit: Path | None = None) -> dict[str, A
 
 def _find_plugin_keys(ctx: click.Context, state: _Loading) -> dict[str, Any]:
     """The values that the config gives the flags of plugins."""
-    from .flags import read_config_value
+    from .config import read_config_value
 
     options = (each for each in _plugin_command.params if isinstance(each, click.Option))
     found = ((option, read_config_value(option, state.config or {})) for option in options)

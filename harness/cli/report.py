@@ -85,7 +85,7 @@ def command(
 
     named = tuple(name.strip() for name in suites.split(",") if name.strip())
     if named:
-        from .flags import with_default_suites
+        from .config import with_default_suites
 
         host = with_default_suites(click.get_current_context())
     else:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .flags import build_policy, run_flags, with_schemes, with_suites
+from .config import with_schemes, with_suites
+from .flags import build_policy, run_flags
 from .options import show_examples
 from .outcome import check_upload, print_dry_runs, print_runs, run_all, upload_runs
 from .stdout import tell

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import Names, add_asking_flags, add_judging_flags, build_policy, with_schemes, with_suites
+from harness.cli.config import with_schemes, with_suites
+from harness.cli.flags import Names, add_asking_flags, add_judging_flags, build_policy
 from harness.cli.options import show_examples
 from harness.cli.stdout import reserve, results_stream, show, tell
 from harness.deprecation import describe_deprecated

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from harness.cli.flags import place_flags, upload_flag, with_schemes, with_suites
+from harness.cli.config import with_schemes, with_suites
+from harness.cli.flags import place_flags, upload_flag
 from harness.cli.options import plugin_options, show_examples
 
 

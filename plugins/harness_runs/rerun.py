@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import Devices, suites_flag, tasks_option, with_schemes, with_suites
+from harness.cli.config import suites_flag, with_schemes, with_suites
+from harness.cli.flags import Devices, tasks_option
 from harness.cli.options import plugin_options, show_examples
 from harness.errors import HarnessError
 from harness.text import one_line, say

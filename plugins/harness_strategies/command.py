@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harness.cli.flags import schemes_flag, with_schemes
+from harness.cli.config import schemes_flag, with_schemes
 from harness.cli.options import FiniteRange, parse_pairs, plugin_options, show_examples
 from harness.text import one_line, say
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import Devices, Names, with_schemes, with_suites
+from harness.cli.config import with_schemes, with_suites
+from harness.cli.flags import Devices, Names
 from harness.cli.options import plugin_options, read_config, show_examples
 from harness.errors import HarnessError
 from harness.text import one_line, say

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.flags import RunPlace, configured_data, list_places
+from harness.cli.config import configured_data
+from harness.cli.flags import RunPlace, list_places
 from harness.cli.options import load_host, plugin_options, show_examples
 from harness.text import say
 

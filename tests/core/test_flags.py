@@ -11,7 +11,8 @@ from click.shell_completion import get_completion_class
 from harness import Suite
 from harness.cli import cli, judge, main, run
 from harness.cli.completion import VARIABLE, register
-from harness.cli.flags import config_keys, list_config_keys
+from harness.cli.config import config_keys
+from harness.cli.flags import list_config_keys
 from harness.cli.options import load_host
 from harness.cli.run import build_specs
 from harness.errors import HarnessError, UnknownName

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from harness.cli.flags import JudgeName, Names, suites_flag
+from harness.cli.config import suites_flag
+from harness.cli.flags import JudgeName, Names
 from harness.cli.options import load_host, parse_pairs, plugin_options, show_examples
 from harness.text import plain, say
 

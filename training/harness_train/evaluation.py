@@ -14,7 +14,7 @@ import click
 
 from harness import HarnessError, MissingData, Results, Run, Training, compare, plugins
 from harness.board.tables import render_run_table
-from harness.cli.flags import configured_data, with_schemes, with_suites
+from harness.cli.config import configured_data, with_schemes, with_suites
 from harness.cli.interrupt import interruptible
 from harness.cli.outcome import print_runs, run_each
 from harness.evaluation.options import Options
