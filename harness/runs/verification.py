@@ -332,7 +332,7 @@ def _compare_with_lines(checked: VerifiedRun, folder: RunFolder, results: Result
     later = ""
     if run.history[-1].end != "done":
         later = "a later invocation stopped early; run it again to its end"
-    elif newest[:_SECONDS] > run.history[-1].finished[:_SECONDS]:
+    elif newest[:_SECONDS] > str(run.history[-1].finished)[:_SECONDS]:  # a run.json that was edited may hold anything
         later = "lines were written after these results; run it again to its end"
     written = (folder.path / FILE).stat().st_mtime_ns
     draws = {display: folder.task(display).path / DRAW for display in run.tasks}
