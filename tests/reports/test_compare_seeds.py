@@ -61,6 +61,13 @@ def as_json(*flags: str | Path) -> Any:
     return made
 
 
+def test_many_names_with_commas_between_may_be_longer_than_one_file_name() -> None:
+    names = ",".join(f"run-of-seed-{seed}" for seed in range(40))
+    done = CliRunner().invoke(cli, ["compare", names, "another"])
+    assert isinstance(done.exception, HarnessError)
+    assert (done.exception.what, done.exception.where) == ("there is no run here", "run-of-seed-0")
+
+
 def test_each_side_is_the_mean_of_its_seeds_over_what_all_runs_resolved(root: Path) -> None:
     made = as_json(*groups(root))
     (split,) = made["splits"]
