@@ -10,9 +10,9 @@ from harness.data.downloads import open_progress
 from harness.data.places import data_folder, find_own_splits, find_root, read_samples
 from harness.errors import HarnessError, MissingData
 from harness.task_files import load_task
-from harness.task_files.draft import draft_task
 from harness.task_files.hub_draft import HUB, draft_from_hub
 from harness.task_files.loading import check_name
+from harness.task_files.table_draft import draft_task
 from harness.text import one_line
 
 from .stdout import show, table, tell

@@ -14,19 +14,16 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from harness import descriptors
 from harness.errors import BadImage, HarnessError
 from harness.files import resolve_name
+from harness.readers.places import CELL, IN_PARQUET
 from harness.types import Files, Image
 
 if TYPE_CHECKING:
     from harness.readers.archives import Archive, Member
-
-#: the place of an image in a cell of a table: file, column, where the record begins, number in the cell
-CELL: Final = r"(?i)(.+\.(?:csv|tsv|jsonl|ndjson|json))#(.+?)/(\d{1,18})(?:/(\d{1,4}))?"
-IN_PARQUET: Final = ".parquet#"  #: between a parquet file and the place of an image in it
 
 
 def open_files(root: Path) -> DataFiles:

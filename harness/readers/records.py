@@ -22,12 +22,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import BadData, BadImage, MissingData
 from harness.extras import require
-from harness.readers.files import IN_PARQUET, DataFiles
+from harness.readers.places import IN_PARQUET
 from harness.types import Image, Json, Message, Part, Request, Text
+
+if TYPE_CHECKING:
+    from harness.readers.files import DataFiles
 
 T = TypeVar("T")
 _SEPARATORS = re.compile(r"[ \t\r\n,]*")

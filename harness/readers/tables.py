@@ -19,12 +19,15 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any, Final, cast
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from harness.errors import BadData, BadImage, MissingData
-from harness.readers.files import CELL, DataFiles
+from harness.readers.places import CELL
 from harness.readers.records import Row, describe_mismatch, parquet_rows, parse_json, rows
 from harness.types import Json
+
+if TYPE_CHECKING:
+    from harness.readers.files import DataFiles
 
 SUFFIXES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".xlsx")
 #: what reading a cell can raise besides BadImage

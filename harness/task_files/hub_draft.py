@@ -15,7 +15,8 @@ from harness.data.hub import Listing, list_files
 from harness.data.transfer import Waits
 from harness.errors import HarnessError
 from harness.readers.tables import suffix
-from harness.task_files.draft import Draft, Guess, draft_table
+from harness.task_files.draft import Draft, Guess
+from harness.task_files.table_draft import draft_table
 
 HUB: Final = "hub:"  #: in front of OWNER/NAME, where a file is expected
 LOOKED_AT: Final = 1 << 29  #: most bytes of the file that is fetched to look at

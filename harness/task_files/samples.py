@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from harness.errors import BadData, BadImage, MissingData
 from harness.readers import DataFiles, Row, inside, open_files, together
-from harness.readers.files import IN_PARQUET
+from harness.readers.places import IN_PARQUET
 from harness.readers.tables import as_list, is_place, read_header, read_table, suffix
 from harness.settings import nearest
 from harness.task_files.layouts import KNOWN, LETTERS, PREVIOUS, arrange, relative_path

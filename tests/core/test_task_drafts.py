@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from harness.cli import cli, main
 from harness.errors import BadData, HarnessError
 from harness.task_files import load_task
-from harness.task_files.draft import draft_task
+from harness.task_files.table_draft import draft_task
 from harness.types import Image, Text
 from tests.core.task_files import ROWS, asked, encoded, png, read, write_file, write_images, write_rows
 

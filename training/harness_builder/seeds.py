@@ -27,7 +27,7 @@ from harness import BadData, HarnessError, MissingData, UnknownName, document, o
 from harness.keys import short
 from harness.readers import DataFiles, Row, first_of, parquet_rows
 from harness.readers.archives import FAULTS, open_archive, suffix
-from harness.readers.files import IN_PARQUET
+from harness.readers.places import IN_PARQUET
 from harness.settings import nearest
 from harness_builder.values import Seed
 

@@ -28,7 +28,7 @@ from typing import Final, Literal, cast
 from harness import BadData, BadImage, HarnessError, Image, Json, MissingData, open_files, rows
 from harness.readers import DataFiles, parquet_rows
 from harness.readers.archives import FAULTS, Member, open_archive, suffix
-from harness.readers.files import IN_PARQUET
+from harness.readers.places import IN_PARQUET
 from harness_builder.licences import RANKS, UNKNOWN, combine, fits, normalize_licence
 from harness_builder.plan import Photos
 from harness_builder.seeds import SeedSource
