@@ -86,12 +86,20 @@ def write_sheet(run: StoredRun, file: Path, items: Mapping[str, Sequence[str]]) 
 
 @contextmanager
 def open_new(file: Path, what: str) -> Generator[IO[str]]:
-    """Open a file of people's work that must not exist yet. Raises HarnessError if it does, or cannot be written."""
+    """Open a file of people's work that must not exist yet; what cannot be finished is removed again.
+
+    Raises HarnessError if it exists or cannot be written.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         encoding = "utf-8-sig" if file.suffix.lower() == ".csv" else "utf-8"  # spreadsheets need the byte-order mark
         with file.open("x", encoding=encoding, newline="") as stream:
-            yield stream
+            try:
+                yield stream
+                stream.flush()
+            except BaseException:
+                file.unlink(missing_ok=True)
+                raise
     except FileExistsError:
         raise HarnessError("the file already exists", where=str(file), remedy="give another name") from None
     except OSError as error:

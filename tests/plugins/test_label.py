@@ -521,6 +521,14 @@ class TestLabelStudio:
         with pytest.raises(HarnessError, match="the file already exists"):
             label(run, "--export", file)
 
+    def test_leaves_no_tasks_where_the_interface_exists_already(self, run: Path, tmp_path: Path) -> None:
+        file, interface = tmp_path / "out.json", tmp_path / "out.xml"
+        interface.write_text("another export's")
+        with pytest.raises(HarnessError, match="the file already exists"):
+            label(run, "--export", file)
+        assert not file.exists()
+        assert interface.read_text() == "another export's"
+
     def test_gives_labels_back_in_json_and_in_json_min(self, run: Path, tmp_path: Path) -> None:
         file = tmp_path / "out.json"
         told(run, "--export", file, "--n", "12")

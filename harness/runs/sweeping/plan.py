@@ -226,6 +226,7 @@ def plan_sweep(given: Path | str | Mapping[str, Any], *, output: Path | None = N
     if folder is None:
         raise HarnessError("a sweep needs a folder", where=f"{where}: output", remedy="write output: runs/sweep")
     base = _build_options(values, ModelSpec(ref=""), where)
+    base.check()  # before a unit's folder is named by a hash, which no NaN has
     units: list[Unit] = []
     apart = False
     strategies, attacks = (_list_choices(values, axis, where) for axis in ("strategies", "attacks"))
@@ -424,7 +425,6 @@ def _build_options(values: Mapping[str, Any], spec: ModelSpec, where: str) -> Op
 
 def _check_questions(options: Options) -> bool:
     """Check tasks and judges, which all units have. Returns whether a judge needs the machine's accelerator."""
-    options.check()
     asked = make_plan(options)
     choices = [choice for split in asked.splits for choice in split.judges]
     check_judges(choices, options)
