@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from itertools import islice
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from harness_builder.output import render_story
-from harness_builder.records import LogLine, StepLog
+from harness_builder.records import LogLine, StepLog, read_step_log
 from harness_builder.seeds import LAYOUTS, SeedSource, escape_id, read_seeds, unescape_key
 from harness_builder.values import Seed
 from hypothesis import given
@@ -24,6 +25,8 @@ from harness.drawings import draw, png
 from harness.images import open_image
 from tests.training import cast
 from tests.training.cast import Cast, staged
+from tests.training.configs import in_the_mini_world
+from tests.training.trained import called
 
 
 def picture(path: Path, color: str = "red") -> Path:
@@ -319,13 +322,14 @@ class Portrayed(Cast):
 
 
 def texts() -> st.SearchStrategy[str]:
-    return st.text("#%23x5")
+    return st.text("#%23x5uD80\ud800\udce9")
 
 
 @given(texts(), texts())
 def test_no_two_ids_are_spelled_alike_and_each_is_read_back(one: str, other: str) -> None:
     assert (escape_id(one) == escape_id(other)) == (one == other)
     assert "#" not in escape_id(one)
+    assert escape_id(one).encode().decode() == escape_id(one)
     assert unescape_key(escape_id(one)) == one
 
 
@@ -333,6 +337,21 @@ def test_a_key_holds_a_sharp_for_an_element_alone(tmp_path: Path) -> None:
     (tmp_path / "seeds.csv").write_text(f"{SEEDS}50%23,a text\n", encoding="utf-8")
     seeds = read_seeds(SeedSource(name="s", path=tmp_path / "seeds.csv"))
     assert [seed.key for seed in seeds] == ["s/x", "s/x%230", "s/50%2523"]
+
+
+def test_half_of_a_character_in_an_id_or_a_file_name_ends_no_build(tmp_path: Path) -> None:
+    as_lines(tmp_path / "own.jsonl", {"id": "x\ud800", "text": "A red star lies near a blue ring"})
+    (tmp_path / "shown").mkdir()
+    picture(tmp_path / "shown" / os.fsdecode(b"caf\xe9.png"))
+    sources = [
+        {"name": "own", "path": "own.jsonl", "licence": "mit"},
+        {"name": "shown", "path": "shown", "layout": "images", "licence": "mit"},
+    ]
+    config = in_the_mini_world(tmp_path, sources=sources, sort={"review": "none"})
+    code, _, said = called(["build", "mis", "--config", str(config), "--out", str(tmp_path / "out")])
+    assert (code, "Traceback" in said) == (0, False), said
+    keys = read_step_log(tmp_path / "out/work", "elements").keys()
+    assert {"own/x%uD800", "shown/caf%uDCE9.png"} <= keys
 
 
 def test_what_is_stopped_takes_no_call_of_another_seed_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

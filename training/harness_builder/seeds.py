@@ -3,7 +3,7 @@
 Records are read file by file (parquet a few records at a time), and images are not opened: a seed only names its image.
 With a limit the seeds are chosen by a hash of their key: the choice is the same on every machine and in any file order,
 and a higher limit keeps the earlier choice. A `#` in a key separates the seed from the number of its element, so it is
-escaped in the id from the source.
+escaped in the id from the source, and so is half of a character.
 
 A layout describes as data how a set is stored. A column has several names if copies of a set differ; other columns are
 ignored; if a wanted column is missing, the error names the expected and the present columns. Sources: the sets' own
@@ -216,6 +216,8 @@ def rename_columns(layout: Layout, columns: Mapping[str, str]) -> Layout:
 _TEST_COLUMNS: Final = frozenset({"question", "category", "sub_category", "image_path1", "image_path2"})
 _NOTHING: Final = "the record has neither a text nor an image"
 _TOKEN: Final = re.compile(r"\s*<image>\s*")  # some sets keep image marks in their questions
+_HALF: Final = re.compile(r"[\ud800-\udfff]")
+_ESCAPED_HALF: Final = re.compile(r"%u(D[89A-F][0-9A-F]{2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,12 +260,15 @@ def read_seeds(source: SeedSource) -> Iterator[Seed]:
 
 def escape_id(own: str) -> str:
     """The id of a seed in keys; different ids stay different."""
-    return own.replace("%", "%25").replace("#", "%23")
+    escaped = own.replace("%", "%25").replace("#", "%23")
+    # half of a character, as in a file name that is not UTF-8: no file and no database takes it
+    return _HALF.sub(lambda match: f"%u{ord(match[0]):04X}", escaped)
 
 
 def unescape_key(key: str) -> str:
     """A key with the unescaped ids of its source; another key may have the same."""
-    return key.replace("%23", "#").replace("%25", "%")
+    whole = _ESCAPED_HALF.sub(lambda match: chr(int(match[1], 16)), key)
+    return whole.replace("%23", "#").replace("%25", "%")
 
 
 def _choose(source: SeedSource, limit: int) -> Iterator[Seed]:
