@@ -506,3 +506,13 @@ def test_a_broken_file_of_marks_is_named_and_closed(tmp_path: Path) -> None:
             other.execute("DROP TABLE marks")
         with pytest.raises(HarnessError, match="no such table"):
             marks.get(image())
+
+
+def test_an_item_of_a_test_that_is_named_twice_is_compared_with_both_its_images() -> None:
+    references = References()
+    for color in ("red", "blue"):
+        references.add("mis", "easy/1", ["What follows from the two?"], [mark_image(image(color))])
+    for color in ("red", "blue"):
+        found = references.find_image("s/1#0", [mark_image(image(color))])
+        assert found is not None
+        assert found.of == "mis/easy/1"

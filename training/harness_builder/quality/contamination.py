@@ -151,8 +151,8 @@ class References:
                 at.unnamed = at.unnamed or name
             else:
                 at.named.setdefault(objects, name)
-        for number, image in enumerate(images):
-            self._images.add(f"{name}\n{number}", image)
+        for image in images:  # an item comes again if the config names its test twice, with other data or a split
+            self._images.add(f"{name}\n{len(self._images)}", image)
         counts = self.compared.setdefault(test, ComparedTest(test=test))
         counts.items += 1
         counts.questions += len(said)
