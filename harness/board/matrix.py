@@ -141,10 +141,12 @@ class _Builder:
         if wanted in titles:
             return (wanted,)
         found = tuple(title for title in titles if BUILT not in title and _strip_settings(title) == wanted)
+        if found:
+            return found
         task, _, split = wanted.partition(":")
         splits = self._list_splits(task.partition("+")[0])
-        if found or (splits is not None and (not splits or (split or "all") in splits)):
-            return found
+        if splits is not None and (not splits or (split or "all") in splits):
+            return ()
         known = [*titles, *(f"{name}:{split}" for name in self.tasks for split in self._list_splits(name) or ())]
         told = f"no run and no task has the column {choice.title!r}"
         raise UnknownName(told, where=self.template.where, remedy=nearest(choice.title, known))

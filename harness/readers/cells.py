@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.extras import Untyped
+from harness.readers.places import PARQUET_CELL
 from harness.types import Json
 
 arrow: Untyped = importlib.import_module("pyarrow")
@@ -35,7 +36,6 @@ KEPT_LIMIT: Final = 32 << 20  #: bytes of images kept of all files
 _BUFFER: Final = 1 << 20  # bytes read at once; without it a whole row group's column is
 _RECORDS: Final = 1024  # taken at once …
 _IMAGES: Final = 8  # … and where their images come along
-CELL: Final = re.compile(r"(.+?)/(\d{1,18})(?:/(\d{1,18}))?")  #: the place of an image in its file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +145,7 @@ class Table:
 
     def image(self, cell: str) -> bytes | None:
         """The bytes at `column/record` or `column/record/number`; None if the file has no image there."""
-        parsed = CELL.fullmatch(cell)
+        parsed = re.fullmatch(PARQUET_CELL, cell)
         column = self.images.get(parsed[1]) if parsed else None
         if parsed is None or column is None:
             return None

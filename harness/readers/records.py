@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import BadData, BadImage, MissingData
 from harness.extras import require
-from harness.readers.places import IN_PARQUET
+from harness.readers.places import IN_PARQUET, PARQUET_CELL
 from harness.types import Image, Json, Message, Part, Request, Text
 
 if TYPE_CHECKING:
@@ -394,9 +394,7 @@ def image_mark(files: DataFiles, place: str) -> str:
     table, found, cell = place.partition(IN_PARQUET)
     if not found:
         return place
-    from harness.readers.cells import CELL
-
-    parsed = CELL.fullmatch(cell)
+    parsed = re.fullmatch(PARQUET_CELL, cell)
     if parsed is None:
         return place
     column, record, number = parsed.groups(default="1")

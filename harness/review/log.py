@@ -240,7 +240,9 @@ class ReviewLog(Generic[P]):
         """Revoke all answers on a key, and leave no byte of their words. Raises HarnessError if the file cannot be
         written; it is then as before."""
         with self._turn, self._locked():
-            lines = list(read_lines(self.path)) if self.path.exists() else []
+            if not self.path.exists():
+                return
+            lines = list(read_lines(self.path))
             for place, line in enumerate(lines):
                 try:
                     entry = self.form.from_line(json.loads(line), self.reviewer)
@@ -249,9 +251,8 @@ class ReviewLog(Generic[P]):
                 if isinstance(entry, Answer) and entry.key == key:
                     data = encode_line(self.form.to_line(Undo(key=key, at=entry.at), self.reviewer), self.path)
                     lines[place] = data.rstrip(b"\n").ljust(len(line) - 1) + b"\n"
-            if lines:
-                atomic_write(self.path, b"".join(lines))
-                self._forget()
+            atomic_write(self.path, b"".join(lines))  # also without a whole line: a torn one goes
+            self._forget()
 
     def _forget(self) -> None:
         self._state, self._end, self._lines, self._inode = LogState[P](), 0, 0, 0

@@ -350,7 +350,7 @@ def plan_power(
         if goal not in GOALS:
             raise UnknownName(f"there is no goal {goal!r}", remedy=nearest(goal, GOALS))
         if not 0 < size < 100:
-            raise HarnessError(f"the size of a goal lies between 0 and 100 points, and {goal} is {size:g}")
+            raise HarnessError(f"the size of {goal} is {size:g} points", remedy="give more than 0 and less than 100")
         model = with_seeds(basis.model, number)
         if goal == "margin" and not lower:  # the same question of the mirrored rate
             model = replace(model, rate=1 - model.rate)

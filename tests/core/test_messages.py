@@ -36,7 +36,6 @@ EXCEPTIONS = {
     ("harness/runs/gating/numbers.py", "{split.metric} has no"): "a gate names the rule and the run in the same line",
     ("harness/runs/verification.py", ""): "`harness verify` shows it beside the file it is about",
     ("training/harness_builder/photos/collection.py", "the file next to"): "becomes the reason of one photograph",
-    ("training/harness_mirage/data/mixing.py", "{method.name} mixes"): "names the two settings to leave out",
 }
 
 #: what a reader whose first language is another must look up, or reads twice

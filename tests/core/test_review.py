@@ -169,6 +169,14 @@ def test_an_answer_is_erased_beside_a_line_that_is_none(tmp_path: Path, line: by
     assert b"secret" not in path.read_bytes()
 
 
+def test_an_answer_whose_line_was_torn_is_erased_where_it_is_the_only_one(tmp_path: Path) -> None:
+    session(tmp_path).write_answer("one/red-1", "a secret word")
+    path = tmp_path / "one" / "words-ann.jsonl"
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    Words(tmp_path, *KEYS).log("ann", tmp_path / "one").strike("red-1")
+    assert b"secret" not in path.read_bytes()
+
+
 @pytest.mark.parametrize("line", [b"[" * 100_000, b"\xff\xfe", b"null", b'{"who": "ann", "act": 3}', b""])
 def test_a_line_that_is_none_is_named_and_nothing_is_written_after_it(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "one" / "words-ann.jsonl"

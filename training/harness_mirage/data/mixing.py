@@ -120,8 +120,8 @@ def _select_ingredients(method: Method, training: Training) -> tuple[Ingredient,
         raise UnknownName(f"{method.name} has no ingredient of this name: {shown}", remedy=remedy)
     count, share = get_setting(training, "general_count"), get_setting(training, "general_share")
     if GENERAL not in names and (count is not None or share is not None):
-        what = f"{method.name} mixes in no general data, so it takes no general_count or general_share"
-        raise HarnessError(what)
+        remedy = "leave out general_count and general_share"
+        raise HarnessError(f"{method.name} mixes in no general data", remedy=remedy)
     if count is not None and share is not None:
         raise HarnessError("give general_count or general_share, and not both")
     ingredients = method.ingredients
