@@ -130,7 +130,7 @@ def test_what_people_said_is_in_it(place: Workplace) -> None:
     assert "  image harmful: yes\n  reason: plain to see" in told
 
 
-@pytest.mark.parametrize("line", ["{", "[]"])
+@pytest.mark.parametrize("line", ["{", "[]", "[" * 200_000], ids=["open", "list", "deep"])
 def test_a_line_that_no_reviewer_wrote_is_named_by_its_file(place: Workplace, line: str) -> None:
     path = place.folder / "review" / "reviews-ann.jsonl"
     path.parent.mkdir()

@@ -98,15 +98,15 @@ class TestTheCandidates:
         assert by_key[second.key].question == "Another question?"
 
     def test_of_a_walk_that_ended_early_replace_a_file_with_a_broken_line(self, tmp_path: Path) -> None:
-        first, second, _ = written(tmp_path)
+        first, second, third = written(tmp_path)
         path = tmp_path / "work" / "candidates.jsonl"
-        head, one, *_ = path.read_text(encoding="utf-8").splitlines()
-        path.write_text(f"{head}\n{one}\n{{\n", encoding="utf-8")
+        head, one, _, three = path.read_text(encoding="utf-8").splitlines()
+        path.write_text(f"{head}\n{one}\n{'[' * 200_000}\n{three}\n", encoding="utf-8")
         file = CandidateFile(path, CATEGORIES)
         file.put(second)
         file.close(whole=False)
 
-        assert list(open_review_queue(tmp_path).candidates) == [second.key, first.key]
+        assert list(open_review_queue(tmp_path).candidates) == [second.key, first.key, third.key]
 
     def test_of_a_whole_walk_are_those_that_it_came_to(self, tmp_path: Path) -> None:
         first, *_ = written(tmp_path)

@@ -20,7 +20,6 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -118,18 +117,17 @@ class CandidateFile:
 
     def close(self, *, whole: bool) -> None:
         """Replace the earlier file; `whole` if the build reached all candidates."""
-        with suppress(BadData):  # a broken line must not hide the error that ended the build
-            for line in () if whole else self._earlier_lines():
-                if "key" in line and line["key"] not in self._keys:
-                    self._write(line)
+        for line in () if whole else self._earlier_lines(skip_broken=True):  # it must not hide what ended the build
+            if "key" in line and line["key"] not in self._keys:
+                self._write(line)
         with disk_errors(self.path):
             self._file.close()
             if self._struck & self._keys:
                 atomic_write(self._new, _without(self._new, self._struck))
             self._new.replace(self.path)
 
-    def _earlier_lines(self) -> Iterator[dict[str, Any]]:
-        return _read_lines(self.path) if self.path.exists() else iter(())
+    def _earlier_lines(self, *, skip_broken: bool = False) -> Iterator[dict[str, Any]]:
+        return _read_lines(self.path, skip_broken=skip_broken) if self.path.exists() else iter(())
 
     def _write(self, line: Mapping[str, Json]) -> None:
         with disk_errors(self.path):
@@ -175,16 +173,17 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(every)
 
 
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+def _read_lines(path: Path, *, skip_broken: bool = False) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 value: Any = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 value = None
-            if not isinstance(value, dict):
+            if isinstance(value, dict):
+                yield cast("dict[str, Any]", value)
+            elif not skip_broken:
                 raise BadData("this is not a line of candidates", where=f"{path}, line {number}", remedy=_AGAIN)
-            yield cast("dict[str, Any]", value)
 
 
 def _format_line(line: Mapping[str, Json]) -> str:

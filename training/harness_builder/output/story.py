@@ -226,7 +226,7 @@ class _StoryWriter:
         for path in sorted((self._files.folder / "review").glob("reviews-*.jsonl")):
             try:
                 reviews = [each for each in load_lines(path) if each.get("key") == key]
-            except (OSError, ValueError, AttributeError) as error:
+            except (OSError, ValueError, AttributeError, RecursionError) as error:
                 what = f"a reviewer's file cannot be read: {type(error).__name__}: {error}"
                 raise BadData(what, where=str(path), remedy="fix or remove the wrong line") from None
             for each in reviews[-1:]:
