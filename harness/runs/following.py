@@ -299,9 +299,9 @@ def find_split(run: StoredRun, judges: Sequence[str], display: str, split: str, 
     except (HarnessError, ValueError):  # ValueError: a pooled split, which has no answers itself
         words = LabelMap(primary=next(iter(judges), None), judges={judge: {} for judge in judges}, split=None)
         return RunSplit(title=title, display=display, words=words, root=None)
-    own, *others = plan.split.judges
+    own = next(iter(plan.split.judges), None)
     rubrics: dict[str, str] = {}  # a judge's id begins with its rubric, which may begin with another one's name
-    for rubric in sorted((own, *others), key=len):
+    for rubric in sorted(plan.split.judges, key=len):
         rubrics |= {judge: rubric for judge in judges if judge.startswith(f"{rubric}-")}
     first = sorted(rubrics, key=lambda judge: (rubrics[judge] != own, -len(rubrics[judge])))
     known = {judge: plan.split.judges[rubrics[judge]] for judge in first}

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from harness.drawings import draw, png
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UnknownName
 from harness.evaluation.samples import Stop
 from harness.runs.catalog import ListedRun, MainNumber
 from harness.runs.sweeping.plan import SweepPlan, Unit, plan_sweep
@@ -345,6 +345,12 @@ def test_what_no_sweep_can_do_is_refused_before_anything_starts(
 def test_a_folder_may_be_called_by_a_number(tmp_path: Path) -> None:
     [unit] = plan_sweep({"models": ["mini/base"], "tasks": ["mis:mini"], "data": 2026, "output": str(tmp_path)}).units
     assert unit.arguments[-2:] == ("--data", "2026")
+
+
+def test_a_key_that_no_model_has_is_named_also_in_a_tuple_of_models(tmp_path: Path) -> None:
+    values = {"models": ({"model": "mini/base", "setings": {}},), "tasks": ["mis:mini"], "output": str(tmp_path)}
+    with pytest.raises(UnknownName, match="a model of a sweep has no key 'setings'"):
+        plan_sweep(values)
 
 
 def test_a_number_that_is_none_is_refused_by_its_name(tmp_path: Path) -> None:

@@ -308,7 +308,7 @@ def _check_types(values: Mapping[str, Any], where: str) -> None:
         attack: Annotated[str, Field(min_length=1)]
 
     models: object = values.get("models")
-    for number, entry in enumerate(cast("list[object]", models) if isinstance(models, list) else ()):
+    for number, entry in enumerate(cast("list[object]", models) if isinstance(models, list | tuple) else ()):
         if isinstance(entry, Mapping):
             for key in cast("Mapping[object, object]", entry):
                 if str(key) not in _MODEL_KEYS:
