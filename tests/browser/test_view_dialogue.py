@@ -29,6 +29,7 @@ def test_a_dialogue_stands_turn_by_turn_with_the_label_of_each_reply(tmp_path: P
     go(Server(lambda text: "bad words" if text == "one" else f"re {text}"), tmp_path / "run", EACH, task=task)
     with opened(tmp_path / "run", mode="reveal") as seen:
         asked = seen.page.locator("#reading section").first
+        asked.locator(".role").nth(4).wait_for()  # the page reads the sample after it has opened
         roles = [text.replace("\xa0", " ").strip() for text in asked.locator(".role").all_inner_texts()]
         assert [role.split(" each-")[0] for role in roles] == [
             "Turn 1 · user",
